@@ -1,0 +1,77 @@
+"""Every error and warning of the package.
+
+A message says what is wrong, where (file, field, index or limit) and what to do about it. Each class is also
+the built-in a caller would expect, so `except ValueError` and friends keep working.
+"""
+
+
+class MinembedError(Exception):
+    """Base of every error raised on purpose by minembed.
+
+    >>> issubclass(WeightsError, MinembedError) and issubclass(WeightsError, ValueError)
+    True
+    """
+
+
+class ConfigError(MinembedError, ValueError):
+    """A configuration file or value is malformed or contradicts itself."""
+
+
+class UnsupportedModelError(MinembedError, ValueError):
+    """The checkpoint asks for mathematics that minembed does not compute; it is refused, never approximated."""
+
+
+class WeightsError(MinembedError, ValueError):
+    """A weights file is damaged, or its tensors do not fit the architecture."""
+
+
+class SourceError(MinembedError, OSError):
+    """A model could not be found or fetched."""
+
+
+class TokenizationError(MinembedError, ValueError):
+    """A tokenizer file is unusable, or a text could not be turned into tokens."""
+
+
+class InputError(MinembedError, ValueError):
+    """An argument has an impossible value."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument has the wrong type."""
+
+
+class NumericalError(MinembedError, ArithmeticError):
+    """A result would hold NaN or infinity."""
+
+
+class MissingExtraError(MinembedError, ImportError):
+    """An optional package is needed; the message names the extra that brings it."""
+
+
+class MissingHeadError(MinembedError, LookupError):
+    """The checkpoint lacks the head that a call needs."""
+
+
+class IndexFileError(MinembedError, ValueError):
+    """A saved index is damaged."""
+
+
+class TrainingError(MinembedError, RuntimeError):
+    """Training cannot go on."""
+
+
+class MinembedWarning(UserWarning):
+    """Base of every warning issued by minembed."""
+
+
+class TruncationWarning(MinembedWarning):
+    """Texts were longer than the model reads."""
+
+
+class BackendWarning(MinembedWarning):
+    """A faster tier could not be used."""
+
+
+class ModelWarning(MinembedWarning):
+    """A checkpoint left something open and a default was taken."""
