@@ -1,0 +1,139 @@
+"""The mathematics of a transformer, in plain NumPy.
+
+T tokens of all texts end to end, B texts, N tokens of one text, D width, H heads, K = D // H.
+float32 in, float32 out; float64 in, float64 out.  Row i of a result depends on row i of the input alone (attention:
+on the rows of its own text), and not on how many rows there are: that is what makes vectors bit-identical in any batch.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+
+from minembed.params import Array, Linear, Norm
+
+MIN_ROWS = 4  # BLAS takes another path, with other last bits, for fewer rows: 1 is a matrix-vector product
+
+
+def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
+    """Multiply each row by the weight and add the bias.
+
+    >>> linear(np.float32([[1, 2]]), Linear(np.float32([[1, 0, 1], [0, 1, 1]]), np.float32([0, 0, 10]))).tolist()
+    [[1.0, 2.0, 13.0]]
+    """
+    if len(x) < MIN_ROWS:
+        return linear(np.resize(x, (MIN_ROWS, x.shape[1])), p)[: len(x)]
+    y: Array = x @ p.weight
+    y += p.bias
+    return y
+
+
+def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
+    """Shift and scale each row to mean 0 and variance 1, then by the learnt weight and bias (Ba et al., 2016).
+
+    >>> layer_norm(np.float32([[1, 3]]), Norm(np.float32([1, 1]), np.float32([0, 5])), 1e-12).tolist()
+    [[-1.0, 6.0]]
+    """
+    y: Array = x - x.mean(axis=-1, keepdims=True)
+    variance = (y * y).mean(axis=-1, keepdims=True)  # (T, 1)
+    y /= np.sqrt(variance + x.dtype.type(eps))
+    y *= p.weight
+    y += p.bias
+    return y
+
+
+def softmax(x: Array) -> Array:  # (..., N) -> (..., N)
+    """Exponentials that sum to 1 along the last axis.
+
+    >>> softmax(np.float32([0, 0, 1000])).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    z = x - x.max(axis=-1, keepdims=True)  # the largest exponent is 0: nothing overflows
+    np.exp(z, out=z)
+    z /= z.sum(axis=-1, keepdims=True)
+    return z
+
+
+def erf(x: Array) -> Array:  # (...) -> (...)
+    """The error function, to the last bit or so of float64; slow, since it calls math.erf on every element.
+
+    >>> erf(np.array([0.0, 1.0])).round(6).tolist()
+    [0.0, 0.842701]
+    """
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), dtype=x.dtype)
+
+
+def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
+    """x times the normal distribution function: the erf form of Hendrycks & Gimpel (2016).
+
+    float64: within 1e-15.  float32: within 2e-7, or half a unit in the last place of the result where that is
+    coarser (|x| > 4); tests/test_ops.py measures it over every float32.  `out` may be `x` itself.
+
+    >>> gelu(np.float32([-10, 0, 1, 10])).round(5).tolist()
+    [-0.0, 0.0, 0.8413400053977966, 10.0]
+    """
+    if x.dtype != np.float32:
+        tail = np.asarray(np.frompyfunc(math.erfc, 1, 1)(x * -math.sqrt(0.5)), dtype=x.dtype)
+        return np.multiply(0.5 * x, tail, out=out)
+    out = np.empty_like(x, order="C") if out is None else out
+    flat_x, flat_out = x.reshape(-1), out.reshape(-1)
+    with np.errstate(over="ignore", under="ignore"):  # where the tail is 0, the exponent is as good as -inf
+        for start in range(0, x.size, GELU_BLOCK):
+            _gelu_float32(flat_x[start : start + GELU_BLOCK], flat_out[start : start + GELU_BLOCK])
+    return out
+
+
+GELU_BLOCK = 1 << 15  # elements: three such arrays stay in a core's second-level cache
+# R in gelu(x) = max(x, 0) - a exp(a R(a)) with a = |x|/2, highest power first: exp(a R(a)) = erfc(a sqrt(2)).
+# Fitted by tests/fit_gelu.py to 9e-9 for |x| <= 7; a R(a) falls without end beyond, where the tail is below float32.
+LOG_TAIL = np.array(
+    [-0.00033751325, 0.002489291, -0.005832337, -0.006034836, 0.080354296, -0.29182944, -1.2730678, -1.5957787],
+    dtype=np.float32,
+)
+
+
+def _gelu_float32(x: Array, out: Array) -> None:
+    np.multiply(x, np.float32(0.5), out=out)
+    a = np.abs(out)
+    tail = a * LOG_TAIL[0]
+    tail += LOG_TAIL[1]
+    for coefficient in LOG_TAIL[2:]:
+        tail *= a
+        tail += coefficient
+    tail *= a
+    np.exp(tail, out=tail)
+    tail *= a
+    out += a  # x/2 + |x|/2 = max(x, 0), exactly
+    out -= tail
+
+
+def attend(qkv: Array, cu_seqlens: Array, num_heads: int) -> Array:  # (T, 3D), (B+1,) -> (T, D)
+    """Let every token look at all tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K)) V.
+
+    The only place where tokens meet. Texts of one length go through one call of matmul: NumPy multiplies the
+    small matrices one by one, so that saves overhead and changes nothing in the result.
+
+    >>> qkv = np.tile(np.float32([0, 0, 1]), (3, 1))               # equal scores: the average of the values
+    >>> attend(qkv, np.array([0, 1, 3]), num_heads=1).tolist()
+    [[1.0], [1.0], [1.0]]
+    """
+    T, D = len(qkv), qkv.shape[1] // 3
+    H, K = num_heads, D // num_heads
+    out = np.empty((T, D), qkv.dtype)
+    for n, N, start, stop in _runs_of_equal_length(cu_seqlens):
+        rows = qkv[start:stop].reshape(n, N, 3, H, K)  # (n N, 3D) -> (n, N, 3, H, K)
+        q = rows[:, :, 0].transpose(0, 2, 1, 3) / math.sqrt(K)  # (n, H, N, K)
+        k = np.ascontiguousarray(rows[:, :, 1].transpose(0, 2, 3, 1))  # (n, H, K, N): BLAS wants it in one piece
+        v = np.ascontiguousarray(rows[:, :, 2].transpose(0, 2, 1, 3))  # (n, H, N, K)
+        context = softmax(q @ k) @ v  # (n, H, N, N) -> (n, H, N, K)
+        out[start:stop] = context.transpose(0, 2, 1, 3).reshape(n * N, D)
+    return out
+
+
+def _runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
+    start = 0
+    for N, texts in groupby(np.diff(cu_seqlens).tolist()):
+        n = sum(1 for _ in texts)
+        yield n, N, start, start + n * N
+        start += n * N

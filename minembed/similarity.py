@@ -1,0 +1,137 @@
+"""How alike vectors are, and which are the most alike: exact, in NumPy."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minembed.errors import InputError
+from minembed.params import Array
+from minembed.pooling import l2_normalize
+
+BLOCK = 4096  # corpus rows a step: the scores of a few queries stay in cache
+
+
+def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
+    """The cosine of the angle between every row of a and every row of b; 0 where a row is all zeros.
+
+    A single vector counts as one row.  Raises InputError where the widths differ.
+
+    >>> cosine_similarity([[1.0, 1.0]], [[2.0, 2.0], [0.0, 0.0]]).round(6).tolist()
+    [[1.0, 0.0]]
+    """
+    a, b = _rows(a, b)
+    return np.clip(l2_normalize(a) @ l2_normalize(b).T, -1, 1)
+
+
+def dot_product(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
+    """The sum of products of every row of a with every row of b.
+
+    >>> dot_product([[1.0, 2.0]], [[3.0, 4.0]]).tolist()
+    [[11.0]]
+    """
+    a, b = _rows(a, b)
+    return a @ b.T
+
+
+def euclidean_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
+    """Minus the straight distance, so that larger is more alike, as in sentence-transformers.
+
+    >>> euclidean_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
+    [[-5.0]]
+    """
+    return _by_rows(lambda row, b: -np.sqrt(((b - row) ** 2).sum(axis=-1)), a, b)
+
+
+def manhattan_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
+    """Minus the sum of absolute differences, so that larger is more alike, as in sentence-transformers.
+
+    >>> manhattan_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
+    [[-7.0]]
+    """
+    return _by_rows(lambda row, b: -np.abs(b - row).sum(axis=-1), a, b)
+
+
+SIMILARITY: dict[str, Callable[[ArrayLike, ArrayLike], Array]] = {
+    "cosine": cosine_similarity,
+    "dot": dot_product,
+    "euclidean": euclidean_similarity,
+    "manhattan": manhattan_similarity,
+}
+
+
+def pairwise(a: ArrayLike, b: ArrayLike, metric: str = "cosine") -> Array:  # (N, D), (N, D) -> (N,)
+    """Compare row i of a with row i of b.
+
+    Raises InputError for an unknown metric or where the shapes differ.
+
+    >>> pairwise([[3.0, 4.0], [1.0, 0.0]], [[3.0, 4.0], [0.0, 1.0]]).round(6).tolist()
+    [1.0, 0.0]
+    """
+    a, b = _rows(a, b)
+    if len(a) != len(b):
+        raise InputError(f"pairwise comparison needs as many rows on both sides, got {len(a)} and {len(b)}")
+    if metric == "cosine":
+        return np.clip((l2_normalize(a) * l2_normalize(b)).sum(axis=-1), -1, 1)
+    if metric == "dot":
+        return (a * b).sum(axis=-1)
+    if metric == "euclidean":
+        return -np.sqrt(((a - b) ** 2).sum(axis=-1))
+    if metric == "manhattan":
+        return -np.abs(a - b).sum(axis=-1)
+    raise InputError(f"metric {metric!r} is unknown; known: {', '.join(SIMILARITY)}")
+
+
+def top_k(
+    queries: ArrayLike, corpus: ArrayLike, k: int, metric: str = "dot", backend: str = "auto"
+) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
+    """Find the k rows of the corpus that are most alike to each query.
+
+    Returns scores, best first, and their indices (int64); of equal scores the lower index comes first.
+    Raises InputError for an unknown metric or backend, a negative k, widths that differ, or NaN.
+
+    >>> scores, indices = top_k([[1.0, 0.0]], [[0.0, 1.0], [2.0, 0.0], [1.0, 0.0]], k=2)
+    >>> scores.tolist(), indices.tolist()
+    ([[2.0, 1.0]], [[1, 2]])
+    """
+    from minembed.backend import resolve
+
+    if metric not in SIMILARITY:
+        raise InputError(f"metric {metric!r} is unknown; known: {', '.join(SIMILARITY)}")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+        raise InputError(f"k must be a whole number of at least 0, not {k!r}")
+    queries, corpus = _rows(queries, corpus)
+    for name, array in (("queries", queries), ("corpus", corpus)):
+        if np.isnan(array).any():
+            raise InputError(f"{name} holds NaN, first in row {np.argwhere(np.isnan(array))[0, 0]}")
+    scores, indices = resolve("top_k", backend)(queries, corpus, int(k), SIMILARITY[metric])
+    return scores, indices
+
+
+def top_k_numpy(
+    queries: Array, corpus: Array, k: int, similarity: Callable[[Array, Array], Array]
+) -> tuple[Array, Array]:
+    """Block by block: keep what can still be among the best, and sort once."""
+    k = min(k, len(corpus))
+    best = np.empty((len(queries), 0), queries.dtype)
+    index = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(corpus), BLOCK) if k else ():
+        scores = similarity(queries, corpus[start : start + BLOCK])  # (Q, rows)
+        rows = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+        best, index = np.concatenate([best, scores], axis=1), np.concatenate([index, rows], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]  # stable, and earlier rows stand first: ties by index
+        best, index = np.take_along_axis(best, order, axis=1), np.take_along_axis(index, order, axis=1)
+    return best, index
+
+
+def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
+    x, y = (np.atleast_2d(np.asarray(v)) for v in (a, b))
+    x, y = (v if v.dtype in (np.float32, np.float64) else v.astype(np.float64) for v in (x, y))
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise InputError(f"vectors of one width are needed, (N, D) and (M, D); got shapes {x.shape} and {y.shape}")
+    return x, y
+
+
+def _by_rows(f: Callable[[Array, Array], Array], a: ArrayLike, b: ArrayLike) -> Array:
+    x, y = _rows(a, b)
+    return np.array([f(row, y) for row in x]).reshape(len(x), len(y))
