@@ -1,0 +1,125 @@
+r"""How much of a long text decides its first tokens: 10 MB of text must not cost seconds when 256 tokens are kept.
+
+Cutting at a character is exact for WordPiece tokenizers in the manner of BERT, because everything there is local:
+normalisation looks at one character at a time, words end at white space, punctuation and CJK characters, and a word
+is split by itself. So every token that ends well before the cut is also a token of the whole text. "Well before" needs
+words of bounded size. Two things are unbounded, and both shrink without changing a token: a run of white space is as
+good as one space, and a run without any word boundary that normalises to more than `max_input_chars_per_word`
+characters is one [UNK], however long.
+
+Tokenizers of other kinds are not recognised here, and long texts are read to their end.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# what BertNormalizer turns into a space (other white space, such as form feed, is a control character and removed)
+SPACE = "\t\n\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+# what surely ends a word (not all that does): ASCII and common punctuation, and the ideographs that BertNormalizer
+# puts spaces around
+BOUNDARY = SPACE + r"!-/:-@\[-`{-~" + "\u2010-\u2027\u3001-\u3003\u3008-\u3011\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+LONG_WORD = 1000  # characters
+SPECIAL_TOKEN = 64  # characters; a tokenizer with longer special tokens is read the slow way
+LONG_RUN = re.compile(f"[{SPACE}]{{2,}}|[^{BOUNDARY}]{{{LONG_WORD + 1},}}")
+NEXT_TEXT = re.compile(f"[^{SPACE}]")
+NEXT_BOUNDARY = re.compile(f"[{BOUNDARY}]")
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixReader:
+    """Tokenizes only the beginning of a text; made by `fitting`."""
+
+    reference: Any  # a tokenizers.Tokenizer without truncation and padding
+    max_word: int  # longer words are one [UNK]
+
+    @staticmethod
+    def fitting(layout: Mapping[str, Any], reference: Any) -> "PrefixReader | None":
+        """Make a reader if tokenizer.json describes a tokenizer for which the cut is proven exact, else None."""
+        normalizer = layout.get("normalizer") or {}
+        model = layout.get("model") or {}
+        strip = normalizer.get("strip_accents")
+        local = (
+            normalizer.get("type") == "BertNormalizer"
+            and normalizer.get("clean_text") is True
+            and normalizer.get("handle_chinese_chars") is True
+            and (strip is True or (strip is None and normalizer.get("lowercase") is True))
+            and (layout.get("pre_tokenizer") or {}).get("type") == "BertPreTokenizer"
+            and model.get("type", "WordPiece") == "WordPiece"
+            and model.get("max_input_chars_per_word", LONG_WORD) < LONG_WORD
+            and all(_starts_a_word(token) for token in layout.get("added_tokens", []))
+        )
+        return PrefixReader(reference, model["max_input_chars_per_word"]) if local else None
+
+    def read(self, text: str, n_tokens: int) -> tuple[Any, int] | None:
+        """Encode a beginning of the text that holds its first n_tokens tokens, special ones not counted.
+
+        Returns the encoding, which may end in other tokens than the text's, and how many of its tokens are sure;
+        None where the text has too few.
+        """
+        size = 16 * n_tokens + LONG_WORD
+        while True:
+            head, complete = self._head(text, size)
+            encoding = self.reference.encode(head)
+            safe = len(head) - LONG_WORD - SPECIAL_TOKEN
+            sure = sum(0 < end <= safe for _, end in encoding.offsets)
+            if sure >= n_tokens:
+                return encoding, sure
+            if complete:
+                return None
+            size *= 4
+
+    def _head(self, text: str, size: int) -> tuple[str, bool]:
+        """About `size` characters that tokenize like the text's beginning, and whether that is all of it."""
+        pieces: list[str] = []
+        for piece in self._pieces(text, size):
+            pieces.append(piece)
+            size -= len(piece)
+            if size <= 0:
+                return "".join(pieces), False
+        return "".join(pieces), True
+
+    def _pieces(self, text: str, size: int) -> Iterator[str]:
+        at = 0
+        while at < len(text):
+            run = LONG_RUN.search(text, at, at + size + LONG_WORD + 1)
+            if run is None:
+                yield text[at : at + size]
+                at += size
+                continue
+            start = run.start()
+            is_space = NEXT_TEXT.match(text, start) is None
+            yield text[at:start]
+            following = (NEXT_TEXT if is_space else NEXT_BOUNDARY).search(text, run.end())
+            at = following.start() if following else len(text)
+            yield " " if is_space else self._shortened(text[start:at])
+
+    def _shortened(self, run: str) -> str:
+        """The beginning of a run where that is the same [UNK], else the run."""
+        beginning = run[:LONG_WORD]
+        if len(self.reference.normalizer.normalize_str(beginning)) > self.max_word and self._is_one_word(run):
+            return beginning
+        return run
+
+    def _is_one_word(self, run: str) -> bool:
+        if run.isascii():
+            return True  # BOUNDARY has all of ASCII's
+        seen = np.zeros(0x110000, dtype=bool)
+        seen[np.frombuffer(run.encode("utf-32-le"), dtype=np.uint32)] = True
+        normalize, split = self.reference.normalizer.normalize_str, self.reference.pre_tokenizer.pre_tokenize_str
+        return all(len(split(normalize(f"a{chr(c)}a"))) == 1 for c in np.flatnonzero(seen).tolist())
+
+
+def _starts_a_word(token: Mapping[str, Any]) -> bool:
+    """Whether a special token begins at a boundary, has no white space, and takes none around it."""
+    content = token.get("content", "")
+    flags = ("lstrip", "rstrip", "single_word", "normalized")
+    return (
+        0 < len(content) <= SPECIAL_TOKEN
+        and NEXT_BOUNDARY.match(content) is not None
+        and not re.search(f"[{SPACE}]", content)
+        and not any(token.get(flag) for flag in flags)
+    )
