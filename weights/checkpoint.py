@@ -1,0 +1,35 @@
+"""What a checkpoint folder says beyond its tensors, as one frozen dataclass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minembed.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint folder, read and checked; made by `minembed.weights.directory.read_checkpoint`.
+
+    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
+    >>> Checkpoint(Path("model"), "bert", config, ("mean", "max"), max_seq_length=256).dimension
+    768
+    """
+
+    folder: Path  # holds config.json, the tensors and tokenizer.json
+    family: str  # "bert", ...: a row of minembed.weights.families.FAMILIES
+    config: Config
+    pooling: tuple[str, ...]  # modes, concatenated in this order
+    max_seq_length: int  # tokens, special ones included
+    include_prompt: bool = True  # whether the tokens of a prompt are pooled
+    normalize: bool = False  # whether the folder has a Normalize module
+    do_lower_case: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
+    similarity_fn_name: str = "cosine"
+    truncate_dim: int | None = None
+
+    @property
+    def dimension(self) -> int:
+        """The width of the vectors."""
+        return self.config.hidden_size * len(self.pooling)

@@ -1,0 +1,171 @@
+"""The sentence-transformers folder: modules.json and what it points to, old spellings and new."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from minembed.config import Config
+from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError
+from minembed.pooling import POOLING
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.families import read_config
+from minembed.weights.files import optional_json, read_json, read_json_value, typed
+
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+LENGTH_FILES = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read everything but the tensors and the tokenizer, and check it.
+
+    Raises SourceError where there is no such folder, ConfigError for malformed files, UnsupportedModelError for
+    modules or settings that are not computed here.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
+    modules = _read_modules(folder)
+    transformer = modules.pop("Transformer", folder)
+    if not (transformer / "config.json").exists():
+        raise ConfigError(f"{transformer} has no config.json: not a checkpoint folder, or not fully downloaded")
+    family, config = read_config(transformer / "config.json")
+    pooling, include_prompt = _read_pooling(modules["Pooling"] / "config.json", config) if modules else (("mean",), True)
+    lengths = next((transformer / name for name in LENGTH_FILES if (transformer / name).exists()), None)
+    length_config = read_json(lengths) if lengths else {}
+    overall = folder / "config_sentence_transformers.json"
+    return Checkpoint(
+        folder=transformer,
+        family=family,
+        config=config,
+        pooling=pooling,
+        max_seq_length=_max_seq_length(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
+        include_prompt=include_prompt,
+        normalize="Normalize" in modules,
+        do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
+        **_read_overall(optional_json(overall), overall),
+    )
+
+
+def _read_modules(folder: Path) -> dict[str, Path]:
+    """Map the class names of modules.json to folders: Transformer, Pooling, and perhaps Normalize, in this order."""
+    path = folder / "modules.json"
+    if not path.exists():
+        if (folder / "config.json").exists():
+            warnings.warn(
+                f"{folder} has no modules.json: mean pooling, not normalised, is assumed", ModelWarning, stacklevel=4
+            )
+        return {}
+    entries = read_json_value(path)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"{path} must hold a list of objects")
+    modules: dict[str, Path] = {}
+    for entry in entries:
+        kind = typed(entry, "type", str, "", path)
+        name = kind.rpartition(".")[2]
+        if not kind.startswith("sentence_transformers.") or name not in ("Transformer", "Pooling", "Normalize"):
+            raise UnsupportedModelError(
+                f"{path}: module {kind!r} is not computed here; known: Transformer, Pooling and Normalize "
+                "of sentence_transformers (code that comes with a checkpoint is never run)"
+            )
+        if name in modules:
+            raise UnsupportedModelError(f"{path}: more than one {name} module is not computed here")
+        modules[name] = folder / safe_path(typed(entry, "path", str, "", path), path)
+    if list(modules) not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise UnsupportedModelError(
+            f"{path}: the modules {' -> '.join(modules) or '(none)'} are not computed here; "
+            "known: Transformer -> Pooling, or Transformer -> Pooling -> Normalize"
+        )
+    return modules
+
+
+def safe_path(relative: str, source: Path) -> str:
+    """Check that a path from a file stays below the folder of that file.
+
+    Raises ConfigError for anything but plain names joined by "/", and for links that lead elsewhere (into the
+    store of blobs beside the snapshots of the Hugging Face cache is fine).
+
+    >>> safe_path("1_Pooling", Path("model/modules.json"))
+    '1_Pooling'
+    """
+    parts = PurePosixPath(relative).parts
+    if relative.startswith("/") or ".." in parts or any(c in relative for c in "\\:\0"):
+        raise ConfigError(f"{source}: path {relative!r} must be a plain path below the folder")
+    root = source.parent.resolve()
+    target = (root / relative).resolve()
+    if not any(target.is_relative_to(allowed) for allowed in (root, root.parent.parent / "blobs")):
+        raise ConfigError(f"{source}: path {relative!r} leads out of the folder, to {target}")
+    return relative
+
+
+def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
+    raw = read_json(path)
+    width = raw.get("embedding_dimension", raw.get("word_embedding_dimension"))
+    if width not in (None, config.hidden_size):
+        raise ConfigError(f"{path}: the width {width!r} is not the hidden_size {config.hidden_size} of config.json")
+    if raw.get("pooling_mode") is not None:
+        named = raw["pooling_mode"]
+        modes: Sequence[Any] = [named] if isinstance(named, str) else named
+        if not isinstance(modes, list) or not modes:
+            raise ConfigError(f"{path}: pooling_mode must be a name or a list of names, not {named!r}")
+    else:
+        modes = [mode for key, mode in _OLD_KEYS.items() if typed(raw, key, bool, False, path)] or ["mean"]
+        unknown = [key for key in raw if key.startswith("pooling_mode_") and key not in _OLD_KEYS and raw[key]]
+        if unknown:
+            raise UnsupportedModelError(f"{path}: {', '.join(unknown)} is not computed here")
+    for mode in modes:
+        if not isinstance(mode, str) or mode not in POOLING:
+            raise UnsupportedModelError(
+                f"{path}: pooling mode {mode!r} is not computed here; known: {', '.join(POOLING)}"
+            )
+    return tuple(modes), typed(raw, "include_prompt", bool, True, path)
+
+
+_OLD_KEYS = {  # in the order in which they are concatenated
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+
+
+def _max_seq_length(folder: Path, config: Config, length_config: Mapping[str, Any], path: Path) -> int:
+    """An explicit max_seq_length is taken as it is; else the tokenizer's limit and the positions decide."""
+    positions = config.max_position_embeddings
+    explicit = typed(length_config, "max_seq_length", int, 0, path)
+    if explicit > positions or (length_config.get("max_seq_length") is not None and explicit < 1):
+        raise ConfigError(f"{path}: max_seq_length {explicit} must be from 1 to max_position_embeddings, {positions}")
+    if explicit:
+        return explicit
+    limit = optional_json(folder / "tokenizer_config.json").get("model_max_length")  # may be 1e30
+    known = isinstance(limit, int | float) and not isinstance(limit, bool) and limit >= 1
+    return min(int(limit), positions) if known and limit is not None and limit < positions else positions
+
+
+def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    kind = typed(raw, "model_type", str, "SentenceTransformer", path)
+    if kind != "SentenceTransformer":
+        raise UnsupportedModelError(f"{path}: model_type {kind!r} is not computed here; known: SentenceTransformer")
+    prompts = typed(raw, "prompts", dict, {}, path)
+    if not all(isinstance(prompt, str | None) for prompt in prompts.values()):
+        raise ConfigError(f"{path}: prompts must map names to texts")
+    prompts = {name: prompt for name, prompt in prompts.items() if prompt is not None}
+    default = typed(raw, "default_prompt_name", str, "", path) or None
+    if default is not None and default not in prompts:
+        raise ConfigError(f"{path}: default_prompt_name {default!r} is not among the prompts {sorted(prompts)}")
+    similarity = typed(raw, "similarity_fn_name", str, "cosine", path)
+    if similarity not in SIMILARITIES:
+        raise UnsupportedModelError(
+            f"{path}: similarity_fn_name {similarity!r} is unknown; known: {', '.join(SIMILARITIES)}"
+        )
+    truncate_dim = typed(raw, "truncate_dim", int, 0, path) or None
+    return {
+        "prompts": prompts,
+        "default_prompt_name": default,
+        "similarity_fn_name": similarity,
+        "truncate_dim": truncate_dim,
+    }
