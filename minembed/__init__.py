@@ -1,0 +1,22 @@
+"""Text embeddings on CPUs: a transformer encoder in plain NumPy.
+
+>>> from minembed import cosine_similarity
+>>> cosine_similarity([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]]).tolist()
+[[0.0, 1.0]]
+"""
+
+from minembed.embedder import Embedder
+from minembed.errors import MinembedError, MinembedWarning
+from minembed.pooling import quantize_embeddings, truncate_embeddings
+from minembed.similarity import cosine_similarity, top_k
+from minembed.version import __version__ as __version__
+
+__all__ = [
+    "Embedder",
+    "MinembedError",
+    "MinembedWarning",
+    "cosine_similarity",
+    "quantize_embeddings",
+    "top_k",
+    "truncate_embeddings",
+]

@@ -1,0 +1,187 @@
+"""The way of a text through the house: tokenize, deal out in chunks, encode, pool, normalise, put back in order."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minembed.chunks import Progress, check_texts, plan, windows
+from minembed.errors import InputError, MinembedWarning, NumericalError, TruncationWarning
+from minembed.options import Options
+from minembed.params import Array
+from minembed.pooling import l2_normalize, pool, quantize_embeddings, truncate_embeddings
+from minembed.threads import run, single_threaded_blas
+from minembed.tokens import Tokenizer, Tokens
+
+if TYPE_CHECKING:
+    from minembed.weights.checkpoint import Checkpoint
+
+Block = Array | list[Array]  # vectors (n, D), or hidden states (T_i, D) of n texts
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A checkpoint, its tokenizer and the prepared encoder; nothing in it changes."""
+
+    checkpoint: "Checkpoint"
+    tokenizer: Tokenizer
+    compute: Callable[..., Array]  # (tokens, observe=None) -> (T, D)
+    threads: int
+
+    def encode(self, texts: str | Iterable[str], options: Options) -> Any:
+        """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states."""
+        check_texts(texts)
+        alone = isinstance(texts, str)
+        blocks: list[Any] = []
+        cut: list[int] = []
+        with Progress(texts, "text", options.show_progress_bar) as progress:
+            for block, indices in self.blocks([texts] if isinstance(texts, str) else texts, options, progress):
+                blocks.append(block)
+                cut += indices
+        report_truncation(cut, self.checkpoint.max_seq_length, options)
+        if options.output_value == "token_embeddings":
+            hidden = [states for block in blocks for states in block]
+            return hidden[0] if alone else hidden
+        vectors = np.concatenate([np.zeros((0, self.width(options.truncate_dim)), np.float32), *blocks])
+        if options.needs_own_ranges and len(vectors):
+            message = f"{options.precision} takes its ranges from these {len(vectors)} texts: give ranges= to fix them"
+            warnings.warn(message, MinembedWarning, stacklevel=3)
+        vectors = self._quantize(vectors, options)
+        return vectors[0] if alone else vectors
+
+    def stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
+        """Compute window by window."""
+        with Progress(texts, "text", options.show_progress_bar) as progress:
+            for block, cut in self.blocks(texts, options, progress):
+                report_truncation(cut, self.checkpoint.max_seq_length, options)
+                yield self._quantize(np.asarray(block), options)
+
+    def width(self, truncate_dim: int | None) -> int:
+        """The width of the vectors, cut to `truncate_dim` if given."""
+        return truncate_dim or self.checkpoint.truncate_dim or self.checkpoint.dimension
+
+    def blocks(self, texts: Iterable[str], options: Options, progress: Progress) -> Iterator[tuple[Block, list[int]]]:
+        """Yield a block for each window of texts, in order, and the indices of the texts that were cut."""
+        prompt = find_prompt(self.checkpoint, options)
+        skipped = self.tokenizer.prompt_length(prompt) if prompt and not self.checkpoint.include_prompt else 0
+        for start, window in windows(texts, prompt):
+            tokens = self.tokenizer(window, options.errors, start)
+            cut = [] if tokens.truncated is None else (start + np.flatnonzero(tokens.truncated)).tolist()
+            if cut and options.truncation == "error":
+                limit = self.checkpoint.max_seq_length
+                raise InputError(
+                    f"texts[{cut[0]}] has more than {limit} tokens; shorten it, or let truncation='warn' cut it"
+                )
+            if options.output_value == "token_embeddings":
+                yield self.hidden_states(tokens, options.batch_size, progress), cut
+            else:
+                yield self._vectors(tokens, options, skipped, start, progress), cut
+
+    def hidden_states(self, tokens: Tokens, batch_size: int | None, progress: Progress) -> list[Array]:
+        """Compute the hidden states (T_i, D) of every text."""
+        states: list[Array] = [np.empty(0)] * len(tokens)
+        for chunk, hidden in self._run(self.compute, tokens, batch_size):
+            bounds = np.cumsum(tokens.lengths()[chunk])[:-1]
+            for text, rows in zip(chunk.tolist(), np.split(hidden, bounds), strict=True):
+                states[text] = rows.copy()  # a view would keep the whole chunk alive
+            progress.advance(len(chunk))
+        return states
+
+    def _vectors(self, tokens: Tokens, options: Options, skipped: int, start: int, progress: Progress) -> Array:
+        vectors = np.empty((len(tokens), self.width(options.truncate_dim)), np.float32)
+        work = partial(self._embed, options=options, skipped=skipped)
+        for chunk, result in self._run(work, tokens, options.batch_size):
+            bad = ~np.isfinite(result).all(axis=1)
+            if bad.any():
+                text = int(chunk[bad][0])
+                raise self._explain(tokens.select([text]), start + text)
+            vectors[chunk] = result
+            progress.advance(len(chunk))
+        return vectors
+
+    def _quantize(self, vectors: Array, options: Options) -> Array:
+        if not len(vectors) and options.needs_own_ranges:
+            return vectors.astype(options.precision)
+        return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
+
+    def _embed(self, tokens: Tokens, options: Options, skipped: int) -> Array:  # (T,) -> (B, width)
+        hidden, cu_seqlens = self.compute(tokens), tokens.cu_seqlens
+        if skipped:
+            hidden, cu_seqlens = drop_leading(hidden, cu_seqlens, skipped)
+        vectors = pool(hidden, cu_seqlens, self.checkpoint.pooling)
+        if self.checkpoint.normalize:
+            vectors = l2_normalize(vectors)
+        dim = options.truncate_dim or self.checkpoint.truncate_dim
+        vectors = truncate_embeddings(vectors, dim)
+        again = options.normalize_embeddings
+        if again or (again is None and self.checkpoint.normalize and dim is not None):
+            vectors = l2_normalize(vectors)
+        return vectors
+
+    def _run(
+        self, work: Callable[[Tokens], Array], tokens: Tokens, batch_size: int | None
+    ) -> Iterator[tuple[Array, Array]]:
+        """Do the work chunk by chunk on the threads; yields the texts of a chunk and its result."""
+
+        def quietly(chunk: Array) -> Array:
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
+                return work(tokens.select(chunk))
+
+        chunks = plan(tokens.lengths(), self.threads, batch_size)
+        with single_threaded_blas():
+            for i, result in run(quietly, chunks, self.threads):
+                yield chunks[i], result
+
+    def _explain(self, tokens: Tokens, index: int) -> NumericalError:
+        """Find the first layer in which a text's hidden states leave the numbers."""
+        first: list[str] = []
+
+        def observe(name: str, states: Array) -> None:
+            if not first and not np.isfinite(states).all():
+                first.append(name)
+
+        with np.errstate(all="ignore"), single_threaded_blas():
+            self.compute(tokens, observe=observe)
+        where = first[0] if first else "pooling"
+        return NumericalError(f"texts[{index}] gives NaN or infinity, first in {where}: the weights overflow float32")
+
+
+def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
+    """The text to put in front: `prompt`, else the prompt called `prompt_name`, else the checkpoint's default."""
+    if options.prompt is not None:
+        return options.prompt
+    name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
+    if name is None:
+        return ""
+    if name not in checkpoint.prompts:
+        known = ", ".join(sorted(checkpoint.prompts)) or "(none)"
+        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {known}")
+    return checkpoint.prompts[name]
+
+
+def drop_leading(x: Array, cu_seqlens: Array, n: int) -> tuple[Array, Array]:
+    """Leave out the first n tokens of every text, which hold the prompt.
+
+    >>> rows, bounds = drop_leading(np.arange(5)[:, None], np.array([0, 2, 5]), 1)
+    >>> rows[:, 0].tolist(), bounds.tolist()
+    ([1, 3, 4], [0, 1, 3])
+    """
+    lengths = np.diff(cu_seqlens)
+    if (lengths <= n).any():
+        raise InputError(f"the prompt fills all {lengths.min()} tokens that are read: shorten it")
+    place = np.arange(len(x)) - np.repeat(cu_seqlens[:-1], lengths)
+    return x[place >= n], cu_seqlens - n * np.arange(len(cu_seqlens))
+
+
+def report_truncation(cut: list[int], limit: int, options: Options) -> None:
+    """Warn, once a call, about texts that were cut."""
+    if cut and options.truncation == "warn":
+        which = ", ".join(map(str, cut[:5])) + (", ..." if len(cut) > 5 else "")
+        message = (
+            f"{len(cut)} text(s) longer than {limit} tokens were cut: texts[{which}]; "
+            "split them, or say truncation='silent'"
+        )
+        warnings.warn(message, TruncationWarning, stacklevel=4)
