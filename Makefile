@@ -1,0 +1,47 @@
+# minembed: `make demo` and `make test` are the two commands of the README; `make` alone lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+export PYTHONSAFEPATH = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+help:              ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/user ## make a virtual environment, install, pull the default model, run the demo
+	$(BIN)/minembed pull
+	$(BIN)/minembed demo
+
+test: $(VENV)/dev  ## install what the tests need, pull the default model, run all tests
+	$(BIN)/minembed pull
+	$(BIN)/pytest
+
+check: $(VENV)/dev ## format, lint and types, as in pre-commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	rm -rf $(VENV)/typed build && $(BIN)/pip install -q --no-deps --target $(VENV)/typed . && rm -rf build
+	cd $(VENV) && PYTHONPATH=typed bin/mypy --config-file ../pyproject.toml -p minembed
+
+fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of minutes)
+	$(BIN)/minembed pull
+	$(BIN)/pytest -m slow
+
+goldens:           ## write the goldens anew (needs torch, transformers and sentence-transformers in PYTHON)
+	cd tests && $(PYTHON) make_goldens.py
+
+wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
+	rm -rf build dist && $(BIN)/python -m build --wheel && rm -rf build
+	$(PYTHON) -m venv --clear $(VENV)/wheel && $(VENV)/wheel/bin/pip install -q dist/*.whl
+	cd $(VENV) && wheel/bin/minembed demo
+
+$(VENV)/user: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e .
+	touch $@
+
+$(VENV)/dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e '.[dev]'
+	touch $@
+
+.PHONY: help demo test check fuzz goldens wheel bench docs
