@@ -4,7 +4,6 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,9 +60,11 @@ def run(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> 
     if threads == 1 or len(items) <= 1:
         yield from ((i, work(item)) for i, item in enumerate(items))
         return
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # late: `import minembed` stays light
+
     pool = ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="minembed")
     try:
-        pending: dict[Future[Result], int] = {pool.submit(work, item): i for i, item in enumerate(items)}
+        pending = {pool.submit(work, item): i for i, item in enumerate(items)}
         while pending:
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:

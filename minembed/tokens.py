@@ -4,18 +4,19 @@ The tokenizer object is set up once and never changed afterwards, so threads sha
 `tokenizers` ignores a limit of 0 or 1 and reads a text to its end before cutting it.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minembed.errors import ConfigError, InputError, InputTypeError, TokenizationError
 from minembed.params import Array
-from minembed.prefix import PrefixReader
+
+if TYPE_CHECKING:
+    from minembed.prefix import PrefixReader
 
 BATCH = 256  # texts
 TRUNCATE_FROM = 4096  # characters: shorter texts are tokenized whole
@@ -78,7 +79,7 @@ class Tokens:
 class Tokenizer:
     """What turns texts into Tokens; made by `load`, never changed afterwards."""
 
-    def __init__(self, reference: Any, max_seq_length: int, prefix: PrefixReader | None):
+    def __init__(self, reference: Any, max_seq_length: int, prefix: "PrefixReader | None"):
         self.reference = reference  # the tokenizers.Tokenizer
         self.max_seq_length = max_seq_length
         self._prefix = prefix
@@ -96,8 +97,12 @@ class Tokenizer:
         `lowercase_first` is the do_lower_case of sentence-transformers.  Raises TokenizationError for a damaged
         file and ConfigError if its ids or the limit do not fit the model.
         """
-        from tokenizers import Tokenizer as Reference  # late: `import minembed` stays light
+        import json  # these are late so that `import minembed` stays light
+
+        from tokenizers import Tokenizer as Reference
         from tokenizers import normalizers
+
+        from minembed.prefix import PrefixReader
 
         try:
             text = path.read_text(encoding="utf-8")
