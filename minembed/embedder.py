@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 Texts = str | Iterable[str]
 
 
+def _check_length(max_seq_length: object, config: Config) -> int:
+    limit = config.max_position_embeddings
+    if isinstance(max_seq_length, bool) or not isinstance(max_seq_length, int) or not 1 <= max_seq_length <= limit:
+        raise InputError(
+            f"max_seq_length must be a whole number up to the model's {limit} positions, not {max_seq_length!r}"
+        )
+    return max_seq_length
+
+
 @dataclass(frozen=True, slots=True)
 class Embedder:
     """A loaded model.  Nothing in it changes after `load`: threads share it, and it survives fork and pickling."""
@@ -294,12 +303,3 @@ class Embedder:
         if prompt_name is not None or prompt is not None:
             return prompt_name
         return next((name for name in names if name in self.checkpoint.prompts), None)
-
-
-def _check_length(max_seq_length: object, config: Config) -> int:
-    limit = config.max_position_embeddings
-    if isinstance(max_seq_length, bool) or not isinstance(max_seq_length, int) or not 1 <= max_seq_length <= limit:
-        raise InputError(
-            f"max_seq_length must be a whole number up to the model's {limit} positions, not {max_seq_length!r}"
-        )
-    return max_seq_length

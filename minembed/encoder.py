@@ -22,6 +22,38 @@ from minembed.tokens import Tokens
 Observer = Callable[[str, Array], None]
 
 
+def embed(tokens: Tokens, p: Embeddings, config: Config) -> Array:
+    """What the token is, where it stands in its text, and which segment it belongs to: three rows, added."""
+    x: Array = p.word[tokens.ids]  # (T,) -> (T, D)
+    x += p.position[tokens.positions()]
+    x += p.token_type[tokens.types]
+    return layer_norm(x, p.norm, config.layer_norm_eps)
+
+
+def feed_forward(x: Array, p: Layer) -> Array:
+    """Every token by itself: widen, bend, narrow."""
+    h = linear(x, p.intermediate)  # (T, D) -> (T, F)
+    gelu(h, out=h)
+    return linear(h, p.output)  # (T, F) -> (T, D)
+
+
+def self_attention(x: Array, p: Layer, cu_seqlens: Array, config: Config) -> Array:
+    """Every token gathers what it needs from the other tokens of its text."""
+    qkv = linear(x, p.qkv)  # (T, D) -> (T, 3D)
+    context = attend(qkv, cu_seqlens, config.num_attention_heads)  # (T, 3D) -> (T, D)
+    return linear(context, p.attention_output)  # (T, D) -> (T, D)
+
+
+def transformer_layer(x: Array, p: Layer, cu_seqlens: Array, config: Config) -> Array:
+    """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised."""
+    y = self_attention(x, p, cu_seqlens, config)  # (T, D)
+    y += x
+    x = layer_norm(y, p.attention_norm, config.layer_norm_eps)
+    y = feed_forward(x, p)  # (T, D)
+    y += x
+    return layer_norm(y, p.output_norm, config.layer_norm_eps)
+
+
 def encode(tokens: Tokens, params: Params, config: Config, observe: Observer | None = None) -> Array:
     """Compute the hidden states of every token.
 
@@ -36,38 +68,6 @@ def encode(tokens: Tokens, params: Params, config: Config, observe: Observer | N
         if observe:
             observe(f"layer.{i}", x)
     return x
-
-
-def embed(tokens: Tokens, p: Embeddings, config: Config) -> Array:
-    """What the token is, where it stands in its text, and which segment it belongs to: three rows, added."""
-    x: Array = p.word[tokens.ids]  # (T,) -> (T, D)
-    x += p.position[tokens.positions()]
-    x += p.token_type[tokens.types]
-    return layer_norm(x, p.norm, config.layer_norm_eps)
-
-
-def transformer_layer(x: Array, p: Layer, cu_seqlens: Array, config: Config) -> Array:
-    """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised."""
-    y = self_attention(x, p, cu_seqlens, config)  # (T, D)
-    y += x
-    x = layer_norm(y, p.attention_norm, config.layer_norm_eps)
-    y = feed_forward(x, p)  # (T, D)
-    y += x
-    return layer_norm(y, p.output_norm, config.layer_norm_eps)
-
-
-def self_attention(x: Array, p: Layer, cu_seqlens: Array, config: Config) -> Array:
-    """Every token gathers what it needs from the other tokens of its text."""
-    qkv = linear(x, p.qkv)  # (T, D) -> (T, 3D)
-    context = attend(qkv, cu_seqlens, config.num_attention_heads)  # (T, 3D) -> (T, D)
-    return linear(context, p.attention_output)  # (T, D) -> (T, D)
-
-
-def feed_forward(x: Array, p: Layer) -> Array:
-    """Every token by itself: widen, bend, narrow."""
-    h = linear(x, p.intermediate)  # (T, D) -> (T, F)
-    gelu(h, out=h)
-    return linear(h, p.output)  # (T, F) -> (T, D)
 
 
 def prepare(params: Params, config: Config, dtype: str) -> Callable[..., Array]:

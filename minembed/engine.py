@@ -22,6 +22,44 @@ if TYPE_CHECKING:
 Block = Array | list[Array]  # vectors (n, D), or hidden states (T_i, D) of n texts
 
 
+def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
+    """The text to put in front: `prompt`, else the prompt called `prompt_name`, else the checkpoint's default."""
+    if options.prompt is not None:
+        return options.prompt
+    name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
+    if name is None:
+        return ""
+    if name not in checkpoint.prompts:
+        known = ", ".join(sorted(checkpoint.prompts)) or "(none)"
+        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {known}")
+    return checkpoint.prompts[name]
+
+
+def drop_leading(x: Array, cu_seqlens: Array, n: int) -> tuple[Array, Array]:
+    """Leave out the first n tokens of every text, which hold the prompt.
+
+    >>> rows, bounds = drop_leading(np.arange(5)[:, None], np.array([0, 2, 5]), 1)
+    >>> rows[:, 0].tolist(), bounds.tolist()
+    ([1, 3, 4], [0, 1, 3])
+    """
+    lengths = np.diff(cu_seqlens)
+    if (lengths <= n).any():
+        raise InputError(f"the prompt fills all {lengths.min()} tokens that are read: shorten it")
+    place = np.arange(len(x)) - np.repeat(cu_seqlens[:-1], lengths)
+    return x[place >= n], cu_seqlens - n * np.arange(len(cu_seqlens))
+
+
+def report_truncation(cut: list[int], limit: int, options: Options) -> None:
+    """Warn, once a call, about texts that were cut."""
+    if cut and options.truncation == "warn":
+        which = ", ".join(map(str, cut[:5])) + (", ..." if len(cut) > 5 else "")
+        message = (
+            f"{len(cut)} text(s) longer than {limit} tokens were cut: texts[{which}]; "
+            "split them, or say truncation='silent'"
+        )
+        warnings.warn(message, TruncationWarning, stacklevel=4)
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A checkpoint, its tokenizer and the prepared encoder; nothing in it changes."""
@@ -147,41 +185,3 @@ class Engine:
             self.compute(tokens, observe=observe)
         where = first[0] if first else "pooling"
         return NumericalError(f"texts[{index}] gives NaN or infinity, first in {where}: the weights overflow float32")
-
-
-def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
-    """The text to put in front: `prompt`, else the prompt called `prompt_name`, else the checkpoint's default."""
-    if options.prompt is not None:
-        return options.prompt
-    name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
-    if name is None:
-        return ""
-    if name not in checkpoint.prompts:
-        known = ", ".join(sorted(checkpoint.prompts)) or "(none)"
-        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {known}")
-    return checkpoint.prompts[name]
-
-
-def drop_leading(x: Array, cu_seqlens: Array, n: int) -> tuple[Array, Array]:
-    """Leave out the first n tokens of every text, which hold the prompt.
-
-    >>> rows, bounds = drop_leading(np.arange(5)[:, None], np.array([0, 2, 5]), 1)
-    >>> rows[:, 0].tolist(), bounds.tolist()
-    ([1, 3, 4], [0, 1, 3])
-    """
-    lengths = np.diff(cu_seqlens)
-    if (lengths <= n).any():
-        raise InputError(f"the prompt fills all {lengths.min()} tokens that are read: shorten it")
-    place = np.arange(len(x)) - np.repeat(cu_seqlens[:-1], lengths)
-    return x[place >= n], cu_seqlens - n * np.arange(len(cu_seqlens))
-
-
-def report_truncation(cut: list[int], limit: int, options: Options) -> None:
-    """Warn, once a call, about texts that were cut."""
-    if cut and options.truncation == "warn":
-        which = ", ".join(map(str, cut[:5])) + (", ..." if len(cut) > 5 else "")
-        message = (
-            f"{len(cut)} text(s) longer than {limit} tokens were cut: texts[{which}]; "
-            "split them, or say truncation='silent'"
-        )
-        warnings.warn(message, TruncationWarning, stacklevel=4)

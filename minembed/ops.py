@@ -64,26 +64,6 @@ def erf(x: Array) -> Array:  # (...) -> (...)
     return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), dtype=x.dtype)
 
 
-def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
-    """x times the normal distribution function: the erf form of Hendrycks & Gimpel (2016).
-
-    float64: within 1e-15.  float32: within 2e-7, or half a unit in the last place of the result where that is
-    coarser (|x| > 4); tests/test_ops.py measures it over every float32.  `out` may be `x` itself.
-
-    >>> gelu(np.float32([-10, 0, 1, 10])).round(5).tolist()
-    [-0.0, 0.0, 0.8413400053977966, 10.0]
-    """
-    if x.dtype != np.float32:
-        tail = np.asarray(np.frompyfunc(math.erfc, 1, 1)(x * -math.sqrt(0.5)), dtype=x.dtype)
-        return np.multiply(0.5 * x, tail, out=out)
-    out = np.empty_like(x, order="C") if out is None else out
-    flat_x, flat_out = x.reshape(-1), out.reshape(-1)
-    with np.errstate(over="ignore", under="ignore"):  # where the tail is 0, the exponent is as good as -inf
-        for start in range(0, x.size, GELU_BLOCK):
-            _gelu_float32(flat_x[start : start + GELU_BLOCK], flat_out[start : start + GELU_BLOCK])
-    return out
-
-
 GELU_BLOCK = 1 << 15  # elements: three such arrays stay in a core's second-level cache
 # R in gelu(x) = max(x, 0) - a exp(a R(a)) with a = |x|/2, highest power first: exp(a R(a)) = erfc(a sqrt(2)).
 # Fitted by tests/fit_gelu.py to 9e-9 for |x| <= 7; a R(a) falls without end beyond, where the tail is below float32.
@@ -108,6 +88,34 @@ def _gelu_float32(x: Array, out: Array) -> None:
     out -= tail
 
 
+def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
+    """x times the normal distribution function: the erf form of Hendrycks & Gimpel (2016).
+
+    float64: within 1e-15.  float32: within 2e-7, or half a unit in the last place of the result where that is
+    coarser (|x| > 4); tests/test_ops.py measures it over every float32.  `out` may be `x` itself.
+
+    >>> gelu(np.float32([-10, 0, 1, 10])).round(5).tolist()
+    [-0.0, 0.0, 0.8413400053977966, 10.0]
+    """
+    if x.dtype != np.float32:
+        tail = np.asarray(np.frompyfunc(math.erfc, 1, 1)(x * -math.sqrt(0.5)), dtype=x.dtype)
+        return np.multiply(0.5 * x, tail, out=out)
+    out = np.empty_like(x, order="C") if out is None else out
+    flat_x, flat_out = x.reshape(-1), out.reshape(-1)
+    with np.errstate(over="ignore", under="ignore"):  # where the tail is 0, the exponent is as good as -inf
+        for start in range(0, x.size, GELU_BLOCK):
+            _gelu_float32(flat_x[start : start + GELU_BLOCK], flat_out[start : start + GELU_BLOCK])
+    return out
+
+
+def _runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
+    start = 0
+    for N, texts in groupby(np.diff(cu_seqlens).tolist()):
+        n = sum(1 for _ in texts)
+        yield n, N, start, start + n * N
+        start += n * N
+
+
 def attend(qkv: Array, cu_seqlens: Array, num_heads: int) -> Array:  # (T, 3D), (B+1,) -> (T, D)
     """Let every token look at all tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K)) V.
 
@@ -129,11 +137,3 @@ def attend(qkv: Array, cu_seqlens: Array, num_heads: int) -> Array:  # (T, 3D), 
         context = softmax(q @ k) @ v  # (n, H, N, N) -> (n, H, N, K)
         out[start:stop] = context.transpose(0, 2, 1, 3).reshape(n * N, D)
     return out
-
-
-def _runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
-    start = 0
-    for N, texts in groupby(np.diff(cu_seqlens).tolist()):
-        n = sum(1 for _ in texts)
-        yield n, N, start, start + n * N
-        start += n * N

@@ -8,6 +8,14 @@ from minembed.errors import InputError, UnsupportedModelError
 from minembed.params import Array
 
 
+def _sums(x: Array, cu_seqlens: Array) -> Array:
+    return np.add.reduceat(x, cu_seqlens[:-1], axis=0)  # a text without tokens is refused where Tokens is built
+
+
+def _counts(x: Array, cu_seqlens: Array) -> Array:
+    return np.diff(cu_seqlens).astype(x.dtype)[:, None]  # an integer count would turn float32 into float64
+
+
 def mean_pool(x: Array, cu_seqlens: Array) -> Array:  # (T, D), (B+1,) -> (B, D)
     """Average the tokens of each text.
 
@@ -162,11 +170,3 @@ def quantize_embeddings(
     steps = np.where(steps == 0, steps.dtype.type(1), steps)
     levels = np.clip(np.floor((x - low) / steps), 0, 255)
     return levels.astype(np.uint8) if precision == "uint8" else (levels - 128).astype(np.int8)
-
-
-def _sums(x: Array, cu_seqlens: Array) -> Array:
-    return np.add.reduceat(x, cu_seqlens[:-1], axis=0)  # a text without tokens is refused where Tokens is built
-
-
-def _counts(x: Array, cu_seqlens: Array) -> Array:
-    return np.diff(cu_seqlens).astype(x.dtype)[:, None]  # an integer count would turn float32 into float64

@@ -29,6 +29,18 @@ NEXT_TEXT = re.compile(f"[^{SPACE}]")
 NEXT_BOUNDARY = re.compile(f"[{BOUNDARY}]")
 
 
+def _starts_a_word(token: Mapping[str, Any]) -> bool:
+    """Whether a special token begins at a boundary, has no white space, and takes none around it."""
+    content = token.get("content", "")
+    flags = ("lstrip", "rstrip", "single_word", "normalized")
+    return (
+        0 < len(content) <= SPECIAL_TOKEN
+        and NEXT_BOUNDARY.match(content) is not None
+        and not re.search(f"[{SPACE}]", content)
+        and not any(token.get(flag) for flag in flags)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PrefixReader:
     """Tokenizes only the beginning of a text; made by `fitting`."""
@@ -111,15 +123,3 @@ class PrefixReader:
         seen[np.frombuffer(run.encode("utf-32-le"), dtype=np.uint32)] = True
         normalize, split = self.reference.normalizer.normalize_str, self.reference.pre_tokenizer.pre_tokenize_str
         return all(len(split(normalize(f"a{chr(c)}a"))) == 1 for c in np.flatnonzero(seen).tolist())
-
-
-def _starts_a_word(token: Mapping[str, Any]) -> bool:
-    """Whether a special token begins at a boundary, has no white space, and takes none around it."""
-    content = token.get("content", "")
-    flags = ("lstrip", "rstrip", "single_word", "normalized")
-    return (
-        0 < len(content) <= SPECIAL_TOKEN
-        and NEXT_BOUNDARY.match(content) is not None
-        and not re.search(f"[{SPACE}]", content)
-        and not any(token.get(flag) for flag in flags)
-    )

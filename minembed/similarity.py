@@ -12,6 +12,19 @@ from minembed.pooling import l2_normalize
 BLOCK = 4096  # corpus rows a step: the scores of a few queries stay in cache
 
 
+def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
+    x, y = (np.atleast_2d(np.asarray(v)) for v in (a, b))
+    x, y = (v if v.dtype in (np.float32, np.float64) else v.astype(np.float64) for v in (x, y))
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise InputError(f"vectors of one width are needed, (N, D) and (M, D); got shapes {x.shape} and {y.shape}")
+    return x, y
+
+
+def _by_rows(f: Callable[[Array, Array], Array], a: ArrayLike, b: ArrayLike) -> Array:
+    x, y = _rows(a, b)
+    return np.array([f(row, y) for row in x]).reshape(len(x), len(y))
+
+
 def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
     """The cosine of the angle between every row of a and every row of b; 0 where a row is all zeros.
 
@@ -82,6 +95,22 @@ def pairwise(a: ArrayLike, b: ArrayLike, metric: str = "cosine") -> Array:  # (N
     raise InputError(f"metric {metric!r} is unknown; known: {', '.join(SIMILARITY)}")
 
 
+def top_k_numpy(
+    queries: Array, corpus: Array, k: int, similarity: Callable[[Array, Array], Array]
+) -> tuple[Array, Array]:
+    """Block by block: keep what can still be among the best, and sort once."""
+    k = min(k, len(corpus))
+    best = np.empty((len(queries), 0), queries.dtype)
+    index = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(corpus), BLOCK) if k else ():
+        scores = similarity(queries, corpus[start : start + BLOCK])  # (Q, rows)
+        rows = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+        best, index = np.concatenate([best, scores], axis=1), np.concatenate([index, rows], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]  # stable, and earlier rows stand first: ties by index
+        best, index = np.take_along_axis(best, order, axis=1), np.take_along_axis(index, order, axis=1)
+    return best, index
+
+
 def top_k(
     queries: ArrayLike, corpus: ArrayLike, k: int, metric: str = "dot", backend: str = "auto"
 ) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
@@ -106,32 +135,3 @@ def top_k(
             raise InputError(f"{name} holds NaN, first in row {np.argwhere(np.isnan(array))[0, 0]}")
     scores, indices = resolve("top_k", backend)(queries, corpus, int(k), SIMILARITY[metric])
     return scores, indices
-
-
-def top_k_numpy(
-    queries: Array, corpus: Array, k: int, similarity: Callable[[Array, Array], Array]
-) -> tuple[Array, Array]:
-    """Block by block: keep what can still be among the best, and sort once."""
-    k = min(k, len(corpus))
-    best = np.empty((len(queries), 0), queries.dtype)
-    index = np.empty((len(queries), 0), np.int64)
-    for start in range(0, len(corpus), BLOCK) if k else ():
-        scores = similarity(queries, corpus[start : start + BLOCK])  # (Q, rows)
-        rows = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
-        best, index = np.concatenate([best, scores], axis=1), np.concatenate([index, rows], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :k]  # stable, and earlier rows stand first: ties by index
-        best, index = np.take_along_axis(best, order, axis=1), np.take_along_axis(index, order, axis=1)
-    return best, index
-
-
-def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    x, y = (np.atleast_2d(np.asarray(v)) for v in (a, b))
-    x, y = (v if v.dtype in (np.float32, np.float64) else v.astype(np.float64) for v in (x, y))
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise InputError(f"vectors of one width are needed, (N, D) and (M, D); got shapes {x.shape} and {y.shape}")
-    return x, y
-
-
-def _by_rows(f: Callable[[Array, Array], Array], a: ArrayLike, b: ArrayLike) -> Array:
-    x, y = _rows(a, b)
-    return np.array([f(row, y) for row in x]).reshape(len(x), len(y))

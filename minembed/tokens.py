@@ -76,6 +76,22 @@ class Tokens:
         return Tokens(self.ids[rows], self.types[rows], cu_seqlens, *extras)
 
 
+def clean(text: object, index: int, errors: str = "replace") -> str:
+    r"""Check that an item is text, and repair surrogates: pairs become one character, lone ones U+FFFD.
+
+    >>> clean("a\ud83d\ude00 \ud83d", 0) == "a\U0001f600 \ufffd"
+    True
+    """
+    if not isinstance(text, str):
+        raise InputTypeError(f"texts[{index}] is {type(text).__name__}, not str")
+    lone = None if text.isascii() else SURROGATE.search(text)
+    if lone is None:
+        return str(text)
+    if errors == "strict":
+        raise InputError(f"texts[{index}] has a surrogate at character {lone.start()}; errors='replace' repairs it")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class Tokenizer:
     """What turns texts into Tokens; made by `load`, never changed afterwards."""
 
@@ -188,19 +204,3 @@ class Tokenizer:
             return array
         closing = self._n_special - 1
         return np.concatenate([array[: self.max_seq_length - closing], array[len(array) - closing :]])
-
-
-def clean(text: object, index: int, errors: str = "replace") -> str:
-    r"""Check that an item is text, and repair surrogates: pairs become one character, lone ones U+FFFD.
-
-    >>> clean("a\ud83d\ude00 \ud83d", 0) == "a\U0001f600 \ufffd"
-    True
-    """
-    if not isinstance(text, str):
-        raise InputTypeError(f"texts[{index}] is {type(text).__name__}, not str")
-    lone = None if text.isascii() else SURROGATE.search(text)
-    if lone is None:
-        return str(text)
-    if errors == "strict":
-        raise InputError(f"texts[{index}] has a surrogate at character {lone.start()}; errors='replace' repairs it")
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

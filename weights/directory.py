@@ -19,34 +19,23 @@ LENGTH_FILES = tuple(
 )
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read everything but the tensors and the tokenizer, and check it.
+def safe_path(relative: str, source: Path) -> str:
+    """Check that a path from a file stays below the folder of that file.
 
-    Raises SourceError where there is no such folder, ConfigError for malformed files, UnsupportedModelError for
-    modules or settings that are not computed here.
+    Raises ConfigError for anything but plain names joined by "/", and for links that lead elsewhere (into the
+    store of blobs beside the snapshots of the Hugging Face cache is fine).
+
+    >>> safe_path("1_Pooling", Path("model/modules.json"))
+    '1_Pooling'
     """
-    if not folder.is_dir():
-        raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
-    modules = _read_modules(folder)
-    transformer = modules.pop("Transformer", folder)
-    if not (transformer / "config.json").exists():
-        raise ConfigError(f"{transformer} has no config.json: not a checkpoint folder, or not fully downloaded")
-    family, config = read_config(transformer / "config.json")
-    pooling, include_prompt = _read_pooling(modules["Pooling"] / "config.json", config) if modules else (("mean",), True)
-    lengths = next((transformer / name for name in LENGTH_FILES if (transformer / name).exists()), None)
-    length_config = read_json(lengths) if lengths else {}
-    overall = folder / "config_sentence_transformers.json"
-    return Checkpoint(
-        folder=transformer,
-        family=family,
-        config=config,
-        pooling=pooling,
-        max_seq_length=_max_seq_length(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
-        include_prompt=include_prompt,
-        normalize="Normalize" in modules,
-        do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
-        **_read_overall(optional_json(overall), overall),
-    )
+    parts = PurePosixPath(relative).parts
+    if relative.startswith("/") or ".." in parts or any(c in relative for c in "\\:\0"):
+        raise ConfigError(f"{source}: path {relative!r} must be a plain path below the folder")
+    root = source.parent.resolve()
+    target = (root / relative).resolve()
+    if not any(target.is_relative_to(allowed) for allowed in (root, root.parent.parent / "blobs")):
+        raise ConfigError(f"{source}: path {relative!r} leads out of the folder, to {target}")
+    return relative
 
 
 def _read_modules(folder: Path) -> dict[str, Path]:
@@ -81,23 +70,14 @@ def _read_modules(folder: Path) -> dict[str, Path]:
     return modules
 
 
-def safe_path(relative: str, source: Path) -> str:
-    """Check that a path from a file stays below the folder of that file.
-
-    Raises ConfigError for anything but plain names joined by "/", and for links that lead elsewhere (into the
-    store of blobs beside the snapshots of the Hugging Face cache is fine).
-
-    >>> safe_path("1_Pooling", Path("model/modules.json"))
-    '1_Pooling'
-    """
-    parts = PurePosixPath(relative).parts
-    if relative.startswith("/") or ".." in parts or any(c in relative for c in "\\:\0"):
-        raise ConfigError(f"{source}: path {relative!r} must be a plain path below the folder")
-    root = source.parent.resolve()
-    target = (root / relative).resolve()
-    if not any(target.is_relative_to(allowed) for allowed in (root, root.parent.parent / "blobs")):
-        raise ConfigError(f"{source}: path {relative!r} leads out of the folder, to {target}")
-    return relative
+_OLD_KEYS = {  # in the order in which they are concatenated
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
 
 
 def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
@@ -121,16 +101,6 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
                 f"{path}: pooling mode {mode!r} is not computed here; known: {', '.join(POOLING)}"
             )
     return tuple(modes), typed(raw, "include_prompt", bool, True, path)
-
-
-_OLD_KEYS = {  # in the order in which they are concatenated
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 
 
 def _max_seq_length(folder: Path, config: Config, length_config: Mapping[str, Any], path: Path) -> int:
@@ -169,3 +139,35 @@ def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "similarity_fn_name": similarity,
         "truncate_dim": truncate_dim,
     }
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read everything but the tensors and the tokenizer, and check it.
+
+    Raises SourceError where there is no such folder, ConfigError for malformed files, UnsupportedModelError for
+    modules or settings that are not computed here.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
+    modules = _read_modules(folder)
+    transformer = modules.pop("Transformer", folder)
+    if not (transformer / "config.json").exists():
+        raise ConfigError(f"{transformer} has no config.json: not a checkpoint folder, or not fully downloaded")
+    family, config = read_config(transformer / "config.json")
+    pooling, include_prompt = (
+        _read_pooling(modules["Pooling"] / "config.json", config) if modules else (("mean",), True)
+    )
+    lengths = next((transformer / name for name in LENGTH_FILES if (transformer / name).exists()), None)
+    length_config = read_json(lengths) if lengths else {}
+    overall = folder / "config_sentence_transformers.json"
+    return Checkpoint(
+        folder=transformer,
+        family=family,
+        config=config,
+        pooling=pooling,
+        max_seq_length=_max_seq_length(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
+        include_prompt=include_prompt,
+        normalize="Normalize" in modules,
+        do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
+        **_read_overall(optional_json(overall), overall),
+    )

@@ -41,6 +41,87 @@ class Stored:
     offset: int  # of its first byte in the file
 
 
+def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(raw.decode("utf-8"), object_pairs_hook=no_duplicates)
+    except (ValueError, RecursionError) as e:
+        raise WeightsError(f"{path} has a malformed header ({e}); fetch it again") from e
+    if not isinstance(header, dict):
+        raise WeightsError(f"{path} has a header that is not a JSON object; fetch it again")
+    return header
+
+
+def _read_header(path: Path) -> dict[str, Stored]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            beginning = file.read(64)
+            for magic, what in IMPOSTORS.items():
+                if beginning.startswith(magic) and beginning[8:9] not in (b"{", b" "):
+                    raise WeightsError(f"{path} is {what}")
+            length = int.from_bytes(beginning[:8], "little")
+            if len(beginning) < 8 or length + 8 > size:
+                raise WeightsError(
+                    f"{path} is cut short at {size} bytes: its header alone wants {length + 8}; fetch it again"
+                )
+            if length > LARGEST_HEADER:
+                raise WeightsError(f"{path} has a header of {length} bytes; at most {LARGEST_HEADER} are read")
+            file.seek(8)
+            header = _parse_header(path, file.read(length))
+        with safe_open(path, framework="np"):  # checks dtypes, shapes and offsets against the file's size
+            pass
+    except SafetensorError as e:
+        raise WeightsError(f"{path} is not a sound safetensors file ({e}); fetch it again") from e
+    except OSError as e:
+        raise WeightsError(f"{path} cannot be read ({e.strerror or e})") from e
+    header.pop("__metadata__", None)
+    return {
+        name: Stored(path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
+        for name, entry in header.items()
+    }
+
+
+def _read_shards(folder: Path, index: Path) -> dict[str, Stored]:
+    weight_map = read_json(index, WeightsError).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+        raise WeightsError(f"{index}: weight_map must map tensor names to file names")
+    stored: dict[str, Stored] = {}
+    for shard in sorted(set(weight_map.values())):
+        if PurePosixPath(shard).name != shard or "\\" in shard or not shard.endswith(".safetensors"):
+            raise WeightsError(f"{index}: shard name {shard!r} is not a plain .safetensors file name")
+        if not (folder / shard).exists():
+            raise WeightsError(f"{folder / shard} is missing, though {index.name} names it: download it too")
+        header = _read_header(folder / shard)
+        stored.update((name, entry) for name, entry in header.items() if weight_map.get(name) == shard)
+    if missing := sorted(set(weight_map) - set(stored)):
+        raise WeightsError(f"{index}: tensors not in the shards that it names: {', '.join(missing)}")
+    return stored
+
+
+def _read_bf16(stored: Stored) -> Array:
+    """bfloat16 is the upper half of float32; NumPy has no such type, so the bytes are widened here."""
+    count = int(np.prod(stored.shape, dtype=np.int64))
+    with stored.file.open("rb") as file:
+        file.seek(stored.offset)
+        halves = np.fromfile(file, dtype="<u2", count=count)
+    if len(halves) != count:
+        raise WeightsError(f"{stored.file} ended early: it changed while being read")
+    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(stored.shape)
+
+
+def _read(stored: Stored, name: str) -> Array:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(stored.file, framework="np") as file:  # opened anew each time: what was mapped is given back
+            array: Array = file.get_tensor(name)
+            return array
+    except SafetensorError as e:
+        raise WeightsError(f"{stored.file}: tensor {name!r} cannot be read ({e})") from e
+
+
 @dataclass(frozen=True, slots=True)
 class TensorFiles:
     """All tensors of a checkpoint folder, by name; nothing is read yet.
@@ -87,84 +168,3 @@ class TensorFiles:
                 f"{tuple(bad[0].tolist())}; the file is damaged or the training diverged"
             )
         return array
-
-
-def _read(stored: Stored, name: str) -> Array:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(stored.file, framework="np") as file:  # opened anew each time: what was mapped is given back
-            array: Array = file.get_tensor(name)
-            return array
-    except SafetensorError as e:
-        raise WeightsError(f"{stored.file}: tensor {name!r} cannot be read ({e})") from e
-
-
-def _read_bf16(stored: Stored) -> Array:
-    """bfloat16 is the upper half of float32; NumPy has no such type, so the bytes are widened here."""
-    count = int(np.prod(stored.shape, dtype=np.int64))
-    with stored.file.open("rb") as file:
-        file.seek(stored.offset)
-        halves = np.fromfile(file, dtype="<u2", count=count)
-    if len(halves) != count:
-        raise WeightsError(f"{stored.file} ended early: it changed while being read")
-    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(stored.shape)
-
-
-def _read_header(path: Path) -> dict[str, Stored]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            beginning = file.read(64)
-            for magic, what in IMPOSTORS.items():
-                if beginning.startswith(magic) and beginning[8:9] not in (b"{", b" "):
-                    raise WeightsError(f"{path} is {what}")
-            length = int.from_bytes(beginning[:8], "little")
-            if len(beginning) < 8 or length + 8 > size:
-                raise WeightsError(
-                    f"{path} is cut short at {size} bytes: its header alone wants {length + 8}; fetch it again"
-                )
-            if length > LARGEST_HEADER:
-                raise WeightsError(f"{path} has a header of {length} bytes; at most {LARGEST_HEADER} are read")
-            file.seek(8)
-            header = _parse_header(path, file.read(length))
-        with safe_open(path, framework="np"):  # checks dtypes, shapes and offsets against the file's size
-            pass
-    except SafetensorError as e:
-        raise WeightsError(f"{path} is not a sound safetensors file ({e}); fetch it again") from e
-    except OSError as e:
-        raise WeightsError(f"{path} cannot be read ({e.strerror or e})") from e
-    header.pop("__metadata__", None)
-    return {
-        name: Stored(path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
-        for name, entry in header.items()
-    }
-
-
-def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(raw.decode("utf-8"), object_pairs_hook=no_duplicates)
-    except (ValueError, RecursionError) as e:
-        raise WeightsError(f"{path} has a malformed header ({e}); fetch it again") from e
-    if not isinstance(header, dict):
-        raise WeightsError(f"{path} has a header that is not a JSON object; fetch it again")
-    return header
-
-
-def _read_shards(folder: Path, index: Path) -> dict[str, Stored]:
-    weight_map = read_json(index, WeightsError).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
-        raise WeightsError(f"{index}: weight_map must map tensor names to file names")
-    stored: dict[str, Stored] = {}
-    for shard in sorted(set(weight_map.values())):
-        if PurePosixPath(shard).name != shard or "\\" in shard or not shard.endswith(".safetensors"):
-            raise WeightsError(f"{index}: shard name {shard!r} is not a plain .safetensors file name")
-        if not (folder / shard).exists():
-            raise WeightsError(f"{folder / shard} is missing, though {index.name} names it: download it too")
-        header = _read_header(folder / shard)
-        stored.update((name, entry) for name, entry in header.items() if weight_map.get(name) == shard)
-    if missing := sorted(set(weight_map) - set(stored)):
-        raise WeightsError(f"{index}: tensors not in the shards that it names: {', '.join(missing)}")
-    return stored

@@ -24,36 +24,6 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 
 
-def read_config(raw: Mapping[str, Any], path: Path) -> Config:
-    """Take the architecture from config.json; refuse what would change the mathematics."""
-    for key, allowed in FIXED.items():
-        if not any(raw.get(key) is value or raw.get(key) == value for value in allowed):
-            raise UnsupportedModelError(f"{path}: {key} = {raw[key]!r} is not computed here")
-
-    def take(key: str) -> Any:
-        if key not in raw:
-            raise ConfigError(f"{path}: {key} is missing")
-        return raw[key]
-
-    eps, activation = take("layer_norm_eps"), take("hidden_act")
-    if not isinstance(activation, str):
-        raise ConfigError(f"{path}: hidden_act must be a name, not {activation!r}")
-    try:
-        return Config(
-            vocab_size=take("vocab_size"),
-            hidden_size=take("hidden_size"),
-            num_hidden_layers=take("num_hidden_layers"),
-            num_attention_heads=take("num_attention_heads"),
-            intermediate_size=take("intermediate_size"),
-            max_position_embeddings=take("max_position_embeddings"),
-            type_vocab_size=take("type_vocab_size"),
-            hidden_act=activation,
-            layer_norm_eps=float(eps) if type(eps) in (int, float) else eps,
-        )
-    except (ConfigError, UnsupportedModelError) as e:
-        raise type(e)(f"{path}: {e}") from None
-
-
 def plain_name(stored: str) -> str:
     """Strip a prefix, and turn the spelling of old checkpoints into today's.
 
@@ -100,6 +70,20 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return wanted
 
 
+def turn(weights: list[Array]) -> Array:  # (out_i, in) each -> (in, sum of out_i), contiguous
+    """Turn linear weights from the checkpoint's (out, in) and lay them side by side.
+
+    >>> turn([np.array([[1, 2]]), np.array([[3, 4], [5, 6]])]).tolist()
+    [[1, 3, 5], [2, 4, 6]]
+    """
+    out = np.empty((weights[0].shape[1], sum(map(len, weights))), weights[0].dtype)
+    at = 0
+    for weight in weights:
+        out[:, at : at + len(weight)] = weight.T
+        at += len(weight)
+    return out
+
+
 def build(config: Config, read: Callable[[str], Array]) -> Params:
     """Read the tensors, largest first so that the peak of memory is the size of the model."""
 
@@ -131,15 +115,31 @@ def build(config: Config, read: Callable[[str], Array]) -> Params:
     return Params(embeddings, tuple(layer(f"encoder.layer.{i}") for i in range(config.num_hidden_layers)))
 
 
-def turn(weights: list[Array]) -> Array:  # (out_i, in) each -> (in, sum of out_i), contiguous
-    """Turn linear weights from the checkpoint's (out, in) and lay them side by side.
+def read_config(raw: Mapping[str, Any], path: Path) -> Config:
+    """Take the architecture from config.json; refuse what would change the mathematics."""
+    for key, allowed in FIXED.items():
+        if not any(raw.get(key) is value or raw.get(key) == value for value in allowed):
+            raise UnsupportedModelError(f"{path}: {key} = {raw[key]!r} is not computed here")
 
-    >>> turn([np.array([[1, 2]]), np.array([[3, 4], [5, 6]])]).tolist()
-    [[1, 3, 5], [2, 4, 6]]
-    """
-    out = np.empty((weights[0].shape[1], sum(map(len, weights))), weights[0].dtype)
-    at = 0
-    for weight in weights:
-        out[:, at : at + len(weight)] = weight.T
-        at += len(weight)
-    return out
+    def take(key: str) -> Any:
+        if key not in raw:
+            raise ConfigError(f"{path}: {key} is missing")
+        return raw[key]
+
+    eps, activation = take("layer_norm_eps"), take("hidden_act")
+    if not isinstance(activation, str):
+        raise ConfigError(f"{path}: hidden_act must be a name, not {activation!r}")
+    try:
+        return Config(
+            vocab_size=take("vocab_size"),
+            hidden_size=take("hidden_size"),
+            num_hidden_layers=take("num_hidden_layers"),
+            num_attention_heads=take("num_attention_heads"),
+            intermediate_size=take("intermediate_size"),
+            max_position_embeddings=take("max_position_embeddings"),
+            type_vocab_size=take("type_vocab_size"),
+            hidden_act=activation,
+            layer_norm_eps=float(eps) if type(eps) in (int, float) else eps,
+        )
+    except (ConfigError, UnsupportedModelError) as e:
+        raise type(e)(f"{path}: {e}") from None
