@@ -11,6 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
+from minembed.errors import InputError
 from minembed.params import Array, Linear, Norm
 
 MIN_ROWS = 4  # BLAS takes another path, with other last bits, for fewer rows: 1 is a matrix-vector product
@@ -92,7 +93,7 @@ def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
     """x times the normal distribution function: the erf form of Hendrycks & Gimpel (2016).
 
     float64: within 1e-15.  float32: within 2e-7, or half a unit in the last place of the result where that is
-    coarser (|x| > 4); tests/test_ops.py measures it over every float32.  `out` may be `x` itself.
+    coarser (|x| > 4); tests/test_ops.py measures it over every float32.  `out`, contiguous, may be `x` itself.
 
     >>> gelu(np.float32([-10, 0, 1, 10])).round(5).tolist()
     [-0.0, 0.0, 0.8413400053977966, 10.0]
@@ -101,6 +102,8 @@ def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
         tail = np.asarray(np.frompyfunc(math.erfc, 1, 1)(x * -math.sqrt(0.5)), dtype=x.dtype)
         return np.multiply(0.5 * x, tail, out=out)
     out = np.empty_like(x, order="C") if out is None else out
+    if not out.flags.c_contiguous:
+        raise InputError("out must be C-contiguous")
     flat_x, flat_out = x.reshape(-1), out.reshape(-1)
     with np.errstate(over="ignore", under="ignore"):  # where the tail is 0, the exponent is as good as -inf
         for start in range(0, x.size, GELU_BLOCK):

@@ -21,7 +21,7 @@ def available_cores() -> int:
     True
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, math.ceil(_cgroup_quota(Path("/sys/fs/cgroup")))))
+    return max(1, math.ceil(min(cores, _cgroup_quota(Path("/sys/fs/cgroup")))))
 
 
 def _cgroup_quota(root: Path) -> float:

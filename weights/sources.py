@@ -46,9 +46,9 @@ def locate(
     for private models. Progress bars are shown on a terminal; `show_progress_bar=False` hides them.
     Raises `SourceError`, which lists each source and why it failed, with `errno` where a disk was the reason.
 
-    >>> locate("two words")
+    >>> locate("a b")
     Traceback (most recent call last):
-    minembed.errors.SourceError: there is no folder two words, and this is not a model's name ("org/name" or a bare name)
+    minembed.errors.SourceError: there is no folder a b, and this is not a model's name ("org/name" or a bare name)
     """
     if folder := _existing_folder(name):
         return Located(folder, "folder", None)
