@@ -11,7 +11,6 @@ from itertools import groupby
 
 import numpy as np
 
-from minembed.errors import InputError
 from minembed.params import Array, Linear, Norm
 
 MIN_ROWS = 4  # BLAS takes another path, with other last bits, for fewer rows: 1 is a matrix-vector product
@@ -36,7 +35,8 @@ def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
     >>> layer_norm(np.float32([[1, 3]]), Norm(np.float32([1, 1]), np.float32([0, 5])), 1e-12).tolist()
     [[-1.0, 6.0]]
     """
-    y: Array = x - x.mean(axis=-1, keepdims=True)
+    y: Array = x - x[..., :1]  # so that a constant row has mean 0 to the last bit, and gives the bias
+    y -= y.mean(axis=-1, keepdims=True)
     variance = (y * y).mean(axis=-1, keepdims=True)  # (T, 1)
     y /= np.sqrt(variance + x.dtype.type(eps))
     y *= p.weight
@@ -93,7 +93,7 @@ def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
     """x times the normal distribution function: the erf form of Hendrycks & Gimpel (2016).
 
     float64: within 1e-15.  float32: within 2e-7, or half a unit in the last place of the result where that is
-    coarser (|x| > 4); tests/test_ops.py measures it over every float32.  `out`, contiguous, may be `x` itself.
+    coarser (|x| > 4); tests/test_ops.py measures it over every float32.  `out` may be `x` itself.
 
     >>> gelu(np.float32([-10, 0, 1, 10])).round(5).tolist()
     [-0.0, 0.0, 0.8413400053977966, 10.0]
@@ -103,7 +103,8 @@ def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
         return np.multiply(0.5 * x, tail, out=out)
     out = np.empty_like(x, order="C") if out is None else out
     if not out.flags.c_contiguous:
-        raise InputError("out must be C-contiguous")
+        out[...] = gelu(x)
+        return out
     flat_x, flat_out = x.reshape(-1), out.reshape(-1)
     with np.errstate(over="ignore", under="ignore"):  # where the tail is 0, the exponent is as good as -inf
         for start in range(0, x.size, GELU_BLOCK):
@@ -117,6 +118,13 @@ def _runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, in
         n = sum(1 for _ in texts)
         yield n, N, start, start + n * N
         start += n * N
+
+
+def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, as BLAS likes it
+    return np.array(x, order="C").reshape(-1, *x.shape[2:])
+
+
+SCORES_BLOCK = 1 << 17  # elements: the scores of a few heads at a time stay in a core's second-level cache
 
 
 def attend(qkv: Array, cu_seqlens: Array, num_heads: int) -> Array:  # (T, 3D), (B+1,) -> (T, D)
@@ -134,9 +142,14 @@ def attend(qkv: Array, cu_seqlens: Array, num_heads: int) -> Array:  # (T, 3D), 
     out = np.empty((T, D), qkv.dtype)
     for n, N, start, stop in _runs_of_equal_length(cu_seqlens):
         rows = qkv[start:stop].reshape(n, N, 3, H, K)  # (n N, 3D) -> (n, N, 3, H, K)
-        q = rows[:, :, 0].transpose(0, 2, 1, 3) / math.sqrt(K)  # (n, H, N, K)
-        k = np.ascontiguousarray(rows[:, :, 1].transpose(0, 2, 3, 1))  # (n, H, K, N): BLAS wants it in one piece
-        v = np.ascontiguousarray(rows[:, :, 2].transpose(0, 2, 1, 3))  # (n, H, N, K)
-        context = softmax(q @ k) @ v  # (n, H, N, N) -> (n, H, N, K)
-        out[start:stop] = context.transpose(0, 2, 1, 3).reshape(n * N, D)
+        q = _matrices(rows[:, :, 0].transpose(0, 2, 1, 3))  # (n H, N, K): for each text and head, a matrix
+        k = _matrices(rows[:, :, 1].transpose(0, 2, 3, 1))  # (n H, K, N): transposed
+        v = _matrices(rows[:, :, 2].transpose(0, 2, 1, 3))  # (n H, N, K)
+        q /= math.sqrt(K)
+        context = np.empty_like(v)
+        step = max(1, SCORES_BLOCK // N**2)
+        for i in range(0, n * H, step):
+            part = slice(i, i + step)
+            context[part] = softmax(q[part] @ k[part]) @ v[part]  # (., N, N) -> (., N, K)
+        out[start:stop] = context.reshape(n, H, N, K).transpose(0, 2, 1, 3).reshape(n * N, D)
     return out
