@@ -34,6 +34,17 @@ wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 	$(PYTHON) -m venv --clear $(VENV)/wheel && $(VENV)/wheel/bin/pip install -q dist/*.whl
 	cd $(VENV) && wheel/bin/minembed demo
 
+BENCH_OPTIONS ?=
+
+bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about 15 minutes)
+	$(PYTHON) bench setup
+	$(PYTHON) bench all $(BENCH_OPTIONS)
+
+bench-stream:      ## peak memory while 100,000 texts stream by (about 4 minutes), then the report again
+	$(PYTHON) bench setup
+	$(PYTHON) bench stream $(BENCH_OPTIONS)
+	$(PYTHON) bench report
+
 $(VENV)/user: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e .
@@ -44,4 +55,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz goldens wheel bench docs
+.PHONY: help demo test check fuzz goldens wheel bench bench-stream

@@ -140,7 +140,7 @@ def quantize_embeddings(
     (1 where it is positive) in uint8, "binary" the same minus 128 in int8.  "float32" changes nothing.
     Raises InputError for an unknown precision or ranges of another shape.
 
-    >>> quantize_embeddings(np.float32([[0, 5], [1, 10]]), "uint8").tolist()
+    >>> quantize_embeddings(np.float32([[0, 10], [255, 265]]), "uint8").tolist()
     [[0, 0], [255, 255]]
     >>> quantize_embeddings(np.float32([[1, -1, 1, -1, -1, -1, -1, 1]]), "ubinary").tolist()
     [[161]]

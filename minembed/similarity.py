@@ -98,7 +98,11 @@ def pairwise(a: ArrayLike, b: ArrayLike, metric: str = "cosine") -> Array:  # (N
 def top_k_numpy(
     queries: Array, corpus: Array, k: int, similarity: Callable[[Array, Array], Array]
 ) -> tuple[Array, Array]:
-    """Block by block: keep what can still be among the best, and sort once."""
+    """The NumPy tier of `top_k`: block by block, keeping what can still be among the best.
+
+    >>> top_k_numpy(np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]]), 1, dot_product)[1].tolist()
+    [[1], [0]]
+    """
     k = min(k, len(corpus))
     best = np.empty((len(queries), 0), queries.dtype)
     index = np.empty((len(queries), 0), np.int64)

@@ -22,3 +22,12 @@ def tiny_model(tiny_checkpoint):
 def minilm():
     """The real all-MiniLM-L6-v2; only for tests marked `weights`."""
     return Embedder.load("all-MiniLM-L6-v2")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the heavy tests out unless they are asked for: `pytest -m slow`."""
+    if "slow" in config.option.markexpr:
+        return
+    heavy = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=heavy)
+    items[:] = [item for item in items if item not in heavy]

@@ -51,6 +51,16 @@ def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
     return header
 
 
+def _explain(path: Path, beginning: bytes, length: int, size: int) -> str:
+    """Say what a file is that has no sound header length."""
+    for magic, what in IMPOSTORS.items():
+        if beginning.startswith(magic):
+            return f"{path} is {what}"
+    if length + 8 <= size:
+        return f"{path} has a header of {length} bytes; at most {LARGEST_HEADER} are read"
+    return f"{path} is cut short at {size} bytes, or is not a safetensors file; fetch it again"
+
+
 def _read_header(path: Path) -> dict[str, Stored]:
     from safetensors import SafetensorError, safe_open
 
@@ -58,16 +68,9 @@ def _read_header(path: Path) -> dict[str, Stored]:
         size = path.stat().st_size
         with path.open("rb") as file:
             beginning = file.read(64)
-            for magic, what in IMPOSTORS.items():
-                if beginning.startswith(magic) and beginning[8:9] not in (b"{", b" "):
-                    raise WeightsError(f"{path} is {what}")
             length = int.from_bytes(beginning[:8], "little")
-            if len(beginning) < 8 or length + 8 > size:
-                raise WeightsError(
-                    f"{path} is cut short at {size} bytes: its header alone wants {length + 8}; fetch it again"
-                )
-            if length > LARGEST_HEADER:
-                raise WeightsError(f"{path} has a header of {length} bytes; at most {LARGEST_HEADER} are read")
+            if len(beginning) < 8 or length > min(LARGEST_HEADER, size - 8):
+                raise WeightsError(_explain(path, beginning, length, size))
             file.seek(8)
             header = _parse_header(path, file.read(length))
         with safe_open(path, framework="np"):  # checks dtypes, shapes and offsets against the file's size
@@ -108,7 +111,10 @@ def _read_bf16(stored: Stored) -> Array:
         halves = np.fromfile(file, dtype="<u2", count=count)
     if len(halves) != count:
         raise WeightsError(f"{stored.file} ended early: it changed while being read")
-    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(stored.shape)
+    try:
+        return (halves.astype(np.uint32) << 16).view(np.float32).reshape(stored.shape)
+    except ValueError as e:
+        raise WeightsError(f"{stored.file}: no array has the shape {stored.shape}") from e
 
 
 def _read(stored: Stored, name: str) -> Array:
@@ -118,7 +124,7 @@ def _read(stored: Stored, name: str) -> Array:
         with safe_open(stored.file, framework="np") as file:  # opened anew each time: what was mapped is given back
             array: Array = file.get_tensor(name)
             return array
-    except SafetensorError as e:
+    except (SafetensorError, ValueError) as e:  # ValueError: a shape that NumPy cannot make
         raise WeightsError(f"{stored.file}: tensor {name!r} cannot be read ({e})") from e
 
 

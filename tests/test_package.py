@@ -1,0 +1,284 @@
+"""The house's rules, held by the machine: imports, budgets, doctests, and that every snippet of the docs runs."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"minembed": ROOT / "minembed", "minembed.weights": ROOT / "weights", "minembed.kernels": ROOT / "kernels"}
+
+
+def module_files():
+    """Map the import name of every module to its file."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join([package, *(p for p in parts if p != "__init__")])] = path
+    return found
+
+
+FILES = module_files()
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+def type_checking_only(tree):
+    return {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+
+
+def imports(name):
+    """The modules that a module imports, anywhere in it, but for types."""
+    tree, skipped = TREES[name], type_checking_only(TREES[name])
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import in line {node.lineno}"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in FILES else node.module
+
+
+# what may import what; a module may also import what stands below it in its own line, and everything may import errors
+LAYERS = [
+    {"minembed.cli"},
+    {"minembed.evaluation"},
+    {"minembed"},
+    {"minembed.embedder"},
+    {"minembed.engine"},
+    {"minembed.weights.sources", "minembed.weights.directory"},
+    {"minembed.weights.hub", "minembed.weights.mirror", "minembed.weights.families", "minembed.weights.known"},
+    {"minembed.weights.families.bert", "minembed.weights.checkpoint", "minembed.weights.tensors"},
+    {"minembed.weights.cache", "minembed.weights.files"},
+    {"minembed.encoder"},
+    {"minembed.similarity", "minembed.backend", "minembed.chunks", "minembed.threads", "minembed.options"},
+    {"minembed.tokens", "minembed.pooling", "minembed.ops"},
+    {"minembed.prefix", "minembed.params"},
+    {"minembed.config", "minembed.version", "minembed.weights", "minembed.kernels"},
+    {"minembed.errors"},
+]
+
+
+def layer(name):
+    best = max((m for ms in LAYERS for m in ms if name == m or name.startswith(m + ".")), key=len)
+    return next(i for i, ms in enumerate(LAYERS) if best in ms)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_arrows_only_point_down(name):
+    if name.startswith("minembed.cli"):
+        return  # commands stand on top of everything; the next test says that nothing imports them
+    for target in imports(name):
+        if target in FILES and target != name:
+            assert layer(target) >= layer(name), f"{name} imports {target}, which lies above it"
+
+
+def test_no_cycles():
+    graph = {name: {t for t in imports(name) if t in FILES and t != name} for name in FILES}
+    while leaves := {name for name, targets in graph.items() if not targets & set(graph)}:
+        graph = {name: targets for name, targets in graph.items() if name not in leaves}
+    assert not graph, f"modules that import each other: {sorted(graph)}"
+
+
+def test_the_mathematics_needs_numpy_alone():
+    allowed = {"numpy", *sys.stdlib_module_names}
+    for name in ("config", "params", "ops", "encoder", "pooling", "similarity", "chunks", "options", "errors"):
+        outside = {t.partition(".")[0] for t in imports(f"minembed.{name}")} - {"minembed"} - allowed
+        assert outside <= ({"tqdm"} if name == "chunks" else set()), f"{name} imports {outside}"
+
+
+def test_nothing_but_the_table_names_the_kernels():
+    for name, path in FILES.items():
+        if name != "minembed.backend" and not name.startswith("minembed.kernels"):
+            assert "minembed.kernels" not in path.read_text(encoding="utf-8"), name
+            assert not any(t.startswith(("minembed.kernels", "numba")) for t in imports(name)), name
+
+
+def test_weights_know_nothing_of_the_encoder():
+    for name in FILES:
+        if name.startswith("minembed.weights"):
+            ours = {t for t in imports(name) if t.startswith("minembed") and not t.startswith("minembed.weights")}
+            assert ours <= {"minembed.params", "minembed.config", "minembed.errors", "minembed.pooling"}, (name, ours)
+
+
+def test_nothing_is_run_on_the_word_of_a_file():
+    forbidden = {"eval", "exec", "compile", "__import__"}
+    for name, tree in TREES.items():
+        assert not {"pickle", "marshal", "shelve", "torch", "transformers"} & {t.split(".")[0] for t in imports(name)}
+        calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        assert not calls & forbidden, f"{name} calls {calls & forbidden}"
+        by_name = [
+            n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func).endswith("import_module")
+        ]
+        if not all(isinstance(call.args[0], ast.Constant) for call in by_name):
+            assert name in ("minembed.backend", "minembed.cli"), f"{name} imports by name; only the closed tables may"
+
+
+def test_references_are_imported_by_the_maker_of_goldens_alone():
+    for path in (ROOT / "tests").rglob("*.py"):
+        nodes = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Import)]
+        names = {alias.name.partition(".")[0] for node in nodes for alias in node.names}
+        if path.name != "make_goldens.py":
+            assert not names & {"torch", "transformers", "sentence_transformers", "onnxruntime"}, path
+
+
+def test_import_is_light():
+    script = "import sys, minembed; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
+    heavy = {"numba", "llvmlite", "tokenizers", "safetensors", "huggingface_hub", "click", "tqdm", "threadpoolctl"}
+    assert not loaded & {*heavy, "torch", "scipy", "requests", "urllib3", "httpx", "asyncio", "multiprocessing"}
+
+
+def test_core_dependencies_are_few():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    names = re.findall(r'"([A-Za-z_]+)', re.search(r"^dependencies = \[(.*?)\]", text, re.S | re.M).group(1))
+    assert set(names) <= {"numpy", "tokenizers", "safetensors", "threadpoolctl", "click", "tqdm", "huggingface_hub"}
+
+
+def code_lines(source):
+    """Line numbers that hold code: no docstrings, comments or blank lines."""
+    lines = set()
+    layout = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    skip = {*layout, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.ENCODING}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in skip:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return lines
+
+
+def test_the_encoder_is_short():
+    assert len(code_lines(FILES["minembed.encoder"].read_text(encoding="utf-8"))) <= 150
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_and_functions_are_short(name):
+    source = FILES[name].read_text(encoding="utf-8")
+    lines = code_lines(source)
+    assert len(lines) <= 300, f"{name} has {len(lines)} lines of code: two ideas in one room?"
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.FunctionDef):
+            body = lines & set(
+                range(node.body[0].lineno, node.end_lineno + 1)
+            )  # a signature of many options is no code
+            assert len(body) <= 40, f"{name}.{node.name} has {len(body)} lines of code"
+
+
+MODULES = {name: importlib.import_module(name) for name in FILES if not name.endswith("__main__")}
+
+
+def test_every_package_is_listed_for_the_wheel():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.findall(r'"([a-z.]+)"', re.search(r"^packages = \[(.*?)\]", text, re.S | re.M).group(1))
+    packages = {name for name, path in FILES.items() if path.name == "__init__.py"}
+    assert set(listed) == packages
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests(name):
+    assert doctest.testmod(MODULES[name]).failed == 0
+
+
+def public_functions():
+    for name, module in MODULES.items():
+        if name.startswith("minembed.cli"):
+            continue  # commands: their examples are in the guide
+        for attribute, value in vars(module).items():
+            if inspect.isfunction(value) and value.__module__ == name and not attribute.startswith("_"):
+                yield f"{name}.{attribute}", value
+
+
+# functions whose example needs a checkpoint or a network; the guide and the tests show them at work
+NEED_A_MODEL = {
+    "minembed.encoder": {"embed", "feed_forward", "self_attention", "transformer_layer", "encode", "prepare"},
+    "minembed.engine": {"find_prompt", "report_truncation"},
+    "minembed.weights.cache": {
+        *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),
+        *("shortcoming", "staging", "publish", "disk_error"),
+    },
+    "minembed.weights.directory": {"read_checkpoint"},
+    "minembed.weights.families": {"read_config", "read_params", "match"},
+    "minembed.weights.families.bert": {"build", "read_config", "shapes", "ignored"},
+    "minembed.weights.files": {"no_duplicates", "read_json", "read_json_value", "optional_json"},
+    "minembed.weights.hub": {"fetch"},
+    "minembed.weights.mirror": {"fetch"},
+}
+
+
+@pytest.mark.parametrize(("name", "function"), list(public_functions()))
+def test_public_functions_are_documented_by_an_example(name, function):
+    assert function.__doc__, f"{name} has no docstring"
+    module, _, own = name.rpartition(".")
+    if own not in NEED_A_MODEL.get(module, ()):
+        assert ">>>" in function.__doc__, f"{name} has no example"
+
+
+def snippets(path):
+    """The Python of a page, in order: each page is one program."""
+    return "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.S))
+
+
+PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("page", [p for p in PAGES if snippets(p)], ids=lambda p: p.name)
+def test_snippets_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippets(page), str(page), "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("http://", "https://")):
+            file, _, anchor = target.partition("#")
+            linked = (page.parent / file) if file else page
+            assert linked.exists(), f"{page.name} links to {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.M)
+                slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+                assert anchor in slugs, f"{page.name} links to {target}"
+
+
+COMMANDS = ("demo", "embed", "similarity", "evaluate", "models", "pull", "info", "doctor")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_guide_exist(command):
+    assert f"minembed {command}" in (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    from click.testing import CliRunner
+
+    from minembed.cli import main
+
+    assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
+
+
+def test_no_absolute_paths_of_a_machine():
+    pattern = re.compile(r"(^|[^.A-Za-z/])/(tmp|work|root|home)/[A-Za-z]", re.M)
+    for folder in ("minembed", "weights", "kernels", "docs", "bench"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".md", ".json", ".svg", ".toml") and ".work" not in path.parts:
+                assert not pattern.search(path.read_text(encoding="utf-8")), path
