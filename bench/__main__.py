@@ -1,0 +1,77 @@
+"""Measure minembed beside its peers.
+
+    python bench setup       make bench/.work/venv: minembed from this checkout, and the peers that can be had
+    python bench encode      throughput
+    python bench coldstart   from the start of the process to the first vector; import time; peak memory
+    python bench stream      peak memory while 100,000 texts go by
+    python bench report      REPORT.md and its plots, from results/*.json
+    python bench all         encode, coldstart, report
+
+Any Python starts it; the measuring is done by --python, else $MINEMBED_BENCH_PYTHON, else bench/.work/venv.
+"""
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import environment
+
+INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
+COMMANDS = {"encode": ["bench_encode"], "coldstart": ["bench_coldstart"], "stream": ["bench_stream"]}
+COMMANDS["report"] = ["report"]
+COMMANDS["all"] = ["bench_encode", "bench_coldstart", "report"]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser("bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("command", choices=["setup", "worker", *COMMANDS], metavar="command")
+    top.add_argument("--python", type=Path, help="interpreter that has minembed and the peers")
+    top.add_argument("--model", default="all-MiniLM-L6-v2", help="a folder or a name (default: %(default)s)")
+    top.add_argument("--threads", type=int, default=2, help="threads for every contestant (default: %(default)s)")
+    top.add_argument("--laps", type=int, default=5, help="encode: timed runs of each contestant (default: %(default)s)")
+    top.add_argument("--settle", type=float, default=0.3, help="pause before each lap, seconds (default: %(default)s)")
+    top.add_argument("--contestants", nargs="+", help="encode: only these")
+    top.add_argument("--workloads", nargs="+", choices=["short", "mixed", "long"], help="encode: only these")
+    top.add_argument("--fraction", type=float, default=1.0, help="encode: only this part of each workload")
+    texts = top.add_mutually_exclusive_group()
+    texts.add_argument("--stsb", type=Path, help="encode: the short texts are this csv's sentences")
+    texts.add_argument("--texts", type=Path, help="encode: the short texts are this file's lines")
+    top.add_argument("--runs", type=int, default=15, help="coldstart: fresh processes of each (default: %(default)s)")
+    top.add_argument("--count", type=int, default=100_000, help="stream: number of texts (default: %(default)s)")
+    top.add_argument("--out", type=Path, default=environment.BENCH, help="folder for results/ and REPORT.md")
+    return top
+
+
+def interpreter(asked: Path | None) -> Path | None:
+    """Who does the measuring; None when there is no such Python."""
+    chosen = asked or os.environ.get(environment.PYTHON_VARIABLE) or environment.venv_python()
+    path = Path(chosen).absolute()  # not resolved: a virtual environment's python is a link to another one
+    return path if path.exists() else None
+
+
+def main() -> int:
+    """Run one command, in the right interpreter."""
+    options = parser().parse_args()
+    options.out = options.out.absolute()
+    if options.command == "setup":
+        return environment.make()
+    if options.command == "worker":
+        return importlib.import_module("worker").serve()
+    if options.command == "report":
+        return importlib.import_module("report").run(options)
+    if INSIDE in os.environ:
+        return max(importlib.import_module(name).run(options) for name in COMMANDS[options.command])
+    python = interpreter(options.python)
+    if python is None:
+        print("no Python to measure with: run `python bench setup` first, or give --python", file=sys.stderr)
+        return 1
+    command = [str(python), str(environment.BENCH), *sys.argv[1:]]
+    return subprocess.run(command, env={**os.environ, "PYTHONSAFEPATH": "1", INSIDE: "1"}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

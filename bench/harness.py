@@ -1,0 +1,173 @@
+"""Check, warm up, then time; contestants take turns; the record is JSON.
+
+No number for a wrong answer: a contestant whose vectors are not the reference's is refused and gets no time.
+"""
+
+import json
+import pickle
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+import machine
+from environment import BENCH, WORK, process_environment
+
+A_FOLDER = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\"]+)+[\\/]")  # a path up to the file's name
+
+
+class WrongAnswer(ValueError):
+    """A contestant's vectors are too far from the reference's to be worth timing."""
+
+
+class Unavailable(RuntimeError):
+    """A contestant takes no part; the message goes on record, so it names files but no folders of this machine."""
+
+    def __init__(self, message: str):
+        super().__init__(A_FOLDER.sub("", message))
+
+
+class Absent(Unavailable):
+    """A contestant's library is not installed."""
+
+
+class Failed(Unavailable):
+    """A contestant could not be loaded or run."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near two sets of vectors are."""
+
+    max_abs_diff: float
+    min_cosine: float
+
+
+def compare(vectors: np.ndarray, reference: np.ndarray, limit: float) -> Agreement:
+    """Measure the distance to the reference; raise WrongAnswer where a component is further than `limit`."""
+    if vectors.shape != reference.shape:
+        raise WrongAnswer(f"shape {vectors.shape} where the reference has {reference.shape}")
+    ours, theirs = vectors.astype(np.float64), reference.astype(np.float64)
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    agreement = Agreement(
+        float(np.abs(ours - theirs).max(initial=0.0)),
+        float(((ours * theirs).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)).min(initial=1.0)),
+    )
+    if not agreement.max_abs_diff <= limit:  # said this way round, NaN is refused too
+        raise WrongAnswer(f"max |difference| {agreement.max_abs_diff:.2g} is above {limit:.2g}")
+    return agreement
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One timed run, and the share of the machine that others used meanwhile (None where that cannot be seen)."""
+
+    seconds: float
+    disturbance: float | None = None
+
+
+def race(runners: Mapping[str, Callable[[], Lap]], laps: int, settle: float = 0.0) -> dict[str, list[Lap]]:
+    """Let every contestant run once before any runs again; who begins moves on by one each round.
+
+    A pause of `settle` seconds before each lap lets the thread pools of the one before fall asleep.
+    """
+    names = list(runners)
+    results: dict[str, list[Lap]] = {name: [] for name in names}
+    for round_number in range(laps):
+        first = round_number % max(len(names), 1)
+        for name in names[first:] + names[:first]:
+            time.sleep(settle)
+            results[name].append(runners[name]())
+    return results
+
+
+def summarise(laps: Sequence[Lap], baseline: Sequence[Lap] | None, texts: int, tokens: int) -> dict:
+    """Median, best and throughput; `ratio` is this median over the baseline's: above 1, the baseline is faster."""
+    seconds = [lap.seconds for lap in laps]
+    median, best = statistics.median(seconds), min(seconds)
+    seen = [lap.disturbance for lap in laps if lap.disturbance is not None]
+    base = [lap.seconds for lap in baseline or ()]
+    return {
+        "laps_s": [round(value, 4) for value in seconds],
+        "median_s": round(median, 4),
+        "best_s": round(best, 4),
+        "texts_per_s": round(texts / median, 1),
+        "tokens_per_s": round(tokens / median, 1),
+        "ratio": round(median / statistics.median(base), 3) if base else None,
+        "ratio_of_best": round(best / min(base), 3) if base else None,
+        "disturbance": round(statistics.median(seen), 3) if seen else None,
+    }
+
+
+class Worker:
+    """A contestant in a process of its own, which times itself: the pipe is no part of a lap."""
+
+    def __init__(self, name: str, threads: int):
+        self.name = name
+        (WORK / "logs").mkdir(parents=True, exist_ok=True)
+        with (WORK / "logs" / f"{name}.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(BENCH), "worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=WORK,
+                env=process_environment(threads),
+            )
+
+    def ask(self, task: str, *arguments):
+        """Send one request and return its answer; Absent and Failed are raised here."""
+        try:
+            pickle.dump((task, arguments), self.process.stdin)
+            self.process.stdin.flush()
+            outcome, value = pickle.load(self.process.stdout)
+        except (EOFError, OSError) as error:
+            raise Failed(f"the process ended, see bench/.work/logs/{self.name}.log") from error
+        if outcome == "done":
+            return value
+        raise Absent(value) if outcome == "absent" else Failed(value)
+
+    def lap(self, workload: str) -> Lap:
+        """One timed run of a workload."""
+        busy, own, start = machine.busy_seconds(), machine.process_seconds(self.process.pid), time.perf_counter()
+        seconds = self.ask("lap", workload)
+        wall = time.perf_counter() - start
+        return Lap(seconds, machine.disturbance(busy, own, machine.process_seconds(self.process.pid), wall))
+
+    def close(self) -> None:
+        """Close its pipe, upon which it ends."""
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:  # it has ended already
+            self.process.wait(timeout=30)
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+
+def to_json(content: dict) -> str:
+    """Indented JSON in which a list of numbers is one line."""
+    text = json.dumps(content, indent=2)
+    return re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
+
+
+def record(benchmark: str, settings: dict, found: dict, out: Path) -> None:
+    """Write out/results/<benchmark>.json: when, where, how, and what was found."""
+    content = {
+        "benchmark": benchmark,
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": machine.commit(),
+        "machine": machine.describe(),
+        "settings": settings,
+        **found,
+    }
+    path = out / "results" / f"{benchmark}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_json(content), encoding="utf-8")
+    print("wrote", path.name, flush=True)

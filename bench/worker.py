@@ -1,0 +1,101 @@
+"""The child's side: one contestant in a process of its own, told what to do over a pipe.
+
+Requests and replies are pickles on stdin and stdout. The process holds one contestant only, so that its memory is its
+own and no other library's idle threads live beside it.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import pickle
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import memory
+
+
+class Servant:
+    """What a worker can be asked for, a method each."""
+
+    def __init__(self):
+        self.peer = None
+        self.texts: dict[str, list[str]] = {}
+
+    def load(self, module: str, folder: str, threads: int, work: str, options: dict) -> dict:
+        """Load the contestant and let it encode one text, so that whatever it does lazily is done."""
+        start = time.perf_counter()
+        self.peer = importlib.import_module(module).load(Path(folder), threads, Path(work), options)
+        self.peer.encode(["a first text"])
+        seconds = time.perf_counter() - start
+        versions = {name: importlib.metadata.version(name) for name in self.peer.libraries}
+        resident = memory.resident_mb() or memory.peak_mb() or 0.0
+        return {
+            "versions": versions,
+            "load_s": round(seconds, 3),
+            "loaded_mb": round(resident, 1),
+            "pools": thread_pools(),
+        }
+
+    def export(self, folder: str, work: str) -> dict:
+        """Make the fused ONNX graph unless it is there; its record."""
+        from peers.onnx_graph import ensure_graph
+
+        return ensure_graph(Path(folder), Path(work))
+
+    def stream(self, folder: str, threads: int, count: int) -> dict:
+        """Peak memory while texts stream through minembed."""
+        import bench_stream
+
+        return bench_stream.measure(folder, threads, count)
+
+    def give(self, workload: str, texts: list[str]) -> None:
+        """Keep the texts of a workload: sending them is no part of a lap."""
+        self.texts[workload] = texts
+
+    def vectors(self, workload: str):
+        """Encode a whole workload once, untimed: the answer that is checked, and the warm-up."""
+        memory.reset_peak()
+        return self.peer.encode(self.texts[workload])
+
+    def lap(self, workload: str) -> float:
+        """Encode a whole workload, timed; seconds."""
+        start = time.perf_counter()
+        self.peer.encode(self.texts[workload])
+        return time.perf_counter() - start
+
+    def peak(self) -> float | None:
+        """The most that was resident since `vectors` of this workload began."""
+        return memory.peak_mb()
+
+
+def thread_pools() -> list[dict]:
+    """The thread pools of the loaded libraries, without their paths."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    kept = ("user_api", "internal_api", "version", "architecture", "threading_layer", "num_threads")
+    return [{name: pool[name] for name in kept if pool.get(name) is not None} for pool in threadpool_info()]
+
+
+def serve() -> int:
+    """Answer requests until the pipe closes."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # libraries print to stdout when they like; the pipe must carry nothing but replies
+    servant = Servant()
+    while True:
+        try:
+            task, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return 0
+        try:
+            reply = ("done", getattr(servant, task)(*arguments))
+        except ImportError as error:
+            reply = ("absent", str(error))
+        except Exception as error:
+            traceback.print_exc()
+            reply = ("failed", f"{type(error).__name__}: {error}")
+        pickle.dump(reply, replies)
+        replies.flush()
