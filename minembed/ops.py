@@ -13,7 +13,10 @@ import numpy as np
 
 from minembed.params import Array, Linear, Norm
 
-MIN_ROWS = 4  # BLAS takes another path, with other last bits, for fewer rows: 1 is a matrix-vector product
+# BLAS takes other paths, with other last bits, for very few rows (one is a matrix-vector product), and, depending on
+# the number of rows, for columns that do not fill its tiles
+MIN_ROWS = 4
+TILE_COLUMNS = 16
 
 
 def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
@@ -24,7 +27,12 @@ def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
     """
     if len(x) < MIN_ROWS:
         return linear(np.resize(x, (MIN_ROWS, x.shape[1])), p)[: len(x)]
-    y: Array = x @ p.weight
+    y: Array
+    if odd := p.weight.shape[1] % TILE_COLUMNS:
+        filled = np.pad(p.weight, ((0, 0), (0, TILE_COLUMNS - odd)))
+        y = (x @ filled)[:, : p.weight.shape[1]].copy()
+    else:
+        y = x @ p.weight
     y += p.bias
     return y
 

@@ -138,7 +138,7 @@ def quantize_embeddings(
     "int8" and "uint8" cut the range of each column into 255 steps; the range is `ranges` (2, D: minimum and
     maximum), else that of `calibration_embeddings`, else that of `x` itself.  "ubinary" keeps one bit a number
     (1 where it is positive) in uint8, "binary" the same minus 128 in int8.  "float32" changes nothing.
-    Raises InputError for an unknown precision or ranges of another shape.
+    Raises InputError for an unknown precision, ranges of another shape, or vectors that are quantized already.
 
     >>> quantize_embeddings(np.float32([[0, 10], [255, 265]]), "uint8").tolist()
     [[0, 0], [255, 255]]
@@ -146,6 +146,8 @@ def quantize_embeddings(
     [[161]]
     """
     x = np.asarray(x)
+    if not np.issubdtype(x.dtype, np.floating):
+        raise InputError(f"vectors to quantize must be of a float type, not {x.dtype}")
     if precision == "float32":
         return x.astype(np.float32, copy=False)
     if precision in ("binary", "ubinary"):
@@ -160,7 +162,7 @@ def quantize_embeddings(
                 f"precision {precision!r} needs ranges, or vectors to take them from; got shape {base.shape}"
             )
         ranges = np.stack([base.min(axis=0), base.max(axis=0)])
-    ranges = np.asarray(ranges)
+    ranges = np.asarray(ranges, dtype=np.float32)  # as the reference does
     if ranges.shape != (2, x.shape[-1]):
         raise InputError(
             f"ranges must have shape (2, {x.shape[-1]}): minimum and maximum of each column; got {ranges.shape}"
