@@ -96,6 +96,8 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
         if unknown:
             raise UnsupportedModelError(f"{path}: {', '.join(unknown)} is not computed here")
     for mode in modes:
+        if isinstance(mode, str) and modes.count(mode) > 1:
+            raise UnsupportedModelError(f"{path}: pooling mode {mode!r} is named more than once")
         if not isinstance(mode, str) or mode not in POOLING:
             raise UnsupportedModelError(
                 f"{path}: pooling mode {mode!r} is not computed here; known: {', '.join(POOLING)}"
@@ -132,12 +134,11 @@ def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise UnsupportedModelError(
             f"{path}: similarity_fn_name {similarity!r} is unknown; known: {', '.join(SIMILARITIES)}"
         )
-    truncate_dim = typed(raw, "truncate_dim", int, 0, path) or None
     return {
         "prompts": prompts,
         "default_prompt_name": default,
         "similarity_fn_name": similarity,
-        "truncate_dim": truncate_dim,
+        "truncate_dim": None if raw.get("truncate_dim") is None else typed(raw, "truncate_dim", int, 0, path),
     }
 
 
@@ -160,7 +161,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     lengths = next((transformer / name for name in LENGTH_FILES if (transformer / name).exists()), None)
     length_config = read_json(lengths) if lengths else {}
     overall = folder / "config_sentence_transformers.json"
-    return Checkpoint(
+    checkpoint = Checkpoint(
         folder=transformer,
         family=family,
         config=config,
@@ -171,3 +172,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
         **_read_overall(optional_json(overall), overall),
     )
+    if checkpoint.truncate_dim is not None and not 1 <= checkpoint.truncate_dim <= checkpoint.dimension:
+        width = checkpoint.dimension
+        raise ConfigError(f"{overall}: truncate_dim {checkpoint.truncate_dim} must be from 1 to the width, {width}")
+    return checkpoint

@@ -139,7 +139,7 @@ def read_config(raw: Mapping[str, Any], path: Path) -> Config:
             max_position_embeddings=take("max_position_embeddings"),
             type_vocab_size=take("type_vocab_size"),
             hidden_act=activation,
-            layer_norm_eps=float(eps) if type(eps) in (int, float) else eps,
+            layer_norm_eps=eps,
         )
     except (ConfigError, UnsupportedModelError) as e:
         raise type(e)(f"{path}: {e}") from None
