@@ -81,7 +81,7 @@ class Embedder:
         if max_seq_length is not None:
             checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
         path, config = checkpoint.folder / "tokenizer.json", checkpoint.config
-        tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, config.vocab_size, checkpoint.do_lower_case)
+        tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, config, checkpoint.do_lower_case)
         compute = resolve("encoder", backend)(read_params(checkpoint), config, dtype)
         engine = Engine(checkpoint, tokenizer, compute, threads)
         return cls(engine, backend, dtype, found.source, found.revision)

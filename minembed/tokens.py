@@ -5,19 +5,21 @@ The tokenizer object is set up once and never changed afterwards, so threads sha
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from minembed.config import Config
 from minembed.errors import ConfigError, InputError, InputTypeError, TokenizationError
 from minembed.params import Array
 
 if TYPE_CHECKING:
     from minembed.prefix import PrefixReader
 
+T = TypeVar("T")
 BATCH = 256  # texts
 TRUNCATE_FROM = 4096  # characters: shorter texts are tokenized whole
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -92,6 +94,20 @@ def clean(text: object, index: int, errors: str = "replace") -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def ask(method: Callable[..., T], *arguments: Any) -> T:
+    """Call into the reference; whatever goes wrong there, panics included, becomes a TokenizationError.
+
+    >>> ask(len, [1, 2])
+    2
+    """
+    try:
+        return method(*arguments)
+    except BaseException as e:  # a Rust panic derives from BaseException
+        if isinstance(e, KeyboardInterrupt | SystemExit | MemoryError | GeneratorExit):
+            raise
+        raise TokenizationError(f"the tokenizer failed ({e}); its tokenizer.json is damaged or incomplete") from e
+
+
 class Tokenizer:
     """What turns texts into Tokens; made by `load`, never changed afterwards."""
 
@@ -99,7 +115,7 @@ class Tokenizer:
         self.reference = reference  # the tokenizers.Tokenizer
         self.max_seq_length = max_seq_length
         self._prefix = prefix
-        self._n_special = len(reference.encode("").ids)
+        self._n_special = len(ask(reference.encode, "").ids)
         if max_seq_length < self._n_special + 1:
             raise ConfigError(
                 f"max_seq_length {max_seq_length} leaves no room for text: {self._n_special} special tokens are added, "
@@ -107,7 +123,7 @@ class Tokenizer:
             )
 
     @staticmethod
-    def load(path: Path, max_seq_length: int, vocab_size: int, lowercase_first: bool = False) -> "Tokenizer":
+    def load(path: Path, max_seq_length: int, config: Config, lowercase_first: bool = False) -> "Tokenizer":
         """Read a tokenizer.json.
 
         `lowercase_first` is the do_lower_case of sentence-transformers.  Raises TokenizationError for a damaged
@@ -122,24 +138,23 @@ class Tokenizer:
 
         try:
             text = path.read_text(encoding="utf-8")
-            reference = Reference.from_str(text)
+            reference = ask(Reference.from_str, text)
             layout = json.loads(text)
         except OSError as e:
-            raise TokenizationError(
-                f"{path}: cannot be read ({e.strerror}); the model folder needs a tokenizer.json"
-            ) from e
-        except BaseException as e:  # a Rust panic derives from BaseException
-            if isinstance(e, KeyboardInterrupt | SystemExit | MemoryError):
-                raise
+            raise TokenizationError(f"{path} cannot be read ({e.strerror}); a model needs its tokenizer.json") from e
+        except (ValueError, RecursionError) as e:  # TokenizationError is a ValueError
             raise TokenizationError(f"{path}: not a usable tokenizer.json ({e}); fetch the file again") from e
         reference.no_truncation()  # many checkpoints ship a wrong limit and fixed padding in this file
         reference.no_padding()
-        highest = max(reference.get_vocab(with_added_tokens=True).values(), default=-1)
-        if highest >= vocab_size:
-            raise ConfigError(f"{path}: token id {highest} is beyond vocab_size {vocab_size} of config.json")
+        probe = ask(reference.encode, "a")  # shows the special tokens and the segment of text
+        highest = max([*reference.get_vocab(with_added_tokens=True).values(), *probe.ids], default=0)
+        if highest >= config.vocab_size:
+            raise ConfigError(f"{path}: token id {highest} is beyond vocab_size {config.vocab_size} of config.json")
+        if max(probe.type_ids, default=0) >= config.type_vocab_size:
+            raise ConfigError(f"{path}: its segments exceed type_vocab_size {config.type_vocab_size} of config.json")
         prefix = PrefixReader.fitting(layout, reference)
         own = reference.normalizer
-        if lowercase_first and (own is None or own.normalize_str("A") != "a"):
+        if lowercase_first and (own is None or ask(own.normalize_str, "A") != "a"):
             lower = normalizers.Lowercase()
             reference.normalizer = lower if own is None else normalizers.Sequence([lower, own])
             prefix = None
@@ -172,7 +187,7 @@ class Tokenizer:
 
     def prompt_length(self, prompt: str) -> int:
         """Count the tokens that a prompt puts in front of a text, the opening special token included."""
-        return len(self.reference.encode(prompt).ids) - 1
+        return len(ask(self.reference.encode, prompt).ids) - 1
 
     def _encodings(self, texts: list[str]) -> Iterator[tuple[Any, int | None]]:
         """Encode short texts some hundred at a time (the reference's objects are large), and long ones one by one."""
@@ -183,16 +198,12 @@ class Tokenizer:
                 yield (next(short), None) if len(text) < TRUNCATE_FROM else self._encode_long(text)
 
     def _encode_batch(self, texts: list[str]) -> list[Any]:
-        try:
-            encodings: list[Any] = self.reference.encode_batch_fast(texts) if texts else []
-        except Exception as e:
-            raise TokenizationError(f"the tokenizer failed on a batch of {len(texts)} texts: {e}") from e
-        return encodings
+        return ask(self.reference.encode_batch_fast, texts) if texts else []
 
     def _encode_long(self, text: str) -> tuple[Any, int | None]:
         """Encode a long text, and say how many tokens were counted where it was not read to its end."""
         if self._prefix is not None:
-            found = self._prefix.read(text, self.max_seq_length)
+            found = ask(self._prefix.read, text, self.max_seq_length)
             if found is not None:
                 return found
         return self._encode_batch([text])[0], None
