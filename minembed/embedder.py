@@ -61,9 +61,8 @@ class Embedder:
         """Load a checkpoint: a folder, "org/name", or a bare name of sentence-transformers.
 
         `dtype` is the compute type; `threads=None` takes the cores that this process may use; `max_seq_length`
-        (tokens) replaces the checkpoint's own limit.  Names are looked up in local caches, then fetched; with
-        `local_files_only` nothing is fetched.  Raises SourceError, ConfigError, UnsupportedModelError,
-        WeightsError or TokenizationError, each of which names the file and what to do, and InputError.
+        (tokens) replaces the checkpoint's own limit.  Names are looked up in local caches, then fetched, unless
+        `local_files_only`.  Raises a MinembedError that names the file, or the argument, and what to do.
         """
         from minembed.weights.directory import read_checkpoint
         from minembed.weights.families import read_params
@@ -71,11 +70,7 @@ class Embedder:
 
         backend, threads = choose(backend), check_threads(threads)
         found = locate(
-            name,
-            revision=revision,
-            local_files_only=local_files_only,
-            token=token,
-            show_progress_bar=show_progress_bar,
+            name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
         )
         checkpoint = read_checkpoint(found.folder)
         if max_seq_length is not None:
