@@ -66,22 +66,22 @@ class PrefixReader:
         )
         return PrefixReader(reference, model["max_input_chars_per_word"]) if local else None
 
-    def read(self, text: str, n_tokens: int) -> tuple[Any, int] | None:
+    def read(self, text: str, n_tokens: int) -> tuple[Any, int | None]:
         """Encode a beginning of the text that holds its first n_tokens tokens, special ones not counted.
 
-        Returns the encoding, which may end in other tokens than the text's, and how many of its tokens are sure;
-        None where the text has too few.
+        Returns an encoding, and how many of its tokens are sure to be the text's (what follows may be others); None
+        where all are, because what was read is as good as the whole text.
         """
         size = 16 * n_tokens + LONG_WORD
         while True:
             head, complete = self._head(text, size)
             encoding = self.reference.encode(head)
+            if complete:
+                return encoding, None
             safe = len(head) - LONG_WORD - SPECIAL_TOKEN
             sure = sum(0 < end <= safe for _, end in encoding.offsets)
             if sure >= n_tokens:
                 return encoding, sure
-            if complete:
-                return None
             size *= 4
 
     def _head(self, text: str, size: int) -> tuple[str, bool]:

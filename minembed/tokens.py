@@ -108,6 +108,13 @@ def ask(method: Callable[..., T], *arguments: Any) -> T:
         raise TokenizationError(f"the tokenizer failed ({e}); its tokenizer.json is damaged or incomplete") from e
 
 
+def _count_closing(special_tokens_mask: list[int]) -> int:
+    """How many special tokens stand behind a text."""
+    if 0 not in special_tokens_mask:  # the text itself has no token: one special token opens, the others close
+        return max(len(special_tokens_mask) - 1, 0)
+    return special_tokens_mask[::-1].index(0)
+
+
 class Tokenizer:
     """What turns texts into Tokens; made by `load`, never changed afterwards."""
 
@@ -116,6 +123,7 @@ class Tokenizer:
         self.max_seq_length = max_seq_length
         self._prefix = prefix
         self._n_special = len(ask(reference.encode, "").ids)
+        self._n_closing = _count_closing(ask(reference.encode, "a").special_tokens_mask)
         if max_seq_length < self._n_special + 1:
             raise ConfigError(
                 f"max_seq_length {max_seq_length} leaves no room for text: {self._n_special} special tokens are added, "
@@ -172,6 +180,10 @@ class Tokenizer:
         for encoding, read in self._encodings(texts):
             counts.append(len(encoding.ids) if read is None else read + self._n_special)
             bounds.append(read is not None)
+            if not counts[-1]:
+                raise InputError(
+                    f"texts[{first_index + len(counts) - 1}] has no tokens: this tokenizer adds none to it"
+                )
             ids.append(self._cut(encoding.ids))
             types.append(self._cut(encoding.type_ids))
         n_tokens = np.array(counts, dtype=np.int64)
@@ -187,7 +199,7 @@ class Tokenizer:
 
     def prompt_length(self, prompt: str) -> int:
         """Count the tokens that a prompt puts in front of a text, the opening special token included."""
-        return len(ask(self.reference.encode, prompt).ids) - 1
+        return len(ask(self.reference.encode, prompt).ids) - self._n_closing
 
     def _encodings(self, texts: list[str]) -> Iterator[tuple[Any, int | None]]:
         """Encode short texts some hundred at a time (the reference's objects are large), and long ones one by one."""
@@ -202,16 +214,14 @@ class Tokenizer:
 
     def _encode_long(self, text: str) -> tuple[Any, int | None]:
         """Encode a long text, and say how many tokens were counted where it was not read to its end."""
-        if self._prefix is not None:
-            found = ask(self._prefix.read, text, self.max_seq_length)
-            if found is not None:
-                return found
-        return self._encode_batch([text])[0], None
+        if self._prefix is None:
+            return self._encode_batch([text])[0], None
+        return ask(self._prefix.read, text, self.max_seq_length)
 
     def _cut(self, values: list[int]) -> Array:
         """Keep the first tokens and the closing special ones, as the reference's truncation does."""
         array = np.array(values, dtype=np.int32)
         if len(array) <= self.max_seq_length:
             return array
-        closing = self._n_special - 1
-        return np.concatenate([array[: self.max_seq_length - closing], array[len(array) - closing :]])
+        kept = self.max_seq_length - self._n_closing
+        return np.concatenate([array[:kept], array[len(array) - self._n_closing :]])
