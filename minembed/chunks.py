@@ -27,8 +27,13 @@ def check_texts(texts: object) -> None:
     """
     if isinstance(texts, bytes | bytearray | memoryview):
         raise InputTypeError(f"texts is {type(texts).__name__}, not str: decode it first, as in texts.decode()")
-    if not isinstance(texts, Iterable):
-        raise InputTypeError(f"texts is {type(texts).__name__}; give a str, or a list or other iterable of str")
+    if isinstance(texts, str):
+        return
+    try:
+        iter(texts)  # type: ignore[call-overload]
+    except TypeError:
+        kind = type(texts).__name__
+        raise InputTypeError(f"texts is {kind}; give a str, or a list or other iterable of str") from None
 
 
 def windows(texts: Iterable[Any], prompt: str) -> Iterator[tuple[int, list[Any]]]:

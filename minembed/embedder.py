@@ -247,9 +247,6 @@ class Embedder:
             show_progress_bar=show_progress_bar,
             batch_size=batch_size,
         )
-        check_texts(texts)
-        if options.needs_own_ranges:
-            raise InputError(f"stream with precision {precision!r} needs ranges= or calibration_embeddings=")
         return self.engine.stream(texts, options)
 
     def tokenize(self, texts: Texts, *, errors: str = "replace") -> Tokens:

@@ -1,6 +1,5 @@
 """The way of a text through the house: tokenize, deal out in chunks, encode, pool, normalise, put back in order."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minembed.chunks import Progress, check_texts, plan, windows
-from minembed.errors import InputError, MinembedWarning, NumericalError, TruncationWarning
+from minembed.errors import InputError, InputTypeError, MinembedWarning, NumericalError, TruncationWarning, warn
 from minembed.options import Options
 from minembed.params import Array
 from minembed.pooling import l2_normalize, pool, quantize_embeddings, truncate_embeddings
@@ -57,7 +56,7 @@ def report_truncation(cut: list[int], limit: int, options: Options) -> None:
             f"{len(cut)} text(s) longer than {limit} tokens were cut: texts[{which}]; "
             "split them, or say truncation='silent'"
         )
-        warnings.warn(message, TruncationWarning, stacklevel=4)
+        warn(message, TruncationWarning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,33 +71,47 @@ class Engine:
     def encode(self, texts: str | Iterable[str], options: Options) -> Any:
         """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states."""
         check_texts(texts)
-        alone = isinstance(texts, str)
+        width, alone = self.width(options.truncate_dim), isinstance(texts, str)
+        several: Iterable[str] = [texts] if isinstance(texts, str) else texts
         blocks: list[Any] = []
         cut: list[int] = []
-        with Progress(texts, "text", options.show_progress_bar) as progress:
-            for block, indices in self.blocks([texts] if isinstance(texts, str) else texts, options, progress):
+        with Progress(several, "text", options.show_progress_bar) as progress:
+            for block, indices in self.blocks(several, options, progress):
                 blocks.append(block)
                 cut += indices
         report_truncation(cut, self.checkpoint.max_seq_length, options)
         if options.output_value == "token_embeddings":
             hidden = [states for block in blocks for states in block]
             return hidden[0] if alone else hidden
-        vectors = np.concatenate([np.zeros((0, self.width(options.truncate_dim)), np.float32), *blocks])
+        vectors = np.concatenate([np.zeros((0, width), np.float32), *blocks])
         if options.needs_own_ranges and len(vectors):
             message = f"{options.precision} takes its ranges from these {len(vectors)} texts: give ranges= to fix them"
-            warnings.warn(message, MinembedWarning, stacklevel=3)
+            warn(message, MinembedWarning)
         vectors = self._quantize(vectors, options)
         return vectors[0] if alone else vectors
 
     def stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
-        """Compute window by window."""
+        """Check, and then compute window by window."""
+        check_texts(texts)
+        self.width(options.truncate_dim)
+        if isinstance(texts, str):
+            raise InputTypeError("texts is one str: use encode, or give stream an iterable of str")
+        if options.needs_own_ranges:
+            raise InputError(f"stream with precision {options.precision!r} needs ranges= or calibration_embeddings=")
+        return self._stream(texts, options)
+
+    def _stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
         with Progress(texts, "text", options.show_progress_bar) as progress:
             for block, cut in self.blocks(texts, options, progress):
                 report_truncation(cut, self.checkpoint.max_seq_length, options)
                 yield self._quantize(np.asarray(block), options)
 
     def width(self, truncate_dim: int | None) -> int:
-        """The width of the vectors, cut to `truncate_dim` if given."""
+        """The width of the vectors, cut to `truncate_dim` if given; raises InputError if that is wider."""
+        if truncate_dim is not None and truncate_dim > self.checkpoint.dimension:
+            raise InputError(
+                f"truncate_dim {truncate_dim} is more than the model's {self.checkpoint.dimension} numbers"
+            )
         return truncate_dim or self.checkpoint.truncate_dim or self.checkpoint.dimension
 
     def blocks(self, texts: Iterable[str], options: Options, progress: Progress) -> Iterator[tuple[Block, list[int]]]:
@@ -114,16 +127,18 @@ class Engine:
                     f"texts[{cut[0]}] has more than {limit} tokens; shorten it, or let truncation='warn' cut it"
                 )
             if options.output_value == "token_embeddings":
-                yield self.hidden_states(tokens, options.batch_size, progress), cut
+                yield self.hidden_states(tokens, options.batch_size, progress, start), cut
             else:
                 yield self._vectors(tokens, options, skipped, start, progress), cut
 
-    def hidden_states(self, tokens: Tokens, batch_size: int | None, progress: Progress) -> list[Array]:
-        """Compute the hidden states (T_i, D) of every text."""
+    def hidden_states(self, tokens: Tokens, batch_size: int | None, progress: Progress, start: int = 0) -> list[Array]:
+        """Compute the hidden states (T_i, D) of every text; `start` is where the first stands among the caller's."""
         states: list[Array] = [np.empty(0)] * len(tokens)
         for chunk, hidden in self._run(self.compute, tokens, batch_size):
             bounds = np.cumsum(tokens.lengths()[chunk])[:-1]
             for text, rows in zip(chunk.tolist(), np.split(hidden, bounds), strict=True):
+                if not np.isfinite(rows).all():
+                    raise self._explain(tokens.select([text]), start + text)
                 states[text] = rows.copy()  # a view would keep the whole chunk alive
             progress.advance(len(chunk))
         return states

@@ -4,6 +4,9 @@ A message says what is wrong, where (file, field, index or limit) and what to do
 the built-in a caller would expect, so `except ValueError` and friends keep working.
 """
 
+import sys
+import warnings
+
 
 class MinembedError(Exception):
     """Base of every error raised on purpose by minembed.
@@ -75,3 +78,18 @@ class BackendWarning(MinembedWarning):
 
 class ModelWarning(MinembedWarning):
     """A checkpoint left something open and a default was taken."""
+
+
+def warn(message: str, category: type[MinembedWarning]) -> None:
+    """Issue a warning that points at the line outside this package which called into it.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("cut", TruncationWarning)
+    >>> caught[0].category.__name__
+    'TruncationWarning'
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minembed":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

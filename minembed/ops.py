@@ -46,6 +46,7 @@ def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
     y: Array = x - x[..., :1]  # so that a constant row has mean 0 to the last bit, and gives the bias
     y -= y.mean(axis=-1, keepdims=True)
     variance = (y * y).mean(axis=-1, keepdims=True)  # (T, 1)
+    variance += 0 * variance  # an overflow must end in NaN, not in a row of zeros
     y /= np.sqrt(variance + x.dtype.type(eps))
     y *= p.weight
     y += p.bias

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from minembed.errors import InputError, InputTypeError
 from minembed.params import Array
 
@@ -42,9 +44,14 @@ class Options:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}; not {getattr(self, name)!r}")
-        size = self.batch_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise InputError(f"batch_size must be a whole number of at least 1, or None; not {size!r}")
+        for name in ("batch_size", "truncate_dim"):
+            size = getattr(self, name)
+            if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, or None; not {size!r}")
+        for name in ("prompt", "prompt_name"):
+            text = getattr(self, name)
+            if not isinstance(text, str | None):
+                raise InputTypeError(f"{name} must be a str, not {type(text).__name__}")
         if self.device != "cpu":
             raise InputTypeError(f"device {self.device!r}: minembed computes on the CPU; leave the option out")
         if self.convert_to_numpy is not True:

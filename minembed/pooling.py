@@ -105,6 +105,7 @@ def l2_normalize(x: Array) -> Array:  # (B, D) -> (B, D)
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     norms = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    norms += 0 * norms  # an overflow must end in NaN, not in a row of zeros
     return x / np.where(norms == 0, norms.dtype.type(1), norms)
 
 
@@ -162,7 +163,12 @@ def quantize_embeddings(
                 f"precision {precision!r} needs ranges, or vectors to take them from; got shape {base.shape}"
             )
         ranges = np.stack([base.min(axis=0), base.max(axis=0)])
-    ranges = np.asarray(ranges, dtype=np.float32)  # as the reference does
+    try:
+        ranges = np.asarray(ranges, dtype=np.float32)  # as the reference does
+    except (TypeError, ValueError) as e:
+        raise InputError(f"ranges must be numbers ({e})") from e
+    if not np.isfinite(ranges).all():
+        raise InputError("ranges hold NaN or infinity")
     if ranges.shape != (2, x.shape[-1]):
         raise InputError(
             f"ranges must have shape (2, {x.shape[-1]}): minimum and maximum of each column; got {ranges.shape}"

@@ -1,12 +1,11 @@
 """The sentence-transformers folder: modules.json and what it points to, old spellings and new."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minembed.config import Config
-from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError
+from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError, warn
 from minembed.pooling import POOLING
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
@@ -43,9 +42,7 @@ def _read_modules(folder: Path) -> dict[str, Path]:
     path = folder / "modules.json"
     if not path.exists():
         if (folder / "config.json").exists():
-            warnings.warn(
-                f"{folder} has no modules.json: mean pooling, not normalised, is assumed", ModelWarning, stacklevel=4
-            )
+            warn(f"{folder} has no modules.json: mean pooling, not normalised, is assumed", ModelWarning)
         return {}
     entries = read_json_value(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
