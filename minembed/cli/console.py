@@ -1,0 +1,177 @@
+"""What the terminal sees: UTF-8 whatever the locale, errors and warnings of one line, and the options of a model."""
+
+import io
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from minembed.errors import MinembedWarning
+
+if TYPE_CHECKING:
+    from minembed.embedder import Embedder
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"  # minembed.weights.sources has it too, and a test holds them together
+
+
+class Failure(click.ClickException):
+    """An error that was made on purpose: its message, and exit code 1.
+
+    >>> Failure("no such model").exit_code
+    1
+    """
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message."""
+        click.echo(f"minembed: {self.format_message()}", file=file, err=True)
+
+
+def use_utf8() -> None:
+    """Let standard output and error carry any text, also where the locale is "C".
+
+    >>> use_utf8()
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def as_text(argument: str) -> str:
+    """Read an argument as UTF-8 where the locale is of another mind.
+
+    >>> as_text("caf\\udcc3\\udca9") == as_text("caf\u00e9") == "caf\u00e9"
+    True
+    """
+    try:
+        return argument.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:  # not UTF-8 at all: the tokenizer repairs what it can
+        return argument
+
+
+@contextmanager
+def stops_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command as an exception does, so that no half-written file stays behind.
+
+    >>> with stops_on_sigterm():
+    ...     pass
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Print warnings as one line on standard error, not with the line of code that issued them.
+
+    >>> with one_line_warnings():
+    ...     pass
+    """
+    before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MinembedWarning)
+        warnings.showwarning = _show
+        try:
+            yield
+        finally:
+            warnings.showwarning = before
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = f"minembed: warning: {message}"
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)  # a progress bar moves out of its way
+    else:
+        click.echo(text, err=True)
+
+
+def model_options(command: Command) -> Command:
+    """Add the options that say which model is loaded, and how.
+
+    >>> @click.command()
+    ... @model_options
+    ... def run(model, revision, offline, threads): ...
+    >>> [parameter.name for parameter in run.params]
+    ['model', 'revision', 'offline', 'threads']
+    """
+    options = (
+        click.option(
+            "-m",
+            "--model",
+            default=DEFAULT_MODEL,
+            show_default=True,
+            metavar="NAME|FOLDER",
+            help='A folder, "org/name" on the Hub, or a bare name of sentence-transformers.',
+        ),
+        click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub."),
+        click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing."),
+        click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_model(
+    model: str, revision: str | None, offline: bool, threads: int | None, max_seq_length: int | None = None
+) -> "Embedder":
+    """Load what `model_options` asked for."""
+    from minembed.embedder import Embedder
+
+    return Embedder.load(
+        model, revision=revision, local_files_only=offline, threads=threads, max_seq_length=max_seq_length
+    )
+
+
+def existing_file() -> click.Path:
+    """The type of an argument that names a file to read; anything else is wrong usage.
+
+    >>> existing_file().exists
+    True
+    """
+    return click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+def table(rows: list[list[str]], right: frozenset[int] = frozenset(), indent: str = "") -> list[str]:
+    """Lay out rows in columns, those in `right` flush right.
+
+    >>> table([["a", "10"], ["bcd", "7"]], right=frozenset({1}))
+    ['a    10', 'bcd   7']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        indent
+        + "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

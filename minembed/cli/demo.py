@@ -1,0 +1,111 @@
+"""`minembed demo`: ten sentences on two topics, and whether the model tells them apart."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from minembed.cli.console import load_model, model_options
+
+if TYPE_CHECKING:
+    from minembed.params import Array
+
+COOKING = (
+    "Fry the onions slowly until they turn soft and golden.",
+    "Let the bread dough rise in a warm place, then bake it.",
+    "Taste the soup and add a pinch of salt before serving.",
+    "Roast the vegetables in a hot oven until the edges brown.",
+    "Boil the pasta in plenty of salted water and drain it.",
+)
+PROGRAMMING = (
+    "The function returns the wrong value for an empty list.",
+    "The unit test fails because the function raises an error.",
+    "Rewrite this loop as a recursive function in Python.",
+    "The compiler reports a type error in this line of code.",
+    "Set a breakpoint in the function and run the debugger.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """How cosines within topics compare with those across."""
+
+    mean_within: float
+    mean_across: float
+    lowest_within: float
+    highest_across: float
+
+    def verdict(self) -> str:
+        """Say in a line whether the topics are told apart.
+
+        >>> Separation(0.4, 0.1, 0.3, 0.2).verdict()
+        'Every pair within a topic is more alike than any pair across topics.'
+        """
+        if self.lowest_within > self.highest_across:
+            return "Every pair within a topic is more alike than any pair across topics."
+        if self.mean_within > self.mean_across:
+            return "Pairs within a topic are more alike on the whole, though not every one."
+        return "Pairs within a topic are no more alike than pairs across topics."
+
+
+def separation(cosines: "Array", first: int) -> Separation:  # (N, N), of which the first rows are one topic
+    """Compare pairs within the topics with pairs across.
+
+    >>> import numpy as np
+    >>> separation(np.array([[1, 0.5, 0.1], [0.5, 1, 0.2], [0.1, 0.2, 1]]), first=2).highest_across
+    0.2
+    """
+    import numpy as np
+
+    topic = np.arange(len(cosines)) < first
+    pair = np.triu(np.ones(cosines.shape, dtype=bool), k=1)  # each pair once, and no text with itself
+    same = topic[:, None] == topic[None, :]
+    within, across = cosines[pair & same], cosines[pair & ~same]
+    return Separation(float(within.mean()), float(across.mean()), float(within.min()), float(across.max()))
+
+
+@click.command("demo", short_help="See it work: ten sentences, and who is like whom.")
+@model_options
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "truecolor", "256", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours of the heat map.",
+)
+def command(model: str, revision: str | None, offline: bool, threads: int | None, color: str) -> None:
+    """Embed ten sentences, five on cooking and five on programming, and show who is like whom.
+
+    The first run fetches the model (about 90 MB); after that it works without a network.
+    """
+    import numpy as np
+
+    from minembed.cli.heatmap import colour_depth, heat_map
+    from minembed.similarity import cosine_similarity
+
+    loaded = load_model(model, revision, offline, threads)
+    sentences = COOKING + PROGRAMMING
+    labels = [f"C{i + 1}" for i in range(len(COOKING))] + [f"P{i + 1}" for i in range(len(PROGRAMMING))]
+    vectors = loaded.encode(sentences)
+    cosines = cosine_similarity(vectors, vectors)
+    others = np.where(np.eye(len(sentences), dtype=bool), -np.inf, cosines)
+    nearest = others.argmax(axis=1).tolist()
+    own = sum(labels[i][0] == labels[j][0] for i, j in enumerate(nearest))
+    depth = colour_depth(color, sys.stdout)
+
+    click.echo(f"{model} ({loaded.source}): {loaded.dimension} numbers a sentence\n")
+    for label, sentence in zip(labels, sentences, strict=True):
+        click.echo(f"  {label}  {sentence}")
+    click.echo("\nCosine of every two sentences (C cooking, P programming)\n")
+    for line in heat_map(cosines, labels, depth):
+        click.echo(f"  {line}", color=depth != "never")
+    click.echo(f"\nNearest neighbour of each: {own} of {len(sentences)} within their own topic\n")
+    for i, j in enumerate(nearest):
+        click.echo(f"  {labels[i]} -> {labels[j]}  {others[i, j]:.3f}  {sentences[j]}")
+    found = separation(cosines, len(COOKING))
+    click.echo(
+        f"\nWithin a topic: mean {found.mean_within:6.3f}, lowest  {found.lowest_within:6.3f}\n"
+        f"Across topics:  mean {found.mean_across:6.3f}, highest {found.highest_across:6.3f}\n"
+        f"{found.verdict()}"
+    )

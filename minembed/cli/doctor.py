@@ -1,0 +1,153 @@
+"""`minembed doctor`: what this machine computes with, and whether it keeps its promise of identical vectors."""
+
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from minembed.cli.console import DEFAULT_MODEL, table
+from minembed.version import __version__
+
+if TYPE_CHECKING:
+    from minembed.cli.selftest import Invariance
+    from minembed.embedder import Embedder
+
+_NEVER = "a row's bits depend on how many rows there are"
+PACKAGES = ("numpy", "tokenizers", "safetensors", "threadpoolctl", "huggingface_hub", "click", "tqdm")
+
+
+@click.command("doctor", short_help="Check this machine.")
+@click.option(
+    "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FOLDER", help="What to test with."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, model: str, as_json: bool) -> None:
+    """Check this machine: versions, BLAS, cores, cache, and whether vectors are the same in any batch.
+
+    Fetches nothing.  Exit code 1 tells that something is wrong.
+    """
+    from minembed.cli.selftest import check
+
+    loaded, state, damaged = find_model(model)
+    result = check(loaded)
+    facts = {**versions(), **blas(), **cores(), **cache(), "model": state}
+    if as_json:
+        tested = {
+            name: getattr(result, name) for name in ("safe_rows", "encoder_rows", "vectors", "different", "passed")
+        }
+        click.echo(json.dumps({**facts, "self_test": tested}, ensure_ascii=False, indent=1))
+    else:
+        for line in table([[name, value] for name, value in facts.items()]):
+            click.echo(line)
+        click.echo()
+        for line in report(result, loaded is None):
+            click.echo(line)
+    ctx.exit(0 if result.passed and not damaged else 1)
+
+
+def find_model(name: str) -> "tuple[Embedder | None, str, bool]":
+    """Load a model if it is on this machine: the model, what to say of it, and whether it is damaged."""
+    from minembed.embedder import Embedder
+    from minembed.errors import MinembedError, SourceError
+    from minembed.weights.sources import locate
+
+    try:
+        folder = locate(name, local_files_only=True).folder
+    except SourceError:
+        return None, f"{name} is not on this machine; `minembed pull {name}` fetches it", False
+    try:
+        loaded = Embedder.load(folder)
+    except MinembedError as error:
+        return None, f"{name} cannot be used: {error}", True
+    return loaded, f"{name} in {folder}", False
+
+
+def versions() -> dict[str, str]:
+    """The versions of minembed, of Python, and of what minembed rests on.
+
+    >>> versions()["minembed"] == __version__
+    True
+    """
+
+    def found(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    python = f"{platform.python_version()} ({platform.python_implementation()}, {sys.executable})"
+    own = {"minembed": __version__, "python": python, "platform": platform.platform()}
+    return own | {package: found(package) for package in PACKAGES}
+
+
+def blas() -> dict[str, str]:
+    """The libraries that multiply matrices, and the kernels they chose for this CPU.
+
+    >>> list(blas())
+    ['BLAS']
+    """
+    import numpy as np
+    from threadpoolctl import ThreadpoolController
+
+    libraries: list[dict[str, Any]] = ThreadpoolController().select(user_api="blas").info()
+    if not libraries:
+        built: Any = np.show_config(mode="dicts")
+        name = built.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown")
+        return {"BLAS": f"{name}, whose threads cannot be held to one; the self-test tells whether that matters"}
+    described = (
+        f"{library['internal_api']} {library['version']}, {library.get('architecture') or 'unnamed'} kernels, "
+        f"{library['num_threads']} threads ({Path(library['filepath']).name})"
+        for library in libraries
+    )
+    return {"BLAS": "; ".join(described)}
+
+
+def cores() -> dict[str, str]:
+    """How many cores this process may use, of how many."""
+    from minembed.threads import available_cores
+
+    return {"cores": f"{available_cores()} for this process, {os.cpu_count()} in the machine"}
+
+
+def cache() -> dict[str, str]:
+    """Where pulled models go, and whether that can be written to."""
+    from minembed.errors import SourceError
+    from minembed.weights.sources import cache_folder
+
+    try:
+        folder = cache_folder()
+    except SourceError as error:
+        return {"cache": str(error)}
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    remedy = "writable" if writable else "NOT writable: set MINEMBED_CACHE to a folder that is"
+    return {"cache": f"{folder} ({remedy})"}
+
+
+def report(result: "Invariance", random: bool) -> list[str]:
+    """Say in a few lines what the self-test found."""
+    weights = "random weights of MiniLM's shape" if random else "the model"
+    lines = [f"Are vectors the same in any batch?  Tested with {weights}:"]
+    for products, rows in ("matrix products", result.safe_rows), ("the encoder's own", result.encoder_rows):
+        lines.append(
+            f"  {products}: "
+            + (_NEVER if rows is None else f"a row keeps its bits from {rows} row{'s' * (rows > 1)} on")
+        )
+    lines += [
+        f"  {result.different} of {result.vectors} vectors differ from the same text computed alone",
+        f"  ({result.rounds} random orders, with various batch sizes and numbers of threads)",
+    ]
+    if result.passed:
+        return [*lines, "Yes: identical to the last bit."]
+    return [
+        *lines,
+        "NO: here the last bits of a vector depend on what it is computed with.",
+        "With --batch-size 1 (batch_size=1 in Python) vectors are identical on this machine",
+        "too, more slowly.  Please report the BLAS line above.",
+    ]

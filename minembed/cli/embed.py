@@ -1,0 +1,209 @@
+"""`minembed embed`: texts in, vectors out."""
+
+import shutil
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from minembed.cli.console import as_text, existing_file, load_model, model_options
+
+if TYPE_CHECKING:
+    from minembed.params import Array
+
+STDIN = Path("-")
+INPUTS = ("txt", "jsonl", "csv", "parquet")
+OUTPUTS = (".npy", ".jsonl", ".safetensors", ".parquet")
+
+
+def check_output(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse a file name whose ending tells no format."""
+    if value is not None and value.suffix.lower() not in OUTPUTS:
+        raise click.BadParameter(f"{value.name!r} must end in {', '.join(OUTPUTS)}", ctx, parameter)
+    return value
+
+
+def open_texts(
+    texts: tuple[str, ...], source: Path | None, file_format: str | None, field: str | None, stack: ExitStack
+) -> Iterable[str]:
+    """Find out where the texts come from; files are closed with the stack."""
+    from minembed.cli.texts import format_of, read_texts
+
+    if texts == (str(STDIN),):
+        texts, source = (), source or STDIN
+    if texts and source is not None:
+        raise click.UsageError("give texts or --input, not both")
+    if texts:
+        return [as_text(text) for text in texts]
+    if source is None or source == STDIN:
+        if sys.stdin is None or (source is None and sys.stdin.isatty()):
+            raise click.UsageError("no texts: give some, name a file with --input, or pipe them in")
+        return read_texts(sys.stdin.buffer, "standard input", file_format or "txt", field)
+    return read_texts(stack.enter_context(source.open("rb")), str(source), file_format or format_of(source), field)
+
+
+def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of each column
+    """Take the ranges of int8 from vectors in a .npy file; raises InputError for anything else."""
+    import numpy as np
+
+    from minembed.errors import InputError
+
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a .npy file ({error}); make one with minembed embed -o") from error
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.kind != "f" or not len(vectors):
+        raise InputError(f"{path} must hold float vectors, (N, D); make it with minembed embed -o")
+    return np.stack([vectors.min(axis=0), vectors.max(axis=0)])
+
+
+def paired(
+    stream: "Callable[[Iterator[str]], Iterator[Array]]", texts: Iterable[str]
+) -> "Iterator[tuple[list[str], Array]]":
+    """Yield blocks of vectors with the texts that they belong to, and keep no more than those.
+
+    >>> import numpy as np
+    >>> [texts for texts, _ in paired(lambda texts: iter([np.zeros((2, 1)) for _ in [list(texts)]]), ["a", "b"])]
+    [['a', 'b']]
+    """
+    waiting: deque[str] = deque()
+
+    def noted() -> Iterator[str]:
+        for text in texts:
+            waiting.append(text)
+            yield text
+
+    for block in stream(noted()):
+        yield [waiting.popleft() for _ in range(len(block))], block
+
+
+def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
+    """Print a preview on a terminal, and JSON lines elsewhere."""
+    from minembed.cli.vectors import ROUNDED, json_lines, preview
+
+    columns = shutil.get_terminal_size().columns
+    for texts, block in blocks:
+        shown = preview(texts, block, columns) if sys.stdout.isatty() else json_lines(texts, block, ROUNDED)
+        for line in shown:
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+@click.command("embed", short_help="Turn texts into vectors.")
+@click.argument("texts", nargs=-1)
+@click.option(
+    "-i",
+    "--input",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help=".txt (a text a line), .jsonl, .csv or .parquet; - is standard input.",
+)
+@click.option("--format", "file_format", type=click.Choice(INPUTS), help="Format of the input; default: by its name.")
+@click.option(
+    "--field",
+    metavar="NAME",
+    help='Field or column of the texts; default: "text", or the first column of a CSV that has no such header.',
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    callback=check_output,
+    help=".npy, .jsonl, .safetensors or .parquet; default: to the screen, rounded.",
+)
+@model_options
+@click.option("--normalize/--no-normalize", default=None, help="Scale to length 1; default: as the model says.")
+@click.option("--prompt-name", metavar="NAME", help="Put this prompt of the model in front of every text.")
+@click.option("--prompt", metavar="TEXT", help="Put these words in front of every text.")
+@click.option("--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of a vector.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "int8", "uint8", "binary", "ubinary"]),
+    default="float32",
+    show_default=True,
+    help="Type of the numbers.",
+)
+@click.option(
+    "--calibration",
+    type=existing_file(),
+    metavar="FILE.npy",
+    help="float vectors that give int8 and uint8 their range.",
+)
+@click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of a text.")
+@click.option(
+    "--truncation",
+    type=click.Choice(["warn", "error", "silent"]),
+    default="warn",
+    show_default=True,
+    help="What to do about longer texts.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Compute at most N texts together.")
+def command(
+    texts: tuple[str, ...],
+    source: Path | None,
+    file_format: str | None,
+    field: str | None,
+    output: Path | None,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    normalize: bool | None,
+    prompt_name: str | None,
+    prompt: str | None,
+    truncate_dim: int | None,
+    precision: str,
+    calibration: Path | None,
+    max_seq_length: int | None,
+    truncation: str,
+    batch_size: int | None,
+) -> None:
+    """Turn texts into vectors, in order: from the arguments, a file, or standard input.
+
+    Texts are read and vectors written as they come, so files may be larger than memory.  An output file appears
+    whole or not at all.
+
+    \b
+    minembed embed "a text" "another"
+    minembed embed -i texts.txt -o vectors.npy
+    minembed embed -i shop.csv --field description -o vectors.safetensors
+    grep ERROR server.log | minembed embed - > vectors.jsonl
+    """
+    if precision in ("int8", "uint8") and calibration is None:
+        raise click.UsageError(f"--precision {precision} needs --calibration")
+    import numpy as np
+
+    from minembed.cli.vectors import WRITERS, replacing
+    from minembed.pooling import quantize_embeddings
+
+    with ExitStack() as stack:
+        incoming = open_texts(texts, source, file_format, field, stack)
+        ranges = None if calibration is None else read_ranges(calibration)
+        file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
+        loaded = load_model(model, revision, offline, threads, max_seq_length)
+        stream = partial(
+            loaded.stream,
+            normalize_embeddings=normalize,
+            prompt_name=prompt_name,
+            prompt=prompt,
+            truncate_dim=truncate_dim,
+            precision=precision,
+            ranges=ranges,
+            show_progress_bar=None if output or not sys.stdout.isatty() else False,
+            truncation=truncation,
+            batch_size=batch_size,
+        )
+        blocks = paired(stream, incoming)
+        if file is None or output is None:
+            show(blocks)
+            return
+        empty = quantize_embeddings(np.zeros((0, loaded.engine.width(truncate_dim)), np.float32), precision, ranges)
+        rows = WRITERS[output.suffix.lower()](file, empty, blocks)
+    click.echo(f"{output}: {rows:,} vectors of {empty.shape[1]} {empty.dtype} numbers", err=True)

@@ -1,0 +1,78 @@
+"""`minembed similarity`: the cosine of every two texts."""
+
+import json
+import sys
+
+import click
+
+from minembed.cli.console import DEFAULT_MODEL, as_text, load_model, model_options
+
+# From this cosine on; the words are those of the STS scale, 5 to 0.  Each bound lies halfway between the median cosines
+# that all-MiniLM-L6-v2 gives to the pairs of STS-B dev about one point of that scale and the next.
+READINGS = (
+    (0.90, "the same meaning"),
+    (0.77, "nearly the same meaning"),
+    (0.66, "alike, but important details differ"),
+    (0.51, "not alike, but something is shared"),
+    (0.27, "the same topic at most"),
+    (-1.0, "unrelated"),
+)
+
+
+def reading(cosine: float) -> str:
+    """Put a cosine in words; the scale is that of all-MiniLM-L6-v2.
+
+    >>> reading(0.9), reading(0.1)
+    ('the same meaning', 'unrelated')
+    """
+    return next(words for least, words in READINGS if cosine >= least)
+
+
+@click.command("similarity", short_help="Compare two texts, or more.")
+@click.argument("texts", nargs=-1, required=True, metavar="TEXT TEXT...")
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the texts and the matrix.")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "truecolor", "256", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours of the matrix.",
+)
+def command(
+    texts: tuple[str, ...],
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    as_json: bool,
+    color: str,
+) -> None:
+    """Print the cosine of two texts, or the matrix of more.
+
+    \b
+    minembed similarity "The cat sleeps." "A kitten is napping."
+    """
+    if len(texts) < 2:
+        raise click.UsageError("give at least two texts")
+    from minembed.cli.heatmap import colour_depth, heat_map
+    from minembed.similarity import cosine_similarity
+
+    texts = tuple(map(as_text, texts))
+    vectors = load_model(model, revision, offline, threads).encode(texts)
+    cosines = cosine_similarity(vectors, vectors)
+    if as_json:
+        rows = [[round(value, 6) for value in row] for row in cosines.tolist()]
+        click.echo(json.dumps({"model": model, "texts": texts, "cosine": rows}, ensure_ascii=False))
+    elif len(texts) == 2:
+        cosine = float(cosines[0, 1])
+        note = "" if model == DEFAULT_MODEL else f" (by the scale of {DEFAULT_MODEL}; models differ)"
+        click.echo(f"{cosine:.4f}  {reading(cosine)}{note}")
+    else:
+        depth = colour_depth(color, sys.stdout)
+        labels = [str(i + 1) for i in range(len(texts))]
+        for line in heat_map(cosines, labels, depth):
+            click.echo(line, color=depth != "never")
+        click.echo()
+        for label, text in zip(labels, texts, strict=True):
+            click.echo(f"{label:>3}  {text}")
