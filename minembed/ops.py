@@ -13,8 +13,9 @@ import numpy as np
 
 from minembed.params import Array, Linear, Norm
 
-# BLAS takes other paths, with other last bits, for very few rows (one is a matrix-vector product), and, depending on
-# the number of rows, for columns that do not fill its tiles
+# BLAS takes other paths, with other last bits, for products of few multiplications, for a single row, and, depending on
+# the number of rows, for columns that do not fill its tiles.  Found on OpenBLAS; `minembed doctor` checks a machine.
+SMALL_PRODUCT = 1_000_000
 MIN_ROWS = 4
 TILE_COLUMNS = 16
 
@@ -25,8 +26,9 @@ def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
     >>> linear(np.float32([[1, 2]]), Linear(np.float32([[1, 0, 1], [0, 1, 1]]), np.float32([0, 0, 10]))).tolist()
     [[1.0, 2.0, 13.0]]
     """
-    if len(x) < MIN_ROWS:
-        return linear(np.resize(x, (MIN_ROWS, x.shape[1])), p)[: len(x)]
+    rows = max(MIN_ROWS, SMALL_PRODUCT // p.weight.size + 1)
+    if len(x) < rows:
+        return linear(np.resize(x, (rows, x.shape[1])), p)[: len(x)]
     y: Array
     if odd := p.weight.shape[1] % TILE_COLUMNS:
         filled = np.pad(p.weight, ((0, 0), (0, TILE_COLUMNS - odd)))
