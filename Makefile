@@ -26,8 +26,14 @@ fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of mi
 	$(BIN)/minembed pull
 	$(BIN)/pytest -m slow
 
-goldens:           ## write the goldens anew (needs torch, transformers and sentence-transformers in PYTHON)
-	cd tests && $(PYTHON) make_goldens.py
+goldens:           ## write the goldens anew: make goldens PYTHON=(with torch and sentence-transformers) MODEL=(its folder)
+	PYTHONSAFEPATH= $(PYTHON) tests/make_goldens.py $(MODEL) tests/goldens
+
+docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the reference as HTML
+	$(BIN)/pip install -q -e '.[docs]'
+	$(BIN)/python docs/make_pictures.py
+	$(BIN)/pytest -q tests/test_package.py -k "links or snippets"
+	$(BIN)/pdoc --docformat markdown -o $(VENV)/reference minembed '!minembed.cli' '!minembed.__main__'
 
 wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 	rm -rf build dist && $(BIN)/python -m build --wheel && rm -rf build
@@ -55,4 +61,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz goldens wheel bench bench-stream
+.PHONY: help demo test check fuzz goldens docs wheel bench bench-stream

@@ -31,9 +31,7 @@ def heat_map(labels: list[str], texts: list[str], scores: np.ndarray) -> str:
             left = LEFT + j * CELL
             parts.append(f'<rect x="{left}" y="{y}" width="{CELL}" height="{CELL}" fill="{background}"/>')
             middle, score = left + CELL / 2, round(float(scores[i, j]), 2) + 0.0
-            parts.append(
-                f'<text x="{middle}" y="{y + 27}" text-anchor="middle" fill="{ink}">{score:.2f}</text>'
-            )
+            parts.append(f'<text x="{middle}" y="{y + 27}" text-anchor="middle" fill="{ink}">{score:.2f}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 

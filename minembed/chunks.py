@@ -16,7 +16,7 @@ from minembed.errors import InputTypeError
 from minembed.params import Array
 
 WINDOW = 4096  # texts: what is tokenized and sorted together, and so bounds memory on endless input
-CHUNK_TOKENS = 512
+CHUNK_TOKENS = 1024
 SMALLEST_CHUNK = 64  # tokens: a little work is not spread thinner than this
 
 
@@ -52,7 +52,7 @@ def windows(texts: Iterable[Any], prompt: str) -> Iterator[tuple[int, list[Any]]
 def plan(lengths: Array, threads: int, batch_size: int | None) -> list[Array]:  # (B,) -> indices of texts, by chunk
     """Group texts by length, longest first, within the token budget (one text may exceed it by itself).
 
-    >>> [chunk.tolist() for chunk in plan(np.array([3, 500, 4, 200]), threads=1, batch_size=None)]
+    >>> [chunk.tolist() for chunk in plan(np.array([3, 500, 4, 200]), threads=2, batch_size=None)]
     [[1], [3, 2, 0]]
     """
     budget = max(SMALLEST_CHUNK, min(CHUNK_TOKENS, -(-int(lengths.sum()) // threads)))

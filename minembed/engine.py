@@ -1,6 +1,7 @@
 """The way of a text through the house: tokenize, deal out in chunks, encode, pool, normalise, put back in order."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -134,25 +135,30 @@ class Engine:
     def hidden_states(self, tokens: Tokens, batch_size: int | None, progress: Progress, start: int = 0) -> list[Array]:
         """Compute the hidden states (T_i, D) of every text; `start` is where the first stands among the caller's."""
         states: list[Array] = [np.empty(0)] * len(tokens)
-        for chunk, hidden in self._run(self.compute, tokens, batch_size):
+
+        def receive(chunk: Array, hidden: Array) -> None:
             bounds = np.cumsum(tokens.lengths()[chunk])[:-1]
             for text, rows in zip(chunk.tolist(), np.split(hidden, bounds), strict=True):
                 if not np.isfinite(rows).all():
                     raise self._explain(tokens.select([text]), start + text)
                 states[text] = rows.copy()  # a view would keep the whole chunk alive
             progress.advance(len(chunk))
+
+        self._run(self.compute, receive, tokens, batch_size)
         return states
 
     def _vectors(self, tokens: Tokens, options: Options, skipped: int, start: int, progress: Progress) -> Array:
         vectors = np.empty((len(tokens), self.width(options.truncate_dim)), np.float32)
-        work = partial(self._embed, options=options, skipped=skipped)
-        for chunk, result in self._run(work, tokens, options.batch_size):
+
+        def receive(chunk: Array, result: Array) -> None:
             bad = ~np.isfinite(result).all(axis=1)
             if bad.any():
                 text = int(chunk[bad][0])
                 raise self._explain(tokens.select([text]), start + text)
             vectors[chunk] = result
             progress.advance(len(chunk))
+
+        self._run(partial(self._embed, options=options, skipped=skipped), receive, tokens, options.batch_size)
         return vectors
 
     def _quantize(self, vectors: Array, options: Options) -> Array:
@@ -175,18 +181,22 @@ class Engine:
         return vectors
 
     def _run(
-        self, work: Callable[[Tokens], Array], tokens: Tokens, batch_size: int | None
-    ) -> Iterator[tuple[Array, Array]]:
-        """Do the work chunk by chunk on the threads; yields the texts of a chunk and its result."""
+        self,
+        work: Callable[[Tokens], Array],
+        receive: Callable[[Array, Array], None],
+        tokens: Tokens,
+        batch_size: int | None,
+    ) -> None:
+        """Do the work chunk by chunk on the threads; `receive` gets the texts of each chunk and its result."""
 
         def quietly(chunk: Array) -> Array:
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
                 return work(tokens.select(chunk))
 
         chunks = plan(tokens.lengths(), self.threads, batch_size)
-        with single_threaded_blas():
-            for i, result in run(quietly, chunks, self.threads):
-                yield chunks[i], result
+        with single_threaded_blas(), closing(run(quietly, chunks, self.threads)) as results:
+            for i, result in results:
+                receive(chunks[i], result)
 
     def _explain(self, tokens: Tokens, index: int) -> NumericalError:
         """Find the first layer in which a text's hidden states leave the numbers."""

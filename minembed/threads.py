@@ -3,7 +3,7 @@
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,31 +48,6 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def run(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[tuple[int, Result]]:
-    """Do the work on every item; yields (index, result) as results come.
-
-    The pool lives as long as the loop, so nothing is left behind for a fork to inherit. An exception, or leaving
-    the loop, drops the items not yet begun.
-
-    >>> sorted(run(lambda x: x * x, [1, 2, 3], threads=2))
-    [(0, 1), (1, 4), (2, 9)]
-    """
-    if threads == 1 or len(items) <= 1:
-        yield from ((i, work(item)) for i, item in enumerate(items))
-        return
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # late: `import minembed` stays light
-
-    pool = ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="minembed")
-    try:
-        pending = {pool.submit(work, item): i for i, item in enumerate(items)}
-        while pending:
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield pending.pop(future), future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # at most one item a thread is still waited for
-
-
 class _BlasGuard:
     """Limits BLAS to one thread while anyone computes.
 
@@ -93,25 +68,75 @@ class _BlasGuard:
                     from threadpoolctl import ThreadpoolController  # late: it looks at every loaded library
 
                     self.controller = ThreadpoolController().select(user_api="blas")
-                self.limiter = self.controller.limit(limits=1)
+                self.limiter = _uncontrolled(lambda: self.controller.limit(limits=1))
             self.users += 1
 
     def leave(self) -> None:
         with self.lock:
             self.users -= 1
             if self.users == 0:
-                self.limiter.restore_original_limits()
+                _uncontrolled(self.limiter.restore_original_limits)
+
+    def limit_this_thread(self) -> None:
+        """Where limits belong to threads (OpenBLAS on OpenMP), a new thread needs its own."""
+        with self.lock:
+            if self.users:
+                _uncontrolled(lambda: self.controller.limit(limits=1))
 
     def reset_in_child(self) -> None:
-        self.lock = threading.Lock()  # another thread may have held it at the fork
+        """Forget the threads that a fork left behind; the lock was taken before the fork, so that none is in here."""
         if self.users:
             self.users = 0
-            self.limiter.restore_original_limits()
+            _uncontrolled(self.limiter.restore_original_limits)
+        self.lock.release()
+
+
+def _uncontrolled(change: Callable[[], Result]) -> Result:
+    """Change limits from any thread: threadpoolctl 3.8 lets only the first one that did, for as long as it lives."""
+    from threadpoolctl import OpenBLASController
+
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is None:
+        return change()
+    clear(force=True)
+    try:
+        return change()
+    finally:
+        clear(force=True)
 
 
 _guard = _BlasGuard()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_guard.reset_in_child)
+    os.register_at_fork(
+        before=_guard.lock.acquire, after_in_parent=_guard.lock.release, after_in_child=_guard.reset_in_child
+    )
+
+
+def run(
+    work: Callable[[Item], Result], items: Sequence[Item], threads: int
+) -> Generator[tuple[int, Result], None, None]:
+    """Do the work on every item; yields (index, result) as results come.
+
+    The pool lives as long as the loop, so nothing is left behind for a fork to inherit. An exception, or closing
+    the generator, drops the items not yet begun.
+
+    >>> sorted(run(lambda x: x * x, [1, 2, 3], threads=2))
+    [(0, 1), (1, 4), (2, 9)]
+    """
+    if threads == 1 or len(items) <= 1:
+        yield from ((i, work(item)) for i, item in enumerate(items))
+        return
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # late: `import minembed` stays light
+
+    pool = ThreadPoolExecutor(min(threads, len(items)), "minembed", initializer=_guard.limit_this_thread)
+    try:
+        pending = {pool.submit(work, item): i for i, item in enumerate(items)}
+        while pending:
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield pending.pop(future), future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # at most one item a thread is still waited for
 
 
 @contextmanager

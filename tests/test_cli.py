@@ -31,7 +31,7 @@ from minembed.weights.sources import DEFAULT_MODEL, locate
 
 TEXTS = ["the cat", "a dog in the house", "", "rain on the river", "book train code", "Größe 中文 🙂", "the cat"]
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-MODULE = [sys.executable, "-m", "minembed.cli"]
+MODULE = [sys.executable, "-m", "minembed"]
 
 
 @pytest.fixture(autouse=True)

@@ -82,8 +82,8 @@ def layer(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_arrows_only_point_down(name):
-    if name.startswith("minembed.cli"):
-        return  # commands stand on top of everything; the next test says that nothing imports them
+    if name.startswith("minembed.cli") or name.endswith("__main__"):
+        return  # commands stand on top of everything; no module below imports them, or it would fail here
     for target in imports(name):
         if target in FILES and target != name:
             assert layer(target) >= layer(name), f"{name} imports {target}, which lies above it"
