@@ -3,9 +3,9 @@ r"""How much of a long text decides its first tokens: 10 MB of text must not cos
 Cutting at a character is exact for WordPiece tokenizers in the manner of BERT, because everything there is local:
 normalisation looks at one character at a time, words end at white space, punctuation and CJK characters, and a word
 is split by itself. So every token that ends well before the cut is also a token of the whole text. "Well before" needs
-words of bounded size. Two things are unbounded, and both shrink without changing a token: a run of white space is as
-good as one space, and a run without any word boundary that normalises to more than `max_input_chars_per_word`
-characters is one [UNK], however long.
+words of bounded size. Three things are unbounded, and all shrink without changing a token: a run of white space is as
+good as one space; a run without any word boundary that normalises to more than `max_input_chars_per_word` characters is
+one [UNK], however long; and in any other such run, characters that normalise to nothing can be left out.
 
 Tokenizers of other kinds are not recognised here, and long texts are read to their end.
 """
@@ -39,6 +39,13 @@ def _starts_a_word(token: Mapping[str, Any]) -> bool:
         and not re.search(f"[{SPACE}]", content)
         and not any(token.get(flag) for flag in flags)
     )
+
+
+def _distinct(text: str) -> list[int]:
+    """The code points that occur in a text; linear, and quick for millions of characters."""
+    seen = np.zeros(0x110000, dtype=bool)
+    seen[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)] = True
+    return [int(c) for c in np.flatnonzero(seen)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +117,20 @@ class PrefixReader:
             yield " " if is_space else self._shortened(text[start:at])
 
     def _shortened(self, run: str) -> str:
-        """The beginning of a run where that is the same [UNK], else the run."""
-        beginning = run[:LONG_WORD]
-        if len(self.reference.normalizer.normalize_str(beginning)) > self.max_word and self._is_one_word(run):
-            return beginning
-        return run
+        """The beginning of a run where that is the same [UNK], else the run without what normalises to nothing."""
+        if self._is_unknown(run):
+            return run[:LONG_WORD]
+        normalize = self.reference.normalizer.normalize_str
+        gone = {c: None for c in _distinct(run) if not normalize(chr(c))}
+        run = run.translate(gone)
+        return run[:LONG_WORD] if self._is_unknown(run) else run
+
+    def _is_unknown(self, run: str) -> bool:
+        normalized = self.reference.normalizer.normalize_str(run[:LONG_WORD])
+        return len(normalized) > self.max_word and self._is_one_word(run)
 
     def _is_one_word(self, run: str) -> bool:
         if run.isascii():
             return True  # BOUNDARY has all of ASCII's
-        seen = np.zeros(0x110000, dtype=bool)
-        seen[np.frombuffer(run.encode("utf-32-le"), dtype=np.uint32)] = True
         normalize, split = self.reference.normalizer.normalize_str, self.reference.pre_tokenizer.pre_tokenize_str
-        return all(len(split(normalize(f"a{chr(c)}a"))) == 1 for c in np.flatnonzero(seen).tolist())
+        return all(len(split(normalize(f"a{chr(c)}a"))) == 1 for c in _distinct(run))
