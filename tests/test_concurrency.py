@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import threadpoolctl
+from tiny import write_tiny_checkpoint
 
-from minembed import threads
+from minembed import Embedder, threads
 from minembed.errors import InputTypeError, NumericalError
 from minembed.threads import available_cores, run, single_threaded_blas
 
@@ -32,11 +33,11 @@ def with_threads(model, n):
 # ---- the same bits ----
 
 
-def rebatched(model, texts, seed):
+def rebatched(model, texts, seed, batch_sizes=(None, 1, 2, 7, 64)):
     """The vectors of the texts, computed in a random order, in random calls, on some threads, in some batch size."""
     dice = random.Random(seed)
     order = dice.sample(range(len(texts)), len(texts))
-    model, batch_size = with_threads(model, dice.choice([1, 2, 3])), dice.choice([None, None, 1, 2, 7, 64])
+    model, batch_size = with_threads(model, dice.choice([1, 2, 3])), dice.choice(batch_sizes)
     vectors, at = {}, 0
     while at < len(order):
         call = order[at : at + dice.choice([1, 2, 3, 5, 50, len(texts)])]
@@ -49,10 +50,24 @@ def rebatched(model, texts, seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_any_batch_gives_the_same_bits(tiny_model, seed):
     texts = texts_of(200, 40, seed=0)
-    assert (
-        rebatched(tiny_model, texts, seed).tobytes()
-        == with_threads(tiny_model, 1).encode(texts, truncation="silent").tobytes()
-    )
+    expected = with_threads(tiny_model, 1).encode(texts, truncation="silent")
+    assert rebatched(tiny_model, texts, seed).tobytes() == expected.tobytes()
+
+
+WIDTHS = [(8, 1, 8), (12, 3, 20), (30, 2, 50), (36, 4, 100), (63, 3, 65), (100, 5, 130), (128, 2, 512), (384, 12, 1536)]
+
+
+@pytest.mark.parametrize(("hidden_size", "heads", "intermediate_size"), WIDTHS)
+def test_any_width_gives_the_same_bits(tmp_path, hidden_size, heads, intermediate_size):
+    """BLAS has other paths for other widths: those of its tiles, odd ones, narrow ones, and those of the real model."""
+    widths = {"hidden_size": hidden_size, "num_attention_heads": heads, "intermediate_size": intermediate_size}
+    pooling = {"pooling_mode": ["cls", "mean", "max", "weightedmean", "mean_sqrt_len_tokens", "lasttoken"]}
+    model = Embedder.load(write_tiny_checkpoint(tmp_path, num_hidden_layers=1, pooling=pooling, **widths))
+    texts = texts_of(60, 30, seed=7)
+    expected = with_threads(model, 1).encode(texts, truncation="silent")
+    for seed in range(6):
+        found = rebatched(model, texts, seed)
+        assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
 
 
 @pytest.mark.weights
@@ -62,14 +77,16 @@ def test_any_batch_of_the_real_model_gives_the_same_bits(minilm):
     expected = minilm.encode(texts)
     assert len(np.unique(expected, axis=0)) > 1000
     for seed in range(20):
-        found = rebatched(minilm, texts, seed)
+        found = rebatched(minilm, texts, seed, batch_sizes=(None, None, 16, 64))  # smaller ones are slow: see below
         assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
 
 
 @pytest.mark.weights
-def test_long_texts_of_the_real_model_too(minilm):
-    texts = texts_of(24, 30, seed=2) + texts_of(8, 400, seed=3)
+def test_one_by_one_and_long_texts_of_the_real_model_too(minilm):
+    texts = texts_of(40, 30, seed=2) + texts_of(8, 400, seed=3)
     expected = minilm.encode(texts, truncation="silent")
+    for i, text in enumerate(texts):
+        assert minilm.encode(text, truncation="silent").tobytes() == expected[i].tobytes()
     for seed in range(3):
         assert rebatched(minilm, texts, seed).tobytes() == expected.tobytes()
 

@@ -151,6 +151,13 @@ SHAPES = {
     "signs": ("!?", 20),
     "Cyrillic without spaces": ("жшы", 2),
     "line feeds and tabs": ("\n\t\u3000", 1),
+    "accents": ("\u0301", 1),
+    "an accent on every letter": ("a\u0301", 2),
+    "joiners": ("\u200d", 1),
+    "replacement characters": ("\ufffd", 1),
+    "NUL": ("\0", 1),
+    "form feeds": ("\x0c", 1),
+    "many kinds of nothing": ("\0\u0301\u200d\ufffd\x0c\u00ad\u0300\U000e0041", 1),
 }
 
 
