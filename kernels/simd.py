@@ -1,0 +1,309 @@
+"""Vectors of 16 lanes as values of Numba: a kernel reads like the formula, and compiles to vector instructions.
+
+    x = load(p)                              16 floats from a pointer
+    y = fma(x, splat(scale), y)              one instruction on AVX-512, two on AVX2, four on NEON
+    store(q, maximum(y, splat(zero)))
+
+Why: Numba's loop vectoriser leaves float maxima, table look-ups and mixed types scalar, and has no vector exp.  Each
+function here becomes a few lines of LLVM's vector IR, which LLVM turns into what the CPU has.  Pointers are Numba's
+CPointer: `address(array, i)` makes one, `at(p, n)` moves it by n elements, `p[n]` reads a scalar.  Nothing is checked.
+
+Under NUMBA_DISABLE_JIT=1 the same names are plain NumPy (kernels/plain.py), a pointer being a view of an array, so that
+every kernel can be stepped through.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from minembed.kernels.target import LANES
+
+F32, I32, I8, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(8), ir.IntType(64)
+VF, VI = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
+
+
+class _BFloat16(ir.Type):  # llvmlite names no such type; LLVM does
+    def __str__(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self) -> int:
+        return hash("bfloat")
+
+
+class Vector(types.Type):
+    """Numba's type of 16 lanes of float32 or int32."""
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(name=f"vector({dtype} x {LANES})")
+
+
+floats, ints = Vector("float32"), Vector("int32")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, dmm: Any, fe_type: Vector) -> None:
+        super().__init__(dmm, fe_type, VF if fe_type is floats or fe_type == floats else VI)
+
+
+# --- what is written between vectors: + - * /
+
+
+def _operator(function: Callable[..., Any], kind: Vector, emit: str) -> None:
+    @infer_global(function)
+    class _Template(ConcreteTemplate):  # type: ignore[misc]
+        cases = [signature(kind, kind, kind)]
+
+    @lower_builtin(function, kind, kind)
+    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, emit)(*args)
+
+
+for _function, _emit in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _operator(_function, floats, _emit)
+_operator(operator.truediv, floats, "fdiv")
+_operator(operator.add, ints, "add")
+
+
+# --- helpers that emit IR
+
+
+def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """Find or declare one of LLVM's own functions."""
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+def call(builder: Any, name: str, *args: Any, result: Any = None) -> Any:
+    """Call one of LLVM's own functions; the result has the type of the first argument unless said."""
+    function = declare(builder, name, result or args[0].type, [a.type for a in args])
+    return builder.call(function, args)
+
+
+def broadcast(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
+    """Put one scalar in every lane."""
+    vector = ir.VectorType(scalar.type, lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(I32, 0))
+    zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def move(builder: Any, pointer: Any, elements: Any) -> Any:
+    """The pointer, so many elements on."""
+    return builder.gep(pointer, [elements if isinstance(elements, ir.Value) else ir.Constant(I64, elements)])
+
+
+def load_vector(builder: Any, pointer: Any, vector: Any = VF) -> Any:
+    """16 lanes from a pointer that need not be aligned."""
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
+
+
+def store_vector(builder: Any, pointer: Any, value: Any) -> None:
+    """16 lanes to a pointer that need not be aligned."""
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=1)
+
+
+def fold(builder: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine all lanes into one scalar, halves with halves: the order is fixed, so the bits are."""
+    width = LANES // 2
+    while width:
+        mask = ir.Constant(VI, [(i + width) % LANES for i in range(LANES)])
+        value = combine(value, builder.shuffle_vector(value, value, mask))
+        width //= 2
+    return builder.extract_element(value, ir.Constant(I32, 0))
+
+
+def _first(builder: Any, count: Any) -> Any:
+    """A mask of the first `count` lanes."""
+    lanes = ir.Constant(VI, list(range(LANES)))
+    return builder.icmp_signed("<", lanes, broadcast(builder, builder.trunc(count, I32)))
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _smaller(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def _simple(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Make an intrinsic of a function of (builder, arguments) whose types are fixed; None takes any pointer."""
+
+    def wrap(emit: Callable[..., Any]) -> Any:
+        names = ", ".join(f"a{i}" for i in range(len(parameters)))
+
+        def build(typing_context: Any, *args: Any) -> Any:
+            wanted = [a if p is None else p for a, p in zip(args, parameters, strict=True)]
+
+            def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+                made = emit(builder, *values)
+                return context.get_dummy_value() if made is None else made
+
+            return signature(args[0] if result is None else result, *wanted), generate
+
+        scope: dict[str, Any] = {"build": build}  # Numba reads the names of an intrinsic's parameters
+        exec(f"def {emit.__name__}(typing_context, {names}): return build(typing_context, {names})", scope)
+        scope[emit.__name__].__doc__ = emit.__doc__
+        return intrinsic(scope[emit.__name__])
+
+    return wrap
+
+
+_pointer = types.CPointer(types.float32)
+_bytes, _shorts = types.CPointer(types.uint8), types.CPointer(types.uint16)
+
+
+@intrinsic
+def address(typing_context: Any, array: Any, index: Any) -> Any:
+    """The address of element `index` of a contiguous array."""
+    sig = types.CPointer(array.dtype)(array, types.int64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return move(builder, data, args[1])
+
+    return sig, generate
+
+
+@_simple(None, None, types.int64)
+def at(builder: Any, pointer: Any, n: Any) -> Any:
+    """The pointer moved by n elements."""
+    return move(builder, pointer, n)
+
+
+@_simple(floats, _pointer)
+def load(builder: Any, pointer: Any) -> Any:
+    """16 floats."""
+    return load_vector(builder, pointer)
+
+
+@_simple(types.void, _pointer, floats)
+def store(builder: Any, pointer: Any, value: Any) -> None:
+    """Write 16 floats."""
+    store_vector(builder, pointer, value)
+
+
+@_simple(floats, _pointer, types.int64, floats)
+def load_part(builder: Any, pointer: Any, count: Any, other: Any) -> Any:
+    """The first `count` floats, and the lanes of `other` beyond; nothing beyond is read."""
+    where = builder.bitcast(pointer, VF.as_pointer())
+    mask = _first(builder, count)
+    function = declare(
+        builder, "llvm.masked.load.v16f32.p0", VF, [VF.as_pointer(), I32, ir.VectorType(ir.IntType(1), LANES), VF]
+    )
+    return builder.call(function, [where, ir.Constant(I32, 4), mask, other])
+
+
+@_simple(types.void, _pointer, floats, types.int64)
+def store_part(builder: Any, pointer: Any, value: Any, count: Any) -> None:
+    """Write the first `count` lanes."""
+    where = builder.bitcast(pointer, VF.as_pointer())
+    mask = _first(builder, count)
+    function = declare(
+        builder,
+        "llvm.masked.store.v16f32.p0",
+        ir.VoidType(),
+        [VF, VF.as_pointer(), I32, ir.VectorType(ir.IntType(1), LANES)],
+    )
+    builder.call(function, [value, where, ir.Constant(I32, 4), mask])
+
+
+@_simple(floats, types.float32)
+def splat(builder: Any, scalar: Any) -> Any:
+    """The same number in every lane."""
+    return broadcast(builder, scalar)
+
+
+@_simple(floats, floats, floats, floats)
+def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once where the CPU can."""
+    return call(builder, "llvm.fmuladd.v16f32", a, b, c)
+
+
+@_simple(floats, floats, floats)
+def maximum(builder: Any, a: Any, b: Any) -> Any:
+    """The larger lane by lane; b where either is NaN, so put what may be NaN second."""
+    return _larger(builder, a, b)
+
+
+@_simple(floats, floats, floats)
+def minimum(builder: Any, a: Any, b: Any) -> Any:
+    """The smaller lane by lane; b where either is NaN."""
+    return _smaller(builder, a, b)
+
+
+@_simple(floats, floats)
+def absolute(builder: Any, a: Any) -> Any:
+    """|a|."""
+    return call(builder, "llvm.fabs.v16f32", a)
+
+
+@_simple(floats, floats)
+def nearest(builder: Any, a: Any) -> Any:
+    """The nearest whole number, ties to even."""
+    return call(builder, "llvm.rint.v16f32", a)
+
+
+@_simple(ints, floats)
+def to_int(builder: Any, a: Any) -> Any:
+    """Whole numbers as int32; what does not fit is any number."""
+    return builder.fptosi(a, VI)
+
+
+@_simple(floats, ints)
+def power_of_two(builder: Any, n: Any) -> Any:
+    """2^n for -127 < n < 128, put together from its exponent bits."""
+    biased = builder.add(n, broadcast(builder, ir.Constant(I32, 127)))
+    return builder.bitcast(builder.shl(biased, broadcast(builder, ir.Constant(I32, 23))), VF)
+
+
+@_simple(types.float32, floats)
+def sum_lanes(builder: Any, a: Any) -> Any:
+    """The sum of all lanes, in a fixed order."""
+    return fold(builder, a, builder.fadd)
+
+
+@_simple(types.float32, floats)
+def max_lanes(builder: Any, a: Any) -> Any:
+    """The largest lane."""
+    return fold(builder, a, lambda x, y: _larger(builder, x, y))
+
+
+@_simple(types.float32, floats)
+def min_lanes(builder: Any, a: Any) -> Any:
+    """The smallest lane."""
+    return fold(builder, a, lambda x, y: _smaller(builder, x, y))
+
+
+@_simple(types.void, _bytes, ints)
+def store_bytes(builder: Any, pointer: Any, value: Any) -> None:
+    """Write the lowest byte of each lane."""
+    store_vector(builder, pointer, builder.trunc(value, ir.VectorType(I8, LANES)))
+
+
+@_simple(types.void, _shorts, floats)
+def store_bfloat16(builder: Any, pointer: Any, value: Any) -> None:
+    """Write 16 floats as bfloat16, rounded to nearest even."""
+    store_vector(builder, pointer, builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES)))
+
+
+@_simple(floats, types.CPointer(types.int8))
+def load_signed_bytes(builder: Any, pointer: Any) -> Any:
+    """16 int8 as floats."""
+    return builder.sitofp(builder.sext(load_vector(builder, pointer, ir.VectorType(I8, LANES)), VI), VF)
+
+
+@_simple(floats, _shorts)
+def load_bfloat16(builder: Any, pointer: Any) -> Any:
+    """16 bfloat16 as floats: the upper halves."""
+    halves = builder.zext(load_vector(builder, pointer, ir.VectorType(ir.IntType(16), LANES)), VI)
+    return builder.bitcast(builder.shl(halves, broadcast(builder, ir.Constant(I32, 16))), VF)

@@ -1,0 +1,105 @@
+"""What the CPU at hand can do, and the tile that suits it.
+
+An instruction that the CPU lacks does not raise: LLVM aborts the process.  So what is emitted is decided here, from
+what LLVM itself finds, or from NUMBA_CPU_NAME and NUMBA_CPU_FEATURES where the user compiles for another machine.
+Vectors are 16 lanes everywhere; LLVM splits them into the registers that there are (one of AVX-512, two of AVX2, four
+of NEON or SSE), so only the shape of a tile and the dot product of bytes differ between instruction sets.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+LANES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An instruction set.
+
+    >>> Target("x86_64", frozenset({"avx2", "fma"})).tile
+    (6, 1)
+    """
+
+    machine: str  # first part of LLVM's triple
+    features: frozenset[str]  # LLVM's names
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Rows and vectors of the largest register tile: accumulators, one row of B and a broadcast fill the registers."""
+        if "avx512f" in self.features:
+            return 14, 2  # 28 + 2 + 1 of 32 registers of 16 lanes
+        if "avx2" in self.features or self.machine in ("aarch64", "arm64"):
+            return 6, 1  # 12 + 2 + 1 of 16 registers of 8 lanes; 24 + 4 + 1 of 32 of 4 lanes
+        return 2, 1  # 8 + 4 + 1 of 16 registers of 4 lanes
+
+    @property
+    def dot_bytes(self) -> str:
+        """How four unsigned bytes times four signed bytes are summed into an int32 lane."""
+        if {"avx512f", "avx512vnni"} <= self.features:
+            return "vnni512"
+        if "avxvnni" in self.features:
+            return "vnni256"
+        if "avx2" in self.features:
+            return "pmaddwd"
+        if "dotprod" in self.features and self.machine in ("aarch64", "arm64"):
+            return "sdot"
+        return "plain"
+
+    @property
+    def dot_bfloat16(self) -> bool:
+        """Whether pairs of bfloat16 are multiplied and summed into float32 by one instruction."""
+        return {"avx512f", "avx512bf16"} <= self.features
+
+    def describe(self) -> str:
+        """Name the instruction sets in use.
+
+        >>> Target("x86_64", frozenset({"avx2"})).describe()
+        'AVX2'
+        """
+        named = [("avx512f", "AVX-512"), ("avx512vnni", "VNNI"), ("avx512bf16", "BF16")]
+        if "avx512f" not in self.features:
+            named = [("avx2", "AVX2"), ("avxvnni", "AVX-VNNI"), ("neon", "NEON"), ("dotprod", "DotProd")]
+        return " ".join(label for feature, label in named if feature in self.features) or f"{self.machine}, plain"
+
+
+def read_target(config: Any = None) -> Target:
+    """Find out what Numba compiles for: this CPU, or the one that the user's settings name.
+
+    >>> read_target().tile[1] in (1, 2)
+    True
+    """
+    import llvmlite.binding as llvm
+    from numba.core import config as numba_config
+
+    settings = numba_config if config is None else config
+    host = llvm.get_host_cpu_name()
+    found = {name for name, there in dict(llvm.get_host_cpu_features()).items() if there}
+    if settings.CPU_NAME not in (None, host):
+        found &= _features_of(settings.CPU_NAME)
+    for item in filter(None, (settings.CPU_FEATURES or "").split(",")):
+        (found.add if item[0] == "+" else found.discard)(item[1:])
+    if not settings.ENABLE_AVX:
+        found = {name for name in found if not name.startswith("avx")}
+    return Target(llvm.get_process_triple().partition("-")[0], frozenset(found))
+
+
+def _features_of(cpu: str) -> set[str]:
+    """The instruction sets of a named CPU that matter here; of one that is not listed, none."""
+    avx2 = {"avx2", "fma"}
+    avx512 = avx2 | {"avx512f", "avx512vl", "avx512bw", "avx512dq"}
+    known = {
+        "haswell": avx2,
+        "broadwell": avx2,
+        "skylake": avx2,
+        "znver1": avx2,
+        "znver2": avx2,
+        "znver3": avx2,
+        "alderlake": avx2 | {"avxvnni"},
+        "skylake-avx512": avx512,
+        "cascadelake": avx512 | {"avx512vnni"},
+        "icelake-server": avx512 | {"avx512vnni"},
+        "sapphirerapids": avx512 | {"avx512vnni", "avx512bf16", "avxvnni"},
+        "znver4": avx512 | {"avx512vnni", "avx512bf16"},
+        "znver5": avx512 | {"avx512vnni", "avx512bf16", "avxvnni"},
+    }
+    return known.get(cpu, set())

@@ -1,0 +1,215 @@
+"""Register tiles: the inner loop of every matrix product.
+
+A tile is a few rows of A times a panel of B, accumulated in registers over all of K:
+
+    C[r, :] = bias + sum over k of A[r, k] * B[k, :]        r = 0..rows-1, 16 or 32 columns
+
+Each step loads one row of the panel (1 or 2 vectors), and for every row broadcasts one number of A and multiplies: with
+14 rows and 2 vectors, 28 multiply-adds for 16 loads, so the multipliers never wait.  B rows may lie anywhere at an even
+stride: packed weights, transposed keys, values in place.  A row's sum runs over k in order, whatever tile it falls in,
+so its bits do not depend on how many rows there are.
+
+One intrinsic holds the tiles for every number of rows up to the target's and jumps to the right one: 9 rows do not pay
+for 14.  LLVM is told not to unroll the loop, which would spill the accumulators.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.typing.templates import signature
+from numba.extending import intrinsic
+
+from minembed.kernels.simd import F32, I32, I64, VF, VI, broadcast, call, load_vector, move, store_vector
+from minembed.kernels.target import Target, read_target
+
+TARGET: Target = read_target()
+TILE_ROWS, TILE_VECTORS = TARGET.tile
+PANEL = 16 * TILE_VECTORS  # columns
+
+_floats, _shorts, _bytes = types.CPointer(types.float32), types.CPointer(types.uint16), types.CPointer(types.uint8)
+_ints, _signed = types.CPointer(types.int32), types.CPointer(types.int8)
+Multiply = Callable[[Any, Any, Any, Any], Any]  # (builder, accumulator, broadcast of A, vector of B) -> accumulator
+
+
+def switch_rows(builder: Any, rows: Any, emit: Callable[[int], None]) -> None:
+    """Emit the code for each number of rows, and the jump to it."""
+    end = builder.append_basic_block("tile.end")
+    jump = builder.switch(rows, end)
+    for count in range(1, TILE_ROWS + 1):
+        block = builder.append_basic_block(f"tile.{count}")
+        jump.add_case(ir.Constant(I64, count), block)
+        builder.position_at_end(block)
+        emit(count)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+def accumulate(
+    builder: Any, start: list[list[Any]], steps: Any, load_a: Callable[[int, Any], Any], load_b: Any, multiply: Multiply
+) -> list[list[Any]]:
+    """The loop over K: accumulators (rows, vectors) that begin at `start`."""
+    before = builder.block
+    loop, end = builder.append_basic_block("k"), builder.append_basic_block("k.end")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k = builder.phi(I64)
+    k.add_incoming(ir.Constant(I64, 0), before)
+    sums = [[builder.phi(value.type) for value in row] for row in start]
+    for row, first in zip(sums, start, strict=True):
+        for phi, value in zip(row, first, strict=True):
+            phi.add_incoming(value, before)
+    panel = load_b(k)
+    made = []
+    for r, row in enumerate(sums):
+        a = load_a(r, k)
+        made.append([multiply(builder, phi, a, b) for phi, b in zip(row, panel, strict=True)])
+    following = builder.add(k, ir.Constant(I64, 1))
+    k.add_incoming(following, loop)
+    for row, values in zip(sums, made, strict=True):
+        for phi, value in zip(row, values, strict=True):
+            phi.add_incoming(value, loop)
+    back = builder.cbranch(builder.icmp_signed("<", following, steps), loop, end)
+    no_unroll = builder.module.add_metadata(["llvm.loop.unroll.disable"])
+    back.set_metadata("llvm.loop", builder.module.add_metadata([no_unroll]))
+    builder.position_at_end(end)
+    return made
+
+
+def _multiply_floats(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
+    return call(builder, "llvm.fmuladd.v16f32", a, b, accumulator)
+
+
+def _multiply_bfloat16(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
+    """Two neighbours of K at once: lane j gets a0 * b0[j] + a1 * b1[j]."""
+    if TARGET.dot_bfloat16:
+        return call(builder, "llvm.x86.avx512bf16.dpbf16ps.512", accumulator, a, b, result=VF)
+    for shift in (True, False):  # a bfloat16 is the upper half of a float32
+        halves = []
+        for pair in (a, b):
+            if shift:
+                bits = builder.shl(pair, broadcast(builder, ir.Constant(I32, 16)))
+            else:
+                bits = builder.and_(pair, broadcast(builder, ir.Constant(I32, -65536)))
+            halves.append(builder.bitcast(bits, VF))
+        accumulator = call(builder, "llvm.fmuladd.v16f32", *halves, accumulator)
+    return accumulator
+
+
+def _multiply_bytes(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
+    """Four neighbours of K at once: unsigned bytes of A times signed bytes of B, summed into int32, exactly."""
+    if TARGET.dot_bytes == "vnni512":
+        return call(builder, "llvm.x86.avx512.vpdpbusd.512", accumulator, a, b)
+    if TARGET.dot_bytes == "vnni256":
+        halves = []
+        for low in (0, 8):
+            mask = ir.Constant(ir.VectorType(I32, 8), list(range(low, low + 8)))
+            parts = [builder.shuffle_vector(v, v, mask) for v in (accumulator, a, b)]
+            halves.append(call(builder, "llvm.x86.avx512.vpdpbusd.256", *parts))
+        return builder.shuffle_vector(*halves, ir.Constant(VI, list(range(16))))
+    for byte in range(4):
+        left = broadcast(builder, ir.Constant(I32, 24 - 8 * byte))
+        down = broadcast(builder, ir.Constant(I32, 24))
+        unsigned, signed = builder.lshr(builder.shl(a, left), down), builder.ashr(builder.shl(b, left), down)
+        accumulator = builder.add(accumulator, builder.mul(unsigned, signed))
+    return accumulator
+
+
+def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
+    """Make the tile of a kind of number: `words` of A are broadcast, 16 words make a vector of B."""
+    vector = ir.VectorType(words, 16)
+
+    @intrinsic
+    def tile(typing_context, rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+        """Write C = bias + A B for `rows` rows; strides in elements, steps in words (1, 2 or 4 elements)."""
+        sig = signature(
+            types.void, types.int64, element, types.int64, element, types.int64, types.int64, _floats, _floats, types.int64
+        )
+
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            rows, a, stride_a, b, stride_b, steps, bias, c, stride_c = args
+            starts = [load_vector(builder, move(builder, bias, 16 * v)) for v in range(vectors)]
+
+            def load_b(k: Any) -> list[Any]:
+                row = builder.bitcast(move(builder, b, builder.mul(k, stride_b)), vector.as_pointer())
+                return [builder.load(move(builder, row, v), align=1) for v in range(vectors)]
+
+            def emit(count: int) -> None:
+                bases = [
+                    builder.bitcast(move(builder, a, builder.mul(stride_a, ir.Constant(I64, r))), words.as_pointer())
+                    for r in range(count)
+                ]
+
+                def load_a(r: int, k: Any) -> Any:
+                    return broadcast(builder, builder.load(move(builder, bases[r], k), align=1))
+
+                start = [list(starts) for _ in range(count)]
+                for r, row in enumerate(accumulate(builder, start, steps, load_a, load_b, multiply)):
+                    out = move(builder, c, builder.mul(stride_c, ir.Constant(I64, r)))
+                    for v, value in enumerate(row):
+                        store_vector(builder, move(builder, out, 16 * v), value)
+
+            switch_rows(builder, rows, emit)
+            return context.get_dummy_value()
+
+        return sig, generate
+
+    return tile
+
+
+tile_floats = _tile(TILE_VECTORS, _floats, F32, _multiply_floats)
+tile_floats_narrow = _tile(1, _floats, F32, _multiply_floats)  # 16 columns: keys of a short text
+tile_bfloat16 = _tile(TILE_VECTORS, _shorts, I32, _multiply_bfloat16)
+
+
+@intrinsic
+def tile_bytes(  # type: ignore[no-untyped-def]
+    typing_context, rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
+):
+    """Add to C one group of K: scale_a (A - zero_a) times B scale_b; C begins at the bias where `first`.
+
+    A holds unsigned bytes, B signed ones, packed by fours along K.  scale_a and zero_a are of the first row, the next
+    row's lie `stride_q` on; scale_b (float32) and sums_b (int32, of B over K) are of the panel's columns.
+    """
+    i64 = types.int64
+    sig = signature(
+        types.void, i64, _bytes, i64, _signed, i64, types.boolean, _floats, _floats, i64, _floats, _ints, i64, _floats, _ints
+    )
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b = args
+        panel, span = builder.bitcast(b, VI.as_pointer()), range(TILE_VECTORS)
+        scales = [load_vector(builder, move(builder, scale_b, 16 * v)) for v in span]
+        sums = [load_vector(builder, move(builder, sums_b, 16 * v), VI) for v in span]
+
+        def load_b(k: Any) -> list[Any]:
+            row = move(builder, panel, builder.mul(k, ir.Constant(I64, TILE_VECTORS)))
+            return [builder.load(move(builder, row, v), align=1) for v in span]
+
+        def emit(count: int) -> None:
+            at = [ir.Constant(I64, r) for r in range(count)]
+            bases = [builder.bitcast(move(builder, a, builder.mul(stride_a, r)), I32.as_pointer()) for r in at]
+
+            def load_a(r: int, k: Any) -> Any:
+                return broadcast(builder, builder.load(move(builder, bases[r], k), align=1))
+
+            start = []
+            for r in at:  # the zero point: sum (A - z) B = sum A B - z sum B, all in whole numbers
+                zero = builder.load(move(builder, zero_a, builder.mul(stride_q, r)))
+                minus = broadcast(builder, builder.neg(zero))
+                start.append([builder.mul(minus, sums[v]) for v in span])
+            made = accumulate(builder, start, steps, load_a, load_b, _multiply_bytes)
+            for r, row in zip(at, made, strict=True):
+                scale = broadcast(builder, builder.load(move(builder, scale_a, builder.mul(stride_q, r))))
+                out = move(builder, c, builder.mul(stride_c, r))
+                for v, value in enumerate(row):
+                    here, begin = move(builder, out, 16 * v), move(builder, bias, 16 * v)
+                    before = load_vector(builder, builder.select(first, begin, here))
+                    scaled = builder.fmul(builder.sitofp(value, VF), scales[v])
+                    store_vector(builder, here, call(builder, "llvm.fmuladd.v16f32", scaled, scale, before))
+
+        switch_rows(builder, rows, emit)
+        return context.get_dummy_value()
+
+    return sig, generate
