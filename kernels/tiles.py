@@ -71,10 +71,17 @@ def accumulate(
         for phi, value in zip(row, values, strict=True):
             phi.add_incoming(value, loop)
     back = builder.cbranch(builder.icmp_signed("<", following, steps), loop, end)
-    no_unroll = builder.module.add_metadata(["llvm.loop.unroll.disable"])
-    back.set_metadata("llvm.loop", builder.module.add_metadata([no_unroll]))
+    back.set_metadata("llvm.loop", _never_unroll(builder.module))
     builder.position_at_end(end)
     return made
+
+
+def _never_unroll(module: Any) -> Any:
+    """A loop's metadata: its own name first, as LLVM demands, then the wish."""
+    wish = module.add_metadata(["llvm.loop.unroll.disable"])
+    name = module.add_metadata([wish, ["minembed", str(len(module.metadata))]])
+    name.operands = (name, wish)
+    return name
 
 
 def _multiply_floats(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
