@@ -7,9 +7,10 @@ this one mirrors; read that first.
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 from minembed.kernels.attention import attend_texts
+from minembed.kernels.cached import on_disk
 from minembed.kernels.elementwise import add_norm_row
 from minembed.kernels.gemm import encode, multiply
 from minembed.kernels.simd import address, at, load, load_bfloat16, store
@@ -58,16 +59,10 @@ def _choose_read_row(table, scales, row, width, out):  # type: ignore[no-untyped
     return call
 
 
-@njit
+@register_jitable
 def padded(width):  # type: ignore[no-untyped-def]
     """The stride of a row: whole panels, and room for a panel more."""
     return (width + PANEL - 1) // PANEL * PANEL + PANEL
-
-
-@njit
-def panel_rows(width, group, weight_is_grouped):  # type: ignore[no-untyped-def]
-    """Rows of K in a packed weight."""
-    return (width + group - 1) // group * group
 
 
 @njit
@@ -152,7 +147,7 @@ def _choose_depth(weight, width, group):  # type: ignore[no-untyped-def]
     return lambda weight, width, group: (width + group - 1) // group * group
 
 
-@njit
+@register_jitable
 def room(rows, longest, shape):  # type: ignore[no-untyped-def]
     """How many floats the work on so many rows needs, part by part: x, qkv, context, y, h, keys, scores, sums, scales."""
     D, F, heads, _, group_d, group_f = shape
@@ -166,12 +161,13 @@ def room(rows, longest, shape):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
+@on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def run(  # type: ignore[no-untyped-def]
     ids, kinds, cu_seqlens, weights, scales, sums, vectors, word, word_scales, position, token_type, norm, zeros, shape,
-    eps, begin, end, floats, zero_points, operand, rows, out,
+    eps, embedded, begin, end, floats, zero_points, operand, rows, out,
 ):  # fmt: skip
-    """Hidden states of packed texts after layers begin..end-1; from the embeddings where begin is 0, else from `out`."""
+    """Hidden states of packed texts after layers begin..end-1, from the tokens or, where `embedded`, from `out`."""
     D, F, heads, layers, group_d, group_f = shape
     stride = padded(D)
     parts = room(rows, rows, shape)
@@ -192,15 +188,15 @@ def run(  # type: ignore[no-untyped-def]
         while last < texts and cu[last + 1] - cu[first] <= rows and cu[last + 1] - cu[first] <= CHUNK:
             last += 1
         count, start = cu[last] - cu[first], cu[first]
-        if begin == 0:
+        if embedded:
+            for r in range(count):
+                for j in range(D):
+                    x[r * stride + j] = to[(start + r) * D + j]
+        else:
             embed(
                 ids_, kinds_, cu, first, last, address(word, 0), address(word_scales, 0), address(position, 0),
                 address(token_type, 0), address(norm, 0), D, eps, x, stride,
             )  # fmt: skip
-        else:
-            for r in range(count):
-                for j in range(D):
-                    x[r * stride + j] = to[(start + r) * D + j]
         p = (address(weights, 0), address(scales, 0), address(sums, 0), address(vectors, 0))
         for layer in range(end):
             if layer >= begin:

@@ -1,8 +1,7 @@
-"""From the parameters of an encoder to the arrays that the kernels read: packed, rounded or quantised, once.
+"""From the parameters of an encoder to the flat arrays that the kernels read: packed once, when a model is loaded."""
 
-NumPy only, so that what is stored on disk can be made and read without Numba.
-"""
-
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,10 @@ import numpy as np
 
 from minembed.config import Config
 from minembed.params import Array, Linear, Norm, Params
+from minembed.quantization import QuantizedLinear, QuantizedRows, pad_to, to_bfloat16
 
-GROUP = 192  # rows of K that share a scale in int8, at most
 ALIGN = 64  # bytes of a cache line
+WEIGHTS = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}  # how weights of a compute type are stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Packed:
     scales: Array  # float32, of int8 panels: [panel][group][columns]
     sums: Array  # int32, of int8 panels over their group
     vectors: Array  # float32: for each layer the four biases, padded to panels, and the two norms (weight, bias)
-    word: Array  # (V, D) in the type of the weights
+    word: Array  # (V * D,) in the type of the weights
     word_scales: Array  # (V,) float32, of int8 rows
-    position: Array  # (P, D) float32
-    token_type: Array  # (types, D) float32
-    norm: Array  # (2, D) float32: weight and bias of the embeddings' norm
+    position: Array  # (P * D,) float32
+    token_type: Array  # (types * D,) float32
+    norm: Array  # (2 * D,) float32: weight and bias of the embeddings' norm
 
 
 def aligned(size: int, dtype: Any) -> Array:
@@ -41,35 +41,6 @@ def aligned(size: int, dtype: Any) -> Array:
     memory = np.zeros(size * dtype.itemsize + ALIGN, np.uint8)
     start = -memory.ctypes.data % ALIGN
     return memory[start : start + size * dtype.itemsize].view(dtype)
-
-
-def pad_to(size: int, multiple: int) -> int:
-    """Round up.
-
-    >>> pad_to(33, 32)
-    64
-    """
-    return -(-size // multiple) * multiple
-
-
-def group_size(width: int) -> int:
-    """How many rows of a weight share a scale: an even part of the width, or 128 where that is too small.
-
-    >>> group_size(384), group_size(1536), group_size(1024), group_size(388)
-    (192, 192, 128, 128)
-    """
-    best = max((d for d in range(4, GROUP + 1, 4) if width % d == 0), default=0)
-    return best if best >= min(64, width) else min(128, pad_to(width, 4))
-
-
-def to_bfloat16(x: Array) -> Array:
-    """Round float32 to bfloat16, ties to even; the bits are in uint16.
-
-    >>> hex(to_bfloat16(np.float32([1.0]))[0])
-    '0x3f80'
-    """
-    bits = np.ascontiguousarray(x).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (K, N) -> flat
@@ -85,78 +56,82 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
     return np.ascontiguousarray(split.transpose(2, 0, 3, 1)).reshape(-1)
 
 
-def quantize_weight(weight: Array) -> tuple[Array, Array]:  # (K, N) -> (groups * group, N) int8, (groups, N) float32
-    """Round to signed bytes, with a scale for every column and group of rows: the largest becomes 127."""
-    group = group_size(len(weight))
-    filled = np.zeros((pad_to(len(weight), group), weight.shape[1]), np.float32)
-    filled[: len(weight)] = weight
-    grouped = filled.reshape(-1, group, weight.shape[1])
-    scales = np.abs(grouped).max(axis=1) / np.float32(127)
-    steps = np.where(scales == 0, np.float32(1), scales)
-    levels = np.rint(grouped / steps[:, None]).astype(np.int8)
-    return levels.reshape(filled.shape), scales
+def query_factors(config: Config) -> Array:  # -> (3D,)
+    """Attention's 1 / sqrt(K), for the query columns of qkv; 1 for the others.
+
+    >>> query_factors(Config(10, 4, 1, 1, 8, 8, 1, "gelu", 1e-12)).tolist()[3:5]
+    [0.5, 1.0]
+    """
+    factors = np.ones(3 * config.hidden_size, np.float32)
+    factors[: config.hidden_size] = 1 / math.sqrt(config.head_size)
+    return factors
 
 
-def quantize_rows(table: Array) -> tuple[Array, Array]:  # (V, D) -> int8, (V,) float32
-    """Round each row of a table to signed bytes with a scale of its own."""
-    scales = np.abs(table).max(axis=1) / np.float32(127)
-    steps = np.where(scales == 0, np.float32(1), scales)
-    return np.rint(table / steps[:, None]).astype(np.int8), scales
-
-
-def scaled_queries(p: Linear, config: Config) -> Linear:
-    """Put attention's 1 / sqrt(K) into the query columns."""
-    factor = np.ones(p.weight.shape[1], np.float32)
-    factor[: config.hidden_size] = 1 / np.sqrt(config.head_size)
-    return Linear(p.weight * factor, p.bias * factor)
+def pack_weight(p: Linear | QuantizedLinear, factors: Array | None, dtype: str, columns: int) -> tuple[Array, ...]:
+    """The panels of one linear layer; for int8 also those of the scales, and of the sums of levels over each group."""
+    if isinstance(p, QuantizedLinear):
+        G = len(p.scales)
+        sums = p.levels.reshape(G, -1, p.levels.shape[1]).sum(axis=1, dtype=np.int32)
+        scales = p.scales if factors is None else p.scales * factors
+        return panels(p.levels, columns, 4, len(p.levels)), panels(scales, columns, 1, G), panels(sums, columns, 1, G)
+    weight = p.weight if factors is None else p.weight * factors
+    none = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    if dtype == "bfloat16":
+        return panels(to_bfloat16(weight), columns, 2, pad_to(len(weight), 2)), *none
+    return panels(weight, columns, 1, len(weight)), *none
 
 
 def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
-    """Make the arrays of a compute type for panels of so many columns."""
-    weights: list[Array] = []
-    scales: list[Array] = []
-    sums: list[Array] = []
+    """Make the arrays of a compute type, for panels of so many columns, from parameters that were lowered to it."""
+    weights: list[tuple[Array, ...]] = []
     vectors: list[Array] = []
 
-    def add_linear(p: Linear) -> None:
-        K = len(p.weight)
-        if dtype == "float32":
-            weights.append(panels(p.weight, columns, 1, K))
-        elif dtype == "bfloat16":
-            weights.append(panels(to_bfloat16(p.weight), columns, 2, pad_to(K, 2)))
-        else:
-            levels, steps = quantize_weight(p.weight)
-            weights.append(panels(levels, columns, 4, len(levels)))
-            grouped = levels.reshape(len(steps), -1, levels.shape[1]).sum(axis=1, dtype=np.int32)
-            scales.append(panels(steps, columns, 1, len(steps)))
-            sums.append(panels(grouped, columns, 1, len(steps)))
-        vectors.append(np.pad(p.bias, (0, -len(p.bias) % columns)))
+    def add_linear(p: Linear | QuantizedLinear, factors: Array | None = None) -> None:
+        weights.append(pack_weight(p, factors, dtype, columns))
+        bias = p.bias if factors is None else p.bias * factors
+        vectors.append(np.pad(bias, (0, -len(bias) % columns)))
 
     def add_norm(p: Norm) -> None:
         vectors.extend((p.weight, p.bias))
 
     for layer in params.layers:
-        add_linear(scaled_queries(layer.qkv, config))
+        add_linear(layer.qkv, query_factors(config))
         add_linear(layer.attention_output)
         add_norm(layer.attention_norm)
         add_linear(layer.intermediate)
         add_linear(layer.output)
         add_norm(layer.output_norm)
-
-    def joined(parts: list[Array], kind: Any) -> Array:
-        whole = aligned(sum(map(len, parts)), kind)
-        if parts:
-            np.concatenate(parts, out=whole)
-        return whole
-
     p = params.embeddings
-    word, word_scales = p.word, np.zeros(0, np.float32)
-    if dtype == "bfloat16":
-        word = to_bfloat16(word)
-    elif dtype == "int8":
-        word, word_scales = quantize_rows(word)
-    kinds = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
+    word, word_scales = pack_table(p.word, dtype)
+    kinds = (WEIGHTS[dtype], np.float32, np.int32)
     return Packed(
-        dtype, joined(weights, kinds[dtype]), joined(scales, np.float32), joined(sums, np.int32),
-        joined(vectors, np.float32), word, word_scales, p.position, p.token_type, np.stack([p.norm.weight, p.norm.bias]),
-    )  # fmt: skip
+        dtype,
+        *(joined(parts, kind) for parts, kind in zip(zip(*weights, strict=True), kinds, strict=True)),
+        joined(vectors, np.float32),
+        word,
+        word_scales,
+        p.position.reshape(-1),
+        p.token_type.reshape(-1),
+        np.concatenate([p.norm.weight, p.norm.bias]),
+    )
+
+
+def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:
+    """The word table, flat and read-only, and the scales of its rows; bfloat16 rows are filled up to vectors of 16."""
+    scales = np.zeros(0, np.float32)
+    if isinstance(word, QuantizedRows):
+        table, scales = word.levels, word.scales
+    elif dtype == "bfloat16":
+        table = np.pad(to_bfloat16(word), ((0, 0), (0, -word.shape[1] % 16)))
+    else:
+        table = word
+    flat = table.reshape(-1).view()
+    flat.flags.writeable = False
+    return flat, scales
+
+
+def joined(parts: Sequence[Array], kind: Any) -> Array:
+    """Arrays end to end, from a cache line on."""
+    whole = aligned(sum(map(len, parts)), kind)
+    np.concatenate(parts, out=whole)
+    return whole

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-from minembed.errors import InputError
+from minembed.errors import BackendError, BackendWarning, InputError, MinembedError, MissingExtraError, warn
 
 TABLE = {  # operation -> backend -> "module:function"
-    "encoder": {"numpy": "minembed.encoder:prepare"},
+    "encoder": {"numpy": "minembed.encoder:prepare", "numba": "minembed.kernels.tier:prepare"},
     "attend": {"numpy": "minembed.ops:attend"},
     "gelu": {"numpy": "minembed.ops:gelu"},
     "layer_norm": {"numpy": "minembed.ops:layer_norm"},
@@ -15,24 +16,56 @@ TABLE = {  # operation -> backend -> "module:function"
     "softmax": {"numpy": "minembed.ops:softmax"},
     "top_k": {"numpy": "minembed.similarity:top_k_numpy"},
 }
-BACKENDS = ("numpy",)  # fastest last: "auto" takes the last one that is there
+BACKENDS = ("numpy", "numba")  # fastest last: "auto" takes the last one that is there
+NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
 
 
 def choose(backend: str) -> str:
-    """Turn "auto" into the name of a backend; raises InputError for one that does not exist.
+    """Turn "auto" into the name of a backend that is installed; raises InputError for one that does not exist.
 
-    >>> choose("auto")
+    >>> choose("numpy")
     'numpy'
     """
     if backend == "auto":
-        return BACKENDS[-1]
+        return "numba" if find_spec("numba") else "numpy"
     if backend not in BACKENDS:
         raise InputError(f"backend {backend!r} is unknown; known: auto, {', '.join(BACKENDS)}")
     return backend
 
 
+def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
+    """Prepare an encoder: the backend that it is, and a function of tokens.
+
+    Where the numba tier cannot be had (not installed, too old, broken, or its kernels fail their test), a
+    BackendWarning says why, and the NumPy tier does the same work.  Errors of the arguments are raised.
+    """
+    backend = choose(backend)
+    if backend == "numpy":
+        return backend, resolve("encoder", "numpy")(*arguments)
+    try:
+        _check_numba()
+        return backend, resolve("encoder", "numba")(*arguments)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a broken installation throws
+        message = f"{error}" if isinstance(error, MinembedError) else f"{type(error).__name__}: {error}"
+        warn(f"the numba tier cannot be used, NumPy computes instead: {message}", BackendWarning)
+        return "numpy", resolve("encoder", "numpy")(*arguments)
+
+
+def _check_numba() -> None:
+    if not find_spec("numba"):
+        raise MissingExtraError("numba is not installed: pip install 'minembed[numba]'")
+    import numba
+
+    version = tuple(int(part) for part in numba.__version__.split(".")[:2])
+    if version < NUMBA_AT_LEAST:
+        wanted = ".".join(map(str, NUMBA_AT_LEAST))
+        raise BackendError(f"numba {numba.__version__} is too old: {wanted} or later is needed")
+
+
 def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:
-    """Find the function that implements an operation.
+    """Find the function that implements an operation; NumPy's where a backend has none of its own.
 
     Raises InputError for an unknown operation or backend.
 
@@ -41,6 +74,7 @@ def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:
     """
     if operation not in TABLE:
         raise InputError(f"operation {operation!r} is unknown; known: {', '.join(TABLE)}")
-    module, name = TABLE[operation][choose(backend)].split(":")
+    implementations = TABLE[operation]
+    module, name = implementations.get(choose(backend), implementations["numpy"]).split(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed import similarity as sim
-from minembed.backend import choose, resolve
+from minembed.backend import choose, prepare
 from minembed.chunks import Progress, check_texts
 from minembed.config import Config
 from minembed.engine import Engine
@@ -68,7 +68,8 @@ class Embedder:
         from minembed.weights.families import read_params
         from minembed.weights.sources import locate
 
-        backend, threads = choose(backend), check_threads(threads)
+        choose(backend)  # raises before anything is read
+        threads = check_threads(threads)
         found = locate(
             name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
         )
@@ -77,7 +78,7 @@ class Embedder:
             checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
         path, config = checkpoint.folder / "tokenizer.json", checkpoint.config
         tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, config, checkpoint.do_lower_case)
-        compute = resolve("encoder", backend)(read_params(checkpoint), config, dtype)
+        backend, compute = prepare(backend, read_params(checkpoint), config, dtype)
         engine = Engine(checkpoint, tokenizer, compute, threads)
         return cls(engine, backend, dtype, found.source, found.revision)
 

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from functools import partial
 
 from minembed.config import Config
-from minembed.errors import InputError
 from minembed.ops import attend, gelu, layer_norm, linear
 from minembed.params import Array, Embeddings, Layer, Params
+from minembed.quantization import linear_bfloat16, linear_int8, lower
 from minembed.tokens import Tokens
 
 Observer = Callable[[str, Array], None]
+Multiply = Callable[..., Array]  # (x, p) -> x @ p.weight + p.bias, in float32, bfloat16 or int8
+LINEAR: dict[str, Multiply] = {"float32": linear, "bfloat16": linear_bfloat16, "int8": linear_int8}
 
 
 def embed(tokens: Tokens, p: Embeddings, config: Config) -> Array:
@@ -30,32 +32,36 @@ def embed(tokens: Tokens, p: Embeddings, config: Config) -> Array:
     return layer_norm(x, p.norm, config.layer_norm_eps)
 
 
-def feed_forward(x: Array, p: Layer) -> Array:
+def feed_forward(x: Array, p: Layer, linear: Multiply) -> Array:
     """Every token by itself: widen, bend, narrow."""
     h = linear(x, p.intermediate)  # (T, D) -> (T, F)
     gelu(h, out=h)
     return linear(h, p.output)  # (T, F) -> (T, D)
 
 
-def self_attention(x: Array, p: Layer, cu_seqlens: Array, config: Config) -> Array:
+def self_attention(x: Array, p: Layer, cu_seqlens: Array, config: Config, linear: Multiply) -> Array:
     """Every token gathers what it needs from the other tokens of its text."""
     qkv = linear(x, p.qkv)  # (T, D) -> (T, 3D)
     context = attend(qkv, cu_seqlens, config.num_attention_heads)  # (T, 3D) -> (T, D)
     return linear(context, p.attention_output)  # (T, D) -> (T, D)
 
 
-def transformer_layer(x: Array, p: Layer, cu_seqlens: Array, config: Config) -> Array:
+def transformer_layer(
+    x: Array, p: Layer, cu_seqlens: Array, config: Config, linear: Multiply = linear
+) -> Array:  # (T, D) -> (T, D)
     """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised."""
-    y = self_attention(x, p, cu_seqlens, config)  # (T, D)
+    y = self_attention(x, p, cu_seqlens, config, linear)  # (T, D)
     y += x
     x = layer_norm(y, p.attention_norm, config.layer_norm_eps)
-    y = feed_forward(x, p)  # (T, D)
+    y = feed_forward(x, p, linear)  # (T, D)
     y += x
     return layer_norm(y, p.output_norm, config.layer_norm_eps)
 
 
-def encode(tokens: Tokens, params: Params, config: Config, observe: Observer | None = None) -> Array:
-    """Compute the hidden states of every token.
+def encode(
+    tokens: Tokens, params: Params, config: Config, observe: Observer | None = None, linear: Multiply = linear
+) -> Array:
+    """Compute the hidden states of every token; `linear` is another one where the weights are not float32.
 
     Returns (T, D) in the dtype of the parameters.  `observe(name, array)` is handed "embeddings" and then
     "layer.0", "layer.1", ... as they are computed; it must not change them.
@@ -64,7 +70,7 @@ def encode(tokens: Tokens, params: Params, config: Config, observe: Observer | N
     if observe:
         observe("embeddings", x)
     for i, layer in enumerate(params.layers):
-        x = transformer_layer(x, layer, tokens.cu_seqlens, config)  # (T, D) -> (T, D)
+        x = transformer_layer(x, layer, tokens.cu_seqlens, config, linear)  # (T, D) -> (T, D)
         if observe:
             observe(f"layer.{i}", x)
     return x
@@ -73,8 +79,6 @@ def encode(tokens: Tokens, params: Params, config: Config, observe: Observer | N
 def prepare(params: Params, config: Config, dtype: str) -> Callable[..., Array]:
     """Make the NumPy tier ready: a function of tokens (and, if wanted, an observer) to hidden states.
 
-    Raises InputError for a compute type that this tier lacks.
+    Raises InputError for a compute type that does not exist.
     """
-    if dtype != "float32":
-        raise InputError(f"dtype {dtype!r} is not available; this version computes in 'float32'")
-    return partial(encode, params=params, config=config)
+    return partial(encode, params=lower(params, dtype), config=config, linear=LINEAR[dtype])

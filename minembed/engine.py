@@ -1,7 +1,7 @@
 """The way of a text through the house: tokenize, deal out in chunks, encode, pool, normalise, put back in order."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -194,9 +194,13 @@ class Engine:
                 return work(tokens.select(chunk))
 
         chunks = plan(tokens.lengths(), self.threads, batch_size)
-        with single_threaded_blas(), closing(run(quietly, chunks, self.threads)) as results:
+        with self._guard(), closing(run(quietly, chunks, self.threads)) as results:
             for i, result in results:
                 receive(chunks[i], result)
+
+    def _guard(self) -> AbstractContextManager[None]:
+        """Hold BLAS to one thread, where the tier uses it."""
+        return single_threaded_blas() if getattr(self.compute, "needs_blas", True) else nullcontext()
 
     def _explain(self, tokens: Tokens, index: int) -> NumericalError:
         """Find the first layer in which a text's hidden states leave the numbers."""
@@ -206,7 +210,7 @@ class Engine:
             if not first and not np.isfinite(states).all():
                 first.append(name)
 
-        with np.errstate(all="ignore"), single_threaded_blas():
+        with np.errstate(all="ignore"), self._guard():
             self.compute(tokens, observe=observe)
         where = first[0] if first else "pooling"
         return NumericalError(f"texts[{index}] gives NaN or infinity, first in {where}: the weights overflow float32")

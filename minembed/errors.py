@@ -48,6 +48,10 @@ class NumericalError(MinembedError, ArithmeticError):
     """A result would hold NaN or infinity."""
 
 
+class BackendError(MinembedError, RuntimeError):
+    """A faster tier cannot be trusted on this machine."""
+
+
 class MissingExtraError(MinembedError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 

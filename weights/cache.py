@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minembed.errors import SourceError
+from minembed.folders import cache_folder, home_folder
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _TOKENIZERS = (
@@ -35,25 +36,6 @@ class Found:
     folder: Path
     revision: str | None = None
     doubt: str | None = None
-
-
-def cache_folder() -> Path:
-    """Return the folder that holds what minembed has pulled: `$MINEMBED_CACHE`, else the platform's cache folder.
-
-    Raises `SourceError` when the machine names no home folder and the variable is not set either.
-
-    >>> cache_folder().is_absolute()
-    True
-    """
-    if named := os.environ.get("MINEMBED_CACHE"):
-        return Path(named).expanduser().absolute()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = _home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or _home() / ".cache"
-    return Path(base) / "minembed"
 
 
 def own_folder(repo: str) -> Path:
@@ -81,7 +63,7 @@ def hub_caches() -> list[Path]:
     elif home := environ.get("HF_HOME"):
         caches = [str(Path(home) / "hub")]
     else:
-        caches = [str(Path(environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "huggingface" / "hub")]
+        caches = [str(Path(environ.get("XDG_CACHE_HOME") or home_folder() / ".cache") / "huggingface" / "hub")]
     if named := environ.get("SENTENCE_TRANSFORMERS_HOME"):
         caches.append(named)
     return [Path(os.path.expandvars(cache)).expanduser().absolute() for cache in caches]
@@ -259,10 +241,3 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError as error:
-        raise SourceError("this user has no home folder; set MINEMBED_CACHE to a folder for models") from error

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minembed.errors import InputError, InputTypeError, SourceError
+from minembed.folders import cache_folder
 from minembed.weights import cache, hub, mirror
-from minembed.weights.cache import cache_folder
 
 __all__ = ["DEFAULT_MODEL", "Located", "cache_folder", "locate"]
 

@@ -4,8 +4,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
-
 KNOWN = {"53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db": "all-MiniLM-L6-v2"}
 
 
@@ -22,15 +20,6 @@ def load_tokenizer(folder: Path):
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length(folder))
     return tokenizer
-
-
-def mean_and_normalise(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mean over each text's own tokens, then length 1: (B, N, D), (B, N) -> (B, D)."""
-    weights = mask.astype(np.float32)
-    # A matrix product in place of (hidden * mask).sum(1): the same sum without a second array as large as the first.
-    sums = (weights[:, None, :] @ hidden)[:, 0, :]
-    means = sums / weights.sum(axis=1, keepdims=True)
-    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
 def weights_digest(folder: Path) -> str:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from peers.folder import weights_digest
+from peers.prepared import ensure
 
 OPSET = 17
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
@@ -17,7 +18,7 @@ class NotFused(RuntimeError):
 
 
 def graph_path(work: Path) -> Path:
-    """Where the fused graph lives, its record beside it with the suffix .json."""
+    """Where the fused graph lives."""
     return work / "fused.onnx"
 
 
@@ -35,22 +36,23 @@ def check_fusions(found: dict[str, int], layers: int) -> None:
         raise NotFused(f"expected {expected_fusions(layers)}, the optimizer reports {wrong}")
 
 
+def raw_path(work: Path) -> Path:
+    """Where the graph lives as torch exported it, nothing fused."""
+    return work / "raw.onnx"
+
+
 def ensure_graph(folder: Path, work: Path) -> dict:
     """The record of the fused graph of this checkpoint, exporting it first unless it is there already."""
-    from importlib.metadata import version
+    made_of = {"weights_sha256": weights_digest(folder), "opset": OPSET}
 
-    made_of = {"weights_sha256": weights_digest(folder), "onnxruntime": version("onnxruntime"), "opset": OPSET}
-    record = graph_path(work).with_suffix(".json")
-    if graph_path(work).exists() and record.exists():
-        known = json.loads(record.read_text(encoding="utf-8"))
-        if all(known.get(key) == value for key, value in made_of.items()):
-            return known
-    work.mkdir(parents=True, exist_ok=True)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    export(folder, work / "raw.onnx")
-    known = {**made_of, "torch": version("torch"), "fused": fuse(work / "raw.onnx", graph_path(work), config)}
-    record.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-    return known
+    def make() -> dict:
+        from importlib.metadata import version
+
+        export(folder, raw_path(work))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return {"torch": version("torch"), "fused": fuse(raw_path(work), graph_path(work), config)}
+
+    return ensure(graph_path(work), made_of, ("onnxruntime",), make)
 
 
 def export(folder: Path, target: Path) -> None:

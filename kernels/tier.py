@@ -1,0 +1,145 @@
+"""The numba tier: an encoder, packed for this CPU, as a function of tokens.
+
+Everything that can fail is done at `prepare`: compiling (seconds, once on a machine), and a self-test of every tile.
+"""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minembed.config import Config
+from minembed.kernels import cached, selftest
+from minembed.kernels.encoder import CHUNK, room, run
+from minembed.kernels.packing import WEIGHTS, Packed, aligned, pack
+from minembed.kernels.tiles import PANEL, TARGET, TILE_ROWS
+from minembed.params import Array, Params
+from minembed.quantization import group_size, lower
+from minembed.tokens import Tokens
+
+Observer = Callable[[str, Array], None]
+Shape = tuple[int, int, int, int, int, int]
+MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
+_NONE = np.zeros(max(64, 2 * PANEL), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Room for the activations of so many rows; one thread uses it at a time."""
+
+    rows: int
+    floats: Array
+    zero_points: Array
+    operand: Array
+
+    @classmethod
+    def make(cls, rows: int, shape: Shape, dtype: str) -> "Scratch":
+        """Allocate."""
+        D, F, *_, group_d, group_f = shape
+        parts = room(rows, rows, shape)
+        widest = max(-(-D // group_d) * group_d, -(-F // group_f) * group_f, D, F) + MARGIN
+        kind = np.uint16 if dtype == "bfloat16" else np.uint8
+        operand = aligned(0 if dtype == "float32" else (rows + TILE_ROWS) * widest, kind)
+        zeros = aligned(parts[8] + MARGIN, np.int32)
+        return cls(rows, aligned(sum(parts) + MARGIN, np.float32), zeros, operand)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A prepared encoder: call it with tokens.  Nothing in it changes but the buffers that idle between calls."""
+
+    packed: Packed
+    config: Config
+    needs_blas = False
+    idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
+
+    @property
+    def shape(self) -> Shape:
+        """What the kernel is told: D, F, heads, layers, and the groups of D and of F."""
+        c = self.config
+        D, F = c.hidden_size, c.intermediate_size
+        return D, F, c.num_attention_heads, c.num_hidden_layers, group_size(D), group_size(F)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Encoder, (self.packed, self.config)
+
+    def __call__(self, tokens: Tokens, observe: Observer | None = None) -> Array:  # (T,) -> (T, D)
+        """Compute the hidden states of every token; `observe` as in minembed.encoder.encode."""
+        out = np.empty((len(tokens.ids), self.config.hidden_size), np.float32)
+        if not len(tokens):
+            return out
+        layers = self.config.num_hidden_layers
+        if observe is None:
+            self._run(tokens, 0, layers, out)
+            return out
+        self._run(tokens, 0, 0, out)
+        observe("embeddings", out.copy())
+        for i in range(layers):
+            self._run(tokens, i, i + 1, out, embedded=True)
+            observe(f"layer.{i}", out.copy())
+        return out
+
+    def _run(self, tokens: Tokens, begin: int, end: int, out: Array, embedded: bool = False) -> None:
+        p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
+        scratch = self._take(max(min(CHUNK, int(cu_seqlens[-1])), int(np.diff(cu_seqlens).max())))
+        ids, kinds = tokens.ids.astype(np.int64), tokens.types.astype(np.int64)
+        eps = np.float32(self.config.layer_norm_eps)
+        run(
+            ids, kinds, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales, p.position,
+            p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, scratch.floats, scratch.zero_points,
+            scratch.operand, scratch.rows, out.reshape(-1),
+        )  # fmt: skip
+        self.idle.append(scratch)
+
+    def _take(self, rows: int) -> Scratch:
+        """An idle buffer of at least so many rows, or a new one; too small ones are given up."""
+        while True:
+            try:
+                scratch = self.idle.pop()
+            except IndexError:
+                return Scratch.make(rows, self.shape, self.packed.dtype)
+            if scratch.rows >= rows:
+                return scratch
+
+
+def prepare(params: Params, config: Config, dtype: str) -> Encoder:
+    """Pack the parameters, compile what is not on disk yet, and test the kernels.
+
+    Raises InputError for a compute type that does not exist, BackendError where a kernel computes wrong numbers.
+    """
+    lowered = lower(params, dtype)
+    compile_kernels(dtype)
+    selftest.check(lambda p, c: _pack(p, c, dtype), dtype)
+    return _pack(lowered, config, dtype)
+
+
+def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:
+    return Encoder(pack(lowered, config, dtype, PANEL), config)
+
+
+def compile_kernels(dtype: str) -> float:
+    """Compile the kernels of a compute type, or load them from disk; returns the seconds it took."""
+    begin = time.perf_counter()
+    if sys.stderr is not None and sys.stderr.isatty() and not cached.is_stored(run, signature(dtype)):
+        print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
+    run.compile(signature(dtype))
+    return time.perf_counter() - begin
+
+
+def signature(dtype: str) -> tuple[Any, ...]:
+    """The types of run's arguments for a compute type."""
+    from numba import typeof, types
+
+    weights = typeof(np.zeros(0, WEIGHTS[dtype]))
+    table = weights.copy(readonly=True)  # it may be mapped from a file
+    floats, ints = typeof(np.zeros(0, np.float32)), typeof(np.zeros(0, np.int64))
+    words, operand = typeof(np.zeros(0, np.int32)), typeof(np.zeros(0, np.uint16 if dtype == "bfloat16" else np.uint8))
+    i = types.int64
+    return (
+        ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats,
+        types.UniTuple(i, 6), types.float32, types.boolean, i, i, floats, words, operand, i, floats,
+    )  # fmt: skip
