@@ -1,13 +1,15 @@
 """Attention on packed texts: every token looks at the tokens of its own text.
 
-For one head of one text, with the register tiles of tiles.py:
+One head at a time: `heads` (rows, 3K) holds its queries, keys and values side by side, fresh from the linear layer and
+small enough for the second-level cache.  For each text, with the register tiles of tiles.py:
 
     keys are turned, 16 x 16 at a time in registers, to (K, N): so a row of scores comes out as vectors
     for every few rows of queries:  scores = q keys;  softmax;  context = scores values
 
-Queries and values are read in place from the (T, 3D) array; scores of a few rows never leave the first-level cache.
-The division by the sum of the exponentials waits until it is a division of K numbers instead of N.
-1 / sqrt(K) is in the query weights already (gemm.py).
+Scores of a few rows never leave the first-level cache.  The division by the sum of the exponentials waits until it is a
+division of K numbers instead of N.  1 / sqrt(K) is in the query weights already (packing.py).
+
+Where weights are bfloat16 or int8 and the CPU multiplies bfloat16, so does attention, at twice the speed.
 """
 
 from typing import Any
@@ -15,11 +17,25 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.core.typing.templates import signature
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
-from minembed.kernels.elementwise import ONE, scale_row, softmax_row
-from minembed.kernels.simd import I64, VI, at, load_vector, move, store_vector
-from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_floats, tile_floats_narrow
+from minembed.kernels.elementwise import ONE, ZERO, scale_row, softmax_row, softmax_row_bfloat16
+from minembed.kernels.simd import (
+    I64,
+    VI,
+    as_floats,
+    as_shorts,
+    at,
+    load,
+    load_vector,
+    move,
+    pair_bfloat16,
+    splat,
+    store_bfloat16,
+    store_vector,
+    store_words,
+)
+from minembed.kernels.tiles import PANEL, TARGET, TILE_ROWS, tile_bfloat16, tile_floats, tile_floats_narrow
 
 _floats = types.CPointer(types.float32)
 
@@ -46,47 +62,102 @@ def turn_16x16(typing_context, source, stride, target, target_stride):  # type: 
 
 
 @njit
-def attend_head(q, k, v, stride, n, head_size, out, out_stride, keys, scores, sums, zeros):  # type: ignore[no-untyped-def]
-    """One head of a text of n tokens: q, k, v (n, head_size) lie `stride` apart, out `out_stride`.
+def attend_floats(qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+    """One head of a text of n tokens, in float32; q, k, v of `size` lie side by side in rows of qkv.
 
-    keys: room for (head_size + 15) x padded floats, scores: TILE_ROWS x padded, sums: TILE_ROWS; padded is n rounded up
-    to whole panels.  Writes up to a panel beyond the head's columns: the next head overwrites it.
+    Writes up to a panel beyond the head's columns of `out`: the next head overwrites it.
     """
+    keys, scores, sums, zeros, _, _, _ = room
     padded = (n + PANEL - 1) // PANEL * PANEL
     for j in range(0, n, 16):
-        for c in range(0, head_size, 16):
-            turn_16x16(at(k, j * stride + c), stride, at(keys, c * padded + j), padded)
+        for c in range(0, size, 16):
+            turn_16x16(at(qkv, j * stride + size + c), stride, at(keys, c * padded + j), padded)
     blocks = (n + TILE_ROWS - 1) // TILE_ROWS
     i = 0
     for block in range(blocks):
         rows = (n - i) // (blocks - block)
-        query = at(q, i * stride)
+        q = at(qkv, i * stride)
         j = 0
         while j < n:
             if n - j > 16:
-                tile_floats(rows, query, stride, at(keys, j), padded, head_size, zeros, at(scores, j), padded)
+                tile_floats(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j), padded)
                 j += PANEL
             else:
-                tile_floats_narrow(rows, query, stride, at(keys, j), padded, head_size, zeros, at(scores, j), padded)
+                tile_floats_narrow(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j), padded)
                 j += 16
         for r in range(rows):
             sums[r] = softmax_row(at(scores, r * padded), n)
-        for c in range(0, head_size, PANEL):
-            tile_floats(rows, scores, padded, at(v, c), stride, n, zeros, at(out, i * out_stride + c), out_stride)
+        for c in range(0, size, PANEL):
+            v = at(qkv, 2 * size + c)
+            tile_floats(rows, scores, padded, v, stride, n, zeros, at(out, i * out_stride + c), out_stride)
         for r in range(rows):
-            scale_row(at(out, (i + r) * out_stride), head_size, ONE / sums[r])
+            scale_row(at(out, (i + r) * out_stride), size, ONE / sums[r])
         i += rows
 
 
 @njit
-def attend_texts(qkv, stride, cu_seqlens, first, last, width, heads, out, out_stride, keys, scores, sums, zeros):  # type: ignore[no-untyped-def]
-    """All heads of the texts first..last-1; row 0 of qkv and of out is the first token of text `first`."""
-    head_size = width // heads
-    for text in range(first, last):
-        row = cu_seqlens[text] - cu_seqlens[first]
-        n = cu_seqlens[text + 1] - cu_seqlens[text]
-        rows = at(qkv, row * stride)
-        for h in range(heads):
-            q = at(rows, h * head_size)
-            to = at(out, row * out_stride + h * head_size)
-            attend_head(q, at(q, width), at(q, 2 * width), stride, n, head_size, to, out_stride, keys, scores, sums, zeros)
+def round_head(qkv, stride, n, size, padded, room):  # type: ignore[no-untyped-def]
+    """The head in bfloat16: queries as they are, keys turned by pairs of columns, values by pairs of rows."""
+    keys, _, _, _, queries, values, weights = room
+    wide = (size + 31) // 32 * 32
+    pairs = as_floats(weights)  # the keys, before they are turned; 16 rows at a time
+    for j in range(0, n, 16):
+        for r in range(16):
+            for c in range(0, size, 16):
+                row = at(qkv, (j + r) * stride + c)
+                store_bfloat16(at(queries, (j + r) * wide + c), load(row))
+                store_bfloat16(at(weights, r * wide + c), load(at(row, size)))
+        for c in range(0, wide // 2, 16):
+            turn_16x16(at(pairs, c), wide // 2, at(keys, c * padded + j), padded)
+    for j in range(0, n, 2):
+        for c in range(0, size, 16):
+            a = load(at(qkv, j * stride + 2 * size + c))
+            b = load(at(qkv, (j + 1) * stride + 2 * size + c)) if j + 1 < n else splat(ZERO)
+            store_words(at(values, j * wide + 2 * c), pair_bfloat16(a, b))
+
+
+@njit
+def attend_bfloat16(qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+    """As attend_floats, with products of bfloat16 summed in float32; size is even."""
+    keys, scores, sums, zeros, queries, values, weights = room
+    padded = (n + PANEL - 1) // PANEL * PANEL
+    wide = (size + 31) // 32 * 32
+    round_head(qkv, stride, n, size, padded, room)
+    blocks = (n + TILE_ROWS - 1) // TILE_ROWS
+    i = 0
+    for block in range(blocks):
+        rows = (n - i) // (blocks - block)
+        for j in range(0, n, PANEL):
+            k = as_shorts(at(keys, j))
+            tile_bfloat16(rows, at(queries, i * wide), wide, k, 2 * padded, size // 2, zeros, at(scores, j), padded)
+        for r in range(rows):
+            sums[r] = softmax_row_bfloat16(at(scores, r * padded), n, at(weights, r * padded))
+        for c in range(0, size, PANEL):
+            to = at(out, i * out_stride + c)
+            tile_bfloat16(
+                rows, weights, padded, at(values, 2 * c), 2 * wide, (n + 1) // 2, zeros, to, out_stride
+            )
+        for r in range(rows):
+            scale_row(at(out, (i + r) * out_stride), size, ONE / sums[r])
+        i += rows
+
+
+def attend(weight, qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+    """One head of a text, in the precision that goes with this type of weights."""
+    raise NotImplementedError
+
+
+@overload(attend)
+def _choose_attend(weight, qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+    if weight.dtype == types.float32 or not TARGET.dot_bfloat16:
+        return lambda weight, qkv, stride, n, size, out, out_stride, room: attend_floats(
+            qkv, stride, n, size, out, out_stride, room
+        )
+
+    def call(weight, qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+        if size % 2:
+            attend_floats(qkv, stride, n, size, out, out_stride, room)
+        else:
+            attend_bfloat16(qkv, stride, n, size, out, out_stride, room)
+
+    return call

@@ -13,6 +13,7 @@ from numba import njit
 from minembed.kernels.simd import (
     absolute,
     at,
+    first_lanes,
     fma,
     load,
     load_part,
@@ -23,6 +24,7 @@ from minembed.kernels.simd import (
     power_of_two,
     splat,
     store,
+    store_bfloat16,
     store_part,
     sum_lanes,
     to_int,
@@ -35,6 +37,7 @@ LOWEST = f32(-87.0)  # exp of it is the smallest normal float32, nearly
 E0, E1, E2, E3, E4, E5 = (
     f32(c) for c in (1.0000001, 0.69314694, 0.2402212, 0.055507135, 0.009675542, 0.0013276466)
 )
+C0, C1, C2, C3 = (f32(c) for c in (0.99992496, 0.69583351, 0.22606716, 0.078024523))  # 2^f again, 7.5e-5
 # R of gelu(x) = max(x, 0) - a exp(a R(a)), a = |x|/2: minembed.ops.LOG_TAIL
 R0, R1, R2, R3 = f32(-0.00033751325), f32(0.002489291), f32(-0.005832337), f32(-0.006034836)
 R4, R5, R6, R7 = f32(0.080354296), f32(-0.29182944), f32(-1.2730678), f32(-1.5957787)
@@ -55,6 +58,18 @@ def exp(x):  # type: ignore[no-untyped-def]
     p = fma(p, f, splat(E2))
     p = fma(p, f, splat(E1))
     p = fma(p, f, splat(E0))
+    return p * power_of_two(to_int(n))
+
+
+@njit
+def exp_coarse(x):  # type: ignore[no-untyped-def]
+    """e^x of a vector for what is rounded to bfloat16 next: relative error 8e-5."""
+    x = maximum(splat(LOWEST), x)
+    n = nearest(x * splat(LOG2_E_HIGH))
+    f = fma(x, splat(LOG2_E_HIGH), splat(ZERO) - n)
+    p = fma(splat(C3), f, splat(C2))
+    p = fma(p, f, splat(C1))
+    p = fma(p, f, splat(C0))
     return p * power_of_two(to_int(n))
 
 
@@ -89,26 +104,52 @@ def gelu_coarse(x):  # type: ignore[no-untyped-def]
 
 
 @njit
-def softmax_row(row, n):  # type: ignore[no-untyped-def]
-    """Turn n scores into exponentials, the largest 1, in place; returns their sum, by which the caller divides."""
+def row_maximum(row, n):  # type: ignore[no-untyped-def]
+    """The largest of n numbers."""
     whole = n // 16 * 16
-    rest = n - whole
     low = splat(f32(-np.inf))
     top = low
     for j in range(0, whole, 16):
         top = maximum(load(at(row, j)), top)
-    if rest:
-        top = maximum(load_part(at(row, whole), rest, low), top)
-    largest = splat(max_lanes(top))
+    if whole < n:
+        top = maximum(load_part(at(row, whole), n - whole, low), top)
+    return max_lanes(top)
+
+
+@njit
+def softmax_row(row, n):  # type: ignore[no-untyped-def]
+    """Turn n scores into exponentials, the largest 1, in place; returns their sum, by which the caller divides.
+
+    The row is filled up to whole vectors of 16 with zeros.
+    """
+    whole = n // 16 * 16
+    largest = splat(row_maximum(row, n))
     total = splat(ZERO)
     for j in range(0, whole, 16):
         e = exp(load(at(row, j)) - largest)
         store(at(row, j), e)
         total = total + e
-    if rest:
-        e = exp(load_part(at(row, whole), rest, low) - largest)
-        store(at(row, whole), e)  # rows are padded to whole vectors
-        total = total + load_part(at(row, whole), rest, splat(ZERO))
+    if whole < n:
+        e = first_lanes(exp(load_part(at(row, whole), n - whole, largest) - largest), n - whole)
+        store(at(row, whole), e)
+        total = total + e
+    return sum_lanes(total)
+
+
+@njit
+def softmax_row_bfloat16(row, n, to):  # type: ignore[no-untyped-def]
+    """As softmax_row, the exponentials rounded to bfloat16 at `to`; the sum is that of the rounded ones, nearly."""
+    whole = n // 16 * 16
+    largest = splat(row_maximum(row, n))
+    total = splat(ZERO)
+    for j in range(0, whole, 16):
+        e = exp_coarse(load(at(row, j)) - largest)
+        store_bfloat16(at(to, j), e)
+        total = total + e
+    if whole < n:
+        e = first_lanes(exp_coarse(load_part(at(row, whole), n - whole, largest) - largest), n - whole)
+        store_bfloat16(at(to, whole), e)
+        total = total + e
     return sum_lanes(total)
 
 

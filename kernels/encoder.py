@@ -9,11 +9,11 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload, register_jitable
 
-from minembed.kernels.attention import attend_texts
+from minembed.kernels.attention import attend
 from minembed.kernels.cached import on_disk
 from minembed.kernels.elementwise import add_norm_row
 from minembed.kernels.gemm import encode, multiply
-from minembed.kernels.simd import address, at, load, load_bfloat16, store
+from minembed.kernels.simd import address, as_shorts, at, load, load_bfloat16, store
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 
 CHUNK = 224  # rows
@@ -81,56 +81,83 @@ def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, toke
 
 
 @njit
-def feed_forward(x, stride, rows, D, F, groups, w1, s1, z1, b1, w2, s2, z2, b2, y, h, operand, quant):  # type: ignore[no-untyped-def]
+def self_attention(x, cu_seqlens, first, last, p, shape, work, operand, quant, y):  # type: ignore[no-untyped-def]
+    """y = output(attention(x)), head by head: the columns of one head, then every text's attention in it."""
+    D, _, heads, _, group, _ = shape
+    weight, scale, total, bias = p
+    _, qkv, context, _, _, room = work
+    rows, stride, size = cu_seqlens[last] - cu_seqlens[first], padded(D), D // heads
+    wide = padded(3 * size)
+    columns, K = wide - PANEL, depth(weight, D, group)
+    a, step = encode(x, stride, rows, D, group, weight, operand, quant)
+    for h in range(heads):
+        w, b, at_scale = at(weight, h * columns * K), at(bias, h * columns), h * columns * (K // group)
+        multiply(
+            a, step, quant, rows, D, group, w, at(scale, at_scale), at(total, at_scale), b, columns, qkv, wide, False
+        )
+        for text in range(first, last):
+            row, n = cu_seqlens[text] - cu_seqlens[first], cu_seqlens[text + 1] - cu_seqlens[text]
+            to = at(context, row * stride + h * size)
+            attend(weight, at(qkv, row * wide), wide, n, size, to, stride, room)
+    p = after(p, D, group, heads * columns)
+    weight, scale, total, bias = p
+    a, step = encode(context, stride, rows, D, group, weight, operand, quant)
+    multiply(a, step, quant, rows, D, group, weight, scale, total, bias, D, y, stride, False)
+    return after(p, D, group, stride - PANEL)
+
+
+@njit
+def feed_forward(x, rows, p, shape, work, operand, quant, y):  # type: ignore[no-untyped-def]
     """y = output(gelu(intermediate(x))), by some rows at a time."""
-    wide = padded(F)
+    D, F, _, _, group_d, group_f = shape
+    stride, wide = padded(D), padded(F)
+    q = after(p, D, group_d, wide - PANEL)
+    w1, s1, z1, b1 = p
+    w2, s2, z2, b2 = q
+    h = work[4]
     blocks = (rows + FFN_ROWS - 1) // FFN_ROWS
     i = 0
     for block in range(blocks):
         count = (rows - i) // (blocks - block)
-        a, step = encode(at(x, i * stride), stride, count, D, groups[0], w1, operand, quant)
-        multiply(a, step, quant, count, D, groups[0], w1, s1, z1, b1, F, h, wide, True)
-        a, step = encode(h, wide, count, F, groups[1], w2, operand, quant)
-        multiply(a, step, quant, count, F, groups[1], w2, s2, z2, b2, D, at(y, i * stride), stride, False)
+        a, step = encode(at(x, i * stride), stride, count, D, group_d, w1, operand, quant)
+        multiply(a, step, quant, count, D, group_d, w1, s1, z1, b1, F, h, wide, True)
+        a, step = encode(h, wide, count, F, group_f, w2, operand, quant)
+        multiply(a, step, quant, count, F, group_f, w2, s2, z2, b2, D, at(y, i * stride), stride, False)
         i += count
+    return after(q, F, group_f, stride - PANEL)
 
 
 @njit
-def add_norm(y, x, stride, rows, weight, D, eps):  # type: ignore[no-untyped-def]
+def add_norm(y, x, rows, p, D, eps):  # type: ignore[no-untyped-def]
     """x = LayerNorm(y + x)."""
+    weight, scale, total, vector = p
+    stride = padded(D)
     for r in range(rows):
-        add_norm_row(at(y, r * stride), at(x, r * stride), weight, at(weight, D), D, eps, at(x, r * stride))
+        add_norm_row(at(y, r * stride), at(x, r * stride), vector, at(vector, D), D, eps, at(x, r * stride))
+    return weight, scale, total, at(vector, 2 * D)
 
 
 @njit
-def transformer_layer(x, cu_seqlens, first, last, p, shape, eps, work, operand, quant, zeros):  # type: ignore[no-untyped-def]
-    """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised."""
-    D, F, heads, _, group_d, group_f = shape
+def transformer_layer(cu_seqlens, first, last, p, shape, eps, work, operand, quant):  # type: ignore[no-untyped-def]
+    """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
+
+    p points at the parameters that come next; so does what is returned.
+    """
+    rows, D = cu_seqlens[last] - cu_seqlens[first], shape[0]
+    x, _, _, y, _, _ = work
+    p = self_attention(x, cu_seqlens, first, last, p, shape, work, operand, quant, y)
+    p = add_norm(y, x, rows, p, D, eps)
+    p = feed_forward(x, rows, p, shape, work, operand, quant, y)
+    return add_norm(y, x, rows, p, D, eps)
+
+
+@njit
+def after(p, width, group, columns):  # type: ignore[no-untyped-def]
+    """Where the parameters after a linear layer begin: its weight has `columns`, whole panels, for `width` inputs."""
     weight, scale, total, vector = p
-    rows = cu_seqlens[last] - cu_seqlens[first]
-    stride, stride3 = padded(D), padded(3 * D)
-    qkv, context, y, h, keys, scores, sums = work
-    kd, kf = depth(weight, D, group_d), depth(weight, F, group_f)
-    gd, gf = kd // group_d, kf // group_f
-    d, d3, f = stride - PANEL, stride3 - PANEL, padded(F) - PANEL  # widths in whole panels
-
-    a, step = encode(x, stride, rows, D, group_d, weight, operand, quant)
-    multiply(a, step, quant, rows, D, group_d, weight, scale, total, vector, 3 * D, qkv, stride3, False)
-    weight, scale, total, vector = at(weight, kd * d3), at(scale, gd * d3), at(total, gd * d3), at(vector, d3)
-    attend_texts(qkv, stride3, cu_seqlens, first, last, D, heads, context, stride, keys, scores, sums, zeros)
-    a, step = encode(context, stride, rows, D, group_d, weight, operand, quant)
-    multiply(a, step, quant, rows, D, group_d, weight, scale, total, vector, D, y, stride, False)
-    weight, scale, total, vector = at(weight, kd * d), at(scale, gd * d), at(total, gd * d), at(vector, d)
-    add_norm(y, x, stride, rows, vector, D, eps)
-    vector = at(vector, 2 * D)
-
-    w2, s2, z2, b2 = at(weight, kd * f), at(scale, gd * f), at(total, gd * f), at(vector, f)
-    feed_forward(
-        x, stride, rows, D, F, (group_d, group_f), weight, scale, total, vector, w2, s2, z2, b2, y, h, operand, quant
-    )
-    vector = at(b2, d)
-    add_norm(y, x, stride, rows, vector, D, eps)
-    return at(w2, kf * d), at(s2, gf * d), at(z2, gf * d), at(vector, 2 * D)
+    K = depth(weight, width, group)
+    scaled = columns * (K // group)
+    return at(weight, columns * K), at(scale, scaled), at(total, scaled), at(vector, columns)
 
 
 def depth(weight, width, group):  # type: ignore[no-untyped-def]
@@ -148,17 +175,38 @@ def _choose_depth(weight, width, group):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def room(rows, longest, shape):  # type: ignore[no-untyped-def]
-    """How many floats the work on so many rows needs, part by part: x, qkv, context, y, h, keys, scores, sums, scales."""
+def sizes(rows, shape):  # type: ignore[no-untyped-def]
+    """How much room the work on so many rows takes, in floats: x, qkv of a head, context, y, h; keys, scores, sums;
+    then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows."""
     D, F, heads, _, group_d, group_f = shape
-    texts = (longest + PANEL - 1) // PANEL * PANEL
+    size, long = D // heads, (rows + PANEL - 1) // PANEL * PANEL
+    wide = (size + 31) // 32 * 32
     groups = max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
     all_rows = rows + SLACK
     return (
-        all_rows * padded(D), all_rows * padded(3 * D), all_rows * padded(D), all_rows * padded(D),
-        min(all_rows, FFN_ROWS + SLACK) * padded(F), (D // heads + 15) * texts, TILE_ROWS * texts, TILE_ROWS,
-        all_rows * groups,
+        all_rows * padded(D), all_rows * padded(3 * size), all_rows * padded(D), all_rows * padded(D),
+        min(all_rows, FFN_ROWS + SLACK) * padded(F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
+        all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide), all_rows * groups,
     )  # fmt: skip
+
+
+@njit
+def lay_out(floats, rows, shape, zeros):  # type: ignore[no-untyped-def]
+    """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
+    s = sizes(rows, shape)
+    x = address(floats, 0)
+    qkv = at(x, s[0])
+    context = at(qkv, s[1])
+    y = at(context, s[2])
+    h = at(y, s[3])
+    keys = at(h, s[4])
+    scores = at(keys, s[5])
+    sums = at(scores, s[6])
+    queries = at(sums, s[7])
+    values = at(queries, s[8])
+    weights = at(values, s[9])
+    room = (keys, scores, sums, address(zeros, 0), as_shorts(queries), as_shorts(values), as_shorts(weights))
+    return (x, qkv, context, y, h, room), at(weights, s[10])
 
 
 @on_disk
@@ -168,20 +216,12 @@ def run(  # type: ignore[no-untyped-def]
     eps, embedded, begin, end, floats, zero_points, operand, rows, out,
 ):  # fmt: skip
     """Hidden states of packed texts after layers begin..end-1, from the tokens or, where `embedded`, from `out`."""
-    D, F, heads, layers, group_d, group_f = shape
+    D = shape[0]
     stride = padded(D)
-    parts = room(rows, rows, shape)
-    work = address(floats, 0)
-    x, qkv = work, at(work, parts[0])
-    context = at(qkv, parts[1])
-    y = at(context, parts[2])
-    h = at(y, parts[3])
-    keys = at(h, parts[4])
-    scores = at(keys, parts[5])
-    totals = at(scores, parts[6])
-    quant = (at(totals, parts[7]), address(zero_points, 0))
+    work, scale_a = lay_out(floats, rows, shape, zeros)
+    quant = (scale_a, address(zero_points, 0))
+    x = work[0]
     ids_, kinds_, cu, to = address(ids, 0), address(kinds, 0), address(cu_seqlens, 0), address(out, 0)
-    none = address(zeros, 0)
     first, texts = 0, len(cu_seqlens) - 1
     while first < texts:
         last = first + 1
@@ -200,12 +240,9 @@ def run(  # type: ignore[no-untyped-def]
         p = (address(weights, 0), address(scales, 0), address(sums, 0), address(vectors, 0))
         for layer in range(end):
             if layer >= begin:
-                p = transformer_layer(
-                    x, cu, first, last, p, shape, eps, (qkv, context, y, h, keys, scores, totals),
-                    address(operand, 0), quant, none,
-                )  # fmt: skip
+                p = transformer_layer(cu, first, last, p, shape, eps, work, address(operand, 0), quant)
             else:
-                p = skip(p, shape)
+                p = skip_layer(p, shape)
         for r in range(count):
             for j in range(D):
                 to[(start + r) * D + j] = x[r * stride + j]
@@ -213,14 +250,12 @@ def run(  # type: ignore[no-untyped-def]
 
 
 @njit
-def skip(p, shape):  # type: ignore[no-untyped-def]
+def skip_layer(p, shape):  # type: ignore[no-untyped-def]
     """Where the next layer's parameters begin."""
-    D, F, _, _, group_d, group_f = shape
-    weight, scale, total, vector = p
-    kd, kf = depth(weight, D, group_d), depth(weight, F, group_f)
-    gd, gf = kd // group_d, kf // group_f
-    d, d3, f = padded(D) - PANEL, padded(3 * D) - PANEL, padded(F) - PANEL
-    scaled = gd * (d3 + d + f) + gf * d
-    return (
-        at(weight, kd * (d3 + d + f) + kf * d), at(scale, scaled), at(total, scaled), at(vector, d3 + d + f + d + 4 * D)
-    )  # fmt: skip
+    D, F, heads, _, group_d, group_f = shape
+    d = padded(D) - PANEL
+    p = after(p, D, group_d, heads * (padded(3 * (D // heads)) - PANEL))
+    weight, scale, total, vector = after(p, D, group_d, d)
+    p = after((weight, scale, total, at(vector, 2 * D)), D, group_d, padded(F) - PANEL)
+    weight, scale, total, vector = after(p, F, group_f, d)
+    return weight, scale, total, at(vector, 2 * D)

@@ -56,29 +56,34 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
     return np.ascontiguousarray(split.transpose(2, 0, 3, 1)).reshape(-1)
 
 
-def query_factors(config: Config) -> Array:  # -> (3D,)
-    """Attention's 1 / sqrt(K), for the query columns of qkv; 1 for the others.
+def by_heads(p: Any, config: Config, columns: int) -> Any:
+    """qkv with the columns of each head side by side (query, key, value, zeros to whole panels), 1 / sqrt(K) included."""
+    H, K = config.num_attention_heads, config.head_size
 
-    >>> query_factors(Config(10, 4, 1, 1, 8, 8, 1, "gelu", 1e-12)).tolist()[3:5]
-    [0.5, 1.0]
-    """
+    def turn(x: Array) -> Array:  # (..., 3D) -> (..., H * padded)
+        heads = np.moveaxis(x.reshape(*x.shape[:-1], 3, H, K), -3, -2)  # (..., 3, H, K) -> (..., H, 3, K)
+        flat = heads.reshape(*x.shape[:-1], H, 3 * K)
+        padded = np.zeros((*x.shape[:-1], H, pad_to(3 * K, columns)), x.dtype)
+        padded[..., : 3 * K] = flat
+        return padded.reshape(*x.shape[:-1], -1)
+
     factors = np.ones(3 * config.hidden_size, np.float32)
-    factors[: config.hidden_size] = 1 / math.sqrt(config.head_size)
-    return factors
+    factors[: config.hidden_size] = 1 / math.sqrt(K)
+    if isinstance(p, QuantizedLinear):
+        return QuantizedLinear(turn(p.levels), turn(p.scales * factors), turn(p.bias * factors))
+    return Linear(turn(p.weight * factors), turn(p.bias * factors))
 
 
-def pack_weight(p: Linear | QuantizedLinear, factors: Array | None, dtype: str, columns: int) -> tuple[Array, ...]:
+def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[Array, ...]:
     """The panels of one linear layer; for int8 also those of the scales, and of the sums of levels over each group."""
     if isinstance(p, QuantizedLinear):
         G = len(p.scales)
         sums = p.levels.reshape(G, -1, p.levels.shape[1]).sum(axis=1, dtype=np.int32)
-        scales = p.scales if factors is None else p.scales * factors
-        return panels(p.levels, columns, 4, len(p.levels)), panels(scales, columns, 1, G), panels(sums, columns, 1, G)
-    weight = p.weight if factors is None else p.weight * factors
+        return panels(p.levels, columns, 4, len(p.levels)), panels(p.scales, columns, 1, G), panels(sums, columns, 1, G)
     none = np.zeros(0, np.float32), np.zeros(0, np.int32)
     if dtype == "bfloat16":
-        return panels(to_bfloat16(weight), columns, 2, pad_to(len(weight), 2)), *none
-    return panels(weight, columns, 1, len(weight)), *none
+        return panels(to_bfloat16(p.weight), columns, 2, pad_to(len(p.weight), 2)), *none
+    return panels(p.weight, columns, 1, len(p.weight)), *none
 
 
 def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
@@ -86,16 +91,15 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     weights: list[tuple[Array, ...]] = []
     vectors: list[Array] = []
 
-    def add_linear(p: Linear | QuantizedLinear, factors: Array | None = None) -> None:
-        weights.append(pack_weight(p, factors, dtype, columns))
-        bias = p.bias if factors is None else p.bias * factors
-        vectors.append(np.pad(bias, (0, -len(bias) % columns)))
+    def add_linear(p: Linear | QuantizedLinear) -> None:
+        weights.append(pack_weight(p, dtype, columns))
+        vectors.append(np.pad(p.bias, (0, -len(p.bias) % columns)))
 
     def add_norm(p: Norm) -> None:
         vectors.extend((p.weight, p.bias))
 
     for layer in params.layers:
-        add_linear(layer.qkv, query_factors(config))
+        add_linear(by_heads(layer.qkv, config, columns))
         add_linear(layer.attention_output)
         add_norm(layer.attention_norm)
         add_linear(layer.intermediate)

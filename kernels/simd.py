@@ -217,6 +217,12 @@ def store_part(builder: Any, pointer: Any, value: Any, count: Any) -> None:
     builder.call(function, [value, where, ir.Constant(I32, 4), mask])
 
 
+@_simple(floats, floats, types.int64)
+def first_lanes(builder: Any, value: Any, count: Any) -> Any:
+    """The first `count` lanes, and zeros."""
+    return builder.select(_first(builder, count), value, ir.Constant(VF, [0.0] * LANES))
+
+
 @_simple(floats, types.float32)
 def splat(builder: Any, scalar: Any) -> Any:
     """The same number in every lane."""
@@ -307,3 +313,31 @@ def load_bfloat16(builder: Any, pointer: Any) -> Any:
     """16 bfloat16 as floats: the upper halves."""
     halves = builder.zext(load_vector(builder, pointer, ir.VectorType(ir.IntType(16), LANES)), VI)
     return builder.bitcast(builder.shl(halves, broadcast(builder, ir.Constant(I32, 16))), VF)
+
+
+@_simple(ints, floats, floats)
+def pair_bfloat16(builder: Any, a: Any, b: Any) -> Any:
+    """Two floats of a lane as one word: a, rounded to bfloat16, in the lower half, b in the upper."""
+    halves = ir.VectorType(ir.IntType(16), LANES)
+    low, high = (
+        builder.zext(builder.bitcast(builder.fptrunc(x, ir.VectorType(_BFloat16(), LANES)), halves), VI) for x in (a, b)
+    )
+    return builder.or_(low, builder.shl(high, broadcast(builder, ir.Constant(I32, 16))))
+
+
+@_simple(types.void, _shorts, ints)
+def store_words(builder: Any, pointer: Any, value: Any) -> None:
+    """Write 16 words, which are pairs of bfloat16."""
+    store_vector(builder, pointer, value)
+
+
+@_simple(_pointer, _shorts)
+def as_floats(builder: Any, pointer: Any) -> Any:
+    """The same address, to move pairs of bfloat16 about as if they were floats."""
+    return builder.bitcast(pointer, F32.as_pointer())
+
+
+@_simple(_shorts, _pointer)
+def as_shorts(builder: Any, pointer: Any) -> Any:
+    """The same address, and back."""
+    return builder.bitcast(pointer, ir.IntType(16).as_pointer())
