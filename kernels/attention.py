@@ -46,7 +46,9 @@ def turn_16x16(typing_context, source, stride, target, target_stride):  # type: 
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         source, stride, target, target_stride = args
-        rows = [load_vector(builder, move(builder, source, builder.mul(stride, ir.Constant(I64, r)))) for r in range(16)]
+        rows = [
+            load_vector(builder, move(builder, source, builder.mul(stride, ir.Constant(I64, r)))) for r in range(16)
+        ]
         for half in (8, 4, 2, 1):
             upper = ir.Constant(VI, [16 + lane - half if lane & half else lane for lane in range(16)])
             lower = ir.Constant(VI, [16 + lane if lane & half else lane + half for lane in range(16)])
@@ -134,9 +136,7 @@ def attend_bfloat16(qkv, stride, n, size, out, out_stride, room):  # type: ignor
             sums[r] = softmax_row_bfloat16(at(scores, r * padded), n, at(weights, r * padded))
         for c in range(0, size, PANEL):
             to = at(out, i * out_stride + c)
-            tile_bfloat16(
-                rows, weights, padded, at(values, 2 * c), 2 * wide, (n + 1) // 2, zeros, to, out_stride
-            )
+            tile_bfloat16(rows, weights, padded, at(values, 2 * c), 2 * wide, (n + 1) // 2, zeros, to, out_stride)
         for r in range(rows):
             scale_row(at(out, (i + r) * out_stride), size, ONE / sums[r])
         i += rows

@@ -34,9 +34,7 @@ f32 = np.float32
 LOG2_E_HIGH, LOG2_E_LOW = f32(1.44269502), f32(1.92596299e-8)
 LOWEST = f32(-87.0)  # exp of it is the smallest normal float32, nearly
 # 2^f for |f| <= 1/2, relative error 7.5e-8 (tests/fit_exp.py)
-E0, E1, E2, E3, E4, E5 = (
-    f32(c) for c in (1.0000001, 0.69314694, 0.2402212, 0.055507135, 0.009675542, 0.0013276466)
-)
+E0, E1, E2, E3, E4, E5 = (f32(c) for c in (1.0000001, 0.69314694, 0.2402212, 0.055507135, 0.009675542, 0.0013276466))
 C0, C1, C2, C3 = (f32(c) for c in (0.99992496, 0.69583351, 0.22606716, 0.078024523))  # 2^f again, 7.5e-5
 # R of gelu(x) = max(x, 0) - a exp(a R(a)), a = |x|/2: minembed.ops.LOG_TAIL
 R0, R1, R2, R3 = f32(-0.00033751325), f32(0.002489291), f32(-0.005832337), f32(-0.006034836)

@@ -65,7 +65,7 @@ def padded(width):  # type: ignore[no-untyped-def]
     return (width + PANEL - 1) // PANEL * PANEL + PANEL
 
 
-@njit
+@njit(inline="always")
 def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, token_type, norm, width, eps, x, stride):  # type: ignore[no-untyped-def]
     """What the token is, where it stands, which segment: three rows, added and normalised."""
     row = 0
@@ -80,7 +80,7 @@ def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, toke
             row += 1
 
 
-@njit
+@njit(inline="always")
 def self_attention(x, cu_seqlens, first, last, p, shape, work, operand, quant, y):  # type: ignore[no-untyped-def]
     """y = output(attention(x)), head by head: the columns of one head, then every text's attention in it."""
     D, _, heads, _, group, _ = shape
@@ -106,7 +106,7 @@ def self_attention(x, cu_seqlens, first, last, p, shape, work, operand, quant, y
     return after(p, D, group, stride - PANEL)
 
 
-@njit
+@njit(inline="always")
 def feed_forward(x, rows, p, shape, work, operand, quant, y):  # type: ignore[no-untyped-def]
     """y = output(gelu(intermediate(x))), by some rows at a time."""
     D, F, _, _, group_d, group_f = shape
@@ -127,7 +127,7 @@ def feed_forward(x, rows, p, shape, work, operand, quant, y):  # type: ignore[no
     return after(q, F, group_f, stride - PANEL)
 
 
-@njit
+@njit(inline="always")
 def add_norm(y, x, rows, p, D, eps):  # type: ignore[no-untyped-def]
     """x = LayerNorm(y + x)."""
     weight, scale, total, vector = p
@@ -137,7 +137,7 @@ def add_norm(y, x, rows, p, D, eps):  # type: ignore[no-untyped-def]
     return weight, scale, total, at(vector, 2 * D)
 
 
-@njit
+@njit(inline="always")
 def transformer_layer(cu_seqlens, first, last, p, shape, eps, work, operand, quant):  # type: ignore[no-untyped-def]
     """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
 
@@ -190,7 +190,7 @@ def sizes(rows, shape):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-@njit
+@njit(inline="always")
 def lay_out(floats, rows, shape, zeros):  # type: ignore[no-untyped-def]
     """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
     s = sizes(rows, shape)

@@ -79,7 +79,9 @@ def _multiply_floats(a, stride_a, quant, rows, width, group, weight, scales, sum
 
 
 @njit
-def _multiply_bfloat16(a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
+def _multiply_bfloat16(
+    a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend
+):  # type: ignore[no-untyped-def]
     blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
     pairs = (width + 1) // 2
     for panel in range((out_width + PANEL - 1) // PANEL):
@@ -168,7 +170,9 @@ def _encode_bytes(x, stride, rows, width, group, weight, operand, quant):  # typ
     for r in range(rows):
         for g in range(groups):
             count = min(group, width - g * group)
-            scale, point = _encode_group(at(x, r * stride + g * group), count, at(operand, (r * groups + g) * group), group)
+            scale, point = _encode_group(
+                at(x, r * stride + g * group), count, at(operand, (r * groups + g) * group), group
+            )
             scale_a[r * groups + g] = scale
             zero_a[r * groups + g] = np.int32(point)
     return operand, groups * group

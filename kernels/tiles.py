@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
@@ -131,7 +131,16 @@ def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
     def tile(typing_context, rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
         """Write C = bias + A B for `rows` rows; strides in elements, steps in words (1, 2 or 4 elements)."""
         sig = signature(
-            types.void, types.int64, element, types.int64, element, types.int64, types.int64, _floats, _floats, types.int64
+            types.void,
+            types.int64,
+            element,
+            types.int64,
+            element,
+            types.int64,
+            types.int64,
+            _floats,
+            _floats,
+            types.int64,
         )
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -165,23 +174,28 @@ def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
     return tile
 
 
-tile_floats = _tile(TILE_VECTORS, _floats, F32, _multiply_floats)
-tile_floats_narrow = _tile(1, _floats, F32, _multiply_floats)  # 16 columns: keys of a short text
-tile_bfloat16 = _tile(TILE_VECTORS, _shorts, I32, _multiply_bfloat16)
-
-
 @intrinsic
-def tile_bytes(  # type: ignore[no-untyped-def]
+def _tile_bytes(  # type: ignore[no-untyped-def]
     typing_context, rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
 ):
-    """Add to C one group of K: scale_a (A - zero_a) times B scale_b; C begins at the bias where `first`.
-
-    A holds unsigned bytes, B signed ones, packed by fours along K.  scale_a and zero_a are of the first row, the next
-    row's lie `stride_q` on; scale_b (float32) and sums_b (int32, of B over K) are of the panel's columns.
-    """
+    """See tile_bytes."""
     i64 = types.int64
     sig = signature(
-        types.void, i64, _bytes, i64, _signed, i64, types.boolean, _floats, _floats, i64, _floats, _ints, i64, _floats, _ints
+        types.void,
+        i64,
+        _bytes,
+        i64,
+        _signed,
+        i64,
+        types.boolean,
+        _floats,
+        _floats,
+        i64,
+        _floats,
+        _ints,
+        i64,
+        _floats,
+        _ints,
     )
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -220,3 +234,39 @@ def tile_bytes(  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return sig, generate
+
+
+_tile_floats = _tile(TILE_VECTORS, _floats, F32, _multiply_floats)
+_tile_narrow = _tile(1, _floats, F32, _multiply_floats)
+_tile_bfloat16 = _tile(TILE_VECTORS, _shorts, I32, _multiply_bfloat16)
+
+
+# functions of their own, so that each tile is compiled once and not wherever it is used
+@njit
+def tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+    """C = bias + A B of float32; a step is one k."""
+    _tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+
+
+@njit
+def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+    """The same for 16 columns: keys of a short text."""
+    _tile_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+
+
+@njit
+def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+    """The same of bfloat16, summed in float32; a step is two k, which lie side by side in B."""
+    _tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+
+
+@njit
+def tile_bytes(  # type: ignore[no-untyped-def]
+    rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
+):
+    """Add to C one group of K: scale_a (A - zero_a) times B scale_b; C begins at the bias where `first`.
+
+    A holds unsigned bytes, B signed ones, packed by fours along K.  scale_a and zero_a are of the first row, the next
+    row's lie `stride_q` on; scale_b (float32) and sums_b (int32, of B over K) are of the panel's columns.
+    """
+    _tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b)
