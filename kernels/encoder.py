@@ -12,8 +12,8 @@ from numba.extending import overload, register_jitable
 from minembed.kernels.attention import attend
 from minembed.kernels.cached import on_disk
 from minembed.kernels.elementwise import add_norm_row
-from minembed.kernels.gemm import encode, multiply
-from minembed.kernels.simd import address, as_shorts, at, load, load_bfloat16, store
+from minembed.kernels.gemm import depth, encode, multiply, multiply_bend_encode
+from minembed.kernels.simd import address, as_shorts, at, load_bfloat16, store
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 
 CHUNK = 224  # rows
@@ -81,50 +81,61 @@ def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, toke
 
 
 @njit(inline="always")
-def self_attention(x, cu_seqlens, first, last, p, shape, work, operand, quant, y):  # type: ignore[no-untyped-def]
+def self_attention(x, cu_seqlens, first, last, p, shape, work, buffers, y):  # type: ignore[no-untyped-def]
     """y = output(attention(x)), head by head: the columns of one head, then every text's attention in it."""
     D, _, heads, _, group, _ = shape
-    weight, scale, total, bias = p
     _, qkv, context, _, _, room = work
     rows, stride, size = cu_seqlens[last] - cu_seqlens[first], padded(D), D // heads
     wide = padded(3 * size)
-    columns, K = wide - PANEL, depth(weight, D, group)
-    a, step = encode(x, stride, rows, D, group, weight, operand, quant)
+    columns = wide - PANEL
+    operand = encode(x, stride, rows, D, group, p[0], buffers)
     for h in range(heads):
-        w, b, at_scale = at(weight, h * columns * K), at(bias, h * columns), h * columns * (K // group)
-        multiply(
-            a, step, quant, rows, D, group, w, at(scale, at_scale), at(total, at_scale), b, columns, qkv, wide, False
-        )
+        multiply(operand, rows, D, group, p, columns, qkv, wide, False)
         for text in range(first, last):
             row, n = cu_seqlens[text] - cu_seqlens[first], cu_seqlens[text + 1] - cu_seqlens[text]
             to = at(context, row * stride + h * size)
-            attend(weight, at(qkv, row * wide), wide, n, size, to, stride, room)
-    p = after(p, D, group, heads * columns)
-    weight, scale, total, bias = p
-    a, step = encode(context, stride, rows, D, group, weight, operand, quant)
-    multiply(a, step, quant, rows, D, group, weight, scale, total, bias, D, y, stride, False)
+            attend(p[0], at(qkv, row * wide), wide, n, size, to, stride, room)
+        p = after(p, D, group, columns)
+    operand = encode(context, stride, rows, D, group, p[0], buffers)
+    multiply(operand, rows, D, group, p, D, y, stride, False)
     return after(p, D, group, stride - PANEL)
 
 
 @njit(inline="always")
-def feed_forward(x, rows, p, shape, work, operand, quant, y):  # type: ignore[no-untyped-def]
+def feed_forward(x, rows, p, shape, work, buffers, y):  # type: ignore[no-untyped-def]
     """y = output(gelu(intermediate(x))), by some rows at a time."""
     D, F, _, _, group_d, group_f = shape
-    stride, wide = padded(D), padded(F)
-    q = after(p, D, group_d, wide - PANEL)
-    w1, s1, z1, b1 = p
-    w2, s2, z2, b2 = q
-    h = work[4]
+    stride, h = padded(D), work[4]
+    q = after(p, D, group_d, padded(F) - PANEL)
     blocks = (rows + FFN_ROWS - 1) // FFN_ROWS
     i = 0
     for block in range(blocks):
         count = (rows - i) // (blocks - block)
-        a, step = encode(at(x, i * stride), stride, count, D, group_d, w1, operand, quant)
-        multiply(a, step, quant, count, D, group_d, w1, s1, z1, b1, F, h, wide, True)
-        a, step = encode(h, wide, count, F, group_f, w2, operand, quant)
-        multiply(a, step, quant, count, F, group_f, w2, s2, z2, b2, D, at(y, i * stride), stride, False)
+        operand = encode(at(x, i * stride), stride, count, D, group_d, p[0], buffers[0])
+        operand = intermediate(operand, count, D, group_d, p, F, group_f, h, padded(F), buffers[1])
+        multiply(operand, count, F, group_f, q, D, at(y, i * stride), stride, False)
         i += count
     return after(q, F, group_f, stride - PANEL)
+
+
+def intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
+    """gelu(intermediate(x)) as an operand."""
+    raise NotImplementedError
+
+
+@overload(intermediate)
+def _choose_intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
+    def floats(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
+        multiply(operand, rows, D, group_d, p, F, h, wide, True)
+        return h, wide, buffers[1], buffers[2]
+
+    def rounded(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
+        if F % group_f == 0 and group_f % PANEL == 0:
+            return multiply_bend_encode(operand, rows, D, group_d, p, F, group_f, h, buffers)
+        multiply(operand, rows, D, group_d, p, F, h, wide, True)
+        return encode(h, wide, rows, F, group_f, p[0], buffers)
+
+    return floats if p[0].dtype == types.float32 else rounded
 
 
 @njit(inline="always")
@@ -138,16 +149,16 @@ def add_norm(y, x, rows, p, D, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def transformer_layer(cu_seqlens, first, last, p, shape, eps, work, operand, quant):  # type: ignore[no-untyped-def]
+def transformer_layer(cu_seqlens, first, last, p, shape, eps, work, buffers):  # type: ignore[no-untyped-def]
     """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
 
     p points at the parameters that come next; so does what is returned.
     """
     rows, D = cu_seqlens[last] - cu_seqlens[first], shape[0]
     x, _, _, y, _, _ = work
-    p = self_attention(x, cu_seqlens, first, last, p, shape, work, operand, quant, y)
+    p = self_attention(x, cu_seqlens, first, last, p, shape, work, buffers[0], y)
     p = add_norm(y, x, rows, p, D, eps)
-    p = feed_forward(x, rows, p, shape, work, operand, quant, y)
+    p = feed_forward(x, rows, p, shape, work, buffers, y)
     return add_norm(y, x, rows, p, D, eps)
 
 
@@ -160,18 +171,19 @@ def after(p, width, group, columns):  # type: ignore[no-untyped-def]
     return at(weight, columns * K), at(scale, scaled), at(total, scaled), at(vector, columns)
 
 
-def depth(weight, width, group):  # type: ignore[no-untyped-def]
-    """How many rows of K a packed weight of this type has."""
-    raise NotImplementedError
+@register_jitable
+def operand_scales(rows, shape):  # type: ignore[no-untyped-def]
+    """How many scales and zero points an operand of so many rows may have."""
+    D, F, _, _, group_d, group_f = shape
+    return (rows + SLACK) * max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
 
 
-@overload(depth)
-def _choose_depth(weight, width, group):  # type: ignore[no-untyped-def]
-    if weight.dtype == types.float32:
-        return lambda weight, width, group: width
-    if weight.dtype == types.uint16:
-        return lambda weight, width, group: (width + 1) // 2 * 2
-    return lambda weight, width, group: (width + group - 1) // group * group
+@register_jitable
+def operand_elements(rows, shape):  # type: ignore[no-untyped-def]
+    """How many elements an operand of so many rows may have."""
+    D, F, _, _, group_d, group_f = shape
+    widest = max((D + group_d - 1) // group_d * group_d, (F + group_f - 1) // group_f * group_f)
+    return (rows + SLACK) * (widest + SLACK)
 
 
 @register_jitable
@@ -181,12 +193,12 @@ def sizes(rows, shape):  # type: ignore[no-untyped-def]
     D, F, heads, _, group_d, group_f = shape
     size, long = D // heads, (rows + PANEL - 1) // PANEL * PANEL
     wide = (size + 31) // 32 * 32
-    groups = max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
     all_rows = rows + SLACK
     return (
         all_rows * padded(D), all_rows * padded(3 * size), all_rows * padded(D), all_rows * padded(D),
         min(all_rows, FFN_ROWS + SLACK) * padded(F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
-        all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide), all_rows * groups,
+        all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide),
+        2 * operand_scales(rows, shape),
     )  # fmt: skip
 
 
@@ -219,7 +231,11 @@ def run(  # type: ignore[no-untyped-def]
     D = shape[0]
     stride = padded(D)
     work, scale_a = lay_out(floats, rows, shape, zeros)
-    quant = (scale_a, address(zero_points, 0))
+    widest, scaled = operand_elements(rows, shape), operand_scales(rows, shape)
+    operand_, zeros_ = address(operand, 0), address(zero_points, 0)
+    buffers = (
+        (operand_, scale_a, zeros_), (at(operand_, widest), at(scale_a, scaled), at(zeros_, scaled))
+    )  # fmt: skip
     x = work[0]
     ids_, kinds_, cu, to = address(ids, 0), address(kinds, 0), address(cu_seqlens, 0), address(out, 0)
     first, texts = 0, len(cu_seqlens) - 1
@@ -240,7 +256,7 @@ def run(  # type: ignore[no-untyped-def]
         p = (address(weights, 0), address(scales, 0), address(sums, 0), address(vectors, 0))
         for layer in range(end):
             if layer >= begin:
-                p = transformer_layer(cu, first, last, p, shape, eps, work, address(operand, 0), quant)
+                p = transformer_layer(cu, first, last, p, shape, eps, work, buffers)
             else:
                 p = skip_layer(p, shape)
         for r in range(count):

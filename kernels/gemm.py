@@ -12,7 +12,6 @@ one multiplication a group turns the sum back into float32.  Groups of at most 1
 coarsening the others (docs/int8.md has the measurements).
 """
 
-from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -29,6 +28,7 @@ from minembed.kernels.simd import (
     min_lanes,
     minimum,
     nearest,
+    prefetch,
     splat,
     store,
     store_bfloat16,
@@ -39,102 +39,131 @@ from minembed.kernels.simd import (
 from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_bfloat16, tile_bytes, tile_floats
 
 f32 = np.float32
+LINE = 16  # elements: at most one cache line of 64 bytes
 LEVELS = f32(255.0)
 TINY = f32(1e-30)
 
 
-# multiply and encode exist once a dtype; which one is meant follows from the type of the weights
-def multiply(a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
-    """out = bias + a weight for `rows` rows of what encode made; then GELU where `bend`."""
-    raise NotImplementedError
-
-
-def encode(x, stride, rows, width, group, weight, operand, quant):  # type: ignore[no-untyped-def]
-    """Turn float32 rows into what multiply takes beside this type of weights; returns a pointer and a stride."""
-    raise NotImplementedError
+# In what follows
+#   operand = (pointer, stride, scales, zero points)    rows of activations, encoded for this type of weights
+#   p = (weights, scales, sums, vectors)                pointers to the parameters of a linear layer; its bias is next
+#   buffers = (pointer, scales, zero points)            where to put an operand
+# and the type of the weights says which of the three kinds of each function is meant.
 
 
 @njit
-def _bend(c, stride, rows, exact):  # type: ignore[no-untyped-def]
-    """GELU on a tile that has just been written: it is in the first-level cache."""
-    for r in range(rows):
-        for column in range(0, PANEL, 16):
-            here = at(c, r * stride + column)
-            store(here, gelu(load(here)) if exact else gelu_coarse(load(here)))
-
-
-@njit
-def _multiply_floats(a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
+def multiply(operand, rows, width, group, p, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
+    """out = bias + operand weight; then GELU where `bend`.  A panel of B serves all rows before the next begins."""
+    panels = (out_width + PANEL - 1) // PANEL
     blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
-    for panel in range((out_width + PANEL - 1) // PANEL):
-        b, start = at(weight, panel * width * PANEL), at(bias, panel * PANEL)
+    for panel in range(panels):
         i = 0
         for block in range(blocks):  # of nearly equal size: 15 rows are 7 and 8
             count = (rows - i) // (blocks - block)
             c = at(out, i * stride + panel * PANEL)
-            tile_floats(count, at(a, i * stride_a), stride_a, b, PANEL, width, start, c, stride)
+            multiply_panel(operand, i, count, width, group, p, panel, c, stride)
             if bend:
-                _bend(c, stride, count, True)
+                bend_tile(c, stride, count, PANEL, p[0])
+            fetch_ahead(p[0], panel + 1, panels, width, group, block, blocks)
             i += count
 
 
 @njit
-def _multiply_bfloat16(
-    a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend
-):  # type: ignore[no-untyped-def]
+def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, tile, buffers):  # type: ignore[no-untyped-def]
+    """encode(gelu(bias + operand weight)), by bands of out_group columns that never leave the first-level cache.
+
+    out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
+    """
     blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
-    pairs = (width + 1) // 2
-    for panel in range((out_width + PANEL - 1) // PANEL):
-        b, start = at(weight, panel * pairs * 2 * PANEL), at(bias, panel * PANEL)
+    panels, span = out_width // PANEL, out_group // PANEL
+    stride = operand_stride(out_width, out_group, p[0])
+    for band in range(out_width // out_group):
         i = 0
         for block in range(blocks):
             count = (rows - i) // (blocks - block)
-            c = at(out, i * stride + panel * PANEL)
-            tile_bfloat16(count, at(a, i * stride_a), stride_a, b, 2 * PANEL, pairs, start, c, stride)
-            if bend:
-                _bend(c, stride, count, False)
+            for panel in range(span):
+                c = at(tile, panel * PANEL)
+                multiply_panel(operand, i, count, width, group, p, band * span + panel, c, out_group)
+                fetch_ahead(p[0], (band + 1) * span + panel, panels, width, group, block, blocks)
+            bend_tile(tile, out_group, count, out_group, p[0])
+            encode_band(tile, out_group, i, count, out_group, band * out_group, stride, out_group, p[0], buffers)
             i += count
+    return buffers[0], stride, buffers[1], buffers[2]
 
 
 @njit
-def _multiply_bytes(a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
-    scale_a, zero_a = quant
-    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
-    groups = stride_a // group
-    for panel in range((out_width + PANEL - 1) // PANEL):
-        b, start = at(weight, panel * stride_a * PANEL), at(bias, panel * PANEL)
-        scale_b, sums_b = at(scales, panel * groups * PANEL), at(sums, panel * groups * PANEL)
-        i = 0
-        for block in range(blocks):
-            count = (rows - i) // (blocks - block)
-            c = at(out, i * stride + panel * PANEL)
-            for g in range(groups):
-                tile_bytes(
-                    count, at(a, i * stride_a + g * group), stride_a, at(b, g * group * PANEL), group // 4, g == 0, start,
-                    c, stride, at(scale_a, i * groups + g), at(zero_a, i * groups + g), groups,
-                    at(scale_b, g * PANEL), at(sums_b, g * PANEL),
-                )  # fmt: skip
-            if bend:
-                _bend(c, stride, count, False)
-            i += count
+def encode_rows(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+    """Turn float32 rows into the operand that goes with this type of weights."""
+    to = operand_stride(width, group, weight)
+    for column in range(0, width, group):
+        encode_band(at(x, column), stride, 0, rows, min(group, width - column), column, to, group, weight, buffers)
+    return buffers[0], to, buffers[1], buffers[2]
 
 
 @njit
-def _encode_floats(x, stride, rows, width, group, weight, operand, quant):  # type: ignore[no-untyped-def]
-    return x, stride
-
-
-@njit
-def _encode_bfloat16(x, stride, rows, width, group, weight, operand, quant):  # type: ignore[no-untyped-def]
-    whole = width // 16 * 16
-    stride_a = (width + 15) // 16 * 16
+def bend_tile(c, stride, rows, width, weight):  # type: ignore[no-untyped-def]
+    """GELU on what has just been written: it is in the first-level cache."""
     for r in range(rows):
-        row, to = at(x, r * stride), at(operand, r * stride_a)
+        for column in range(0, width, 16):
+            here = at(c, r * stride + column)
+            store(here, bend_vector(load(here), weight))
+
+
+@njit
+def fetch_ahead(weight, panel, panels, width, group, block, blocks):  # type: ignore[no-untyped-def]
+    """Ask for a part of a panel that is needed soon, one part for each block of rows."""
+    if panel < panels:
+        length = depth(weight, width, group) * PANEL
+        part = (length // LINE + blocks - 1) // blocks * LINE
+        for element in range(block * part, min(length, (block + 1) * part), LINE):
+            prefetch(at(weight, panel * length + element))
+
+
+# --- float32: nothing to encode
+
+
+@njit
+def _panel_floats(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+    b, bias = at(p[0], panel * width * PANEL), at(p[3], panel * PANEL)
+    tile_floats(count, at(operand[0], i * operand[1]), operand[1], b, PANEL, width, bias, c, stride)
+
+
+# --- bfloat16
+
+
+@njit
+def _panel_bfloat16(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+    pairs = (width + 1) // 2
+    b, bias = at(p[0], panel * pairs * 2 * PANEL), at(p[3], panel * PANEL)
+    tile_bfloat16(count, at(operand[0], i * operand[1]), operand[1], b, 2 * PANEL, pairs, bias, c, stride)
+
+
+@njit
+def _band_bfloat16(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+    whole = width // 16 * 16
+    for r in range(rows):
+        row, out = at(x, r * stride), at(buffers[0], (first + r) * to + column)
         for k in range(0, whole, 16):
-            store_bfloat16(at(to, k), load(at(row, k)))
+            store_bfloat16(at(out, k), load(at(row, k)))
         if whole < width:
-            store_bfloat16(at(to, whole), load_part(at(row, whole), width - whole, splat(ZERO)))
-    return operand, stride_a
+            store_bfloat16(at(out, whole), load_part(at(row, whole), width - whole, splat(ZERO)))
+
+
+# --- int8
+
+
+@njit
+def _panel_bytes(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+    a, step, scale_a, zero_a = operand
+    groups = step // group
+    b, bias = at(p[0], panel * step * PANEL), at(p[3], panel * PANEL)
+    scale_b, sums_b = at(p[1], panel * groups * PANEL), at(p[2], panel * groups * PANEL)
+    for g in range(groups):
+        tile_bytes(
+            count, at(a, i * step + g * group), step, at(b, g * group * PANEL), group // 4, g == 0, bias, c, stride,
+            at(scale_a, i * groups + g), at(zero_a, i * groups + g), groups, at(scale_b, g * PANEL),
+            at(sums_b, g * PANEL),
+        )  # fmt: skip
 
 
 @njit
@@ -164,42 +193,99 @@ def _encode_group(x, count, to, padded):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _encode_bytes(x, stride, rows, width, group, weight, operand, quant):  # type: ignore[no-untyped-def]
-    scale_a, zero_a = quant
-    groups = (width + group - 1) // group
+def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+    """A band is one group."""
+    operand, scales, zero_points = buffers
+    groups, g = to // group, column // group
     for r in range(rows):
-        for g in range(groups):
-            count = min(group, width - g * group)
-            scale, point = _encode_group(
-                at(x, r * stride + g * group), count, at(operand, (r * groups + g) * group), group
-            )
-            scale_a[r * groups + g] = scale
-            zero_a[r * groups + g] = np.int32(point)
-    return operand, groups * group
+        row = first + r
+        scale, point = _encode_group(at(x, r * stride), width, at(operand, row * to + column), group)
+        scales[row * groups + g] = scale
+        zero_points[row * groups + g] = np.int32(point)
 
 
-_KINDS: dict[Any, tuple[Any, Any]] = {
-    types.float32: (_multiply_floats, _encode_floats),
-    types.uint16: (_multiply_bfloat16, _encode_bfloat16),
-    types.int8: (_multiply_bytes, _encode_bytes),
-}
+# --- which of them: Numba asks once, when it compiles
 
 
-@overload(multiply)
-def _choose_multiply(a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
-    chosen = _KINDS[weight.dtype][0]
+def multiply_panel(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+    """One tile: `count` rows from row i on, times one panel."""
+    raise NotImplementedError
 
-    def call(a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
-        chosen(a, stride_a, quant, rows, width, group, weight, scales, sums, bias, out_width, out, stride, bend)
+
+@overload(multiply_panel, inline="always")
+def _choose_panel(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+    chosen = {types.float32: _panel_floats, types.uint16: _panel_bfloat16, types.int8: _panel_bytes}[p[0].dtype]
+
+    def call(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+        chosen(operand, i, count, width, group, p, panel, c, stride)
 
     return call
 
 
-@overload(encode)
-def _choose_encode(x, stride, rows, width, group, weight, operand, quant):  # type: ignore[no-untyped-def]
-    chosen = _KINDS[weight.dtype][1]
+def encode_band(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+    """Encode some columns of some rows into their place in an operand whose rows lie `to` apart."""
+    raise NotImplementedError
 
-    def call(x, stride, rows, width, group, weight, operand, quant):  # type: ignore[no-untyped-def]
-        return chosen(x, stride, rows, width, group, weight, operand, quant)
+
+@overload(encode_band, inline="always")
+def _choose_band(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+    chosen = {types.uint16: _band_bfloat16, types.int8: _band_bytes}[weight.dtype]
+
+    def call(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+        chosen(x, stride, first, rows, width, column, to, group, weight, buffers)
 
     return call
+
+
+def encode(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+    """Turn float32 rows into the operand that goes with this type of weights; float32 is one already."""
+    raise NotImplementedError
+
+
+@overload(encode, inline="always")
+def _choose_encode(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+    if weight.dtype == types.float32:
+        return lambda x, stride, rows, width, group, weight, buffers: (x, stride, buffers[1], buffers[2])
+
+    def call(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+        return encode_rows(x, stride, rows, width, group, weight, buffers)
+
+    return call
+
+
+def bend_vector(v, weight):  # type: ignore[no-untyped-def]
+    """GELU, as exact as this type of weights deserves."""
+    raise NotImplementedError
+
+
+@overload(bend_vector, inline="always")
+def _choose_bend(v, weight):  # type: ignore[no-untyped-def]
+    if weight.dtype == types.float32:
+        return lambda v, weight: gelu(v)
+    return lambda v, weight: gelu_coarse(v)
+
+
+def operand_stride(width, group, weight):  # type: ignore[no-untyped-def]
+    """How far apart the rows of an operand are; so many rows of K has a packed weight, or a few less."""
+    raise NotImplementedError
+
+
+@overload(operand_stride, inline="always")
+def _choose_stride(width, group, weight):  # type: ignore[no-untyped-def]
+    if weight.dtype == types.int8:
+        return lambda width, group, weight: (width + group - 1) // group * group
+    return lambda width, group, weight: (width + 15) // 16 * 16
+
+
+def depth(weight, width, group):  # type: ignore[no-untyped-def]
+    """How many rows of K a packed weight of this type has."""
+    raise NotImplementedError
+
+
+@overload(depth, inline="always")
+def _choose_depth(weight, width, group):  # type: ignore[no-untyped-def]
+    if weight.dtype == types.float32:
+        return lambda weight, width, group: width
+    if weight.dtype == types.uint16:
+        return lambda weight, width, group: (width + 1) // 2 * 2
+    return lambda weight, width, group: (width + group - 1) // group * group

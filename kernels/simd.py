@@ -341,3 +341,11 @@ def as_floats(builder: Any, pointer: Any) -> Any:
 def as_shorts(builder: Any, pointer: Any) -> Any:
     """The same address, and back."""
     return builder.bitcast(pointer, ir.IntType(16).as_pointer())
+
+
+@_simple(types.void, None)
+def prefetch(builder: Any, pointer: Any) -> None:
+    """Ask for the cache line at an address, to be in the second-level cache when it is needed."""
+    where = builder.bitcast(pointer, I8.as_pointer())
+    function = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [where.type, I32, I32, I32])
+    builder.call(function, [where, *(ir.Constant(I32, n) for n in (0, 2, 1))])  # read, keep in L2, data

@@ -14,9 +14,9 @@ import numpy as np
 
 from minembed.config import Config
 from minembed.kernels import cached, selftest
-from minembed.kernels.encoder import CHUNK, run, sizes
+from minembed.kernels.encoder import CHUNK, operand_elements, run, sizes
 from minembed.kernels.packing import WEIGHTS, Packed, aligned, pack
-from minembed.kernels.tiles import PANEL, TARGET, TILE_ROWS
+from minembed.kernels.tiles import PANEL, TARGET
 from minembed.params import Array, Params
 from minembed.quantization import group_size, lower
 from minembed.tokens import Tokens
@@ -39,11 +39,9 @@ class Scratch:
     @classmethod
     def make(cls, rows: int, shape: Shape, dtype: str) -> "Scratch":
         """Allocate."""
-        D, F, *_, group_d, group_f = shape
         parts = sizes(rows, shape)
-        widest = max(-(-D // group_d) * group_d, -(-F // group_f) * group_f, D, F) + MARGIN
         kind = np.uint16 if dtype == "bfloat16" else np.uint8
-        operand = aligned(0 if dtype == "float32" else (rows + TILE_ROWS) * widest, kind)
+        operand = aligned(MARGIN if dtype == "float32" else 2 * operand_elements(rows, shape), kind)
         zeros = aligned(parts[-1] + MARGIN, np.int32)
         return cls(rows, aligned(sum(parts) + MARGIN, np.float32), zeros, operand)
 
