@@ -12,7 +12,6 @@ one multiplication a group turns the sum back into float32.  Groups of at most 1
 coarsening the others (docs/int8.md has the measurements).
 """
 
-
 import numpy as np
 from numba import njit, types
 from numba.extending import overload

@@ -21,10 +21,9 @@ from numba import njit, types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
+from minembed.kernels.dots import TARGET, minus_zero_point, multiply_bfloat16, multiply_bytes, multiply_floats
 from minembed.kernels.simd import F32, I32, I64, VF, VI, broadcast, call, load_vector, move, store_vector
-from minembed.kernels.target import Target, read_target
 
-TARGET: Target = read_target()
 TILE_ROWS, TILE_VECTORS = TARGET.tile
 PANEL = 16 * TILE_VECTORS  # columns
 
@@ -82,45 +81,6 @@ def _never_unroll(module: Any) -> Any:
     name = module.add_metadata([wish, ["minembed", str(len(module.metadata))]])
     name.operands = (name, wish)
     return name
-
-
-def _multiply_floats(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
-    return call(builder, "llvm.fmuladd.v16f32", a, b, accumulator)
-
-
-def _multiply_bfloat16(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
-    """Two neighbours of K at once: lane j gets a0 * b0[j] + a1 * b1[j]."""
-    if TARGET.dot_bfloat16:
-        return call(builder, "llvm.x86.avx512bf16.dpbf16ps.512", accumulator, a, b, result=VF)
-    for shift in (True, False):  # a bfloat16 is the upper half of a float32
-        halves = []
-        for pair in (a, b):
-            if shift:
-                bits = builder.shl(pair, broadcast(builder, ir.Constant(I32, 16)))
-            else:
-                bits = builder.and_(pair, broadcast(builder, ir.Constant(I32, -65536)))
-            halves.append(builder.bitcast(bits, VF))
-        accumulator = call(builder, "llvm.fmuladd.v16f32", *halves, accumulator)
-    return accumulator
-
-
-def _multiply_bytes(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
-    """Four neighbours of K at once: unsigned bytes of A times signed bytes of B, summed into int32, exactly."""
-    if TARGET.dot_bytes == "vnni512":
-        return call(builder, "llvm.x86.avx512.vpdpbusd.512", accumulator, a, b)
-    if TARGET.dot_bytes == "vnni256":
-        halves = []
-        for low in (0, 8):
-            mask = ir.Constant(ir.VectorType(I32, 8), list(range(low, low + 8)))
-            parts = [builder.shuffle_vector(v, v, mask) for v in (accumulator, a, b)]
-            halves.append(call(builder, "llvm.x86.avx512.vpdpbusd.256", *parts))
-        return builder.shuffle_vector(*halves, ir.Constant(VI, list(range(16))))
-    for byte in range(4):
-        left = broadcast(builder, ir.Constant(I32, 24 - 8 * byte))
-        down = broadcast(builder, ir.Constant(I32, 24))
-        unsigned, signed = builder.lshr(builder.shl(a, left), down), builder.ashr(builder.shl(b, left), down)
-        accumulator = builder.add(accumulator, builder.mul(unsigned, signed))
-    return accumulator
 
 
 def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
@@ -218,9 +178,9 @@ def _tile_bytes(  # type: ignore[no-untyped-def]
             start = []
             for r in at:  # the zero point: sum (A - z) B = sum A B - z sum B, all in whole numbers
                 zero = builder.load(move(builder, zero_a, builder.mul(stride_q, r)))
-                minus = broadcast(builder, builder.neg(zero))
+                minus = broadcast(builder, minus_zero_point(builder, zero))
                 start.append([builder.mul(minus, sums[v]) for v in span])
-            made = accumulate(builder, start, steps, load_a, load_b, _multiply_bytes)
+            made = accumulate(builder, start, steps, load_a, load_b, multiply_bytes)
             for r, row in zip(at, made, strict=True):
                 scale = broadcast(builder, builder.load(move(builder, scale_a, builder.mul(stride_q, r))))
                 out = move(builder, c, builder.mul(stride_c, r))
@@ -236,9 +196,9 @@ def _tile_bytes(  # type: ignore[no-untyped-def]
     return sig, generate
 
 
-_tile_floats = _tile(TILE_VECTORS, _floats, F32, _multiply_floats)
-_tile_narrow = _tile(1, _floats, F32, _multiply_floats)
-_tile_bfloat16 = _tile(TILE_VECTORS, _shorts, I32, _multiply_bfloat16)
+_tile_floats = _tile(TILE_VECTORS, _floats, F32, multiply_floats)
+_tile_narrow = _tile(1, _floats, F32, multiply_floats)
+_tile_bfloat16 = _tile(TILE_VECTORS, _shorts, I32, multiply_bfloat16)
 
 
 # functions of their own, so that each tile is compiled once and not wherever it is used
