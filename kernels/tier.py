@@ -122,7 +122,7 @@ def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:
 def compile_kernels(dtype: str) -> float:
     """Compile the kernels of a compute type, or load them from disk; returns the seconds it took."""
     begin = time.perf_counter()
-    if sys.stderr is not None and sys.stderr.isatty() and not cached.is_stored(run, signature(dtype)):
+    if sys.stderr is not None and sys.stderr.isatty() and not is_compiled(dtype):
         print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
     run.compile(signature(dtype))
     return time.perf_counter() - begin
@@ -141,3 +141,17 @@ def signature(dtype: str) -> tuple[Any, ...]:
         ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats,
         types.UniTuple(i, 6), types.float32, types.boolean, i, i, floats, words, operand, i, floats,
     )  # fmt: skip
+
+
+def is_compiled(dtype: str) -> bool:
+    """Whether the kernels of a compute type are loaded, or lie on disk for this CPU."""
+    return cached.is_stored(run, signature(dtype))
+
+
+def describe() -> str:
+    """Name the instructions that the kernels are compiled for.
+
+    >>> bool(describe())
+    True
+    """
+    return TARGET.describe()

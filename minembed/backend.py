@@ -15,6 +15,9 @@ TABLE = {  # operation -> backend -> "module:function"
     "linear": {"numpy": "minembed.ops:linear"},
     "softmax": {"numpy": "minembed.ops:softmax"},
     "top_k": {"numpy": "minembed.similarity:top_k_numpy"},
+    "compile": {"numba": "minembed.kernels.tier:compile_kernels"},
+    "is_compiled": {"numba": "minembed.kernels.tier:is_compiled"},
+    "describe": {"numba": "minembed.kernels.tier:describe"},
 }
 BACKENDS = ("numpy", "numba")  # fastest last: "auto" takes the last one that is there
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
@@ -43,7 +46,7 @@ def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
     if backend == "numpy":
         return backend, resolve("encoder", "numpy")(*arguments)
     try:
-        _check_numba()
+        check_numba()
         return backend, resolve("encoder", "numba")(*arguments)
     except InputError:
         raise
@@ -53,7 +56,8 @@ def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
         return "numpy", resolve("encoder", "numpy")(*arguments)
 
 
-def _check_numba() -> None:
+def check_numba() -> None:
+    """Raise MissingExtraError where Numba is not installed, BackendError where it is too old."""
     if not find_spec("numba"):
         raise MissingExtraError("numba is not installed: pip install 'minembed[numba]'")
     import numba
@@ -75,6 +79,6 @@ def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:
     if operation not in TABLE:
         raise InputError(f"operation {operation!r} is unknown; known: {', '.join(TABLE)}")
     implementations = TABLE[operation]
-    module, name = implementations.get(choose(backend), implementations["numpy"]).split(":")
+    module, name = implementations.get(choose(backend), implementations.get("numpy", "")).split(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function

@@ -16,6 +16,7 @@ from minembed.engine import Engine
 from minembed.errors import InputError
 from minembed.options import Options
 from minembed.params import Array
+from minembed.quantization import DTYPES
 from minembed.threads import check_threads
 from minembed.tokens import Tokenizer, Tokens
 
@@ -49,7 +50,7 @@ class Embedder:
         cls,
         name: str | os.PathLike[str] = "all-MiniLM-L6-v2",
         *,
-        dtype: str = "float32",
+        dtype: str | None = None,
         backend: str = "auto",
         threads: int | None = None,
         max_seq_length: int | None = None,
@@ -60,7 +61,8 @@ class Embedder:
     ) -> "Embedder":
         """Load a checkpoint: a folder, "org/name", or a bare name of sentence-transformers.
 
-        `dtype` is the compute type; `threads=None` takes the cores that this process may use; `max_seq_length`
+        `dtype` is the compute type, "float32", "bfloat16" or "int8" (None: float32, or int8 for a folder that is stored
+        so); `backend` is "numba" for the vector kernels, "numpy", or "auto": numba where it is installed; `threads=None` takes the cores that this process may use; `max_seq_length`
         (tokens) replaces the checkpoint's own limit.  Names are looked up in local caches, then fetched, unless
         `local_files_only`.  Raises a MinembedError that names the file, or the argument, and what to do.
         """
@@ -69,6 +71,8 @@ class Embedder:
         from minembed.weights.sources import locate
 
         choose(backend)  # raises before anything is read
+        if dtype not in (None, *DTYPES):
+            raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
         threads = check_threads(threads)
         found = locate(
             name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
@@ -78,6 +82,7 @@ class Embedder:
             checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
         path, config = checkpoint.folder / "tokenizer.json", checkpoint.config
         tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, config, checkpoint.do_lower_case)
+        dtype = dtype or checkpoint.stored_dtype
         backend, compute = prepare(backend, read_params(checkpoint), config, dtype)
         engine = Engine(checkpoint, tokenizer, compute, threads)
         return cls(engine, backend, dtype, found.source, found.revision)

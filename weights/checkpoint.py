@@ -28,6 +28,7 @@ class Checkpoint:
     default_prompt_name: str | None = None
     similarity_fn_name: str = "cosine"
     truncate_dim: int | None = None
+    stored_dtype: str = "float32"  # or "int8", where `minembed quantize` made the folder
 
     @property
     def dimension(self) -> int:

@@ -151,7 +151,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     transformer = modules.pop("Transformer", folder)
     if not (transformer / "config.json").exists():
         raise ConfigError(f"{transformer} has no config.json: not a checkpoint folder, or not fully downloaded")
-    family, config = read_config(transformer / "config.json")
+    family, config, stored_dtype = read_config(transformer / "config.json")
     pooling, include_prompt = (
         _read_pooling(modules["Pooling"] / "config.json", config) if modules else (("mean",), True)
     )
@@ -166,6 +166,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         max_seq_length=_max_seq_length(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
         include_prompt=include_prompt,
         normalize="Normalize" in modules,
+        stored_dtype=stored_dtype,
         do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
         **_read_overall(optional_json(overall), overall),
     )

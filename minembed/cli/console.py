@@ -17,6 +17,8 @@ from minembed.errors import MinembedWarning
 if TYPE_CHECKING:
     from minembed.embedder import Embedder
 
+DTYPES = ("float32", "bfloat16", "int8")  # minembed.quantization and minembed.backend, which help need not import
+BACKENDS = ("numpy", "numba")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"  # minembed.weights.sources has it too, and a test holds them together
@@ -118,9 +120,9 @@ def model_options(command: Command) -> Command:
 
     >>> @click.command()
     ... @model_options
-    ... def run(model, revision, offline, threads): ...
+    ... def run(model, revision, offline, threads, dtype, backend): ...
     >>> [parameter.name for parameter in run.params]
-    ['model', 'revision', 'offline', 'threads']
+    ['model', 'revision', 'offline', 'threads', 'dtype', 'backend']
     """
     options = (
         click.option(
@@ -134,6 +136,8 @@ def model_options(command: Command) -> Command:
         click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub."),
         click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing."),
         click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand."),
+        click.option("--dtype", type=click.Choice(DTYPES), help="Compute type; default: float32, or as stored."),
+        click.option("--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", help="What computes."),
     )
     for option in reversed(options):
         command = option(command)
@@ -141,13 +145,25 @@ def model_options(command: Command) -> Command:
 
 
 def load_model(
-    model: str, revision: str | None, offline: bool, threads: int | None, max_seq_length: int | None = None
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+    max_seq_length: int | None = None,
 ) -> "Embedder":
     """Load what `model_options` asked for."""
     from minembed.embedder import Embedder
 
     return Embedder.load(
-        model, revision=revision, local_files_only=offline, threads=threads, max_seq_length=max_seq_length
+        model,
+        revision=revision,
+        local_files_only=offline,
+        threads=threads,
+        dtype=dtype,
+        backend=backend,
+        max_seq_length=max_seq_length,
     )
 
 

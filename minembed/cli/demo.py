@@ -74,7 +74,9 @@ def separation(cosines: "Array", first: int) -> Separation:  # (N, N), of which 
     show_default=True,
     help="Colours of the heat map.",
 )
-def command(model: str, revision: str | None, offline: bool, threads: int | None, color: str) -> None:
+def command(
+    model: str, revision: str | None, offline: bool, threads: int | None, dtype: str | None, backend: str, color: str
+) -> None:
     """Embed ten sentences, five on cooking and five on programming, and show who is like whom.
 
     The first run fetches the model (about 90 MB); after that it works without a network.
@@ -84,7 +86,7 @@ def command(model: str, revision: str | None, offline: bool, threads: int | None
     from minembed.cli.heatmap import colour_depth, heat_map
     from minembed.similarity import cosine_similarity
 
-    loaded = load_model(model, revision, offline, threads)
+    loaded = load_model(model, revision, offline, threads, dtype, backend)
     sentences = COOKING + PROGRAMMING
     labels = [f"C{i + 1}" for i in range(len(COOKING))] + [f"P{i + 1}" for i in range(len(PROGRAMMING))]
     vectors = loaded.encode(sentences)

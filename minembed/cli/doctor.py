@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, table
+from minembed.cli.console import DEFAULT_MODEL, DTYPES, table
 from minembed.version import __version__
 
 if TYPE_CHECKING:
@@ -18,25 +18,28 @@ if TYPE_CHECKING:
     from minembed.embedder import Embedder
 
 _NEVER = "a row's bits depend on how many rows there are"
-PACKAGES = ("numpy", "tokenizers", "safetensors", "threadpoolctl", "huggingface_hub", "click", "tqdm")
+PACKAGES = ("numpy", "numba", "tokenizers", "safetensors", "threadpoolctl", "huggingface_hub", "click", "tqdm")
 
 
 @click.command("doctor", short_help="Check this machine.")
 @click.option(
     "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FOLDER", help="What to test with."
 )
+@click.option("--warm", is_flag=True, help="Compile the vector kernels ahead of time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(ctx: click.Context, model: str, as_json: bool) -> None:
-    """Check this machine: versions, BLAS, cores, cache, and whether vectors are the same in any batch.
+def command(ctx: click.Context, model: str, warm: bool, as_json: bool) -> None:
+    """Check this machine: versions, BLAS, kernels, cores, cache, and whether vectors are the same in any batch.
 
     Fetches nothing.  Exit code 1 tells that something is wrong.
     """
     from minembed.cli.selftest import check
 
+    if warm:
+        warm_up()
     loaded, state, damaged = find_model(model)
     result = check(loaded)
-    facts = {**versions(), **blas(), **cores(), **cache(), "model": state}
+    facts = {**versions(), **blas(), **kernels(), **cores(), **cache(), "model": state}
     if as_json:
         tested = {
             name: getattr(result, name) for name in ("safe_rows", "encoder_rows", "vectors", "different", "passed")
@@ -106,6 +109,36 @@ def blas() -> dict[str, str]:
         for library in libraries
     )
     return {"BLAS": "; ".join(described)}
+
+
+def kernels() -> dict[str, str]:
+    """The vector kernels: for which instructions, and whether they are compiled.
+
+    >>> list(kernels())
+    ['kernels']
+    """
+    from minembed.backend import check_numba, resolve
+    from minembed.errors import MinembedError
+
+    try:
+        check_numba()
+        stored = [dtype for dtype in DTYPES if resolve("is_compiled", "numba")(dtype)]
+        instructions = resolve("describe", "numba")()
+    except MinembedError as error:
+        return {"kernels": f"none, NumPy computes: {error}"}
+    except Exception as error:  # whatever a broken installation throws
+        return {"kernels": f"none, NumPy computes: {type(error).__name__}: {error}"}
+    return {"kernels": f"{instructions}; compiled for {', '.join(stored) or 'no dtype yet (minembed doctor --warm)'}"}
+
+
+def warm_up() -> None:
+    """Compile the kernels of every compute type, saying so on standard error."""
+    from minembed.backend import check_numba, resolve
+
+    check_numba()
+    for dtype in DTYPES:
+        click.echo(f"compiling {dtype} kernels ...", nl=False, err=True)
+        click.echo(f" {resolve('compile', 'numba')(dtype):.1f} s", err=True)
 
 
 def cores() -> dict[str, str]:

@@ -155,6 +155,8 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
+    dtype: str | None,
+    backend: str,
     normalize: bool | None,
     prompt_name: str | None,
     prompt: str | None,
@@ -187,7 +189,7 @@ def command(
         incoming = open_texts(texts, source, file_format, field, stack)
         ranges = None if calibration is None else read_ranges(calibration)
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
-        loaded = load_model(model, revision, offline, threads, max_seq_length)
+        loaded = load_model(model, revision, offline, threads, dtype, backend, max_seq_length)
         stream = partial(
             loaded.stream,
             normalize_embeddings=normalize,

@@ -116,6 +116,8 @@ def sts(
     revision: str | None,
     offline: bool,
     threads: int | None,
+    dtype: str | None,
+    backend: str,
     prompt_name: str | None,
     truncate_dim: int | None,
     as_json: bool,
@@ -131,7 +133,7 @@ def sts(
     from minembed.evaluation import pearson, spearman
     from minembed.similarity import pairwise
 
-    loaded = load_model(model, revision, offline, threads)
+    loaded = load_model(model, revision, offline, threads, dtype, backend)
     gold = [pair.score for pair in pairs]
     different = dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second))  # many come twice
     vectors = loaded.encode(different, prompt_name=prompt_name, truncate_dim=truncate_dim)

@@ -19,7 +19,7 @@ def command(name: str, revision: str | None, offline: bool, as_json: bool) -> No
 
     Architecture, pooling, prompts, length limit, where it was found, and what would compute it.
     """
-    facts = load_model(name, revision, offline, None).info()
+    facts = load_model(name, revision, offline, None, None, "auto").info()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
         return

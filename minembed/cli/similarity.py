@@ -45,6 +45,8 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
+    dtype: str | None,
+    backend: str,
     as_json: bool,
     color: str,
 ) -> None:
@@ -59,7 +61,7 @@ def command(
     from minembed.similarity import cosine_similarity
 
     texts = tuple(map(as_text, texts))
-    vectors = load_model(model, revision, offline, threads).encode(texts)
+    vectors = load_model(model, revision, offline, threads, dtype, backend).encode(texts)
     cosines = cosine_similarity(vectors, vectors)
     if as_json:
         rows = [[round(value, 6) for value in row] for row in cosines.tolist()]

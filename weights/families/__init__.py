@@ -11,6 +11,7 @@ from typing import Any
 from minembed.config import Config
 from minembed.errors import UnsupportedModelError, WeightsError
 from minembed.params import Array, Params
+from minembed.weights import quantized
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import bert
 from minembed.weights.files import read_json, typed
@@ -35,8 +36,8 @@ FAMILIES = {
 }
 
 
-def read_config(path: Path) -> tuple[str, Config]:
-    """Read config.json: the family's name, and the architecture.
+def read_config(path: Path) -> tuple[str, Config, str]:
+    """Read config.json: the family's name, the architecture, and how the weights are stored.
 
     Raises ConfigError for a malformed file, UnsupportedModelError for a family that is not computed here.
     """
@@ -46,7 +47,7 @@ def read_config(path: Path) -> tuple[str, Config]:
         raise UnsupportedModelError(
             f"{path}: model_type {model_type!r} is not computed here; known: {', '.join(sorted(FAMILIES))}"
         )
-    return model_type, FAMILIES[model_type].read_config(raw, path)
+    return model_type, FAMILIES[model_type].read_config(raw, path), quantized.stored_dtype(raw, path)
 
 
 def read_params(checkpoint: Checkpoint) -> Params:
@@ -54,6 +55,8 @@ def read_params(checkpoint: Checkpoint) -> Params:
 
     Raises WeightsError that lists every tensor that is missing, unknown or of another shape.
     """
+    if checkpoint.stored_dtype == "int8":
+        return quantized.read(checkpoint.folder, checkpoint.config)
     family, files = FAMILIES[checkpoint.family], TensorFiles.open(checkpoint.folder)
     names = match(checkpoint, files, family)
     return family.build(checkpoint.config, lambda plain: files.read(names[plain]))

@@ -20,7 +20,6 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "is_encoder_decoder": (None, False),
     "embedding_size": (None,),
     "rope_scaling": (None,),
-    "quantization_config": (None,),
 }
 
 

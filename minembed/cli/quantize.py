@@ -1,0 +1,32 @@
+"""`minembed quantize`: a model's folder with weights of a quarter of the size."""
+
+from pathlib import Path
+
+import click
+
+from minembed.cli.console import DEFAULT_MODEL
+
+
+@click.command("quantize", short_help="Store a model in int8.")
+@click.argument("model", default=DEFAULT_MODEL)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--dtype", type=click.Choice(["int8"]), default="int8", show_default=True, help="How weights are stored.")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub.")
+@click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing.")
+def command(model: str, out: Path, dtype: str, revision: str | None, offline: bool) -> None:
+    """Write MODEL to the new folder OUT with weights in int8.
+
+    The folder loads by itself (Embedder.load(OUT), or --model OUT) and gives the vectors, to the last bit, that the
+    original gives with dtype "int8".  There is no way back to float32.
+    """
+    from minembed.quantization import quantize
+    from minembed.weights.directory import read_checkpoint
+    from minembed.weights.families import read_params
+    from minembed.weights.quantized import save
+    from minembed.weights.sources import locate
+
+    found = locate(model, revision=revision, local_files_only=offline)
+    checkpoint = read_checkpoint(found.folder)
+    save(quantize(read_params(checkpoint)), found.folder, checkpoint.folder, out)
+    sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) for folder in (found.folder, out)]
+    click.echo(f"{out}: {sizes[1] / 1e6:.1f} MB, from {sizes[0] / 1e6:.1f} MB")
