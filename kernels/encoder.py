@@ -1,7 +1,8 @@
 """The whole encoder in one call without the GIL: minembed/encoder.py, on the vector units.
 
-Texts are taken a few at a time (about CHUNK rows), through all layers, so that activations stay in the core's
-second-level cache; the feed-forward block goes by FFN_ROWS for the same reason.  Everything else is as in the file that
+Texts are taken some at a time (about CHUNK rows), through all layers: enough rows that streaming a layer's weights from
+memory costs little, few enough that activations stay in the core's caches; the feed-forward block goes by FFN_ROWS for
+the same reason.  Everything else is as in the file that
 this one mirrors; read that first.
 """
 
@@ -16,7 +17,7 @@ from minembed.kernels.gemm import depth, encode, multiply, multiply_bend_encode
 from minembed.kernels.simd import address, as_shorts, at, load_bfloat16, store
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 
-CHUNK = 224  # rows
+CHUNK = 512  # rows
 FFN_ROWS = 112
 SLACK = 16  # rows that may be read, or columns written, beyond the end
 
@@ -221,6 +222,21 @@ def lay_out(floats, rows, shape, zeros):  # type: ignore[no-untyped-def]
     return (x, qkv, context, y, h, room), at(weights, s[10])
 
 
+@njit
+def chunk_end(cu, first, texts, rows):  # type: ignore[no-untyped-def]
+    """Which text begins the next chunk: chunks of like size, near CHUNK rows and not beyond `rows`."""
+    left = cu[texts] - cu[first]
+    parts = (left + CHUNK - 1) // CHUNK
+    fair = (left + parts - 1) // parts
+    last = first + 1
+    while last < texts:
+        more = cu[last + 1] - cu[first]
+        if more > rows or more - fair > fair - (cu[last] - cu[first]):
+            break
+        last += 1
+    return last
+
+
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def run(  # type: ignore[no-untyped-def]
@@ -240,9 +256,7 @@ def run(  # type: ignore[no-untyped-def]
     ids_, kinds_, cu, to = address(ids, 0), address(kinds, 0), address(cu_seqlens, 0), address(out, 0)
     first, texts = 0, len(cu_seqlens) - 1
     while first < texts:
-        last = first + 1
-        while last < texts and cu[last + 1] - cu[first] <= rows and cu[last + 1] - cu[first] <= CHUNK:
-            last += 1
+        last = chunk_end(cu, first, texts, rows)
         count, start = cu[last] - cu[first], cu[first]
         if embedded:
             for r in range(count):

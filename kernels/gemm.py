@@ -110,8 +110,11 @@ def bend_tile(c, stride, rows, width, weight):  # type: ignore[no-untyped-def]
 
 @njit
 def fetch_ahead(weight, panel, panels, width, group, block, blocks):  # type: ignore[no-untyped-def]
-    """Ask for a part of a panel that is needed soon, one part for each block of rows."""
-    if panel < panels:
+    """Ask for a part of a panel that is needed soon, one part for each block of rows.
+
+    With a single block the panels stream by in order, which the CPU's own prefetcher sees.
+    """
+    if panel < panels and blocks > 1:
         length = depth(weight, width, group) * PANEL
         part = (length // LINE + blocks - 1) // blocks * LINE
         for element in range(block * part, min(length, (block + 1) * part), LINE):

@@ -83,7 +83,7 @@ class Encoder:
 
     def _run(self, tokens: Tokens, begin: int, end: int, out: Array, embedded: bool = False) -> None:
         p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
-        scratch = self._take(max(min(CHUNK, int(cu_seqlens[-1])), int(np.diff(cu_seqlens).max())))
+        scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
         ids, kinds = tokens.ids.astype(np.int64), tokens.types.astype(np.int64)
         eps = np.float32(self.config.layer_norm_eps)
         run(
