@@ -8,18 +8,18 @@ this one mirrors; read that first.
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
 from minembed.kernels.attention import attend
 from minembed.kernels.cached import on_disk
 from minembed.kernels.elementwise import add_norm_row
 from minembed.kernels.gemm import depth, encode, multiply, multiply_bend_encode
-from minembed.kernels.simd import address, as_shorts, at, load_bfloat16, store
-from minembed.kernels.tiles import PANEL, TILE_ROWS
+from minembed.kernels.simd import address, at, load_bfloat16, store
+from minembed.kernels.tiles import PANEL
+from minembed.kernels.workspace import FFN_ROWS, lay_out, operand_elements, operand_scales, padded
 
 CHUNK = 512  # rows
-FFN_ROWS = 112
-SLACK = 16  # rows that may be read, or columns written, beyond the end
+ALL, FIRST, LAST = 0, 1, 2  # rows of each text
 
 
 @njit
@@ -60,12 +60,6 @@ def _choose_read_row(table, scales, row, width, out):  # type: ignore[no-untyped
     return call
 
 
-@register_jitable
-def padded(width):  # type: ignore[no-untyped-def]
-    """The stride of a row: whole panels, and room for a panel more."""
-    return (width + PANEL - 1) // PANEL * PANEL + PANEL
-
-
 @njit(inline="always")
 def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, token_type, norm, width, eps, x, stride):  # type: ignore[no-untyped-def]
     """What the token is, where it stands, which segment: three rows, added and normalised."""
@@ -82,8 +76,11 @@ def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, toke
 
 
 @njit(inline="always")
-def self_attention(x, cu_seqlens, first, last, p, shape, work, buffers, y):  # type: ignore[no-untyped-def]
-    """y = output(attention(x)), head by head: the columns of one head, then every text's attention in it."""
+def self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers, y):  # type: ignore[no-untyped-def]
+    """y = output(attention(x)), head by head: the columns of one head, then every text's attention in it.
+
+    Afterwards only the rows that `keep` names are needed, here and in x.
+    """
     D, _, heads, _, group, _ = shape
     _, qkv, context, _, _, room = work
     rows, stride, size = cu_seqlens[last] - cu_seqlens[first], padded(D), D // heads
@@ -97,6 +94,9 @@ def self_attention(x, cu_seqlens, first, last, p, shape, work, buffers, y):  # t
             to = at(context, row * stride + h * size)
             attend(p[0], at(qkv, row * wide), wide, n, size, to, stride, room)
         p = after(p, D, group, columns)
+    if keep != ALL:
+        rows = keep_rows(cu_seqlens, first, last, keep, x, stride, D)
+        rows = keep_rows(cu_seqlens, first, last, keep, context, stride, D)
     operand = encode(context, stride, rows, D, group, p[0], buffers)
     multiply(operand, rows, D, group, p, D, y, stride, False)
     return after(p, D, group, stride - PANEL)
@@ -150,17 +150,28 @@ def add_norm(y, x, rows, p, D, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def transformer_layer(cu_seqlens, first, last, p, shape, eps, work, buffers):  # type: ignore[no-untyped-def]
+def transformer_layer(cu_seqlens, first, last, keep, p, shape, eps, work, buffers):  # type: ignore[no-untyped-def]
     """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
 
     p points at the parameters that come next; so does what is returned.
     """
-    rows, D = cu_seqlens[last] - cu_seqlens[first], shape[0]
+    rows, D = cu_seqlens[last] - cu_seqlens[first] if keep == ALL else last - first, shape[0]
     x, _, _, y, _, _ = work
-    p = self_attention(x, cu_seqlens, first, last, p, shape, work, buffers[0], y)
+    p = self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers[0], y)
     p = add_norm(y, x, rows, p, D, eps)
     p = feed_forward(x, rows, p, shape, work, buffers, y)
     return add_norm(y, x, rows, p, D, eps)
+
+
+@njit
+def keep_rows(cu_seqlens, first, last, keep, x, stride, width):  # type: ignore[no-untyped-def]
+    """Move the first, or last, row of each text to the front; returns how many rows these are."""
+    for text in range(first, last):
+        row = (cu_seqlens[text] if keep == FIRST else cu_seqlens[text + 1] - 1) - cu_seqlens[first]
+        source, target = at(x, row * stride), at(x, (text - first) * stride)
+        for j in range(width):
+            target[j] = source[j]
+    return last - first
 
 
 @njit
@@ -170,56 +181,6 @@ def after(p, width, group, columns):  # type: ignore[no-untyped-def]
     K = depth(weight, width, group)
     scaled = columns * (K // group)
     return at(weight, columns * K), at(scale, scaled), at(total, scaled), at(vector, columns)
-
-
-@register_jitable
-def operand_scales(rows, shape):  # type: ignore[no-untyped-def]
-    """How many scales and zero points an operand of so many rows may have."""
-    D, F, _, _, group_d, group_f = shape
-    return (rows + SLACK) * max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
-
-
-@register_jitable
-def operand_elements(rows, shape):  # type: ignore[no-untyped-def]
-    """How many elements an operand of so many rows may have."""
-    D, F, _, _, group_d, group_f = shape
-    widest = max((D + group_d - 1) // group_d * group_d, (F + group_f - 1) // group_f * group_f)
-    return (rows + SLACK) * (widest + SLACK)
-
-
-@register_jitable
-def sizes(rows, shape):  # type: ignore[no-untyped-def]
-    """How much room the work on so many rows takes, in floats: x, qkv of a head, context, y, h; keys, scores, sums;
-    then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows."""
-    D, F, heads, _, group_d, group_f = shape
-    size, long = D // heads, (rows + PANEL - 1) // PANEL * PANEL
-    wide = (size + 31) // 32 * 32
-    all_rows = rows + SLACK
-    return (
-        all_rows * padded(D), all_rows * padded(3 * size), all_rows * padded(D), all_rows * padded(D),
-        min(all_rows, FFN_ROWS + SLACK) * padded(F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
-        all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide),
-        2 * operand_scales(rows, shape),
-    )  # fmt: skip
-
-
-@njit(inline="always")
-def lay_out(floats, rows, shape, zeros):  # type: ignore[no-untyped-def]
-    """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
-    s = sizes(rows, shape)
-    x = address(floats, 0)
-    qkv = at(x, s[0])
-    context = at(qkv, s[1])
-    y = at(context, s[2])
-    h = at(y, s[3])
-    keys = at(h, s[4])
-    scores = at(keys, s[5])
-    sums = at(scores, s[6])
-    queries = at(sums, s[7])
-    values = at(queries, s[8])
-    weights = at(values, s[9])
-    room = (keys, scores, sums, address(zeros, 0), as_shorts(queries), as_shorts(values), as_shorts(weights))
-    return (x, qkv, context, y, h, room), at(weights, s[10])
 
 
 @njit
@@ -241,9 +202,12 @@ def chunk_end(cu, first, texts, rows):  # type: ignore[no-untyped-def]
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def run(  # type: ignore[no-untyped-def]
     ids, kinds, cu_seqlens, weights, scales, sums, vectors, word, word_scales, position, token_type, norm, zeros, shape,
-    eps, embedded, begin, end, floats, zero_points, operand, rows, out,
+    eps, embedded, begin, end, keep, floats, zero_points, operand, rows, out,
 ):  # fmt: skip
-    """Hidden states of packed texts after layers begin..end-1, from the tokens or, where `embedded`, from `out`."""
+    """Hidden states of packed texts after layers begin..end-1, from the tokens or, where `embedded`, from `out`.
+
+    With keep, which the last layer heeds, only those of each text's first or last token: pooling needs no others.
+    """
     D = shape[0]
     stride = padded(D)
     work, scale_a = lay_out(floats, rows, shape, zeros)
@@ -270,9 +234,12 @@ def run(  # type: ignore[no-untyped-def]
         p = (address(weights, 0), address(scales, 0), address(sums, 0), address(vectors, 0))
         for layer in range(end):
             if layer >= begin:
-                p = transformer_layer(cu, first, last, p, shape, eps, work, buffers)
+                wanted = keep if layer == end - 1 else ALL
+                p = transformer_layer(cu, first, last, wanted, p, shape, eps, work, buffers)
             else:
                 p = skip_layer(p, shape)
+        if keep != ALL:
+            count, start = last - first, first
         for r in range(count):
             for j in range(D):
                 to[(start + r) * D + j] = x[r * stride + j]

@@ -14,15 +14,17 @@ import numpy as np
 
 from minembed.config import Config
 from minembed.kernels import cached, selftest
-from minembed.kernels.encoder import CHUNK, operand_elements, run, sizes
+from minembed.kernels.encoder import ALL, CHUNK, FIRST, LAST, run
 from minembed.kernels.packing import WEIGHTS, Packed, aligned, pack
 from minembed.kernels.tiles import PANEL, TARGET
+from minembed.kernels.workspace import operand_elements, sizes
 from minembed.params import Array, Params
 from minembed.quantization import group_size, lower
 from minembed.tokens import Tokens
 
 Observer = Callable[[str, Array], None]
 Shape = tuple[int, int, int, int, int, int]
+ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
 _NONE = np.zeros(max(64, 2 * PANEL), np.float32)
 
@@ -81,14 +83,21 @@ class Encoder:
             observe(f"layer.{i}", out.copy())
         return out
 
-    def _run(self, tokens: Tokens, begin: int, end: int, out: Array, embedded: bool = False) -> None:
+    def one_row(self, tokens: Tokens, mode: str) -> Array:  # (T,) -> (B, D)
+        """Pool by "cls" or "lasttoken": what the last layer would compute for other tokens is left out."""
+        out = np.empty((len(tokens), self.config.hidden_size), np.float32)
+        if len(tokens):
+            self._run(tokens, 0, self.config.num_hidden_layers, out, keep=ONE_ROW[mode])
+        return out
+
+    def _run(self, tokens: Tokens, begin: int, end: int, out: Array, embedded: bool = False, keep: int = ALL) -> None:
         p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
         scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
         ids, kinds = tokens.ids.astype(np.int64), tokens.types.astype(np.int64)
         eps = np.float32(self.config.layer_norm_eps)
         run(
             ids, kinds, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales, p.position,
-            p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, scratch.floats, scratch.zero_points,
+            p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, keep, scratch.floats, scratch.zero_points,
             scratch.operand, scratch.rows, out.reshape(-1),
         )  # fmt: skip
         self.idle.append(scratch)
@@ -139,7 +148,7 @@ def signature(dtype: str) -> tuple[Any, ...]:
     i = types.int64
     return (
         ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats,
-        types.UniTuple(i, 6), types.float32, types.boolean, i, i, floats, words, operand, i, floats,
+        types.UniTuple(i, 6), types.float32, types.boolean, i, i, i, floats, words, operand, i, floats,
     )  # fmt: skip
 
 

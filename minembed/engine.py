@@ -167,10 +167,7 @@ class Engine:
         return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
 
     def _embed(self, tokens: Tokens, options: Options, skipped: int) -> Array:  # (T,) -> (B, width)
-        hidden, cu_seqlens = self.compute(tokens), tokens.cu_seqlens
-        if skipped:
-            hidden, cu_seqlens = drop_leading(hidden, cu_seqlens, skipped)
-        vectors = pool(hidden, cu_seqlens, self.checkpoint.pooling)
+        vectors = self._pooled(tokens, skipped)
         if self.checkpoint.normalize:
             vectors = l2_normalize(vectors)
         dim = options.truncate_dim or self.checkpoint.truncate_dim
@@ -179,6 +176,16 @@ class Engine:
         if again or (again is None and self.checkpoint.normalize and dim is not None):
             vectors = l2_normalize(vectors)
         return vectors
+
+    def _pooled(self, tokens: Tokens, skipped: int) -> Array:  # (T,) -> (B, D)
+        modes = self.checkpoint.pooling
+        one_row = getattr(self.compute, "one_row", None)
+        if one_row is not None and modes in (("cls",), ("lasttoken",)) and not skipped:
+            return one_row(tokens, modes[0])
+        hidden, cu_seqlens = self.compute(tokens), tokens.cu_seqlens
+        if skipped:
+            hidden, cu_seqlens = drop_leading(hidden, cu_seqlens, skipped)
+        return pool(hidden, cu_seqlens, modes)
 
     def _run(
         self,

@@ -1,0 +1,66 @@
+"""Room for the activations: one array of floats, cut into the buffers that the encoder needs."""
+
+from numba import njit
+from numba.extending import register_jitable
+
+from minembed.kernels.simd import address, as_shorts, at
+from minembed.kernels.tiles import PANEL, TILE_ROWS
+
+FFN_ROWS = 112  # rows that the feed-forward block takes at a time
+SLACK = 16  # rows that may be read, or columns written, beyond the end
+
+
+@register_jitable
+def padded(width):  # type: ignore[no-untyped-def]
+    """The stride of a row: whole panels, and room for a panel more."""
+    return (width + PANEL - 1) // PANEL * PANEL + PANEL
+
+
+@register_jitable
+def operand_scales(rows, shape):  # type: ignore[no-untyped-def]
+    """How many scales and zero points an operand of so many rows may have."""
+    D, F, _, _, group_d, group_f = shape
+    return (rows + SLACK) * max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
+
+
+@register_jitable
+def operand_elements(rows, shape):  # type: ignore[no-untyped-def]
+    """How many elements an operand of so many rows may have."""
+    D, F, _, _, group_d, group_f = shape
+    widest = max((D + group_d - 1) // group_d * group_d, (F + group_f - 1) // group_f * group_f)
+    return (rows + SLACK) * (widest + SLACK)
+
+
+@register_jitable
+def sizes(rows, shape):  # type: ignore[no-untyped-def]
+    """How much room the work on so many rows takes, in floats: x, qkv of a head, context, y, h; keys, scores, sums;
+    then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows."""
+    D, F, heads, _, group_d, group_f = shape
+    size, long = D // heads, (rows + PANEL - 1) // PANEL * PANEL
+    wide = (size + 31) // 32 * 32
+    all_rows = rows + SLACK
+    return (
+        all_rows * padded(D), all_rows * padded(3 * size), all_rows * padded(D), all_rows * padded(D),
+        min(all_rows, FFN_ROWS + SLACK) * padded(F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
+        all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide),
+        2 * operand_scales(rows, shape),
+    )  # fmt: skip
+
+
+@njit(inline="always")
+def lay_out(floats, rows, shape, zeros):  # type: ignore[no-untyped-def]
+    """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
+    s = sizes(rows, shape)
+    x = address(floats, 0)
+    qkv = at(x, s[0])
+    context = at(qkv, s[1])
+    y = at(context, s[2])
+    h = at(y, s[3])
+    keys = at(h, s[4])
+    scores = at(keys, s[5])
+    sums = at(scores, s[6])
+    queries = at(sums, s[7])
+    values = at(queries, s[8])
+    weights = at(values, s[9])
+    room = (keys, scores, sums, address(zeros, 0), as_shorts(queries), as_shorts(values), as_shorts(weights))
+    return (x, qkv, context, y, h, room), at(weights, s[10])
