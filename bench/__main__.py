@@ -2,10 +2,12 @@
 
     python bench setup       make bench/.work/venv: minembed from this checkout, and the peers that can be had
     python bench encode      throughput
+    python bench kernels     linear layers and attention by themselves, and the hardware's peak
+    python bench growth      throughput by length of text and by threads
     python bench coldstart   from the start of the process to the first vector; import time; peak memory
     python bench stream      peak memory while 100,000 texts go by
     python bench report      REPORT.md and its plots, from results/*.json
-    python bench all         encode, coldstart, report
+    python bench all         encode, kernels, growth, coldstart, report
 
 Any Python starts it; the measuring is done by --python, else $MINEMBED_BENCH_PYTHON, else bench/.work/venv.
 """
@@ -18,11 +20,13 @@ import sys
 from pathlib import Path
 
 import environment
+from peers import WORKLOADS
 
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
-COMMANDS = {"encode": ["bench_encode"], "coldstart": ["bench_coldstart"], "stream": ["bench_stream"]}
+MEASURED = ("encode", "kernels", "growth", "coldstart", "stream")
+COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
-COMMANDS["all"] = ["bench_encode", "bench_coldstart", "report"]
+COMMANDS["all"] = ["bench_encode", "bench_kernels", "bench_growth", "bench_coldstart", "report"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,9 +37,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--model", default="all-MiniLM-L6-v2", help="a folder or a name (default: %(default)s)")
     top.add_argument("--threads", type=int, default=2, help="threads for every contestant (default: %(default)s)")
     top.add_argument("--laps", type=int, default=5, help="encode: timed runs of each contestant (default: %(default)s)")
+    top.add_argument(
+        "--heats", type=int, default=1, help="encode: laps of each setting, to choose (default: %(default)s)"
+    )
     top.add_argument("--settle", type=float, default=0.3, help="pause before each lap, seconds (default: %(default)s)")
     top.add_argument("--contestants", nargs="+", help="encode: only these")
-    top.add_argument("--workloads", nargs="+", choices=["short", "mixed", "long"], help="encode: only these")
+    top.add_argument("--workloads", nargs="+", choices=WORKLOADS, help="encode: only these")
     top.add_argument("--fraction", type=float, default=1.0, help="encode: only this part of each workload")
     texts = top.add_mutually_exclusive_group()
     texts.add_argument("--stsb", type=Path, help="encode: the short texts are this csv's sentences")

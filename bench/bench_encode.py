@@ -1,5 +1,6 @@
 """Throughput: texts in, vectors out, beside the peers."""
 
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import workloads
 from environment import WORK
 from harness import Absent, Failed, Lap, Worker, WrongAnswer, compare, race, record, summarise
+from heats import choose
 from peers import CONTESTANTS, OURS, TRUTH, Contestant
 from peers.folder import describe, resolve
 from workloads import Workload
@@ -20,39 +22,54 @@ TABLE = {**CONTESTANTS, COUNTER: Contestant("tokenising alone", "peers.tokenizer
 def run(options: Namespace) -> int:
     """Measure and write results/encode.json; 1 when minembed itself is missing or wrong."""
     folder = resolve(options.model)
-    graph = prepare_graph(folder)
-    names = [*(options.contestants or CONTESTANTS), COUNTER]
-    status, workers = enter(names, folder, options.threads)
+    names = [name for name in TABLE if name == COUNTER or not options.contestants or name in options.contestants]
+    prepared = prepare({TABLE[name].module for name in names}, folder)
+    status: dict[str, dict] = {name: {"title": TABLE[name].title} for name in names}
     described, results = {}, {}
-    try:
-        for work in chosen_workloads(options):
-            described[work.name], results[work.name] = contest(work, workers, options)
-    finally:
-        for worker in workers.values():
-            worker.close()
-    settings = {"threads": options.threads, "laps": options.laps, "settle_s": options.settle}
+    for work in chosen_workloads(options):
+        able = [name for name in names if work.name in TABLE[name].workloads and not unable(status[name])]
+        heats = {name: choose(TABLE[name], name, work, folder, options) for name in able}
+        workers = enter({name: heat["setting"] for name, heat in heats.items()}, status, folder, options.threads)
+        try:
+            described[work.name], rows = contest(work, workers, options)
+        finally:
+            for worker in workers.values():
+                worker.close()
+        results[work.name] = {name: row | heats[name] for name, row in rows.items()}
+    settings = {name: getattr(options, name) for name in ("threads", "laps", "heats")} | {"settle_s": options.settle}
     found = {
         "model": describe(folder),
-        "graph": graph,
+        "prepared": prepared,
         "contestants": status,
         "workloads": described,
         "results": results,
     }
     record("encode", settings, found, options.out)
-    return 0 if OURS not in names or all("median_s" in rows.get(OURS, {}) for rows in results.values()) else 1
+    entered = [name for name in OURS.values() if name in names]
+    return 0 if all("median_s" in rows.get(name, {}) for name in entered for rows in results.values()) else 1
 
 
-def prepare_graph(folder: Path) -> dict:
-    """The fused ONNX graph's record, or why there is none; made in another process, since it needs torch."""
-    exporter = Worker("export", threads=1)
-    try:
-        return exporter.ask("export", str(folder), str(WORK))
-    except Absent as error:
-        return {"absent": str(error)}
-    except Failed as error:
-        return {"failed": str(error)}
-    finally:
-        exporter.close()
+def prepare(modules: set[str], folder: Path) -> dict:
+    """Convert what needs converting, each module in a process of its own; the records, or why there are none."""
+    found: dict[str, dict] = {}
+    for module in sorted(modules):
+        if "def prepare" not in Path(__file__).with_name("peers").joinpath(module[6:] + ".py").read_text("utf-8"):
+            continue
+        worker = Worker(f"prepare-{module[6:]}", threads=2)
+        try:
+            found[module[6:]] = worker.ask("prepare", module, str(folder), str(WORK))
+        except Absent as error:
+            found[module[6:]] = {"absent": str(error)}
+        except Failed as error:
+            found[module[6:]] = {"failed": str(error)}
+        finally:
+            worker.close()
+    return found
+
+
+def unable(status: dict) -> bool:
+    """Whether a contestant has been found missing or broken."""
+    return "absent" in status or "failed" in status
 
 
 def chosen_workloads(options: Namespace) -> list[Workload]:
@@ -62,60 +79,54 @@ def chosen_workloads(options: Namespace) -> list[Workload]:
         short = workloads.from_pairs(options.stsb)
     elif options.texts:
         short = workloads.from_lines(options.texts)
-    every = [short, workloads.mixed(), workloads.long()]
+    every = [short, workloads.mixed(), workloads.long(), workloads.arrival(), workloads.single(short)]
     wanted = [work for work in every if not options.workloads or work.name in options.workloads]
     return [work.head(options.fraction) for work in wanted]
 
 
-def enter(names: list[str], folder: Path, threads: int) -> tuple[dict[str, dict], dict[str, Worker]]:
-    """Start each contestant in its process: what is to be said of each, and the workers of those that run."""
-    status, workers = {}, {}
-    for name in names:
-        who = TABLE[name]
-        status[name] = {"title": who.title}
-        worker = Worker(name, threads)
+def enter(settings: dict[str, dict], status: dict[str, dict], folder: Path, threads: int) -> dict[str, Worker]:
+    """Start each contestant in its process, in the setting that was chosen; the workers of those that run."""
+    workers = {}
+    for name, setting in settings.items():
+        worker, said = Worker(name, threads), status[name]
         try:
-            status[name] |= worker.ask("load", who.module, str(folder), threads, str(WORK), who.options)
+            loaded = worker.ask("load", TABLE[name].module, str(folder), threads, str(WORK), setting)
+            status[name] = loaded | said
             workers[name] = worker
         except Absent as error:
-            status[name]["absent"] = str(error)
+            said["absent"] = str(error)
         except Failed as error:
-            status[name]["failed"] = str(error)
+            said["failed"] = str(error)
         if name not in workers:
             worker.close()
-            print(f"{name} takes no part: {status[name].get('absent') or status[name]['failed']}", flush=True)
-    return status, workers
+            print(f"{name} takes no part: {said.get('absent') or said['failed']}", file=sys.stderr, flush=True)
+    return workers
 
 
 def contest(work: Workload, workers: dict[str, Worker], options: Namespace) -> tuple[dict, dict]:
     """One workload: check everybody, then race those that are right; its description and its rows."""
-    entered = {name: worker for name, worker in workers.items() if work.name in TABLE[name].workloads}
-    print(f"{work.name}: {len(work.texts)} texts, {len(entered) - 1} contestants", flush=True)
+    print(f"{work.name}: {len(work.texts)} texts, {len(workers) - 1} contestants", flush=True)
     answers = {}
-    for name, worker in entered.items():
-        worker.ask("give", work.name, list(work.texts))
+    for name, worker in workers.items():
+        worker.ask("give", work.name, list(work.texts), work.one_by_one)
         answers[name] = worker.ask("vectors", work.name)
     lengths = answers.pop(COUNTER)[:, 0]
-    rows, truth = check(answers)
-    racing = [name for name in entered if "refused" not in rows.get(name, {})]
-    laps = race({name: lap_of(entered[name], work.name) for name in racing}, options.laps, options.settle)
+    rows, truth = check(answers, work)
+    racing = [name for name in workers if "refused" not in rows.get(name, {})]
+    laps = race({name: lap_of(workers[name], work.name) for name in racing}, options.laps, options.settle)
+    texts, tokens = (1, float(lengths.mean())) if work.one_by_one else (len(work.texts), int(lengths.sum()))
     for name in racing:
-        row = summarise(laps[name], laps.get(OURS), len(work.texts), int(lengths.sum()))
-        peak = entered[name].ask("peak")
+        base = laps.get(OURS[TABLE[name].precision])
+        row, peak = summarise(laps[name], base, texts, tokens), workers[name].ask("peak")
         rows[name] = {**row, "peak_mb": peak and round(peak, 1), **rows.get(name, {})}
-        print(f"  {name:24} {row['median_s']:8.3f} s  {row['tokens_per_s']:8.0f} tokens/s", flush=True)
-    tokens = {"tokens": int(lengths.sum()), "mean_tokens": round(float(lengths.mean()), 1), "most": int(lengths.max())}
-    description = {
-        "source": work.source,
-        "sha256": work.digest,
-        "texts": len(work.texts),
-        **tokens,
-        "checked_by": truth,
-    }
-    return description, rows
+        cosine = f"  cosine {rows[name]['mean_cosine']:.5f}" if "mean_cosine" in rows[name] else ""
+        print(f"  {name:24} {row['median_s']:9.4f} s  {row['tokens_per_s']:8.0f} tokens/s{cosine}", flush=True)
+    counts = {"tokens": int(lengths.sum()), "mean_tokens": round(float(lengths.mean()), 1), "most": int(lengths.max())}
+    about = {"source": work.source, "sha256": work.digest, "texts": len(work.texts), **counts, "checked_by": truth}
+    return about, rows
 
 
-def check(answers: dict[str, np.ndarray]) -> tuple[dict[str, dict], str | None]:
+def check(answers: dict[str, np.ndarray], work: Workload) -> tuple[dict[str, dict], str | None]:
     """Each contestant's distance to the reference, or its refusal; who the reference was (None: nobody to compare)."""
     truth = next((name for name in TRUTH if name in answers), None)
     rows: dict[str, dict] = {}
@@ -128,7 +139,17 @@ def check(answers: dict[str, np.ndarray]) -> tuple[dict[str, dict], str | None]:
         except WrongAnswer as error:
             rows[name] = {"refused": str(error)}
             print(f"  {name} is refused: {error}", flush=True)
+        if work.pairs:
+            rows[name]["spearman"] = judge(vectors, work)
     return rows, truth
+
+
+def judge(vectors: np.ndarray, work: Workload) -> float:
+    """Spearman's correlation, times 100, of cosines with people's judgements of the pairs."""
+    from minembed.evaluation import spearman
+
+    first, second, scores = (np.array(column) for column in zip(*work.pairs, strict=True))
+    return round(100 * spearman((vectors[first] * vectors[second]).sum(axis=1), scores), 3)
 
 
 def lap_of(worker: Worker, workload: str):

@@ -27,7 +27,7 @@ def run(options: Namespace) -> int:
     folder = resolve(options.model)
     worker = Worker("stream", options.threads)
     try:
-        found = worker.ask("stream", str(folder), options.threads, options.count)
+        found = worker.ask("measure", "bench_stream", str(folder), options.threads, options.count)
     except Failed as error:
         print(f"stream failed: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Texts to calibrate static quantisation with: general English of 8 to 150 words, the same on every machine.
+"""Texts to calibrate static quantisation with: general English of 8 to 150 words, the same for one version of Python.
 
 Made-up sentences alone are too regular to stand for what a model will read, and cost the quantised model accuracy; so
 they are mixed with prose by many hands that every Python has: the documentation inside its standard library.

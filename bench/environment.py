@@ -37,12 +37,12 @@ def pip(*arguments: str) -> bool:
 
 
 def make() -> int:
-    """Create or refresh bench/.work/venv: minembed from this checkout, then each peer that can be had."""
+    """Create or refresh bench/.work/venv: minembed with its kernels, then each peer that can be had."""
     if not venv_python().exists():
         print(f"creating {VENV.relative_to(ROOT)}", flush=True)
         venv.create(VENV, with_pip=True)
     print("installing minembed from this checkout", flush=True)
-    if not pip(str(copy_sources())):
+    if not pip(f"{copy_sources()}[numba]"):
         print("minembed itself could not be installed, see pip's message above", file=sys.stderr)
         return 1
     return install_peers()

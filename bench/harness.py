@@ -19,6 +19,7 @@ import numpy as np
 
 import machine
 from environment import BENCH, WORK, process_environment
+from peers import Limit
 
 A_FOLDER = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\"]+)+[\\/]")  # a path up to the file's name
 
@@ -47,21 +48,23 @@ class Agreement:
     """How near two sets of vectors are."""
 
     max_abs_diff: float
+    mean_cosine: float
     min_cosine: float
 
 
-def compare(vectors: np.ndarray, reference: np.ndarray, limit: float) -> Agreement:
-    """Measure the distance to the reference; raise WrongAnswer where a component is further than `limit`."""
+def compare(vectors: np.ndarray, reference: np.ndarray, limit: Limit) -> Agreement:
+    """Measure the distance to the reference; raise WrongAnswer where it is beyond the limit."""
     if vectors.shape != reference.shape:
         raise WrongAnswer(f"shape {vectors.shape} where the reference has {reference.shape}")
     ours, theirs = vectors.astype(np.float64), reference.astype(np.float64)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    agreement = Agreement(
-        float(np.abs(ours - theirs).max(initial=0.0)),
-        float(((ours * theirs).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)).min(initial=1.0)),
-    )
-    if not agreement.max_abs_diff <= limit:  # said this way round, NaN is refused too
-        raise WrongAnswer(f"max |difference| {agreement.max_abs_diff:.2g} is above {limit:.2g}")
+    cosines = (ours * theirs).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)
+    furthest = float(np.abs(ours - theirs).max(initial=0.0))
+    agreement = Agreement(furthest, float(cosines.mean()), float(cosines.min(initial=1.0)))
+    if not furthest <= limit.max_abs_diff:  # said this way round, NaN is refused too
+        raise WrongAnswer(f"max |difference| {furthest:.2g} is above {limit.max_abs_diff:.2g}")
+    if not agreement.mean_cosine >= limit.mean_cosine:
+        raise WrongAnswer(f"mean cosine {agreement.mean_cosine:.4f} is below {limit.mean_cosine:g}")
     return agreement
 
 

@@ -8,12 +8,16 @@ import importlib
 import importlib.metadata
 import os
 import pickle
+import statistics
 import sys
 import time
 import traceback
 from pathlib import Path
 
+import numpy as np
+
 import memory
+from workloads import WARM_UP
 
 
 class Servant:
@@ -22,10 +26,12 @@ class Servant:
     def __init__(self):
         self.peer = None
         self.texts: dict[str, list[str]] = {}
+        self.one_by_one = False
 
     def load(self, module: str, folder: str, threads: int, work: str, options: dict) -> dict:
         """Load the contestant and let it encode one text, so that whatever it does lazily is done."""
         start = time.perf_counter()
+        self.peer = None  # a second one takes the place of the first
         self.peer = importlib.import_module(module).load(Path(folder), threads, Path(work), options)
         self.peer.encode(["a first text"])
         seconds = time.perf_counter() - start
@@ -38,32 +44,42 @@ class Servant:
             "pools": thread_pools(),
         }
 
-    def export(self, folder: str, work: str) -> dict:
-        """Make the fused ONNX graph unless it is there; its record."""
-        from peers.onnx_graph import ensure_graph
+    def prepare(self, module: str, folder: str, work: str) -> dict:
+        """Convert what the contestants of a module need, unless it is there; the records."""
+        return importlib.import_module(module).prepare(Path(folder), Path(work))
 
-        return ensure_graph(Path(folder), Path(work))
+    def measure(self, module: str, *arguments) -> dict:
+        """What a module of this folder measures by itself."""
+        return importlib.import_module(module).measure(*arguments)
 
-    def stream(self, folder: str, threads: int, count: int) -> dict:
-        """Peak memory while texts stream through minembed."""
-        import bench_stream
-
-        return bench_stream.measure(folder, threads, count)
-
-    def give(self, workload: str, texts: list[str]) -> None:
+    def give(self, workload: str, texts: list[str], one_by_one: bool) -> None:
         """Keep the texts of a workload: sending them is no part of a lap."""
         self.texts[workload] = texts
+        self.one_by_one = one_by_one
 
     def vectors(self, workload: str):
         """Encode a whole workload once, untimed: the answer that is checked, and the warm-up."""
         memory.reset_peak()
-        return self.peer.encode(self.texts[workload])
+        texts = self.texts[workload]
+        if self.one_by_one:
+            return np.concatenate([self.peer.encode([text]) for text in texts])
+        return self.peer.encode(texts)
+
+    def warm_up(self, workload: str) -> None:
+        """Encode an eighth of the texts, of all lengths."""
+        texts = self.texts[workload][::8]
+        for part in [[text] for text in texts] if self.one_by_one else [texts]:
+            self.peer.encode(part)
 
     def lap(self, workload: str) -> float:
-        """Encode a whole workload, timed; seconds."""
-        start = time.perf_counter()
-        self.peer.encode(self.texts[workload])
-        return time.perf_counter() - start
+        """Encode a whole workload, timed; seconds, of the median call where each text is one."""
+        calls = [[text] for text in self.texts[workload]] if self.one_by_one else [self.texts[workload]]
+        seconds = []
+        for texts in calls:
+            start = time.perf_counter()
+            self.peer.encode(texts)
+            seconds.append(time.perf_counter() - start)
+        return statistics.median(seconds[WARM_UP:] if self.one_by_one else seconds)
 
     def peak(self) -> float | None:
         """The most that was resident since `vectors` of this workload began."""

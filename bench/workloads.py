@@ -3,6 +3,8 @@
 short   single sentences, about 15 tokens each
 mixed   paragraphs whose length is lognormal, about 78 tokens on average, some beyond 256
 long    160 texts that all fill the model's 256 tokens
+arrival the mixed texts, for those who batch them as they come
+single  220 of the short texts, one a call
 """
 
 import csv
@@ -47,6 +49,12 @@ class Workload:
     name: str
     texts: tuple[str, ...]
     source: str = "generated"
+    pairs: tuple[tuple[int, int, float], ...] = ()  # two texts and how alike people found them
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether each text is a call of its own, and a lap's time that of the median call."""
+        return self.name == "single"
 
     @property
     def digest(self) -> str:
@@ -55,8 +63,11 @@ class Workload:
 
     def head(self, fraction: float) -> "Workload":
         """The first part of the texts, at least eight, for a quick look."""
+        if fraction >= 1 or self.one_by_one:
+            return self
         count = max(8, round(len(self.texts) * fraction))
-        return self if fraction >= 1 else replace(self, texts=self.texts[:count], source=f"{self.source}, cut")
+        pairs = tuple(pair for pair in self.pairs if max(pair[:2]) < count)
+        return replace(self, texts=self.texts[:count], source=f"{self.source}, cut", pairs=pairs)
 
 
 def _pick(rng: random.Random, choices: list[str]) -> str:
@@ -103,6 +114,19 @@ def long(count: int = 160) -> Workload:
     return Workload("long", tuple(paragraph(rng, 260) for _ in range(count)))
 
 
+def arrival() -> Workload:
+    """The mixed texts under another name."""
+    return replace(mixed(), name="arrival")
+
+
+WARM_UP = 20  # texts of `single` that are not counted
+
+
+def single(short: Workload) -> Workload:
+    """The first of the short texts, one at a time."""
+    return replace(short, name="single", texts=short.texts[: WARM_UP + 200], pairs=())
+
+
 def from_lines(path: Path) -> Workload:
     """The lines of a file in place of the generated short texts."""
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -112,10 +136,12 @@ def from_lines(path: Path) -> Workload:
 def from_pairs(path: Path) -> Workload:
     """The distinct sentences of a csv of pairs (sentence1, sentence2, score) in place of the short texts."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [row[:2] for row in csv.reader(file) if len(row) >= 2]
-    if rows and rows[0] == ["sentence1", "sentence2"]:
+        rows = [row[:3] for row in csv.reader(file) if len(row) >= 2]
+    if rows and rows[0][:2] == ["sentence1", "sentence2"]:
         rows = rows[1:]
-    return Workload("short", tuple(dict.fromkeys(text for row in rows for text in row)), f"pairs of {path.name}")
+    place = {text: number for number, text in enumerate(dict.fromkeys(text for row in rows for text in row[:2]))}
+    pairs = tuple((place[row[0]], place[row[1]], float(row[2])) for row in rows if len(row) == 3)
+    return Workload("short", tuple(place), f"pairs of {path.name}", pairs)
 
 
 def endless(count: int) -> Iterator[str]:

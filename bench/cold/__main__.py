@@ -1,10 +1,11 @@
 """Run one small program of this folder in a fresh process and print what it saw as one line of JSON.
 
-    python bench/cold PROGRAM FOLDER THREADS WORK
+    python bench/cold PROGRAM FOLDER THREADS WORK [OPTION ...]
 
-A program is what a user would write: a function `main(folder, threads, work, mark)` that calls `mark(part)` after each
-of its parts and returns its vector. Its imports are inside, since they are what is measured. Times are readings of
-`time.perf_counter`, which on Linux, macOS and Windows counts alike in all processes: the parent subtracts its own.
+A program is what a user would write: a function `main(folder, threads, work, mark, *options)` that calls `mark(part)`
+after each of its parts and returns its vector. Its imports are inside, since they are what is measured. Times are
+readings of `time.perf_counter`, which on Linux, macOS and Windows counts alike in all processes: the parent subtracts
+its own.
 """
 
 import time
@@ -14,14 +15,14 @@ BEGUN = time.perf_counter()  # read before anything else is imported: up to here
 import sys  # noqa: E402
 
 
-def run(program: str, folder: str, threads: int, work: str) -> tuple[dict, list | None]:
+def run(program: str, folder: str, threads: int, work: str, *options: str) -> tuple[dict, list | None]:
     """The reading after each part, and the vector."""
     marks = {"interpreter": BEGUN}
 
     def mark(part: str) -> None:
         marks[part] = time.perf_counter()
 
-    vector = __import__(program).main(folder, threads, work, mark)
+    vector = __import__(program).main(folder, threads, work, mark, *options)
     return marks, None if vector is None else vector.tolist()
 
 
@@ -35,4 +36,4 @@ def report(marks: dict, vector: list | None) -> None:
     print(json.dumps({"marks": marks, "peak_mb": memory.peak_mb(), "vector": vector}))
 
 
-report(*run(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
+report(*run(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:]))

@@ -1,43 +1,104 @@
-"""The contestants: who they are called, which module runs them, and how near their vectors must be.
+"""The contestants: who they are called, which module runs them, in which settings, and how near their vectors must be.
 
 A contestant's module has `load(folder, threads, work, options)`, which returns an object with
-`encode(texts) -> (N, D) float32` and `libraries`, the distributions whose versions belong in the record.
+`encode(texts) -> (N, D) float32` and `libraries`, the distributions whose versions belong in the record; and, where
+something has to be converted first, `prepare(folder, work)`, which does that untimed and keeps it in `work`.
 Texts go in and vectors come out: tokenising and pooling are part of every contestant's time.
 """
 
 from dataclasses import dataclass, field
+from itertools import product
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+BATCHES = ("short", "mixed", "long")  # workloads in which everybody may sort
+ARRIVAL, SINGLE = "arrival", "single"  # batches as the texts come; one text a call
+WORKLOADS = (*BATCHES, ARRIVAL, SINGLE)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far from the reference a contestant's vectors may be."""
+
+    max_abs_diff: float = float("inf")
+    mean_cosine: float = -1.0
+
 
 # What minembed promises of its float32 vectors. Torch and ONNX Runtime differ by 2e-7 (measured): the components of a
 # vector of length 1 are rarely above 0.2, where float32's last place is 1.5e-8, and sums were taken in another order.
-FLOAT32 = 2e-6
+FLOAT32 = Limit(max_abs_diff=2e-6)
+ROUNDED = Limit(mean_cosine=0.98)  # bfloat16 and int8: below this the graph is broken rather than rounded
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One row of a comparison."""
+    """One row of a comparison.
+
+    `choices` are settings of which the best counts, chosen for each workload by a heat before the race. One that
+    `pads` sorts and batches in our hands, so that batch and streams are settings as well.
+    """
 
     title: str
     module: str
+    precision: str = "float32"
     options: dict = field(default_factory=dict)
-    workloads: tuple[str, ...] = ("short", "mixed", "long")
-    limit: float = FLOAT32
+    choices: dict = field(default_factory=dict)
+    pads: bool = False
+    workloads: tuple[str, ...] = WORKLOADS
+
+    @property
+    def limit(self) -> Limit:
+        """How near its vectors must be."""
+        return FLOAT32 if self.precision == "float32" else ROUNDED
+
+    def settings(self, workload: str, threads: int) -> list[dict]:
+        """Every combination of its settings for a workload."""
+        choices = dict(self.choices)
+        if self.pads and workload == SINGLE:
+            choices |= {"batch": (1,), "threads": tuple({1, threads})}
+        elif self.pads:
+            choices |= {"batch": (32,) if workload == ARRIVAL else (32, 64), "sort": (workload != ARRIVAL,)}
+            choices |= {"streams": tuple({1, threads})}
+        return [self.options | dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 
 
-OURS = "minembed"
-TRUTH = ("sentence-transformers", "onnxruntime-32", "onnxruntime-64")  # the first of these that runs is who is right
+def _ours(precision: str) -> Contestant:
+    return Contestant(f"minembed, {precision}", "peers.minembed_numba", precision, {"dtype": precision})
+
+
+def _openvino(precision: str, **choices: tuple) -> Contestant:
+    graph = {"graph": "int8" if precision == "int8" else "float32"}
+    return Contestant(f"OpenVINO, {precision}", "peers.openvino_graph", precision, graph, choices, True)
+
+
+def _ctranslate2(precision: str) -> Contestant:
+    options = {"graph": precision}
+    return Contestant(f"CTranslate2, {precision}", "peers.ctranslate2_encoder", precision, options, pads=True)
+
+
+NUMPY = "minembed-numpy"
+OURS = {precision: f"minembed-{precision}" for precision in PRECISIONS}
+TRUTH = ("sentence-transformers", "onnxruntime-float32")  # the first of these that runs is who is right
 CONTESTANTS = {
-    OURS: Contestant("minembed, NumPy tier", "peers.minembed_numpy"),
-    "onnxruntime-32": Contestant(
-        "ONNX Runtime fp32, fused, sorted by tokens, batch 32", "peers.onnxruntime_fp32", {"batch": 32, "sort": True}
+    **{name: _ours(precision) for precision, name in OURS.items()},
+    NUMPY: Contestant("minembed, NumPy tier", "peers.minembed_numpy"),
+    "onnxruntime-float32": Contestant(
+        "ONNX Runtime, float32, fused", "peers.onnxruntime_graph", options={"graph": "fused"}, pads=True
     ),
-    "onnxruntime-64": Contestant(
-        "ONNX Runtime fp32, fused, sorted by tokens, batch 64", "peers.onnxruntime_fp32", {"batch": 64, "sort": True}
+    "openvino-float32": _openvino("float32", hint=("float32",)),
+    "ctranslate2-float32": _ctranslate2("float32"),
+    "sentence-transformers": Contestant(
+        "sentence-transformers, torch",
+        "peers.sentence_transformers_torch",
+        workloads=(*BATCHES, SINGLE),  # it sorts by itself, in whatever order texts come
     ),
-    "onnxruntime-arrival": Contestant(
-        "ONNX Runtime fp32, fused, arrival order, batch 32",
-        "peers.onnxruntime_fp32",
-        {"batch": 32, "sort": False},
-        ("short", "mixed"),  # long texts are all of one length: no order is better than another
+    "openvino-bfloat16": _openvino("bfloat16", hint=("bfloat16",)),
+    "onnxruntime-int8": Contestant(
+        "ONNX Runtime, int8, dynamic",
+        "peers.onnxruntime_graph",
+        "int8",
+        choices={"graph": ("int8-raw", "int8-fused")},
+        pads=True,
     ),
-    "sentence-transformers": Contestant("sentence-transformers, torch", "peers.sentence_transformers_torch"),
+    "openvino-int8": _openvino("int8", hint=("float32", "bfloat16")),
+    "ctranslate2-int8": _ctranslate2("int8"),
 }

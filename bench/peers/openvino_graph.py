@@ -35,7 +35,10 @@ def made_with() -> dict:
     import calibration
 
     texts = calibration.texts()
-    return {"calibration_texts": len(texts), "calibration_sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest()}
+    return {
+        "calibration_texts": len(texts),
+        "calibration_sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(),
+    }
 
 
 def convert(source: Path, target: Path) -> dict:
@@ -102,7 +105,7 @@ class Peer(Pipeline):
         self.queue.set_callback(keep)
         for number, block in enumerate(blocks):
             padded, mask = pad(block)
-            self.queue.start_async(self.feed(padded, mask), (number, mask), share_inputs=True)
+            self.queue.start_async(self.feed(padded, mask), (number, mask))
         self.queue.wait_all()
         return found
 
