@@ -19,6 +19,7 @@ from numba import njit, types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
+from minembed.kernels.dots import TARGET
 from minembed.kernels.elementwise import ONE, ZERO, scale_row, softmax_row, softmax_row_bfloat16
 from minembed.kernels.simd import (
     I64,
@@ -35,13 +36,13 @@ from minembed.kernels.simd import (
     store_vector,
     store_words,
 )
-from minembed.kernels.tiles import PANEL, TARGET, TILE_ROWS, tile_bfloat16, tile_floats, tile_floats_narrow
+from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_bfloat16, tile_floats, tile_floats_narrow
 
 _floats = types.CPointer(types.float32)
 
 
 @intrinsic
-def turn_16x16(typing_context, source, stride, target, target_stride):  # type: ignore[no-untyped-def]
+def turn_16x16(typing_context, source, stride, target, target_stride):
     """target[c, r] = source[r, c] for 16 rows and columns: four rounds of swapping halves, quarters, ..."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -64,7 +65,7 @@ def turn_16x16(typing_context, source, stride, target, target_stride):  # type: 
 
 
 @njit
-def attend_floats(qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+def attend_floats(qkv, stride, n, size, out, out_stride, room):
     """One head of a text of n tokens, in float32; q, k, v of `size` lie side by side in rows of qkv.
 
     Writes up to a panel beyond the head's columns of `out`: the next head overwrites it.
@@ -98,7 +99,7 @@ def attend_floats(qkv, stride, n, size, out, out_stride, room):  # type: ignore[
 
 
 @njit
-def round_head(qkv, stride, n, size, padded, room):  # type: ignore[no-untyped-def]
+def round_head(qkv, stride, n, size, padded, room):
     """The head in bfloat16: queries as they are, keys turned by pairs of columns, values by pairs of rows."""
     keys, _, _, _, queries, values, weights = room
     wide = (size + 31) // 32 * 32
@@ -119,7 +120,7 @@ def round_head(qkv, stride, n, size, padded, room):  # type: ignore[no-untyped-d
 
 
 @njit
-def attend_bfloat16(qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+def attend_bfloat16(qkv, stride, n, size, out, out_stride, room):
     """As attend_floats, with products of bfloat16 summed in float32; size is even."""
     keys, scores, sums, zeros, queries, values, weights = room
     padded = (n + PANEL - 1) // PANEL * PANEL
@@ -142,19 +143,19 @@ def attend_bfloat16(qkv, stride, n, size, out, out_stride, room):  # type: ignor
         i += rows
 
 
-def attend(weight, qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+def attend(weight, qkv, stride, n, size, out, out_stride, room):
     """One head of a text, in the precision that goes with this type of weights."""
     raise NotImplementedError
 
 
 @overload(attend)
-def _choose_attend(weight, qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+def _choose_attend(weight, qkv, stride, n, size, out, out_stride, room):
     if weight.dtype == types.float32 or not TARGET.dot_bfloat16:
         return lambda weight, qkv, stride, n, size, out, out_stride, room: attend_floats(
             qkv, stride, n, size, out, out_stride, room
         )
 
-    def call(weight, qkv, stride, n, size, out, out_stride, room):  # type: ignore[no-untyped-def]
+    def call(weight, qkv, stride, n, size, out, out_stride, room):
         if size % 2:
             attend_floats(qkv, stride, n, size, out, out_stride, room)
         else:

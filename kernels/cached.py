@@ -40,7 +40,7 @@ def folder() -> Path:
     return base / f"minembed-{__version__}-{stamp()}"
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]
+class _Locator(_CacheLocator):
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> "_Locator":
         return cls()
@@ -55,14 +55,14 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
         return stamp()
 
 
-class _Impl(CompileResultCacheImpl):  # type: ignore[misc]
+class _Impl(CompileResultCacheImpl):
     def __init__(self, py_func: Any) -> None:
         self._lineno = py_func.__code__.co_firstlineno
         self._locator = _Locator()
         self._filename_base = self.get_filename_base(py_func.__qualname__, getattr(sys, "abiflags", ""))
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     _impl_class = _Impl
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

@@ -1,7 +1,7 @@
 """One step of a tile: 16 lanes of A times B, added to an accumulator, in the best way that the CPU has.
 
-A is broadcast, so all its lanes are alike; B is a vector of a panel.  A lane is one float32, two bfloat16 or four bytes,
-neighbours along K, which are multiplied and summed within the lane.
+A is broadcast, so all its lanes are alike; B is a vector of a panel.  A lane is one float32, two bfloat16 or four
+bytes, neighbours along K, which are multiplied and summed within the lane.
 """
 
 from collections.abc import Callable

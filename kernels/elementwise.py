@@ -46,7 +46,7 @@ HALF, ONE, ZERO, FOUR = f32(0.5), f32(1.0), f32(0.0), f32(4.0)
 
 
 @njit
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x):
     """e^x of a vector; relative error 2e-7 for x from -87 to 88, below as at -87; NaN stays NaN."""
     x = maximum(splat(LOWEST), x)
     n = nearest(x * splat(LOG2_E_HIGH))
@@ -60,7 +60,7 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 @njit
-def exp_coarse(x):  # type: ignore[no-untyped-def]
+def exp_coarse(x):
     """e^x of a vector for what is rounded to bfloat16 next: relative error 8e-5."""
     x = maximum(splat(LOWEST), x)
     n = nearest(x * splat(LOG2_E_HIGH))
@@ -72,7 +72,7 @@ def exp_coarse(x):  # type: ignore[no-untyped-def]
 
 
 @njit
-def gelu(x):  # type: ignore[no-untyped-def]
+def gelu(x):
     """GELU (erf form) of a vector, by the formula of minembed.ops.gelu; error 3e-7, or relative 2e-7 beyond 4."""
     a = absolute(x) * splat(HALF)
     r = fma(splat(R0), a, splat(R1))
@@ -86,7 +86,7 @@ def gelu(x):  # type: ignore[no-untyped-def]
 
 
 @njit
-def gelu_coarse(x):  # type: ignore[no-untyped-def]
+def gelu_coarse(x):
     """GELU of a vector by one polynomial, without exp: error 7e-6, or relative 4e-5 beyond 4; half the work."""
     c = maximum(splat(ZERO - FOUR), minimum(splat(FOUR), x))
     u = c * c
@@ -102,7 +102,7 @@ def gelu_coarse(x):  # type: ignore[no-untyped-def]
 
 
 @njit
-def row_maximum(row, n):  # type: ignore[no-untyped-def]
+def row_maximum(row, n):
     """The largest of n numbers."""
     whole = n // 16 * 16
     low = splat(f32(-np.inf))
@@ -115,7 +115,7 @@ def row_maximum(row, n):  # type: ignore[no-untyped-def]
 
 
 @njit
-def softmax_row(row, n):  # type: ignore[no-untyped-def]
+def softmax_row(row, n):
     """Turn n scores into exponentials, the largest 1, in place; returns their sum, by which the caller divides.
 
     The row is filled up to whole vectors of 16 with zeros.
@@ -135,7 +135,7 @@ def softmax_row(row, n):  # type: ignore[no-untyped-def]
 
 
 @njit
-def softmax_row_bfloat16(row, n, to):  # type: ignore[no-untyped-def]
+def softmax_row_bfloat16(row, n, to):
     """As softmax_row, the exponentials rounded to bfloat16 at `to`; the sum is that of the rounded ones, nearly."""
     whole = n // 16 * 16
     largest = splat(row_maximum(row, n))
@@ -152,14 +152,14 @@ def softmax_row_bfloat16(row, n, to):  # type: ignore[no-untyped-def]
 
 
 @njit
-def scale_row(row, n, factor):  # type: ignore[no-untyped-def]
+def scale_row(row, n, factor):
     """Multiply n numbers; up to 15 beyond them too."""
     for j in range(0, n, 16):
         store(at(row, j), load(at(row, j)) * splat(factor))
 
 
 @njit
-def add_norm_row(x, residual, weight, bias, width, eps, out):  # type: ignore[no-untyped-def]
+def add_norm_row(x, residual, weight, bias, width, eps, out):
     """out = LayerNorm(x + residual) of one row; x holds the sum afterwards.  residual may be out."""
     whole = width // 16 * 16
     rest = width - whole

@@ -23,14 +23,14 @@ ALL, FIRST, LAST = 0, 1, 2  # rows of each text
 
 
 @njit
-def read_floats(table, scales, row, width, out):  # type: ignore[no-untyped-def]
+def read_floats(table, scales, row, width, out):
     """Row of a float32 table."""
     for j in range(width):
         out[j] = table[row * width + j]
 
 
 @njit
-def read_bfloat16(table, scales, row, width, out):  # type: ignore[no-untyped-def]
+def read_bfloat16(table, scales, row, width, out):
     """Row of a bfloat16 table, whose rows are padded to whole vectors."""
     stride = (width + 15) // 16 * 16
     for j in range(0, width, 16):
@@ -38,30 +38,30 @@ def read_bfloat16(table, scales, row, width, out):  # type: ignore[no-untyped-de
 
 
 @njit
-def read_bytes(table, scales, row, width, out):  # type: ignore[no-untyped-def]
+def read_bytes(table, scales, row, width, out):
     """Row of an int8 table, whose rows have a scale each."""
     scale = scales[row]
     for j in range(width):
         out[j] = np.float32(table[row * width + j]) * scale
 
 
-def read_row(table, scales, row, width, out):  # type: ignore[no-untyped-def]
+def read_row(table, scales, row, width, out):
     """Write a row of a table as float32, by the type of the table."""
     raise NotImplementedError
 
 
 @overload(read_row)
-def _choose_read_row(table, scales, row, width, out):  # type: ignore[no-untyped-def]
+def _choose_read_row(table, scales, row, width, out):
     chosen = {types.float32: read_floats, types.uint16: read_bfloat16, types.int8: read_bytes}[table.dtype]
 
-    def call(table, scales, row, width, out):  # type: ignore[no-untyped-def]
+    def call(table, scales, row, width, out):
         chosen(table, scales, row, width, out)
 
     return call
 
 
 @njit(inline="always")
-def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, token_type, norm, width, eps, x, stride):  # type: ignore[no-untyped-def]
+def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, token_type, norm, width, eps, x, stride):
     """What the token is, where it stands, which segment: three rows, added and normalised."""
     row = 0
     for text in range(first, last):
@@ -76,7 +76,7 @@ def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, toke
 
 
 @njit(inline="always")
-def self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers, y):  # type: ignore[no-untyped-def]
+def self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers, y):
     """y = output(attention(x)), head by head: the columns of one head, then every text's attention in it.
 
     Afterwards only the rows that `keep` names are needed, here and in x.
@@ -103,7 +103,7 @@ def self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers, y)
 
 
 @njit(inline="always")
-def feed_forward(x, rows, p, shape, work, buffers, y):  # type: ignore[no-untyped-def]
+def feed_forward(x, rows, p, shape, work, buffers, y):
     """y = output(gelu(intermediate(x))), by some rows at a time."""
     D, F, _, _, group_d, group_f = shape
     stride, h = padded(D), work[4]
@@ -119,18 +119,18 @@ def feed_forward(x, rows, p, shape, work, buffers, y):  # type: ignore[no-untype
     return after(q, F, group_f, stride - PANEL)
 
 
-def intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
+def intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
     """gelu(intermediate(x)) as an operand."""
     raise NotImplementedError
 
 
 @overload(intermediate)
-def _choose_intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
-    def floats(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
+def _choose_intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
+    def floats(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
         multiply(operand, rows, D, group_d, p, F, h, wide, True)
         return h, wide, buffers[1], buffers[2]
 
-    def rounded(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):  # type: ignore[no-untyped-def]
+    def rounded(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
         if F % group_f == 0 and group_f % PANEL == 0:
             return multiply_bend_encode(operand, rows, D, group_d, p, F, group_f, h, buffers)
         multiply(operand, rows, D, group_d, p, F, h, wide, True)
@@ -140,7 +140,7 @@ def _choose_intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buff
 
 
 @njit(inline="always")
-def add_norm(y, x, rows, p, D, eps):  # type: ignore[no-untyped-def]
+def add_norm(y, x, rows, p, D, eps):
     """x = LayerNorm(y + x)."""
     weight, scale, total, vector = p
     stride = padded(D)
@@ -150,7 +150,7 @@ def add_norm(y, x, rows, p, D, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def transformer_layer(cu_seqlens, first, last, keep, p, shape, eps, work, buffers):  # type: ignore[no-untyped-def]
+def transformer_layer(cu_seqlens, first, last, keep, p, shape, eps, work, buffers):
     """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
 
     p points at the parameters that come next; so does what is returned.
@@ -164,7 +164,7 @@ def transformer_layer(cu_seqlens, first, last, keep, p, shape, eps, work, buffer
 
 
 @njit
-def keep_rows(cu_seqlens, first, last, keep, x, stride, width):  # type: ignore[no-untyped-def]
+def keep_rows(cu_seqlens, first, last, keep, x, stride, width):
     """Move the first, or last, row of each text to the front; returns how many rows these are."""
     for text in range(first, last):
         row = (cu_seqlens[text] if keep == FIRST else cu_seqlens[text + 1] - 1) - cu_seqlens[first]
@@ -175,7 +175,7 @@ def keep_rows(cu_seqlens, first, last, keep, x, stride, width):  # type: ignore[
 
 
 @njit
-def after(p, width, group, columns):  # type: ignore[no-untyped-def]
+def after(p, width, group, columns):
     """Where the parameters after a linear layer begin: its weight has `columns`, whole panels, for `width` inputs."""
     weight, scale, total, vector = p
     K = depth(weight, width, group)
@@ -184,7 +184,7 @@ def after(p, width, group, columns):  # type: ignore[no-untyped-def]
 
 
 @njit
-def chunk_end(cu, first, texts, rows):  # type: ignore[no-untyped-def]
+def chunk_end(cu, first, texts, rows):
     """Which text begins the next chunk: chunks of like size, near CHUNK rows and not beyond `rows`."""
     left = cu[texts] - cu[first]
     parts = (left + CHUNK - 1) // CHUNK
@@ -200,7 +200,7 @@ def chunk_end(cu, first, texts, rows):  # type: ignore[no-untyped-def]
 
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
-def run(  # type: ignore[no-untyped-def]
+def run(
     ids, kinds, cu_seqlens, weights, scales, sums, vectors, word, word_scales, position, token_type, norm, zeros, shape,
     eps, embedded, begin, end, keep, floats, zero_points, operand, rows, out,
 ):  # fmt: skip
@@ -247,7 +247,7 @@ def run(  # type: ignore[no-untyped-def]
 
 
 @njit
-def skip_layer(p, shape):  # type: ignore[no-untyped-def]
+def skip_layer(p, shape):
     """Where the next layer's parameters begin."""
     D, F, heads, _, group_d, group_f = shape
     d = padded(D) - PANEL

@@ -51,7 +51,7 @@ TINY = f32(1e-30)
 
 
 @njit
-def multiply(operand, rows, width, group, p, out_width, out, stride, bend):  # type: ignore[no-untyped-def]
+def multiply(operand, rows, width, group, p, out_width, out, stride, bend):
     """out = bias + operand weight; then GELU where `bend`.  A panel of B serves all rows before the next begins."""
     panels = (out_width + PANEL - 1) // PANEL
     blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
@@ -68,7 +68,7 @@ def multiply(operand, rows, width, group, p, out_width, out, stride, bend):  # t
 
 
 @njit
-def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, tile, buffers):  # type: ignore[no-untyped-def]
+def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, tile, buffers):
     """encode(gelu(bias + operand weight)), by bands of out_group columns that never leave the first-level cache.
 
     out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
@@ -91,7 +91,7 @@ def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, t
 
 
 @njit
-def encode_rows(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+def encode_rows(x, stride, rows, width, group, weight, buffers):
     """Turn float32 rows into the operand that goes with this type of weights."""
     to = operand_stride(width, group, weight)
     for column in range(0, width, group):
@@ -100,7 +100,7 @@ def encode_rows(x, stride, rows, width, group, weight, buffers):  # type: ignore
 
 
 @njit
-def bend_tile(c, stride, rows, width, weight):  # type: ignore[no-untyped-def]
+def bend_tile(c, stride, rows, width, weight):
     """GELU on what has just been written: it is in the first-level cache."""
     for r in range(rows):
         for column in range(0, width, 16):
@@ -109,7 +109,7 @@ def bend_tile(c, stride, rows, width, weight):  # type: ignore[no-untyped-def]
 
 
 @njit
-def fetch_ahead(weight, panel, panels, width, group, block, blocks):  # type: ignore[no-untyped-def]
+def fetch_ahead(weight, panel, panels, width, group, block, blocks):
     """Ask for a part of a panel that is needed soon, one part for each block of rows.
 
     With a single block the panels stream by in order, which the CPU's own prefetcher sees.
@@ -125,7 +125,7 @@ def fetch_ahead(weight, panel, panels, width, group, block, blocks):  # type: ig
 
 
 @njit
-def _panel_floats(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+def _panel_floats(operand, i, count, width, group, p, panel, c, stride):
     b, bias = at(p[0], panel * width * PANEL), at(p[3], panel * PANEL)
     tile_floats(count, at(operand[0], i * operand[1]), operand[1], b, PANEL, width, bias, c, stride)
 
@@ -134,14 +134,14 @@ def _panel_floats(operand, i, count, width, group, p, panel, c, stride):  # type
 
 
 @njit
-def _panel_bfloat16(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+def _panel_bfloat16(operand, i, count, width, group, p, panel, c, stride):
     pairs = (width + 1) // 2
     b, bias = at(p[0], panel * pairs * 2 * PANEL), at(p[3], panel * PANEL)
     tile_bfloat16(count, at(operand[0], i * operand[1]), operand[1], b, 2 * PANEL, pairs, bias, c, stride)
 
 
 @njit
-def _band_bfloat16(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+def _band_bfloat16(x, stride, first, rows, width, column, to, group, weight, buffers):
     whole = width // 16 * 16
     for r in range(rows):
         row, out = at(x, r * stride), at(buffers[0], (first + r) * to + column)
@@ -155,7 +155,7 @@ def _band_bfloat16(x, stride, first, rows, width, column, to, group, weight, buf
 
 
 @njit
-def _panel_bytes(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+def _panel_bytes(operand, i, count, width, group, p, panel, c, stride):
     a, step, scale_a, zero_a = operand
     groups = step // group
     b, bias = at(p[0], panel * step * PANEL), at(p[3], panel * PANEL)
@@ -169,7 +169,7 @@ def _panel_bytes(operand, i, count, width, group, p, panel, c, stride):  # type:
 
 
 @njit
-def _encode_group(x, count, to, padded):  # type: ignore[no-untyped-def]
+def _encode_group(x, count, to, padded):
     """Bytes of one group of one row; returns the scale and the zero point.  NaN or infinity makes the scale NaN."""
     whole = count // 16 * 16
     rest = count - whole
@@ -195,7 +195,7 @@ def _encode_group(x, count, to, padded):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffers):
     """A band is one group."""
     operand, scales, zero_points = buffers
     groups, g = to // group, column // group
@@ -209,83 +209,83 @@ def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffer
 # --- which of them: Numba asks once, when it compiles
 
 
-def multiply_panel(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+def multiply_panel(operand, i, count, width, group, p, panel, c, stride):
     """One tile: `count` rows from row i on, times one panel."""
     raise NotImplementedError
 
 
 @overload(multiply_panel, inline="always")
-def _choose_panel(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+def _choose_panel(operand, i, count, width, group, p, panel, c, stride):
     chosen = {types.float32: _panel_floats, types.uint16: _panel_bfloat16, types.int8: _panel_bytes}[p[0].dtype]
 
-    def call(operand, i, count, width, group, p, panel, c, stride):  # type: ignore[no-untyped-def]
+    def call(operand, i, count, width, group, p, panel, c, stride):
         chosen(operand, i, count, width, group, p, panel, c, stride)
 
     return call
 
 
-def encode_band(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+def encode_band(x, stride, first, rows, width, column, to, group, weight, buffers):
     """Encode some columns of some rows into their place in an operand whose rows lie `to` apart."""
     raise NotImplementedError
 
 
 @overload(encode_band, inline="always")
-def _choose_band(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+def _choose_band(x, stride, first, rows, width, column, to, group, weight, buffers):
     chosen = {types.uint16: _band_bfloat16, types.int8: _band_bytes}[weight.dtype]
 
-    def call(x, stride, first, rows, width, column, to, group, weight, buffers):  # type: ignore[no-untyped-def]
+    def call(x, stride, first, rows, width, column, to, group, weight, buffers):
         chosen(x, stride, first, rows, width, column, to, group, weight, buffers)
 
     return call
 
 
-def encode(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+def encode(x, stride, rows, width, group, weight, buffers):
     """Turn float32 rows into the operand that goes with this type of weights; float32 is one already."""
     raise NotImplementedError
 
 
 @overload(encode, inline="always")
-def _choose_encode(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+def _choose_encode(x, stride, rows, width, group, weight, buffers):
     if weight.dtype == types.float32:
         return lambda x, stride, rows, width, group, weight, buffers: (x, stride, buffers[1], buffers[2])
 
-    def call(x, stride, rows, width, group, weight, buffers):  # type: ignore[no-untyped-def]
+    def call(x, stride, rows, width, group, weight, buffers):
         return encode_rows(x, stride, rows, width, group, weight, buffers)
 
     return call
 
 
-def bend_vector(v, weight):  # type: ignore[no-untyped-def]
+def bend_vector(v, weight):
     """GELU, as exact as this type of weights deserves."""
     raise NotImplementedError
 
 
 @overload(bend_vector, inline="always")
-def _choose_bend(v, weight):  # type: ignore[no-untyped-def]
+def _choose_bend(v, weight):
     if weight.dtype == types.float32:
         return lambda v, weight: gelu(v)
     return lambda v, weight: gelu_coarse(v)
 
 
-def operand_stride(width, group, weight):  # type: ignore[no-untyped-def]
+def operand_stride(width, group, weight):
     """How far apart the rows of an operand are; so many rows of K has a packed weight, or a few less."""
     raise NotImplementedError
 
 
 @overload(operand_stride, inline="always")
-def _choose_stride(width, group, weight):  # type: ignore[no-untyped-def]
+def _choose_stride(width, group, weight):
     if weight.dtype == types.int8:
         return lambda width, group, weight: (width + group - 1) // group * group
     return lambda width, group, weight: (width + 15) // 16 * 16
 
 
-def depth(weight, width, group):  # type: ignore[no-untyped-def]
+def depth(weight, width, group):
     """How many rows of K a packed weight of this type has."""
     raise NotImplementedError
 
 
 @overload(depth, inline="always")
-def _choose_depth(weight, width, group):  # type: ignore[no-untyped-def]
+def _choose_depth(weight, width, group):
     if weight.dtype == types.float32:
         return lambda weight, width, group: width
     if weight.dtype == types.uint16:

@@ -57,7 +57,7 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
 
 
 def by_heads(p: Any, config: Config, columns: int) -> Any:
-    """qkv with the columns of each head side by side (query, key, value, zeros to whole panels), 1 / sqrt(K) included."""
+    """qkv with the columns of each head side by side: query / sqrt(K), key, value, zeros to whole panels."""
     H, K = config.num_attention_heads, config.head_size
 
     def turn(x: Array) -> Array:  # (..., 3D) -> (..., H * padded)
@@ -108,9 +108,12 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     p = params.embeddings
     word, word_scales = pack_table(p.word, dtype)
     kinds = (WEIGHTS[dtype], np.float32, np.int32)
+    levels, scales, sums = (joined(parts, kind) for parts, kind in zip(zip(*weights, strict=True), kinds, strict=True))
     return Packed(
         dtype,
-        *(joined(parts, kind) for parts, kind in zip(zip(*weights, strict=True), kinds, strict=True)),
+        levels,
+        scales,
+        sums,
         joined(vectors, np.float32),
         word,
         word_scales,

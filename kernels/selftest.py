@@ -12,7 +12,8 @@ import numpy as np
 from minembed.config import Config
 from minembed.encoder import LINEAR, encode
 from minembed.errors import BackendError
-from minembed.kernels.tiles import TARGET, TILE_ROWS
+from minembed.kernels.dots import TARGET
+from minembed.kernels.tiles import TILE_ROWS
 from minembed.params import Array, Embeddings, Layer, Linear, Norm, Params
 from minembed.quantization import lower
 from minembed.tokens import Tokens
@@ -54,6 +55,6 @@ def random_params(config: Config) -> Params:
     def layer(_: Any) -> Layer:
         return Layer(linear(D, 3 * D), linear(D, D), norm(), linear(D, F), linear(F, D), norm())
 
-    sizes = (config.vocab_size, config.max_position_embeddings, config.type_vocab_size)
-    tables = (array(rows, D) for rows in sizes)
-    return Params(Embeddings(*tables, norm()), tuple(map(layer, range(config.num_hidden_layers))))
+    word, position = array(config.vocab_size, D), array(config.max_position_embeddings, D)
+    embeddings = Embeddings(word, position, array(config.type_vocab_size, D), norm())
+    return Params(embeddings, tuple(map(layer, range(config.num_hidden_layers))))

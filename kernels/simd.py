@@ -50,7 +50,7 @@ floats, ints = Vector("float32"), Vector("int32")
 
 
 @register_model(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Vector) -> None:
         super().__init__(dmm, fe_type, VF if fe_type is floats or fe_type == floats else VI)
 
@@ -60,8 +60,8 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 def _operator(function: Callable[..., Any], kind: Vector, emit: str) -> None:
     @infer_global(function)
-    class _Template(ConcreteTemplate):  # type: ignore[misc]
-        cases = [signature(kind, kind, kind)]
+    class _Template(ConcreteTemplate):
+        cases = (signature(kind, kind, kind),)
 
     @lower_builtin(function, kind, kind)
     def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:

@@ -25,7 +25,7 @@ class Target:
 
     @property
     def tile(self) -> tuple[int, int]:
-        """Rows and vectors of the largest register tile: accumulators, one row of B and a broadcast fill the registers."""
+        """Rows and vectors of the largest register tile: sums, one row of B and a broadcast fill the registers."""
         if "avx512f" in self.features:
             return 14, 2  # 28 + 2 + 1 of 32 registers of 16 lanes
         if "avx2" in self.features or self.machine in ("aarch64", "arm64"):

@@ -14,9 +14,10 @@ import numpy as np
 
 from minembed.config import Config
 from minembed.kernels import cached, selftest
+from minembed.kernels.dots import TARGET
 from minembed.kernels.encoder import ALL, CHUNK, FIRST, LAST, run
 from minembed.kernels.packing import WEIGHTS, Packed, aligned, pack
-from minembed.kernels.tiles import PANEL, TARGET
+from minembed.kernels.tiles import PANEL
 from minembed.kernels.workspace import operand_elements, sizes
 from minembed.params import Array, Params
 from minembed.quantization import group_size, lower
@@ -26,6 +27,8 @@ Observer = Callable[[str, Array], None]
 Shape = tuple[int, int, int, int, int, int]
 ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
+_sizes: Any = sizes
+_elements: Any = operand_elements
 _NONE = np.zeros(max(64, 2 * PANEL), np.float32)
 
 
@@ -41,9 +44,9 @@ class Scratch:
     @classmethod
     def make(cls, rows: int, shape: Shape, dtype: str) -> "Scratch":
         """Allocate."""
-        parts = sizes(rows, shape)
+        parts: tuple[int, ...] = _sizes(rows, shape)
         kind = np.uint16 if dtype == "bfloat16" else np.uint8
-        operand = aligned(MARGIN if dtype == "float32" else 2 * operand_elements(rows, shape), kind)
+        operand = aligned(MARGIN if dtype == "float32" else 2 * _elements(rows, shape), kind)
         zeros = aligned(parts[-1] + MARGIN, np.int32)
         return cls(rows, aligned(sum(parts) + MARGIN, np.float32), zeros, operand)
 
@@ -97,8 +100,8 @@ class Encoder:
         eps = np.float32(self.config.layer_norm_eps)
         run(
             ids, kinds, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales, p.position,
-            p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, keep, scratch.floats, scratch.zero_points,
-            scratch.operand, scratch.rows, out.reshape(-1),
+            p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, keep, scratch.floats,
+            scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
         )  # fmt: skip
         self.idle.append(scratch)
 
@@ -139,8 +142,10 @@ def compile_kernels(dtype: str) -> float:
 
 def signature(dtype: str) -> tuple[Any, ...]:
     """The types of run's arguments for a compute type."""
-    from numba import typeof, types
+    from numba import typeof as find_type
+    from numba import types
 
+    typeof: Any = find_type
     weights = typeof(np.zeros(0, WEIGHTS[dtype]))
     table = weights.copy(readonly=True)  # it may be mapped from a file
     floats, ints = typeof(np.zeros(0, np.float32)), typeof(np.zeros(0, np.int64))
@@ -148,7 +153,7 @@ def signature(dtype: str) -> tuple[Any, ...]:
     i = types.int64
     return (
         ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats,
-        types.UniTuple(i, 6), types.float32, types.boolean, i, i, i, floats, words, operand, i, floats,
+        typeof((0,) * 6), types.float32, types.boolean, i, i, i, floats, words, operand, i, floats,
     )  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
     vector = ir.VectorType(words, 16)
 
     @intrinsic
-    def tile(typing_context, rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+    def tile(typing_context, rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
         """Write C = bias + A B for `rows` rows; strides in elements, steps in words (1, 2 or 4 elements)."""
         sig = signature(
             types.void,
@@ -135,7 +135,7 @@ def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
 
 
 @intrinsic
-def _tile_bytes(  # type: ignore[no-untyped-def]
+def _tile_bytes(
     typing_context, rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
 ):
     """See tile_bytes."""
@@ -203,27 +203,25 @@ _tile_bfloat16 = _tile(TILE_VECTORS, _shorts, I32, multiply_bfloat16)
 
 # functions of their own, so that each tile is compiled once and not wherever it is used
 @njit
-def tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+def tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """C = bias + A B of float32; a step is one k."""
     _tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
 
 
 @njit
-def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """The same for 16 columns: keys of a short text."""
     _tile_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
 
 
 @njit
-def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):  # type: ignore[no-untyped-def]
+def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """The same of bfloat16, summed in float32; a step is two k, which lie side by side in B."""
     _tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
 
 
 @njit
-def tile_bytes(  # type: ignore[no-untyped-def]
-    rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
-):
+def tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b):
     """Add to C one group of K: scale_a (A - zero_a) times B scale_b; C begins at the bias where `first`.
 
     A holds unsigned bytes, B signed ones, packed by fours along K.  scale_a and zero_a are of the first row, the next

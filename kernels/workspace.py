@@ -11,20 +11,20 @@ SLACK = 16  # rows that may be read, or columns written, beyond the end
 
 
 @register_jitable
-def padded(width):  # type: ignore[no-untyped-def]
+def padded(width):
     """The stride of a row: whole panels, and room for a panel more."""
     return (width + PANEL - 1) // PANEL * PANEL + PANEL
 
 
 @register_jitable
-def operand_scales(rows, shape):  # type: ignore[no-untyped-def]
+def operand_scales(rows, shape):
     """How many scales and zero points an operand of so many rows may have."""
     D, F, _, _, group_d, group_f = shape
     return (rows + SLACK) * max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
 
 
 @register_jitable
-def operand_elements(rows, shape):  # type: ignore[no-untyped-def]
+def operand_elements(rows, shape):
     """How many elements an operand of so many rows may have."""
     D, F, _, _, group_d, group_f = shape
     widest = max((D + group_d - 1) // group_d * group_d, (F + group_f - 1) // group_f * group_f)
@@ -32,10 +32,10 @@ def operand_elements(rows, shape):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def sizes(rows, shape):  # type: ignore[no-untyped-def]
+def sizes(rows, shape):
     """How much room the work on so many rows takes, in floats: x, qkv of a head, context, y, h; keys, scores, sums;
     then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows."""
-    D, F, heads, _, group_d, group_f = shape
+    D, F, heads = shape[:3]
     size, long = D // heads, (rows + PANEL - 1) // PANEL * PANEL
     wide = (size + 31) // 32 * 32
     all_rows = rows + SLACK
@@ -48,7 +48,7 @@ def sizes(rows, shape):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def lay_out(floats, rows, shape, zeros):  # type: ignore[no-untyped-def]
+def lay_out(floats, rows, shape, zeros):
     """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
     s = sizes(rows, shape)
     x = address(floats, 0)

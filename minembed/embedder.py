@@ -61,10 +61,11 @@ class Embedder:
     ) -> "Embedder":
         """Load a checkpoint: a folder, "org/name", or a bare name of sentence-transformers.
 
-        `dtype` is the compute type, "float32", "bfloat16" or "int8" (None: float32, or int8 for a folder that is stored
-        so); `backend` is "numba" for the vector kernels, "numpy", or "auto": numba where it is installed; `threads=None` takes the cores that this process may use; `max_seq_length`
-        (tokens) replaces the checkpoint's own limit.  Names are looked up in local caches, then fetched, unless
-        `local_files_only`.  Raises a MinembedError that names the file, or the argument, and what to do.
+        `dtype` is the compute type, "float32", "bfloat16" or "int8" (None: float32, or int8 where the folder stores
+        that); `backend` is "numba" for the vector kernels, "numpy", or "auto": numba where it is installed;
+        `threads=None` takes the cores that this process may use; `max_seq_length` (tokens) replaces the checkpoint's
+        own limit.  Names are looked up in local caches, then fetched, unless `local_files_only`.  Raises a
+        MinembedError that names the file, or the argument, and what to do.
         """
         from minembed.weights.directory import read_checkpoint
         from minembed.weights.families import read_params

@@ -15,7 +15,7 @@ import numpy as np
 from minembed.params import Array, Linear, Norm
 
 # BLAS takes other paths, with other last bits, for products of few multiplications, for a single row, depending on the
-# number of rows, for columns that do not fill its tiles, and in some kernels for half of the rows of a tile (`_row_slots`).
+# number of rows, for columns that do not fill its tiles, in some kernels for half the rows of a tile (`_row_slots`).
 # Found on OpenBLAS; `minembed doctor` checks a machine.
 SMALL_PRODUCT = 1_000_000
 MIN_ROWS = 4

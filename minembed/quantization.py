@@ -3,8 +3,8 @@
 bfloat16 is the upper half of float32: weights and activations are rounded to it, sums stay float32.
 
 int8: activations are unsigned bytes with a scale and a zero point for every token and group of inputs; weights are
-signed bytes with a scale for every output and group.  Bytes are multiplied and summed as whole numbers, exactly, and one
-multiplication a group turns the sum back into float32:
+signed bytes with a scale for every output and group.  Bytes are multiplied and summed as whole numbers, exactly, and
+one multiplication a group turns the sum back into float32:
 
     x = scale_x (q - zero)      w = scale_w l      sum of x w = scale_x scale_w (sum of q l - zero * sum of l)
 
@@ -116,7 +116,7 @@ def quantize(params: Params) -> Params:
     def linear(p: Linear | QuantizedLinear) -> QuantizedLinear:
         return p if isinstance(p, QuantizedLinear) else QuantizedLinear(*quantize_weight(p.weight), p.bias)
 
-    word = params.embeddings.word
+    word: Any = params.embeddings.word
     if not isinstance(word, QuantizedRows):
         word = QuantizedRows(*quantize_rows(word))
     return _replace_weights(params, linear, word)
