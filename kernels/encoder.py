@@ -15,6 +15,7 @@ from minembed.kernels.cached import on_disk
 from minembed.kernels.elementwise import add_norm_row
 from minembed.kernels.gemm import depth, encode, multiply, multiply_bend_encode
 from minembed.kernels.simd import address, at, load_bfloat16, store
+from minembed.kernels.team import TEAM, multiply_together
 from minembed.kernels.tiles import PANEL
 from minembed.kernels.workspace import FFN_ROWS, lay_out, operand_elements, operand_scales, padded
 
@@ -76,7 +77,7 @@ def embed(ids, kinds, cu_seqlens, first, last, word, word_scales, position, toke
 
 
 @njit(inline="always")
-def self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers, y):
+def self_attention(board, x, cu_seqlens, first, last, keep, p, shape, work, buffers, y):
     """y = output(attention(x)), head by head: the columns of one head, then every text's attention in it.
 
     Afterwards only the rows that `keep` names are needed, here and in x.
@@ -87,23 +88,37 @@ def self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers, y)
     wide = padded(3 * size)
     columns = wide - PANEL
     operand = encode(x, stride, rows, D, group, p[0], buffers)
+    if board[TEAM]:  # all heads at once: more panels to share
+        wide = heads * columns
+        multiply_together(board, operand, rows, D, group, p, wide, qkv, wide, False)
     for h in range(heads):
-        multiply(operand, rows, D, group, p, columns, qkv, wide, False)
+        if not board[TEAM]:
+            multiply(operand, rows, D, group, after(p, D, group, h * columns), columns, qkv, wide, False)
+        begin = h * columns if board[TEAM] else 0
         for text in range(first, last):
             row, n = cu_seqlens[text] - cu_seqlens[first], cu_seqlens[text + 1] - cu_seqlens[text]
             to = at(context, row * stride + h * size)
-            attend(p[0], at(qkv, row * wide), wide, n, size, to, stride, room)
-        p = after(p, D, group, columns)
+            attend(p[0], at(qkv, row * wide + begin), wide, n, size, to, stride, room)
+    p = after(p, D, group, heads * columns)
     if keep != ALL:
         rows = keep_rows(cu_seqlens, first, last, keep, x, stride, D)
         rows = keep_rows(cu_seqlens, first, last, keep, context, stride, D)
     operand = encode(context, stride, rows, D, group, p[0], buffers)
-    multiply(operand, rows, D, group, p, D, y, stride, False)
+    product(board, operand, rows, D, group, p, D, y, stride, False)
     return after(p, D, group, stride - PANEL)
 
 
+@njit
+def product(board, operand, rows, width, group, p, out_width, out, stride, bend):
+    """multiply, alone or together."""
+    if board[TEAM]:
+        multiply_together(board, operand, rows, width, group, p, out_width, out, stride, bend)
+    else:
+        multiply(operand, rows, width, group, p, out_width, out, stride, bend)
+
+
 @njit(inline="always")
-def feed_forward(x, rows, p, shape, work, buffers, y):
+def feed_forward(board, x, rows, p, shape, work, buffers, y):
     """y = output(gelu(intermediate(x))), by some rows at a time."""
     D, F, _, _, group_d, group_f = shape
     stride, h = padded(D), work[4]
@@ -113,27 +128,27 @@ def feed_forward(x, rows, p, shape, work, buffers, y):
     for block in range(blocks):
         count = (rows - i) // (blocks - block)
         operand = encode(at(x, i * stride), stride, count, D, group_d, p[0], buffers[0])
-        operand = intermediate(operand, count, D, group_d, p, F, group_f, h, padded(F), buffers[1])
-        multiply(operand, count, F, group_f, q, D, at(y, i * stride), stride, False)
+        operand = intermediate(board, operand, count, D, group_d, p, F, group_f, h, padded(F), buffers[1])
+        product(board, operand, count, F, group_f, q, D, at(y, i * stride), stride, False)
         i += count
     return after(q, F, group_f, stride - PANEL)
 
 
-def intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
+def intermediate(board, operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
     """gelu(intermediate(x)) as an operand."""
     raise NotImplementedError
 
 
 @overload(intermediate)
-def _choose_intermediate(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
-    def floats(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
-        multiply(operand, rows, D, group_d, p, F, h, wide, True)
+def _choose_intermediate(board, operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
+    def floats(board, operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
+        product(board, operand, rows, D, group_d, p, F, h, wide, True)
         return h, wide, buffers[1], buffers[2]
 
-    def rounded(operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
-        if F % group_f == 0 and group_f % PANEL == 0:
+    def rounded(board, operand, rows, D, group_d, p, F, group_f, h, wide, buffers):
+        if F % group_f == 0 and group_f % PANEL == 0 and not board[TEAM]:
             return multiply_bend_encode(operand, rows, D, group_d, p, F, group_f, h, buffers)
-        multiply(operand, rows, D, group_d, p, F, h, wide, True)
+        product(board, operand, rows, D, group_d, p, F, h, wide, True)
         return encode(h, wide, rows, F, group_f, p[0], buffers)
 
     return floats if p[0].dtype == types.float32 else rounded
@@ -150,16 +165,16 @@ def add_norm(y, x, rows, p, D, eps):
 
 
 @njit(inline="always")
-def transformer_layer(cu_seqlens, first, last, keep, p, shape, eps, work, buffers):
+def transformer_layer(board, cu_seqlens, first, last, keep, p, shape, eps, work, buffers):
     """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
 
     p points at the parameters that come next; so does what is returned.
     """
     rows, D = cu_seqlens[last] - cu_seqlens[first] if keep == ALL else last - first, shape[0]
     x, _, _, y, _, _ = work
-    p = self_attention(x, cu_seqlens, first, last, keep, p, shape, work, buffers[0], y)
+    p = self_attention(board, x, cu_seqlens, first, last, keep, p, shape, work, buffers[0], y)
     p = add_norm(y, x, rows, p, D, eps)
-    p = feed_forward(x, rows, p, shape, work, buffers, y)
+    p = feed_forward(board, x, rows, p, shape, work, buffers, y)
     return add_norm(y, x, rows, p, D, eps)
 
 
@@ -202,7 +217,7 @@ def chunk_end(cu, first, texts, rows):
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def run(
     ids, kinds, cu_seqlens, weights, scales, sums, vectors, word, word_scales, position, token_type, norm, zeros, shape,
-    eps, embedded, begin, end, keep, floats, zero_points, operand, rows, out,
+    eps, embedded, begin, end, keep, board, floats, zero_points, operand, rows, out,
 ):  # fmt: skip
     """Hidden states of packed texts after layers begin..end-1, from the tokens or, where `embedded`, from `out`.
 
@@ -235,7 +250,7 @@ def run(
         for layer in range(end):
             if layer >= begin:
                 wanted = keep if layer == end - 1 else ALL
-                p = transformer_layer(cu, first, last, wanted, p, shape, eps, work, buffers)
+                p = transformer_layer(address(board, 0), cu, first, last, wanted, p, shape, eps, work, buffers)
             else:
                 p = skip_layer(p, shape)
         if keep != ALL:

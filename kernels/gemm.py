@@ -9,7 +9,7 @@ A weight (in, out) is packed once into panels of 16 or 32 columns, so that the t
 int8 is exact in the middle: activations are unsigned bytes with a scale and a zero point for every token and group of
 K, weights signed bytes with a scale for every column and group; bytes are multiplied and summed as whole numbers, and
 one multiplication a group turns the sum back into float32.  Groups of at most 192 keep an outlier of one group from
-coarsening the others (docs/int8.md has the measurements).
+coarsening the others (docs/kernels.md has the measurements).
 """
 
 import numpy as np
@@ -54,17 +54,23 @@ TINY = f32(1e-30)
 def multiply(operand, rows, width, group, p, out_width, out, stride, bend):
     """out = bias + operand weight; then GELU where `bend`.  A panel of B serves all rows before the next begins."""
     panels = (out_width + PANEL - 1) // PANEL
-    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
     for panel in range(panels):
-        i = 0
-        for block in range(blocks):  # of nearly equal size: 15 rows are 7 and 8
-            count = (rows - i) // (blocks - block)
-            c = at(out, i * stride + panel * PANEL)
-            multiply_panel(operand, i, count, width, group, p, panel, c, stride)
-            if bend:
-                bend_tile(c, stride, count, PANEL, p[0])
-            fetch_ahead(p[0], panel + 1, panels, width, group, block, blocks)
-            i += count
+        multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend)
+
+
+@njit
+def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend):
+    """The columns of one panel of multiply's result."""
+    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
+    i = 0
+    for block in range(blocks):  # of nearly equal size: 15 rows are 7 and 8
+        count = (rows - i) // (blocks - block)
+        c = at(out, i * stride + panel * PANEL)
+        multiply_panel(operand, i, count, width, group, p, panel, c, stride)
+        if bend:
+            bend_tile(c, stride, count, PANEL, p[0])
+        fetch_ahead(p[0], panel + 1, panels, width, group, block, blocks)
+        i += count
 
 
 @njit

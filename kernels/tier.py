@@ -17,8 +17,10 @@ from minembed.kernels import cached, selftest
 from minembed.kernels.dots import TARGET
 from minembed.kernels.encoder import ALL, CHUNK, FIRST, LAST, run
 from minembed.kernels.packing import WEIGHTS, Packed, aligned, pack
+from minembed.kernels.partner import partner
+from minembed.kernels.team import BOARD, CLOSED, TEAM, assist
 from minembed.kernels.tiles import PANEL
-from minembed.kernels.workspace import operand_elements, sizes
+from minembed.kernels.workspace import TEAM_ROWS, operand_elements, sizes
 from minembed.params import Array, Params
 from minembed.quantization import group_size, lower
 from minembed.tokens import Tokens
@@ -26,6 +28,7 @@ from minembed.tokens import Tokens
 Observer = Callable[[str, Array], None]
 Shape = tuple[int, int, int, int, int, int]
 ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
+TEAM_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
 _sizes: Any = sizes
 _elements: Any = operand_elements
@@ -70,14 +73,19 @@ class Encoder:
     def __reduce__(self) -> tuple[Any, ...]:
         return Encoder, (self.packed, self.config)
 
-    def __call__(self, tokens: Tokens, observe: Observer | None = None) -> Array:  # (T,) -> (T, D)
-        """Compute the hidden states of every token; `observe` as in minembed.encoder.encode."""
+    def __call__(
+        self, tokens: Tokens, observe: Observer | None = None, together: bool = False
+    ) -> Array:  # (T,) -> (T, D)
+        """Compute the hidden states of every token; `observe` as in minembed.encoder.encode.
+
+        `together` lets a second core help with few tokens, if it is idle; it changes no bit.
+        """
         out = np.empty((len(tokens.ids), self.config.hidden_size), np.float32)
         if not len(tokens):
             return out
         layers = self.config.num_hidden_layers
         if observe is None:
-            self._run(tokens, 0, layers, out)
+            self._run(tokens, 0, layers, out, together=together)
             return out
         self._run(tokens, 0, 0, out)
         observe("embeddings", out.copy())
@@ -86,23 +94,41 @@ class Encoder:
             observe(f"layer.{i}", out.copy())
         return out
 
-    def one_row(self, tokens: Tokens, mode: str) -> Array:  # (T,) -> (B, D)
+    def one_row(self, tokens: Tokens, mode: str, together: bool = False) -> Array:  # (T,) -> (B, D)
         """Pool by "cls" or "lasttoken": what the last layer would compute for other tokens is left out."""
         out = np.empty((len(tokens), self.config.hidden_size), np.float32)
         if len(tokens):
-            self._run(tokens, 0, self.config.num_hidden_layers, out, keep=ONE_ROW[mode])
+            self._run(tokens, 0, self.config.num_hidden_layers, out, keep=ONE_ROW[mode], together=together)
         return out
 
-    def _run(self, tokens: Tokens, begin: int, end: int, out: Array, embedded: bool = False, keep: int = ALL) -> None:
+    def _run(
+        self,
+        tokens: Tokens,
+        begin: int,
+        end: int,
+        out: Array,
+        embedded: bool = False,
+        keep: int = ALL,
+        together: bool = False,
+    ) -> None:
         p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
         scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
         ids, kinds = tokens.ids.astype(np.int64), tokens.types.astype(np.int64)
         eps = np.float32(self.config.layer_norm_eps)
-        run(
-            ids, kinds, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales, p.position,
-            p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, keep, scratch.floats,
-            scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
-        )  # fmt: skip
+        board = np.zeros(BOARD, np.int64)
+        worth = cu_seqlens[-1] * p.weights.nbytes >= TEAM_WORK
+        if together and worth and cu_seqlens[-1] <= TEAM_ROWS:
+            operand = scratch.floats if p.dtype == "float32" else scratch.operand
+            types = p.weights, operand, scratch.floats, scratch.zero_points
+            board[TEAM] = partner.ask(lambda: assist(board, *types))
+        try:
+            run(
+                ids, kinds, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales, p.position,
+                p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, keep, board, scratch.floats,
+                scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
+            )  # fmt: skip
+        finally:
+            board[CLOSED] = 1
         self.idle.append(scratch)
 
     def _take(self, rows: int) -> Scratch:
@@ -136,7 +162,10 @@ def compile_kernels(dtype: str) -> float:
     begin = time.perf_counter()
     if sys.stderr is not None and sys.stderr.isatty() and not is_compiled(dtype):
         print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
-    run.compile(signature(dtype))
+    compiled = signature(dtype)
+    run.compile(compiled)
+    board, weights, floats, zero_points, operand = (compiled[i] for i in (0, 3, 4, 5, -3))
+    assist.compile((board, weights, floats if dtype == "float32" else operand, floats, zero_points))
     return time.perf_counter() - begin
 
 
@@ -153,7 +182,7 @@ def signature(dtype: str) -> tuple[Any, ...]:
     i = types.int64
     return (
         ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats,
-        typeof((0,) * 6), types.float32, types.boolean, i, i, i, floats, words, operand, i, floats,
+        typeof((0,) * 6), types.float32, types.boolean, i, i, i, ints, floats, words, operand, i, floats,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from minembed.kernels.simd import address, as_shorts, at
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 
 FFN_ROWS = 112  # rows that the feed-forward block takes at a time
+TEAM_ROWS = 256  # up to so many rows a product may be shared with a second core
 SLACK = 16  # rows that may be read, or columns written, beyond the end
 
 
@@ -40,7 +41,7 @@ def sizes(rows, shape):
     wide = (size + 31) // 32 * 32
     all_rows = rows + SLACK
     return (
-        all_rows * padded(D), all_rows * padded(3 * size), all_rows * padded(D), all_rows * padded(D),
+        all_rows * padded(D), max(all_rows * padded(3 * size), min(all_rows, TEAM_ROWS + SLACK) * (heads + 1) * padded(3 * size)), all_rows * padded(D), all_rows * padded(D),
         min(all_rows, FFN_ROWS + SLACK) * padded(F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
         all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide),
         2 * operand_scales(rows, shape),

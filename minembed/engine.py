@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minembed.chunks import Progress, check_texts, plan, windows
+from minembed.chunks import SMALLEST_CHUNK, Progress, check_texts, plan, windows
 from minembed.errors import InputError, InputTypeError, MinembedWarning, NumericalError, TruncationWarning, warn
 from minembed.options import Options
 from minembed.params import Array
@@ -158,16 +158,23 @@ class Engine:
             vectors[chunk] = result
             progress.advance(len(chunk))
 
-        self._run(partial(self._embed, options=options, skipped=skipped), receive, tokens, options.batch_size)
+        together = self._is_single(tokens, options.batch_size)
+        work = partial(self._embed, options=options, skipped=skipped, together=together)
+        self._run(work, receive, tokens, options.batch_size)
         return vectors
+
+    def _is_single(self, tokens: Tokens, batch_size: int | None) -> bool:
+        """Whether this is one chunk, so that a core idles which a tier may know how to use."""
+        able = hasattr(self.compute, "one_row") and self.threads > 1 and len(tokens) <= SMALLEST_CHUNK
+        return able and len(plan(tokens.lengths(), self.threads, batch_size)) == 1
 
     def _quantize(self, vectors: Array, options: Options) -> Array:
         if not len(vectors) and options.needs_own_ranges:
             return vectors.astype(options.precision)
         return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
 
-    def _embed(self, tokens: Tokens, options: Options, skipped: int) -> Array:  # (T,) -> (B, width)
-        vectors = self._pooled(tokens, skipped)
+    def _embed(self, tokens: Tokens, options: Options, skipped: int, together: bool) -> Array:  # (T,) -> (B, width)
+        vectors = self._pooled(tokens, skipped, together)
         if self.checkpoint.normalize:
             vectors = l2_normalize(vectors)
         dim = options.truncate_dim or self.checkpoint.truncate_dim
@@ -177,12 +184,13 @@ class Engine:
             vectors = l2_normalize(vectors)
         return vectors
 
-    def _pooled(self, tokens: Tokens, skipped: int) -> Array:  # (T,) -> (B, D)
+    def _pooled(self, tokens: Tokens, skipped: int, together: bool) -> Array:  # (T,) -> (B, D)
         modes = self.checkpoint.pooling
         one_row = getattr(self.compute, "one_row", None)
         if one_row is not None and modes in (("cls",), ("lasttoken",)) and not skipped:
-            return one_row(tokens, modes[0])
-        hidden, cu_seqlens = self.compute(tokens), tokens.cu_seqlens
+            return one_row(tokens, modes[0], together=together)
+        hidden = self.compute(tokens, together=True) if together else self.compute(tokens)
+        cu_seqlens = tokens.cu_seqlens
         if skipped:
             hidden, cu_seqlens = drop_leading(hidden, cu_seqlens, skipped)
         return pool(hidden, cu_seqlens, modes)
