@@ -42,7 +42,7 @@ wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 
 BENCH_OPTIONS ?=
 
-bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about 15 minutes)
+bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about 40 minutes)
 	$(PYTHON) bench setup
 	$(PYTHON) bench all $(BENCH_OPTIONS)
 
