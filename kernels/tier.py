@@ -26,7 +26,7 @@ from minembed.quantization import group_size, lower
 from minembed.tokens import Tokens
 
 Observer = Callable[[str, Array], None]
-Shape = tuple[int, int, int, int, int, int]
+Shape = tuple[int, int, int, int, int, int]  # D, F, heads, layers, and the groups of D and of F
 ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
 TEAM_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
@@ -60,18 +60,12 @@ class Encoder:
 
     packed: Packed
     config: Config
+    shape: Shape
     needs_blas = False
     idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
 
-    @property
-    def shape(self) -> Shape:
-        """What the kernel is told: D, F, heads, layers, and the groups of D and of F."""
-        c = self.config
-        D, F = c.hidden_size, c.intermediate_size
-        return D, F, c.num_attention_heads, c.num_hidden_layers, group_size(D), group_size(F)
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return Encoder, (self.packed, self.config)
+        return Encoder, (self.packed, self.config, self.shape)
 
     def __call__(
         self, tokens: Tokens, observe: Observer | None = None, together: bool = False
@@ -154,7 +148,10 @@ def prepare(params: Params, config: Config, dtype: str) -> Encoder:
 
 
 def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:
-    return Encoder(pack(lowered, config, dtype, PANEL), config)
+    D, F = config.hidden_size, config.intermediate_size
+    heads, layers = config.num_attention_heads, config.num_hidden_layers
+    shape = D, F, heads, layers, group_size(D), group_size(F)
+    return Encoder(pack(lowered, config, dtype, PANEL), config, shape)
 
 
 def compile_kernels(dtype: str) -> float:
