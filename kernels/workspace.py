@@ -34,14 +34,17 @@ def operand_elements(rows, shape):
 
 @register_jitable
 def sizes(rows, shape):
-    """How much room the work on so many rows takes, in floats: x, qkv of a head, context, y, h; keys, scores, sums;
+    """How much room the work on so many rows takes, in floats: x, qkv (of a head; of
+    all where they are shared out), context, y, h; keys, scores, sums;
     then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows."""
     D, F, heads = shape[:3]
     size, long = D // heads, (rows + PANEL - 1) // PANEL * PANEL
     wide = (size + 31) // 32 * 32
     all_rows = rows + SLACK
+    one_head = padded(3 * size)
+    qkv = max(all_rows * one_head, min(all_rows, TEAM_ROWS + SLACK) * (heads + 1) * one_head)
     return (
-        all_rows * padded(D), max(all_rows * padded(3 * size), min(all_rows, TEAM_ROWS + SLACK) * (heads + 1) * padded(3 * size)), all_rows * padded(D), all_rows * padded(D),
+        all_rows * padded(D), qkv, all_rows * padded(D), all_rows * padded(D),
         min(all_rows, FFN_ROWS + SLACK) * padded(F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
         all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide),
         2 * operand_scales(rows, shape),
