@@ -1,15 +1,30 @@
 """Fixtures: a tiny checkpoint made on the spot, and the real one for tests marked `weights`."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
+
+# without numba there are no kernels to test; what happens then is in test_kernel_tier.py, which needs none
+collect_ignore = []
+if not find_spec("numba"):
+    here = Path(__file__).parent
+    collect_ignore += [p.name for p in here.glob("test_kernel_*.py") if p.name != "test_kernel_tier.py"]
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory):
     """A folder with a small random BERT; read it, but copy it before changing it."""
     return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(params=["numpy", "numba"] if find_spec("numba") else ["numpy"])
+def tier(request):
+    """The name of each backend in turn."""
+    return request.param
 
 
 @pytest.fixture
@@ -20,8 +35,21 @@ def tiny_model(tiny_checkpoint):
 
 @pytest.fixture(scope="session")
 def minilm():
-    """The real all-MiniLM-L6-v2; only for tests marked `weights`."""
-    return Embedder.load("all-MiniLM-L6-v2")
+    """The real all-MiniLM-L6-v2 in plain NumPy; only for tests marked `weights`."""
+    return Embedder.load("all-MiniLM-L6-v2", backend="numpy")
+
+
+@pytest.fixture(scope="session")
+def minilm_as():
+    """The real all-MiniLM-L6-v2 by (backend, dtype); only for tests marked `weights`."""
+    loaded = {}
+
+    def load(backend, dtype="float32"):
+        if (backend, dtype) not in loaded:
+            loaded[backend, dtype] = Embedder.load("all-MiniLM-L6-v2", backend=backend, dtype=dtype)
+        return loaded[backend, dtype]
+
+    return load
 
 
 def pytest_collection_modifyitems(config, items):

@@ -20,6 +20,12 @@ WORDS = (
 )
 
 
+@pytest.fixture
+def tiny_model(tiny_checkpoint, tier):
+    """The tiny checkpoint, loaded with each backend in turn."""
+    return Embedder.load(tiny_checkpoint, backend=tier)
+
+
 def texts_of(n, words, seed):
     """n texts of 0 or 1 to `words` words."""
     dice = random.Random(seed)
@@ -58,11 +64,11 @@ WIDTHS = [(8, 1, 8), (12, 3, 20), (30, 2, 50), (36, 4, 100), (63, 3, 65), (100, 
 
 
 @pytest.mark.parametrize(("hidden_size", "heads", "intermediate_size"), WIDTHS)
-def test_any_width_gives_the_same_bits(tmp_path, hidden_size, heads, intermediate_size):
+def test_any_width_gives_the_same_bits(tmp_path, tier, hidden_size, heads, intermediate_size):
     """BLAS has other paths for other widths: those of its tiles, odd ones, narrow ones, and those of the real model."""
     widths = {"hidden_size": hidden_size, "num_attention_heads": heads, "intermediate_size": intermediate_size}
     pooling = {"pooling_mode": ["cls", "mean", "max", "weightedmean", "mean_sqrt_len_tokens", "lasttoken"]}
-    model = Embedder.load(write_tiny_checkpoint(tmp_path, num_hidden_layers=1, pooling=pooling, **widths))
+    model = Embedder.load(write_tiny_checkpoint(tmp_path, num_hidden_layers=1, pooling=pooling, **widths), backend=tier)
     texts = texts_of(60, 30, seed=7)
     expected = with_threads(model, 1).encode(texts, truncation="silent")
     for seed in range(6):

@@ -22,6 +22,12 @@ ROUND = 3e-7  # a few roundings of float32 of numbers up to 1: products and sums
 
 
 @pytest.fixture
+def tiny_model(tiny_checkpoint, tier):
+    """The tiny checkpoint, loaded with each backend in turn."""
+    return Embedder.load(tiny_checkpoint, backend=tier)
+
+
+@pytest.fixture
 def folder(tiny_checkpoint, tmp_path):
     """A copy of the tiny checkpoint."""
     return shutil.copytree(tiny_checkpoint, tmp_path / "model")

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import minembed
 from minembed import Embedder
-from minembed.encoder import prepare
+from minembed.backend import prepare
 from minembed.errors import (
     InputError,
     InputTypeError,
@@ -29,6 +29,12 @@ from minembed.weights.families import read_params
 TEXTS = ["a cat", "the dog in the oven", "", "test query", "unbelievable trains and rivers", "x"]
 LONG = "the cat and the dog " * 20
 ROUND = 3e-7  # a few roundings of float32 of numbers up to 1: products and sums in another order
+
+
+@pytest.fixture
+def tiny_model(tiny_checkpoint, tier):
+    """The tiny checkpoint, loaded with each backend in turn."""
+    return Embedder.load(tiny_checkpoint, backend=tier)
 
 
 @pytest.fixture
@@ -161,7 +167,7 @@ def with_poison(model, word):
     checkpoint = read_checkpoint(model.checkpoint.folder)
     params = read_params(checkpoint)
     params.embeddings.word[tiny.VOCABULARY.index(word)] = np.nan
-    compute = prepare(params, checkpoint.config, "float32")
+    _, compute = prepare(model.backend, params, checkpoint.config, "float32")
     return dataclasses.replace(model, engine=dataclasses.replace(model.engine, compute=compute))
 
 
@@ -169,7 +175,7 @@ def test_a_neighbour_s_nan_stays_with_the_neighbour(tiny_model):
     poisoned, texts = with_poison(tiny_model, "rain"), [*TEXTS[:3], "the rain", *TEXTS[3:]]
     tokens = tiny_model.tokenize(texts)
     bounds = tokens.cu_seqlens
-    clean = prepare(read_params(tiny_model.checkpoint), tiny_model.config, "float32")(tokens)
+    clean = tiny_model.engine.compute(tokens)
     states = poisoned.engine.compute(tokens)
     assert np.isnan(states[bounds[3] : bounds[4]]).all()
     for i in (0, 1, 2, 4, 5, 6):
@@ -216,11 +222,11 @@ def test_nothing_can_be_set(tiny_model):
             setattr(tiny_model, name, 1)
 
 
-def test_what_it_says_of_itself(tiny_model, tiny_checkpoint):
+def test_what_it_says_of_itself(tiny_model, tiny_checkpoint, tier):
     info = tiny_model.info()
     assert info["folder"] == str(tiny_checkpoint) and info["source"] == "folder" and info["revision"] is None
     assert info["dimension"] == tiny_model.dimension == 32 and info["max_seq_length"] == tiny_model.max_seq_length == 32
-    assert (info["backend"], info["dtype"], info["config"]["hidden_size"]) == ("numpy", "float32", 32)
+    assert (info["backend"], info["dtype"], info["config"]["hidden_size"]) == (tier, "float32", 32)
 
 
 def test_errors_are_also_the_built_in_ones():

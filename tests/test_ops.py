@@ -53,7 +53,7 @@ def test_a_row_of_linear_does_not_depend_on_the_number_of_rows(width, out):
         normal(300, width, dtype=np.float32),
         Linear(normal(width, out, dtype=np.float32), normal(out, dtype=np.float32)),
     )
-    with single_threaded_blas():  # as the engine does: threads of BLAS would share out the columns by the number of rows
+    with single_threaded_blas():  # as the engine does: threads of BLAS would share out columns by the number of rows
         whole = ops.linear(x, p)
         for rows in [*range(1, 34), 64, 127, 256]:
             np.testing.assert_array_equal(ops.linear(x[:rows], p), whole[:rows])

@@ -32,6 +32,12 @@ AS_TORCH_LARGEST = 4.0  # of single numbers, which are luck: 1.6 with BLAS's Sky
 ORACLE = 1e-11  # times the layer's largest |h|: two float64 computations, six layers of sums over 1536 terms
 
 
+@pytest.fixture
+def tiny_model(tiny_checkpoint, tier):
+    """The tiny checkpoint, loaded with each backend in turn."""
+    return Embedder.load(tiny_checkpoint, backend=tier)
+
+
 def read_golden(name):
     with np.load(GOLDENS / name) as file:
         return dict(file)
@@ -155,13 +161,13 @@ def test_the_whole_way_with_other_pooling(tmp_path, pooling, modes):
 
 
 @pytest.mark.weights
-def test_vectors_of_the_corpus(minilm):
+def test_vectors_of_the_corpus(minilm_as, tier):
     texts = corpus.texts()
     parts = [read_golden(f"minilm_embeddings_{i}.npz") for i in range(2)]
     expected = np.concatenate([part["vectors"] for part in parts])
     assert len(texts) == len(expected) >= 1000
     assert corpus.digest(texts) == str(parts[0]["texts_sha256"]), "the corpus changed: make the goldens again"
-    vectors = minilm.encode(texts, truncation="silent")
+    vectors = minilm_as(tier).encode(texts, truncation="silent")
     assert vectors.dtype == np.float32
     assert np.abs(vectors - expected).max() <= VECTOR
     assert (vectors.astype(np.float64) * expected).sum(axis=1).min() >= COSINE

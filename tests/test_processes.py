@@ -9,6 +9,12 @@ import textwrap
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def every_tier(tier, monkeypatch):
+    """Each script runs with each backend."""
+    monkeypatch.setenv("TIER", tier)
+
+
 def finish(command, expect=0):
     """Run a command to its end and return what it prints; whatever it started is gone afterwards."""
     process = subprocess.Popen(
@@ -31,7 +37,7 @@ def script(folder, body, *arguments, expect=0):
     from minembed import Embedder
     texts = [" ".join(random.Random(i).choices("the cat dog oven rain 中 x".split(), k=i % 25)) for i in range(300)]
     def load():
-        return Embedder.load(sys.argv[1], threads=2)
+        return Embedder.load(sys.argv[1], threads=2, backend=os.environ["TIER"])
     """
     program = textwrap.dedent(preamble) + textwrap.dedent(body)
     return finish([sys.executable, "-W", "error", "-c", program, str(folder), *arguments], expect)
@@ -43,7 +49,7 @@ def test_processes_started_after_the_first_use(tiny_checkpoint, tmp_path, method
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent("""
-        import multiprocessing, sys, warnings
+        import multiprocessing, os, sys, warnings
         from minembed import Embedder
 
         TEXTS = [("the cat " * (i % 20)) + str(i) for i in range(200)]
@@ -52,7 +58,7 @@ def test_processes_started_after_the_first_use(tiny_checkpoint, tmp_path, method
             return model.encode(TEXTS).tobytes()
 
         if __name__ == "__main__":
-            model = Embedder.load(sys.argv[1], threads=2)
+            model = Embedder.load(sys.argv[1], threads=2, backend=os.environ["TIER"])
             expected = work(model)
             context = multiprocessing.get_context(sys.argv[2])
             with context.Pool(2) as pool:
