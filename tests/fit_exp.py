@@ -38,7 +38,7 @@ def lawson(basis: np.ndarray, target: np.ndarray, weight: np.ndarray, rounds: in
     return best, largest
 
 
-def fit_power(count: int, exact: bool, nodes: int = 4000) -> tuple[np.ndarray, float]:
+def fit_power(count: int, exact: bool, nodes: int = 1000) -> tuple[np.ndarray, float]:
     """Return `count` coefficients of 2^f for |f| <= 1/2, lowest power first, and the largest relative error.
 
     Where `exact`, the first is 1.
@@ -59,7 +59,7 @@ def centre(x: np.ndarray) -> np.ndarray:
     return np.array([math.erf(v / math.sqrt(2)) / 2 for v in x])
 
 
-def fit_gelu(count: int = 9, nodes: int = 4000) -> tuple[np.ndarray, float]:
+def fit_gelu(count: int = 9, nodes: int = 1000) -> tuple[np.ndarray, float]:
     """Return `count` coefficients of P, lowest power first, and the largest error in GELU for |x| <= 4."""
     x = END / 2 * (1 + chebpts1(nodes))  # P is even: the positive side is enough
     coef, largest = lawson(x[:, None] * chebvander(x * x / MIDDLE - 1, count - 1), centre(x), x)

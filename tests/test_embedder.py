@@ -170,7 +170,7 @@ def test_values_that_cannot_be_show_without_any_text(tiny_model, options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"threads": n} for n in (0, -1, True, 1.0, "2")] + [{"dtype": "float16"}, {"dtype": None}, {"backend": "x"}],
+    [{"threads": n} for n in (0, -1, True, 1.0, "2")] + [{"dtype": "float16"}, {"dtype": 8}, {"backend": "x"}],
     ids=str,
 )
 def test_loading_with_values_that_cannot_be(tiny_checkpoint, options):
@@ -199,9 +199,9 @@ def test_normalisation_and_truncation(folder, modules, normalize, dim):
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUND * max(1, abs(expected).max()))
 
 
-def test_the_truncation_of_the_checkpoint(folder, tiny_model):
+def test_the_truncation_of_the_checkpoint(folder, tiny_model, tier):
     tiny.write_json(folder / "config_sentence_transformers.json", {"truncate_dim": 8})
-    model = Embedder.load(folder)
+    model = Embedder.load(folder, backend=tier)
     assert model.dimension == 8 and model.info()["dimension"] == 8
     assert same(model.encode(TEXTS), tiny_model.encode(TEXTS, truncate_dim=8))
     assert same(model.encode(TEXTS, truncate_dim=16), tiny_model.encode(TEXTS, truncate_dim=16))
@@ -269,11 +269,11 @@ def test_similarity(folder, metric):
 
 
 @pytest.fixture
-def prompted(folder):
+def prompted(folder, tier):
     """The tiny model with prompts."""
     prompts = {"query": "the query ", "passage": "a test ", "corpus": "a book "}
     tiny.write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": "corpus"})
-    return Embedder.load(folder)
+    return Embedder.load(folder, backend=tier)
 
 
 def test_prompts(prompted, tiny_model):
