@@ -73,10 +73,14 @@ class _Cache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-        except OSError:  # read-only, full, not allowed: the kernels live as long as the process
-            self.disable()
+        for attempt in (lambda: None, self.flush):  # a damaged index is replaced by an empty one
+            try:
+                attempt()
+                super().save_overload(sig, data)
+                return
+            except Exception:  # read-only, full, not allowed, damaged
+                continue
+        self.disable()  # the kernels live as long as the process
 
 
 def on_disk(dispatcher: Any) -> Any:

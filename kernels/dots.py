@@ -11,9 +11,7 @@ from typing import Any
 from llvmlite import ir
 
 from minembed.kernels.simd import I8, I32, VF, broadcast, call
-from minembed.kernels.target import Target, read_target
-
-TARGET: Target = read_target()
+from minembed.kernels.target import TARGET
 
 
 def multiply_floats(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:

@@ -100,8 +100,10 @@ def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, t
 def encode_rows(x, stride, rows, width, group, weight, buffers):
     """Turn float32 rows into the operand that goes with this type of weights."""
     to = operand_stride(width, group, weight)
-    for column in range(0, width, group):
-        encode_band(at(x, column), stride, 0, rows, min(group, width - column), column, to, group, weight, buffers)
+    for r in range(rows):  # in order: the last vector of a row may reach into the next
+        for column in range(0, width, group):
+            here = at(x, r * stride + column)
+            encode_band(here, stride, r, 1, min(group, width - column), column, to, group, weight, buffers)
     return buffers[0], to, buffers[1], buffers[2]
 
 

@@ -75,7 +75,11 @@ def by_heads(p: Any, config: Config, columns: int) -> Any:
 
 
 def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[Array, ...]:
-    """The panels of one linear layer; for int8 also those of the scales, and of the sums of levels over each group."""
+    """The panels of one linear layer; for int8 also those of the scales, and of the sums of levels over each group.
+
+    >>> [len(part) for part in pack_weight(Linear(np.ones((3, 5), np.float32), np.ones(5)), "float32", 16)]
+    [48, 0, 0]
+    """
     if isinstance(p, QuantizedLinear):
         G = len(p.scales)
         sums = p.levels.reshape(G, -1, p.levels.shape[1]).sum(axis=1, dtype=np.int32)
@@ -124,7 +128,11 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
 
 
 def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:
-    """The word table, flat and read-only, and the scales of its rows; bfloat16 rows are filled up to vectors of 16."""
+    """The word table, flat and read-only, and the scales of its rows; bfloat16 rows are filled up to vectors of 16.
+
+    >>> pack_table(np.ones((2, 3), np.float32), "bfloat16")[0].size
+    32
+    """
     scales = np.zeros(0, np.float32)
     if isinstance(word, QuantizedRows):
         table, scales = word.levels, word.scales
@@ -138,7 +146,11 @@ def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:
 
 
 def joined(parts: Sequence[Array], kind: Any) -> Array:
-    """Arrays end to end, from a cache line on."""
+    """Arrays end to end, from a cache line on.
+
+    >>> joined([np.array([1, 2]), np.array([3])], np.int32).tolist()
+    [1, 2, 3]
+    """
     whole = aligned(sum(map(len, parts)), kind)
     np.concatenate(parts, out=whole)
     return whole

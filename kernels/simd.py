@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from minembed.kernels.target import LANES
+from minembed.kernels.target import LANES, TARGET
 
 F32, I32, I8, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(8), ir.IntType(64)
 VF, VI = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
@@ -133,6 +133,21 @@ def _larger(builder: Any, a: Any, b: Any) -> Any:
 
 def _smaller(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def round_bfloat16(builder: Any, value: Any) -> Any:
+    """Round 16 floats to bfloat16, ties to even, as 16-bit words."""
+    words = ir.VectorType(ir.IntType(16), LANES)
+    if TARGET.dot_bfloat16:
+        return builder.bitcast(builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES)), words)
+    # without the instruction LLVM calls a function of a runtime library that is not there
+    bits = builder.bitcast(value, VI)
+    sixteen = broadcast(builder, ir.Constant(I32, 16))
+    odd = builder.and_(builder.lshr(bits, sixteen), broadcast(builder, ir.Constant(I32, 1)))
+    up = builder.add(builder.add(bits, broadcast(builder, ir.Constant(I32, 0x7FFF))), odd)
+    nan = builder.fcmp_unordered("uno", value, value)
+    kept = builder.select(nan, broadcast(builder, ir.Constant(I32, 0x7FC00000)), up)
+    return builder.trunc(builder.lshr(kept, sixteen), words)
 
 
 def _simple(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -299,7 +314,7 @@ def store_bytes(builder: Any, pointer: Any, value: Any) -> None:
 @_simple(types.void, _shorts, floats)
 def store_bfloat16(builder: Any, pointer: Any, value: Any) -> None:
     """Write 16 floats as bfloat16, rounded to nearest even."""
-    store_vector(builder, pointer, builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES)))
+    store_vector(builder, pointer, round_bfloat16(builder, value))
 
 
 @_simple(floats, types.CPointer(types.int8))
@@ -318,10 +333,7 @@ def load_bfloat16(builder: Any, pointer: Any) -> Any:
 @_simple(ints, floats, floats)
 def pair_bfloat16(builder: Any, a: Any, b: Any) -> Any:
     """Two floats of a lane as one word: a, rounded to bfloat16, in the lower half, b in the upper."""
-    halves = ir.VectorType(ir.IntType(16), LANES)
-    low, high = (
-        builder.zext(builder.bitcast(builder.fptrunc(x, ir.VectorType(_BFloat16(), LANES)), halves), VI) for x in (a, b)
-    )
+    low, high = (builder.zext(round_bfloat16(builder, x), VI) for x in (a, b))
     return builder.or_(low, builder.shl(high, broadcast(builder, ir.Constant(I32, 16))))
 
 

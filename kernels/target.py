@@ -77,7 +77,11 @@ def read_target(config: Any = None) -> Target:
     if settings.CPU_NAME not in (None, host):
         found &= _features_of(settings.CPU_NAME)
     for item in filter(None, (settings.CPU_FEATURES or "").split(",")):
-        (found.add if item[0] == "+" else found.discard)(item[1:])
+        if item[0] == "+":
+            found.add(item[1:])
+        else:  # LLVM takes away what rests on it as well
+            rests = {"avx": "avx", "avx2": "avx", "avx512f": "avx512"}.get(item[1:], item[1:])
+            found = {name for name in found if not name.startswith(rests) or (name, item[1:]) == ("avx", "avx2")}
     if not settings.ENABLE_AVX:
         found = {name for name in found if not name.startswith("avx")}
     return Target(llvm.get_process_triple().partition("-")[0], frozenset(found))
@@ -103,3 +107,6 @@ def _features_of(cpu: str) -> set[str]:
         "znver5": avx512 | {"avx512vnni", "avx512bf16", "avxvnni"},
     }
     return known.get(cpu, set())
+
+
+TARGET: Target = read_target()

@@ -62,7 +62,11 @@ class Encoder:
     config: Config
     shape: Shape
     needs_blas = False
+
     idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.packed.word.flags.writeable = False  # a pickled copy has forgotten it, and would be compiled for anew
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Encoder, (self.packed, self.config, self.shape)

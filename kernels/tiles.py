@@ -153,24 +153,8 @@ def _tile_bytes(
     typing_context, rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
 ):
     """See tile_bytes."""
-    i64 = types.int64
-    sig = signature(
-        types.void,
-        i64,
-        _bytes,
-        i64,
-        _signed,
-        i64,
-        types.boolean,
-        _floats,
-        _floats,
-        i64,
-        _floats,
-        _ints,
-        i64,
-        _floats,
-        _ints,
-    )
+    i = types.int64
+    kinds = i, _bytes, i, _signed, i, types.boolean, _floats, _floats, i, _floats, _ints, i, _floats, _ints
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b = args
@@ -207,7 +191,7 @@ def _tile_bytes(
         switch_rows(builder, rows, emit)
         return context.get_dummy_value()
 
-    return sig, generate
+    return signature(types.void, *kinds), generate
 
 
 _tile_floats = _tile(TILE_VECTORS, _floats, F32, multiply_floats)

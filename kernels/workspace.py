@@ -13,20 +13,32 @@ SLACK = 16  # rows that may be read, or columns written, beyond the end
 
 @register_jitable
 def padded(width):
-    """The stride of a row: whole panels, and room for a panel more."""
+    """The stride of a row: whole panels, and room for a panel more.
+
+    >>> padded(PANEL + 1) == 3 * PANEL
+    True
+    """
     return (width + PANEL - 1) // PANEL * PANEL + PANEL
 
 
 @register_jitable
 def operand_scales(rows, shape):
-    """How many scales and zero points an operand of so many rows may have."""
+    """How many scales and zero points an operand of so many rows may have.
+
+    >>> operand_scales(4, (384, 1536, 12, 6, 192, 192)) == (4 + SLACK) * 8
+    True
+    """
     D, F, _, _, group_d, group_f = shape
     return (rows + SLACK) * max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
 
 
 @register_jitable
 def operand_elements(rows, shape):
-    """How many elements an operand of so many rows may have."""
+    """How many elements an operand of so many rows may have.
+
+    >>> operand_elements(4, (384, 1536, 12, 6, 192, 192)) == (4 + SLACK) * (1536 + SLACK)
+    True
+    """
     D, F, _, _, group_d, group_f = shape
     widest = max((D + group_d - 1) // group_d * group_d, (F + group_f - 1) // group_f * group_f)
     return (rows + SLACK) * (widest + SLACK)
@@ -36,7 +48,11 @@ def operand_elements(rows, shape):
 def sizes(rows, shape):
     """How much room the work on so many rows takes, in floats: x, qkv (of a head; of
     all where they are shared out), context, y, h; keys, scores, sums;
-    then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows."""
+    then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows.
+
+    >>> len(sizes(4, (384, 1536, 12, 6, 192, 192)))
+    12
+    """
     D, F, heads = shape[:3]
     size, long = D // heads, (rows + PANEL - 1) // PANEL * PANEL
     wide = (size + 31) // 32 * 32

@@ -57,7 +57,10 @@ def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
 
 
 def check_numba() -> None:
-    """Raise MissingExtraError where Numba is not installed, BackendError where it is too old."""
+    """Raise MissingExtraError where Numba is not installed, BackendError where it is too old.
+
+    >>> check_numba() if find_spec("numba") else None
+    """
     if not find_spec("numba"):
         raise MissingExtraError("numba is not installed: pip install 'minembed[numba]'")
     import numba

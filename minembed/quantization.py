@@ -87,7 +87,12 @@ def round_bfloat16(x: Array) -> Array:
 
 
 def quantize_weight(weight: Array) -> tuple[Array, Array]:  # (K, N) -> (groups * group, N) int8, (groups, N) float32
-    """Round to signed bytes, with a scale for every column and group of rows: the largest becomes 127."""
+    """Round to signed bytes, with a scale for every column and group of rows: the largest becomes 127.
+
+    >>> levels, scales = quantize_weight(np.float32([[127, 1], [-64, 0.5], [0, 0], [0, 0]]))
+    >>> levels[:2].tolist(), scales.round(4).tolist()
+    ([[127, 127], [-64, 64]], [[1.0, 0.007899999618530273]])
+    """
     group = group_size(len(weight))
     filled = np.zeros((pad_to(len(weight), group), weight.shape[1]), np.float32)
     filled[: len(weight)] = weight
@@ -99,7 +104,11 @@ def quantize_weight(weight: Array) -> tuple[Array, Array]:  # (K, N) -> (groups 
 
 
 def quantize_rows(table: Array) -> tuple[Array, Array]:  # (V, D) -> int8, (V,) float32
-    """Round each row of a table to signed bytes with a scale of its own."""
+    """Round each row of a table to signed bytes with a scale of its own.
+
+    >>> [part.tolist() for part in quantize_rows(np.float32([[127, -1], [0, 0]]))]
+    [[[127, -1], [0, 0]], [1.0, 0.0]]
+    """
     scales = np.abs(table).max(axis=1) / np.float32(127)
     steps = np.where(scales == 0, np.float32(1), scales)
     return np.rint(table / steps[:, None]).astype(np.int8), scales
@@ -149,7 +158,12 @@ def _replace_weights(params: Params, linear: Callable[[Any], Any], word: Any) ->
 
 
 def lower(params: Params, dtype: str) -> Params:
-    """The parameters in a compute type; raises InputError for one that does not exist, or for bits that are gone."""
+    """The parameters in a compute type; raises InputError for one that does not exist, or for bits that are gone.
+
+    >>> p = Params(Embeddings(np.ones((1, 1), np.float32), *[np.ones((1, 1), np.float32)] * 2, norm=None), ())
+    >>> lower(p, "float32") is p
+    True
+    """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
     if dtype == "int8":
