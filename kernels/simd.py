@@ -7,9 +7,7 @@
 Why: Numba's loop vectoriser leaves float maxima, table look-ups and mixed types scalar, and has no vector exp.  Each
 function here becomes a few lines of LLVM's vector IR, which LLVM turns into what the CPU has.  Pointers are Numba's
 CPointer: `address(array, i)` makes one, `at(p, n)` moves it by n elements, `p[n]` reads a scalar.  Nothing is checked.
-
-Under NUMBA_DISABLE_JIT=1 the same names are plain NumPy (kernels/plain.py), a pointer being a view of an array, so that
-every kernel can be stepped through.
+The twin to step through, in plain NumPy, is minembed/encoder.py and minembed/ops.py.
 """
 
 import operator

@@ -57,7 +57,7 @@ def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
 
 
 def check_numba() -> None:
-    """Raise MissingExtraError where Numba is not installed, BackendError where it is too old.
+    """Raise MissingExtraError where Numba is not installed, BackendError where it is too old or may not compile.
 
     >>> check_numba() if find_spec("numba") else None
     """
@@ -69,6 +69,8 @@ def check_numba() -> None:
     if version < NUMBA_AT_LEAST:
         wanted = ".".join(map(str, NUMBA_AT_LEAST))
         raise BackendError(f"numba {numba.__version__} is too old: {wanted} or later is needed")
+    if numba.config.DISABLE_JIT:
+        raise BackendError("NUMBA_DISABLE_JIT is set, and the kernels exist only compiled")
 
 
 def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:

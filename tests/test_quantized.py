@@ -32,10 +32,9 @@ def small(tiny_checkpoint, tmp_path_factory):
     return write(tiny_checkpoint, tmp_path_factory.mktemp("quantized") / "int8")
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
-def test_the_folder_gives_the_bits_of_quantising_at_load(backend, small, tiny_checkpoint):
-    stored = Embedder.load(small, backend=backend)
-    at_load = Embedder.load(tiny_checkpoint, backend=backend, dtype="int8")
+def test_the_folder_gives_the_bits_of_quantising_at_load(tier, small, tiny_checkpoint):
+    stored = Embedder.load(small, backend=tier)
+    at_load = Embedder.load(tiny_checkpoint, backend=tier, dtype="int8")
     assert stored.dtype == "int8" and stored.checkpoint.stored_dtype == "int8"
     np.testing.assert_array_equal(stored.encode(TEXTS, truncation="silent"), at_load.encode(TEXTS, truncation="silent"))
 
