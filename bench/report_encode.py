@@ -14,7 +14,7 @@ def encode(result: dict, plots: dict[str, str]) -> str:
     """The whole section."""
     contestants, results = result["contestants"], result["results"]
     pools = next((who["pools"] for who in contestants.values() if who.get("pools")), [])
-    parts = ["## Throughput", machine(result, pools)]
+    parts = ["## Throughput", machine(result, pools), result.get("note", "")]
     groups = [(name, bars_of(rows)) for name, rows in results.items() if name != SINGLE]
     if any(bars for _, bars in groups):
         note = "Real tokens, tokenising included. Longer is better."
