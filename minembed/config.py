@@ -4,13 +4,14 @@ from dataclasses import dataclass, fields
 
 from minembed.errors import ConfigError, UnsupportedModelError
 
-ACTIVATIONS = ("gelu",)  # the erf form; "gelu_new" and friends are other functions
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")  # "gelu" is the erf form
 LARGEST_SIZE = 1 << 24  # far beyond any real model: stops a damaged config before it allocates
+MAY_BE_ZERO = ("type_vocab_size", "padding_idx", "relative_attention_num_buckets", "local_attention")
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a checkpoint's config.json says about the mathematics.
+    """What a checkpoint's config.json says about the mathematics; what has a default, BERT's, is a choice of others.
 
     Raises ConfigError for values that contradict each other and UnsupportedModelError for an activation that is
     not computed here.
@@ -26,27 +27,82 @@ class Config:
     num_attention_heads: int  # H
     intermediate_size: int  # F
     max_position_embeddings: int
-    type_vocab_size: int
+    type_vocab_size: int  # 0: tokens have no segment
     hidden_act: str
     layer_norm_eps: float
+    embedding_size: int | None = None  # E, the width of the embeddings, if it is not D
+    head_dim: int | None = None  # K, if it is not D / H
+    num_key_value_heads: int | None = None  # G, if several heads share keys and values
+    padding_idx: int | None = None  # positions count from padding_idx + 1, and skip tokens of that id
+    norm_type: str = "layer_norm"  # or "rms_norm"
+    pre_norm: bool = False  # whether norms stand before attention and feed-forward, or after the sums
+    gated: bool = False  # whether one half of the intermediate layer is multiplied by the other, activated half
+    position_embedding_type: str = "absolute"  # or "rotary", "alibi"
+    relative_attention_num_buckets: int = 0  # of MPNet: a learnt bias for each range of distances
+    rope_theta: float = 10000.0
+    rope_scaling: float = 1.0  # by how much NTK scaling stretches the positions
+    causal: bool = False  # whether a token sees only what stands before it
+    local_attention: int = 0  # the width of the window that local layers see; 0: all layers see all
+    global_attn_every_n_layers: int = 1  # layers 0, n, 2n, ... see all
+    local_rope_theta: float = 10000.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type is int and not (type(value) is int and 0 < value <= LARGEST_SIZE):
-                raise ConfigError(f"{field.name} must be a whole number from 1 to {LARGEST_SIZE}, not {value!r}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ConfigError(
-                f"hidden_size {self.hidden_size} does not split into num_attention_heads {self.num_attention_heads}"
-            )
+            if field.type is int or (field.type == int | None and value is not None):
+                least = 0 if field.name in MAY_BE_ZERO else 1
+                if not (type(value) is int and least <= value <= LARGEST_SIZE):
+                    raise ConfigError(
+                        f"{field.name} must be a whole number from {least} to {LARGEST_SIZE}, not {value!r}"
+                    )
+            if field.type is bool and not isinstance(value, bool):
+                raise ConfigError(f"{field.name} must be true or false, not {value!r}")
+        self._check_widths()
         if not isinstance(self.layer_norm_eps, float) or not 0 < self.layer_norm_eps < 1:
             raise ConfigError(f"layer_norm_eps must be a number between 0 and 1, not {self.layer_norm_eps!r}")
-        if self.hidden_act not in ACTIVATIONS:
-            raise UnsupportedModelError(
-                f"hidden_act {self.hidden_act!r} is not computed here; known: {', '.join(ACTIVATIONS)}"
+        for name in ("rope_theta", "local_rope_theta", "rope_scaling"):
+            value = getattr(self, name)
+            if not isinstance(value, float) or not 1 <= value < 1e12:
+                raise ConfigError(f"{name} must be a number of at least 1, not {value!r}")
+        for name, known in (
+            ("hidden_act", ACTIVATIONS),
+            ("norm_type", ("layer_norm", "rms_norm")),
+            ("position_embedding_type", ("absolute", "rotary", "alibi")),
+        ):
+            if getattr(self, name) not in known:
+                raise UnsupportedModelError(
+                    f"{name} {getattr(self, name)!r} is not computed here; known: {', '.join(known)}"
+                )
+
+    def _check_widths(self) -> None:
+        H, G = self.num_attention_heads, self.key_value_heads
+        if self.head_dim is None and self.hidden_size % H:
+            raise ConfigError(f"hidden_size {self.hidden_size} does not split into num_attention_heads {H}")
+        if H % G:
+            raise ConfigError(f"num_attention_heads {H} cannot share num_key_value_heads {G}")
+        if self.position_embedding_type == "rotary" and self.head_size % 2:
+            raise ConfigError(f"rotary positions turn pairs of columns: a head of {self.head_size} has a half one")
+        if self.max_tokens < 1:
+            raise ConfigError(
+                f"max_position_embeddings {self.max_position_embeddings} leaves no position after the first "
+                f"{self.max_position_embeddings - self.max_tokens}"
             )
 
     @property
     def head_size(self) -> int:
         """K, the width of one attention head."""
-        return self.hidden_size // self.num_attention_heads
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+    @property
+    def key_value_heads(self) -> int:
+        """G, how many heads have keys and values of their own."""
+        return self.num_key_value_heads or self.num_attention_heads
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens a text may have: as many as there are positions."""
+        return self.max_position_embeddings - (0 if self.padding_idx is None else self.padding_idx + 1)
+
+    def is_local(self, layer: int) -> bool:
+        """Whether tokens see only a window in this layer."""
+        return self.local_attention > 0 and layer % self.global_attn_every_n_layers != 0

@@ -27,7 +27,7 @@ Texts = str | Iterable[str]
 
 
 def _check_length(max_seq_length: object, config: Config) -> int:
-    limit = config.max_position_embeddings
+    limit = config.max_tokens
     if isinstance(max_seq_length, bool) or not isinstance(max_seq_length, int) or not 1 <= max_seq_length <= limit:
         raise InputError(
             f"max_seq_length must be a whole number up to the model's {limit} positions, not {max_seq_length!r}"
@@ -270,7 +270,7 @@ class Embedder:
         for name, values, bound in (
             ("ids", tokens.ids, config.vocab_size),
             ("types", tokens.types, config.type_vocab_size),
-            ("lengths", tokens.lengths(), config.max_position_embeddings + 1),
+            ("lengths", tokens.lengths(), config.max_tokens + 1),
         ):
             if len(values) and not (0 <= values.min() and values.max() < bound):
                 raise InputError(

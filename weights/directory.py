@@ -104,7 +104,7 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
 
 def _max_seq_length(folder: Path, config: Config, length_config: Mapping[str, Any], path: Path) -> int:
     """An explicit max_seq_length is taken as it is; else the tokenizer's limit and the positions decide."""
-    positions = config.max_position_embeddings
+    positions = config.max_tokens
     explicit = typed(length_config, "max_seq_length", int, 0, path)
     if explicit > positions or (length_config.get("max_seq_length") is not None and explicit < 1):
         raise ConfigError(f"{path}: max_seq_length {explicit} must be from 1 to max_position_embeddings, {positions}")
