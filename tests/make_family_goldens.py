@@ -1,0 +1,203 @@
+"""Write the goldens of the checkpoint families: small random checkpoints, and what transformers computes from them.
+
+    python tests/make_family_goldens.py tests/goldens/families [FAMILY ...]
+
+Beside make_goldens.py the only file under tests/ that imports torch and transformers.  Weights are rounded to
+float16 and the reference computes from exactly those; a second run on the same machine writes the same bytes.
+"""
+
+import contextlib
+import json
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import oracle
+import torch
+from family_table import GOLDENS, Golden
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModel
+
+LARGEST = 300_000  # bytes of a file
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+TABLES = ("embeddings.weight", "embed_tokens.weight", "relative_attention_bias.weight")
+
+
+def draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Draw a tensor with the spread of a trained one, so that no term is too small to be missed."""
+    scale, middle = 1.5 / shape[-1] ** 0.5, 0.0
+    if name.endswith(TABLES):
+        scale = 0.6
+    elif "norm" in name.lower() or name.startswith("emb_ln"):
+        scale, middle = 0.2, float(name.endswith("weight"))
+    elif name.endswith("bias"):
+        scale = 0.3
+    return (middle + scale * rng.standard_normal(shape)).astype(np.float16)
+
+
+@contextlib.contextmanager
+def in_float64() -> Iterator[None]:
+    """Let the reference compute in float64 throughout: for angles, softmax and norms it asks for float32 by name."""
+    names = {"float": torch.float64, "float32": torch.float64}
+    before = {name: getattr(torch, name) for name in names}
+    to_single = torch.Tensor.float
+    torch.set_default_dtype(torch.float64)
+    for name, dtype in names.items():
+        setattr(torch, name, dtype)
+    torch.Tensor.float = torch.Tensor.double
+    try:
+        yield
+    finally:
+        torch.Tensor.float = to_single
+        for name, dtype in before.items():
+            setattr(torch, name, dtype)
+        torch.set_default_dtype(torch.float32)
+
+
+def reference(config: dict, tensors: dict[str, np.ndarray] | None, dtype: torch.dtype) -> torch.nn.Module:
+    """Make a model of transformers, with the tensors under its own names."""
+    kind = {key: value for key, value in config.items() if key not in ("architectures", "transformers_version")}
+    config = AutoConfig.for_model(**kind)
+    model = AutoModel.from_config(config, dtype=dtype, attn_implementation="eager").to(dtype).eval()
+    if tensors is not None:
+        model.load_state_dict({name: torch.from_numpy(tensor).to(dtype) for name, tensor in tensors.items()})
+    return model
+
+
+def states_of(model: torch.nn.Module, layers: str, ids: np.ndarray, types: np.ndarray | None) -> list[np.ndarray]:
+    """Run one text: what goes into the first layer, what comes out of each, and what comes out of the model."""
+    found: list[torch.Tensor] = []
+
+    def before(module, args, kwargs):  # type: ignore[no-untyped-def]
+        if not found:
+            found.append(args[0] if args else kwargs["hidden_states"])
+
+    def after(module, args, output):  # type: ignore[no-untyped-def]
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    hooks = []
+    for layer in model.get_submodule(layers):
+        hooks += [layer.register_forward_pre_hook(before, with_kwargs=True), layer.register_forward_hook(after)]
+    inputs = {"input_ids": torch.tensor(ids[None]), "attention_mask": torch.ones(1, len(ids), dtype=torch.int64)}
+    if types is not None:
+        inputs["token_type_ids"] = torch.tensor(types[None])
+    with torch.no_grad():
+        found.append(model(**inputs).last_hidden_state)
+    for hook in hooks:
+        hook.remove()
+    return [state[0].numpy().copy() for state in found]
+
+
+def texts_of(golden: Golden, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw packed ids, types and cu_seqlens; the smallest and the largest ids occur, and that of padding."""
+    cu_seqlens = np.cumsum([0, *golden.lengths])
+    size = golden.hub["vocab_size"]
+    ids = rng.integers(0, size, cu_seqlens[-1])
+    for start, stop in pairwise(cu_seqlens[2:]):
+        ids[start], ids[stop - 1] = 0, size - 1
+        if golden.planted is not None:
+            ids[[cu_seqlens[1], start + 1, (start + stop) // 2]] = golden.planted
+    types = rng.integers(0, max(golden.hub.get("type_vocab_size", 0), 1), len(ids))
+    return ids, types, cu_seqlens
+
+
+def run(golden: Golden, tensors: dict, texts: tuple, dtype: torch.dtype) -> list[np.ndarray]:
+    """Return every stage of all texts, (T, D) each, in the order embeddings, layers, end."""
+    ids, types, cu_seqlens = texts
+    with in_float64() if dtype == torch.float64 else contextlib.nullcontext():
+        model = reference(golden.native or golden.hub, tensors, dtype)
+        segments = types if golden.hub.get("type_vocab_size") else None
+        parts = [
+            states_of(model, golden.layers, ids[a:b], None if segments is None else segments[a:b])
+            for a, b in pairwise(cu_seqlens)
+        ]
+    return [np.concatenate(stage) for stage in zip(*parts, strict=True)]
+
+
+def check_hub_files(golden: Golden, hub: dict[str, np.ndarray], texts: tuple, last: np.ndarray) -> None:
+    """Let transformers read the folder as a user would, and compare."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "config.json").write_text(json.dumps(golden.hub))
+        float32 = {name: torch.from_numpy(tensor).float().contiguous() for name, tensor in hub.items()}
+        save_file(float32, Path(folder, "model.safetensors"), metadata={"format": "pt"})
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    ids, types, cu_seqlens = texts
+    segments = types if golden.hub.get("type_vocab_size") else None
+    for a, b in pairwise(cu_seqlens):
+        state = states_of(model, golden.layers, ids[a:b], None if segments is None else segments[a:b])[-1]
+        np.testing.assert_allclose(state, last[a:b], rtol=0, atol=1e-5)  # other addresses, other roundings
+
+
+def new_spelling(config: dict) -> str:
+    """Return config.json as the installed transformers writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        reference(config, None, torch.float32).save_pretrained(folder)
+        return Path(folder, "config.json").read_text()
+
+
+def make(family: str, golden: Golden, out: Path) -> None:
+    """Write the file of one family."""
+    rng = np.random.default_rng(zlib.crc32(family.encode()))
+    config = golden.native or golden.hub
+    shapes = {name: tuple(tensor.shape) for name, tensor in reference(config, None, torch.float32).state_dict().items()}
+    tensors = {name: draw(name, shape, rng) for name, shape in shapes.items()}
+    texts = texts_of(golden, rng)
+    exact, single = (run(golden, tensors, texts, dtype) for dtype in (torch.float64, torch.float32))
+    hub = golden.to_hub(tensors)
+    if golden.native is None:
+        check_hub_files(golden, hub, texts, single[-1])
+    arrays: dict[str, object] = {f"tensors/{name}": tensor for name, tensor in hub.items()}
+    arrays |= {f"tensors/{name}": draw(name, shape, rng) for name, shape in golden.spare.items()}
+    arrays["config/hub"] = np.array(json.dumps(golden.hub))
+    arrays["config/new"] = np.array(new_spelling(config))
+    save(out / f"{family}.npz", golden, texts, exact, single, arrays)
+
+
+def save(path: Path, golden: Golden, texts: tuple, exact: list, single: list | None, arrays: dict) -> None:
+    """Write what the tests compare with: float64 states of some rows, and vectors of every text."""
+    ids, types, cu_seqlens = texts
+    last = golden.lengths[-1]
+    rows = [*range(cu_seqlens[-2]), *(cu_seqlens[-2] + np.array(golden.kept or range(last)))]
+    if np.array_equal(exact[-1], exact[-2]):  # no norm at the end
+        exact = exact[:-1]
+    n_layers = golden.hub.get("num_hidden_layers", golden.hub.get("n_layers", golden.hub.get("n_layer")))
+    stages = ["embeddings", *(f"layer.{i}" for i in range(n_layers)), "final"][: len(exact)]
+    distances = [] if single is None else [np.abs(a - b).max() for a, b in zip(exact, single, strict=False)]
+    pooled = oracle.l2_normalize(oracle.pool(exact[-1], cu_seqlens, golden.pooling))
+    about = {"versions": {p: version(p) for p in LIBRARIES}, "python": sys.version.split()[0]}
+    about |= {"reference": golden.oracle or "transformers", "pooling": golden.pooling}
+    np.savez_compressed(
+        path,
+        about=np.array(json.dumps(about)),
+        ids=ids.astype(np.uint16),
+        types=types.astype(np.uint8),
+        cu_seqlens=cu_seqlens,
+        rows=np.array(rows),
+        stages=np.array(stages),
+        hidden=np.stack([stage[rows] for stage in exact]),
+        largest=np.array([np.abs(stage).max() for stage in exact]),
+        torch_distance=np.array(distances),
+        pooled=pooled,
+        **arrays,
+    )
+    size = path.stat().st_size
+    assert size < LARGEST, size
+    print(path.name, f"{size:,} bytes", stages, "distance / largest:", np.array(distances) / np.abs(exact[-1]).max())
+
+
+def main() -> None:
+    """Write the files asked for, or all."""
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    for family in sys.argv[2:] or GOLDENS:
+        make(family, GOLDENS[family], out)
+
+
+if __name__ == "__main__":
+    main()
