@@ -69,6 +69,7 @@ class Embedder:
         """
         from minembed.weights.directory import read_checkpoint
         from minembed.weights.families import read_params
+        from minembed.weights.modules import read_module_params
         from minembed.weights.sources import locate
 
         choose(backend)  # raises before anything is read
@@ -85,7 +86,8 @@ class Embedder:
         tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, config, checkpoint.do_lower_case)
         dtype = dtype or checkpoint.stored_dtype
         backend, compute = prepare(backend, read_params(checkpoint), config, dtype)
-        engine = Engine(checkpoint, tokenizer, compute, threads)
+        modules = read_module_params(checkpoint.root, checkpoint.modules)
+        engine = Engine(checkpoint, tokenizer, compute, threads, modules)
         return cls(engine, backend, dtype, found.source, found.revision)
 
     @property
@@ -296,9 +298,11 @@ class Embedder:
         """Say what was loaded, from where, and how it computes."""
         own = {"source": self.source, "revision": self.revision, "dimension": self.dimension}
         tier = {"backend": self.backend, "dtype": self.dtype, "threads": self.engine.threads}
-        return own | asdict(self.checkpoint) | {"folder": str(self.checkpoint.folder)} | tier
+        readable: dict[str, Any] = {key: str(getattr(self.checkpoint, key)) for key in ("folder", "root")}
+        readable["modules"] = tuple(map(str, self.checkpoint.modules))
+        return own | asdict(self.checkpoint) | readable | tier
 
     def _task_prompt(self, prompt_name: str | None, prompt: str | None, names: tuple[str, ...]) -> str | None:
         if prompt_name is not None or prompt is not None:
             return prompt_name
-        return next((name for name in names if name in self.checkpoint.prompts), None)
+        return next((name for name in names if name in self.checkpoint.prompts), names[0])

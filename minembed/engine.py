@@ -10,6 +10,7 @@ import numpy as np
 
 from minembed.chunks import SMALLEST_CHUNK, Progress, check_texts, plan, windows
 from minembed.errors import InputError, InputTypeError, MinembedWarning, NumericalError, TruncationWarning, warn
+from minembed.modules import Dense, ModuleParams, transform
 from minembed.options import Options
 from minembed.params import Array
 from minembed.pooling import l2_normalize, pool, quantize_embeddings, truncate_embeddings
@@ -19,6 +20,7 @@ from minembed.tokens import Tokenizer, Tokens
 if TYPE_CHECKING:
     from minembed.weights.checkpoint import Checkpoint
 
+TASKS = ("query", "document")  # prompts that every checkpoint has, empty where it says nothing
 Block = Array | list[Array]  # vectors (n, D), or hidden states (T_i, D) of n texts
 
 
@@ -29,24 +31,10 @@ def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
     name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
     if name is None:
         return ""
-    if name not in checkpoint.prompts:
-        known = ", ".join(sorted(checkpoint.prompts)) or "(none)"
-        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {known}")
-    return checkpoint.prompts[name]
-
-
-def drop_leading(x: Array, cu_seqlens: Array, n: int) -> tuple[Array, Array]:
-    """Leave out the first n tokens of every text, which hold the prompt.
-
-    >>> rows, bounds = drop_leading(np.arange(5)[:, None], np.array([0, 2, 5]), 1)
-    >>> rows[:, 0].tolist(), bounds.tolist()
-    ([1, 3, 4], [0, 1, 3])
-    """
-    lengths = np.diff(cu_seqlens)
-    if (lengths <= n).any():
-        raise InputError(f"the prompt fills all {lengths.min()} tokens that are read: shorten it")
-    place = np.arange(len(x)) - np.repeat(cu_seqlens[:-1], lengths)
-    return x[place >= n], cu_seqlens - n * np.arange(len(cu_seqlens))
+    prompts = dict.fromkeys(TASKS, "") | checkpoint.prompts
+    if name not in prompts:
+        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {', '.join(sorted(prompts))}")
+    return prompts[name]
 
 
 def report_truncation(cut: list[int], limit: int, options: Options) -> None:
@@ -68,6 +56,7 @@ class Engine:
     tokenizer: Tokenizer
     compute: Callable[..., Array]  # (tokens, observe=None) -> (T, D)
     threads: int
+    modules: tuple[ModuleParams, ...] = ()  # the weights of checkpoint.modules
 
     def encode(self, texts: str | Iterable[str], options: Options) -> Any:
         """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states."""
@@ -174,9 +163,7 @@ class Engine:
         return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
 
     def _embed(self, tokens: Tokens, options: Options, skipped: int, together: bool) -> Array:  # (T,) -> (B, width)
-        vectors = self._pooled(tokens, skipped, together)
-        if self.checkpoint.normalize:
-            vectors = l2_normalize(vectors)
+        vectors = transform(self._pooled(tokens, skipped, together), self.checkpoint.modules, self.modules)
         dim = options.truncate_dim or self.checkpoint.truncate_dim
         vectors = truncate_embeddings(vectors, dim)
         again = options.normalize_embeddings
@@ -190,10 +177,7 @@ class Engine:
         if one_row is not None and modes in (("cls",), ("lasttoken",)) and not skipped:
             return one_row(tokens, modes[0], together=together)
         hidden = self.compute(tokens, together=True) if together else self.compute(tokens)
-        cu_seqlens = tokens.cu_seqlens
-        if skipped:
-            hidden, cu_seqlens = drop_leading(hidden, cu_seqlens, skipped)
-        return pool(hidden, cu_seqlens, modes)
+        return pool(hidden, tokens.cu_seqlens, modes, skipped)
 
     def _run(
         self,
@@ -214,8 +198,9 @@ class Engine:
                 receive(chunks[i], result)
 
     def _guard(self) -> AbstractContextManager[None]:
-        """Hold BLAS to one thread, where the tier uses it."""
-        return single_threaded_blas() if getattr(self.compute, "needs_blas", True) else nullcontext()
+        """Hold BLAS to one thread, where it is used."""
+        dense = any(isinstance(module, Dense) for module in self.checkpoint.modules)
+        return single_threaded_blas() if dense or getattr(self.compute, "needs_blas", True) else nullcontext()
 
     def _explain(self, tokens: Tokens, index: int) -> NumericalError:
         """Find the first layer in which a text's hidden states leave the numbers."""

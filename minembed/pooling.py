@@ -52,15 +52,17 @@ def mean_sqrt_len_pool(x: Array, cu_seqlens: Array) -> Array:  # (T, D), (B+1,) 
     return _sums(x, cu_seqlens) / np.sqrt(_counts(x, cu_seqlens))
 
 
-def weighted_mean_pool(x: Array, cu_seqlens: Array) -> Array:  # (T, D), (B+1,) -> (B, D)
+def weighted_mean_pool(x: Array, cu_seqlens: Array, skipped: int = 0) -> Array:  # (T, D), (B+1,) -> (B, D)
     """Average with weights 1, 2, 3, ... so that later tokens count more (Muennighoff, 2022).
+
+    The tokens that were `skipped` at the beginning of each text have had their weights.
 
     >>> weighted_mean_pool(np.float32([[3], [6], [9]]), np.array([0, 2, 3])).tolist()
     [[5.0], [9.0]]
     """
     counts = np.diff(cu_seqlens)
-    place = np.arange(1, len(x) + 1) - np.repeat(cu_seqlens[:-1], counts)  # (T,): 1..N in each text
-    total = (counts * (counts + 1) // 2).astype(x.dtype)[:, None]
+    place = np.arange(1, len(x) + 1) - np.repeat(cu_seqlens[:-1], counts) + skipped  # (T,): 1..N in each text
+    total = (counts * (counts + 1 + 2 * skipped) // 2).astype(x.dtype)[:, None]
     return _sums(x * place.astype(x.dtype)[:, None], cu_seqlens) / total
 
 
@@ -83,18 +85,39 @@ POOLING = {  # sentence-transformers' names, in the order in which its old forma
 }
 
 
-def pool(x: Array, cu_seqlens: Array, modes: Sequence[str]) -> Array:  # (T, D), (B+1,) -> (B, len(modes) * D)
-    """Pool in each of the named modes and lay the results side by side.
+def drop_leading(x: Array, cu_seqlens: Array, n: int) -> tuple[Array, Array]:
+    """Leave out the first n tokens of every text, which hold the prompt.
 
-    Raises UnsupportedModelError for an unknown mode.
+    Raises InputError where nothing would be left of a text.
 
-    >>> pool(np.float32([[1], [3], [9]]), np.array([0, 2, 3]), ["mean", "max"]).tolist()
-    [[2.0, 3.0], [9.0, 9.0]]
+    >>> rows, bounds = drop_leading(np.arange(5)[:, None], np.array([0, 2, 5]), 1)
+    >>> rows[:, 0].tolist(), bounds.tolist()
+    ([1, 3, 4], [0, 1, 3])
+    """
+    lengths = np.diff(cu_seqlens)
+    if (lengths <= n).any():
+        raise InputError(f"the prompt fills all {lengths.min()} tokens that are read: shorten it")
+    place = np.arange(len(x)) - np.repeat(cu_seqlens[:-1], lengths)
+    return x[place >= n], cu_seqlens - n * np.arange(len(cu_seqlens))
+
+
+def pool(x: Array, cu_seqlens: Array, modes: Sequence[str], skipped: int = 0) -> Array:
+    """Pool in each of the named modes and lay the results side by side: (T, D), (B+1,) -> (B, len(modes) * D).
+
+    The first `skipped` tokens of every text are left out.  Raises UnsupportedModelError for an unknown mode.
+
+    >>> pool(np.float32([[1], [3]]), np.array([0, 2]), ["mean", "max"]).tolist()
+    [[2.0, 3.0]]
     """
     for mode in modes:
         if mode not in POOLING:
             raise UnsupportedModelError(f"pooling mode {mode!r} is unknown; known: {', '.join(POOLING)}")
-    pooled = [POOLING[mode](x, cu_seqlens) for mode in modes]
+    if skipped:
+        x, cu_seqlens = drop_leading(x, cu_seqlens, skipped)
+    pooled = [
+        weighted_mean_pool(x, cu_seqlens, skipped) if mode == "weightedmean" else POOLING[mode](x, cu_seqlens)
+        for mode in modes
+    ]
     return pooled[0] if len(pooled) == 1 else np.concatenate(pooled, axis=1)
 
 

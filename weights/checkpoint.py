@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minembed.config import Config
+from minembed.modules import Module, Normalize, width_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Checkpoint:
     pooling: tuple[str, ...]  # modes, concatenated in this order
     max_seq_length: int  # tokens, special ones included
     include_prompt: bool = True  # whether the tokens of a prompt are pooled
-    normalize: bool = False  # whether the folder has a Normalize module
+    modules: tuple[Module, ...] = ()  # behind the pooling, in this order
+    root: Path = Path()  # holds modules.json and the folders of the modules; often the same as `folder`
     do_lower_case: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
@@ -33,4 +35,12 @@ class Checkpoint:
     @property
     def dimension(self) -> int:
         """The width of the vectors."""
-        return self.config.hidden_size * len(self.pooling)
+        width = self.config.hidden_size * len(self.pooling)
+        for module in self.modules:
+            width = width_after(module, width)
+        return width
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the modules end in vectors of length 1."""
+        return bool(self.modules) and isinstance(self.modules[-1], Normalize)

@@ -10,6 +10,7 @@ from minembed.pooling import POOLING
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
 from minembed.weights.files import optional_json, read_json, read_json_value, typed
+from minembed.weights.modules import BEHIND_POOLING, class_name, read_modules
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 LENGTH_FILES = tuple(
@@ -37,34 +38,27 @@ def safe_path(relative: str, source: Path) -> str:
     return relative
 
 
-def _read_modules(folder: Path) -> dict[str, Path]:
-    """Map the class names of modules.json to folders: Transformer, Pooling, and perhaps Normalize, in this order."""
+def _read_entries(folder: Path) -> list[tuple[str, str]]:
+    """List the modules of modules.json, (class, folder) each: Transformer, Pooling, and what follows."""
     path = folder / "modules.json"
     if not path.exists():
         if (folder / "config.json").exists():
             warn(f"{folder} has no modules.json: mean pooling, not normalised, is assumed", ModelWarning)
-        return {}
-    entries = read_json_value(path)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return [("Transformer", "")]
+    raw = read_json_value(path)
+    if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
         raise ConfigError(f"{path} must hold a list of objects")
-    modules: dict[str, Path] = {}
-    for entry in entries:
-        kind = typed(entry, "type", str, "", path)
-        name = kind.rpartition(".")[2]
-        if not kind.startswith("sentence_transformers.") or name not in ("Transformer", "Pooling", "Normalize"):
-            raise UnsupportedModelError(
-                f"{path}: module {kind!r} is not computed here; known: Transformer, Pooling and Normalize "
-                "of sentence_transformers (code that comes with a checkpoint is never run)"
-            )
-        if name in modules:
-            raise UnsupportedModelError(f"{path}: more than one {name} module is not computed here")
-        modules[name] = folder / safe_path(typed(entry, "path", str, "", path), path)
-    if list(modules) not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+    entries = [
+        (class_name(typed(entry, "type", str, "", path), path), safe_path(typed(entry, "path", str, "", path), path))
+        for entry in raw
+    ]
+    names = [name for name, _ in entries]
+    if names[:2] != ["Transformer", "Pooling"] or not set(names[2:]) <= set(BEHIND_POOLING):
         raise UnsupportedModelError(
-            f"{path}: the modules {' -> '.join(modules) or '(none)'} are not computed here; "
-            "known: Transformer -> Pooling, or Transformer -> Pooling -> Normalize"
+            f"{path}: the modules {' -> '.join(names) or '(none)'} are not computed here; "
+            f"known: Transformer -> Pooling, and then any of {', '.join(BEHIND_POOLING)} in any order"
         )
-    return modules
+    return entries
 
 
 _OLD_KEYS = {  # in the order in which they are concatenated
@@ -122,7 +116,7 @@ def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
     prompts = typed(raw, "prompts", dict, {}, path)
     if not all(isinstance(prompt, str | None) for prompt in prompts.values()):
         raise ConfigError(f"{path}: prompts must map names to texts")
-    prompts = {name: prompt for name, prompt in prompts.items() if prompt is not None}
+    prompts = {name: prompt or "" for name, prompt in prompts.items()}
     default = typed(raw, "default_prompt_name", str, "", path) or None
     if default is not None and default not in prompts:
         raise ConfigError(f"{path}: default_prompt_name {default!r} is not among the prompts {sorted(prompts)}")
@@ -147,13 +141,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
-    modules = _read_modules(folder)
-    transformer = modules.pop("Transformer", folder)
+    (_, inside), *others = _read_entries(folder)
+    transformer = folder / inside
     if not (transformer / "config.json").exists():
         raise ConfigError(f"{transformer} has no config.json: not a checkpoint folder, or not fully downloaded")
     family, config, stored_dtype = read_config(transformer / "config.json")
     pooling, include_prompt = (
-        _read_pooling(modules["Pooling"] / "config.json", config) if modules else (("mean",), True)
+        _read_pooling(folder / others[0][1] / "config.json", config) if others else (("mean",), True)
     )
     lengths = next((transformer / name for name in LENGTH_FILES if (transformer / name).exists()), None)
     length_config = read_json(lengths) if lengths else {}
@@ -165,7 +159,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         pooling=pooling,
         max_seq_length=_max_seq_length(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
         include_prompt=include_prompt,
-        normalize="Normalize" in modules,
+        modules=read_modules(folder, others[1:], config.hidden_size * len(pooling)),
+        root=folder,
         stored_dtype=stored_dtype,
         do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
         **_read_overall(optional_json(overall), overall),
