@@ -21,14 +21,17 @@ class Golden:
     """How one golden checkpoint is made."""
 
     hub: dict  # config.json
-    layers: str  # where the reference keeps its layers
+    layers: str = ""  # where the reference keeps its layers
     to_hub: Callable[[Tensors], Tensors] = same
     native: dict | None = None  # config.json in the reference's spelling, where it cannot read the hub's
     pooling: str = "mean"
     lengths: tuple[int, ...] = (1, 2, 3, 7, 13, 41)
     kept: tuple[int, ...] = ()  # rows of the last text whose hidden states are kept; none: all of them
     planted: int | None = None  # an id that stands in the middle of texts: that of padding
+    spread: float = 1.5  # of linear weights, times 1 / sqrt(width); more than that, and roundings grow by the layer
     oracle: str = ""  # the function of tests/oracle.py that stands in for a reference
+    oracle_shapes: dict = field(default_factory=dict)  # its tensors, by the hub's names
+    norm_middle: float = 1.0  # around which the weights of norms lie
     spare: dict = field(default_factory=dict)  # tensors that the hub's files have besides, by name: shapes
 
 
@@ -85,7 +88,9 @@ GOLDENS = {
             "use_cache": True,
         },
         layers="encoder.layer",
-        to_hub=renamed(("^", "bert."), (r"LayerNorm\.weight", "LayerNorm.gamma"), (r"LayerNorm\.bias", "LayerNorm.beta")),
+        to_hub=renamed(
+            ("^", "bert."), (r"LayerNorm\.weight", "LayerNorm.gamma"), (r"LayerNorm\.bias", "LayerNorm.beta")
+        ),
         pooling="cls",
         planted=0,
         spare={"cls.predictions.bias": (V,), "cls.seq_relationship.weight": (2, 35)},
@@ -127,6 +132,30 @@ GOLDENS = {
         to_hub=renamed(("^", "roberta.")),
         planted=1,
         spare={f"lm_head.{name}": shape for name, shape in HEAD.items()},
+    ),
+    "electra": Golden(
+        BERT_LIKE
+        | {"architectures": ["ElectraForPreTraining"], "embedding_size": 23, "model_type": "electra", "pad_token_id": 0}
+        | {"summary_activation": "gelu", "summary_last_dropout": 0.1, "summary_type": "first", "type_vocab_size": 2}
+        | {"position_embedding_type": "absolute", "summary_use_proj": True},
+        layers="encoder.layer",
+        to_hub=renamed(("^", "electra.")),
+        spare={
+            "discriminator_predictions.dense.weight": (35, 35),
+            "discriminator_predictions.dense.bias": (35,),
+            "discriminator_predictions.dense_prediction.weight": (1, 35),
+            "discriminator_predictions.dense_prediction.bias": (1,),
+        },
+    ),
+    "albert": Golden(
+        BERT_LIKE
+        | {"architectures": ["AlbertForMaskedLM"], "model_type": "albert", "hidden_act": "gelu_new"}
+        | {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0, "type_vocab_size": 2, "embedding_size": 23}
+        | {"num_hidden_groups": 1, "inner_group_num": 1, "net_structure_type": 0, "gap_size": 0}
+        | {"num_memory_blocks": 0, "down_scale_factor": 1, "classifier_dropout_prob": 0.1},
+        layers="encoder.albert_layer_groups",
+        to_hub=renamed(("^", "albert.")),
+        spare={"predictions.bias": (V,), "predictions.dense.weight": (23, 35), "predictions.dense.bias": (23,)},
     ),
     "distilbert": Golden(
         {

@@ -12,7 +12,7 @@ from minembed.tokens import Tokens
 
 FOLDER = Path(__file__).parent / "goldens" / "families"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
-SPELLINGS = ("hub", "new")  # config.json as the checkpoints on the Hub have it, and as transformers 5 writes it
+# config.json as the checkpoints on the Hub have it ("hub"), and as transformers 5 writes it ("new")
 
 
 @cache
@@ -25,6 +25,11 @@ def read(name):
 def about(golden):
     """The versions, the reference and the pooling mode of a golden."""
     return json.loads(str(golden["about"]))
+
+
+def spellings(golden):
+    """The spellings of config.json that a golden has."""
+    return [key.removeprefix("config/") for key in golden if key.startswith("config/")]
 
 
 def config_of(golden, spelling="hub"):

@@ -19,44 +19,55 @@ from pathlib import Path
 import numpy as np
 import oracle
 import torch
-from family_table import GOLDENS, Golden
+import family_rotary
+import family_table
+from family_table import Golden
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModel
 
+GOLDENS = family_table.GOLDENS | family_rotary.GOLDENS
 LARGEST = 300_000  # bytes of a file
+SINGLE, DOUBLE, TO_SINGLE = torch.float32, torch.float64, torch.Tensor.float
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 TABLES = ("embeddings.weight", "embed_tokens.weight", "relative_attention_bias.weight")
 
 
-def draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def draw(name: str, shape: tuple[int, ...], rng: np.random.Generator, golden: Golden) -> np.ndarray:
     """Draw a tensor with the spread of a trained one, so that no term is too small to be missed."""
-    scale, middle = 1.5 / shape[-1] ** 0.5, 0.0
+    scale, middle = golden.spread / shape[-1] ** 0.5, 0.0
     if name.endswith(TABLES):
         scale = 0.6
     elif "norm" in name.lower() or name.startswith("emb_ln"):
-        scale, middle = 0.2, float(name.endswith("weight"))
+        scale, middle = 0.2, golden.norm_middle * name.endswith("weight")
     elif name.endswith("bias"):
         scale = 0.3
     return (middle + scale * rng.standard_normal(shape)).astype(np.float16)
 
 
 @contextlib.contextmanager
-def in_float64() -> Iterator[None]:
-    """Let the reference compute in float64 throughout: for angles, softmax and norms it asks for float32 by name."""
-    names = {"float": torch.float64, "float32": torch.float64}
-    before = {name: getattr(torch, name) for name in names}
-    to_single = torch.Tensor.float
-    torch.set_default_dtype(torch.float64)
-    for name, dtype in names.items():
-        setattr(torch, name, dtype)
-    torch.Tensor.float = torch.Tensor.double
+def said_as(dtype: torch.dtype) -> Iterator[None]:
+    """Let the reference compute in this dtype where it asks for float32 by name: in angles, softmax and norms."""
+    before = torch.float, torch.float32, torch.Tensor.float, torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    torch.float = torch.float32 = dtype
+    torch.Tensor.float = torch.Tensor.double if dtype == DOUBLE else TO_SINGLE
     try:
         yield
     finally:
-        torch.Tensor.float = to_single
-        for name, dtype in before.items():
-            setattr(torch, name, dtype)
-        torch.set_default_dtype(torch.float32)
+        torch.float, torch.float32, torch.Tensor.float = before[:3]
+        torch.set_default_dtype(before[3])
+
+
+def keep_angles(model: torch.nn.Module, single: torch.nn.Module) -> None:
+    """Let a float64 model turn by the angles of the float32 one: how they are rounded is what a checkpoint was made with."""
+    rotary = getattr(single, "rotary_emb", None)
+
+    def forward(x: torch.Tensor, *args: object, **kwargs: object) -> tuple[torch.Tensor, ...]:
+        with said_as(SINGLE):
+            return tuple(part.double() for part in rotary(x.to(SINGLE), *args, **kwargs))
+
+    if rotary is not None:
+        model.rotary_emb.forward = forward
 
 
 def reference(config: dict, tensors: dict[str, np.ndarray] | None, dtype: torch.dtype) -> torch.nn.Module:
@@ -109,8 +120,12 @@ def texts_of(golden: Golden, rng: np.random.Generator) -> tuple[np.ndarray, np.n
 def run(golden: Golden, tensors: dict, texts: tuple, dtype: torch.dtype) -> list[np.ndarray]:
     """Return every stage of all texts, (T, D) each, in the order embeddings, layers, end."""
     ids, types, cu_seqlens = texts
-    with in_float64() if dtype == torch.float64 else contextlib.nullcontext():
-        model = reference(golden.native or golden.hub, tensors, dtype)
+    config = golden.native or golden.hub
+    single = reference(config, tensors, SINGLE)
+    with said_as(dtype):
+        model = reference(config, tensors, dtype)
+        if dtype == DOUBLE:
+            keep_angles(model, single)
         segments = types if golden.hub.get("type_vocab_size") else None
         parts = [
             states_of(model, golden.layers, ids[a:b], None if segments is None else segments[a:b])
@@ -120,12 +135,12 @@ def run(golden: Golden, tensors: dict, texts: tuple, dtype: torch.dtype) -> list
 
 
 def check_hub_files(golden: Golden, hub: dict[str, np.ndarray], texts: tuple, last: np.ndarray) -> None:
-    """Let transformers read the folder as a user would, and compare."""
+    """Let transformers read the hub's tensors from a folder as a user would, and compare."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "config.json").write_text(json.dumps(golden.hub))
+        Path(folder, "config.json").write_text(json.dumps(golden.native or golden.hub))
         float32 = {name: torch.from_numpy(tensor).float().contiguous() for name, tensor in hub.items()}
         save_file(float32, Path(folder, "model.safetensors"), metadata={"format": "pt"})
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        model = AutoModel.from_pretrained(folder, dtype=SINGLE, attn_implementation="eager").eval()
     ids, types, cu_seqlens = texts
     segments = types if golden.hub.get("type_vocab_size") else None
     for a, b in pairwise(cu_seqlens):
@@ -136,29 +151,46 @@ def check_hub_files(golden: Golden, hub: dict[str, np.ndarray], texts: tuple, la
 def new_spelling(config: dict) -> str:
     """Return config.json as the installed transformers writes it."""
     with tempfile.TemporaryDirectory() as folder:
-        reference(config, None, torch.float32).save_pretrained(folder)
+        reference(config, None, SINGLE).save_pretrained(folder)
         return Path(folder, "config.json").read_text()
+
+
+def by_oracle(golden: Golden, tensors: dict, texts: tuple) -> list[np.ndarray]:
+    """Return the stages that tests/oracle.py computes, where transformers has no code."""
+    ids, types, cu_seqlens = texts
+    compute = getattr(oracle, golden.oracle)
+    heads = golden.hub["num_attention_heads"]
+    parts = [
+        compute(tensors, ids[a:b], types[a:b], heads, golden.hub["layer_norm_eps"]) for a, b in pairwise(cu_seqlens)
+    ]
+    return [np.concatenate(stage) for stage in zip(*parts, strict=True)]
 
 
 def make(family: str, golden: Golden, out: Path) -> None:
     """Write the file of one family."""
     rng = np.random.default_rng(zlib.crc32(family.encode()))
     config = golden.native or golden.hub
-    shapes = {name: tuple(tensor.shape) for name, tensor in reference(config, None, torch.float32).state_dict().items()}
-    tensors = {name: draw(name, shape, rng) for name, shape in shapes.items()}
-    texts = texts_of(golden, rng)
-    exact, single = (run(golden, tensors, texts, dtype) for dtype in (torch.float64, torch.float32))
-    hub = golden.to_hub(tensors)
-    if golden.native is None:
-        check_hub_files(golden, hub, texts, single[-1])
+    shapes = golden.oracle_shapes or shapes_of(reference(config, None, SINGLE))
+    tensors = {name: draw(name, shape, rng, golden) for name, shape in shapes.items()}
+    texts, hub = texts_of(golden, rng), golden.to_hub(tensors)
     arrays: dict[str, object] = {f"tensors/{name}": tensor for name, tensor in hub.items()}
-    arrays |= {f"tensors/{name}": draw(name, shape, rng) for name, shape in golden.spare.items()}
+    arrays |= {f"tensors/{name}": draw(name, shape, rng, golden) for name, shape in golden.spare.items()}
     arrays["config/hub"] = np.array(json.dumps(golden.hub))
+    if golden.oracle:
+        save(out / f"{family}.npz", golden, texts, by_oracle(golden, tensors, texts), [], arrays)
+        return
+    exact, single = (run(golden, tensors, texts, dtype) for dtype in (DOUBLE, SINGLE))
+    check_hub_files(golden, hub, texts, single[-1])
     arrays["config/new"] = np.array(new_spelling(config))
     save(out / f"{family}.npz", golden, texts, exact, single, arrays)
 
 
-def save(path: Path, golden: Golden, texts: tuple, exact: list, single: list | None, arrays: dict) -> None:
+def shapes_of(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    """List the tensors that a model of transformers stores."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def save(path: Path, golden: Golden, texts: tuple, exact: list, single: list, arrays: dict) -> None:
     """Write what the tests compare with: float64 states of some rows, and vectors of every text."""
     ids, types, cu_seqlens = texts
     last = golden.lengths[-1]
@@ -167,7 +199,7 @@ def save(path: Path, golden: Golden, texts: tuple, exact: list, single: list | N
         exact = exact[:-1]
     n_layers = golden.hub.get("num_hidden_layers", golden.hub.get("n_layers", golden.hub.get("n_layer")))
     stages = ["embeddings", *(f"layer.{i}" for i in range(n_layers)), "final"][: len(exact)]
-    distances = [] if single is None else [np.abs(a - b).max() for a, b in zip(exact, single, strict=False)]
+    distances = [np.abs(a - b).max() for a, b in zip(exact, single, strict=False)]  # none of an oracle
     pooled = oracle.l2_normalize(oracle.pool(exact[-1], cu_seqlens, golden.pooling))
     about = {"versions": {p: version(p) for p in LIBRARIES}, "python": sys.version.split()[0]}
     about |= {"reference": golden.oracle or "transformers", "pooling": golden.pooling}
@@ -187,7 +219,8 @@ def save(path: Path, golden: Golden, texts: tuple, exact: list, single: list | N
     )
     size = path.stat().st_size
     assert size < LARGEST, size
-    print(path.name, f"{size:,} bytes", stages, "distance / largest:", np.array(distances) / np.abs(exact[-1]).max())
+    relative = [f"{d / np.abs(stage).max():.1e}" for d, stage in zip(distances, exact, strict=False)]
+    print(f"{path.name}: {size:,} bytes; torch's float32 by stage, from float64: {', '.join(relative)}")
 
 
 def main() -> None:

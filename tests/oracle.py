@@ -50,8 +50,8 @@ def softmax(row):
     return np.array([p / total for p in powers])
 
 
-def attention(q, k, v, heads):
-    """Attention of one text: (N, D) three times -> (N, D)."""
+def attention(q, k, v, heads, bias=None):
+    """Attention of one text: (N, D) three times -> (N, D); bias(head, distance) is added to the score."""
     n, d = q.shape
     width = d // heads
     out = np.zeros((n, d))
@@ -59,6 +59,8 @@ def attention(q, k, v, heads):
         columns = slice(h * width, (h + 1) * width)
         for i in range(n):
             scores = k[:, columns] @ q[i, columns] / math.sqrt(width)
+            if bias is not None:
+                scores += [bias(h, j - i) for j in range(n)]
             out[i, columns] = softmax(scores.tolist()) @ v[:, columns]
     return out
 
@@ -90,6 +92,45 @@ def bert(tensors, ids, types, heads, eps=1e-12):
         x = norm(x + seen, f"{layer}.attention.output")
         wide = gelu(linear(x, *weights(f"{layer}.intermediate.dense")))
         states.append(norm(x + linear(wide, *weights(f"{layer}.output.dense")), f"{layer}.output"))
+    return states
+
+
+def alibi(heads):
+    """Return the bias of ALiBi (Press et al., 2022), by distance to either side as JinaBERT has it.
+
+    The slopes of n heads, n a power of 2, are 2^(-8/n), 2^(-16/n), ...; for other numbers those of the power of 2
+    below come first, and then every second one of the power of 2 above.
+    """
+
+    def slopes(n):
+        return [2 ** (-8 * (i + 1) / n) for i in range(n)]
+
+    below = 2 ** math.floor(math.log2(heads))
+    slope = (slopes(below) + slopes(2 * below)[::2])[:heads]
+    return lambda head, distance: -slope[head] * abs(distance)
+
+
+def jina_bert(tensors, ids, types, heads, eps=1e-12):
+    """Return the hidden states of one text like `bert`: slopes for positions, and a gated feed-forward block."""
+
+    def weights(name):
+        return np.asarray(tensors[f"{name}.weight"], np.float64), np.asarray(tensors[f"{name}.bias"], np.float64)
+
+    def rows(table, which):
+        return np.asarray(tensors[f"embeddings.{table}_embeddings.weight"], np.float64)[which]
+
+    x = rows("word", ids) + rows("token_type", types)
+    states = [layer_norm(x, *weights("embeddings.LayerNorm"), eps)]
+    while f"encoder.layer.{len(states) - 1}.mlp.wo.weight" in tensors:
+        layer, x = f"encoder.layer.{len(states) - 1}", states[-1]
+        q, k, v = (linear(x, *weights(f"{layer}.attention.self.{part}")) for part in ("query", "key", "value"))
+        seen = linear(attention(q, k, v, heads, alibi(heads)), *weights(f"{layer}.attention.output.dense"))
+        x = layer_norm(x + seen, *weights(f"{layer}.attention.output.LayerNorm"), eps)
+        wide = linear(x, tensors[f"{layer}.mlp.gated_layers.weight"], 0.0)
+        half = wide.shape[1] // 2
+        wide = gelu(wide[:, :half]) * wide[:, half:]  # the first half is bent
+        x = x + linear(wide, *weights(f"{layer}.mlp.wo"))
+        states.append(layer_norm(x, *weights(f"{layer}.mlp.layernorm"), eps))
     return states
 
 
