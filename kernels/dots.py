@@ -56,6 +56,8 @@ def multiply_bytes(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
         dot = partial(call, builder, "llvm.x86.avx512.vpdpbusd.256")
         return _in_parts(builder, 8, dot, accumulator, a, b)
     if TARGET.dot_bytes == "pmaddwd":
+        if "avx512bw" in TARGET.features:
+            return _dot_by_words(builder, accumulator, a, b)
         return _in_parts(builder, 8, partial(_dot_by_words, builder), accumulator, a, b)
     if TARGET.dot_bytes == "sdot":
         return _in_parts(builder, 4, partial(_dot_signed, builder), accumulator, a, b)
@@ -68,15 +70,16 @@ def multiply_bytes(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
 
 
 def _dot_by_words(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
-    """AVX2: even and odd bytes, widened to 16 bits, which multiply and sum in pairs without overflow."""
-    words = ir.VectorType(ir.IntType(16), 16)
+    """AVX2 and AVX-512: even and odd bytes, widened to 16 bits, which multiply and sum in pairs without overflow."""
+    lanes = accumulator.type.count
+    words = ir.VectorType(ir.IntType(16), 2 * lanes)
     a, b = builder.bitcast(a, words), builder.bitcast(b, words)
-    eight = broadcast(builder, ir.Constant(ir.IntType(16), 8))
-    low_byte = broadcast(builder, ir.Constant(ir.IntType(16), 255))
+    eight, low_byte = (broadcast(builder, ir.Constant(ir.IntType(16), n), 2 * lanes) for n in (8, 255))
+    product = "llvm.x86.avx512.pmaddw.d.512" if lanes == 16 else "llvm.x86.avx2.pmadd.wd"
     even = builder.and_(a, low_byte), builder.ashr(builder.shl(b, eight), eight)
     odd = builder.lshr(a, eight), builder.ashr(b, eight)
     for pair in (even, odd):
-        products = call(builder, "llvm.x86.avx2.pmadd.wd", *pair, result=accumulator.type)
+        products = call(builder, product, *pair, result=accumulator.type)
         accumulator = builder.add(accumulator, products)
     return accumulator
 

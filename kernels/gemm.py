@@ -35,7 +35,7 @@ from minembed.kernels.simd import (
     sum_lanes,
     to_int,
 )
-from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_bfloat16, tile_bytes, tile_floats
+from minembed.kernels.tiles import PANEL, count_tiles, tile_bfloat16, tile_bytes, tile_floats
 
 f32 = np.float32
 LINE = 16  # elements: at most one cache line of 64 bytes
@@ -61,7 +61,7 @@ def multiply(operand, rows, width, group, p, out_width, out, stride, bend):
 @njit
 def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend):
     """The columns of one panel of multiply's result."""
-    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
+    blocks = count_tiles(rows, p[0])
     i = 0
     for block in range(blocks):  # of nearly equal size: 15 rows are 7 and 8
         count = (rows - i) // (blocks - block)
@@ -79,7 +79,7 @@ def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, t
 
     out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
     """
-    blocks = (rows + TILE_ROWS - 1) // TILE_ROWS
+    blocks = count_tiles(rows, p[0])
     panels, span = out_width // PANEL, out_group // PANEL
     stride = operand_stride(out_width, out_group, p[0])
     for band in range(out_width // out_group):
@@ -181,8 +181,7 @@ def _encode_group(x, count, to, padded):
     """Bytes of one group of one row; returns the scale and the zero point.  NaN or infinity makes the scale NaN."""
     whole = count // 16 * 16
     rest = count - whole
-    zero = splat(ZERO)
-    low, high, wrong = zero, zero, zero
+    low = high = wrong = zero = splat(ZERO)
     for k in range(0, whole, 16):
         v = load(at(x, k))
         low, high, wrong = minimum(v, low), maximum(v, high), fma(v, zero, wrong)

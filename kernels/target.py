@@ -33,6 +33,25 @@ class Target:
         return 2, 1  # 8 + 4 + 1 of 16 registers of 4 lanes
 
     @property
+    def byte_rows(self) -> int:
+        """Rows of the largest tile of bytes.
+
+        >>> Target("x86_64", frozenset({"avx2", "fma"})).byte_rows
+        4
+        """
+        return self._rows_apart if self.dot_bytes in ("pmaddwd", "plain") else self.tile[0]
+
+    @property
+    def bfloat16_rows(self) -> int:
+        """Rows of the largest tile of bfloat16."""
+        return self.tile[0] if self.dot_bfloat16 else self._rows_apart
+
+    @property
+    def _rows_apart(self) -> int:
+        """Rows of one whose numbers are taken apart first: both halves of B and of A, and a mask, want registers."""
+        return {14: 12, 6: 4}.get(self.tile[0], self.tile[0])  # 24 + 4 + 2 + 1 of 32; 8 + 4 + 2 + 1 of 16
+
+    @property
     def dot_bytes(self) -> str:
         """How four unsigned bytes times four signed bytes are summed into an int32 lane."""
         if {"avx512f", "avx512vnni"} <= self.features:

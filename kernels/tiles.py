@@ -10,7 +10,8 @@ stride: packed weights, transposed keys, values in place.  A row's sum runs over
 so its bits do not depend on how many rows there are.
 
 One intrinsic holds the tiles for every number of rows up to the target's and jumps to the right one: 9 rows do not pay
-for 14.  LLVM is told not to unroll the loop, which would spill the accumulators.
+for 14.  Where numbers are taken apart to be multiplied, the largest tile has fewer rows, so that nothing spills.  LLVM
+is told not to unroll the loop, which would spill the accumulators.
 """
 
 from collections.abc import Callable
@@ -19,12 +20,13 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.core.typing.templates import signature
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from minembed.kernels.dots import TARGET, minus_zero_point, multiply_bfloat16, multiply_bytes, multiply_floats
 from minembed.kernels.simd import F32, I8, I32, I64, VF, VI, broadcast, call, declare, load_vector, move, store_vector
 
 TILE_ROWS, TILE_VECTORS = TARGET.tile
+BYTE_ROWS, BFLOAT16_ROWS = TARGET.byte_rows, TARGET.bfloat16_rows  # never more than TILE_ROWS
 PANEL = 16 * TILE_VECTORS  # columns
 AHEAD = 4096  # bytes of B that are fetched ahead
 
@@ -44,11 +46,11 @@ def fetch(builder: Any, row: Any, vectors: int) -> None:
         builder.call(prefetch, [where, *(ir.Constant(I32, n) for n in (0, 3, 1))])  # read, keep close, data
 
 
-def switch_rows(builder: Any, rows: Any, emit: Callable[[int], None]) -> None:
-    """Emit the code for each number of rows, and the jump to it."""
+def switch_rows(builder: Any, rows: Any, most: int, emit: Callable[[int], None]) -> None:
+    """Emit the code for each number of rows up to `most`, and the jump to it."""
     end = builder.append_basic_block("tile.end")
     jump = builder.switch(rows, end)
-    for count in range(1, TILE_ROWS + 1):
+    for count in range(1, most + 1):
         block = builder.append_basic_block(f"tile.{count}")
         jump.add_case(ir.Constant(I64, count), block)
         builder.position_at_end(block)
@@ -95,7 +97,7 @@ def _never_unroll(module: Any) -> Any:
     return name
 
 
-def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
+def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
     """Make the tile of a kind of number: `words` of A are broadcast, 16 words make a vector of B."""
     vector = ir.VectorType(words, 16)
 
@@ -140,7 +142,7 @@ def _tile(vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
                     for v, value in enumerate(row):
                         store_vector(builder, move(builder, out, 16 * v), value)
 
-            switch_rows(builder, rows, emit)
+            switch_rows(builder, rows, most, emit)
             return context.get_dummy_value()
 
         return sig, generate
@@ -188,15 +190,15 @@ def _tile_bytes(
                     scaled = builder.fmul(builder.sitofp(value, VF), scales[v])
                     store_vector(builder, here, call(builder, "llvm.fmuladd.v16f32", scaled, scale, before))
 
-        switch_rows(builder, rows, emit)
+        switch_rows(builder, rows, BYTE_ROWS, emit)
         return context.get_dummy_value()
 
     return signature(types.void, *kinds), generate
 
 
-_tile_floats = _tile(TILE_VECTORS, _floats, F32, multiply_floats)
-_tile_narrow = _tile(1, _floats, F32, multiply_floats)
-_tile_bfloat16 = _tile(TILE_VECTORS, _shorts, I32, multiply_bfloat16)
+_tile_floats = _tile(TILE_ROWS, TILE_VECTORS, _floats, F32, multiply_floats)
+_tile_narrow = _tile(TILE_ROWS, 1, _floats, F32, multiply_floats)
+_tile_bfloat16 = _tile(BFLOAT16_ROWS, TILE_VECTORS, _shorts, I32, multiply_bfloat16)
 
 
 # functions of their own, so that each tile is compiled once and not wherever it is used
@@ -226,3 +228,14 @@ def tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, z
     row's lie `stride_q` on; scale_b (float32) and sums_b (int32, of B over K) are of the panel's columns.
     """
     _tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b)
+
+
+def count_tiles(rows, weight):
+    """How few tiles of this type of weights hold so many rows."""
+    raise NotImplementedError
+
+
+@overload(count_tiles, inline="always")
+def _choose_count(rows, weight):
+    most = {types.float32: TILE_ROWS, types.uint16: BFLOAT16_ROWS, types.int8: BYTE_ROWS}[weight.dtype]
+    return lambda rows, weight: (rows + most - 1) // most

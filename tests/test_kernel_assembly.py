@@ -31,14 +31,13 @@ def assert_no_spills(loop):
     assert not spilled, spilled
 
 
-def assert_tiles(assembly, instruction, rows, of_a_row, spills=False):
+def assert_tiles(assembly, instruction, rows, of_a_row):
     """A loop for each number of rows, with so many of an instruction for a row, and nothing kept on the stack."""
     counts = []
     for loop in loops(assembly):
         if count := len(re.findall(rf"(?m)^\s*(?:\{{vex\}}\s*)?{instruction}", loop)):
             counts.append(count)
-            if not spills:
-                assert_no_spills(loop)
+            assert_no_spills(loop)
     assert sorted(counts) == [of_a_row * r for r in range(1, rows + 1)]
 
 
@@ -59,13 +58,32 @@ TILES = {
          np.zeros(99, np.int32), 1, floats(), np.zeros(99, np.int32)),
     ),
 }  # fmt: skip
-INSTRUCTIONS = {  # of this CPU; of a row and vector of 16 lanes
-    "floats": ("vfmadd", 1 if "avx512f" in tiles.TARGET.features else 2),
-    "bfloat16": ("vdpbf16ps", 1) if tiles.TARGET.dot_bfloat16 else ("vfmadd", 4),
-    "bytes": {"vnni512": ("vpdpbusd", 1), "vnni256": ("vpdpbusd", 2), "pmaddwd": ("vpmaddwd", 4)}.get(
-        tiles.TARGET.dot_bytes, (None, 0)
-    ),
-}
+
+
+# ---- what multiplies, and how often for a row and a vector of 16 lanes ----
+
+
+def floats_of(chosen):
+    parts = 1 if "avx512f" in chosen.features else 2 if "avx2" in chosen.features else 4  # registers of 16 lanes
+    return "vfmadd" if parts < 4 else "mulps" if chosen.machine == "x86_64" else "fmla", parts
+
+
+def bfloat16_of(chosen):
+    instruction, parts = floats_of(chosen)
+    return ("vdpbf16ps", 1) if chosen.dot_bfloat16 else (instruction, 2 * parts)
+
+
+def bytes_of(chosen):
+    instruction = {"pmaddwd": "vpmaddwd", "vnni256": "vpdpbusd", "vnni512": "vpdpbusd", "sdot": "sdot"}
+    parts = floats_of(chosen)[1]
+    return instruction.get(chosen.dot_bytes), 2 * parts if chosen.dot_bytes == "pmaddwd" else parts
+
+
+INSTRUCTIONS = {"floats": floats_of, "bfloat16": bfloat16_of, "bytes": bytes_of}
+ROWS = {"bfloat16": tiles.BFLOAT16_ROWS, "bytes": tiles.BYTE_ROWS}
+
+
+# ---- on this machine ----
 
 
 @pytest.mark.skipif("avx2" not in tiles.TARGET.features, reason="what is expected is known for AVX2 and AVX-512")
@@ -73,12 +91,10 @@ INSTRUCTIONS = {  # of this CPU; of a row and vector of 16 lanes
 def test_the_tiles_of_this_machine_spill_nothing(name):
     tile, arguments = TILES[name]
     tile(1, *arguments)
-    instruction, of_a_vector = INSTRUCTIONS[name.removesuffix("_narrow")]
+    instruction, of_a_vector = INSTRUCTIONS[name.removesuffix("_narrow")](tiles.TARGET)
     vectors = 1 if name == "floats_narrow" else tiles.TILE_VECTORS
     (assembly,) = tile.inspect_asm().values()
-    # bytes by words: see BY_WORDS; bfloat16 by float32 wants as many registers
-    spills = instruction == "vpmaddwd" or (name == "bfloat16" and instruction == "vfmadd")
-    assert_tiles(assembly, instruction, tiles.TILE_ROWS, of_a_vector * vectors, spills)
+    assert_tiles(assembly, instruction, ROWS.get(name, tiles.TILE_ROWS), of_a_vector * vectors)
     if "avx512f" not in tiles.TARGET.features:
         assert "zmm" not in assembly
 
@@ -106,14 +122,13 @@ def compiled(cpu, chosen, build):
     return machine.emit_assembly(parsed)
 
 
-def whole_tile(chosen, words, multiply):
-    """Emit the largest tile of a target."""
-    rows, vectors = chosen.tile
+def whole_tile(rows, vectors, words, sums, multiply):
+    """Emit one tile: A and B are of `words`, C is of `sums`."""
     vector = ir.VectorType(words, 16)
 
     def build(builder, a, b, c, steps):
         a, panel, out = (
-            builder.bitcast(x, t.as_pointer()) for x, t in ((a, words), (b, vector), (c, ir.VectorType(words, 16)))
+            builder.bitcast(x, t.as_pointer()) for x, t in ((a, words), (b, vector), (c, ir.VectorType(sums, 16)))
         )
         start = [
             [builder.load(simd.move(builder, out, vectors * r + v), align=1) for v in range(vectors)]
@@ -138,61 +153,32 @@ def whole_tile(chosen, words, multiply):
     return build
 
 
-def parts_of_a_vector(chosen):
-    """How many registers hold 16 lanes."""
-    return 1 if "avx512f" in chosen.features else 2 if "avx2" in chosen.features else 4
-
-
-FMA = {"x86-64": ("mulps", 4), "apple-m1": ("fmla", 4), "neoverse-n1": ("fmla", 4), "cortex-a72": ("fmla", 4)}
-BYTES = {"pmaddwd": ("vpmaddwd", 4), "vnni256": ("vpdpbusd", 2), "vnni512": ("vpdpbusd", 1), "sdot": ("sdot", 4)}
-
-
 def assert_one_loop(assembly, instruction, count):
     (loop,) = [loop for loop in loops(assembly) if instruction in loop]
     assert len(re.findall(rf"(?m)^\s*(?:\{{vex\}}\s*)?{instruction}", loop)) == count
     assert_no_spills(loop)
-    return loop
 
 
-@pytest.mark.parametrize(("cpu", "chosen"), [kind[:2] for kind in KINDS], ids=IDS)
-def test_float_tiles_of_other_machines(cpu, chosen):
-    assembly = compiled(cpu, chosen, whole_tile(chosen, simd.F32, dots.multiply_floats))
-    instruction, parts = FMA.get(cpu, ("vfmadd", parts_of_a_vector(chosen)))
-    assert_one_loop(assembly, instruction, parts * chosen.tile[0] * chosen.tile[1])
+ELSEWHERE = [  # below AVX2, and where no instruction multiplies bytes, sums may spill
+    pytest.param(*kind[:2], name, id=f"{kind[0]}-{name}")
+    for kind in KINDS
+    for name in INSTRUCTIONS
+    if name == "floats" or (kind[2] != (2, 1) and INSTRUCTIONS[name](kind[1])[0])
+]
 
 
-# even and odd bytes of B, both of A and a mask want 19 registers of 16, or 35 of 32: some sums wait in the cache
-BY_WORDS = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="sums spill where bytes are multiplied by words"
-)
-
-
-@pytest.mark.parametrize(
-    ("cpu", "chosen"),
-    [
-        pytest.param(*kind[:2], id=kind[0], marks=BY_WORDS if kind[3] == "pmaddwd" else ())
-        for kind in KINDS
-        if kind[3] != "plain"
-    ],
-)
-def test_byte_tiles_of_other_machines(cpu, chosen, monkeypatch):
+@pytest.mark.parametrize(("cpu", "chosen", "name"), ELSEWHERE)
+def test_the_largest_tiles_of_other_machines_spill_nothing(cpu, chosen, name, monkeypatch):
     monkeypatch.setattr(dots, "TARGET", chosen)
-    assembly = compiled(cpu, chosen, whole_tile(chosen, simd.I32, dots.multiply_bytes))
-    instruction, parts = BYTES[chosen.dot_bytes]
-    assert_one_loop(assembly, instruction, parts * chosen.tile[0] * chosen.tile[1])
-
-
-@pytest.mark.parametrize(("cpu", "chosen"), [kind[:2] for kind in KINDS if kind[4]], ids=["znver4"])
-def test_the_bfloat16_tile_of_avx512_bf16(cpu, chosen, monkeypatch):
-    words = ir.VectorType(ir.FloatType(), 16)
-    monkeypatch.setattr(dots, "TARGET", chosen)
-
-    def multiply(builder, accumulator, a, b):
-        total = dots.multiply_bfloat16(builder, builder.bitcast(accumulator, words), a, b)
-        return builder.bitcast(total, accumulator.type)
-
-    assembly = compiled(cpu, chosen, whole_tile(chosen, simd.I32, multiply))
-    assert_one_loop(assembly, "vdpbf16ps", 28)
+    rows = {"floats": chosen.tile[0], "bfloat16": chosen.bfloat16_rows, "bytes": chosen.byte_rows}[name]
+    words, sums, multiply = {
+        "floats": (simd.F32, simd.F32, dots.multiply_floats),
+        "bfloat16": (simd.I32, simd.F32, dots.multiply_bfloat16),
+        "bytes": (simd.I32, simd.I32, dots.multiply_bytes),
+    }[name]
+    assembly = compiled(cpu, chosen, whole_tile(rows, chosen.tile[1], words, sums, multiply))
+    instruction, of_a_vector = INSTRUCTIONS[name](chosen)
+    assert_one_loop(assembly, instruction, of_a_vector * rows * chosen.tile[1])
 
 
 def everything_else(builder, a, b, c, steps):

@@ -43,6 +43,24 @@ def test_what_suits_an_instruction_set(cpu, chosen, tile, dot_bytes, dot_bfloat1
     assert chosen.describe()
 
 
+@pytest.mark.parametrize(
+    ("cpu", "of_bytes", "of_bfloat16"),
+    [
+        ("x86-64", 2, 2),
+        ("haswell", 4, 4),
+        ("alderlake", 6, 4),
+        ("skylake-avx512", 12, 12),
+        ("cascadelake", 14, 12),
+        ("znver4", 14, 14),
+        ("apple-m1", 6, 4),
+        ("cortex-a72", 4, 4),
+    ],
+)
+def test_what_is_taken_apart_has_smaller_tiles(cpu, of_bytes, of_bfloat16):
+    (chosen,) = [kind[1] for kind in KINDS if kind[0] == cpu]
+    assert (chosen.byte_rows, chosen.bfloat16_rows) == (of_bytes, of_bfloat16)
+
+
 @pytest.fixture
 def host(monkeypatch):
     """A machine with everything; settings(...) are Numba's."""
@@ -97,6 +115,7 @@ def test_what_rests_on_a_missing_feature_is_missing_too(host, missing):
 
 def test_this_machine():
     assert read_target() == tiles.TARGET and tiles.TARGET.tile == (tiles.TILE_ROWS, tiles.TILE_VECTORS)
+    assert (tiles.TARGET.byte_rows, tiles.TARGET.bfloat16_rows) == (tiles.BYTE_ROWS, tiles.BFLOAT16_ROWS)
     assert set(tiles.TARGET.features) <= {name for name, there in llvm.get_host_cpu_features().items() if there}
 
 

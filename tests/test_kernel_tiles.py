@@ -8,7 +8,7 @@ from numba import njit
 from minembed.kernels import tiles
 from minembed.kernels.packing import aligned, pack_table, pack_weight, panels
 from minembed.kernels.simd import address
-from minembed.kernels.tiles import PANEL, TILE_ROWS
+from minembed.kernels.tiles import BFLOAT16_ROWS, BYTE_ROWS, PANEL, TILE_ROWS
 from minembed.quantization import QuantizedRows, group_size, quantize_rows, round_bfloat16, to_bfloat16
 
 EPS = 6e-8  # half a unit in the last place of 1
@@ -93,13 +93,13 @@ def paired(b, stride):
 
 @pytest.mark.parametrize("K", [2, 6, 62, 384])
 def test_bfloat16_tile(K):
-    a, b, bias = normal(TILE_ROWS, K + 2), normal(K, PANEL, seed=18), normal(PANEL, seed=19)
+    a, b, bias = normal(BFLOAT16_ROWS, K + 2), normal(K, PANEL, seed=18), normal(PANEL, seed=19)
     a, b = round_bfloat16(a), round_bfloat16(b)
     exact = a[:, :K].astype(np.float64) @ b + bias
     size = np.abs(a[:, :K].astype(np.float64)) @ np.abs(b) + np.abs(bias)
     words = paired(to_bfloat16(b), PANEL + 5)
     whole = None
-    for rows in range(TILE_ROWS, 0, -1):
+    for rows in range(BFLOAT16_ROWS, 0, -1):
         c = guarded(rows, PANEL, PANEL + 3)
         tile_bfloat16(rows, to_bfloat16(a).ravel(), K + 2, words, 2 * (PANEL + 5), K // 2, bias, c, PANEL + 3)
         got = unguarded(c, rows, PANEL, PANEL + 3)
@@ -111,8 +111,8 @@ def test_bfloat16_tile(K):
 def byte_case(name, K):
     """Levels of A (rows, K), of B (K, columns) and zero points: random ones, and the largest there are."""
     rng = np.random.default_rng(K)
-    a, b = rng.integers(0, 256, (TILE_ROWS, K)), rng.integers(-127, 128, (K, PANEL))
-    zero = rng.integers(0, 256, TILE_ROWS)
+    a, b = rng.integers(0, 256, (BYTE_ROWS, K)), rng.integers(-127, 128, (K, PANEL))
+    zero = rng.integers(0, 256, BYTE_ROWS)
     if name != "random":
         a, zero = np.full_like(a, 255), np.zeros_like(zero)
         b = np.full_like(b, -127 if name == "lowest" else 127)
@@ -128,16 +128,16 @@ def test_byte_tile_is_exact(name, K):
     whole = (a.astype(np.int64) - zero[:, None]) @ b.astype(np.int64)
     assert np.abs(whole).max() < 2**23  # float32 holds it; so all that follows is exact
     words, sums = panels(b, PANEL, 4, K), b.sum(axis=0, dtype=np.int32)
-    scale_a = np.exp2(np.arange(TILE_ROWS)).astype(np.float32)
+    scale_a = np.exp2(np.arange(BYTE_ROWS)).astype(np.float32)
     scale_b = np.exp2(-np.arange(PANEL)).astype(np.float32)
     bias = np.zeros(PANEL, np.float32)
-    strided = np.zeros((TILE_ROWS, 3), np.float32)
+    strided = np.zeros((BYTE_ROWS, 3), np.float32)
     strided[:, 0] = scale_a
-    zeros = np.full((TILE_ROWS, 3), 77, np.int32)
+    zeros = np.full((BYTE_ROWS, 3), 77, np.int32)
     zeros[:, 0] = zero
-    wide = np.full((TILE_ROWS, K + 4), 200, np.uint8)
+    wide = np.full((BYTE_ROWS, K + 4), 200, np.uint8)
     wide[:, :K] = a
-    for rows in range(1, TILE_ROWS + 1):
+    for rows in range(1, BYTE_ROWS + 1):
         c = guarded(rows, PANEL, PANEL + 3)
         arguments = (c, PANEL + 3, strided.ravel(), zeros.ravel(), 3, scale_b, sums)
         tile_bytes(rows, wide.ravel(), K + 4, words, K // 4, True, bias, *arguments)
@@ -150,7 +150,7 @@ def test_byte_tile_is_exact(name, K):
 def test_a_byte_tile_begins_at_the_bias():
     a, b, zero = byte_case("random", 8)
     c, bias = guarded(2, PANEL, PANEL), normal(PANEL)
-    none = np.zeros(TILE_ROWS, np.float32), zero, 1, np.zeros(PANEL, np.float32), np.zeros(PANEL, np.int32)
+    none = np.zeros(BYTE_ROWS, np.float32), zero, 1, np.zeros(PANEL, np.float32), np.zeros(PANEL, np.int32)
     tile_bytes(2, a.ravel(), 8, panels(b, PANEL, 4, 8), 2, True, bias, c, PANEL, *none)
     np.testing.assert_array_equal(unguarded(c, 2, PANEL, PANEL), [bias, bias])
 
