@@ -1,4 +1,4 @@
-"""The golden checkpoints whose positions are rotations or slopes: gated encoders, and decoders used as embedders."""
+"""The golden checkpoints of gated encoders whose positions are rotations: NomicBERT, ModernBERT, GTE."""
 
 import numpy as np
 from family_table import Golden, Tensors, V, renamed
@@ -194,79 +194,6 @@ GTE_NATIVE = {
 # fixed NTK scaling (https://kexue.fm/archives/9706, equation 6) in the words of transformers: a larger base, and then
 # the same division of every frequency
 NTK = {"rope_theta": 8.0 * 20000, "rope_type": "linear", "factor": 8.0 ** (2 / 14)}
-QWEN3 = {
-    "architectures": ["Qwen3ForCausalLM"],
-    "attention_bias": False,
-    "attention_dropout": 0.0,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-    "head_dim": 14,
-    "hidden_act": "silu",
-    "hidden_size": 35,
-    "initializer_range": 0.02,
-    "intermediate_size": 37,
-    "max_position_embeddings": 32768,
-    "max_window_layers": 3,
-    "model_type": "qwen3",
-    "num_attention_heads": 6,
-    "num_hidden_layers": 3,
-    "num_key_value_heads": 2,
-    "rms_norm_eps": 1e-06,
-    "rope_scaling": None,
-    "rope_theta": 1000000,
-    "sliding_window": None,
-    "tie_word_embeddings": True,
-    "torch_dtype": "bfloat16",
-    "transformers_version": "4.51.3",
-    "use_cache": True,
-    "use_sliding_window": False,
-    "vocab_size": V,
-}
-JINA = {
-    "architectures": ["JinaBertForMaskedLM"],
-    "attention_probs_dropout_prob": 0.0,
-    "attn_implementation": "torch",
-    "auto_map": {"AutoModel": "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"},
-    "classifier_dropout": None,
-    "emb_pooler": "mean",
-    "feed_forward_type": "geglu",
-    "gradient_checkpointing": False,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "hidden_size": 55,
-    "initializer_range": 0.02,
-    "intermediate_size": 37,
-    "layer_norm_eps": 1e-12,
-    "max_position_embeddings": 8192,
-    "model_max_length": 8192,
-    "model_type": "bert",
-    "num_attention_heads": 11,  # no power of 2
-    "num_hidden_layers": 2,
-    "pad_token_id": 0,
-    "position_embedding_type": "alibi",
-    "torch_dtype": "float16",
-    "transformers_version": "4.31.0",
-    "type_vocab_size": 2,
-    "use_cache": True,
-    "vocab_size": V,
-}
-
-
-def jina_shapes() -> dict[str, tuple[int, ...]]:
-    """Every tensor of a JinaBERT checkpoint, (out, in)."""
-    D, F = JINA["hidden_size"], JINA["intermediate_size"]
-    shapes = {"embeddings.word_embeddings.weight": (V, D), "embeddings.token_type_embeddings.weight": (2, D)}
-    linear = {f"attention.self.{part}": (D, D) for part in ("query", "key", "value")}
-    linear |= {"attention.output.dense": (D, D), "mlp.gated_layers": (2 * F, D), "mlp.wo": (D, F)}
-    layers = [f"encoder.layer.{i}" for i in range(JINA["num_hidden_layers"])]
-    for name, shape in [(f"{layer}.{name}", shape) for layer in layers for name, shape in linear.items()]:
-        shapes |= {f"{name}.weight": shape} | ({} if "gated" in name else {f"{name}.bias": shape[:1]})
-    norms = [f"{layer}.{name}" for layer in layers for name in ("attention.output.LayerNorm", "mlp.layernorm")]
-    for name in ["embeddings.LayerNorm", *norms]:
-        shapes |= {f"{name}.weight": (D,), f"{name}.bias": (D,)}
-    return shapes
-
-
 GOLDENS = {
     "nomic_bert": Golden(NOMIC, "layers", nomic_names, NOMIC_NATIVE, lengths=LENGTHS, kept=KEPT, spread=SPREAD),
     "modernbert": Golden(
@@ -298,13 +225,4 @@ GOLDENS = {
         KEPT,
         spread=SPREAD,
     ),
-    "jina_bert": Golden(
-        JINA,
-        lengths=LENGTHS,
-        kept=KEPT,
-        oracle="jina_bert",
-        oracle_shapes=jina_shapes(),
-        spare={"pooler.dense.weight": (55, 55), "pooler.dense.bias": (55,)},
-    ),
-    "qwen3": Golden(QWEN3, "layers", pooling="lasttoken", lengths=LENGTHS, kept=KEPT, spread=SPREAD),
 }

@@ -1,6 +1,7 @@
 """The goldens of the checkpoint families, read back: checkpoint folders, tokens, and what is expected of them."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -81,3 +82,8 @@ def tokens_of(golden):
     return Tokens(
         ids=golden["ids"].astype(np.int32), types=golden["types"].astype(np.int32), cu_seqlens=golden["cu_seqlens"]
     )
+
+
+def is_unused(stored):
+    """Whether a tensor belongs to a head, or is no weight at all."""
+    return bool(re.search(r"pooler|position_ids|\bcls\.|\b(lm_)?head\.|\bdecoder\.|predictions", stored))

@@ -16,16 +16,17 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
+import family_others
+import family_rotary
+import family_table
 import numpy as np
 import oracle
 import torch
-import family_rotary
-import family_table
 from family_table import Golden
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModel
 
-GOLDENS = family_table.GOLDENS | family_rotary.GOLDENS
+GOLDENS = family_table.GOLDENS | family_rotary.GOLDENS | family_others.GOLDENS
 LARGEST = 300_000  # bytes of a file
 SINGLE, DOUBLE, TO_SINGLE = torch.float32, torch.float64, torch.Tensor.float
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
@@ -59,7 +60,7 @@ def said_as(dtype: torch.dtype) -> Iterator[None]:
 
 
 def keep_angles(model: torch.nn.Module, single: torch.nn.Module) -> None:
-    """Let a float64 model turn by the angles of the float32 one: how they are rounded is what a checkpoint was made with."""
+    """Let a float64 model turn by the angles of the float32 one: checkpoints were made with angles rounded so."""
     rotary = getattr(single, "rotary_emb", None)
 
     def forward(x: torch.Tensor, *args: object, **kwargs: object) -> tuple[torch.Tensor, ...]:
