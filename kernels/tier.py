@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minembed.config import Config
+from minembed.errors import BackendError
 from minembed.kernels import cached, selftest
 from minembed.kernels.dots import TARGET
 from minembed.kernels.encoder import ALL, CHUNK, FIRST, LAST, run
@@ -146,9 +147,21 @@ def prepare(params: Params, config: Config, dtype: str) -> Encoder:
     Raises InputError for a compute type that does not exist, BackendError where a kernel computes wrong numbers.
     """
     lowered = lower(params, dtype)
+    check_served(params, config)
     compile_kernels(dtype)
     selftest.check(lambda p, c: _pack(p, c, dtype), dtype)
     return _pack(lowered, config, dtype)
+
+
+def check_served(params: Params, config: Config) -> None:
+    """Raise BackendError for an architecture that the kernels do not compute: NumPy does."""
+    plain = Config(
+        config.vocab_size, config.hidden_size, config.num_hidden_layers, config.num_attention_heads,
+        config.intermediate_size, config.max_position_embeddings, max(config.type_vocab_size, 1), "gelu",
+        config.layer_norm_eps,
+    )  # fmt: skip
+    if plain != config or params.embeddings.projection is not None:
+        raise BackendError("this architecture has no kernels")
 
 
 def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:

@@ -9,7 +9,7 @@ from minembed.errors import BackendError, BackendWarning, InputError, MinembedEr
 
 TABLE = {  # operation -> backend -> "module:function"
     "encoder": {"numpy": "minembed.encoder:prepare", "numba": "minembed.kernels.tier:prepare"},
-    "attend": {"numpy": "minembed.ops:attend"},
+    "attend": {"numpy": "minembed.attention:attend"},
     "gelu": {"numpy": "minembed.ops:gelu"},
     "layer_norm": {"numpy": "minembed.ops:layer_norm"},
     "linear": {"numpy": "minembed.ops:linear"},

@@ -40,11 +40,12 @@ class Config:
     position_embedding_type: str = "absolute"  # or "rotary", "alibi"
     relative_attention_num_buckets: int = 0  # of MPNet: a learnt bias for each range of distances
     rope_theta: float = 10000.0
-    rope_scaling: float = 1.0  # by how much NTK scaling stretches the positions
+    rope_scaling: float = 1.0  # by what positions are divided
     causal: bool = False  # whether a token sees only what stands before it
     local_attention: int = 0  # the width of the window that local layers see; 0: all layers see all
     global_attn_every_n_layers: int = 1  # layers 0, n, 2n, ... see all
     local_rope_theta: float = 10000.0
+    without_bias: tuple[str, ...] = ()  # of "qkv", "attention_output", "intermediate", "output", "norm"
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,14 +1,12 @@
 """The mathematics of a transformer, in plain NumPy.
 
-T tokens of all texts end to end, B texts, N tokens of one text, D width, H heads, K = D // H.
-float32 in, float32 out; float64 in, float64 out.  Row i of a result depends on row i of the input alone (attention:
-on the rows of its own text), and not on how many rows there are: that is what makes vectors bit-identical in any batch.
+T tokens of all texts end to end, D width, F width of the feed-forward block.  Attention is in attention.py.
+float32 in, float32 out; float64 in, float64 out.  Row i of a result depends on row i of the input alone, and not on
+how many rows there are: that is what makes vectors bit-identical in any batch.
 """
 
 import math
-from collections.abc import Iterator
 from functools import cache
-from itertools import groupby
 
 import numpy as np
 
@@ -38,7 +36,8 @@ def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
         y = _matmul(x, filled)[:, : p.weight.shape[1]].copy()
     else:
         y = _matmul(x, p.weight)
-    y += p.bias
+    if p.bias is not None:
+        y += p.bias
     return y
 
 
@@ -87,7 +86,21 @@ def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
     variance += 0 * variance  # an overflow must end in NaN, not in a row of zeros
     y /= np.sqrt(variance + x.dtype.type(eps))
     y *= p.weight
-    y += p.bias
+    if p.bias is not None:
+        y += p.bias
+    return y
+
+
+def rms_norm(x: Array, p: Norm, eps: float) -> Array:  # (..., D) -> (..., D)
+    """Scale each row to mean square 1, then by the learnt weight (Zhang & Sennrich, 2019).
+
+    >>> rms_norm(np.float32([[3, 4]]), Norm(np.float32([5, 10])), 1e-12).round(3).tolist()
+    [[4.243000030517578, 11.314000129699707]]
+    """
+    square = (x * x).mean(axis=-1, keepdims=True)
+    square += 0 * square  # an overflow must end in NaN, not in a row of zeros
+    y: Array = x / np.sqrt(square + x.dtype.type(eps))
+    y *= p.weight
     return y
 
 
@@ -159,44 +172,53 @@ def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
     return out
 
 
-def _runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
-    start = 0
-    for N, texts in groupby(np.diff(cu_seqlens).tolist()):
-        n = sum(1 for _ in texts)
-        yield n, N, start, start + n * N
-        start += n * N
+def gelu_tanh(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
+    """The approximation of gelu by a hyperbolic tangent, of GPT-2: another function, up to 5e-4 away.
 
-
-def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, as BLAS likes it
-    return np.array(x, order="C").reshape(-1, *x.shape[2:])
-
-
-SCORES_BLOCK = 1 << 17  # elements: the scores of a few heads at a time stay in a core's second-level cache
-
-
-def attend(qkv: Array, cu_seqlens: Array, num_heads: int) -> Array:  # (T, 3D), (B+1,) -> (T, D)
-    """Let every token look at all tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K)) V.
-
-    The only place where tokens meet. Texts of one length go through one call of matmul: NumPy multiplies the
-    small matrices one by one, so that saves overhead and changes nothing in the result.
-
-    >>> qkv = np.tile(np.float32([0, 0, 1]), (3, 1))               # equal scores: the average of the values
-    >>> attend(qkv, np.array([0, 1, 3]), num_heads=1).tolist()
-    [[1.0], [1.0], [1.0]]
+    >>> gelu_tanh(np.float32([-10, 0, 1])).round(4).tolist()
+    [-0.0, 0.0, 0.8411999940872192]
     """
-    T, D = len(qkv), qkv.shape[1] // 3
-    H, K = num_heads, D // num_heads
-    out = np.empty((T, D), qkv.dtype)
-    for n, N, start, stop in _runs_of_equal_length(cu_seqlens):
-        rows = qkv[start:stop].reshape(n, N, 3, H, K)  # (n N, 3D) -> (n, N, 3, H, K)
-        q = _matrices(rows[:, :, 0].transpose(0, 2, 1, 3))  # (n H, N, K): for each text and head, a matrix
-        k = _matrices(rows[:, :, 1].transpose(0, 2, 3, 1))  # (n H, K, N): transposed
-        v = _matrices(rows[:, :, 2].transpose(0, 2, 1, 3))  # (n H, N, K)
-        q /= math.sqrt(K)
-        context = np.empty_like(v)
-        step = max(1, SCORES_BLOCK // N**2)
-        for i in range(0, n * H, step):
-            part = slice(i, i + step)
-            context[part] = softmax(q[part] @ k[part]) @ v[part]  # (., N, N) -> (., N, K)
-        out[start:stop] = context.reshape(n, H, N, K).transpose(0, 2, 1, 3).reshape(n * N, D)
-    return out
+    z = x * x
+    z *= x.dtype.type(0.044715)
+    z += 1
+    z *= x
+    z *= x.dtype.type(2 * math.sqrt(2 / math.pi))
+    return np.multiply(x, _sigmoid(z), out=out)  # (1 + tanh(z / 2)) / 2 = sigmoid(z)
+
+
+def silu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
+    """x times the logistic function.
+
+    >>> silu(np.float32([-1000, 0, 1])).round(4).tolist()
+    [-0.0, 0.0, 0.7311000227928162]
+    """
+    return np.multiply(x, _sigmoid(x), out=out)
+
+
+def _sigmoid(x: Array) -> Array:
+    z = np.exp(-np.abs(x))  # of what cannot overflow
+    return np.where(x < 0, z, x.dtype.type(1)) / (1 + z)
+
+
+def relu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
+    """Zero for what is negative.
+
+    >>> relu(np.float32([-1, 2])).tolist()
+    [0.0, 2.0]
+    """
+    return np.maximum(x, 0, out=out)
+
+
+ACTIVATION = {"gelu": gelu, "gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh, "relu": relu, "silu": silu}
+
+
+def gate(x: Array, activation: str) -> Array:  # (T, 2F) -> (T, F)
+    """Activate the first half of each row and multiply it by the second (Shazeer, 2020).
+
+    >>> gate(np.float32([[-1, 2, 10, 10]]), "relu").tolist()
+    [[0.0, 20.0]]
+    """
+    F = x.shape[1] // 2
+    y = ACTIVATION[activation](x[:, :F])
+    y *= x[:, F:]
+    return y

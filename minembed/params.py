@@ -1,6 +1,7 @@
 """The weights as a tree of frozen dataclasses; the comment of each field is its shape.
 
-V vocabulary, P positions, D hidden_size, F intermediate_size.  Linear weights are (in, out) and contiguous:
+V vocabulary, P positions, D hidden_size, E embedding_size, F intermediate_size, H heads, G of them with keys of their
+own, K head_size.  What an architecture does without is None.  Linear weights are (in, out) and contiguous:
 `x @ weight` on that layout is twice as fast for a handful of rows as the checkpoint's (out, in) used transposed.
 """
 
@@ -20,37 +21,40 @@ class Linear:
     """x @ weight + bias."""
 
     weight: Array  # (in, out)
-    bias: Array  # (out,)
+    bias: Array | None = None  # (out,)
 
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """The scale and shift of a layer normalisation."""
+    """The scale and shift of a normalisation."""
 
     weight: Array  # (D,)
-    bias: Array  # (D,)
+    bias: Array | None = None  # (D,)
 
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """The three tables whose rows are summed for each token."""
+    """The tables whose rows are summed for each token."""
 
-    word: Array  # (V, D)
-    position: Array  # (P, D)
-    token_type: Array  # (types, D)
-    norm: Norm
+    word: Array  # (V, E)
+    position: Array | None  # (P, E)
+    token_type: Array | None  # (types, E)
+    norm: Norm | None
+    projection: Linear | None = None  # (E, D), where E is not D
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One transformer layer."""
 
-    qkv: Linear  # (D, 3D): query, key, value side by side, one product instead of three
-    attention_output: Linear  # (D, D)
-    attention_norm: Norm
-    intermediate: Linear  # (D, F)
+    qkv: Linear  # (D, (H + 2G) K): query, key, value side by side, one product instead of three
+    attention_output: Linear  # (H K, D)
+    attention_norm: Norm | None
+    intermediate: Linear  # (D, F), or where gated (D, 2F): what is activated, what it is multiplied by
     output: Linear  # (F, D)
-    output_norm: Norm
+    output_norm: Norm  # where norms come first: of what enters the feed-forward block
+    query_norm: Norm | None = None  # (K,): of each head
+    key_norm: Norm | None = None  # (K,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Params:
 
     embeddings: Embeddings
     layers: tuple[Layer, ...]
+    final_norm: Norm | None = None
+    relative_attention_bias: Array | None = None  # (buckets, H)
 
 
 def tree_map(f: Callable[[Array], Array], tree: Tree) -> Tree:
@@ -70,6 +76,8 @@ def tree_map(f: Callable[[Array], Array], tree: Tree) -> Tree:
     """
     if isinstance(tree, np.ndarray):
         return f(tree)  # type: ignore[return-value]
+    if tree is None:
+        return tree
     if isinstance(tree, tuple):
         return tuple(tree_map(f, branch) for branch in tree)  # type: ignore[return-value]
     return type(tree)(*(tree_map(f, getattr(tree, field.name)) for field in fields(tree)))  # type: ignore[arg-type]

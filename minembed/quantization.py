@@ -33,7 +33,7 @@ class QuantizedLinear:
 
     levels: Array  # (G * group, N) int8
     scales: Array  # (G, N) float32
-    bias: Array  # (N,) float32
+    bias: Array | None  # (N,) float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def quantize(params: Params) -> Params:
     word: Any = params.embeddings.word
     if not isinstance(word, QuantizedRows):
         word = QuantizedRows(*quantize_rows(word))
-    return _replace_weights(params, linear, word)
+    return replace_weights(params, linear, word)
 
 
 def round_weights(params: Params) -> Params:
@@ -138,12 +138,18 @@ def round_weights(params: Params) -> Params:
     >>> round_weights(p).embeddings.word.tolist()
     [[1.0]]
     """
-    return _replace_weights(
+    return replace_weights(
         params, lambda p: Linear(round_bfloat16(p.weight), p.bias), round_bfloat16(params.embeddings.word)
     )
 
 
-def _replace_weights(params: Params, linear: Callable[[Any], Any], word: Any) -> Params:
+def replace_weights(params: Params, linear: Callable[[Any], Any], word: Any) -> Params:
+    """The same tree with each layer's linear parts turned by `linear`, and another table of words.
+
+    >>> p = Params(Embeddings(np.ones((1, 1), np.float32), None, None, None), ())
+    >>> replace_weights(p, lambda linear: linear, "words").embeddings.word
+    'words'
+    """
     layers = (
         replace(
             layer,
@@ -154,7 +160,7 @@ def _replace_weights(params: Params, linear: Callable[[Any], Any], word: Any) ->
         )
         for layer in params.layers
     )
-    return Params(replace(params.embeddings, word=word), tuple(layers))
+    return replace(params, embeddings=replace(params.embeddings, word=word), layers=tuple(layers))
 
 
 def lower(params: Params, dtype: str) -> Params:
@@ -199,7 +205,9 @@ def linear_int8(x: Array, p: QuantizedLinear) -> Array:  # (T, in) -> (T, out)
     zero = np.rint(-low * inverse)
     q = np.rint(np.clip(grouped * inverse[..., None] + zero[..., None], 0, 255))
     levels = p.levels.reshape(G, -1, N).astype(np.float32)
-    y = np.tile(p.bias, (len(x), 1))
+    y = np.zeros((len(x), N), np.float32)
+    if p.bias is not None:
+        y += p.bias
     for g in range(G):
         whole = q[:, g] @ levels[g] - zero[:, g, None] * levels[g].sum(axis=0)  # exact in float32: below 2^24
         y += whole * p.scales[g] * scale[:, g, None]

@@ -23,6 +23,8 @@ def arrays(tree):
     """All arrays of a tree of parameters, in order."""
     if isinstance(tree, np.ndarray):
         return [tree]
+    if tree is None:
+        return []
     branches = tree if isinstance(tree, tuple) else [getattr(tree, field.name) for field in fields(tree)]
     return [array for branch in branches for array in arrays(branch)]
 

@@ -307,7 +307,7 @@ def test_a_file_is_missing(folder, name):
 
 # ---- config.json ----
 
-CHANGES = [("model_type", v) for v in ("roberta", "t5", "mpnet", "modernbert", "", "BERT")]
+CHANGES = [("model_type", v) for v in ("t5", "longformer", "", "BERT")]
 CHANGES += [("hidden_act", v) for v in ("gelu_10", "quick_gelu", "tanh", "GELU", "builtins.exec", "")]
 CHANGES += [("position_embedding_type", v) for v in ("relative_key", "relative_key_query", "rotary", 3)]
 CHANGES += [("is_decoder", True), ("is_decoder", "yes"), ("add_cross_attention", True), ("is_encoder_decoder", True)]

@@ -7,6 +7,7 @@ import oracle
 import pytest
 
 from minembed import ops
+from minembed.attention import attend
 from minembed.params import Linear, Norm
 from minembed.threads import single_threaded_blas
 
@@ -101,7 +102,7 @@ def test_softmax_of_huge_scores_stays_finite():
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_attend(lengths, heads, width, dtype):
     qkv = normal(sum(lengths), 3 * heads * width, dtype=dtype)
-    got = ops.attend(qkv, np.cumsum([0, *lengths]), heads)
+    got = attend(qkv, np.cumsum([0, *lengths]), heads)
     assert got.dtype == dtype
     assert_near("attend", got, oracle.attend(qkv, np.cumsum([0, *lengths]), heads), size=abs(qkv).max())
 
@@ -111,14 +112,14 @@ def test_attend_never_sees_the_neighbours(dtype):
     lengths = [5, 7, 7, 3, 1, 1, 1, 7, 64, 2, 2, 2, 1]
     cu_seqlens = np.cumsum([0, *lengths])
     qkv = normal(cu_seqlens[-1], 3 * 2 * 11, dtype=dtype)
-    together = ops.attend(qkv, cu_seqlens, 2)
+    together = attend(qkv, cu_seqlens, 2)
     for b, n in enumerate(lengths):
         rows = slice(cu_seqlens[b], cu_seqlens[b + 1])
-        np.testing.assert_array_equal(together[rows], ops.attend(qkv[rows], np.array([0, n]), 2))  # the same bits
+        np.testing.assert_array_equal(together[rows], attend(qkv[rows], np.array([0, n]), 2))  # the same bits
         poisoned = qkv.copy()
         poisoned[rows] = np.nan
         others = np.delete(np.arange(len(qkv)), np.arange(rows.start, rows.stop))
-        np.testing.assert_array_equal(ops.attend(poisoned, cu_seqlens, 2)[others], together[others])
+        np.testing.assert_array_equal(attend(poisoned, cu_seqlens, 2)[others], together[others])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -202,4 +203,4 @@ def test_ordinary_numbers_raise_no_floating_point_flag(dtype):
         ops.softmax(x[:16])
         ops.layer_norm(x, Norm(x[0], x[1]), 1e-12)
         ops.linear(x, Linear(np.ascontiguousarray(x.T), x[0, :17]))
-        ops.attend(x, np.array([0, 5, 16, 17]), 1)
+        attend(x, np.array([0, 5, 16, 17]), 1)

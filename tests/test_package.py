@@ -66,15 +66,22 @@ LAYERS = [
     {"minembed.weights.sources", "minembed.weights.directory", "minembed.weights.saving"},
     {"minembed.weights.hub", "minembed.weights.mirror", "minembed.weights.families", "minembed.weights.known"},
     {"minembed.weights.modules"},
-    {"minembed.weights.families.bert", "minembed.weights.checkpoint", "minembed.weights.quantized"},
+    {f"minembed.weights.families.{name}" for name in ("albert", "distilbert", "gte", "jina", "modernbert", "mpnet")},
+    {f"minembed.weights.families.{name}" for name in ("bert", "nomic", "qwen")},
+    {"minembed.weights.families.rotary"},
+    {"minembed.weights.families.family", "minembed.weights.checkpoint", "minembed.weights.quantized"},
+    {"minembed.weights.layout"},
     {"minembed.weights.tensors"},
     {"minembed.weights.cache", "minembed.weights.files"},
     {"minembed.kernels"},
     {"minembed.encoder"},
     {"minembed.similarity", "minembed.backend", "minembed.chunks", "minembed.threads", "minembed.options"},
     {"minembed.modules"},
+    {"minembed.attention"},
+    {"minembed.positions"},
     {"minembed.tokens", "minembed.pooling", "minembed.quantization", "minembed.ops"},
-    {"minembed.prefix", "minembed.params"},
+    {"minembed.frame"},
+    {"minembed.prefix", "minembed.vocabulary", "minembed.params"},
     {"minembed.config", "minembed.weights"},
     {"minembed.folders"},
     {"minembed.errors", "minembed.version"},
@@ -242,20 +249,27 @@ COMPILED = {
 NEED_A_MODEL = {
     "minembed.backend": {"prepare"},
     "minembed.kernels.packing": {"by_heads", "pack"},
-    "minembed.kernels.tier": {"prepare", "compile_kernels", "is_compiled", "signature"},
-    "minembed.encoder": {"embed", "feed_forward", "self_attention", "transformer_layer", "encode", "prepare"},
+    "minembed.kernels.tier": {"prepare", "check_served", "compile_kernels", "is_compiled", "signature"},
+    "minembed.encoder": {
+        *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "add", "encode", "prepare")
+    },
     "minembed.engine": {"find_prompt", "report_truncation"},
     "minembed.weights.cache": {
         *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),
         *("shortcoming", "staging", "publish", "disk_error"),
     },
     "minembed.weights.directory": {"read_checkpoint"},
-    "minembed.weights.families": {"read_config", "read_params", "match"},
-    "minembed.weights.families.bert": {"build", "read_config", "shapes", "ignored"},
+    "minembed.weights.families": {"find_family", "read_config", "read_params", "match"},
+    "minembed.weights.families.bert": {"read_config", "read_roberta", "read_electra"},
+    **{
+        f"minembed.weights.families.{name}": {"read_config"}
+        for name in ("albert", "distilbert", "gte", "jina", "modernbert", "mpnet", "nomic", "qwen")
+    },
     "minembed.weights.files": {"no_duplicates", "read_json", "read_json_value", "optional_json"},
     "minembed.weights.hub": {"fetch"},
     "minembed.weights.mirror": {"fetch"},
-    "minembed.weights.quantized": {"save", "read", "shapes"},
+    "minembed.weights.layout": {"build", "shapes", "tensors"},
+    "minembed.weights.quantized": {"save", "read", "quantized_layout"},
 }
 
 

@@ -8,23 +8,22 @@ The folder is a checkpoint like any other, but for two files: config.json has a 
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minembed.config import Config
 from minembed.errors import InputError, UnsupportedModelError, WeightsError
-from minembed.params import Array, Embeddings, Layer, Norm, Params
-from minembed.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to
+from minembed.params import Array, Linear, Params
+from minembed.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
 from minembed.weights.cache import publish, staging
 from minembed.weights.files import read_json
+from minembed.weights.layout import map_named, named
 from minembed.weights.tensors import Stored, TensorFiles
 
 SETTINGS = {"quant_method": "minembed", "dtype": "int8", "version": 1}
-KINDS = {"I8": np.int8, "F32": np.float32}
+KINDS = {np.int8: "I8", np.float32: "F32"}
 
 
 def stored_dtype(raw: Mapping[str, Any], path: Path) -> str:
@@ -75,64 +74,43 @@ def _weights(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name.endswith(endings) or name in (".git", "onnx", "openvino", ".cache")}
 
 
-def named(tree: Any, prefix: str = "") -> Iterator[tuple[str, Array]]:
-    """Every array of a tree of parameters, by the names of the fields that lead to it.
-
-    >>> [name for name, _ in named(Norm(np.ones(1), np.ones(1)), "norm.")]
-    ['norm.weight', 'norm.bias']
-    """
-    if isinstance(tree, np.ndarray):
-        yield prefix.removesuffix("."), tree
-    elif isinstance(tree, tuple):
-        for i, branch in enumerate(tree):
-            yield from named(branch, f"{prefix}{i}.")
-    elif is_dataclass(tree):
-        for field in fields(tree):
-            yield from named(getattr(tree, field.name), f"{prefix}{field.name}.")
-
-
-def read(folder: Path, config: Config) -> Params:
-    """Map the parameters of a quantised folder into memory, checked against the architecture.
+def read(folder: Path, wanted: Params) -> Params:
+    """Map the parameters of a quantised folder into memory, checked against the layout of the architecture.
 
     Raises WeightsError that lists every tensor that is missing, unknown, or of another type or shape.
     """
-    stored = TensorFiles.open(folder).stored
-    wanted = dict(shapes(config))
-    faults = [f"{name} is unknown" for name in stored if name not in wanted]
-    for name, (kind, shape) in wanted.items():
+    stored, tree = TensorFiles.open(folder).stored, quantized_layout(wanted)
+    expected = {name: (KINDS[array.dtype.type], array.shape) for name, array in named(tree)}
+    faults = [f"{name} is unknown" for name in stored if name not in expected]
+    for name, (kind, shape) in expected.items():
         if name not in stored:
             faults.append(f"{name} is missing")
         elif (stored[name].dtype, stored[name].shape) != (kind, shape):
             faults.append(f"{name} is {stored[name].dtype} {stored[name].shape}, expected {kind} {shape}")
     if faults:
         raise WeightsError(f"{folder}: the tensors do not fit config.json ({len(faults)} faults): " + "; ".join(faults))
-    return _build(config, {name: _map(stored[name], name) for name in wanted})
+    params: Params = map_named(lambda name, array: _map(stored[name], name, array.dtype.type), tree)
+    return params
 
 
-def shapes(config: Config) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
-    """The stored type and shape of every tensor, by name."""
-    D, F = config.hidden_size, config.intermediate_size
-    yield "embeddings.word.levels", ("I8", (config.vocab_size, D))
-    yield "embeddings.word.scales", ("F32", (config.vocab_size,))
-    yield "embeddings.position", ("F32", (config.max_position_embeddings, D))
-    yield "embeddings.token_type", ("F32", (config.type_vocab_size, D))
-    norms = ["embeddings.norm"]
-    for i in range(config.num_hidden_layers):
-        linears = {"qkv": (D, 3 * D), "attention_output": (D, D), "intermediate": (D, F), "output": (F, D)}
-        for name, (n_in, n_out) in linears.items():
-            group = group_size(n_in)
-            K = pad_to(n_in, group)
-            yield f"layers.{i}.{name}.levels", ("I8", (K, n_out))
-            yield f"layers.{i}.{name}.scales", ("F32", (K // group, n_out))
-            yield f"layers.{i}.{name}.bias", ("F32", (n_out,))
-        norms += [f"layers.{i}.attention_norm", f"layers.{i}.output_norm"]
-    for name in norms:
-        yield f"{name}.weight", ("F32", (D,))
-        yield f"{name}.bias", ("F32", (D,))
+def quantized_layout(wanted: Params) -> Params:
+    """The tree of a layout, as `minembed.quantization.quantize` turns it: arrays with a type and shape, no memory."""
+
+    def empty(kind: Any, *shape: int) -> Array:
+        return np.broadcast_to(kind(0), shape)
+
+    def linear(p: Linear) -> Any:
+        n_in, n_out = p.weight.shape
+        group = group_size(n_in)
+        K = pad_to(n_in, group)
+        return QuantizedLinear(empty(np.int8, K, n_out), empty(np.float32, K // group, n_out), p.bias)
+
+    V, E = wanted.embeddings.word.shape
+    word: Any = QuantizedRows(empty(np.int8, V, E), empty(np.float32, V))
+    return replace_weights(wanted, linear, word)
 
 
-def _map(stored: Stored, name: str) -> Array:
-    kind = KINDS[stored.dtype]
+def _map(stored: Stored, name: str, kind: Any) -> Array:
     try:
         array = np.memmap(stored.file, kind, "r", stored.offset, stored.shape).view(np.ndarray)
     except (OSError, ValueError) as e:
@@ -140,26 +118,3 @@ def _map(stored: Stored, name: str) -> Array:
     if kind is np.float32 and not np.isfinite(array).all():
         raise WeightsError(f"{stored.file}: tensor {name!r} holds NaN or infinity; the file is damaged")
     return array
-
-
-def _build(config: Config, arrays: Mapping[str, Array]) -> Params:
-    def norm(name: str) -> Norm:
-        return Norm(arrays[f"{name}.weight"], arrays[f"{name}.bias"])
-
-    def linear(name: str) -> Any:
-        return QuantizedLinear(*(arrays[f"{name}.{part}"] for part in ("levels", "scales", "bias")))
-
-    def layer(name: str) -> Layer:
-        return Layer(
-            qkv=linear(f"{name}.qkv"),
-            attention_output=linear(f"{name}.attention_output"),
-            attention_norm=norm(f"{name}.attention_norm"),
-            intermediate=linear(f"{name}.intermediate"),
-            output=linear(f"{name}.output"),
-            output_norm=norm(f"{name}.output_norm"),
-        )
-
-    word: Any = QuantizedRows(arrays["embeddings.word.levels"], arrays["embeddings.word.scales"])
-    tables = arrays["embeddings.position"], arrays["embeddings.token_type"]
-    embeddings = Embeddings(word, *tables, norm("embeddings.norm"))
-    return Params(embeddings, tuple(layer(f"layers.{i}") for i in range(config.num_hidden_layers)))

@@ -3,37 +3,53 @@
 A closed table: nothing is imported or chosen by a string from a file beyond a look-up here.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from minembed.config import Config
 from minembed.errors import UnsupportedModelError, WeightsError
-from minembed.params import Array, Params
+from minembed.params import Params
 from minembed.weights import quantized
 from minembed.weights.checkpoint import Checkpoint
-from minembed.weights.families import bert
+from minembed.weights.families.albert import ALBERT
+from minembed.weights.families.bert import BERT, ELECTRA, ROBERTA
+from minembed.weights.families.distilbert import DISTILBERT
+from minembed.weights.families.family import Family, Raw
+from minembed.weights.families.gte import GTE
+from minembed.weights.families.jina import JINA
+from minembed.weights.families.modernbert import MODERNBERT
+from minembed.weights.families.mpnet import MPNET
+from minembed.weights.families.nomic import NOMIC
+from minembed.weights.families.qwen import QWEN3
 from minembed.weights.files import read_json, typed
+from minembed.weights.layout import build, layout, shapes
 from minembed.weights.tensors import TensorFiles
 
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One row of the table."""
-
-    read_config: Callable[[Mapping[str, Any], Path], Config]
-    shapes: Callable[[Config], dict[str, Shape]]  # every tensor that is needed, by its plain name
-    plain_name: Callable[[str], str]  # a stored name without prefixes and old spellings
-    ignored: Callable[[str], bool]  # plain names that the encoder has no use for
-    build: Callable[[Config, Callable[[str], Array]], Params]
-
-
-FAMILIES = {
-    "bert": Family(bert.read_config, bert.shapes, bert.plain_name, bert.ignored, bert.build),
+FAMILIES = {  # by the model_type of config.json
+    "albert": ALBERT,
+    "bert": BERT,
+    "camembert": ROBERTA,
+    "distilbert": DISTILBERT,
+    "electra": ELECTRA,
+    "gte": GTE,
+    "jina_bert": JINA,  # stands as "bert" in config.json
+    "modernbert": MODERNBERT,
+    "mpnet": MPNET,
+    "new": GTE,
+    "nomic_bert": NOMIC,
+    "qwen3": QWEN3,
+    "roberta": ROBERTA,
+    "xlm-roberta": ROBERTA,
 }
+
+
+def find_family(raw: Raw, path: Path) -> str:
+    """Name the family of a config.json; raises UnsupportedModelError for one that is not computed here."""
+    model_type = typed(raw, "model_type", str, "", path)
+    if model_type not in FAMILIES:
+        raise UnsupportedModelError(
+            f"{path}: model_type {model_type!r} is not computed here; known: {', '.join(sorted(FAMILIES))}"
+        )
+    return "jina_bert" if model_type == "bert" and raw.get("position_embedding_type") == "alibi" else model_type
 
 
 def read_config(path: Path) -> tuple[str, Config, str]:
@@ -42,12 +58,8 @@ def read_config(path: Path) -> tuple[str, Config, str]:
     Raises ConfigError for a malformed file, UnsupportedModelError for a family that is not computed here.
     """
     raw = read_json(path)
-    model_type = typed(raw, "model_type", str, "", path)
-    if model_type not in FAMILIES:
-        raise UnsupportedModelError(
-            f"{path}: model_type {model_type!r} is not computed here; known: {', '.join(sorted(FAMILIES))}"
-        )
-    return model_type, FAMILIES[model_type].read_config(raw, path), quantized.stored_dtype(raw, path)
+    family = find_family(raw, path)
+    return family, FAMILIES[family].read_config(raw, path), quantized.stored_dtype(raw, path)
 
 
 def read_params(checkpoint: Checkpoint) -> Params:
@@ -55,16 +67,17 @@ def read_params(checkpoint: Checkpoint) -> Params:
 
     Raises WeightsError that lists every tensor that is missing, unknown or of another shape.
     """
+    family, config = FAMILIES[checkpoint.family], checkpoint.config
     if checkpoint.stored_dtype == "int8":
-        return quantized.read(checkpoint.folder, checkpoint.config)
-    family, files = FAMILIES[checkpoint.family], TensorFiles.open(checkpoint.folder)
+        return quantized.read(checkpoint.folder, layout(config, family.names))
+    files = TensorFiles.open(checkpoint.folder)
     names = match(checkpoint, files, family)
-    return family.build(checkpoint.config, lambda plain: files.read(names[plain]))
+    return build(config, family.names, lambda plain: files.read(names[plain]))
 
 
 def match(checkpoint: Checkpoint, files: TensorFiles, family: Family) -> dict[str, str]:
     """Map each needed plain name to its stored name; every tensor must be needed or known to be of no use."""
-    wanted = family.shapes(checkpoint.config)
+    wanted = shapes(checkpoint.config, family.names)
     found: dict[str, str] = {}
     faults: list[str] = []
     for stored, entry in files.stored.items():
@@ -75,7 +88,7 @@ def match(checkpoint: Checkpoint, files: TensorFiles, family: Family) -> dict[st
             found[plain] = stored
             if entry.shape != wanted[plain]:
                 faults.append(f"{stored} has shape {entry.shape}, expected {wanted[plain]}")
-        elif not family.ignored(plain):
+        elif not plain.startswith(family.ignored):
             faults.append(f"{stored} is unknown")
     faults += [f"{plain} is missing" for plain in wanted if plain not in found]
     if faults:

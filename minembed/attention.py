@@ -1,0 +1,87 @@
+"""Attention, the only place where tokens meet, in plain NumPy: each looks at the tokens of its own text.
+
+T tokens of all texts end to end, N tokens of one text, H heads, G of them with keys and values of their own, K width
+of a head.  The float32 tier of kernels/attention.py computes the same.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from minembed.ops import softmax
+from minembed.params import Array
+from minembed.positions import Sight
+
+SCORES_BLOCK = 1 << 17  # elements: the scores of a few heads at a time stay in a core's second-level cache
+LONGEST_WHOLE = 1024  # tokens; longer texts go by some queries at a time, so that memory does not grow with N^2
+EVERYWHERE = Sight()
+
+
+def attend(
+    qkv: Array, cu_seqlens: Array, num_heads: int, num_key_value_heads: int | None = None, sight: Sight = EVERYWHERE
+) -> Array:  # (T, (H + 2G) K), (B+1,) -> (T, H K)
+    """Let every token look at the tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K) + bias) V.
+
+    Texts of one length go through one call of matmul: NumPy multiplies the small matrices one by one, so that saves
+    overhead and changes nothing in the result.  `sight` says what is seen, and what distance adds to a score.
+
+    >>> qkv = np.tile(np.float32([0, 0, 1]), (3, 1))               # equal scores: the average of the values
+    >>> attend(qkv, np.array([0, 1, 3]), num_heads=1).tolist()
+    [[1.0], [1.0], [1.0]]
+    """
+    H, G = num_heads, num_key_value_heads or num_heads
+    K = qkv.shape[1] // (H + 2 * G)
+    out = np.empty((len(qkv), H * K), qkv.dtype)
+    for n, N, start, stop in _runs_of_equal_length(cu_seqlens):
+        rows = qkv[start:stop].reshape(n, N, H + 2 * G, K)
+        q = _matrices(rows[:, :, :H].transpose(0, 2, 1, 3))  # (n H, N, K): for each text and head, a matrix
+        k = _matrices(rows[:, :, H : H + G].transpose(0, 2, 3, 1).repeat(H // G, axis=1))  # (n H, K, N): transposed
+        v = _matrices(rows[:, :, H + G :].transpose(0, 2, 1, 3).repeat(H // G, axis=1))  # (n H, N, K)
+        q /= math.sqrt(K)
+        context = np.empty_like(v)
+        step = max(1, SCORES_BLOCK // N**2)
+        for i in range(0, n * H, step):
+            heads = slice(i, min(i + step, n * H))
+            for some, seen in _blocks(N, sight):
+                scores = q[heads, some] @ k[heads, :, seen]  # (., some, seen)
+                if sight.bias is not None:
+                    scores += _bias(sight.bias, heads, some, seen)
+                context[heads, some] = softmax(scores) @ v[heads, seen]  # (., some, K)
+        out[start:stop] = context.reshape(n, H, N, K).transpose(0, 2, 1, 3).reshape(n * N, H * K)
+    return out
+
+
+def _runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
+    start = 0
+    for N, texts in groupby(np.diff(cu_seqlens).tolist()):
+        n = sum(1 for _ in texts)
+        yield n, N, start, start + n * N
+        start += n * N
+
+
+def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, as BLAS likes it
+    return np.array(x, order="C").reshape(-1, *x.shape[2:])
+
+
+def _blocks(N: int, sight: Sight) -> Iterator[tuple[slice, slice]]:
+    """Which tokens look, and the tokens that these see; how a text is cut depends on its length alone."""
+    if N <= LONGEST_WHOLE:
+        yield slice(0, N), slice(0, N)
+        return
+    rows = SCORES_BLOCK // LONGEST_WHOLE
+    for first in range(0, N, rows):
+        last = min(first + rows, N)
+        begin = 0 if sight.back is None else max(0, first - sight.back)
+        end = N if sight.ahead is None else min(N, last + sight.ahead)
+        yield slice(first, last), slice(begin, end)
+
+
+def _bias(bias: Array, heads: slice, some: slice, seen: slice) -> Array:  # -> (heads or 1, some, seen)
+    """What distance adds to the scores: row i is bias[:, seen - i + N-1]."""
+    which = np.arange(heads.start, heads.stop) % len(bias) if len(bias) > 1 else np.zeros(1, int)
+    first = bias.shape[1] // 2 + seen.start - some.start  # the column of distance 0 is in the middle
+    starts = np.arange(first, first - (some.stop - some.start), -1)
+    return sliding_window_view(bias, seen.stop - seen.start, axis=1)[which[:, None], starts]

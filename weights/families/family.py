@@ -1,0 +1,107 @@
+"""What a family is: a reader of its config.json, and a table of its tensors' names."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minembed.config import Config
+from minembed.errors import ConfigError, MinembedError, UnsupportedModelError
+from minembed.weights.layout import Names
+
+Raw = Mapping[str, Any]
+SPELLINGS = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
+# settings that change the mathematics of any of them, and the values for which what is computed is right
+FIXED: dict[str, tuple[Any, ...]] = {
+    "is_decoder": (None, False),
+    "add_cross_attention": (None, False),
+    "is_encoder_decoder": (None, False),
+}
+WRAPPERS = ("", "auto_model.", "0.auto_model.")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One row of the table of families."""
+
+    read_config: Callable[[Raw, Path], Config]
+    names: Names  # part of the tree of parameters -> stored tensors, as minembed.weights.layout wants it
+    prefixes: tuple[str, ...] = ()  # that some checkpoints put in front of every name
+    ignored: tuple[str, ...] = ()  # beginnings of names that the encoder has no use for: heads, counters
+
+    def plain_name(self, stored: str) -> str:
+        """Strip what is in front of a name, and turn the spelling of old checkpoints into today's.
+
+        >>> Family(None, {}, ("bert.",)).plain_name("bert.embeddings.LayerNorm.gamma")
+        'embeddings.LayerNorm.weight'
+        """
+        for wrapper in reversed(WRAPPERS):
+            stored = stored.removeprefix(wrapper)
+        for prefix in self.prefixes:
+            stored = stored.removeprefix(prefix)
+        for old, new in SPELLINGS:
+            if stored.endswith(old):
+                stored = stored.removesuffix(old) + new
+        return stored
+
+
+def refuse_others(raw: Raw, path: Path, fixed: Mapping[str, tuple[Any, ...]]) -> None:
+    """Raise UnsupportedModelError for a setting with a value for which what is computed here would be wrong.
+
+    >>> refuse_others({"rope_scaling": None}, Path("config.json"), {"rope_scaling": (None,)})
+    """
+    for key, allowed in {**FIXED, **fixed}.items():
+        value = raw.get(key)
+        if not any(value is other or (type(value) is type(other) and value == other) for other in allowed):
+            raise UnsupportedModelError(f"{path}: {key} = {value!r} is not computed here")
+
+
+def make_config(raw: Raw, path: Path, keys: Mapping[str, str], defaults: Raw, **choices: Any) -> Config:
+    """Build a Config from the settings under `keys` (field -> key), and from choices that the family makes.
+
+    Settings that are missing, or null, have the `defaults` of their keys; raises ConfigError where there is none.
+
+    >>> keys = dict(zip(["vocab_size", "hidden_size"], ["n_vocab", "dim"]))
+    >>> make_config({"n_vocab": 9}, Path("config.json"), keys, {})
+    Traceback (most recent call last):
+    minembed.errors.ConfigError: config.json: dim is missing
+    """
+    values: dict[str, Any] = dict(choices)
+    for field, key in keys.items():
+        value = raw.get(key)
+        if value is None:
+            value = defaults.get(key)
+        if value is None:
+            raise ConfigError(f"{path}: {key} is missing")
+        if field.endswith(("_eps", "theta", "scaling")) and type(value) is int and abs(value) < 1 << 53:
+            value = float(value)
+        if field == "hidden_act" and not isinstance(value, str):
+            raise ConfigError(f"{path}: {key} must be a name, not {value!r}")
+        values[field] = value
+    try:
+        return Config(**values)
+    except (ConfigError, UnsupportedModelError) as e:
+        raise _in_words_of(keys, path, e) from None
+
+
+def _in_words_of(keys: Mapping[str, str], path: Path, error: MinembedError) -> MinembedError:
+    """The same error, with the file, and with the name that the file gives to the field."""
+    message = str(error)
+    for field, key in keys.items():
+        if message.startswith(f"{field} "):
+            message = key + message[len(field) :]
+            break
+    return type(error)(f"{path}: {message}")
+
+
+SIZES = {  # of most families: the fields under their own names
+    name: name
+    for name in (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+    )
+}

@@ -1,0 +1,51 @@
+"""How config.json spells rotary positions: rope_theta and rope_scaling, or rope_parameters since transformers 5."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minembed.errors import ConfigError, UnsupportedModelError
+from minembed.weights.families.family import Raw
+from minembed.weights.files import typed
+
+Rotary = tuple[float, float]  # the base of the angles, and by what positions are divided
+
+
+def read_rotary(raw: Raw, path: Path, default: float) -> Rotary:
+    """The rotary settings of a config.json; refuses scalings other than linear ones.
+
+    >>> read_rotary({"rope_parameters": {"rope_type": "default", "rope_theta": 500}}, Path("config.json"), 1e4)
+    (500.0, 1.0)
+    """
+    if raw.get("rope_scaling") is not None:
+        raise UnsupportedModelError(f"{path}: rope_scaling = {raw['rope_scaling']!r} is not computed here")
+    theta = as_number(raw, path, default, "rope_theta")
+    return rotary_of(typed(raw, "rope_parameters", dict, {}, path), path, theta)
+
+
+def rotary_of(parameters: Mapping[str, Any], path: Path, default: float) -> Rotary:
+    """The rotary settings from one entry of rope_parameters.
+
+    >>> rotary_of({"rope_type": "linear", "factor": 2.0}, Path("config.json"), 1e4)
+    (10000.0, 2.0)
+    """
+    kind = parameters.get("rope_type", "default")
+    known = {"default": {"rope_theta"}, "linear": {"rope_theta", "factor"}}
+    whole = parameters.get("partial_rotary_factor") in (None, 1, 1.0)
+    if kind not in known or not whole or set(parameters) - known[kind] - {"rope_type", "partial_rotary_factor"}:
+        raise UnsupportedModelError(f"{path}: rope_parameters = {dict(parameters)!r} is not computed here")
+    return as_number(parameters, path, default, "rope_theta"), as_number(parameters, path, 1.0, "factor")
+
+
+def as_number(raw: Raw, path: Path, default: float, key: str) -> float:
+    """A setting as a float.
+
+    >>> as_number({"rope_theta": 7}, Path("config.json"), 1.0, "rope_theta")
+    7.0
+    """
+    value = raw.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1e12:
+        raise ConfigError(f"{path}: {key} must be a number of at least 1, not {value!r}")
+    return float(value)
