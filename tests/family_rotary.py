@@ -40,8 +40,8 @@ def gte_names(tensors: Tensors) -> Tensors:
 
 
 SPREAD = 1.2
-LENGTHS = (1, 2, 3, 7, 13, 29, 151)
-KEPT = (0, 1, 75, 144, 149, 150)
+LENGTHS = (1, 2, 3, 7, 13, 29, 1301)  # the last one is computed in parts
+KEPT = (0, 1, 127, 128, 650, 1299, 1300)
 NOMIC = {
     "activation_function": "swiglu",
     "architectures": ["NomicBertModel"],
@@ -223,6 +223,18 @@ GOLDENS = {
         "cls",
         LENGTHS,
         KEPT,
+        spread=SPREAD,
+    ),
+    "new+large": Golden(
+        GTE
+        | {"num_hidden_layers": 2, "rope_scaling": {"factor": 2.0, "type": "ntk"}, "rope_theta": 160000}
+        | {"type_vocab_size": 2},
+        "layers",
+        gte_names,
+        GTE_NATIVE
+        | {"num_hidden_layers": 2, "type_vocab_size": 2}
+        | {"rope_parameters": {"rope_theta": 2.0 * 160000, "rope_type": "linear", "factor": 2.0 ** (2 / 14)}},
+        "cls",
         spread=SPREAD,
     ),
 }

@@ -75,7 +75,40 @@ ROBERTA_LIKE = BERT_LIKE | {
 }
 HEAD = {"bias": (V,), "dense.weight": (35, 35), "dense.bias": (35,), "layer_norm.weight": (35,)}
 
-GOLDENS = {
+ELECTRA = BERT_LIKE | {
+    "architectures": ["ElectraForPreTraining"],
+    "embedding_size": 23,
+    "model_type": "electra",
+    "pad_token_id": 0,
+    "position_embedding_type": "absolute",
+    "summary_activation": "gelu",
+    "summary_last_dropout": 0.1,
+    "summary_type": "first",
+    "summary_use_proj": True,
+    "type_vocab_size": 2,
+}
+DISTILBERT = {
+    "activation": "gelu",
+    "architectures": ["DistilBertModel"],
+    "attention_dropout": 0.1,
+    "dim": 35,
+    "dropout": 0.1,
+    "hidden_dim": 37,
+    "initializer_range": 0.02,
+    "max_position_embeddings": 41,
+    "model_type": "distilbert",
+    "n_heads": 5,
+    "n_layers": 3,
+    "pad_token_id": 0,
+    "qa_dropout": 0.1,
+    "seq_classif_dropout": 0.2,
+    "sinusoidal_pos_embds": False,
+    "tie_weights_": True,
+    "transformers_version": "4.8.2",
+    "vocab_size": V,
+}
+
+GOLDENS = {  # "family", or "family+variant"
     "bert": Golden(
         BERT_LIKE
         | {
@@ -134,10 +167,7 @@ GOLDENS = {
         spare={f"lm_head.{name}": shape for name, shape in HEAD.items()},
     ),
     "electra": Golden(
-        BERT_LIKE
-        | {"architectures": ["ElectraForPreTraining"], "embedding_size": 23, "model_type": "electra", "pad_token_id": 0}
-        | {"summary_activation": "gelu", "summary_last_dropout": 0.1, "summary_type": "first", "type_vocab_size": 2}
-        | {"position_embedding_type": "absolute", "summary_use_proj": True},
+        ELECTRA,
         layers="encoder.layer",
         to_hub=renamed(("^", "electra.")),
         spare={
@@ -157,28 +187,25 @@ GOLDENS = {
         to_hub=renamed(("^", "albert.")),
         spare={"predictions.bias": (V,), "predictions.dense.weight": (23, 35), "predictions.dense.bias": (23,)},
     ),
-    "distilbert": Golden(
-        {
-            "activation": "gelu",
-            "architectures": ["DistilBertModel"],
-            "attention_dropout": 0.1,
-            "dim": 35,
-            "dropout": 0.1,
-            "hidden_dim": 37,
-            "initializer_range": 0.02,
-            "max_position_embeddings": 41,
-            "model_type": "distilbert",
-            "n_heads": 5,
-            "n_layers": 3,
-            "pad_token_id": 0,
-            "qa_dropout": 0.1,
-            "seq_classif_dropout": 0.2,
-            "sinusoidal_pos_embds": False,
-            "tie_weights_": True,
-            "transformers_version": "4.8.2",
-            "vocab_size": V,
-        },
+    "distilbert": Golden(DISTILBERT, layers="transformer.layer", planted=0),
+    "distilbert+relu": Golden(
+        DISTILBERT | {"activation": "relu", "architectures": ["DistilBertForMaskedLM"], "n_layers": 2},
         layers="transformer.layer",
-        planted=0,
+        to_hub=renamed(("^", "distilbert.")),
+        spare={
+            "vocab_transform.weight": (35, 35),
+            "vocab_transform.bias": (35,),
+            "vocab_layer_norm.weight": (35,),
+            "vocab_layer_norm.bias": (35,),
+            "vocab_projector.bias": (V,),
+        },
+    ),
+    "electra+base": Golden(ELECTRA | {"embedding_size": 35, "num_hidden_layers": 2}, layers="encoder.layer"),
+    "roberta+segments": Golden(
+        ROBERTA_LIKE
+        | {"architectures": ["RobertaModel"], "hidden_act": "gelu_new", "model_type": "roberta"}
+        | {"max_position_embeddings": 45, "num_hidden_layers": 2, "pad_token_id": 3, "type_vocab_size": 3},
+        layers="encoder.layer",
+        planted=3,
     ),
 }

@@ -23,6 +23,11 @@ def read(name):
         return dict(file)
 
 
+def family_of(name):
+    """The family of a golden, which may be a variant of it: "electra+base"."""
+    return name.partition("+")[0]
+
+
 def about(golden):
     """The versions, the reference and the pooling mode of a golden."""
     return json.loads(str(golden["about"]))
@@ -86,4 +91,4 @@ def tokens_of(golden):
 
 def is_unused(stored):
     """Whether a tensor belongs to a head, or is no weight at all."""
-    return bool(re.search(r"pooler|position_ids|\bcls\.|\b(lm_)?head\.|\bdecoder\.|predictions", stored))
+    return bool(re.search(r"pooler|position_ids|\bcls\.|\b(lm_)?head\.|\bdecoder\.|predictions|\bvocab_", stored))
