@@ -2,8 +2,8 @@
 
     python tests/make_family_goldens.py tests/goldens/families [FAMILY ...]
 
-Beside make_goldens.py the only file under tests/ that imports torch and transformers.  Weights are rounded to
-float16 and the reference computes from exactly those; a second run on the same machine writes the same bytes.
+Weights are rounded to float16 and the reference computes from exactly those; a second run on the same machine
+writes the same bytes.
 """
 
 import contextlib

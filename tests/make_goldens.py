@@ -2,7 +2,7 @@
 
     python tests/make_goldens.py MODEL_FOLDER tests/goldens
 
-MODEL_FOLDER is all-MiniLM-L6-v2. The only file under tests/ that imports those libraries; each golden file records
+MODEL_FOLDER is all-MiniLM-L6-v2. Only files called make_*goldens.py import those libraries; each golden file records
 their versions and the sha256 of the weights. On one machine a second run writes the same bytes.
 """
 

@@ -18,7 +18,7 @@ SERVED = [name for name in goldens.NAMES if goldens.family_of(name) in FAMILIES]
 # settings that change the mathematics into something that is not computed
 REFUSED = {
     "bert": [("hidden_act", "quick_gelu"), ("position_embedding_type", "relative_key"), ("is_decoder", True)],
-    "mpnet": [("hidden_act", "quick_gelu")],
+    "mpnet": [("hidden_act", "quick_gelu"), ("relative_attention_num_buckets", 48)],
     "roberta": [("hidden_act", "quick_gelu"), ("position_embedding_type", "relative_key_query")],
     "xlm-roberta": [("position_embedding_type", "relative_key"), ("is_decoder", True)],
     "camembert": [("position_embedding_type", "relative_key")],
@@ -33,7 +33,12 @@ REFUSED = {
         ("parallel_block", True),
         ("scale_attn_by_inverse_layer_idx", True),
     ],
-    "modernbert": [("hidden_activation", "quick_gelu"), ("rope_scaling", {"rope_type": "yarn", "factor": 2.0})],
+    "modernbert": [
+        ("hidden_activation", "quick_gelu"),
+        ("rope_scaling", {"rope_type": "yarn", "factor": 2.0}),
+        ("rope_parameters", {"full_attention": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}}),
+        ("layer_types", ["full_attention", "full_attention", "sliding_attention", "full_attention", "full_attention"]),
+    ],
     "new": [
         ("hidden_act", "quick_gelu"),
         ("rope_scaling", {"type": "yarn", "factor": 2.0}),
@@ -45,6 +50,8 @@ REFUSED = {
     "qwen3": [
         ("hidden_act", "quick_gelu"),
         ("use_sliding_window", True),
+        ("layer_types", ["full_attention", "sliding_attention", "full_attention"]),
+        ("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}),
         ("rope_scaling", {"rope_type": "yarn", "factor": 4.0}),
     ],
     "gemma3_text": [("attn_logit_softcapping", 50.0), ("hidden_activation", "quick_gelu")],
