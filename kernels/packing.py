@@ -1,6 +1,7 @@
 """From the parameters of an encoder to the flat arrays that the kernels read: packed once, when a model is loaded."""
 
 import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minembed.config import Config
-from minembed.params import Array, Linear, Norm, Params
+from minembed.params import Array, Layer, Linear, Params
 from minembed.quantization import QuantizedLinear, QuantizedRows, pad_to, to_bfloat16
 
 ALIGN = 64  # bytes of a cache line
@@ -92,39 +93,35 @@ def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[
 
 def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     """Make the arrays of a compute type, for panels of so many columns, from parameters that were lowered to it."""
-    weights: list[tuple[Array, ...]] = []
+    wholes: list[Array] = []
     vectors: list[Array] = []
-
-    def add_linear(p: Linear | QuantizedLinear) -> None:
-        weights.append(pack_weight(p, dtype, columns))
-        vectors.append(np.pad(p.bias, (0, -len(p.bias) % columns)))
-
-    def add_norm(p: Norm) -> None:
-        vectors.extend((p.weight, p.bias))
-
-    for layer in params.layers:
-        add_linear(by_heads(layer.qkv, config, columns))
-        add_linear(layer.attention_output)
-        add_norm(layer.attention_norm)
-        add_linear(layer.intermediate)
-        add_linear(layer.output)
-        add_norm(layer.output_norm)
+    for i, layer in enumerate(params.layers):
+        linears = by_heads(layer.qkv, config, columns), layer.attention_output, layer.intermediate, layer.output
+        packed = zip(*(pack_weight(p, dtype, columns) for p in linears), strict=True)
+        parts = [np.concatenate(part) for part in packed]
+        wholes = wholes or [aligned(len(params.layers) * len(part), part.dtype) for part in parts]
+        for whole, part in zip(wholes, parts, strict=True):  # by layers: joined at the end they would lie there twice
+            whole[i * len(part) : (i + 1) * len(part)] = part
+        _release(layer)
+        biases = [np.pad(p.bias, (0, -len(p.bias) % columns)) for p in linears]
+        norms = [(norm.weight, norm.bias) for norm in (layer.attention_norm, layer.output_norm)]
+        vectors += [*biases[:2], *norms[0], *biases[2:], *norms[1]]
     p = params.embeddings
     word, word_scales = pack_table(p.word, dtype)
-    kinds = (WEIGHTS[dtype], np.float32, np.int32)
-    levels, scales, sums = (joined(parts, kind) for parts, kind in zip(zip(*weights, strict=True), kinds, strict=True))
-    return Packed(
-        dtype,
-        levels,
-        scales,
-        sums,
-        joined(vectors, np.float32),
-        word,
-        word_scales,
-        p.position.reshape(-1),
-        p.token_type.reshape(-1),
-        np.concatenate([p.norm.weight, p.norm.bias]),
-    )
+    # read-only arrays, mapped from a file, are of another type for Numba, which would compile everything anew
+    tables = (np.require(x.reshape(-1), requirements="CAW") for x in (word_scales, p.position, p.token_type))
+    norm = np.concatenate([p.norm.weight, p.norm.bias])
+    return Packed(dtype, *wholes, joined(vectors, np.float32), word, *tables, norm)
+
+
+def _release(layer: Layer) -> None:
+    """Let go of what was read of a layer's weights where they are mapped from a file: it counts as our memory."""
+    for p in (layer.qkv, layer.attention_output, layer.intermediate, layer.output):
+        source = getattr(p, "levels", None)
+        while isinstance(source, np.ndarray) and not isinstance(source, np.memmap):
+            source = source.base
+        if isinstance(source, np.memmap) and source.mode == "r" and hasattr(source.base, "madvise"):
+            source.base.madvise(mmap.MADV_DONTNEED)  # wanted again, it is read again
 
 
 def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:
