@@ -5,21 +5,20 @@ The tokenizer object is set up once and never changed afterwards, so threads sha
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from minembed.config import Config
 from minembed.errors import ConfigError, InputError, InputTypeError, TokenizationError
+from minembed.frame import Frame, example, is_clear, longest_first
 from minembed.params import Array
+from minembed.prefix import PrefixReader
+from minembed.vocabulary import ask, read_vocabulary
 
-if TYPE_CHECKING:
-    from minembed.prefix import PrefixReader
-
-T = TypeVar("T")
 BATCH = 256  # texts
 TRUNCATE_FROM = 4096  # characters: shorter texts are tokenized whole
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -80,95 +79,67 @@ class Tokens:
         return Tokens(self.ids[rows], self.types[rows], cu_seqlens, *extras)
 
 
-def clean(text: object, index: int, errors: str = "replace") -> str:
+def clean(text: object, index: int, errors: str = "replace", name: str = "texts") -> str:
     r"""Check that an item is text, and repair surrogates: pairs become one character, lone ones U+FFFD.
 
     >>> clean("a\ud83d\ude00 \ud83d", 0) == "a\U0001f600 \ufffd"
     True
     """
     if not isinstance(text, str):
-        raise InputTypeError(f"texts[{index}] is {type(text).__name__}, not str")
+        raise InputTypeError(f"{name}[{index}] is {type(text).__name__}, not str")
     lone = None if text.isascii() else SURROGATE.search(text)
     if lone is None:
         return str(text)
     if errors == "strict":
-        raise InputError(f"texts[{index}] has a surrogate at character {lone.start()}; errors='replace' repairs it")
+        raise InputError(f"{name}[{index}] has a surrogate at character {lone.start()}; errors='replace' repairs it")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def ask(method: Callable[..., T], *arguments: Any) -> T:
-    """Call into the reference; whatever goes wrong there, panics included, becomes a TokenizationError.
-
-    >>> ask(len, [1, 2])
-    2
-    """
-    try:
-        return method(*arguments)
-    except BaseException as e:  # a Rust panic derives from BaseException
-        if isinstance(e, KeyboardInterrupt | SystemExit | MemoryError | GeneratorExit):
-            raise
-        raise TokenizationError(f"the tokenizer failed ({e}); its tokenizer.json is damaged or incomplete") from e
-
-
-def _count_closing(special_tokens_mask: list[int]) -> int:
-    """How many special tokens stand behind a text."""
-    if 0 not in special_tokens_mask:  # the text itself has no token: one special token opens, the others close
-        return max(len(special_tokens_mask) - 1, 0)
-    return special_tokens_mask[::-1].index(0)
 
 
 class Tokenizer:
     """What turns texts into Tokens; made by `load`, never changed afterwards."""
 
-    def __init__(self, reference: Any, max_seq_length: int, prefix: "PrefixReader | None"):
+    def __init__(self, reference: Any, max_seq_length: int, config: Config, **options: Any):
         self.reference = reference  # the tokenizers.Tokenizer
         self.max_seq_length = max_seq_length
-        self._prefix = prefix
-        self._n_special = len(ask(reference.encode, "").ids)
-        self._n_closing = _count_closing(ask(reference.encode, "a").special_tokens_mask)
-        if max_seq_length < self._n_special + 1:
+        self._vocab_size = config.vocab_size
+        self._has_types: bool = options.get("has_types", True) and config.type_vocab_size > 1
+        self._keeps_end: bool = options.get("keeps_end", False)
+        self._prefix: PrefixReader | None = options.get("prefix")
+        self._example = example(reference)
+        self._frame = Frame.of(ask(reference.encode, self._example))
+        n = self._frame.n_special
+        if max_seq_length < n + 1:
             raise ConfigError(
-                f"max_seq_length {max_seq_length} leaves no room for text: {self._n_special} special tokens are added, "
-                f"so give {self._n_special + 1} or more"
+                f"max_seq_length {max_seq_length} leaves no room for text: {n} special tokens are added, "
+                f"so give {n + 1} or more"
             )
 
     @staticmethod
     def load(path: Path, max_seq_length: int, config: Config, lowercase_first: bool = False) -> "Tokenizer":
-        """Read a tokenizer.json.
+        """Read a tokenizer.json, or the vocabulary files beside it where there is none.
 
         `lowercase_first` is the do_lower_case of sentence-transformers.  Raises TokenizationError for a damaged
-        file and ConfigError if its ids or the limit do not fit the model.
+        file, ConfigError if its ids or the limit do not fit the model, and UnsupportedModelError where there is only
+        a vocabulary of SentencePiece.
         """
-        import json  # these are late so that `import minembed` stays light
-
-        from tokenizers import Tokenizer as Reference
-        from tokenizers import normalizers
-
-        from minembed.prefix import PrefixReader
-
-        try:
-            text = path.read_text(encoding="utf-8")
-            reference = ask(Reference.from_str, text)
-            layout = json.loads(text)
-        except OSError as e:
-            raise TokenizationError(f"{path} cannot be read ({e.strerror}); a model needs its tokenizer.json") from e
-        except (ValueError, RecursionError) as e:  # TokenizationError is a ValueError
-            raise TokenizationError(f"{path}: not a usable tokenizer.json ({e}); fetch the file again") from e
-        reference.no_truncation()  # many checkpoints ship a wrong limit and fixed padding in this file
-        reference.no_padding()
-        probe = ask(reference.encode, "a")  # shows the special tokens and the segment of text
-        highest = max([*reference.get_vocab(with_added_tokens=True).values(), *probe.ids], default=0)
-        if highest >= config.vocab_size:
-            raise ConfigError(f"{path}: token id {highest} is beyond vocab_size {config.vocab_size} of config.json")
-        if max(probe.type_ids, default=0) >= config.type_vocab_size:
-            raise ConfigError(f"{path}: its segments exceed type_vocab_size {config.type_vocab_size} of config.json")
-        prefix = PrefixReader.fitting(layout, reference)
+        vocabulary = read_vocabulary(path)
+        reference = vocabulary.reference
+        prefix = None if vocabulary.keeps_end else PrefixReader.fitting(vocabulary.layout, reference)
         own = reference.normalizer
         if lowercase_first and (own is None or ask(own.normalize_str, "A") != "a"):
+            from tokenizers import normalizers
+
             lower = normalizers.Lowercase()
             reference.normalizer = lower if own is None else normalizers.Sequence([lower, own])
             prefix = None
-        return Tokenizer(reference, max_seq_length, prefix)
+        own_options = {"keeps_end": vocabulary.keeps_end, "has_types": vocabulary.has_types, "prefix": prefix}
+        tokenizer = Tokenizer(reference, max_seq_length, config, **own_options)
+        ids = [*ask(reference.get_vocab, False).values(), *tokenizer._frame.ids]  # added tokens: see _pack
+        if max(ids) >= config.vocab_size:
+            raise ConfigError(f"{path}: token id {max(ids)} is beyond vocab_size {config.vocab_size} of config.json")
+        if tokenizer._has_types and tokenizer._frame.types.max() >= config.type_vocab_size:
+            raise ConfigError(f"{path}: its segments exceed type_vocab_size {config.type_vocab_size} of config.json")
+        return tokenizer
 
     def __call__(self, texts: Sequence[str], errors: str = "replace", first_index: int = 0) -> Tokens:
         """Tokenize texts, each cut to max_seq_length tokens.
@@ -180,28 +151,64 @@ class Tokenizer:
         texts = [clean(text, i, errors) for i, text in enumerate(texts, first_index)]
         ids, types, counts, bounds = [], [], [], []
         for encoding, read in self._encodings(texts):
-            counts.append(len(encoding.ids) if read is None else read + self._n_special)
+            counts.append(len(encoding.ids) if read is None else read + self._frame.n_special)
             bounds.append(read is not None)
-            if not counts[-1]:
-                raise InputError(
-                    f"texts[{first_index + len(counts) - 1}] has no tokens: this tokenizer adds none to it"
-                )
             ids.append(self._cut(encoding.ids))
             types.append(self._cut(encoding.type_ids))
+        return self._pack(ids, types, counts, bounds, "texts", first_index)
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str], errors: str = "replace") -> Tokens:
+        """Tokenize pairs for a cross-encoder, each cut to max_seq_length tokens by taking from the longer text.
+
+        Raises InputTypeError and InputError as for texts, InputError for lists of different lengths, and ConfigError
+        where the limit leaves no room for two texts.
+        """
+        if len(queries) != len(documents):
+            raise InputError(f"each query needs its document: {len(queries)} queries, {len(documents)} documents")
+        frame = Frame.of(ask(self.reference.encode, self._example, self._example))
+        room = self.max_seq_length - frame.n_special
+        if room < 2 or not {0, 1} <= set(frame.sides):
+            raise ConfigError(f"max_seq_length {self.max_seq_length} leaves no room for a pair of texts")
+        named = (("queries", queries), ("documents", documents))
+        sides = [[clean(text, i, errors, name) for i, text in enumerate(texts)] for name, texts in named]
+        ids, types, counts, bounds = [], [], [], []
+        for texts, first, second in zip(zip(*sides, strict=True), *map(self._bare, sides), strict=True):
+            both = (first, second) if is_clear(first, second, room) else [(self._whole(t), False) for t in texts]
+            kept = longest_first(len(both[0][0]), len(both[1][0]), room)
+            own = frame.around([self._some(side[0], n) for side, n in zip(both, kept, strict=True)])
+            ids.append(own[0])
+            types.append(own[1])
+            counts.append(len(both[0][0]) + len(both[1][0]) + frame.n_special)
+            bounds.append(both[0][1] or both[1][1])
+        return self._pack(ids, types, counts, bounds, "queries", 0)
+
+    def prompt_length(self, prompt: str) -> int:
+        """Count the tokens that a prompt puts in front of a text, the opening special token included."""
+        return len(ask(self.reference.encode, prompt).ids) - self._frame.n_closing
+
+    def _pack(
+        self, ids: list[Array], types: list[Array], counts: list[int], bounds: list[bool], name: str, first: int
+    ) -> Tokens:
+        lengths = np.array(list(map(len, ids)), dtype=np.int64)
+        if not lengths.all():
+            raise InputError(f"{name}[{first + int(lengths.argmin())}] has no tokens: this tokenizer adds none to it")
+        cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
+        packed = np.concatenate([np.zeros(0, np.int32), *ids])
+        if len(packed) and packed.max() >= self._vocab_size:
+            text = first + int(np.searchsorted(cu_seqlens, packed.argmax(), side="right")) - 1
+            raise TokenizationError(
+                f"{name}[{text}] holds a token of the id {packed.max()}, but the model knows {self._vocab_size}: "
+                "its tokenizer has added tokens for which there are no weights"
+            )
         n_tokens = np.array(counts, dtype=np.int64)
-        empty = np.zeros(0, np.int32)
         return Tokens(
-            ids=np.concatenate([empty, *ids]),
-            types=np.concatenate([empty, *types]),
-            cu_seqlens=np.concatenate([[0], np.cumsum(list(map(len, ids)), dtype=np.int64)]),
+            ids=packed,
+            types=np.concatenate([np.zeros(0, np.int32), *types]) if self._has_types else np.zeros_like(packed),
+            cu_seqlens=cu_seqlens,
             n_tokens=n_tokens,
             truncated=n_tokens > self.max_seq_length,
             lower_bound=np.array(bounds, dtype=bool),
         )
-
-    def prompt_length(self, prompt: str) -> int:
-        """Count the tokens that a prompt puts in front of a text, the opening special token included."""
-        return len(ask(self.reference.encode, prompt).ids) - self._n_closing
 
     def _encodings(self, texts: list[str]) -> Iterator[tuple[Any, int | None]]:
         """Encode short texts some hundred at a time (the reference's objects are large), and long ones one by one."""
@@ -220,10 +227,22 @@ class Tokenizer:
             return self._encode_batch([text])[0], None
         return ask(self._prefix.read, text, self.max_seq_length)
 
+    def _bare(self, texts: list[str]) -> Iterator[tuple[Array, bool]]:
+        """The tokens of each text without special ones, and whether there may be more."""
+        for encoding, read in self._encodings(texts):
+            yield self._frame.inside(encoding.ids)[:read], read is not None
+
+    def _whole(self, text: str) -> Array:
+        return self._frame.inside(ask(self.reference.encode, text).ids)
+
+    def _some(self, array: Array, n: int) -> Array:
+        return array[len(array) - n :] if self._keeps_end else array[:n]
+
     def _cut(self, values: list[int]) -> Array:
-        """Keep the first tokens and the closing special ones, as the reference's truncation does."""
+        """Keep the first tokens of the text and all special ones, as the reference's truncation does."""
         array = np.array(values, dtype=np.int32)
         if len(array) <= self.max_seq_length:
             return array
-        kept = self.max_seq_length - self._n_closing
-        return np.concatenate([array[:kept], array[len(array) - self._n_closing :]])
+        opening, end = self._frame.n_opening, len(array) - self._frame.n_closing
+        text = self._some(array[opening:end], self.max_seq_length - self._frame.n_special)
+        return np.concatenate([array[:opening], text, array[end:]])

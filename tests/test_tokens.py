@@ -246,6 +246,7 @@ def test_lower_case_first(folder, lowercase):
     cased = tiny.tiny_tokenizer()
     cased.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
     cased.save(str(folder / "tokenizer.json"))
+    tiny.write_json(folder / "tokenizer_config.json", {"do_lower_case": False, "strip_accents": False})
     tiny.write_json(folder / "sentence_bert_config.json", {"max_seq_length": 64, "do_lower_case": lowercase})
     texts = ["A CAT", "The Dog", "İX", "Cat " * 2000, "[MASK] X"]
     expected = [text.lower().replace("[mask]", "[MASK]") for text in texts] if lowercase else texts
