@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -293,6 +294,18 @@ class Embedder:
     def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (N, D) -> (N,)
         """Compare row i of a with row i of b, by the checkpoint's similarity_fn_name."""
         return sim.pairwise(a, b, self.checkpoint.similarity_fn_name)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the checkpoint to a new folder that sentence-transformers and minembed load, whole or not at all.
+
+        The weights are those of the checkpoint's folder, in float32 (whatever they are computed in), and the length
+        limit is this model's.  Raises InputError where the folder exists, or where the checkpoint is stored in int8,
+        from which nothing else can be made: copy its folder as it is.
+        """
+        from minembed.weights.saving import StoredTensors, save_checkpoint
+        from minembed.weights.tensors import TensorFiles
+
+        save_checkpoint(self.checkpoint, StoredTensors(TensorFiles.open(self.checkpoint.folder)), Path(folder))
 
     def info(self) -> dict[str, Any]:
         """Say what was loaded, from where, and how it computes."""

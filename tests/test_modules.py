@@ -11,12 +11,14 @@ import pytest
 from faults import assert_same
 from module_cases import CUTS, DENSE, FILES, STACKS, TEXTS, WIDTH, dense, module_tensors, write_case, write_stored
 from safetensors.numpy import load_file, save_file
+from test_quantized import write as write_int8
 from tiny import write_json
 
 from minembed import Embedder
 from minembed.errors import ConfigError, UnsupportedModelError, WeightsError
 from minembed.modules import ACTIVATIONS, Dense, LayerNorm, Normalize, transform
 from minembed.params import Linear
+from minembed.weights.cache import shortcoming
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.modules import from_tensors, read_module_params, to_tensors
 
@@ -153,7 +155,7 @@ def test_the_layout_goes_both_ways():
     params = from_tensors(made, tensors)
     assert isinstance(params.linear, Linear) and params.linear.weight.shape == (3, 2)
     assert params.linear.weight.flags["C_CONTIGUOUS"]
-    for name, tensor in to_tensors(params).items():
+    for name, tensor in to_tensors(made, params).items():
         np.testing.assert_array_equal(tensor, tensors[name])
 
 
@@ -275,10 +277,12 @@ def test_tensors_that_do_not_fit(folder, fault):
 @pytest.mark.parametrize("place", ["2_LayerNorm", "3_Dense"])
 def test_files_that_are_missing(folder, place):
     weights = folder / place / "model.safetensors"
+    assert shortcoming(folder) is None
     weights.rename(folder / place / "pytorch_model.bin")
     refused(folder, WeightsError, place, "pytorch_model.bin", "never opens", "convert")
     (folder / place / "pytorch_model.bin").unlink()
     refused(folder, WeightsError, place, "no model.safetensors")
+    assert shortcoming(folder) == f"{place}/model.safetensors is missing"  # a pull that was cut short
     (folder / place / "config.json").unlink()
     refused(folder, ConfigError, place, "config.json is missing")
 
@@ -298,6 +302,17 @@ def test_info_names_the_modules(folder):
     expected = ("LayerNorm", "Dense(64 -> 48, GELU)", "Normalize", "Dense(48 -> 20, Tanh, residual)", "Normalize")
     assert facts["modules"] == (*expected, "Dense(20 -> 7, Identity)")
     assert facts["dimension"] == 7 and json.dumps(facts)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_modules_stay_in_single_precision(folder, tmp_path, tier, dtype):
+    """Of a folder that `minembed quantize` made, too."""
+    expected = Embedder.load(folder, backend=tier, dtype=dtype).encode(TEXTS, truncation="silent")
+    single = Embedder.load(folder, backend=tier).encode(TEXTS, truncation="silent")
+    assert 0 < abs(expected - single).max() < 0.1
+    if dtype == "int8":
+        stored = Embedder.load(write_int8(folder, tmp_path / "int8"), backend=tier)
+        np.testing.assert_array_equal(stored.encode(TEXTS, truncation="silent"), expected)
 
 
 def test_a_folder_in_a_folder(folder, tmp_path):

@@ -131,6 +131,9 @@ def shortcoming(folder: Path) -> str | None:
         for kind, below in modules[1:]:
             if kind != "Normalize" and not (is_plain_path(below) and (folder / below / "config.json").is_file()):
                 return f"{below}/config.json is missing"
+            weights = [folder / below / name for name in ("model.safetensors", "pytorch_model.bin")]
+            if kind in ("Dense", "LayerNorm") and not any(path.is_file() for path in weights):
+                return f"{below}/model.safetensors is missing"
         if first != "Transformer" or not (path == "" or is_plain_path(path)):
             return None  # the reader of the folder judges unusual modules, and refuses them by name
         root = folder / path
@@ -190,7 +193,7 @@ def publish(staged: Path, target: Path) -> None:
     a damaged one is moved to the work folder, too.
     """
     for folder in [path for path in staged.rglob("*") if path.is_dir()] + [staged]:
-        _sync_folder(folder)
+        sync_folder(folder)
     attempts = 5
     for attempt in range(attempts):
         try:
@@ -202,7 +205,24 @@ def publish(staged: Path, target: Path) -> None:
             if attempt + 1 == attempts:
                 raise
             _move_aside(target, staged.with_name(f"damaged-{attempt}"), error)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's list of files to the disk.
+
+    >>> sync_folder(Path())
+    """
+    if sys.platform == "win32":
+        return  # a folder cannot be opened there, and renames are journalled
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems sync files only
+            raise
+    finally:
+        os.close(handle)
 
 
 def disk_error(error: OSError, path: Path, variable: str = "MINEMBED_CACHE") -> SourceError:
@@ -221,19 +241,6 @@ def _move_aside(target: Path, aside: Path, cause: OSError) -> None:
         return  # another process has just moved it: the next attempt finds the place free or filled
     except OSError:
         raise cause from None
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return  # a folder cannot be opened there, and renames are journalled
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems sync files only
-            raise
-    finally:
-        os.close(handle)
 
 
 def _age(path: Path) -> float:

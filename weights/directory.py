@@ -61,7 +61,7 @@ def _read_entries(folder: Path) -> list[tuple[str, str]]:
     return entries
 
 
-_OLD_KEYS = {  # in the order in which they are concatenated
+FLAGS = {  # in the order in which they are concatenated
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -82,8 +82,8 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
         if not isinstance(modes, list) or not modes:
             raise ConfigError(f"{path}: pooling_mode must be a name or a list of names, not {named!r}")
     else:
-        modes = [mode for key, mode in _OLD_KEYS.items() if typed(raw, key, bool, False, path)] or ["mean"]
-        unknown = [key for key in raw if key.startswith("pooling_mode_") and key not in _OLD_KEYS and raw[key]]
+        modes = [mode for key, mode in FLAGS.items() if typed(raw, key, bool, False, path)] or ["mean"]
+        unknown = [key for key in raw if key.startswith("pooling_mode_") and key not in FLAGS and raw[key]]
         if unknown:
             raise UnsupportedModelError(f"{path}: {', '.join(unknown)} is not computed here")
     for mode in modes:

@@ -15,7 +15,7 @@ from minembed.errors import ConfigError, UnsupportedModelError, WeightsError
 from minembed.modules import ACTIVATIONS, Dense, DenseParams, LayerNorm, Module, ModuleParams, Normalize
 from minembed.params import Array, Linear, Norm
 from minembed.weights.files import optional_json, read_json, typed
-from minembed.weights.tensors import TensorFiles
+from minembed.weights.tensors import CONVERT, TensorFiles
 
 BEHIND_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
 KNOWN = ("Transformer", "Pooling", *BEHIND_POOLING)
@@ -153,6 +153,11 @@ def _read_params(root: Path, module: Module) -> ModuleParams:
     if isinstance(module, Normalize):
         return None
     folder, wanted = root / module.folder, shapes(module)
+    if not (folder / "model.safetensors").exists():
+        raise WeightsError(
+            f"{folder} has no model.safetensors. Old revisions of checkpoints may have only pytorch_model.bin there, "
+            f"a pickle, which minembed never opens: take a newer revision, or {CONVERT}"
+        )
     files = TensorFiles.open(folder)
     faults = [f"{name} is unknown" for name in files.stored if name not in wanted]
     for name, shape in wanted.items():
@@ -179,13 +184,17 @@ def from_tensors(module: Dense | LayerNorm, tensors: dict[str, Array]) -> Module
     return DenseParams(Linear(weights["linear.weight"], weights.get("linear.bias", none)), residual)
 
 
-def to_tensors(params: DenseParams | Norm) -> dict[str, Array]:
+def to_tensors(module: Module, params: ModuleParams) -> dict[str, Array]:
     """Turn the weights of a module back into what is stored: the inverse of `from_tensors`.
 
-    >>> list(to_tensors(Norm(np.ones(1), np.zeros(1))))
+    >>> list(to_tensors(LayerNorm("2_LayerNorm", 1), Norm(np.ones(1), np.zeros(1))))
     ['norm.weight', 'norm.bias']
     """
+    tensors: dict[str, Array | None] = {}
     if isinstance(params, Norm):
-        return {"norm.weight": params.weight, "norm.bias": params.bias}
-    tensors = {"linear.weight": params.linear.weight.T, "linear.bias": params.linear.bias}
-    return tensors if params.residual is None else tensors | {"residual.weight": params.residual.weight.T}
+        tensors = {"norm.weight": params.weight, "norm.bias": params.bias}
+    elif params is not None:
+        tensors = {"linear.weight": params.linear.weight.T, "linear.bias": params.linear.bias}
+        tensors["residual.weight"] = None if params.residual is None else params.residual.weight.T
+    wanted = {} if isinstance(module, Normalize) else shapes(module)
+    return {name: tensor for name, tensor in tensors.items() if name in wanted and tensor is not None}

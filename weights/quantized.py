@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def save(params: Params, source: Path, transformer: Path, target: Path) -> None:
     inside = transformer.relative_to(source)
     with staging(target.absolute().parent) as work:
         staged = work / "model"
-        shutil.copytree(source, staged, ignore=_weights, copy_function=shutil.copyfile)
+        shutil.copytree(source, staged, ignore=partial(_weights, transformer), copy_function=shutil.copyfile)
         config = staged / inside / "config.json"
         changed = read_json(config) | {"quantization_config": SETTINGS}
         config.write_text(json.dumps(changed, ensure_ascii=False, indent=2), encoding="utf-8")
@@ -68,10 +69,11 @@ def save(params: Params, source: Path, transformer: Path, target: Path) -> None:
         publish(staged, target.absolute())
 
 
-def _weights(folder: str, names: list[str]) -> set[str]:
-    """What is not copied: weights in whatever format, and what other programs left there."""
+def _weights(transformer: Path, folder: str, names: list[str]) -> set[str]:
+    """What is not copied: the transformer's weights in whatever format, and what other programs left there."""
     endings = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".h5", ".msgpack", ".onnx", ".ot", ".tmp")
-    return {name for name in names if name.endswith(endings) or name in (".git", "onnx", "openvino", ".cache")}
+    left = {name for name in names if name.endswith(endings) or name in (".git", "onnx", "openvino", ".cache")}
+    return left if Path(folder) == transformer else left - {"model.safetensors"}  # that of a Dense module stays
 
 
 def read(folder: Path, wanted: Params) -> Params:

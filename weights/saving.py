@@ -1,0 +1,291 @@
+"""Write a checkpoint as a folder that sentence-transformers and minembed load.
+
+The spelling is the old one, which all releases since 2.0 read: `sentence_transformers.models.*` in modules.json, flags
+in 1_Pooling/config.json, max_seq_length in sentence_bert_config.json.  Weights are safetensors, which those releases
+read in the transformer's place, and since 3.1 in those of Dense and LayerNorm.  What only later releases know (a
+residual, pooling modes in an order of their own) has their spelling: earlier ones refuse it.
+
+The folder is made under another name beside its place, and moved there in one step: it appears whole or not at all.
+"""
+
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minembed.errors import ConfigError, InputError, MinembedError, SourceError, WeightsError
+from minembed.modules import Dense, LayerNorm, ModuleParams, Normalize
+from minembed.params import Array
+from minembed.weights.cache import staging, sync_folder
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.directory import FLAGS, safe_path
+from minembed.weights.families import read_config
+from minembed.weights.files import read_json
+from minembed.weights.modules import read_module_params, to_tensors
+from minembed.weights.tensors import TensorFiles
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+TOKENIZER_FILES += ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model")
+TOKENIZER_FILES += ("tokenizer.model", "chat_template.jinja")
+LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
+LEGACY = "sentence_transformers.models."
+
+
+class StoredTensors(Mapping[str, Array]):
+    """The transformer's tensors in a checkpoint's folder, by stored name, each read from disk when it is asked for.
+
+    What is no number of a weight (`position_ids`) is left out.
+
+    >>> len(StoredTensors(TensorFiles({})))
+    0
+    """
+
+    def __init__(self, files: TensorFiles):
+        self.files = files
+
+    def __getitem__(self, name: str) -> Array:
+        return self.files.read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, stored in self.files.stored.items() if stored.dtype in ("F32", "F16", "BF16"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def save_checkpoint(
+    checkpoint: Checkpoint,
+    tensors: Mapping[str, Array],
+    folder: Path,
+    modules: Sequence[ModuleParams] | None = None,
+) -> None:
+    """Write a checkpoint to a new folder: its settings, its tokenizer, and these weights.
+
+    `tensors` are the transformer's by the checkpoint's own names, in any float type; they are written as float32, one
+    by one.  `modules` are the weights behind the pooling (None: as in the checkpoint's folder).
+
+    Raises InputError where `folder` exists or the checkpoint is quantised, WeightsError for tensors that cannot be
+    saved, and SourceError, an OSError with its errno, where the disk fails; nothing is left behind then.
+
+    >>> from minembed.config import Config
+    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
+    >>> save_checkpoint(Checkpoint(Path("model"), "bert", config, ("mean",), 256), {}, Path("."))
+    Traceback (most recent call last):
+        ...
+    minembed.errors.InputError: . exists already: name a folder that does not
+    """
+    if "\0" in str(folder) or os.path.lexists(folder):
+        raise InputError(f"{folder} exists already: name a folder that does not")
+    if checkpoint.stored_dtype != "float32":
+        raise InputError(
+            f"{checkpoint.folder} holds {checkpoint.stored_dtype} weights, from which nothing else can be made, and "
+            "which only minembed reads: copy that folder as it is, or save the checkpoint that it was made from"
+        )
+    if modules is None:
+        modules = read_module_params(checkpoint.root, checkpoint.modules)
+    folder = folder.absolute()
+    try:
+        with staging(folder.parent) as work:
+            staged = work / "model"
+            staged.mkdir()
+            _write_transformer(checkpoint, tensors, staged)
+            _write_modules(checkpoint, modules, staged)
+            (staged / "README.md").write_text(model_card(checkpoint, folder.name), encoding="utf-8")
+            _publish(staged, folder)
+    except MinembedError:
+        raise
+    except OSError as e:
+        named = SourceError(
+            f"cannot save to {folder}: {e.strerror or e}; free some space there, make it writable, or save elsewhere"
+        )
+        named.errno = e.errno
+        raise named from e
+
+
+def _publish(staged: Path, folder: Path) -> None:
+    """Bring everything to the disk, and then the folder to its place."""
+    for path in staged.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(staged)
+    try:
+        staged.rename(folder)
+    except OSError:
+        if os.path.lexists(folder):
+            raise InputError(f"{folder} exists already: somebody made it meanwhile") from None
+        raise
+    sync_folder(folder.parent)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_transformer(checkpoint: Checkpoint, tensors: Mapping[str, Array], staged: Path) -> None:
+    source = checkpoint.folder
+    config = read_json(source / "config.json")
+    if read_config(source / "config.json")[1] != checkpoint.config:
+        raise ConfigError(f"{source / 'config.json'} has changed since it was loaded: load the folder again")
+    config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config}
+    _write_json(staged / "config.json", config)
+    code = [path.name for path in source.glob("*.py")] if "auto_map" in config else []  # for others; not run here
+    for name in (*TOKENIZER_FILES, *code):
+        _copy(source, name, staged)
+    for name in LICENCE_FILES:
+        _copy(checkpoint.root, name, staged)
+    lengths = {"max_seq_length": checkpoint.max_seq_length, "do_lower_case": checkpoint.do_lower_case}
+    _write_json(staged / "sentence_bert_config.json", lengths)
+    write_tensors(staged / "model.safetensors", tensors)
+
+
+def _copy(source: Path, name: str, target: Path) -> None:
+    if (source / name).is_file():
+        safe_path(name, source / "config.json")  # a link to elsewhere is not published
+        shutil.copyfile(source / name, target / name)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
+    """Write a safetensors file in float32, one tensor in memory at a time.
+
+    Raises WeightsError for NaN or infinity, which a training that went wrong leaves.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_tensors(Path(folder) / "model.safetensors", {"a": np.ones((2, 3))})
+    ...     TensorFiles.open(Path(folder)).stored["a"].shape
+    (2, 3)
+    """
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
+    names, end = sorted(tensors), 0
+    for name in names:
+        shape = tensors[name].shape
+        size = 4 * math.prod(shape)
+        entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    header = json.dumps(entries).encode()
+    header += b" " * (-len(header) % 8)
+    path.parent.mkdir(exist_ok=True)
+    with path.open("xb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name in names:
+            with np.errstate(over="ignore"):
+                array = np.ascontiguousarray(tensors[name], dtype="<f4")
+            if not np.isfinite(array).all():
+                raise WeightsError(f"tensor {name!r} holds NaN or infinity (of float32); nothing was saved")
+            file.write(array.data if array.size else b"")
+
+
+def _write_modules(checkpoint: Checkpoint, params: Sequence[ModuleParams], staged: Path) -> None:
+    """Write modules.json, a folder for each module, and the overall settings."""
+    _write_json(staged / "1_Pooling" / "config.json", _pooling(checkpoint))
+    entries = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    for i, (module, p) in enumerate(zip(checkpoint.modules, params, strict=True), 2):
+        name = type(module).__name__
+        entries.append((f"{i}_{name}", name))
+        place = staged / f"{i}_{name}"
+        place.mkdir()
+        if isinstance(module, Dense):
+            _write_json(place / "config.json", _dense(module))
+        elif isinstance(module, LayerNorm):
+            _write_json(place / "config.json", {"dimension": module.dimension})
+        if p is not None and not isinstance(module, Normalize):
+            write_tensors(place / "model.safetensors", to_tensors(module, p))
+    listed = [{"idx": i, "name": str(i), "path": path, "type": LEGACY + name} for i, (path, name) in enumerate(entries)]
+    _write_json(staged / "modules.json", listed)
+    overall: dict[str, Any] = {"__version__": {"sentence_transformers": "2.0.0"}}  # the first that reads it
+    overall |= {key: getattr(checkpoint, key) for key in ("prompts", "default_prompt_name", "similarity_fn_name")}
+    if checkpoint.truncate_dim is not None:
+        overall["truncate_dim"] = checkpoint.truncate_dim
+    _write_json(staged / "config_sentence_transformers.json", overall)
+
+
+def _pooling(checkpoint: Checkpoint) -> dict[str, Any]:
+    modes, width = list(checkpoint.pooling), checkpoint.config.hidden_size
+    if modes == [mode for mode in FLAGS.values() if mode in modes]:
+        settings: dict[str, Any] = {"word_embedding_dimension": width}
+        old = list(FLAGS)[:4]  # the others came later, and are no settings of the first releases
+        settings |= {flag: mode in modes for flag, mode in FLAGS.items() if flag in old or mode in modes}
+    else:
+        settings = {"embedding_dimension": width, "pooling_mode": modes}
+    return settings if checkpoint.include_prompt else settings | {"include_prompt": False}
+
+
+def _dense(module: Dense) -> dict[str, Any]:
+    place = "linear" if module.activation == "Identity" else "activation"
+    settings: dict[str, Any] = {"in_features": module.in_features, "out_features": module.out_features}
+    settings |= {"bias": module.bias, "activation_function": f"torch.nn.modules.{place}.{module.activation}"}
+    return settings | ({"use_residual": True} if module.use_residual else {})
+
+
+def model_card(checkpoint: Checkpoint, name: str) -> str:
+    """The README.md of a saved folder; the licence is taken over from the checkpoint's own.
+
+    >>> from minembed.config import Config
+    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
+    >>> model_card(Checkpoint(Path("model"), "bert", config, ("mean",), 256), "mine").splitlines()[1]
+    'library_name: sentence-transformers'
+    """
+    licence = ""
+    if (checkpoint.root / "README.md").is_file():
+        card = (checkpoint.root / "README.md").read_text(encoding="utf-8", errors="replace")[:65536]
+        found = re.search(r"\A---\n(?:.*\n)*?license: *([\w.-]+) *\n(?:.*\n)*?---", card)
+        licence = f"license: {found[1]}\n" if found else ""
+    steps = " -> ".join(["Transformer", f"Pooling({', '.join(checkpoint.pooling)})", *map(str, checkpoint.modules)])
+    prompts = "".join(f"- `{key}`: {json.dumps(text)}\n" for key, text in checkpoint.prompts.items() if text)
+    return CARD.format(
+        licence=licence,
+        name=name,
+        width=checkpoint.dimension,
+        length=checkpoint.max_seq_length,
+        steps=steps,
+        similarity=checkpoint.similarity_fn_name,
+        prompts=f"\nPrompts, by name (`prompt_name=`):\n\n{prompts}" if prompts else "",
+    )
+
+
+CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+{licence}tags:
+- sentence-transformers
+- feature-extraction
+- sentence-similarity
+- minembed
+---
+
+# {name}
+
+Turns a text of up to {length} tokens into a vector of {width} numbers; vectors are compared by {similarity}.
+
+    {steps}
+{prompts}
+With sentence-transformers (`pip install sentence-transformers`):
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}")
+vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
+print(model.similarity(vectors, vectors))
+```
+
+With minembed, on a CPU and without torch (`pip install minembed`):
+
+```python
+from minembed import Embedder
+
+model = Embedder.load("{name}")
+vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
+print(model.similarity(vectors, vectors))
+```
+"""
