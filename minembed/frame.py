@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minembed.errors import TokenizationError
+from minembed.errors import ConfigError, TokenizationError
 from minembed.params import Array
 from minembed.vocabulary import ask
 
@@ -48,14 +48,18 @@ class Frame:
     types: Array
 
     @staticmethod
-    def of(encoding: Any) -> "Frame":
-        """Look at an example."""
+    def of(reference: Any, *examples: str) -> "Frame":
+        """Look at one example, or at a pair.
+
+        Raises ConfigError where a text does not stand there just once.
+        """
+        encoding = ask(reference.encode, *examples)
         sides = zip(encoding.special_tokens_mask, encoding.sequence_ids, strict=True)
-        return Frame(
-            tuple(None if special else side for special, side in sides),
-            np.array(encoding.ids, dtype=np.int32),
-            np.array(encoding.type_ids, dtype=np.int64),
-        )
+        found = tuple(None if special else side for special, side in sides)
+        for i, text in enumerate(examples):
+            if found.count(i) != len(ask(reference.encode, text, None, False, False).ids):
+                raise ConfigError("the post_processor of tokenizer.json does not give each text its one place")
+        return Frame(found, np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int64))
 
     @property
     def n_special(self) -> int:

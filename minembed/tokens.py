@@ -106,7 +106,7 @@ class Tokenizer:
         self._keeps_end: bool = options.get("keeps_end", False)
         self._prefix: PrefixReader | None = options.get("prefix")
         self._example = example(reference)
-        self._frame = Frame.of(ask(reference.encode, self._example))
+        self._frame = Frame.of(reference, self._example)
         n = self._frame.n_special
         if max_seq_length < n + 1:
             raise ConfigError(
@@ -165,9 +165,9 @@ class Tokenizer:
         """
         if len(queries) != len(documents):
             raise InputError(f"each query needs its document: {len(queries)} queries, {len(documents)} documents")
-        frame = Frame.of(ask(self.reference.encode, self._example, self._example))
+        frame = Frame.of(self.reference, self._example, self._example)
         room = self.max_seq_length - frame.n_special
-        if room < 2 or not {0, 1} <= set(frame.sides):
+        if room < 2:
             raise ConfigError(f"max_seq_length {self.max_seq_length} leaves no room for a pair of texts")
         named = (("queries", queries), ("documents", documents))
         sides = [[clean(text, i, errors, name) for i, text in enumerate(texts)] for name, texts in named]

@@ -80,6 +80,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
     else:
         reference = _from_older_files(settings, name, path)
         layout = json.loads(ask(reference.to_str))
+    if (layout.get("model") or {}).get("dropout"):
+        raise UnsupportedModelError(f"{path}: its dropout makes other tokens of a text every time; set it to null")
     truncation = layout.get("truncation")
     side = settings.get("truncation_side") or (truncation or {}).get("direction", "right")
     if str(side).lower() not in ("left", "right"):
@@ -121,11 +123,24 @@ def _read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        return ask(Reference.from_str, text), json.loads(text)
+        layout = json.loads(text)
+        if isinstance(layout, dict):
+            _check_prefix(layout.get("model"))
+        return ask(Reference.from_str, text), layout
     except OSError as e:
         raise TokenizationError(f"{path} cannot be read ({e.strerror}); a model needs its tokenizer.json") from e
     except (ValueError, RecursionError) as e:  # TokenizationError is a ValueError
         raise TokenizationError(f"{path}: not a usable tokenizer.json ({e}); fetch the file again") from e
+
+
+def _check_prefix(model: Any) -> None:
+    """Raise ValueError for merges without the prefix they must have: the reference would end the process."""
+    prefix = model.get("continuing_subword_prefix") if isinstance(model, dict) else None
+    merges = model.get("merges") if isinstance(prefix, str) and prefix else None
+    for merge in merges if isinstance(merges, list) else ():
+        parts = merge.split(" ") if isinstance(merge, str) else merge
+        if not isinstance(parts, list) or not str(parts[-1:][0] if parts else "").startswith(prefix):
+            raise ValueError(f"the merge {merge!r} lacks the continuing_subword_prefix {prefix!r}")
 
 
 def _bert_normalizer(settings: Settings, path: Path) -> dict[str, Any]:
