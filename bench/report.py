@@ -7,6 +7,7 @@ from pathlib import Path
 from report_encode import encode
 from report_kernels import growth, kernels
 from report_memory import coldstart, stream
+from report_missed import missed
 from report_targets import targets
 from words import HEAD
 
@@ -39,7 +40,7 @@ def load(folder: Path) -> dict[str, dict]:
 def render(results: dict[str, dict]) -> tuple[str, dict[str, str]]:
     """The report's text, and its plots by file name."""
     plots: dict[str, str] = {}
-    parts = [HEAD, targets(results)]
+    parts = [part for part in (HEAD, targets(results), missed(results)) if part]
     for name, (title, section) in SECTIONS.items():
         if name in results:
             parts.append(section(results[name], plots))

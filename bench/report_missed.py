@@ -1,0 +1,86 @@
+"""The report's section on the kernels' missed targets: how close they came, what was tried, what stands in the way."""
+
+from peers import OURS
+from report_common import table
+from report_targets import SPEED, figures, over_best, verdict
+
+LAYERS = 6  # of all-MiniLM-L6-v2: the products of one are measured
+MEMORY = "int8: memory above NumPy and Numba at the first vector"
+PROFILE = """Microseconds as in the race, with two threads. On one core, when nobody else used the machine, a token of a
+short text took about 30:
+
+| linear layers, with GELU | quantising | attention | LayerNorm | the rest |
+| ---: | ---: | ---: | ---: | ---: |
+| 22.6 | 2.5 | 1.6 | 0.9 | 2.4 |
+
+The rest is weights and activations on their way through the caches, tokenizing and Python. What keeps the linear layers
+from the peak is the scaling of each group of 192 inputs, tiles that are not full at the edges, and weights that come
+from beyond the first-level cache. Larger groups would cost fidelity: with whole rows as groups the mean cosine is
+0.9988 instead of 0.9994. Were all four products at the peak (19.2 instead of 22.6), a token would take 26.6, which is
+1.13 times as fast; were quantising free as well, 24.1, 1.24 times."""
+TRIED = """What was tried, in µs a token on one core (int8; all of it is in [the kernels' notes](../docs/kernels.md)):
+
+- attention head by head, in bfloat16, instead of all heads' queries, keys and values at once: 37.8 instead of 42.4 at
+  256 tokens;
+- GELU and quantising by bands that never leave the first-level cache: 29.9 instead of 31.2 at 14 tokens;
+- chunks of 112, 224 and 448 rows: 33.7, 31.2 and 30.4 at 14 tokens;
+- a tile for every number of rows, weights fetched ahead, chunks of like size. All of this is in use.
+
+Left to try: quantising where LayerNorm and attention write their rows, instead of reading the rows again."""
+ADDED = """Of what that run measured, 42 MB came with Numba's compiler, which Numba starts before it loads compiled code
+(28 of them are pages of the LLVM library, used to compile Numba's own runtime), and with bitcode for linking; some 15
+were copies of weights while they were packed, and pages of the file that they came from. These are gone since: the same
+program now peaks 52 MB above NumPy and Numba, within the limit, as the next run will show. What is left is packed
+weights, tables and what packing one layer takes for a moment (22), the tokenizer (12), LLVM's loader and its idea of
+the CPU (13), and modules and the self-test (5)."""
+
+
+def missed(results: dict[str, dict]) -> str:
+    """The section; empty where int8 holds its targets."""
+    parts = [*speed(results), *memory(results)]
+    return "\n\n".join(["## Where the numbers fall short", *parts]) if parts else ""
+
+
+def speed(results: dict[str, dict]) -> list[str]:
+    """How close int8 came to its ratios, and how close it would come with linear layers at the peak."""
+    encode = results.get("encode", {})
+    lines = []
+    for workload, (_, _, limit) in SPEED.items():
+        rows = encode.get("results", {}).get(workload, {})
+        ratio, _ = over_best(rows, "int8")
+        if ratio is None or verdict(ratio, "≥", limit) == "held":
+            continue
+        spent = encode["settings"]["threads"] * 1e6 / rows[OURS["int8"]]["tokens_per_s"]
+        saved = saving(results.get("kernels", {}))
+        at_peak = "not measured" if saved is None else f"{ratio * spent / (spent - saved):.2f}"
+        lines.append([workload, f"{ratio:.2f}", f"≥ {limit}", f"{ratio / limit:.0%}", f"{spent:.1f}", at_peak])
+    header = [
+        "int8",
+        "ratio",
+        "target",
+        "of the target",
+        "µs of a core a token",
+        "ratio with linear layers at the peak",
+    ]
+    return [table(header, lines), PROFILE, TRIED] if lines else []
+
+
+def saving(kernels: dict) -> float | None:
+    """Microseconds a token that linear layers would save at the peak, from their best share of it."""
+    linear = kernels.get("linear", {}).get("int8")
+    if not linear:
+        return None
+    rows, share = max(((n, s) for n, s in linear["shares"].items() if n.isdigit()), key=lambda found: found[1])
+    shapes = [product["shape"] for product in linear["products"] if str(product["rows"]) == rows]
+    at_peak = (
+        LAYERS * sum(2 * width * out_width for width, out_width in shapes) / kernels["peaks"]["int8"]["peak"] / 1e3
+    )
+    return at_peak * (1 / share - 1)
+
+
+def memory(results: dict[str, dict]) -> list[str]:
+    """How close int8's memory came, and what it is made of."""
+    ((added, sign, limit),) = [figure[1:4] for figure in figures(results) if figure[0] == MEMORY]
+    if added is None or verdict(added, sign, limit) == "held":
+        return []
+    return [f"Memory above NumPy and Numba: {added:.0f} MB, where {limit:.0f} were asked for.", ADDED]
