@@ -6,6 +6,10 @@ small enough for the second-level cache.  For each text, with the register tiles
     keys are turned, 16 x 16 at a time in registers, to (K, N): so a row of scores comes out as vectors
     for every few rows of queries:  scores = q keys;  softmax;  context = scores values
 
+`sight` = (bias, back, ahead) says what a distance does to a score: `bias` points at what is added at distance 0, and
+tokens see so many tokens back and ahead.  Scores beyond that are not computed where whole tiles of them are, and
+otherwise become -inf, whose exponential is 1e-38 of the largest: nothing, in float32.
+
 Scores of a few rows never leave the first-level cache.  The division by the sum of the exponentials waits until it is a
 division of K numbers instead of N.  1 / sqrt(K) is in the query weights already (packing.py).
 
@@ -14,6 +18,7 @@ Where weights are bfloat16 or int8 and the CPU multiplies bfloat16, so does atte
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core.typing.templates import signature
@@ -32,6 +37,7 @@ from minembed.kernels.simd import (
     move,
     pair_bfloat16,
     splat,
+    store,
     store_bfloat16,
     store_vector,
     store_words,
@@ -39,6 +45,7 @@ from minembed.kernels.simd import (
 from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_bfloat16, tile_floats, tile_floats_narrow
 
 _floats = types.CPointer(types.float32)
+LOWEST_SCORE = np.float32(-np.inf)
 
 
 @intrinsic
@@ -65,7 +72,29 @@ def turn_16x16(typing_context, source, stride, target, target_stride):
 
 
 @njit
-def attend_floats(qkv, stride, n, size, out, out_stride, room):
+def reach(i, rows, n, sight):
+    """From which key, a multiple of 16, to which the queries from i on see."""
+    _, back, ahead = sight
+    return max(0, i - back) // 16 * 16, min(n, i + rows + ahead)
+
+
+@njit
+def place_rows(scores, stride, i, rows, first, last, sight, biased):
+    """Add what depends on distance to the scores of queries i... and keys first...last-1."""
+    bias, back, ahead = sight
+    for r in range(rows):
+        row = at(scores, r * stride)
+        if biased:
+            for j in range(0, last - first, 16):
+                store(at(row, j), load(at(row, j)) + load(at(bias, first + j - i - r)))
+        for j in range(0, i + r - back - first):
+            row[j] = LOWEST_SCORE
+        for j in range(max(0, i + r + ahead + 1 - first), last - first):
+            row[j] = LOWEST_SCORE
+
+
+@njit
+def attend_floats(qkv, stride, n, size, out, out_stride, sight, biased, room):
     """One head of a text of n tokens, in float32; q, k, v of `size` lie side by side in rows of qkv.
 
     Writes up to a panel beyond the head's columns of `out`: the next head overwrites it.
@@ -80,19 +109,21 @@ def attend_floats(qkv, stride, n, size, out, out_stride, room):
     for block in range(blocks):
         rows = (n - i) // (blocks - block)
         q = at(qkv, i * stride)
-        j = 0
-        while j < n:
-            if n - j > 16:
-                tile_floats(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j), padded)
+        first, last = reach(i, rows, n, sight)
+        j = first
+        while j < last:
+            if last - j > 16:
+                tile_floats(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j - first), padded)
                 j += PANEL
             else:
-                tile_floats_narrow(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j), padded)
+                tile_floats_narrow(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j - first), padded)
                 j += 16
+        place_rows(scores, padded, i, rows, first, last, sight, biased)
         for r in range(rows):
-            sums[r] = softmax_row(at(scores, r * padded), n)
+            sums[r] = softmax_row(at(scores, r * padded), last - first)
         for c in range(0, size, PANEL):
-            v = at(qkv, 2 * size + c)
-            tile_floats(rows, scores, padded, v, stride, n, zeros, at(out, i * out_stride + c), out_stride)
+            v, to = at(qkv, first * stride + 2 * size + c), at(out, i * out_stride + c)
+            tile_floats(rows, scores, padded, v, stride, last - first, zeros, to, out_stride)
         for r in range(rows):
             scale_row(at(out, (i + r) * out_stride), size, ONE / sums[r])
         i += rows
@@ -120,7 +151,7 @@ def round_head(qkv, stride, n, size, padded, room):
 
 
 @njit
-def attend_bfloat16(qkv, stride, n, size, out, out_stride, room):
+def attend_bfloat16(qkv, stride, n, size, out, out_stride, sight, biased, room):
     """As attend_floats, with products of bfloat16 summed in float32; size is even."""
     keys, scores, sums, zeros, queries, values, weights = room
     padded = (n + PANEL - 1) // PANEL * PANEL
@@ -130,35 +161,38 @@ def attend_bfloat16(qkv, stride, n, size, out, out_stride, room):
     i = 0
     for block in range(blocks):
         rows = (n - i) // (blocks - block)
-        for j in range(0, n, PANEL):
-            k = as_shorts(at(keys, j))
-            tile_bfloat16(rows, at(queries, i * wide), wide, k, 2 * padded, size // 2, zeros, at(scores, j), padded)
+        first, last = reach(i, rows, n, sight)
+        seen = last - first
+        for j in range(0, seen, PANEL):
+            k, q = as_shorts(at(keys, first + j)), at(queries, i * wide)
+            tile_bfloat16(rows, q, wide, k, 2 * padded, size // 2, zeros, at(scores, j), padded)
+        place_rows(scores, padded, i, rows, first, last, sight, biased)
         for r in range(rows):
-            sums[r] = softmax_row_bfloat16(at(scores, r * padded), n, at(weights, r * padded))
+            sums[r] = softmax_row_bfloat16(at(scores, r * padded), seen, at(weights, r * padded))
         for c in range(0, size, PANEL):
-            to = at(out, i * out_stride + c)
-            tile_bfloat16(rows, weights, padded, at(values, 2 * c), 2 * wide, (n + 1) // 2, zeros, to, out_stride)
+            v, to = at(values, first * wide + 2 * c), at(out, i * out_stride + c)
+            tile_bfloat16(rows, weights, padded, v, 2 * wide, (seen + 1) // 2, zeros, to, out_stride)
         for r in range(rows):
             scale_row(at(out, (i + r) * out_stride), size, ONE / sums[r])
         i += rows
 
 
-def attend(weight, qkv, stride, n, size, out, out_stride, room):
+def attend(weight, qkv, stride, n, size, out, out_stride, sight, biased, room):
     """One head of a text, in the precision that goes with this type of weights."""
     raise NotImplementedError
 
 
 @overload(attend)
-def _choose_attend(weight, qkv, stride, n, size, out, out_stride, room):
+def _choose_attend(weight, qkv, stride, n, size, out, out_stride, sight, biased, room):
     if weight.dtype == types.float32 or not TARGET.dot_bfloat16:
-        return lambda weight, qkv, stride, n, size, out, out_stride, room: attend_floats(
-            qkv, stride, n, size, out, out_stride, room
+        return lambda weight, qkv, stride, n, size, out, out_stride, sight, biased, room: attend_floats(
+            qkv, stride, n, size, out, out_stride, sight, biased, room
         )
 
-    def call(weight, qkv, stride, n, size, out, out_stride, room):
+    def call(weight, qkv, stride, n, size, out, out_stride, sight, biased, room):
         if size % 2:
-            attend_floats(qkv, stride, n, size, out, out_stride, room)
+            attend_floats(qkv, stride, n, size, out, out_stride, sight, biased, room)
         else:
-            attend_bfloat16(qkv, stride, n, size, out, out_stride, room)
+            attend_bfloat16(qkv, stride, n, size, out, out_stride, sight, biased, room)
 
     return call

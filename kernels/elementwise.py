@@ -42,6 +42,7 @@ R4, R5, R6, R7 = f32(0.080354296), f32(-0.29182944), f32(-1.2730678), f32(-1.595
 # P of gelu(x) = x (1/2 + c P(c^2 - 8)), c = x cut to [-4, 4]; error 8e-6 there (tests/fit_exp.py)
 P0, P1, P2, P3 = f32(6.7404096e-11), f32(-1.7530546e-09), f32(2.5125603e-08), f32(-3.6586e-07)
 P4, P5, P6, P7, P8 = f32(5.444469e-06), f32(-7.219173e-05), f32(0.0008745294), f32(-0.010539644), f32(0.17594896)
+G0, G1 = f32(2 * math.sqrt(2 / math.pi)), f32(2 * math.sqrt(2 / math.pi) * 0.044715)
 EIGHT = f32(8.0)
 HALF, ONE, ZERO, FOUR = f32(0.5), f32(1.0), f32(0.0), f32(4.0)
 
@@ -100,6 +101,18 @@ def gelu_coarse(x):
     p = fma(p, u, splat(P7))
     p = fma(p, u, splat(P8))
     return x * fma(c, p, splat(HALF))
+
+
+@njit
+def sigmoid(x):
+    """1 / (1 + e^-x) of a vector; relative error 3e-7, and never below 1e-38."""
+    return splat(ONE) / (splat(ONE) + exp(minimum(splat(ZERO - LOWEST), splat(ZERO) - x)))
+
+
+@njit
+def gelu_tanh(x):
+    """GELU's approximation by a hyperbolic tangent: minembed.ops.gelu_tanh."""
+    return x * sigmoid(x * fma(x * x, splat(G1), splat(G0)))
 
 
 @njit
@@ -194,3 +207,42 @@ def add_norm_row(x, residual, weight, bias, width, eps, out):
         d = load_part(at(x, whole), rest, zero) - first - splat(mean)
         y = fma(d * scale, load_part(at(weight, whole), rest, zero), load_part(at(bias, whole), rest, zero))
         store_part(at(out, whole), y, rest)
+
+
+@njit
+def rms_row(x, weight, width, eps, out):
+    """out = RMSNorm(x) of one row; out may be x."""
+    whole = width // 16 * 16
+    rest = width - whole
+    zero = splat(ZERO)
+    squares = zero
+    for j in range(0, whole, 16):
+        v = load(at(x, j))
+        squares = fma(v, v, squares)
+    if rest:
+        v = load_part(at(x, whole), rest, zero)
+        squares = fma(v, v, squares)
+    mean = sum_lanes(squares) / f32(width)
+    mean += ZERO * mean  # an overflow must end in NaN, not in a row of zeros
+    scale = splat(ONE / f32(math.sqrt(mean + eps)))
+    for j in range(0, whole, 16):
+        store(at(out, j), load(at(x, j)) * scale * load(at(weight, j)))
+    if rest:
+        v = load_part(at(x, whole), rest, zero) * scale
+        store_part(at(out, whole), v * load_part(at(weight, whole), rest, zero), rest)
+
+
+@njit
+def add_row(x, y, width):
+    """x += y of one row; up to 15 numbers beyond it too."""
+    for j in range(0, width, 16):
+        store(at(x, j), load(at(x, j)) + load(at(y, j)))
+
+
+@njit
+def rotate_row(row, half, cos, sin):
+    """Turn the two halves of a row into each other by an angle for each column."""
+    for k in range(half):
+        a, b = row[k], row[half + k]
+        row[k] = a * cos[k] - b * sin[k]
+        row[half + k] = b * cos[k] + a * sin[k]

@@ -16,7 +16,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from minembed.kernels.elementwise import ONE, ZERO, gelu, gelu_coarse
+from minembed.kernels.activations import bend_tile
+from minembed.kernels.elementwise import ONE, ZERO
 from minembed.kernels.simd import (
     at,
     fma,
@@ -29,7 +30,6 @@ from minembed.kernels.simd import (
     nearest,
     prefetch,
     splat,
-    store,
     store_bfloat16,
     store_bytes,
     sum_lanes,
@@ -52,7 +52,7 @@ TINY = f32(1e-30)
 
 @njit
 def multiply(operand, rows, width, group, p, out_width, out, stride, bend):
-    """out = bias + operand weight; then GELU where `bend`.  A panel of B serves all rows before the next begins."""
+    """out = bias + operand weight, activated as `bend` says.  A panel of B serves all rows before the next begins."""
     panels = (out_width + PANEL - 1) // PANEL
     for panel in range(panels):
         multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend)
@@ -68,14 +68,14 @@ def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, strid
         c = at(out, i * stride + panel * PANEL)
         multiply_panel(operand, i, count, width, group, p, panel, c, stride)
         if bend:
-            bend_tile(c, stride, count, PANEL, p[0])
+            bend_tile(c, stride, count, PANEL, bend, p[0])
         fetch_ahead(p[0], panel + 1, panels, width, group, block, blocks)
         i += count
 
 
 @njit
-def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, tile, buffers):
-    """encode(gelu(bias + operand weight)), by bands of out_group columns that never leave the first-level cache.
+def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, bend, tile, buffers):
+    """encode(activation(bias + operand weight)), by bands of out_group columns that never leave the first-level cache.
 
     out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
     """
@@ -90,7 +90,7 @@ def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, t
                 c = at(tile, panel * PANEL)
                 multiply_panel(operand, i, count, width, group, p, band * span + panel, c, out_group)
                 fetch_ahead(p[0], (band + 1) * span + panel, panels, width, group, block, blocks)
-            bend_tile(tile, out_group, count, out_group, p[0])
+            bend_tile(tile, out_group, count, out_group, bend, p[0])
             encode_band(tile, out_group, i, count, out_group, band * out_group, stride, out_group, p[0], buffers)
             i += count
     return buffers[0], stride, buffers[1], buffers[2]
@@ -105,15 +105,6 @@ def encode_rows(x, stride, rows, width, group, weight, buffers):
             here = at(x, r * stride + column)
             encode_band(here, stride, r, 1, min(group, width - column), column, to, group, weight, buffers)
     return buffers[0], to, buffers[1], buffers[2]
-
-
-@njit
-def bend_tile(c, stride, rows, width, weight):
-    """GELU on what has just been written: it is in the first-level cache."""
-    for r in range(rows):
-        for column in range(0, width, 16):
-            here = at(c, r * stride + column)
-            store(here, bend_vector(load(here), weight))
 
 
 @njit
@@ -260,18 +251,6 @@ def _choose_encode(x, stride, rows, width, group, weight, buffers):
         return encode_rows(x, stride, rows, width, group, weight, buffers)
 
     return call
-
-
-def bend_vector(v, weight):
-    """GELU, as exact as this type of weights deserves."""
-    raise NotImplementedError
-
-
-@overload(bend_vector, inline="always")
-def _choose_bend(v, weight):
-    if weight.dtype == types.float32:
-        return lambda v, weight: gelu(v)
-    return lambda v, weight: gelu_coarse(v)
 
 
 def operand_stride(width, group, weight):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minembed.config import Config
-from minembed.params import Array, Layer, Linear, Params
+from minembed.params import Array, Embeddings, Layer, Linear, Norm, Params
 from minembed.quantization import QuantizedLinear, QuantizedRows, pad_to, to_bfloat16
 
 ALIGN = 64  # bytes of a cache line
@@ -57,22 +57,29 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
     return np.ascontiguousarray(split.transpose(2, 0, 3, 1)).reshape(-1)
 
 
-def by_heads(p: Any, config: Config, columns: int) -> Any:
-    """qkv with the columns of each head side by side: query / sqrt(K), key, value, zeros to whole panels."""
-    H, K = config.num_attention_heads, config.head_size
+def by_heads(p: Any, config: Config, columns: int, normalised: bool = False) -> Any:
+    """qkv with the columns of each head side by side: query / sqrt(K), key, value, zeros to whole panels.
 
-    def turn(x: Array) -> Array:  # (..., 3D) -> (..., H * padded)
-        heads = np.moveaxis(x.reshape(*x.shape[:-1], 3, H, K), -3, -2)  # (..., 3, H, K) -> (..., H, 3, K)
+    Keys and values that heads share are laid beside each of them.  Where queries are normalised, the norm's weight
+    has 1 / sqrt(K).
+    """
+    H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
+
+    def turn(x: Array) -> Array:  # (..., (H + 2G) K) -> (..., H * padded)
+        parts = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
+        shared = [parts[0], *(part.repeat(H // G, axis=-2) for part in parts[1:])]
+        heads = np.stack(shared, axis=-2)  # three times (..., H, K) -> (..., H, 3, K)
         flat = heads.reshape(*x.shape[:-1], H, 3 * K)
         padded = np.zeros((*x.shape[:-1], H, pad_to(3 * K, columns)), x.dtype)
         padded[..., : 3 * K] = flat
         return padded.reshape(*x.shape[:-1], -1)
 
-    factors = np.ones(3 * config.hidden_size, np.float32)
-    factors[: config.hidden_size] = 1 / math.sqrt(K)
+    factors = np.ones((H + 2 * G) * K, np.float32)
+    factors[: H * K] = 1 if normalised else 1 / math.sqrt(K)
+    bias = None if p.bias is None else turn(p.bias * factors)
     if isinstance(p, QuantizedLinear):
-        return QuantizedLinear(turn(p.levels), turn(p.scales * factors), turn(p.bias * factors))
-    return Linear(turn(p.weight * factors), turn(p.bias * factors))
+        return QuantizedLinear(turn(p.levels), turn(p.scales * factors), bias)
+    return Linear(turn(p.weight * factors), bias)
 
 
 def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[Array, ...]:
@@ -96,22 +103,64 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     wholes: list[Array] = []
     vectors: list[Array] = []
     for i, layer in enumerate(params.layers):
-        linears = by_heads(layer.qkv, config, columns), layer.attention_output, layer.intermediate, layer.output
+        qkv = by_heads(layer.qkv, config, columns, layer.query_norm is not None)
+        linears = qkv, layer.attention_output, layer.intermediate, layer.output
         packed = zip(*(pack_weight(p, dtype, columns) for p in linears), strict=True)
         parts = [np.concatenate(part) for part in packed]
         wholes = wholes or [aligned(len(params.layers) * len(part), part.dtype) for part in parts]
         for whole, part in zip(wholes, parts, strict=True):  # by layers: joined at the end they would lie there twice
             whole[i * len(part) : (i + 1) * len(part)] = part
         _release(layer)
-        biases = [np.pad(p.bias, (0, -len(p.bias) % columns)) for p in linears]
-        norms = [(norm.weight, norm.bias) for norm in (layer.attention_norm, layer.output_norm)]
-        vectors += [*biases[:2], *norms[0], *biases[2:], *norms[1]]
-    p = params.embeddings
+        vectors += layer_vectors(layer, linears, config, columns)
+    return Packed(dtype, *wholes, joined(vectors, np.float32), *pack_embeddings(params.embeddings, config, dtype))
+
+
+def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns: int) -> list[Array]:
+    """The biases and norms of a layer, in the order in which the kernels come by them; zeros for what is not there."""
+    D = config.hidden_size
+
+    def bias(p: Linear | QuantizedLinear) -> Array:
+        width = (p.levels if isinstance(p, QuantizedLinear) else p.weight).shape[1]
+        return np.pad(zeros(width) if p.bias is None else p.bias, (0, -width % columns))
+
+    def norm(p: Norm | None) -> list[Array]:
+        return [zeros(2 * D)] if p is None else [p.weight, zeros(D) if p.bias is None else p.bias]
+
+    first, second, third, fourth = map(bias, linears)
+    before, after = norm(layer.attention_norm), norm(layer.output_norm)
+    if layer.query_norm is not None and layer.key_norm is not None:
+        scale = np.float32(1 / math.sqrt(config.head_size))
+        first = np.concatenate([first, layer.query_norm.weight * scale, layer.key_norm.weight])
+    if config.pre_norm:
+        return [*before, first, second, *after, third, fourth]
+    return [first, second, *before, third, fourth, *after]
+
+
+def zeros(width: int) -> Array:
+    """So many float32.
+
+    >>> zeros(1).tolist()
+    [0.0]
+    """
+    return np.zeros(width, np.float32)
+
+
+def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, ...]:
+    """The tables of words (with scales), positions and segments, and the norm; a row of zeros for what is not there.
+
+    Embeddings that are not normalised, or are widened, are left to minembed.encoder.embed.
+    """
+    D = config.hidden_size
+    if p.norm is None or p.projection is not None:
+        none = np.zeros((1, D), np.float32)
+        table: Any = QuantizedRows(none.astype(np.int8), none[0, :1]) if dtype == "int8" else none
+        return *pack_table(table, dtype), zeros(D), zeros(D), zeros(2 * D)
     word, word_scales = pack_table(p.word, dtype)
+    position, token_type = (zeros(D) if x is None else x.reshape(-1) for x in (p.position, p.token_type))
     # read-only arrays, mapped from a file, are of another type for Numba, which would compile everything anew
-    tables = (np.require(x.reshape(-1), requirements="CAW") for x in (word_scales, p.position, p.token_type))
-    norm = np.concatenate([p.norm.weight, p.norm.bias])
-    return Packed(dtype, *wholes, joined(vectors, np.float32), word, *tables, norm)
+    tables = (np.require(x, requirements="CAW") for x in (word_scales, position, token_type))
+    norm = np.concatenate([p.norm.weight, zeros(D) if p.norm.bias is None else p.norm.bias])
+    return word, *tables, norm
 
 
 def _release(layer: Layer) -> None:

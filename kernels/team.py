@@ -96,7 +96,7 @@ def multiply_together(board, operand, rows, width, group, p, out_width, out, str
     panels = (out_width + PANEL - 1) // PANEL
     fields = (
         number_of(operand[0]), operand[1], number_of(operand[2]), number_of(operand[3]), rows, width, group,
-        number_of(p[0]), number_of(p[1]), number_of(p[2]), number_of(p[3]), number_of(out), stride, int(bend),
+        number_of(p[0]), number_of(p[1]), number_of(p[2]), number_of(p[3]), number_of(out), stride, bend,
     )  # fmt: skip
     for i in range(len(fields)):
         board[FIELDS + i] = fields[i]
@@ -139,7 +139,7 @@ def assist(board, weights, operand, floats, zero_points):
             pointer_like(b[FIELDS + 10], f),
         )  # fmt: skip
         rows, width, group = b[FIELDS + 4], b[FIELDS + 5], b[FIELDS + 6]
-        out, stride, bend = pointer_like(b[FIELDS + 11], f), b[FIELDS + 12], b[FIELDS + 13] != 0
+        out, stride, bend = pointer_like(b[FIELDS + 11], f), b[FIELDS + 12], b[FIELDS + 13]
         if swap(word(b, TICKET), ticket, ticket + 1):
             multiply_one_panel(product, rows, width, group, p, panel, panels, out, stride, bend)
             add(word(b, DONE), 1)

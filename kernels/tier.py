@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from minembed.config import Config
-from minembed.errors import BackendError
+from minembed.encoder import embed, normalize
 from minembed.kernels import cached, selftest
+from minembed.kernels.choices import GATED, Shape, choices_of, sees_of, shape_of
 from minembed.kernels.dots import TARGET
 from minembed.kernels.encoder import ALL, CHUNK, FIRST, LAST, run
 from minembed.kernels.packing import WEIGHTS, Packed, aligned, pack
@@ -22,18 +23,17 @@ from minembed.kernels.partner import partner
 from minembed.kernels.team import BOARD, CLOSED, TEAM, assist
 from minembed.kernels.tiles import PANEL
 from minembed.kernels.workspace import TEAM_ROWS, operand_elements, sizes
-from minembed.params import Array, Params
-from minembed.quantization import group_size, lower
+from minembed.params import Array, Embeddings, Norm, Params
+from minembed.positions import positions
+from minembed.quantization import lower
 from minembed.tokens import Tokens
 
 Observer = Callable[[str, Array], None]
-Shape = tuple[int, int, int, int, int, int]  # D, F, heads, layers, and the groups of D and of F
 ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
 TEAM_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
 _sizes: Any = sizes
 _elements: Any = operand_elements
-_NONE = np.zeros(max(64, 2 * PANEL), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Scratch:
     operand: Array
 
     @classmethod
-    def make(cls, rows: int, shape: Shape, dtype: str) -> "Scratch":
+    def make(cls, rows: int, shape: Shape, gated: int, dtype: str) -> "Scratch":
         """Allocate."""
-        parts: tuple[int, ...] = _sizes(rows, shape)
+        parts: tuple[int, ...] = _sizes(rows, shape, gated)
         kind = np.uint16 if dtype == "bfloat16" else np.uint8
         operand = aligned(MARGIN if dtype == "float32" else 2 * _elements(rows, shape), kind)
         zeros = aligned(parts[-1] + MARGIN, np.int32)
@@ -62,15 +62,26 @@ class Encoder:
     packed: Packed
     config: Config
     shape: Shape
-    needs_blas = False
+    choices: tuple[int, ...]
+    sees: tuple[Array, Array, Array]  # biases, rotations, and what each layer sees: choices.sees_of
+    embeddings: Embeddings | None  # where NumPy computes them
+    final_norm: Norm | None
+    zeros: Array = field(init=False, repr=False, compare=False)
 
     idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "zeros", np.zeros(max(self.config.hidden_size, 2 * PANEL) + MARGIN, np.float32))
         self.packed.word.flags.writeable = False  # a pickled copy has forgotten it, and would be compiled for anew
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Encoder, (self.packed, self.config, self.shape)
+        fields = self.packed, self.config, self.shape, self.choices, self.sees, self.embeddings, self.final_norm
+        return Encoder, fields
+
+    @property
+    def needs_blas(self) -> bool:
+        """Whether BLAS has work to do: it has where embeddings are widened."""
+        return self.embeddings is not None and self.embeddings.projection is not None
 
     def __call__(
         self, tokens: Tokens, observe: Observer | None = None, together: bool = False
@@ -85,20 +96,21 @@ class Encoder:
         layers = self.config.num_hidden_layers
         if observe is None:
             self._run(tokens, 0, layers, out, together=together)
-            return out
+            return normalize(out, self.final_norm, self.config)
         self._run(tokens, 0, 0, out)
         observe("embeddings", out.copy())
         for i in range(layers):
             self._run(tokens, i, i + 1, out, embedded=True)
             observe(f"layer.{i}", out.copy())
-        return out
+        return normalize(out, self.final_norm, self.config)
 
     def one_row(self, tokens: Tokens, mode: str, together: bool = False) -> Array:  # (T,) -> (B, D)
         """Pool by "cls" or "lasttoken": what the last layer would compute for other tokens is left out."""
-        out = np.empty((len(tokens), self.config.hidden_size), np.float32)
+        rows = len(tokens) if self.embeddings is None else len(tokens.ids)
+        out = np.empty((rows, self.config.hidden_size), np.float32)
         if len(tokens):
             self._run(tokens, 0, self.config.num_hidden_layers, out, keep=ONE_ROW[mode], together=together)
-        return out
+        return normalize(out[: len(tokens)], self.final_norm, self.config)
 
     def _run(
         self,
@@ -110,10 +122,12 @@ class Encoder:
         keep: int = ALL,
         together: bool = False,
     ) -> None:
+        """Compute some layers; `out` is what went in, where `embedded`, and holds what comes out."""
         p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
+        if self.embeddings is not None and not embedded:
+            out[...], embedded = embed(tokens, self.embeddings, self.config), True
         scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
-        ids, kinds = tokens.ids.astype(np.int64), tokens.types.astype(np.int64)
-        eps = np.float32(self.config.layer_norm_eps)
+        ids, kinds, places = self._look_up(tokens)
         board = np.zeros(BOARD, np.int64)
         worth = cu_seqlens[-1] * p.weights.nbytes >= TEAM_WORK
         if together and worth and cu_seqlens[-1] <= TEAM_ROWS:
@@ -122,13 +136,21 @@ class Encoder:
             board[TEAM] = partner.ask(lambda: assist(board, *types))
         try:
             run(
-                ids, kinds, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales, p.position,
-                p.token_type, p.norm, _NONE, self.shape, eps, embedded, begin, end, keep, board, scratch.floats,
+                ids, kinds, places, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales,
+                p.position, p.token_type, p.norm, self.zeros, *self.sees, self.shape, self.choices,
+                np.float32(self.config.layer_norm_eps), embedded, begin, end, keep, board, scratch.floats,
                 scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
             )  # fmt: skip
         finally:
             board[CLOSED] = 1
         self.idle.append(scratch)
+
+    def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:
+        """The rows of the three tables; row 0, which is all zeros, of a table that the architecture lacks."""
+        config, none = self.config, np.zeros(len(tokens.ids), np.int64)
+        kinds = tokens.types.astype(np.int64) if config.type_vocab_size else none
+        absolute = config.position_embedding_type == "absolute" and self.embeddings is None
+        return tokens.ids.astype(np.int64), kinds, positions(tokens, config.padding_idx) if absolute else none
 
     def _take(self, rows: int) -> Scratch:
         """An idle buffer of at least so many rows, or a new one; too small ones are given up."""
@@ -136,7 +158,7 @@ class Encoder:
             try:
                 scratch = self.idle.pop()
             except IndexError:
-                return Scratch.make(rows, self.shape, self.packed.dtype)
+                return Scratch.make(rows, self.shape, self.choices[GATED], self.packed.dtype)
             if scratch.rows >= rows:
                 return scratch
 
@@ -147,28 +169,23 @@ def prepare(params: Params, config: Config, dtype: str) -> Encoder:
     Raises InputError for a compute type that does not exist, BackendError where a kernel computes wrong numbers.
     """
     lowered = lower(params, dtype)
-    check_served(params, config)
     compile_kernels(dtype)
     selftest.check(lambda p, c: _pack(p, c, dtype), dtype)
     return _pack(lowered, config, dtype)
 
 
-def check_served(params: Params, config: Config) -> None:
-    """Raise BackendError for an architecture that the kernels do not compute: NumPy does."""
-    plain = Config(
-        config.vocab_size, config.hidden_size, config.num_hidden_layers, config.num_attention_heads,
-        config.intermediate_size, config.max_position_embeddings, max(config.type_vocab_size, 1), "gelu",
-        config.layer_norm_eps,
-    )  # fmt: skip
-    if plain != config or params.embeddings.projection is not None:
-        raise BackendError("this architecture has no kernels")
-
-
 def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:
-    D, F = config.hidden_size, config.intermediate_size
-    heads, layers = config.num_attention_heads, config.num_hidden_layers
-    shape = D, F, heads, layers, group_size(D), group_size(F)
-    return Encoder(pack(lowered, config, dtype, PANEL), config, shape)
+    p = lowered.embeddings
+    own = p if p.norm is None or p.projection is not None else None
+    return Encoder(
+        pack(lowered, config, dtype, PANEL),
+        config,
+        shape_of(config),
+        choices_of(lowered, config),
+        sees_of(lowered, config),
+        own,
+        lowered.final_norm,
+    )
 
 
 def compile_kernels(dtype: str) -> float:
@@ -178,7 +195,7 @@ def compile_kernels(dtype: str) -> float:
         print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
     compiled = signature(dtype)
     run.compile(compiled)
-    board, weights, floats, zero_points, operand = (compiled[i] for i in (0, 3, 4, 5, -3))
+    board, weights, floats, zero_points, operand = (compiled[i] for i in (0, 4, 5, 6, -3))
     assist.compile((board, weights, floats if dtype == "float32" else operand, floats, zero_points))
     return time.perf_counter() - begin
 
@@ -195,8 +212,9 @@ def signature(dtype: str) -> tuple[Any, ...]:
     words, operand = typeof(np.zeros(0, np.int32)), typeof(np.zeros(0, np.uint16 if dtype == "bfloat16" else np.uint8))
     i = types.int64
     return (
-        ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats,
-        typeof((0,) * 6), types.float32, types.boolean, i, i, i, ints, floats, words, operand, i, floats,
+        *(ints, ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats),
+        *(floats, floats, ints, typeof((0,) * 8), typeof((0,) * 5), types.float32, types.boolean, i, i, i),
+        *(ints, floats, words, operand, i, floats),
     )  # fmt: skip
 
 

@@ -49,6 +49,8 @@ def attend(
                 scores = q[heads, some] @ k[heads, :, seen]  # (., some, seen)
                 if sight.bias is not None:
                     scores += _bias(sight.bias, heads, some, seen)
+                if sight.back is not None or sight.ahead is not None:
+                    scores[:, ~_reached(some, seen, sight)] = -np.inf
                 context[heads, some] = softmax(scores) @ v[heads, seen]  # (., some, K)
         out[start:stop] = context.reshape(n, H, N, K).transpose(0, 2, 1, 3).reshape(n * N, H * K)
     return out
@@ -79,9 +81,18 @@ def _blocks(N: int, sight: Sight) -> Iterator[tuple[slice, slice]]:
         yield slice(first, last), slice(begin, end)
 
 
-def _bias(bias: Array, heads: slice, some: slice, seen: slice) -> Array:  # -> (heads or 1, some, seen)
+def _bias(bias: Array, heads: slice, some: slice, seen: slice) -> Array:  # -> (heads, some, seen)
     """What distance adds to the scores: row i is bias[:, seen - i + N-1]."""
-    which = np.arange(heads.start, heads.stop) % len(bias) if len(bias) > 1 else np.zeros(1, int)
+    which = np.arange(heads.start, heads.stop) % len(bias)
     first = bias.shape[1] // 2 + seen.start - some.start  # the column of distance 0 is in the middle
     starts = np.arange(first, first - (some.stop - some.start), -1)
     return sliding_window_view(bias, seen.stop - seen.start, axis=1)[which[:, None], starts]
+
+
+def _reached(some: slice, seen: slice, sight: Sight) -> Array:  # -> (some, seen)
+    """Which tokens are near enough to be seen."""
+    distance = np.arange(seen.start, seen.stop) - np.arange(some.start, some.stop)[:, None]
+    far = seen.stop + some.stop  # beyond any distance
+    return (distance >= -(far if sight.back is None else sight.back)) & (
+        distance <= (far if sight.ahead is None else sight.ahead)
+    )

@@ -19,7 +19,7 @@ class Sight:
     """What the tokens of a layer see: all of their text alike, unless said otherwise."""
 
     rotary: Array | None = None  # (2, N, K/2): cosine and sine of the angles by which a position turns
-    bias: Array | None = None  # (H or 1, 2N-1): added to the score of a token `column - (N-1)` places further on
+    bias: Array | None = None  # (H, 2N-1): added to the score of a token `column - (N-1)` places further on
     back: int | None = None  # how many places back a token sees; None: all
     ahead: int | None = None
 
@@ -50,11 +50,6 @@ def _sight(params: Params, config: Config, theta: float, window: int | None) -> 
         parts.append(params.relative_attention_bias[buckets].T)  # (2N-1,) -> (H, 2N-1)
     if config.position_embedding_type == "alibi":
         parts.append(-alibi_slopes(config.num_attention_heads)[:, None] * np.abs(distance))
-    if window is not None or ahead is not None:
-        seen = (distance >= -N if window is None else distance >= -window) & (
-            distance <= (N if ahead is None else ahead)
-        )
-        parts.append(np.where(seen, 0.0, -np.inf)[None])
     bias = sum(parts[1:], parts[0]).astype(np.float32) if parts else None
     return Sight(rotary, None if bias is None else np.ascontiguousarray(bias), window, ahead)
 

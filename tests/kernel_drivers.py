@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels import gemm, selftest, tier
+from minembed.kernels.choices import GELU
 from minembed.kernels.packing import pack_weight
 from minembed.kernels.simd import address, load, store
 from minembed.kernels.tiles import PANEL, TILE_ROWS
@@ -41,7 +42,7 @@ def _multiply(x, stride, rows, width, group, weight, scales, sums, bias, out_wid
     buffers = (address(operand, 0), address(scale_a, 0), address(zero_points, 0))
     operand = gemm.encode(address(x, 0), stride, rows, width, group, address(weight, 0), buffers)
     p = (address(weight, 0), address(scales, 0), address(sums, 0), address(bias, 0))
-    gemm.multiply(operand, rows, width, group, p, out_width, address(out, 0), out_stride, bend)
+    gemm.multiply(operand, rows, width, group, p, out_width, address(out, 0), out_stride, int(bend))
 
 
 @njit
@@ -60,7 +61,7 @@ def _multiply_bend_encode(
     operand = gemm.encode(address(x, 0), stride, rows, width, group, address(weight, 0), buffers)
     p = (address(weight, 0), address(scales, 0), address(sums, 0), address(bias, 0))
     to = (address(made[0], 0), address(made[1], 0), address(made[2], 0))
-    gemm.multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, address(tile, 0), to)
+    gemm.multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, GELU, address(tile, 0), to)
 
 
 def lowered(weight, bias, dtype):

@@ -17,7 +17,6 @@ from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, read_params
 
 SERVED = [name for name in goldens.NAMES if goldens.family_of(name) in FAMILIES]
-WITHOUT_KERNELS = set(FAMILIES) - {"bert"}  # families that NumPy may compute where kernels were asked for
 DTYPES = ["float32", "bfloat16", "int8"]
 HIDDEN = 5e-6  # the contract, times the stage's largest |h|; torch's own float32 is 1.6e-6 away at most
 VECTOR = 2e-6  # the contract
@@ -75,8 +74,6 @@ def prepared(folder, tier, dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BackendWarning)  # numbers of bfloat16 and int8 may be emulated
         found, compute = backend.prepare(tier, read_params(checkpoint), checkpoint.config, dtype)
-    if found != tier and checkpoint.family in WITHOUT_KERNELS:
-        pytest.skip(f"{tier} does not compute {checkpoint.family}")
     assert found == tier
 
     def run(tokens, observe=None):

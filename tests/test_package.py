@@ -242,14 +242,14 @@ COMPILED = {
     f"minembed.kernels.{name}"
     for name in (
         *("simd", "dots", "tiles", "gemm", "attention", "elementwise", "encoder", "cached", "selftest"),
-        *("partner", "team"),
+        *("partner", "team", "activations", "embeddings", "heads"),
     )
 }
 # functions whose example needs a checkpoint or a network; the guide and the tests show them at work
 NEED_A_MODEL = {
     "minembed.backend": {"prepare"},
-    "minembed.kernels.packing": {"by_heads", "pack"},
-    "minembed.kernels.tier": {"prepare", "check_served", "compile_kernels", "is_compiled", "signature"},
+    "minembed.kernels.packing": {"by_heads", "pack", "layer_vectors", "pack_embeddings"},
+    "minembed.kernels.tier": {"prepare", "compile_kernels", "is_compiled", "signature"},
     "minembed.encoder": {
         *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "add", "encode", "prepare")
     },
