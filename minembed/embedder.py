@@ -311,9 +311,8 @@ class Embedder:
         """Say what was loaded, from where, and how it computes."""
         own = {"source": self.source, "revision": self.revision, "dimension": self.dimension}
         tier = {"backend": self.backend, "dtype": self.dtype, "threads": self.engine.threads}
-        readable: dict[str, Any] = {key: str(getattr(self.checkpoint, key)) for key in ("folder", "root")}
-        readable["modules"] = tuple(map(str, self.checkpoint.modules))
-        return own | asdict(self.checkpoint) | readable | tier
+        read = asdict(self.checkpoint) | {"modules": tuple(map(str, self.checkpoint.modules))}
+        return own | read | {key: str(read[key]) for key in ("folder", "root")} | tier
 
     def _task_prompt(self, prompt_name: str | None, prompt: str | None, names: tuple[str, ...]) -> str | None:
         if prompt_name is not None or prompt is not None:

@@ -227,6 +227,42 @@ def test_lengths_under_older_names(folder, name):
     assert read_checkpoint(folder).max_seq_length == 11
 
 
+OTHER_TRANSFORMERS = [{"transformer_task": task} for task in ("fill-mask", "text-generation", "retrieval", "", 3)]
+OTHER_TRANSFORMERS += [{"module_output_name": name} for name in ("sentence_embedding", "scores", 3)]
+OTHER_TRANSFORMERS += [{"query_length": 32}, {"document_length": 180}, {"query_expansion": {"length": 32}}]
+OTHER_TRANSFORMERS += [
+    {"processing_kwargs": {"text": {"max_length": 3}}},
+    {"modality_config": {"text": {"method": "x"}}},
+]
+OTHER_TRANSFORMERS += [{"modality_config": {"text": {"method": "forward", "method_output_name": "pooler_output"}}}]
+OTHER_TRANSFORMERS += [{f"{kind}_{args}": {"x": 1}} for kind in ("model", "config") for args in ("args", "kwargs")]
+OTHER_TRANSFORMERS += [{"tokenizer_args": {"model_max_length": 9}}, {"processor_kwargs": {"truncation_side": "left"}}]
+
+
+@pytest.mark.parametrize("settings", OTHER_TRANSFORMERS, ids=str)
+def test_other_uses_of_the_transformer(folder, settings):
+    edit(folder / LENGTHS, **settings)
+    refused(folder, UnsupportedModelError, LENGTHS, next(iter(settings)))
+
+
+HARMLESS = [{"model_args": {"attn_implementation": "sdpa", "torch_dtype": "float16", "trust_remote_code": True}}]
+HARMLESS += [{"tokenizer_args": {"padding_side": "left"}}, {"config_args": {"trust_remote_code": True}}]
+HARMLESS += [{"unpad_inputs": True}, {"config_args": {}}, {"model_args": None}, {"processing_kwargs": {}}]
+HARMLESS += [{"modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}}]
+
+
+@pytest.mark.parametrize("settings", HARMLESS, ids=str)
+def test_settings_of_the_transformer_that_change_no_number(folder, settings, tiny_model):
+    edit(folder / LENGTHS, **settings)
+    np.testing.assert_array_equal(Embedder.load(folder).encode(TEXTS), tiny_model.encode(TEXTS))
+
+
+@pytest.mark.parametrize("settings", [{"model_args": []}, {"config_kwargs": "x"}, {"modality_config": 3}], ids=str)
+def test_settings_of_the_transformer_of_another_type(folder, settings):
+    edit(folder / LENGTHS, **settings)
+    refused(folder, ConfigError, LENGTHS, next(iter(settings)))
+
+
 OVERALL = "config_sentence_transformers.json"
 
 

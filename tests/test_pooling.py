@@ -155,3 +155,27 @@ def test_quantize_refuses_what_it_cannot_do(quantized):
 def test_goldens_say_where_they_come_from(tiny_bert, quantized):
     for file in (tiny_bert, quantized):
         assert {"torch", "transformers", "sentence-transformers"} <= set(json.loads(str(file["about"]))["versions"])
+
+
+@pytest.mark.parametrize("width", [1536, 3072])
+def test_vectors_from_elsewhere(width):
+    """As wide as those of hosted models: every column, or byte of bits, is what it is in a narrower array."""
+    rng = np.random.default_rng(15)
+    vectors, other = rng.standard_normal((2, 7, width)).astype(np.float32)
+    assert truncate_embeddings(vectors, 256).tolist() == vectors[:, :256].tolist()
+    assert truncate_embeddings(vectors[0], width).shape == (width,)
+    ranges = np.stack([other.min(axis=0), other.max(axis=0)])
+    for precision in ("int8", "uint8"):
+        whole = quantize_embeddings(vectors, precision, ranges=ranges)
+        for options in ({"calibration_embeddings": other}, {"ranges": ranges.astype(np.float64)}):
+            np.testing.assert_array_equal(quantize_embeddings(vectors, precision, **options), whole)
+        for part in (slice(0, 24), slice(700, 713), slice(width - 5, width)):
+            narrow = quantize_embeddings(vectors[:, part], precision, ranges=ranges[:, part])
+            np.testing.assert_array_equal(whole[:, part], narrow)
+    bits = quantize_embeddings(vectors, "ubinary")
+    assert bits.shape == (7, width // 8) and bits.dtype == np.uint8
+    np.testing.assert_array_equal(np.unpackbits(bits, axis=1), vectors > 0)
+    np.testing.assert_array_equal(quantize_embeddings(vectors, "binary"), bits.astype(int) - 128)
+    for dim in (0, width + 1):
+        with pytest.raises(InputError, match=str(width)):
+            truncate_embeddings(vectors, dim)

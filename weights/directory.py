@@ -10,7 +10,7 @@ from minembed.pooling import POOLING
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
 from minembed.weights.files import optional_json, read_json, read_json_value, typed
-from minembed.weights.modules import BEHIND_POOLING, class_name, read_modules
+from minembed.weights.modules import BEHIND_POOLING, class_name, read_modules, refuse_unknown
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 LENGTH_FILES = tuple(
@@ -71,8 +71,12 @@ FLAGS = {  # in the order in which they are concatenated
 }
 
 
+POOLING_SETTINGS = ("word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt", *FLAGS)
+
+
 def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
     raw = read_json(path)
+    refuse_unknown(raw, POOLING_SETTINGS, path)
     width = raw.get("embedding_dimension", raw.get("word_embedding_dimension"))
     if width not in (None, config.hidden_size):
         raise ConfigError(f"{path}: the width {width!r} is not the hidden_size {config.hidden_size} of config.json")
@@ -83,9 +87,6 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
             raise ConfigError(f"{path}: pooling_mode must be a name or a list of names, not {named!r}")
     else:
         modes = [mode for key, mode in FLAGS.items() if typed(raw, key, bool, False, path)] or ["mean"]
-        unknown = [key for key in raw if key.startswith("pooling_mode_") and key not in FLAGS and raw[key]]
-        if unknown:
-            raise UnsupportedModelError(f"{path}: {', '.join(unknown)} is not computed here")
     for mode in modes:
         if isinstance(mode, str) and modes.count(mode) > 1:
             raise UnsupportedModelError(f"{path}: pooling mode {mode!r} is named more than once")
@@ -107,6 +108,42 @@ def _max_seq_length(folder: Path, config: Config, length_config: Mapping[str, An
     limit = optional_json(folder / "tokenizer_config.json").get("model_max_length")  # may be 1e30
     known = isinstance(limit, int | float) and not isinstance(limit, bool) and limit >= 1
     return min(int(limit), positions) if known and limit is not None and limit < positions else positions
+
+
+# settings of the Transformer module that change the vectors, and the values for which what is computed here is right
+FIXED: dict[str, tuple[Any, ...]] = {
+    "transformer_task": (None, "feature-extraction"),
+    "module_output_name": (None, "token_embeddings"),
+    "query_length": (None,),
+    "document_length": (None,),
+    "query_expansion": (None,),
+    "processing_kwargs": (None, {}),
+}
+ARGUMENTS = {  # for the libraries below; those that are named change no number
+    "model": ("attn_implementation", "add_pooling_layer", "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage"),
+    "tokenizer": ("padding_side", "use_fast", "clean_up_tokenization_spaces"),
+    "processor": ("padding_side", "use_fast", "clean_up_tokenization_spaces"),
+    "config": (),
+}
+
+
+TRANSFORMER_SETTINGS = ("max_seq_length", "do_lower_case", "modality_config", "unpad_inputs", *FIXED)
+TRANSFORMER_SETTINGS += tuple(f"{kind}_{end}" for kind in ARGUMENTS for end in ("args", "kwargs"))
+
+
+def _check_transformer(raw: Mapping[str, Any], path: Path) -> None:
+    refuse_unknown(raw, TRANSFORMER_SETTINGS, path)
+    for key, allowed in FIXED.items():
+        if raw.get(key) not in allowed:
+            raise UnsupportedModelError(f"{path}: {key} = {raw[key]!r} is not computed here")
+    text = typed(raw, "modality_config", dict, {}, path).get("text")
+    if text not in (None, {"method": "forward", "method_output_name": "last_hidden_state"}):
+        raise UnsupportedModelError(f"{path}: modality_config for text = {text!r} is not computed here")
+    for kind, harmless in ARGUMENTS.items():
+        for key in (f"{kind}_args", f"{kind}_kwargs"):
+            others = set(typed(raw, key, dict, {}, path)) - {*harmless, "trust_remote_code"}  # which is never trusted
+            if others:
+                raise UnsupportedModelError(f"{path}: {key} with {', '.join(sorted(others))} is not computed here")
 
 
 def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -151,6 +188,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     )
     lengths = next((transformer / name for name in LENGTH_FILES if (transformer / name).exists()), None)
     length_config = read_json(lengths) if lengths else {}
+    _check_transformer(length_config, lengths or transformer)
     overall = folder / "config_sentence_transformers.json"
     checkpoint = Checkpoint(
         folder=transformer,

@@ -4,7 +4,7 @@ A module is known by the name of its class in modules.json, and an activation by
 tables: nothing is imported on the word of a file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from minembed.weights.files import optional_json, read_json, typed
 from minembed.weights.tensors import CONVERT, TensorFiles
 
 BEHIND_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
+FEATURES = ("module_input_name", "module_output_name")
+DENSE_SETTINGS = ("in_features", "out_features", "bias", "activation_function", "use_residual", *FEATURES)
 KNOWN = ("Transformer", "Pooling", *BEHIND_POOLING)
 SPELLINGS = ("models.", "base.modules.", "sentence_transformer.modules.")  # old, and since release 5.4
 TORCH = {  # both names by which torch knows each class
@@ -67,7 +69,9 @@ def read_modules(root: Path, entries: Sequence[tuple[str, str]], width: int) -> 
             modules.append(_read_dense(path, folder, width))
             width = modules[-1].out_features if isinstance(modules[-1], Dense) else width
         elif name == "LayerNorm":
-            _check_width(_size(read_json(path), "dimension", path), "dimension", width, path)
+            raw = read_json(path)
+            refuse_unknown(raw, ["dimension"], path)
+            _check_width(_size(raw, "dimension", path), "dimension", width, path)
             modules.append(LayerNorm(folder, width))
         elif name == "Normalize":
             _check_features(optional_json(path), path)  # its folder is empty, and often left out
@@ -75,8 +79,20 @@ def read_modules(root: Path, entries: Sequence[tuple[str, str]], width: int) -> 
     return tuple(modules)
 
 
+def refuse_unknown(raw: Mapping[str, Any], known: Collection[str], path: Path) -> None:
+    """Raise UnsupportedModelError for settings that nothing is known of: they might change the vectors.
+
+    >>> refuse_unknown({"dimension": 384}, ["dimension"], Path("config.json"))
+    """
+    if unknown := [key for key in raw if key not in known]:
+        raise UnsupportedModelError(
+            f"{path}: the setting {', '.join(map(repr, unknown))} is not known here; known: {', '.join(known)}"
+        )
+
+
 def _read_dense(path: Path, folder: str, width: int) -> Dense:
     raw = read_json(path)
+    refuse_unknown(raw, DENSE_SETTINGS, path)
     _check_features(raw, path)
     _check_width(_size(raw, "in_features", path), "in_features", width, path)
     return Dense(
@@ -113,7 +129,7 @@ def _check_width(stated: int, key: str, width: int, path: Path) -> None:
 
 
 def _check_features(raw: dict[str, Any], path: Path) -> None:
-    for key in ("module_input_name", "module_output_name"):
+    for key in FEATURES:
         name = raw.get(key)
         if name not in (None, "sentence_embedding"):
             raise UnsupportedModelError(

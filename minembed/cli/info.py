@@ -38,7 +38,7 @@ def flat(facts: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]
             yield indent + key, ""
             yield from flat(value, indent + "  ")
         elif isinstance(value, tuple | list):
-            yield indent + key, ", ".join(map(str, value))
+            yield indent + key, ", ".join(map(str, value)) or "-"
         elif isinstance(value, str) and value != value.strip():
             yield indent + key, repr(value)  # prompts end in a space
         else:
