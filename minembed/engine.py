@@ -31,7 +31,7 @@ def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
     name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
     if name is None:
         return ""
-    prompts = dict.fromkeys(TASKS, "") | checkpoint.prompts
+    prompts = dict.fromkeys(TASKS, "") | dict(checkpoint.prompts)
     if name not in prompts:
         raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {', '.join(sorted(prompts))}")
     return prompts[name]

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import golden_families as families
 import numpy as np
 import pytest
 from faults import SMALL
@@ -25,6 +26,7 @@ from tiny import write_json, write_tiny_checkpoint
 from minembed import Embedder
 from minembed.errors import ConfigError, InputError, MinembedError, SourceError, WeightsError
 from minembed.weights.directory import read_checkpoint
+from minembed.weights.families import FAMILIES
 from minembed.weights.modules import read_module_params
 from minembed.weights.saving import StoredTensors, save_checkpoint, write_tensors
 from minembed.weights.tensors import TensorFiles
@@ -499,3 +501,19 @@ def test_the_lazy_tensors(source):
     assert len(stored) == len(list(stored)) == len(read_tensors(source))
     for name in stored:
         np.testing.assert_array_equal(stored[name], read_tensors(source)[name])
+
+
+# ---- families ----
+
+
+@pytest.mark.parametrize("name", [name for name in families.NAMES if families.family_of(name) in FAMILIES])
+def test_every_family_goes_round(name, tmp_path):
+    """Whatever the tensors are called and whatever else config.json says."""
+    model = families.write_checkpoint(families.read(name), tmp_path / "model")
+    loaded = Embedder.load(model, backend="numpy", threads=1)
+    loaded.save(tmp_path / "saved")
+    np.testing.assert_array_equal(encode(tmp_path / "saved"), encode(model))
+    before, after = (json.loads((f / "config.json").read_text()) for f in (model, tmp_path / "saved"))
+    assert before | {key: after[key] for key in ("dtype", "torch_dtype") if key in after} == after
+    kept = {name: array for name, array in read_tensors(tmp_path / "saved").items() if array.size}
+    assert set(kept) <= set(TensorFiles.open(model).stored)

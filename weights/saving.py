@@ -30,7 +30,12 @@ from minembed.weights.files import read_json
 from minembed.weights.modules import read_module_params, to_tensors
 from minembed.weights.tensors import TensorFiles
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+TOKENIZER_FILES: tuple[str, ...] = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 TOKENIZER_FILES += ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model")
 TOKENIZER_FILES += ("tokenizer.model", "chat_template.jinja")
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
