@@ -25,7 +25,9 @@ from minembed.cli.demo import COOKING, PROGRAMMING
 from minembed.cli.evaluate import Pair, read_sts
 from minembed.errors import MinembedWarning
 from minembed.evaluation import pearson, spearman
-from minembed.pooling import quantize_embeddings
+from minembed.pooling import POOLING, quantize_embeddings
+from minembed.weights.cache import own_folder
+from minembed.weights.families import FAMILIES
 from minembed.weights.known import KNOWN
 from minembed.weights.sources import DEFAULT_MODEL, locate
 
@@ -490,26 +492,39 @@ def test_models(tiny_checkpoint):
     marked = [line.split()[1] for line in out.splitlines() if line.startswith("* ")]
     assert marked == [DEFAULT_MODEL]
     assert all(len(line) <= 80 for line in out.splitlines())
+    computed, refused = out.split("Not computed by this version")
     for model in KNOWN:
-        assert model.name in out
-    assert json.loads(run("models", "--json")[0]) == [asdict(model) for model in KNOWN]
+        assert f" {model.name} " in (computed if model.computed else refused)
+        assert model.refused in refused and model.note in computed
+    real = [line.split()[1] for line in computed.splitlines() if line.endswith(" real")]
+    assert real == [model.name for model in KNOWN if model.tested]
+    expected = [{**asdict(model), "computed": model.computed} for model in KNOWN]
+    assert json.loads(run("models", "--json")[0]) == expected
 
 
 def test_the_table_of_models_is_sound():
     names = [model.name for model in KNOWN]
-    assert len(set(names)) == len(names) >= 20 and console.DEFAULT_MODEL == DEFAULT_MODEL == names[0]
+    assert len(set(names)) == len(names) >= 30 and console.DEFAULT_MODEL == DEFAULT_MODEL == names[0]
     for model in KNOWN:
-        assert re.fullmatch(r"([\w.-]+/)?[\w.-]+", model.name)
-        assert model.width % 64 == 0 and 0 < model.max_tokens <= 8192 and 50 < model.megabytes < 2500
-        assert model.computed == (model.family == "BERT") and model.computed >= model.tested
-        assert model.pooling in ("mean", "cls")
+        assert model.width is None or (model.width % 64 == 0 and 256 <= model.width <= 1024)
+        assert model.max_tokens is None or 0 < model.max_tokens <= 32768
+        assert 25 < model.megabytes < 2500 and model.licence and model.computed >= model.tested
+        assert model.pooling in POOLING
+        assert not model.computed or model.family in {*FAMILIES, "static"}
     assert [model.name for model in KNOWN if model.tested] == [DEFAULT_MODEL]
+    assert {*FAMILIES} - {model.family for model in KNOWN} == {"albert", "camembert", "electra"}
+
+
+@pytest.mark.parametrize("model", KNOWN, ids=lambda model: model.name)
+def test_known_names_resolve_as_in_sentence_transformers(model, tiny_checkpoint):
+    bare = "/" not in model.name
+    folder = own_folder(f"sentence-transformers/{model.name}" if bare else model.name)
+    shutil.copytree(tiny_checkpoint, folder)
+    assert locate(model.name, local_files_only=True).folder == folder
 
 
 def own_copy(checkpoint, name="tiny"):
     """Put a checkpoint into minembed's cache, as a pull would."""
-    from minembed.weights.cache import own_folder
-
     folder = own_folder(f"sentence-transformers/{name}")
     shutil.copytree(checkpoint, folder)
     return folder

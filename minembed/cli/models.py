@@ -12,8 +12,16 @@ from minembed.cli.console import table
 if TYPE_CHECKING:
     from minembed.weights.known import KnownModel
 
-HEADER = ["  name", "width", "tokens", "MB", "licence", "pool"]
+HEADER = ["  name", "width", "max", "MB", "licence", "on"]
 NUMBERS = frozenset({1, 2, 3})
+WIDEST = 66  # columns that a prefix may take: the screen has 80
+LEGEND = """
+max   tokens that are read of a text
+MB    what `minembed pull NAME` fetches; * is on this machine already
+on    real: tested on its real weights, against sentence-transformers
+      gen: its family is, on generated weights; `make verify-models` tests more
+What is computed of which family, and how that is proven: docs/models.md.
+"""
 
 
 @click.command("models", short_help="List checkpoints to choose from.")
@@ -21,60 +29,71 @@ NUMBERS = frozenset({1, 2, 3})
 def command(as_json: bool) -> None:
     """List checkpoints to choose from.
 
-    Any other BERT checkpoint on the Hub, or in a folder, loads by its name just as well.
+    Any other checkpoint of their families on the Hub, or in a folder, loads by its name just as well.
     """
     from minembed.weights.known import KNOWN
 
     if as_json:
-        click.echo(json.dumps([asdict(model) for model in KNOWN], indent=1))
+        facts = [{**asdict(model), "computed": model.computed} for model in KNOWN]
+        click.echo(json.dumps(facts, indent=1))
         return
     computed = [model for model in KNOWN if model.computed]
-    others = [model for model in KNOWN if not model.computed]
     groups = [(use, list(group)) for use, group in groupby(computed, lambda model: model.use)]
     rows = table([HEADER, *[_row(model) for _, group in groups for model in group]], right=NUMBERS)
     click.echo(rows.pop(0))
     for use, group in groups:
         click.echo(f"\n{use[0].upper()}{use[1:]}")
-        for _ in group:
+        for model in group:
             click.echo(rows.pop(0))
+            if model.note:
+                click.echo(f"    {model.note}")
     click.echo("\nNot computed by this version")
-    for line in table([[*_row(model)[:4], model.family] for model in others], right=NUMBERS):
+    for line in table([[f"  {model.name}", model.refused] for model in KNOWN if not model.computed]):
         click.echo(line)
-    click.echo("\nMB is what `minembed pull NAME` fetches; * is on this machine already.")
-    for model in computed:
-        if model.tested:
-            click.echo(f"Tested on its real weights, against sentence-transformers: {model.name}.")
-    click.echo("Some want a prefix (embed --prompt):")
+    click.echo(f"{LEGEND}\nSome want a prefix (embed --prompt):")
     for line in _prefixes(computed):
         click.echo(f"  {line}")
 
 
 def _row(model: "KnownModel") -> list[str]:
-    numbers = [str(model.width), str(model.max_tokens), f"{model.megabytes:,}"]
-    return [f"{'*' if _is_here(model.name) else ' '} {model.name}", *numbers, model.licence, model.pooling]
+    numbers = ["-" if n is None else str(n) for n in (model.width, model.max_tokens)]
+    proof = "real" if model.tested else "gen"
+    return [f"{_mark(model.name)} {model.name}", *numbers, f"{model.megabytes:,}", model.licence, proof]
 
 
-def _is_here(name: str) -> bool:
+def _mark(name: str) -> str:
     from minembed.errors import MinembedError
     from minembed.weights.sources import locate
 
     try:
         locate(name, local_files_only=True)
     except MinembedError:
-        return False
-    return True
+        return " "
+    return "*"
 
 
 def _prefixes(models: "list[KnownModel]") -> list[str]:
     wanted: dict[tuple[str, str], list[str]] = {}
     for model in models:
         if model.query_prefix:
-            family = model.name.rpartition("/")[2].split("-")[0] + "-*"
-            names = wanted.setdefault((model.query_prefix, model.passage_prefix), [])
-            if family not in names:
-                names.append(family)
+            wanted.setdefault((model.query_prefix, model.passage_prefix), []).append(model.name.rpartition("/")[2])
     lines = []
     for (query, passage), names in wanted.items():
-        lines += [", ".join(names), f'  query    "{query}"']
-        lines += [f'  passage  "{passage}"'] if passage else []
+        lines += [", ".join(dict.fromkeys(map(_beginning, names))), f"  query    {_quoted(query)}"]
+        lines += [f"  passage  {_quoted(passage)}"] if passage else []
     return lines
+
+
+def _beginning(name: str) -> str:
+    """How a name begins, for all that begin alike; but versions that want other prefixes stay apart.
+
+    >>> _beginning("e5-small-v2"), _beginning("snowflake-arctic-embed-m-v2.0")
+    ('e5-*', 'snowflake-arctic-embed-m-v2.0')
+    """
+    return name if name.endswith(("-v2.0", "-instruct")) else name.split("-")[0] + "-*"
+
+
+def _quoted(prefix: str) -> str:
+    """A prefix between quotes; a long one is cut, and stands whole in --json."""
+    text = json.dumps(prefix)
+    return text if len(text) <= WIDEST else f'{text[: WIDEST - 2]}…"'
