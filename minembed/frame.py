@@ -59,7 +59,7 @@ class Frame:
         for i, text in enumerate(examples):
             if found.count(i) != len(ask(reference.encode, text, None, False, False).ids):
                 raise ConfigError("the post_processor of tokenizer.json does not give each text its one place")
-        return Frame(found, np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int64))
+        return Frame(found, np.array(encoding.ids, dtype=np.int64), np.array(encoding.type_ids, dtype=np.int64))
 
     @property
     def n_special(self) -> int:
@@ -78,7 +78,7 @@ class Frame:
 
     def inside(self, ids: list[int]) -> Array:
         """The tokens of a text alone, from the ids of its encoding."""
-        return np.array(ids[self.n_opening : len(ids) - self.n_closing], dtype=np.int32)
+        return np.array(ids[self.n_opening : len(ids) - self.n_closing], dtype=np.int64)
 
     def around(self, texts: Sequence[Array]) -> tuple[Array, Array]:  # -> ids, types
         """Put other texts in the places of the example's."""
@@ -90,7 +90,7 @@ class Frame:
                 continue  # the rest of the example's text
             else:
                 ids.append(texts[side])
-            types.append(np.full(len(ids[-1]), self.types[i], dtype=np.int32))
+            types.append(np.full(len(ids[-1]), self.types[i]))
         return np.concatenate(ids), np.concatenate(types)
 
 

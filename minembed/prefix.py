@@ -1,13 +1,15 @@
 r"""How much of a long text decides its first tokens: 10 MB of text must not cost seconds when 256 tokens are kept.
 
-Cutting at a character is exact for WordPiece tokenizers in the manner of BERT, because everything there is local:
+Cutting at a character is exact for WordPiece tokenizers in the manner of BERT (`PrefixReader`), as everything is local:
 normalisation looks at one character at a time, words end at white space, punctuation and CJK characters, and a word
 is split by itself. So every token that ends well before the cut is also a token of the whole text. "Well before" needs
 words of bounded size. Three things are unbounded, and all shrink without changing a token: a run of white space is as
 good as one space; a run without any word boundary that normalises to more than `max_input_chars_per_word` characters is
 one [UNK], however long; and in any other such run, characters that normalise to nothing can be left out.
 
-Tokenizers of other kinds are not recognised here, and long texts are read to their end.
+Byte-level BPE and the tokenizers in the manner of SentencePiece that split at spaces are local too, up to the ends of
+words (`WordReader`); but what becomes of a word is decided by all of it, so a text of one long word is read to its end,
+as are the texts of tokenizers that are not recognised here.
 """
 
 import re
@@ -30,9 +32,9 @@ NEXT_BOUNDARY = re.compile(f"[{BOUNDARY}]")
 
 
 def _starts_a_word(token: Mapping[str, Any]) -> bool:
-    """Whether a special token begins at a boundary, has no white space, and takes none around it."""
+    """Whether a special token begins at a boundary, has no white space, and takes none behind it."""
     content = token.get("content", "")
-    flags = ("lstrip", "rstrip", "single_word", "normalized")
+    flags = ("rstrip", "single_word", "normalized")  # white space before it has no token, taken or not
     return (
         0 < len(content) <= SPECIAL_TOKEN
         and NEXT_BOUNDARY.match(content) is not None
@@ -48,6 +50,96 @@ def _distinct(text: str) -> list[int]:
     return [int(c) for c in np.flatnonzero(seen)]
 
 
+QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LOOKAHEAD = 3  # characters that the expressions of byte-level BPE look ahead, white space aside
+# a place between characters that never join, neither in a normal form nor as a grapheme: before printable ASCII (but
+# for the few characters of the class Prepend), and between ideographs, kana and Hangul syllables
+EAST = "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
+PRINTED = "\t\n\r -~\u00a1-\u05ff\u0606-\u06dc\u06de-\u070e\u0710-\u088f\u0892-\u08e1\u08e3-\u0d4d\u0d4f-\ud7ff"
+JOINT = re.compile(f"(?<=[{PRINTED}])(?=[ -~])|(?<=[{EAST}])(?=[{EAST}])")
+
+
+def _steps(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
+    """The normalizers or pre-tokenizers, whether one or several."""
+    if not part:
+        return []
+    return part.get(key, []) if part.get("type") == "Sequence" else [part]
+
+
+def _is_byte_level(layout: Mapping[str, Any]) -> bool:
+    """Whether this is a BPE on bytes in the manner of RoBERTa, ModernBERT or Qwen."""
+    splits = _steps(layout.get("pre_tokenizer"), "pretokenizers")
+    bytes_ = splits[-1] if splits else {}
+    split = {"type": "Split", "pattern": {"Regex": QWEN}, "behavior": "Isolated", "invert": False}
+    return (
+        all(step == {"type": "NFC"} for step in _steps(layout.get("normalizer"), "normalizers"))
+        and bytes_.get("type") == "ByteLevel"
+        and splits[:-1] == ([] if bytes_.get("use_regex", True) else [split])
+        and (layout.get("model") or {}).get("type") == "BPE"
+        and all(_is_short(token) for token in layout.get("added_tokens", []))
+    )
+
+
+def _is_metaspace(layout: Mapping[str, Any]) -> bool:
+    """Whether this is a Unigram over words in the manner of XLM-RoBERTa, CamemBERT or ALBERT."""
+    known: list[Mapping[str, Any]] = [{"type": name} for name in ("NFC", "NFKC", "NFD", "NFKD", "StripAccents")]
+    known += [{"type": "Lowercase"}, {"type": "Strip", "strip_left": False, "strip_right": True}]
+    for pattern, content in (({"Regex": " {2,}"}, "▁"), ({"Regex": " {2,}"}, " "), *((quote, '"') for quote in QUOTES)):
+        known.append({"type": "Replace", "pattern": pattern, "content": content})
+    splits = _steps(layout.get("pre_tokenizer"), "pretokenizers")
+    last = splits[-1] if splits else {}
+    return (
+        all(s in known or s.get("type") == "Precompiled" for s in _steps(layout.get("normalizer"), "normalizers"))
+        and splits[:-1] in ([], [{"type": "WhitespaceSplit"}])
+        and last.get("type") == "Metaspace"
+        and last.get("replacement") == "▁"
+        and last.get("split", True) is True
+        and (layout.get("model") or {}).get("type") == "Unigram"
+        and all(_is_short(token) and not token.get("normalized") for token in layout.get("added_tokens", []))
+    )
+
+
+QUOTES = ({"String": "``"}, {"String": "''"})
+
+
+def _is_short(token: Mapping[str, Any]) -> bool:
+    """Whether an added token has few characters, all ASCII, and does not ask what stands behind it."""
+    content = token.get("content", "")
+    return (
+        0 < len(content) <= SPECIAL_TOKEN and content.isascii() and not any(map(token.get, ("rstrip", "single_word")))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WordReader:
+    """Tokenizes the beginning of a text up to the end of a word."""
+
+    reference: Any  # a tokenizers.Tokenizer without truncation and padding
+
+    def read(self, text: str, n_tokens: int) -> tuple[Any, int | None]:
+        """Encode a beginning of the text that holds its first n_tokens tokens; see `PrefixReader.read`."""
+        size = 16 * n_tokens + LONG_WORD
+        while size < len(text):
+            joint = JOINT.search(text, size, size + LONG_WORD)
+            if joint is not None:
+                encoding = self.reference.encode(text[: joint.start()])
+                sure = _sure(encoding, len(text[: joint.start() - SPECIAL_TOKEN].rstrip()) - LOOKAHEAD)
+                if sure >= n_tokens:
+                    return encoding, sure
+            size *= 4
+        return self.reference.encode(text), None
+
+
+def _sure(encoding: Any, safe: int) -> int:
+    """Count the tokens of the text that are of words which end before a place."""
+    special, words, ends = encoding.special_tokens_mask, encoding.word_ids, [end for _, end in encoding.offsets]
+    own = [i for i in range(len(ends)) if not special[i]]
+    later = next((k for k, i in enumerate(own) if ends[i] > safe), 0)
+    while later and words[own[later - 1]] == words[own[later]]:
+        later -= 1
+    return later
+
+
 @dataclass(frozen=True, slots=True)
 class PrefixReader:
     """Tokenizes only the beginning of a text; made by `fitting`."""
@@ -56,8 +148,10 @@ class PrefixReader:
     max_word: int  # longer words are one [UNK]
 
     @staticmethod
-    def fitting(layout: Mapping[str, Any], reference: Any) -> "PrefixReader | None":
+    def fitting(layout: Mapping[str, Any], reference: Any) -> "PrefixReader | WordReader | None":
         """Make a reader if tokenizer.json describes a tokenizer for which the cut is proven exact, else None."""
+        if _is_byte_level(layout) or _is_metaspace(layout):
+            return WordReader(reference)
         normalizer = layout.get("normalizer") or {}
         model = layout.get("model") or {}
         strip = normalizer.get("strip_accents")

@@ -16,7 +16,7 @@ from minembed.config import Config
 from minembed.errors import ConfigError, InputError, InputTypeError, TokenizationError
 from minembed.frame import Frame, example, is_clear, longest_first
 from minembed.params import Array
-from minembed.prefix import PrefixReader
+from minembed.prefix import PrefixReader, WordReader
 from minembed.vocabulary import ask, read_vocabulary
 
 BATCH = 256  # texts
@@ -102,11 +102,11 @@ class Tokenizer:
         self.reference = reference  # the tokenizers.Tokenizer
         self.max_seq_length = max_seq_length
         self._vocab_size = config.vocab_size
-        self._has_types: bool = options.get("has_types", True) and config.type_vocab_size > 1
+        self._n_types = config.type_vocab_size if options.get("has_types", True) else 0
         self._keeps_end: bool = options.get("keeps_end", False)
-        self._prefix: PrefixReader | None = options.get("prefix")
+        self._prefix: PrefixReader | WordReader | None = options.get("prefix")
         self._example = example(reference)
-        self._frame = Frame.of(reference, self._example)
+        self._frame = self._frame_of(self._example)
         n = self._frame.n_special
         if max_seq_length < n + 1:
             raise ConfigError(
@@ -137,8 +137,6 @@ class Tokenizer:
         ids = [*ask(reference.get_vocab, False).values(), *tokenizer._frame.ids]  # added tokens: see _pack
         if max(ids) >= config.vocab_size:
             raise ConfigError(f"{path}: token id {max(ids)} is beyond vocab_size {config.vocab_size} of config.json")
-        if tokenizer._has_types and tokenizer._frame.types.max() >= config.type_vocab_size:
-            raise ConfigError(f"{path}: its segments exceed type_vocab_size {config.type_vocab_size} of config.json")
         return tokenizer
 
     def __call__(self, texts: Sequence[str], errors: str = "replace", first_index: int = 0) -> Tokens:
@@ -165,7 +163,7 @@ class Tokenizer:
         """
         if len(queries) != len(documents):
             raise InputError(f"each query needs its document: {len(queries)} queries, {len(documents)} documents")
-        frame = Frame.of(self.reference, self._example, self._example)
+        frame = self._frame_of(self._example, self._example)
         room = self.max_seq_length - frame.n_special
         if room < 2:
             raise ConfigError(f"max_seq_length {self.max_seq_length} leaves no room for a pair of texts")
@@ -186,6 +184,14 @@ class Tokenizer:
         """Count the tokens that a prompt puts in front of a text, the opening special token included."""
         return len(ask(self.reference.encode, prompt).ids) - self._frame.n_closing
 
+    def _frame_of(self, *examples: str) -> Frame:
+        frame = Frame.of(self.reference, *examples)
+        if 1 < self._n_types <= frame.types.max():
+            raise ConfigError(
+                f"tokenizer.json gives tokens the type {frame.types.max()}: beyond type_vocab_size {self._n_types}"
+            )
+        return frame
+
     def _pack(
         self, ids: list[Array], types: list[Array], counts: list[int], bounds: list[bool], name: str, first: int
     ) -> Tokens:
@@ -193,7 +199,7 @@ class Tokenizer:
         if not lengths.all():
             raise InputError(f"{name}[{first + int(lengths.argmin())}] has no tokens: this tokenizer adds none to it")
         cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
-        packed = np.concatenate([np.zeros(0, np.int32), *ids])
+        packed, of_type = (np.concatenate([np.zeros(0, np.int64), *arrays]) for arrays in (ids, types))
         if len(packed) and packed.max() >= self._vocab_size:
             text = first + int(np.searchsorted(cu_seqlens, packed.argmax(), side="right")) - 1
             raise TokenizationError(
@@ -202,8 +208,8 @@ class Tokenizer:
             )
         n_tokens = np.array(counts, dtype=np.int64)
         return Tokens(
-            ids=packed,
-            types=np.concatenate([np.zeros(0, np.int32), *types]) if self._has_types else np.zeros_like(packed),
+            ids=packed.astype(np.int32),
+            types=(of_type if self._n_types > 1 else np.zeros_like(packed)).astype(np.int32),
             cu_seqlens=cu_seqlens,
             n_tokens=n_tokens,
             truncated=n_tokens > self.max_seq_length,
@@ -240,7 +246,7 @@ class Tokenizer:
 
     def _cut(self, values: list[int]) -> Array:
         """Keep the first tokens of the text and all special ones, as the reference's truncation does."""
-        array = np.array(values, dtype=np.int32)
+        array = np.array(values, dtype=np.int64)
         if len(array) <= self.max_seq_length:
             return array
         opening, end = self._frame.n_opening, len(array) - self._frame.n_closing

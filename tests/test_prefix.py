@@ -64,9 +64,9 @@ class Counting:
         self.pre_tokenizer = SimpleNamespace(pre_tokenize_str=self._counted(tokenizer.pre_tokenizer.pre_tokenize_str))
 
     def _counted(self, method):
-        def counted(text):
+        def counted(text, *options):
             self.characters += len(text)
-            return method(text)
+            return method(text, *options)
 
         return counted
 
@@ -74,8 +74,8 @@ class Counting:
     def normalizer(self):
         return SimpleNamespace(normalize_str=self._counted(self.tokenizer.normalizer.normalize_str))
 
-    def encode(self, text):
-        return self._counted(self.tokenizer.encode)(text)
+    def encode(self, text, *options):
+        return self._counted(self.tokenizer.encode)(text, *options)
 
     def encode_batch_fast(self, texts):
         self.characters += sum(map(len, texts))
@@ -211,7 +211,7 @@ def test_the_tiny_tokenizer_is(reference, layout):
         {"model": {"type": "WordLevel"}},
         {"model": {"type": "BPE"}},
         {"model": {"max_input_chars_per_word": LONG_WORD}},
-        {"added_tokens": [{"content": "<mask>", "lstrip": True}]},
+        {"added_tokens": [{"content": "<mask>", "rstrip": True}]},
         {"added_tokens": [{"content": "[a b]"}]},
         {"added_tokens": [{"content": "mask"}]},
         {"added_tokens": [{"content": "[x]", "single_word": True}]},
@@ -252,3 +252,25 @@ def test_their_texts_are_cut_as_the_reference_cuts_them(tmp_path, name):
         expected = [encoding.ids for encoding in reference.encode_batch(texts)]
         assert tokens.ids.tolist() == [i for text in expected for i in text]
         assert not tokens.lower_bound.any()
+
+
+def like_mpnet():
+    tokenizer = tiny.tiny_tokenizer()
+    tokenizer.add_special_tokens(
+        [tokenizers.AddedToken("[MASK]", lstrip=True), tokenizers.AddedToken("[", lstrip=True)]
+    )
+    return plain(tokenizer)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_mask_that_takes_the_space_before_it(seed):
+    """As MPNet has it: white space has no token there, whoever takes it."""
+    reference, dice = like_mpnet(), random.Random(f"mask {seed}")
+    reader = PrefixReader.fitting(json.loads(reference.to_str()), reference)
+    texts = [adversarial(dice).replace("cat", dice.choice(["\x0c", " "]) * 1200 + "[MASK]") for _ in range(100)]
+    found = 0
+    for text, whole in zip(texts, reference.encode_batch(texts), strict=True):
+        encoding, sure = reader.read(text, 5)
+        found += sure is not None
+        assert encoding.ids[: (sure or len(whole.ids)) + 1] == whole.ids[: (sure or len(whole.ids)) + 1], ascii(text)
+    assert found > 40
