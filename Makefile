@@ -28,6 +28,7 @@ fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of mi
 
 goldens:           ## write the goldens anew: make goldens PYTHON=(with torch and sentence-transformers) MODEL=(its folder)
 	PYTHONSAFEPATH= $(PYTHON) tests/make_goldens.py $(MODEL) tests/goldens
+	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
 
 docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the reference as HTML
 	$(BIN)/pip install -q -e '.[docs]'
