@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from minembed.config import LARGEST_SIZE
 from minembed.errors import ConfigError, TokenizationError, UnsupportedModelError
 
 T = TypeVar("T")
@@ -78,7 +79,13 @@ def read_vocabulary(path: Path) -> Vocabulary:
         reference, layout = _read_tokenizer_json(path)
         layout = _follow_settings(reference, layout, settings, name, path)
     else:
-        reference = _from_older_files(settings, name, path)
+        try:
+            reference = _from_older_files(settings, name, path)
+        except TokenizationError as e:
+            if str(path.parent) in str(e):
+                raise
+            source = path.with_name("tokenizer_config.json")
+            raise TokenizationError(f"{source} does not fit the vocabulary beside it: {e.__cause__ or e}") from e
         layout = json.loads(ask(reference.to_str))
     if (layout.get("model") or {}).get("dropout"):
         raise UnsupportedModelError(f"{path}: its dropout makes other tokens of a text every time; set it to null")
@@ -136,8 +143,9 @@ def _read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
 def _check_prefix(model: Any) -> None:
     """Raise ValueError for merges without the prefix they must have: the reference would end the process."""
     prefix = model.get("continuing_subword_prefix") if isinstance(model, dict) else None
-    merges = model.get("merges") if isinstance(prefix, str) and prefix else None
-    for merge in merges if isinstance(merges, list) else ():
+    if not prefix or not isinstance(prefix, str) or not isinstance(model.get("merges"), list):
+        return
+    for merge in model["merges"]:
         parts = merge.split(" ") if isinstance(merge, str) else merge
         if not isinstance(parts, list) or not str(parts[-1:][0] if parts else "").startswith(prefix):
             raise ValueError(f"the merge {merge!r} lacks the continuing_subword_prefix {prefix!r}")
@@ -255,12 +263,9 @@ def _word_piece(settings: Settings, name: str, path: Path) -> Any:
     cls, sep = (_with_id(reference, special[part].content) for part in ("cls", "sep"))
     if name == "MPNetTokenizer":
         reference.post_processor = processors.RobertaProcessing(sep, cls, True, False)
-    else:
-        reference.post_processor = processors.TemplateProcessing(
-            single=[cls[0], "$A", sep[0]],
-            pair=[cls[0], "$A", sep[0], "$B:1", f"{sep[0]}:1"],
-            special_tokens=[cls, sep],
-        )
+        return reference
+    single, pair = [cls[0], "$A", sep[0]], [cls[0], "$A", sep[0], "$B:1", f"{sep[0]}:1"]
+    reference.post_processor = ask(processors.TemplateProcessing, single, pair, [cls, sep])
     return reference
 
 
@@ -276,9 +281,11 @@ def _byte_bpe(settings: Settings, name: str, path: Path) -> Any:
     files = str(path.with_name("vocab.json")), str(path.with_name("merges.txt"))
     try:
         vocabulary, merges = ask(models.BPE.read_file, *files)
+        if max(vocabulary.values(), default=0) >= LARGEST_SIZE:  # the reference counts up to it
+            raise TokenizationError("a token's id is too large")
         reference = Reference(ask(lambda: models.BPE(vocabulary, merges)))
     except TokenizationError as e:
-        raise TokenizationError(f"{files[0]} and {files[1]} are damaged or no pair: {e.__cause__}") from e
+        raise TokenizationError(f"{files[0]} and {files[1]} are damaged or no pair: {e.__cause__ or e}") from e
     reference.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     _add_tokens(reference, special, path)
     sep, cls = (_with_id(reference, special[part].content) for part in ("sep", "cls"))
