@@ -8,13 +8,16 @@
 from minembed.embedder import Embedder
 from minembed.errors import MinembedError, MinembedWarning
 from minembed.pooling import quantize_embeddings, truncate_embeddings
-from minembed.similarity import cosine_similarity, top_k
+from minembed.reranker import Reranker
+from minembed.similarity import cosine_similarity
+from minembed.topk import top_k
 from minembed.version import __version__ as __version__
 
 __all__ = [
     "Embedder",
     "MinembedError",
     "MinembedWarning",
+    "Reranker",
     "cosine_similarity",
     "quantize_embeddings",
     "top_k",

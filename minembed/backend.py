@@ -14,12 +14,14 @@ TABLE = {  # operation -> backend -> "module:function"
     "layer_norm": {"numpy": "minembed.ops:layer_norm"},
     "linear": {"numpy": "minembed.ops:linear"},
     "softmax": {"numpy": "minembed.ops:softmax"},
-    "top_k": {"numpy": "minembed.similarity:top_k_numpy"},
+    "scan": {"numpy": "minembed.topk:scan_numpy", "numba": "minembed.kernels.similarity:scan"},
+    "rescore": {"numpy": "minembed.topk:rescore_numpy", "numba": "minembed.kernels.similarity:rescore"},
     "compile": {"numba": "minembed.kernels.tier:compile_kernels"},
     "is_compiled": {"numba": "minembed.kernels.tier:is_compiled"},
     "describe": {"numba": "minembed.kernels.tier:describe"},
 }
 BACKENDS = ("numpy", "numba")  # fastest last: "auto" takes the last one that is there
+WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
 
 
@@ -51,9 +53,35 @@ def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
     except InputError:
         raise
     except Exception as error:  # whatever a broken installation throws
-        message = f"{error}" if isinstance(error, MinembedError) else f"{type(error).__name__}: {error}"
-        warn(f"the numba tier cannot be used, NumPy computes instead: {message}", BackendWarning)
+        _warn(error)
         return "numpy", resolve("encoder", "numpy")(*arguments)
+
+
+def tier(backend: str, work: int) -> str:
+    """The backend that serves an operation of so many multiplications; "auto" is NumPy where there are few.
+
+    A BackendWarning says so where the numba tier was wanted and cannot be had.
+
+    >>> tier("auto", 1000)
+    'numpy'
+    """
+    if backend == "auto" and work < WORTH_LOADING:
+        return "numpy"
+    chosen = choose(backend)
+    if chosen == "numpy":
+        return chosen
+    try:
+        check_numba()
+        import_module("minembed.kernels.similarity")
+        return chosen
+    except Exception as error:  # whatever a broken installation throws
+        _warn(error)
+        return "numpy"
+
+
+def _warn(error: Exception) -> None:
+    message = f"{error}" if isinstance(error, MinembedError) else f"{type(error).__name__}: {error}"
+    warn(f"the numba tier cannot be used, NumPy computes instead: {message}", BackendWarning)
 
 
 def check_numba() -> None:

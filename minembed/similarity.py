@@ -1,4 +1,4 @@
-"""How alike vectors are, and which are the most alike: exact, in NumPy."""
+"""How alike vectors are, in NumPy; which are the most alike is in topk.py."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from minembed.errors import InputError
 from minembed.params import Array
 from minembed.pooling import l2_normalize
-
-BLOCK = 4096  # corpus rows a step: the scores of a few queries stay in cache
 
 
 def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
@@ -93,49 +91,3 @@ def pairwise(a: ArrayLike, b: ArrayLike, metric: str = "cosine") -> Array:  # (N
     if metric == "manhattan":
         return -np.abs(a - b).sum(axis=-1)
     raise InputError(f"metric {metric!r} is unknown; known: {', '.join(SIMILARITY)}")
-
-
-def top_k_numpy(
-    queries: Array, corpus: Array, k: int, similarity: Callable[[Array, Array], Array]
-) -> tuple[Array, Array]:
-    """The NumPy tier of `top_k`: block by block, keeping what can still be among the best.
-
-    >>> top_k_numpy(np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]]), 1, dot_product)[1].tolist()
-    [[1], [0]]
-    """
-    k = min(k, len(corpus))
-    best = np.empty((len(queries), 0), queries.dtype)
-    index = np.empty((len(queries), 0), np.int64)
-    for start in range(0, len(corpus), BLOCK) if k else ():
-        scores = similarity(queries, corpus[start : start + BLOCK])  # (Q, rows)
-        rows = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
-        best, index = np.concatenate([best, scores], axis=1), np.concatenate([index, rows], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :k]  # stable, and earlier rows stand first: ties by index
-        best, index = np.take_along_axis(best, order, axis=1), np.take_along_axis(index, order, axis=1)
-    return best, index
-
-
-def top_k(
-    queries: ArrayLike, corpus: ArrayLike, k: int, metric: str = "dot", backend: str = "auto"
-) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
-    """Find the k rows of the corpus that are most alike to each query.
-
-    Returns scores, best first, and their indices (int64); of equal scores the lower index comes first.
-    Raises InputError for an unknown metric or backend, a negative k, widths that differ, or NaN.
-
-    >>> scores, indices = top_k([[1.0, 0.0]], [[0.0, 1.0], [2.0, 0.0], [1.0, 0.0]], k=2)
-    >>> scores.tolist(), indices.tolist()
-    ([[2.0, 1.0]], [[1, 2]])
-    """
-    from minembed.backend import resolve
-
-    if metric not in SIMILARITY:
-        raise InputError(f"metric {metric!r} is unknown; known: {', '.join(SIMILARITY)}")
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
-        raise InputError(f"k must be a whole number of at least 0, not {k!r}")
-    queries, corpus = _rows(queries, corpus)
-    for name, array in (("queries", queries), ("corpus", corpus)):
-        if np.isnan(array).any():
-            raise InputError(f"{name} holds NaN, first in row {np.argwhere(np.isnan(array))[0, 0]}")
-    scores, indices = resolve("top_k", backend)(queries, corpus, int(k), SIMILARITY[metric])
-    return scores, indices

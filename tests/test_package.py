@@ -75,7 +75,8 @@ LAYERS = [
     {"minembed.weights.cache", "minembed.weights.files"},
     {"minembed.kernels"},
     {"minembed.encoder"},
-    {"minembed.similarity", "minembed.backend", "minembed.chunks", "minembed.threads", "minembed.options"},
+    {"minembed.similarity", "minembed.topk", "minembed.backend", "minembed.chunks"}
+    | {"minembed.threads", "minembed.options"},
     {"minembed.modules"},
     {"minembed.attention"},
     {"minembed.positions"},
@@ -242,13 +243,15 @@ COMPILED = {
     f"minembed.kernels.{name}"
     for name in (
         *("simd", "dots", "tiles", "gemm", "attention", "elementwise", "encoder", "cached", "selftest"),
-        *("partner", "team", "activations", "embeddings", "heads"),
+        *("partner", "team", "activations", "embeddings", "heads", "scan"),
     )
 }
 # functions whose example needs a checkpoint or a network; the guide and the tests show them at work
 NEED_A_MODEL = {
     "minembed.backend": {"prepare"},
     "minembed.kernels.packing": {"by_heads", "pack", "layer_vectors", "pack_embeddings"},
+    "minembed.topk": {"rank"},
+    "minembed.kernels.similarity": {"scan", "rescore"},
     "minembed.kernels.tier": {"prepare", "compile_kernels", "is_compiled", "signature"},
     "minembed.encoder": {
         *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "add", "encode", "prepare")

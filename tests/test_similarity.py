@@ -4,11 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from minembed import MinembedError, cosine_similarity, top_k
+from minembed import MinembedError, cosine_similarity
 from minembed.similarity import SIMILARITY, pairwise
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-13}  # sums of 13 products of normal numbers, relative to their size
@@ -65,50 +62,3 @@ def test_pairwise_wants_equal_numbers_of_rows_and_a_known_metric():
         pairwise(np.zeros((2, 3)), np.zeros((4, 3)))
     with pytest.raises(MinembedError, match="metric"):
         pairwise(np.zeros((2, 3)), np.zeros((2, 3)), "jaccard")
-
-
-small = st.integers(-2, 2).map(float)  # few values: ties are the rule
-
-
-@settings(max_examples=400, deadline=None, derandomize=True)
-@given(
-    hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(3)), elements=small),
-    hnp.arrays(np.float32, st.tuples(st.integers(0, 40), st.just(3)), elements=small),
-    st.integers(0, 50),
-    st.sampled_from(sorted(SIMILARITY)),
-)
-def test_top_k_is_brute_force_with_ties_by_index(queries, corpus, k, metric):
-    scores, indices = top_k(queries, corpus, k, metric)
-    all_scores = SIMILARITY[metric](queries, corpus)
-    for row in range(len(queries)):
-        expected = sorted(range(len(corpus)), key=lambda i: (-all_scores[row, i], i))[:k]
-        assert indices[row].tolist() == expected
-        assert scores[row].tolist() == [all_scores[row, i] for i in expected]
-    assert indices.dtype == np.int64 and scores.shape == indices.shape == (len(queries), min(k, len(corpus)))
-
-
-def test_top_k_across_blocks():
-    rng = np.random.default_rng(5)
-    corpus = rng.integers(-3, 4, (10_000, 5)).astype(np.float32)  # more than two blocks, many ties, exact in float32
-    query = rng.integers(-3, 4, (3, 5)).astype(np.float32)
-    expected = np.argsort(-(query @ corpus.T), axis=1, kind="stable")[:, :100]
-    np.testing.assert_array_equal(top_k(query, corpus, 100)[1], expected)
-
-
-@pytest.mark.parametrize("k", [-1, 1.5, True, "3"])
-def test_top_k_refuses_an_odd_k(k):
-    with pytest.raises(MinembedError, match="k must be"):
-        top_k(np.eye(2), np.eye(2), k)
-
-
-def test_top_k_refuses_nan_and_unknown_names():
-    bad = np.eye(2)
-    bad[1, 0] = np.nan
-    with pytest.raises(MinembedError, match="queries holds NaN, first in row 1"):
-        top_k(bad, np.eye(2), 1)
-    with pytest.raises(MinembedError, match="corpus holds NaN"):
-        top_k(np.eye(2), bad, 1)
-    with pytest.raises(MinembedError, match="metric"):
-        top_k(np.eye(2), np.eye(2), 1, metric="jaccard")
-    with pytest.raises(MinembedError, match="backend"):
-        top_k(np.eye(2), np.eye(2), 1, backend="cuda")
