@@ -28,6 +28,15 @@ fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of mi
 
 goldens:           ## write the goldens anew: make goldens PYTHON=(with torch and sentence-transformers) MODEL=(its folder)
 	PYTHONSAFEPATH= $(PYTHON) tests/make_goldens.py $(MODEL) tests/goldens
+	PYTHONSAFEPATH= $(PYTHON) tests/make_family_goldens.py tests/goldens/families
+	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
+	PYTHONSAFEPATH= $(PYTHON) tests/make_tokenizer_goldens.py tests/goldens/tokenizers
+
+verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)
+	PYTHONSAFEPATH= $(PYTHON) tests/verify_models.py $(NAMES)
+
+model-table: $(VENV)/dev ## measure every family on its goldens, write the table of docs/models.md
+	PYTHONSAFEPATH= $(BIN)/python tests/make_model_table.py docs/models.md
 	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
 
 docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the reference as HTML
@@ -62,4 +71,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz goldens docs wheel bench bench-stream
+.PHONY: help demo test check fuzz goldens verify-models model-table docs wheel bench bench-stream
