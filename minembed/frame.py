@@ -103,7 +103,13 @@ def example(reference: Any) -> str:
     >>> example(Tokenizer(models.BPE({"b": 0}, [])))
     'b'
     """
-    for text in ["a", *sorted(ask(reference.get_vocab, True))[:1000]]:
-        if 0 in ask(reference.encode, text).special_tokens_mask:
-            return text
-    raise TokenizationError("the tokenizer makes no token of any text; its tokenizer.json is damaged or incomplete")
+
+    def has_tokens(text: str) -> bool:
+        return 0 in ask(reference.encode, text).special_tokens_mask
+
+    if has_tokens("a"):
+        return "a"
+    found = next(filter(has_tokens, sorted(ask(reference.get_vocab, True))[:1000]), None)
+    if found is None:
+        raise TokenizationError("the tokenizer makes no token of any text; its tokenizer.json is damaged or incomplete")
+    return found
