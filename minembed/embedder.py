@@ -287,6 +287,18 @@ class Embedder:
         """Compute the hidden states of each text, (T_i, D) each."""
         return list(self.encode([texts] if isinstance(texts, str) else texts, output_value="token_embeddings"))
 
+    def fill_mask(self, text: Texts, top_k: int = 5) -> list[Any]:
+        """Find the likeliest words for the mask in a text, where the checkpoint has its masked-LM head.
+
+        A text with one mask gives a list of {"score", "token", "token_str", "sequence"}, the likeliest first; with
+        several masks, one such list a mask; an iterable of texts, a list of these.  The head is read from the files
+        at every call and not kept: for many calls keep a `minembed.masks.MaskFiller`.  Raises MissingHeadError where
+        the checkpoint was saved without its head, InputError for a text without a mask.
+        """
+        from minembed.masks import MaskFiller
+
+        return MaskFiller.load(self.engine)(text, top_k)
+
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
         """Compare all pairs, by the checkpoint's similarity_fn_name (cosine, where it names none)."""
         return sim.SIMILARITY[self.checkpoint.similarity_fn_name](a, b)

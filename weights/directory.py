@@ -57,6 +57,7 @@ def _read_entries(folder: Path) -> list[tuple[str, str]]:
         raise UnsupportedModelError(
             f"{path}: the modules {' -> '.join(names) or '(none)'} are not computed here; "
             f"known: Transformer -> Pooling, and then any of {', '.join(BEHIND_POOLING)} in any order"
+            + ("; a cross-encoder is loaded with Reranker.load" if names == ["Transformer"] else "")
         )
     return entries
 

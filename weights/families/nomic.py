@@ -70,4 +70,4 @@ def read_config(raw: Raw, path: Path) -> Config:
     return replace(config, max_position_embeddings=min(config.max_position_embeddings, trained))
 
 
-NOMIC = Family(read_config, NAMES, ("bert.",), bert.IGNORED)
+NOMIC = Family(read_config, NAMES, ("bert.", "nomic_bert."), bert.IGNORED)

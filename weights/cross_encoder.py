@@ -1,0 +1,152 @@
+"""The folder of a cross-encoder: a Hugging Face one, or that of sentence-transformers since release 5.4."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minembed.config import LARGEST_SIZE, Config
+from minembed.errors import ConfigError, MissingHeadError, SourceError, UnsupportedModelError
+from minembed.heads import SCORES
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.directory import LENGTH_FILES, safe_path
+from minembed.weights.families import read_config
+from minembed.weights.files import optional_json, read_json, read_json_value, typed
+from minembed.weights.modules import TORCH, class_name
+
+INSTEAD = "for vectors of texts, load it with Embedder.load"
+ACTIVATIONS = {**TORCH, **{f"torch.nn.{middle}Softmax": "Softmax" for middle in ("", "modules.activation.")}}
+
+
+@dataclass(frozen=True, slots=True)
+class CrossEncoder:
+    """What the folder of a cross-encoder says beyond its tensors; made by `read_cross_encoder`."""
+
+    checkpoint: Checkpoint  # its `pooling` is what the head reads: "cls" or "mean"
+    labels: tuple[str, ...]
+    activation: str  # of the scores: a row of minembed.heads.SCORES
+
+
+def read_cross_encoder(folder: Path) -> CrossEncoder:
+    """Read everything but the tensors and the tokenizer, and check it.
+
+    Raises SourceError where there is no such folder, MissingHeadError for a model that gives no scores of pairs,
+    ConfigError for malformed files, UnsupportedModelError for what is not computed here.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
+    overall = folder / "config_sentence_transformers.json"
+    inside, own = _read_modules(folder, optional_json(overall), overall)
+    place = folder / inside
+    path = place / "config.json"
+    raw = read_json(path)
+    family, config, stored_dtype = read_config(path)
+    _check_architecture(raw, path)
+    labels = _labels(raw, path)
+    checkpoint = Checkpoint(
+        folder=place,
+        family=family,
+        config=config,
+        pooling=(_pooling(raw, family, path),),
+        max_seq_length=_max_seq_length(place, config, own),
+        root=folder,
+        stored_dtype=stored_dtype,
+    )
+    named = _named_activation(raw, own, path)
+    return CrossEncoder(checkpoint, labels, named or ("Sigmoid" if len(labels) == 1 else "Identity"))
+
+
+def _read_modules(folder: Path, overall: Mapping[str, Any], overall_path: Path) -> tuple[str, dict[str, Any]]:
+    """Where the encoder is, and the settings that count only where there is a modules.json."""
+    path = folder / "modules.json"
+    if not path.exists():
+        return "", {}
+    entries = read_json_value(path)
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"{path} must hold a list of objects")
+    kinds = [typed(entry, "type", str, "", path) for entry in entries]
+    names = [kind.rpartition(".")[2] for kind in kinds]
+    kind = typed(overall, "model_type", str, "SentenceTransformer", overall_path)
+    if kind == "SentenceTransformer":
+        raise MissingHeadError(f"{folder} is no cross-encoder but a {kind} ({' -> '.join(names)}); {INSTEAD}")
+    if kind != "CrossEncoder" or names != ["Transformer"]:
+        raise UnsupportedModelError(
+            f"{path}: a {kind} of the modules {' -> '.join(names)} is not computed here; "
+            "known: a CrossEncoder of Transformer alone, with a sequence-classification head"
+        )
+    class_name(kinds[0], path)
+    inside = safe_path(typed(entries[0], "path", str, "", path), path)
+    lengths = next((folder / inside / name for name in LENGTH_FILES if (folder / inside / name).exists()), None)
+    settings = read_json(lengths) if lengths else {}
+    task = settings.get("transformer_task", "sequence-classification")
+    if task != "sequence-classification":
+        raise UnsupportedModelError(
+            f"{lengths}: transformer_task = {task!r} is not computed here; known: sequence-classification"
+        )
+    _refuse_prompt(overall, overall_path)
+    return inside, {"activation_fn": overall.get("activation_fn"), "max_seq_length": settings.get("max_seq_length")}
+
+
+def _refuse_prompt(overall: Mapping[str, Any], path: Path) -> None:
+    """A prompt that is put in front of every pair is not computed here; one that is only there to be named is not."""
+    default = overall.get("default_prompt_name")
+    prompts = typed(overall, "prompts", dict, {}, path)
+    if default is not None and prompts.get(default):
+        raise UnsupportedModelError(f"{path}: default_prompt_name = {default!r} is not computed for pairs here")
+
+
+def _check_architecture(raw: Mapping[str, Any], path: Path) -> None:
+    named = raw.get("architectures")
+    if isinstance(named, list) and named and not any(str(name).endswith("ForSequenceClassification") for name in named):
+        raise MissingHeadError(
+            f"{path}: the architecture {', '.join(map(str, named))} gives no scores of pairs, "
+            f"...ForSequenceClassification does; {INSTEAD}"
+        )
+
+
+def _labels(raw: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """The names of what the head scores: id2label, else so many as num_labels says, else the two of transformers."""
+    by_id = raw.get("id2label")
+    if by_id is None:
+        number = typed(raw, "num_labels", int, 2, path)
+        if not 1 <= number <= LARGEST_SIZE:
+            raise ConfigError(f"{path}: num_labels must be a whole number of at least 1, not {number}")
+        return tuple(f"LABEL_{i}" for i in range(number))
+    if not isinstance(by_id, dict) or not by_id or set(by_id) != {str(i) for i in range(len(by_id))}:
+        raise ConfigError(f'{path}: id2label must name every label, "0", "1", ...; not {by_id!r}')
+    return tuple(str(by_id[str(i)]) for i in range(len(by_id)))
+
+
+def _pooling(raw: Mapping[str, Any], family: str, path: Path) -> str:
+    if family != "modernbert":
+        return "cls"
+    named = typed(raw, "classifier_pooling", str, "cls", path)
+    if named not in ("cls", "mean"):
+        raise UnsupportedModelError(f"{path}: classifier_pooling {named!r} is not computed here; known: cls, mean")
+    return named
+
+
+def _max_seq_length(place: Path, config: Config, own: Mapping[str, Any]) -> int:
+    """An explicit max_seq_length, else the tokenizer's limit, and never more than there are positions."""
+    stated = own.get("max_seq_length")
+    if stated is None:
+        stated = optional_json(place / "tokenizer_config.json").get("model_max_length")  # may be 1e30
+    known = isinstance(stated, int | float) and not isinstance(stated, bool) and stated >= 1
+    return int(min(stated, config.max_tokens)) if known and stated is not None else config.max_tokens
+
+
+def _named_activation(raw: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> str | None:
+    """The activation that the files name, as releases 5.4, 4 and earlier ones of sentence-transformers write it."""
+    named = own.get("activation_fn")
+    if named is None:
+        named = typed(raw, "sentence_transformers", dict, {}, path).get("activation_fn")
+    if named is None:
+        named = raw.get("sbert_ce_default_activation_function")
+    if named is None:
+        return None
+    if not isinstance(named, str) or named not in ACTIVATIONS:
+        raise UnsupportedModelError(
+            f"{path}: the activation {named!r} of the scores is not computed here, and nothing is imported by name; "
+            f"known: {', '.join(SCORES)} of torch.nn"
+        )
+    return ACTIVATIONS[named]

@@ -1,0 +1,221 @@
+"""Heads of checkpoints: which tensors they are made of, family by family, and what config.json says of them.
+
+A head is read only when it is asked for; the encoder's own reader passes it by.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minembed.config import Config
+from minembed.errors import MissingHeadError, UnsupportedModelError, WeightsError
+from minembed.heads import INSIDE, Block, MaskedHead
+from minembed.params import Array, Linear, Norm
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.families import FAMILIES
+from minembed.weights.files import read_json
+from minembed.weights.tensors import TensorFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One block of a head by the names of its tensors."""
+
+    linear: str
+    activation: str = "identity"  # a row of heads.INSIDE, or the setting of config.json that names one
+    norm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedParts:
+    """A masked-LM head by the names of its tensors."""
+
+    part: Part
+    decoder: str
+    bias: str  # where it is not NAME.bias of the decoder
+
+
+POOLED = (Part("pooler.dense", "tanh"), Part("classifier"))
+FIRST_TOKEN = (Part("classifier.dense", "tanh"), Part("classifier.out_proj"))
+CLASSIFIERS: dict[str, tuple[Part, ...]] = {
+    "albert": (Part("pooler", "tanh"), Part("classifier")),
+    "bert": POOLED,
+    "camembert": FIRST_TOKEN,
+    "distilbert": (Part("pre_classifier", "relu"), Part("classifier")),
+    "electra": (Part("classifier.dense", "gelu"), Part("classifier.out_proj")),
+    "gte": POOLED,
+    "jina_bert": POOLED,
+    "modernbert": (Part("head.dense", "classifier_activation", "head.norm"), Part("classifier")),
+    "mpnet": FIRST_TOKEN,
+    "new": POOLED,
+    "nomic_bert": POOLED,
+    "roberta": FIRST_TOKEN,
+    "xlm-roberta": FIRST_TOKEN,
+}
+TRANSFORM = "cls.predictions.transform"
+BERT_LM = MaskedParts(
+    Part(f"{TRANSFORM}.dense", "hidden_act", f"{TRANSFORM}.LayerNorm"),
+    "cls.predictions.decoder",
+    "cls.predictions.bias",
+)
+ROBERTA_LM = MaskedParts(Part("lm_head.dense", "gelu", "lm_head.layer_norm"), "lm_head.decoder", "lm_head.bias")
+GTE_LM = MaskedParts(Part("lm_head.dense", "hidden_act", "lm_head.norm"), "lm_head.decoder", "")
+MASKED: dict[str, MaskedParts] = {
+    "albert": MaskedParts(
+        Part("predictions.dense", "hidden_act", "predictions.LayerNorm"), "predictions.decoder", "predictions.bias"
+    ),
+    "bert": BERT_LM,
+    "camembert": ROBERTA_LM,
+    "distilbert": MaskedParts(Part("vocab_transform", "activation", "vocab_layer_norm"), "vocab_projector", ""),
+    "electra": MaskedParts(
+        Part("generator_predictions.dense", "gelu", "generator_predictions.LayerNorm"), "generator_lm_head", ""
+    ),
+    "gte": GTE_LM,
+    "jina_bert": BERT_LM,
+    "modernbert": MaskedParts(Part("head.dense", "classifier_activation", "head.norm"), "decoder", ""),
+    "mpnet": ROBERTA_LM,
+    "new": GTE_LM,
+    "nomic_bert": MaskedParts(
+        Part(f"{TRANSFORM}.dense", "hidden_act", f"{TRANSFORM}.layer_norm"), BERT_LM.decoder, BERT_LM.bias
+    ),
+    "roberta": ROBERTA_LM,
+    "xlm-roberta": ROBERTA_LM,
+}
+BIAS_IF_STORED = ("modernbert", "nomic_bert")  # their config.json says so, in several ways
+
+
+class Tensors:
+    """The tensors of a checkpoint folder by plain name; collects what is wrong with them before any is read."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._files = TensorFiles.open(checkpoint.folder)
+        self._stored = {FAMILIES[checkpoint.family].plain_name(stored): stored for stored in self._files.stored}
+        self._wanted: dict[str, tuple[int, ...]] = {}
+
+    def has(self, plain: str) -> bool:
+        """Whether there is such a tensor."""
+        return plain in self._stored
+
+    def expect(self, plain: str, *shape: int) -> None:
+        """Note that a tensor is needed."""
+        self._wanted[plain] = shape
+
+    def expect_part(self, part: Part, n_in: int, n_out: int, config: Config) -> None:
+        """Note the tensors of a block that are needed."""
+        self.expect(f"{part.linear}.weight", n_out, n_in)
+        if self.checkpoint.family not in BIAS_IF_STORED or self.has(f"{part.linear}.bias"):
+            self.expect(f"{part.linear}.bias", n_out)
+        if part.norm:
+            self.expect(f"{part.norm}.weight", n_out)
+            if "norm" not in config.without_bias:
+                self.expect(f"{part.norm}.bias", n_out)
+
+    def check(self) -> None:
+        """Raise WeightsError that lists every tensor that is missing or of another shape."""
+        faults = [f"{name} is missing" for name in self._wanted if name not in self._stored]
+        for name in self._wanted.keys() & self._stored.keys():
+            found, wanted = self._files.stored[self._stored[name]].shape, self._wanted[name]
+            if found != wanted:
+                faults.append(f"{self._stored[name]} has shape {found}, expected {wanted}")
+        if faults:
+            folder = self.checkpoint.folder
+            raise WeightsError(f"{folder}: the head does not fit config.json: " + "; ".join(sorted(faults)))
+
+    def read(self, plain: str) -> Array | None:
+        """Read a tensor, as float32; None where it is not needed."""
+        return self._files.read(self._stored[plain]) if plain in self._wanted else None
+
+    def block(self, part: Part, raw: Mapping[str, Any], config: Config) -> Block:
+        """Read one block of a head."""
+        activation = activation_of(part, raw, config, self.checkpoint.folder / "config.json")
+        weight, norm = self.read(f"{part.linear}.weight"), self.read(f"{part.norm}.weight")
+        assert weight is not None
+        linear = Linear(np.ascontiguousarray(weight.T), self.read(f"{part.linear}.bias"))
+        whole = None if norm is None else Norm(norm, self.read(f"{part.norm}.bias"))
+        return Block(linear, activation, whole, config.layer_norm_eps)
+
+
+def activation_of(part: Part, raw: Mapping[str, Any], config: Config, path: Path) -> str:
+    """The activation of a block; raises UnsupportedModelError for one that is not computed here.
+
+    >>> config = Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5)
+    >>> activation_of(Part("dense", "hidden_act"), {"hidden_act": "relu"}, config, Path("config.json"))
+    'relu'
+    """
+    if part.activation in INSIDE:
+        return part.activation
+    named = raw.get(part.activation)
+    if named is None:  # NomicBERT says it in words of its own
+        named = "gelu" if part.activation == "classifier_activation" else config.hidden_act
+    if not isinstance(named, str) or named not in INSIDE:
+        known = ", ".join(INSIDE)
+        raise UnsupportedModelError(f"{path}: {part.activation} = {named!r} is not computed here; known: {known}")
+    return named
+
+
+def read_classifier(checkpoint: Checkpoint, labels: int) -> tuple[Block, ...]:
+    """Read the head of a cross-encoder, whose last block gives a number for each label.
+
+    Raises UnsupportedModelError for a family whose head is not computed here, MissingHeadError where the checkpoint
+    has none, and WeightsError for one that is incomplete.
+    """
+    parts, config = CLASSIFIERS.get(checkpoint.family), checkpoint.config
+    if parts is None:
+        raise UnsupportedModelError(
+            f"{checkpoint.folder}: the classification head of {checkpoint.family!r} is not computed here; "
+            f"known: {', '.join(CLASSIFIERS)}"
+        )
+    tensors = _tensors(checkpoint, f"{parts[-1].linear}.weight", "classification head", "load it with Embedder.load")
+    for part in parts:
+        tensors.expect_part(part, config.hidden_size, labels if part is parts[-1] else config.hidden_size, config)
+    tensors.check()
+    raw = read_json(checkpoint.folder / "config.json")
+    return tuple(tensors.block(part, raw, config) for part in parts)
+
+
+def read_masked(checkpoint: Checkpoint) -> MaskedHead:
+    """Read the masked-LM head; where the file has no decoder of its own, it is the word embeddings.
+
+    Raises UnsupportedModelError for a family that has none that is computed here, MissingHeadError where the
+    checkpoint was saved without, and WeightsError for one that is incomplete.
+    """
+    parts, config = MASKED.get(checkpoint.family), checkpoint.config
+    if parts is None:
+        raise UnsupportedModelError(
+            f"{checkpoint.folder}: a masked-LM head of {checkpoint.family!r} is not computed here; "
+            f"known: {', '.join(MASKED)}"
+        )
+    advice = "take the checkpoint that it was trained from, or one whose architecture is ...ForMaskedLM"
+    tensors = _tensors(checkpoint, f"{parts.part.linear}.weight", "masked-LM head", advice)
+    E, V = config.embedding_size or config.hidden_size, config.vocab_size
+    tensors.expect_part(parts.part, config.hidden_size, E, config)
+    (word,) = FAMILIES[checkpoint.family].names["embeddings.word"]
+    decoder = f"{parts.decoder}.weight" if tensors.has(f"{parts.decoder}.weight") else word
+    tensors.expect(decoder, V, E)
+    own = f"{parts.decoder}.bias"
+    bias = parts.bias if tensors.has(parts.bias) else own
+    if checkpoint.family not in BIAS_IF_STORED or tensors.has(bias):
+        tensors.expect(bias, V)
+    tensors.check()
+    block = tensors.block(parts.part, read_json(checkpoint.folder / "config.json"), config)
+    rows = tensors.read(decoder)
+    assert rows is not None
+    return MaskedHead((block,), rows, tensors.read(bias))
+
+
+def _tensors(checkpoint: Checkpoint, first: str, what: str, advice: str) -> Tensors:
+    """The tensors of a checkpoint that has the one without which there is no such head."""
+    if checkpoint.stored_dtype != "float32":
+        raise MissingHeadError(
+            f"{checkpoint.folder} was made by `minembed quantize`, which keeps no {what}: load the original"
+        )
+    tensors = Tensors(checkpoint)
+    if not tensors.has(first):
+        raise MissingHeadError(
+            f"{checkpoint.root} was saved without its {what} ({first} is not in its files); {advice}"
+        )
+    return tensors
