@@ -12,7 +12,7 @@ def reference(monkeypatch):
     """What is said to be the reference: the NumPy tier, and what a test does to its vectors and ids."""
 
     def pretend(change=lambda vectors, ids: None):
-        def encode(place, trusted):
+        def encode(place, pairs, trusted):
             model = Embedder.load(place, backend="numpy")
             vectors = model.encode(verify.TEXTS, truncation="silent").copy()
             ids = [model.tokenize([text]).ids.tolist() for text in verify.TEXTS]
@@ -59,3 +59,5 @@ def test_distance():
     assert verify.distance(a, 2 * a) == (0, 1)
     difference, cosine = verify.distance(a, np.array([[4.0, 3.0], [0.0, 0.0]], np.float32))
     assert abs(difference - 0.2) < 1e-12 and abs(cosine - 0.96) < 1e-12
+    difference, cosine = verify.distance(np.float32([3, 4]), np.float32([4, 3]), pairs=True)  # scores
+    assert abs(difference - 0.25) < 1e-12 and abs(cosine - 0.96) < 1e-12
