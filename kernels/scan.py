@@ -26,7 +26,7 @@ from minembed.kernels.simd import (
     store,
     sum_lanes,
 )
-from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_floats, tile_floats_narrow
+from minembed.kernels.tiles import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes, tile_floats, tile_floats_narrow
 from minembed.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN, SMALLEST
 
 ROWS = 8 * TILE_ROWS  # of the corpus, that stay in the second-level cache while all queries see them
@@ -194,6 +194,45 @@ def scan_rows(
                 multiply_tile(r, i + t, some, width, p, q, panel, wide, metric, z, tile)
                 own = at(factors, t), at(offsets, t)
                 collect(tile, some, panel * PANEL, wide, offset + i + t, own[0], own[1], state, capacity)
+        i += count
+    return end
+
+
+@on_disk
+@njit(nogil=True, boundscheck=False, error_model="numpy")
+def scan_bytes(
+    levels, scales, lengths, begin, end, width, packed, query_scales, query_sums, zero_points, number, metric, k,
+    margins, longest, counts, values, indices, thresholds, capacity, room,
+):  # fmt: skip
+    """scan_rows on a quantised corpus (minembed/corpus.py) and queries that are quantised and packed as weights are."""
+    a, p, z = address(levels, 0), address(packed, 0), address(room, 0)
+    tile, factors = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
+    offsets, scratch = at(factors, ROWS), at(factors, 3 * ROWS)
+    state = address(counts, 0), address(values, 0), address(indices, 0), address(thresholds, 0)
+    i = begin
+    while i < end:
+        count = min(ROWS, end - i)
+        if not make_room(number, k, address(margins, 0), longest[0], state, capacity, scratch):
+            return i
+        for r in range(count):
+            length = lengths[i + r]
+            factors[r], offsets[r] = f32(1.0), ZERO
+            if metric == COSINE:
+                factors[r] = ZERO if length == ZERO else f32(1.0) / length
+            elif metric == EUCLIDEAN:
+                factors[r], offsets[r] = f32(2.0), -length * length
+        for panel in range((number + PANEL - 1) // PANEL):
+            wide = min(PANEL, number - panel * PANEL)
+            b = at(p, panel * width * PANEL)
+            for t in range(0, count, BYTE_ROWS):
+                some = min(BYTE_ROWS, count - t)
+                tile_bytes(
+                    some, at(a, (i + t) * width), width, b, width // 4, True, z, tile, PANEL, address(scales, i + t),
+                    address(zero_points, 0), 1, address(query_scales, panel * PANEL),
+                    address(query_sums, panel * PANEL),
+                )  # fmt: skip
+                own = at(factors, t), at(offsets, t)
+                collect(tile, some, panel * PANEL, wide, i + t, own[0], own[1], state, capacity)
         i += count
     return end
 

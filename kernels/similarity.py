@@ -1,20 +1,27 @@
 """The numba tier of `top_k`: what is found by kernels/scan.py, by threads that share the corpus out by pieces."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from minembed import scan as tier
 from minembed import topk
+from minembed.corpus import ZERO_POINT, QuantizedCorpus
 from minembed.kernels.packing import aligned, panels
-from minembed.kernels.scan import ROWS, UNSAFE, drop_all, rescore_rows, scan_rows
+from minembed.kernels.scan import ROWS, UNSAFE, drop_all, rescore_rows, scan_bytes, scan_rows
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 from minembed.params import Array
+from minembed.quantization import pad_to
 from minembed.threads import run
-from minembed.topk import LANES, Search, pieces
+from minembed.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN, Search, pieces
 
 PIECE = 1 << 15  # rows that a thread takes at a time
 WORTH_A_THREAD = 20_000_000  # multiplications, below which a second thread costs more than it saves
+
+
+Scan = Callable[[int, int, "Found"], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,85 +53,133 @@ class Found:
         return np.repeat(queries, self.counts[queries]), self.indices[place], self.values[place]
 
 
-def scan(search: Search, corpus: Array, threads: int) -> tuple[Array, Array]:
-    """Find (query, row) of every row that could be among the k best."""
-    number, width = search.queries.shape
+def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None) -> tuple[Array, Array]:
+    """Find (query, row) of every row that could be among the k best, on the rows or on what they were quantised to."""
     with np.errstate(over="ignore"):
         queries = np.ascontiguousarray(search.queries, np.float32)
     if not np.isfinite(queries).all():
-        return topk.scan_numpy(search, corpus, threads)
-    packed = panels(np.ascontiguousarray(queries.T), PANEL, 1, width)
-    plain = corpus.dtype == np.float32 and corpus.flags.c_contiguous
-    small = number * corpus.size < WORTH_A_THREAD
-    size = len(corpus) if small else min(PIECE, -(-len(corpus) // threads)) if plain else topk.BLOCK
+        return tier.scan_numpy(search, corpus, threads)
+    if quantized is not None and search.metric != MANHATTAN and _is_measured(search.lengths):
+        margins, go = _scan_quantized(search, queries, quantized)
+        plain = True
+    else:
+        margins, plain = search.margins(topk.SINGLE), corpus.dtype == np.float32 and corpus.flags.c_contiguous
+        go = _scan_floats(search, queries, corpus, plain, margins)
+    small = len(queries) * corpus.size < WORTH_A_THREAD
+    size = len(corpus) if small else min(PIECE, -(-len(corpus) // threads)) if plain else tier.BLOCK
     idle: deque[Found] = deque()
-    margins = search.margins(topk.SINGLE)
 
     def work(piece: tuple[int, int]) -> bool:
         try:
             found = idle.pop()
         except IndexError:
-            found = Found.make(number, search.k)
-        safe = _scan_piece(search, corpus, piece, plain, packed, queries.reshape(-1), margins, found)
+            found = Found.make(len(queries), search.k)
+        begin, end = piece
+        while begin < end:
+            begin = go(begin, end, found)
+            if begin == UNSAFE:
+                return False
+            if begin < end:
+                _make_room(search, corpus, margins, found)
         idle.append(found)
-        return safe
+        return True
 
-    results = [safe for _, safe in run(work, list(pieces(len(corpus), size)), 1 if small else threads)]
-    if not all(results):
-        return topk.scan_numpy(search, corpus, threads)
-    for f in idle:
-        drop_all(
-            number, search.k, margins.astype(np.float32).reshape(-1), f.longest, f.counts, f.values, f.indices,
-            f.thresholds, f.capacity, f.room,
+    if not all([safe for _, safe in run(work, list(pieces(len(corpus), size)), 1 if small else threads)]):
+        return tier.scan_numpy(search, corpus, threads)
+    return _join(search, corpus, margins, list(idle))
+
+
+def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool, margins: Array) -> Scan:
+    number, width = queries.shape
+    packed, flat_queries = panels(np.ascontiguousarray(queries.T), PANEL, 1, width), queries.reshape(-1)
+    coefficients = _up(margins)
+
+    def go(begin: int, end: int, f: Found) -> int:
+        offset, rows = 0, corpus
+        if not plain:
+            with np.errstate(over="ignore"):  # what overflows is found by its length
+                rows, offset = np.ascontiguousarray(corpus[begin:end], np.float32), begin
+        stopped: int = scan_rows(
+            _flat(rows), begin - offset, end - offset, offset, width, packed, flat_queries, number, search.metric,
+            search.k, coefficients, f.longest, f.counts, f.values, f.indices, f.thresholds, f.capacity, f.room,
         )  # fmt: skip
-    everyone = np.arange(number)
-    parts = [f.entries(everyone) for f in idle]
-    held = tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-    longest = max(float(f.longest[0]) for f in idle)
-    held, _ = topk.keep(search, corpus, held, np.full(number, -np.inf), topk.margin_for(margins, longest))
-    return held[0], held[1]
+        return stopped if stopped == UNSAFE else stopped + offset
+
+    return go
 
 
-def _scan_piece(
-    search: Search,
-    corpus: Array,
-    piece: tuple[int, int],
-    plain: bool,
-    packed: Array,
-    queries: Array,
-    margins: Array,
-    f: Found,
-) -> bool:
-    """Scan some rows; False where float32 is not enough."""
-    begin, end = piece
-    offset = 0
-    rows = corpus
-    if not plain:
-        with np.errstate(over="ignore"):  # what overflows is found by its length
-            rows, offset, begin, end = np.ascontiguousarray(corpus[begin:end], np.float32), begin, 0, end - begin
-    flat = rows.view(np.ndarray).reshape(-1)
+def _is_measured(lengths: Array) -> bool:
+    """Whether no query is so long or short that a product with a quantised row might leave float32."""
+    return bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
+
+
+def _scan_quantized(search: Search, queries: Array, corpus: QuantizedCorpus) -> tuple[Array, Scan]:
+    """Queries as int8 columns; the margin is what both roundings can do: |q| |x - x'| + |q - q'| |x'|."""
+    number, width = len(queries), corpus.levels.shape[1]
+    scales = np.abs(queries).max(axis=1, initial=0) / np.float32(127)
+    whole = np.rint(queries / np.where(scales == 0, np.float32(1), scales)[:, None])
+    off = np.sqrt(((search.queries - whole.astype(np.float64) * scales[:, None]) ** 2).sum(axis=1))
+    columns = np.zeros((width, pad_to(number, PANEL)), np.int8)
+    columns[: queries.shape[1], :number] = whole.T
+    packed, sums = panels(columns, PANEL, 4, width), columns.sum(axis=0, dtype=np.int32)
+    padded_scales = np.zeros(len(sums), np.float32)
+    padded_scales[:number] = scales
+    error, length = corpus.errors.astype(np.float64), corpus.lengths.astype(np.float64)
+    if search.metric == COSINE:
+        error, length = error / np.where(length == 0, 1, length), np.ones(1)
+    worst, longest = float(error.max()), float(length.max())
+    margin = search.lengths * worst + off * (longest + worst)
+    margin += 16 * topk.SINGLE * (search.lengths + off) * (longest + worst)
+    if search.metric == EUCLIDEAN:
+        margin = 2 * margin + 16 * topk.SINGLE * longest**2 + search.margins(topk.SINGLE)[0]
+    margins = np.stack([margin * (1 + 1e-6) + 2.0**-126, 0 * margin, 0 * margin])
+    coefficients, levels = _up(margins), _flat(corpus.levels)
+    zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
+    row_scales, lengths = _flat(corpus.scales), _flat(corpus.lengths)
+
+    def go(begin: int, end: int, f: Found) -> int:
+        stopped: int = scan_bytes(
+            levels, row_scales, lengths, begin, end, width, packed, padded_scales, sums, zero_points, number,
+            search.metric, search.k, coefficients, f.longest, f.counts, f.values, f.indices, f.thresholds, f.capacity,
+            f.room,
+        )  # fmt: skip
+        return stopped
+
+    return margins, go
+
+
+def _flat(array: Array) -> Array:
+    """One read-only row of numbers: mapped files are read-only, and Numba compiles for either."""
+    flat = array.view(np.ndarray).reshape(-1)
     flat.flags.writeable = False
-    coefficients = np.nextafter(margins.astype(np.float32), np.float32(np.inf)).reshape(-1)
-    number, width = search.queries.shape
-    while begin < end:
-        begin = scan_rows(
-            flat, begin, end, offset, width, packed, queries, number, search.metric, search.k, coefficients, f.longest,
-            f.counts, f.values, f.indices, f.thresholds, f.capacity, f.room,
+    return flat
+
+
+def _up(margins: Array) -> Array:
+    return np.nextafter(margins.astype(np.float32), np.float32(np.inf)).reshape(-1)
+
+
+def _join(search: Search, corpus: Array, margins: Array, lists: list[Found]) -> tuple[Array, Array]:
+    """What all threads found, without what k others surely beat."""
+    number = len(search.lengths)
+    for f in lists:
+        drop_all(
+            number, search.k, _up(margins), f.longest, f.counts, f.values, f.indices, f.thresholds, f.capacity, f.room
         )  # fmt: skip
-        if begin == UNSAFE:
-            return False
-        if begin < end:
-            _make_room(search, corpus, margins, f)
-    return True
+    parts = [f.entries(np.arange(number)) for f in lists]
+    held = tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    longest = max(float(f.longest[0]) for f in lists)
+    held, _ = tier.keep(search, corpus, held, np.full(number, -np.inf), tier.margin_for(margins, longest))
+    return held[0], held[1]
 
 
 def _make_room(search: Search, corpus: Array, margins: Array, f: Found) -> None:
     """Of lists full of rows too alike for float32, keep the k best by their float64 scores."""
-    margin = topk.margin_for(margins, float(f.longest[0]))
+    margin = tier.margin_for(margins, float(f.longest[0]))
     for query in np.flatnonzero(f.counts > f.capacity - ROWS):
         own = Search(search.queries[query : query + 1], search.lengths[query : query + 1], search.k, search.metric)
         _, row, value = f.entries(np.array([query]))
-        (_, row, value), floor = topk.keep_exact(own, corpus, (np.zeros(len(row), np.int64), row, value))
+        (_, row, value), floor = tier.keep_exact(own, corpus, (np.zeros(len(row), np.int64), row, value))
         part = slice(query * f.capacity, query * f.capacity + len(row))
         f.indices[part], f.values[part], f.counts[query] = row, value, len(row)
         reached = np.float32(floor[0] - margin[query])
@@ -134,10 +189,9 @@ def _make_room(search: Search, corpus: Array, margins: Array, f: Found) -> None:
 def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: int) -> Array:
     """The float64 scores of pairs of a query and a row, bit for bit those of the NumPy tier."""
     if corpus.dtype != np.float32 or not corpus.flags.c_contiguous:
-        return topk.rescore_numpy(search, corpus, which, found, threads)
+        return tier.rescore_numpy(search, corpus, which, found, threads)
     scores = np.empty(len(which))
-    flat = corpus.view(np.ndarray).reshape(-1)
-    flat.flags.writeable = False
+    flat = _flat(corpus)
     queries = np.ascontiguousarray(search.queries).reshape(-1)
     width = search.queries.shape[1]
 
@@ -145,6 +199,6 @@ def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: 
         room = np.zeros(2 * LANES)
         rescore_rows(flat, width, queries, search.metric, which, found, *part, room, scores)
 
-    for _ in run(work, list(pieces(len(which), topk.PAIRS)), threads):
+    for _ in run(work, list(pieces(len(which), tier.PAIRS)), threads):
         pass
     return scores

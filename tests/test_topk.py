@@ -1,5 +1,6 @@
 """Exact top-k: every tier against sorting all float64 scores, with ties, near-ties and numbers of any size."""
 
+import contextlib
 import math
 from importlib.util import find_spec
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from minembed import MinembedError, top_k, topk
+from minembed import MinembedError, scan, top_k, topk
+from minembed.corpus import quantize_corpus
+from minembed.errors import InputError
 
 TIERS = ["numpy", "numba"] if find_spec("numba") else ["numpy"]
 METRICS = sorted(topk.METRICS)
@@ -80,6 +83,9 @@ def check(problem, metric):
     """Every tier finds what sorting finds."""
     queries, corpus, k = problem
     found = [top_k(queries, corpus, k, metric, backend=tier, threads=1) for tier in TIERS]
+    with contextlib.suppress(InputError):  # rows too short
+        small = quantize_corpus(corpus)
+        found.append(top_k(queries, corpus, k, metric, backend=TIERS[-1], threads=1, quantized=small))
     assert_best(queries, corpus, k, metric, *found[0])
     for scores, indices in found[1:]:
         np.testing.assert_array_equal(scores, found[0][0])
@@ -112,7 +118,7 @@ def test_more_equal_rows_than_a_list_holds(tier, metric):
 
 
 def test_more_candidates_than_are_held(monkeypatch):
-    monkeypatch.setattr(topk, "HELD", 100)
+    monkeypatch.setattr(scan, "HELD", 100)
     corpus = np.repeat(random(2, 5, 5), 6000, axis=0)
     queries = random(2, 5, 6)
     for metric in METRICS:
@@ -185,3 +191,42 @@ def test_wrong_arguments():
         top_k(np.eye(2), np.eye(2), 1, backend="cuda")
     with pytest.raises(MinembedError, match="numbers"):
         top_k(np.array([["a"]]), np.array([["b"]]), 1)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("size", [1e-14, 1.0, 1e12])
+def test_a_quantised_corpus(metric, size):
+    """Rows of all lengths, some all zeros, some with one large number that leaves nothing of the others."""
+    corpus = random(30_000, 24, 13) * np.exp(random(30_000, 1, 14)) * np.float32(size)
+    corpus[::50] = 0
+    corpus[7::100, 3] *= 1000
+    queries = random(40, 24, 15) * np.float32(size)
+    small = quantize_corpus(corpus)
+    for k in (1, 10, 500):
+        expected = top_k(queries, corpus, k, metric, backend="numpy")
+        found = top_k(queries, corpus, k, metric, backend=TIERS[-1], quantized=small)
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_a_quantised_corpus_knows_its_errors():
+    corpus = random(100, 9, 16)
+    small = quantize_corpus(corpus)
+    rounded = (small.levels.astype(float) - 128) * small.scales[:, None]
+    assert small.levels.shape == (100, 12) and (rounded[:, 9:] == 0).all()
+    errors = np.linalg.norm(rounded[:, :9] - corpus, axis=1)
+    assert (errors <= small.errors).all() and np.abs(errors - small.errors).max() < 1e-6
+    np.testing.assert_allclose(small.lengths, np.linalg.norm(corpus, axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e30, 1e-30])
+def test_what_cannot_be_quantised(number):
+    corpus = np.ones((5000, 3), np.float32)
+    corpus[4500] = number
+    with pytest.raises(MinembedError, match="row 4500 of the corpus"):
+        quantize_corpus(corpus)
+
+
+def test_of_another_corpus():
+    with pytest.raises(MinembedError, match="quantized has 2 rows, the corpus 3"):
+        top_k(np.eye(2), np.ones((3, 2)), 1, quantized=quantize_corpus(np.eye(2)))
