@@ -31,13 +31,13 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= $(PYTHON) tests/make_family_goldens.py tests/goldens/families
 	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
 	PYTHONSAFEPATH= $(PYTHON) tests/make_tokenizer_goldens.py tests/goldens/tokenizers
+	PYTHONSAFEPATH= $(PYTHON) tests/make_head_goldens.py tests/goldens/heads
 
 verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)
 	PYTHONSAFEPATH= $(PYTHON) tests/verify_models.py $(NAMES)
 
 model-table: $(VENV)/dev ## measure every family on its goldens, write the table of docs/models.md
 	PYTHONSAFEPATH= $(BIN)/python tests/make_model_table.py docs/models.md
-	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
 
 docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the reference as HTML
 	$(BIN)/pip install -q -e '.[docs]'

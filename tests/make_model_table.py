@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import golden_families as goldens
+import golden_heads
 import numpy as np
 
 from minembed import backend
@@ -22,14 +23,15 @@ from minembed.pooling import l2_normalize, pool
 from minembed.threads import single_threaded_blas
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, read_params
+from minembed.weights.heads import CLASSIFIERS, MASKED
 from minembed.weights.known import KNOWN
 
 TIERS = ("numpy", "numba")
-FEATURES = ["model_type", "positions", "norms", "feed-forward", "and", "checkpoints"]
-PROOF = ["model_type", "goldens", "reference", *(f"float32, {tier}" for tier in TIERS), "bfloat16", "int8"]
+FEATURES = ["model_type", "positions", "norms", "feed-forward", "and", "heads", "checkpoints"]
+PROOF = ["model_type", "goldens", "of heads", "reference", *(f"float32, {tier}" for tier in TIERS), "bfloat16", "int8"]
 MODELS = ["name", "family", "width", "tokens", "pooling", "before a query", "before a passage", "MB", "licence"]
 MODELS += ["tested on"]
-MEASURED = 3  # the first measured column of PROOF
+MEASURED = 4  # the first measured column of PROOF
 MARKED = r"(<!-- table: {} -->\n\n).*?(\n\n<!-- end -->)"
 
 
@@ -73,7 +75,9 @@ def features(family):
     block = f"gated {config.hidden_act}" if config.gated else config.hidden_act
     listed = [model.name.rpartition("/")[2] for model in KNOWN if model.family == family and model.computed]
     few = ", ".join(listed[:3]) + (", …" if len(listed) > 3 else "")
-    return [shown(family), positions, norms, block, "; ".join(k for k, v in others.items() if v), few]
+    tops = [kind for kind, table in (("pairs", CLASSIFIERS), ("masks", MASKED)) if family in table]
+    chosen = "; ".join(name for name, chosen in others.items() if chosen)
+    return [shown(family), positions, norms, block, chosen, ", ".join(tops), few]
 
 
 def reference(family):
@@ -114,7 +118,8 @@ def measured(family):
 
 def proof(family, cells):
     """How a family is proven: one row."""
-    return [shown(family), str(len(of_family(family))), reference(family), *cells]
+    of_heads = sum(goldens.family_of(name) == family for name in golden_heads.CASES)
+    return [shown(family), str(len(of_family(family))), str(of_heads or "none"), reference(family), *cells]
 
 
 def known(model):
