@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import golden_families as goldens
 import make_model_table as maker
 import pytest
 from test_families import COSINE, VECTOR
+from tiny import write_json
+
+from minembed.errors import UnsupportedModelError
+from minembed.weights.families import FAMILIES, read_config
+from minembed.weights.known import KNOWN
 
 PAGE = Path(__file__).parent.parent / "docs" / "models.md"
 
@@ -28,3 +34,25 @@ def test_what_was_measured_is_within_the_tolerances(page):
         numpy, numba, bfloat16, int8 = map(float, row[maker.MEASURED :])
         assert max(numpy, numba) <= VECTOR and min(numpy, numba) > 0
         assert COSINE["bfloat16"] <= bfloat16 <= 1 and COSINE["int8"] <= int8 <= 1
+
+
+TELLING = {  # what sets apart those whose model_type is that of a family
+    "jinaai/jina-embeddings-v3": {"position_embedding_type": "rotary"},
+    "nomic-ai/nomic-embed-text-v2-moe": {"moe_every_n_layers": 2, "num_experts": 8},
+}
+
+
+@pytest.mark.parametrize("model", [model for model in KNOWN if not model.computed], ids=lambda model: model.name)
+def test_what_is_said_to_be_refused_is(model, tmp_path):
+    settings = goldens.config_of(goldens.read(model.family)) if model.family in FAMILIES else {}
+    write_json(tmp_path / "config.json", settings | {"model_type": model.family} | TELLING.get(model.name, {}))
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_config(tmp_path / "config.json")
+    assert any(word in str(caught.value) for word in (repr(model.family), *TELLING.get(model.name, {})))
+
+
+def test_the_quantisations_of_others_are_refused(tmp_path):
+    settings = goldens.config_of(goldens.read("bert")) | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    write_json(tmp_path / "config.json", settings)
+    with pytest.raises(UnsupportedModelError, match="quantization_config"):
+        read_config(tmp_path / "config.json")
