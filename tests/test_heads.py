@@ -75,7 +75,7 @@ def flat(answer):
 def test_every_family_with_a_head_has_a_golden():
     covered = {name.partition("+")[0] for name in NAMES}
     assert set(MASKED) - covered == {"jina_bert"}  # its head is BERT's
-    assert set(FAMILIES) - set(MASKED) == {"qwen3"}
+    assert set(FAMILIES) - set(MASKED) <= {"qwen3", "gemma3_text"}  # decoders
 
 
 @pytest.mark.parametrize("name", NAMES)

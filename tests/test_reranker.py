@@ -84,7 +84,7 @@ def distance(got, expected):
 def test_every_family_with_a_head_has_a_golden():
     covered = {name.partition("+")[0] for name in NAMES}
     assert set(CLASSIFIERS) - covered == {"jina_bert"}  # transformers has no such code: its oracle is below
-    assert set(FAMILIES) - set(CLASSIFIERS) == {"qwen3"}
+    assert set(FAMILIES) - set(CLASSIFIERS) <= {"qwen3", "gemma3_text"}  # decoders
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -493,3 +493,34 @@ def test_it_survives_pickling(folder_of):
     model = Reranker.load(folder_of("bert"), threads=2)
     again = pickle.loads(pickle.dumps(model))  # our own bytes
     np.testing.assert_array_equal(again.predict([("a", "b")]), model.predict([("a", "b")]))
+
+
+# ---- the command ----
+
+
+def invoke(*arguments, **options):
+    from click.testing import CliRunner
+
+    from minembed.cli import main
+
+    return CliRunner().invoke(main, ["rerank", *map(str, arguments)], **options)
+
+
+def test_the_command(folder_of, tmp_path):
+    folder, documents = folder_of("bert"), ["bread", "the cat", "rain"]
+    expected = Reranker.load(folder).rank("a dog", documents, return_documents=True)
+    result = invoke("a dog", *documents, "-m", folder, "--json")
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line) for line in result.stdout.splitlines()] == expected
+    (tmp_path / "documents.txt").write_text("\n".join(documents))
+    result = invoke("a dog", "-m", folder, "-i", tmp_path / "documents.txt", "-k", 2)
+    lines = [line.split(maxsplit=2) for line in result.stdout.splitlines()]
+    assert lines == [[f"{r['score']:.4f}", str(r["corpus_id"] + 1), r["text"]] for r in expected[:2]]
+    assert invoke("a dog", "-m", folder, input="bread\nrain\n").stdout.count("\n") == 2
+    assert invoke("a dog", "bread", "-i", tmp_path / "documents.txt").exit_code == 2
+
+
+def test_the_command_names_what_is_wrong(tiny_checkpoint):
+    result = invoke("a dog", "bread", "-m", tiny_checkpoint)
+    assert result.exit_code == 1
+    assert "Embedder.load" in result.stderr

@@ -14,7 +14,7 @@ from minembed.cli.console import Failure, one_line_warnings, stops_on_sigterm, u
 from minembed.errors import MinembedError
 from minembed.version import __version__
 
-COMMANDS = ("demo", "embed", "similarity", "evaluate", "models", "pull", "quantize", "info", "doctor")
+COMMANDS = ("demo", "embed", "similarity", "rerank", "evaluate", "models", "pull", "quantize", "info", "doctor")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 

@@ -115,7 +115,7 @@ def _show(
         click.echo(text, err=True)
 
 
-def model_options(command: Command) -> Command:
+def model_options(command: Command, default: str = DEFAULT_MODEL) -> Command:
     """Add the options that say which model is loaded, and how.
 
     >>> @click.command()
@@ -128,7 +128,7 @@ def model_options(command: Command) -> Command:
         click.option(
             "-m",
             "--model",
-            default=DEFAULT_MODEL,
+            default=default,
             show_default=True,
             metavar="NAME|FOLDER",
             help='A folder, "org/name" on the Hub, or a bare name of sentence-transformers.',
