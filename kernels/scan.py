@@ -77,6 +77,9 @@ def multiply_tile(rows, first, count, width, packed, queries, panel, wide, metri
                 for j in range(width):
                     total -= abs(a[r * width + j] - queries[(panel * PANEL + q) * width + j])
                 tile[r * PANEL + q] = total
+    elif wide == 1:
+        for r in range(count):
+            tile[r * PANEL] = dot(at(a, r * width), at(queries, panel * PANEL * width), width)
     elif wide <= 16:
         tile_floats_narrow(count, a, width, b, PANEL, width, zeros, tile, PANEL)
     else:
@@ -84,14 +87,34 @@ def multiply_tile(rows, first, count, width, packed, queries, panel, wide, metri
 
 
 @njit
-def collect(tile, count, first_query, wide, first_row, factors, offsets, state, capacity):
-    """Note every value of a tile that reaches its query's threshold."""
+def dot(x, y, width):
+    """The product of two rows: a single query waits for the memory, not for a tile of columns that are empty."""
+    whole, zero = width // 64 * 64, splat(ZERO)
+    a = b = c = d = zero
+    for j in range(0, whole, 64):
+        a = fma(load(at(x, j)), load(at(y, j)), a)
+        b = fma(load(at(x, j + 16)), load(at(y, j + 16)), b)
+        c = fma(load(at(x, j + 32)), load(at(y, j + 32)), c)
+        d = fma(load(at(x, j + 48)), load(at(y, j + 48)), d)
+    for j in range(whole, width, 16):
+        rest = min(16, width - j)
+        a = fma(load_part(at(x, j), rest, zero), load_part(at(y, j), rest, zero), a)
+    return sum_lanes((a + b) + (c + d))
+
+
+@njit
+def collect(tile, count, first_query, wide, rest, first_row, factors, offsets, state, capacity):
+    """Note every value of a tile that reaches its query's threshold.
+
+    Where `rest` is not 0, what was rounded off a query stands so many columns after it.
+    """
     counts, values, indices, thresholds = state
     for v in range(0, wide, 16):
         top = splat(LOWEST)
         for r in range(count):
             here = at(tile, r * PANEL + v)
-            value = fma(load(here), splat(factors[r]), splat(offsets[r]))
+            product = load(here) + load(at(here, rest)) if rest else load(here)
+            value = fma(product, splat(factors[r]), splat(offsets[r]))
             store(here, value)
             top = maximum(value, top)
         if max_lanes(top - load(at(thresholds, first_query + v))) < ZERO:
@@ -193,7 +216,7 @@ def scan_rows(
                 some = min(TILE_ROWS, count - t)
                 multiply_tile(r, i + t, some, width, p, q, panel, wide, metric, z, tile)
                 own = at(factors, t), at(offsets, t)
-                collect(tile, some, panel * PANEL, wide, offset + i + t, own[0], own[1], state, capacity)
+                collect(tile, some, panel * PANEL, wide, 0, offset + i + t, own[0], own[1], state, capacity)
         i += count
     return end
 
@@ -201,10 +224,13 @@ def scan_rows(
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def scan_bytes(
-    levels, scales, lengths, begin, end, width, packed, query_scales, query_sums, zero_points, number, metric, k,
-    margins, longest, counts, values, indices, thresholds, capacity, room,
+    levels, scales, lengths, begin, end, width, packed, query_scales, query_sums, zero_points, number, rest, metric,
+    k, margins, longest, counts, values, indices, thresholds, capacity, room,
 ):  # fmt: skip
-    """scan_rows on a quantised corpus (minembed/corpus.py) and queries that are quantised and packed as weights are."""
+    """scan_rows on a quantised corpus (minembed/corpus.py) and queries that are quantised and packed as weights are.
+
+    `rest` is how many columns after a query's own the one with what was rounded off stands.
+    """
     a, p, z = address(levels, 0), address(packed, 0), address(room, 0)
     tile, factors = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
     offsets, scratch = at(factors, ROWS), at(factors, 3 * ROWS)
@@ -232,7 +258,7 @@ def scan_bytes(
                     address(query_sums, panel * PANEL),
                 )  # fmt: skip
                 own = at(factors, t), at(offsets, t)
-                collect(tile, some, panel * PANEL, wide, i + t, own[0], own[1], state, capacity)
+                collect(tile, some, panel * PANEL, wide, rest, i + t, own[0], own[1], state, capacity)
         i += count
     return end
 

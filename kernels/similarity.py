@@ -17,6 +17,7 @@ from minembed.quantization import pad_to
 from minembed.threads import run
 from minembed.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN, Search, pieces
 
+ENTRIES = 1 << 21
 PIECE = 1 << 15  # rows that a thread takes at a time
 WORTH_A_THREAD = 20_000_000  # multiplications, below which a second thread costs more than it saves
 
@@ -38,8 +39,8 @@ class Found:
 
     @classmethod
     def make(cls, number: int, k: int) -> "Found":
-        """Lists without an entry."""
-        capacity = 2 * k + 3 * ROWS
+        """Lists without an entry, of some million entries in all where that is enough."""
+        capacity = 2 * k + max(3 * ROWS, min(8 * k + 4096, ENTRIES // number))
         thresholds = np.full(-(-number // PANEL) * PANEL, np.inf, np.float32)
         thresholds[:number] = -np.inf
         room = aligned(2 * PANEL + TILE_ROWS * PANEL + 3 * ROWS + capacity, np.float32)
@@ -59,7 +60,7 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
         queries = np.ascontiguousarray(search.queries, np.float32)
     if not np.isfinite(queries).all():
         return tier.scan_numpy(search, corpus, threads)
-    if quantized is not None and search.metric != MANHATTAN and _is_measured(search.lengths):
+    if quantized is not None and search.metric != MANHATTAN and _is_worth_rounding(search.lengths):
         margins, go = _scan_quantized(search, queries, quantized)
         plain = True
     else:
@@ -108,22 +109,25 @@ def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool, mar
     return go
 
 
-def _is_measured(lengths: Array) -> bool:
-    """Whether no query is so long or short that a product with a quantised row might leave float32."""
-    return bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
+def _is_worth_rounding(lengths: Array) -> bool:
+    """Whether few queries wait for the memory, and no product of theirs with a quantised row might leave float32."""
+    return len(lengths) <= PANEL // 2 and bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
 
 
 def _scan_quantized(search: Search, queries: Array, corpus: QuantizedCorpus) -> tuple[Array, Scan]:
     """Queries as int8 columns; the margin is what both roundings can do: |q| |x - x'| + |q - q'| |x'|."""
     number, width = len(queries), corpus.levels.shape[1]
-    scales = np.abs(queries).max(axis=1, initial=0) / np.float32(127)
-    whole = np.rint(queries / np.where(scales == 0, np.float32(1), scales)[:, None])
-    off = np.sqrt(((search.queries - whole.astype(np.float64) * scales[:, None]) ** 2).sum(axis=1))
+    rest = PANEL // 2  # that half of the panel is free: it takes what is rounded off
     columns = np.zeros((width, pad_to(number, PANEL)), np.int8)
-    columns[: queries.shape[1], :number] = whole.T
+    scales, left = np.zeros(columns.shape[1], np.float32), search.queries.copy()
+    for first in (0, rest):
+        own = slice(first, first + number)
+        scales[own] = np.abs(left).max(axis=1, initial=0) / 127
+        steps = np.where(scales[own] == 0, np.float32(1), scales[own]).astype(np.float64)[:, None]
+        whole = np.clip(np.rint(left / steps), -127, 127)
+        columns[: queries.shape[1], own], left = whole.T, left - whole * steps
+    off = np.sqrt((left * left).sum(axis=1))
     packed, sums = panels(columns, PANEL, 4, width), columns.sum(axis=0, dtype=np.int32)
-    padded_scales = np.zeros(len(sums), np.float32)
-    padded_scales[:number] = scales
     error, length = corpus.errors.astype(np.float64), corpus.lengths.astype(np.float64)
     if search.metric == COSINE:
         error, length = error / np.where(length == 0, 1, length), np.ones(1)
@@ -139,7 +143,7 @@ def _scan_quantized(search: Search, queries: Array, corpus: QuantizedCorpus) -> 
 
     def go(begin: int, end: int, f: Found) -> int:
         stopped: int = scan_bytes(
-            levels, row_scales, lengths, begin, end, width, packed, padded_scales, sums, zero_points, number,
+            levels, row_scales, lengths, begin, end, width, packed, scales, sums, zero_points, number, rest,
             search.metric, search.k, coefficients, f.longest, f.counts, f.values, f.indices, f.thresholds, f.capacity,
             f.room,
         )  # fmt: skip
@@ -179,7 +183,7 @@ def _make_room(search: Search, corpus: Array, margins: Array, f: Found) -> None:
     for query in np.flatnonzero(f.counts > f.capacity - ROWS):
         own = Search(search.queries[query : query + 1], search.lengths[query : query + 1], search.k, search.metric)
         _, row, value = f.entries(np.array([query]))
-        (_, row, value), floor = tier.keep_exact(own, corpus, (np.zeros(len(row), np.int64), row, value))
+        (_, row, value), floor = tier.keep_exact(own, corpus, (np.zeros(len(row), np.int64), row, value), rescore)
         part = slice(query * f.capacity, query * f.capacity + len(row))
         f.indices[part], f.values[part], f.counts[query] = row, value, len(row)
         reached = np.float32(floor[0] - margin[query])

@@ -152,7 +152,7 @@ def keep(search: Search, corpus: Array, held: Any, threshold: Array, margin: Arr
     return held, threshold
 
 
-def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
+def keep_exact(search: Search, corpus: Array, held: Any, rescore: Any = rescore_numpy) -> tuple[Any, Array]:
     """Keep the k best candidates of each query, by their float64 scores; also the value that the last of them has.
 
     >>> held = np.zeros(2, np.int64), np.arange(2), np.array([1.0, 5.0])
@@ -160,7 +160,7 @@ def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
     [5.0]
     """
     which, row, value = held
-    scores = rescore_numpy(search, corpus, which, row, 1)
+    scores = rescore(search, corpus, which, row, 1)
     best = best_of(search, which, row, scores)
     last = best[:, -1]
     best = best.reshape(-1)
