@@ -5,9 +5,10 @@
     python bench kernels     linear layers and attention by themselves, and the hardware's peak
     python bench growth      throughput by length of text and by threads
     python bench coldstart   from the start of the process to the first vector; import time; peak memory
+    python bench topk        exact top-k beside FAISS, usearch, NumKong and NumPy
     python bench stream      peak memory while 100,000 texts go by
     python bench report      REPORT.md and its plots, from results/*.json
-    python bench all         encode, kernels, growth, coldstart, report
+    python bench all         encode, kernels, growth, coldstart, topk, report
 
 Any Python starts it; the measuring is done by --python, else $MINEMBED_BENCH_PYTHON, else bench/.work/venv.
 """
@@ -23,10 +24,10 @@ import environment
 from peers import WORKLOADS
 
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
-MEASURED = ("encode", "kernels", "growth", "coldstart", "stream")
+MEASURED = ("encode", "kernels", "growth", "coldstart", "stream", "topk")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
-COMMANDS["all"] = ["bench_encode", "bench_kernels", "bench_growth", "bench_coldstart", "report"]
+COMMANDS["all"] = ["bench_encode", "bench_kernels", "bench_growth", "bench_coldstart", "bench_topk", "report"]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from report_kernels import growth, kernels
 from report_memory import coldstart, stream
 from report_missed import missed
 from report_targets import targets
+from report_topk import topk
 from words import HEAD
 
 SECTIONS = {
@@ -17,6 +18,7 @@ SECTIONS = {
     "growth": ("Growth", growth),
     "coldstart": ("Cold start", coldstart),
     "stream": ("Memory while streaming", stream),
+    "topk": ("Exact top-k", topk),
 }
 
 

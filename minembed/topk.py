@@ -84,8 +84,9 @@ def top_k(
 
     `metric` is "dot", "cosine" (0 where a vector is all zeros), "euclidean" or "manhattan" (both minus the distance).
     Returns scores (float64), best first, and their indices (int64); of equal scores the lower index comes first.
-    The corpus is read in blocks: it may be a memory-mapped file, of any float type.  `quantized`, made of the corpus by
-    `quantize_corpus`, is scanned in its place by the numba tier for some queries: four times less to read, for the same result.
+    The corpus is read in blocks: it may be a memory-mapped file, of any float type.  `quantized`, made of it by
+    `quantize_corpus`, is scanned in its place by the numba tier where queries are few: a quarter of the bytes, and the
+    same result.
     Raises InputError for an unknown metric or backend, a negative k, widths that differ, NaN or infinity.
 
     >>> scores, indices = top_k([[1.0, 0.0]], [[0.0, 1.0], [2.0, 0.0], [1.0, 0.0]], k=2)

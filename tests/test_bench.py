@@ -430,7 +430,7 @@ def test_report_holds_the_targets_against_the_figures(bench, results):
 def test_report_renders_whatever_there_is(bench, results):
     for names in ((), *((name,) for name in results)):
         text, plots = bench.report.render({name: results[name] for name in names})
-        assert text.count("Not measured yet") == 5 - len(names)
+        assert text.count("Not measured yet") == 6 - len(names)
         assert all(f"results/{name}" in text for name in plots)
 
 
@@ -476,3 +476,21 @@ def test_committed_results_hold_no_path_of_a_machine(bench):
 def test_memory_is_read(bench):
     before = bench.memory.peak_mb()
     assert before is None or before > 1  # a Python process with NumPy has more than a megabyte
+
+
+def test_top_k_report(bench, results):
+    timed = {"minembed": 0.01, "minembed-int8": 0.004, "minembed-numpy": 0.03, "faiss": 0.05, "numpy": 0.02}
+    cell = {name: {"median_s": seconds} for name, seconds in timed.items()} | {"usearch": {"wrong": True}}
+    found = {"versions": dict.fromkeys(cell, {}), "bandwidth_gb_s": 40.0, "cells": {"1 x 10": cell, "100 x 10": cell}}
+    about = next(iter(results.values()))
+    result = {"machine": about["machine"], "commit": about.get("commit"), "date": about["date"]} | {
+        "settings": {"threads": 2},
+        "width": 384,
+        "sizes": {"100000": found},
+        "absent": {"numkong": "not installed"},
+    }
+    text, _ = bench.report.render({"topk": result})
+    lines = [line for line in text.splitlines() if line.startswith(("| 1 x 10", "| 100 x 10"))]
+    assert lines[0].split(" | ")[-3:] == ["2.00", "2.50", "38 % |"] and "| wrong |" in lines[0]
+    assert lines[1].split(" | ")[-3:] == ["2.00", "", " |"]
+    assert "numkong (not installed)" in text
