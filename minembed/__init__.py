@@ -7,6 +7,7 @@
 
 from minembed.embedder import Embedder
 from minembed.errors import MinembedError, MinembedWarning
+from minembed.index import Index
 from minembed.pooling import quantize_embeddings, truncate_embeddings
 from minembed.reranker import Reranker
 from minembed.similarity import cosine_similarity
@@ -15,6 +16,7 @@ from minembed.version import __version__ as __version__
 
 __all__ = [
     "Embedder",
+    "Index",
     "MinembedError",
     "MinembedWarning",
     "Reranker",

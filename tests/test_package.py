@@ -61,6 +61,10 @@ LAYERS = [
     {"minembed.cli"},
     {"minembed.evaluation"},
     {"minembed"},
+    {"minembed.index"},
+    {"minembed.index_models", "minembed.index_saving"},
+    {"minembed.index_files"},
+    {"minembed.index_blocks"},
     {"minembed.embedder", "minembed.reranker"},
     {"minembed.engine", "minembed.masks"},
     {"minembed.weights.cross_encoder", "minembed.weights.heads"},
@@ -261,6 +265,7 @@ NEED_A_MODEL = {
         *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "add", "encode", "prepare")
     },
     "minembed.engine": {"find_prompt", "report_truncation"},
+    "minembed.index_models": {"name_of", "probe", "facts_of", "check_model"},
     "minembed.weights.cache": {
         *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),
         *("shortcoming", "staging", "publish", "disk_error"),
