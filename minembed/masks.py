@@ -15,6 +15,7 @@ from minembed.ops import softmax
 from minembed.params import Array
 from minembed.threads import run, single_threaded_blas
 from minembed.tokens import Tokens
+from minembed.vocabulary import ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def special_id(reference: Any, folder: "Path", kind: str) -> int | None:
         named = named or optional_json(folder / file).get(kind)
     if isinstance(named, dict):
         named = named.get("content")
-    ids = [reference.token_to_id(token) for token in ((named,) if isinstance(named, str) else USUAL[kind])]
+    ids = [ask(reference.token_to_id, token) for token in ((named,) if isinstance(named, str) else USUAL[kind])]
     return next((int(i) for i in ids if i is not None), None)
 
 

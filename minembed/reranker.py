@@ -116,7 +116,7 @@ class Reranker:
             checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
             model = replace(model, checkpoint=checkpoint)
         path = checkpoint.folder / "tokenizer.json"
-        tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, checkpoint.config)
+        tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, checkpoint.config, checkpoint.do_lower_case)
         tokenizer.pairs(["a"], ["b"])  # a tokenizer that has no place for two texts is refused here
         dtype = dtype or "float32"
         backend, compute = prepare(backend, read_params(checkpoint), checkpoint.config, dtype)

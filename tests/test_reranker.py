@@ -6,20 +6,14 @@ import warnings
 import golden_heads as goldens
 import numpy as np
 import pytest
-from tiny import write_json, write_tiny_checkpoint
 
-from minembed import MinembedError, Reranker
+from minembed import Reranker
 from minembed.errors import (
     BackendWarning,
-    ConfigError,
     InputError,
     InputTypeError,
-    MissingHeadError,
     NumericalError,
-    SourceError,
     TruncationWarning,
-    UnsupportedModelError,
-    WeightsError,
 )
 from minembed.heads import read_out, through
 from minembed.ops import softmax
@@ -32,14 +26,6 @@ LOGITS = 5e-6  # the contract of hidden states, times max(1, the largest |logit|
 FEWER_BITS = {"bfloat16": 0.05, "int8": 0.1}  # likewise; of random weights, found: 0.033 and 0.075
 NAMES = sorted(goldens.CASES)
 SINGLE = [name for name in NAMES if goldens.CASES[name].labels == 1]
-NEW_MODULES = [
-    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}
-]
-NEW_TRANSFORMER = {
-    "transformer_task": "sequence-classification",
-    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
-    "module_output_name": "scores",
-}
 
 
 @pytest.fixture(scope="module")
@@ -308,191 +294,6 @@ def test_weights_that_overflow(tmp_path):
     model = Reranker.load(goldens.write_checkpoint("bert", "classifier", tmp_path, tensors=huge))
     with pytest.raises(NumericalError, match=r"pairs\[0\]"):
         model.predict([("a", "b")])
-
-
-# ---- what the files say ----
-
-
-@pytest.mark.parametrize(
-    ("config", "activation"),
-    [
-        ({"sentence_transformers": None}, "Sigmoid"),
-        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}, "Sigmoid"),
-        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}, "Identity"),
-        ({"sentence_transformers": None, "sbert_ce_default_activation_function": goldens.IDENTITY}, "Identity"),
-        ({"sentence_transformers": {}, "sbert_ce_default_activation_function": None}, "Sigmoid"),
-        ({"sentence_transformers": {"activation_fn": "torch.nn.Tanh"}}, "Tanh"),
-    ],
-    ids=str,
-)
-def test_which_activation(config, activation, tmp_path):
-    model = Reranker.load(goldens.write_checkpoint("bert", "classifier", tmp_path, config))
-    assert model.info()["activation"] == activation
-
-
-@pytest.mark.parametrize("named", ["my_package.Secret", "torch.nn.PReLU", 7, "torch.os.system"])
-def test_an_activation_that_is_not_computed(named, tmp_path):
-    config = {"sentence_transformers": {"activation_fn": named}}
-    with pytest.raises(UnsupportedModelError, match="nothing is imported by name"):
-        Reranker.load(goldens.write_checkpoint("bert", "classifier", tmp_path, config))
-
-
-def new_layout(folder, overall=None, transformer=None, modules=None):
-    """Add the files that sentence-transformers writes since release 5.4."""
-    goldens.write_checkpoint("bert", "classifier", folder, {"sentence_transformers": None})
-    write_json(folder / "modules.json", NEW_MODULES if modules is None else modules)
-    write_json(folder / "sentence_bert_config.json", NEW_TRANSFORMER | (transformer or {}))
-    own = {"model_type": "CrossEncoder", "activation_fn": goldens.IDENTITY, "prompts": {}, "default_prompt_name": None}
-    write_json(folder / "config_sentence_transformers.json", own | (overall or {}))
-    return folder
-
-
-def test_the_new_layout(tmp_path, folder_of):
-    model = Reranker.load(new_layout(tmp_path))
-    assert model.info()["activation"] == "Identity"
-    expected = quietly(Reranker.load(folder_of("bert")).predict, goldens.PAIRS)
-    np.testing.assert_array_equal(quietly(model.predict, goldens.PAIRS), expected)
-    assert Reranker.load(new_layout(tmp_path, transformer={"max_seq_length": 12})).max_seq_length == 12
-    assert Reranker.load(new_layout(tmp_path, {"activation_fn": None})).info()["activation"] == "Sigmoid"
-
-
-def test_a_model_that_scores_by_its_words_is_refused(tmp_path):
-    kind = "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"
-    modules = [*NEW_MODULES, {"idx": 1, "name": "1", "path": "1_LogitScore", "type": kind}]
-    with pytest.raises(UnsupportedModelError, match="Transformer -> LogitScore"):
-        Reranker.load(new_layout(tmp_path, modules=modules))
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"overall": {"model_type": "SparseEncoder"}}, UnsupportedModelError, "SparseEncoder"),
-        ({"overall": {"model_type": "SentenceTransformer"}}, MissingHeadError, "Embedder.load"),
-        ({"transformer": {"transformer_task": "fill-mask"}}, UnsupportedModelError, "fill-mask"),
-        (
-            {"overall": {"prompts": {"q": "query: "}, "default_prompt_name": "q"}},
-            UnsupportedModelError,
-            "default_prompt_name",
-        ),
-        ({"overall": {"activation_fn": "custom.Scores"}}, UnsupportedModelError, "custom.Scores"),
-        ({"modules": [{**NEW_MODULES[0], "type": "custom_st.Transformer"}]}, UnsupportedModelError, "custom_st"),
-        ({"modules": [{**NEW_MODULES[0], "path": "../other"}]}, ConfigError, "plain path"),
-        ({"modules": []}, ConfigError, "modules.json"),
-    ],
-    ids=str,
-)
-def test_refusals_of_the_new_layout(changes, error, message, tmp_path):
-    with pytest.raises(error, match=message):
-        Reranker.load(new_layout(tmp_path, **changes))
-
-
-def test_a_prompt_that_is_only_there_to_be_named(tmp_path):
-    assert Reranker.load(new_layout(tmp_path, {"prompts": {"q": "query: "}})).labels == ("LABEL_0",)
-
-
-# ---- what is no cross-encoder ----
-
-
-def test_an_embedder_is_no_reranker(tiny_checkpoint, tmp_path):
-    with pytest.raises(MissingHeadError, match=r"Transformer -> Pooling -> Normalize.*Embedder\.load") as caught:
-        Reranker.load(tiny_checkpoint)
-    assert isinstance(caught.value, LookupError | MinembedError)
-    plain = write_tiny_checkpoint(tmp_path / "a", modules=[], config={"architectures": ["BertModel"]})
-    with pytest.raises(MissingHeadError, match="architecture BertModel"):
-        Reranker.load(plain)
-    unsaid = write_tiny_checkpoint(tmp_path / "b", modules=[], config={"architectures": None})
-    with pytest.raises(MissingHeadError, match=r"without its classification head \(classifier\.weight"):
-        Reranker.load(unsaid)
-
-
-def test_classes_of_tokens_are_no_scores(tmp_path):
-    config = {"architectures": ["ModernBertForTokenClassification"]}  # has the same tensors
-    with pytest.raises(MissingHeadError, match="ForTokenClassification"):
-        Reranker.load(goldens.write_checkpoint("modernbert", "classifier", tmp_path, config))
-
-
-def test_a_cross_encoder_is_no_embedder(tmp_path):
-    from minembed import Embedder
-
-    with pytest.raises(UnsupportedModelError, match=r"Reranker\.load"):
-        Embedder.load(new_layout(tmp_path))
-
-
-def test_a_decoder_is_refused(tmp_path):
-    import golden_families
-
-    config = {"architectures": ["Qwen3ForSequenceClassification"]}
-    golden_families.write_checkpoint(golden_families.read("qwen3"), tmp_path, config=config)
-    (tmp_path / "modules.json").unlink()
-    with pytest.raises(UnsupportedModelError, match="qwen3"):
-        Reranker.load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("config", "tensors", "error", "message"),
-    [
-        ({"id2label": {"0": "a", "1": "b"}}, {}, WeightsError, r"classifier\.weight has shape \(1, 35\)"),
-        ({"id2label": None, "num_labels": 2}, {}, WeightsError, r"expected \(2, 35\)"),
-        ({"id2label": None}, {}, WeightsError, r"expected \(2, 35\)"),
-        ({"id2label": {"1": "a"}}, {}, ConfigError, "id2label"),
-        ({"id2label": ["a"]}, {}, ConfigError, "id2label"),
-        ({"id2label": None, "num_labels": 0}, {}, ConfigError, "num_labels"),
-        ({"id2label": None, "num_labels": "1"}, {}, ConfigError, "num_labels"),
-        ({}, {"bert.pooler.dense.weight": None}, WeightsError, r"pooler\.dense\.weight is missing"),
-        ({}, {"classifier.bias": None}, WeightsError, r"classifier\.bias is missing"),
-        ({}, {"classifier.weight": None}, MissingHeadError, "without its classification head"),
-    ],
-    ids=str,
-)
-def test_heads_that_do_not_fit(config, tensors, error, message, tmp_path):
-    with pytest.raises(error, match=message):
-        Reranker.load(goldens.write_checkpoint("bert", "classifier", tmp_path, config, tensors))
-
-
-def test_num_labels_alone(tmp_path):
-    config = {"id2label": None, "num_labels": 1}
-    assert Reranker.load(goldens.write_checkpoint("bert", "classifier", tmp_path, config)).labels == ("LABEL_0",)
-    config = {"id2label": {"0": "relevant"}, "num_labels": 7}  # id2label counts, as in transformers
-    assert Reranker.load(goldens.write_checkpoint("bert", "classifier", tmp_path, config)).labels == ("relevant",)
-
-
-def test_refusals_of_a_modernbert(tmp_path):
-    for key, value in (("classifier_pooling", "max"), ("classifier_activation", "mish")):
-        with pytest.raises(UnsupportedModelError, match=key):
-            Reranker.load(goldens.write_checkpoint("modernbert", "classifier", tmp_path, {key: value}))
-
-
-def test_names_and_folders(tmp_path):
-    with pytest.raises(SourceError, match="cross-encoder/some-reranker"):
-        Reranker.load("some-reranker", local_files_only=True)
-    with pytest.raises(SourceError, match="no folder"):
-        Reranker.load(tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match="no room for a pair"):
-        Reranker.load(goldens.write_checkpoint("bert", "classifier", tmp_path / "c"), max_seq_length=4)
-    with pytest.raises(ConfigError, match=r"config\.json is missing"):
-        Reranker.load(tmp_path)
-
-
-def test_a_stored_int8_folder_has_no_head(tmp_path):
-    from click.testing import CliRunner
-
-    from minembed.cli import main
-
-    source = write_tiny_checkpoint(tmp_path / "source")
-    assert CliRunner().invoke(main, ["quantize", str(source), str(tmp_path / "small")]).exit_code == 0
-    (tmp_path / "small" / "modules.json").unlink()
-    raw = json.loads((tmp_path / "small" / "config.json").read_text())
-    write_json(tmp_path / "small" / "config.json", raw | {"architectures": ["BertForSequenceClassification"]})
-    with pytest.raises(MissingHeadError, match="quantize"):
-        Reranker.load(tmp_path / "small")
-
-
-def test_it_survives_pickling(folder_of):
-    import pickle
-
-    model = Reranker.load(folder_of("bert"), threads=2)
-    again = pickle.loads(pickle.dumps(model))  # our own bytes
-    np.testing.assert_array_equal(again.predict([("a", "b")]), model.predict([("a", "b")]))
 
 
 # ---- the command ----

@@ -5,16 +5,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minembed.config import LARGEST_SIZE, Config
+from minembed.config import Config
 from minembed.errors import ConfigError, MissingHeadError, SourceError, UnsupportedModelError
 from minembed.heads import SCORES
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import LENGTH_FILES, safe_path
 from minembed.weights.families import read_config
 from minembed.weights.files import optional_json, read_json, read_json_value, typed
-from minembed.weights.modules import TORCH, class_name
+from minembed.weights.modules import TORCH, class_name, refuse_unknown
 
 INSTEAD = "for vectors of texts, load it with Embedder.load"
+MOST_LABELS = 1 << 16  # far beyond any real model: stops a damaged config before it allocates
+# settings of the Transformer module, and the values for which what is computed here is right
+SETTINGS: dict[str, tuple[Any, ...]] = {
+    "transformer_task": ("sequence-classification",),
+    "module_output_name": (None, "scores"),
+    "modality_config": (None, {"text": {"method": "forward", "method_output_name": "logits"}}),
+    "processing_kwargs": (None, {}),
+    **{
+        f"{kind}_{end}": (None, {})
+        for kind in ("model", "tokenizer", "processor", "config")
+        for end in ("args", "kwargs")
+    },
+}
+HARMLESS = ("max_seq_length", "do_lower_case", "unpad_inputs")
 ACTIVATIONS = {**TORCH, **{f"torch.nn.{middle}Softmax": "Softmax" for middle in ("", "modules.activation.")}}
 
 
@@ -51,6 +65,7 @@ def read_cross_encoder(folder: Path) -> CrossEncoder:
         max_seq_length=_max_seq_length(place, config, own),
         root=folder,
         stored_dtype=stored_dtype,
+        do_lower_case=typed(own, "do_lower_case", bool, False, place),
     )
     named = _named_activation(raw, own, path)
     return CrossEncoder(checkpoint, labels, named or ("Sigmoid" if len(labels) == 1 else "Identity"))
@@ -77,21 +92,21 @@ def _read_modules(folder: Path, overall: Mapping[str, Any], overall_path: Path) 
     class_name(kinds[0], path)
     inside = safe_path(typed(entries[0], "path", str, "", path), path)
     lengths = next((folder / inside / name for name in LENGTH_FILES if (folder / inside / name).exists()), None)
-    settings = read_json(lengths) if lengths else {}
-    task = settings.get("transformer_task", "sequence-classification")
-    if task != "sequence-classification":
-        raise UnsupportedModelError(
-            f"{lengths}: transformer_task = {task!r} is not computed here; known: sequence-classification"
-        )
+    settings = read_json(lengths) if lengths else {"transformer_task": "sequence-classification"}
+    refuse_unknown(settings, [*SETTINGS, *HARMLESS], lengths or path)
+    for key, allowed in SETTINGS.items():
+        if settings.get(key) not in allowed:
+            raise UnsupportedModelError(
+                f"{lengths}: {key} = {settings.get(key)!r} is not computed here; known: {allowed[-1]!r}"
+            )
     _refuse_prompt(overall, overall_path)
-    return inside, {"activation_fn": overall.get("activation_fn"), "max_seq_length": settings.get("max_seq_length")}
+    return inside, {**settings, "activation_fn": overall.get("activation_fn")}
 
 
 def _refuse_prompt(overall: Mapping[str, Any], path: Path) -> None:
     """A prompt that is put in front of every pair is not computed here; one that is only there to be named is not."""
-    default = overall.get("default_prompt_name")
-    prompts = typed(overall, "prompts", dict, {}, path)
-    if default is not None and prompts.get(default):
+    default = typed(overall, "default_prompt_name", str, "", path)
+    if default and typed(overall, "prompts", dict, {}, path).get(default) != "":
         raise UnsupportedModelError(f"{path}: default_prompt_name = {default!r} is not computed for pairs here")
 
 
@@ -109,8 +124,8 @@ def _labels(raw: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     by_id = raw.get("id2label")
     if by_id is None:
         number = typed(raw, "num_labels", int, 2, path)
-        if not 1 <= number <= LARGEST_SIZE:
-            raise ConfigError(f"{path}: num_labels must be a whole number of at least 1, not {number}")
+        if not 1 <= number <= MOST_LABELS:
+            raise ConfigError(f"{path}: num_labels must be a whole number from 1 to {MOST_LABELS}, not {number}")
         return tuple(f"LABEL_{i}" for i in range(number))
     if not isinstance(by_id, dict) or not by_id or set(by_id) != {str(i) for i in range(len(by_id))}:
         raise ConfigError(f'{path}: id2label must name every label, "0", "1", ...; not {by_id!r}')
@@ -127,12 +142,17 @@ def _pooling(raw: Mapping[str, Any], family: str, path: Path) -> str:
 
 
 def _max_seq_length(place: Path, config: Config, own: Mapping[str, Any]) -> int:
-    """An explicit max_seq_length, else the tokenizer's limit, and never more than there are positions."""
-    stated = own.get("max_seq_length")
-    if stated is None:
-        stated = optional_json(place / "tokenizer_config.json").get("model_max_length")  # may be 1e30
-    known = isinstance(stated, int | float) and not isinstance(stated, bool) and stated >= 1
-    return int(min(stated, config.max_tokens)) if known and stated is not None else config.max_tokens
+    """An explicit max_seq_length is taken as it is; else the tokenizer's limit and the positions decide."""
+    if own.get("max_seq_length") is not None:
+        explicit = typed(own, "max_seq_length", int, 0, place)
+        if not 1 <= explicit <= config.max_tokens:
+            raise ConfigError(
+                f"{place}: max_seq_length {explicit} must be from 1 to max_position_embeddings, {config.max_tokens}"
+            )
+        return explicit
+    limit = optional_json(place / "tokenizer_config.json").get("model_max_length")  # may be 1e30
+    known = isinstance(limit, int | float) and not isinstance(limit, bool) and limit >= 1
+    return int(min(limit, config.max_tokens)) if known and limit is not None else config.max_tokens
 
 
 def _named_activation(raw: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> str | None:
