@@ -29,7 +29,8 @@ def safe_path(relative: str, source: Path) -> str:
     '1_Pooling'
     """
     parts = PurePosixPath(relative).parts
-    if relative.startswith("/") or ".." in parts or any(c in relative for c in "\\:\0"):
+    odd = any(c in "\\:\0" or "\ud800" <= c <= "\udfff" for c in relative)
+    if relative.startswith("/") or ".." in parts or odd:
         raise ConfigError(f"{source}: path {relative!r} must be a plain path below the folder")
     root = source.parent.resolve()
     target = (root / relative).resolve()
