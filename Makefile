@@ -31,6 +31,7 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= $(PYTHON) tests/make_family_goldens.py tests/goldens/families
 	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
 	PYTHONSAFEPATH= $(PYTHON) tests/make_tokenizer_goldens.py tests/goldens/tokenizers
+	PYTHONSAFEPATH= $(PYTHON) tests/make_search_goldens.py tests/goldens/search
 	PYTHONSAFEPATH= $(PYTHON) tests/make_head_goldens.py tests/goldens/heads
 
 verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)

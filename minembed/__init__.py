@@ -10,6 +10,14 @@ from minembed.errors import MinembedError, MinembedWarning
 from minembed.index import Index
 from minembed.pooling import quantize_embeddings, truncate_embeddings
 from minembed.reranker import Reranker
+from minembed.search import (
+    community_detection,
+    deduplicate,
+    near_duplicates,
+    paraphrase_mining,
+    paraphrase_mining_embeddings,
+    semantic_search,
+)
 from minembed.similarity import cosine_similarity
 from minembed.topk import top_k
 from minembed.version import __version__ as __version__
@@ -20,8 +28,14 @@ __all__ = [
     "MinembedError",
     "MinembedWarning",
     "Reranker",
+    "community_detection",
     "cosine_similarity",
+    "deduplicate",
+    "near_duplicates",
+    "paraphrase_mining",
+    "paraphrase_mining_embeddings",
     "quantize_embeddings",
+    "semantic_search",
     "top_k",
     "truncate_embeddings",
 ]

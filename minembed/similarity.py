@@ -1,4 +1,9 @@
-"""How alike vectors are, in NumPy; which are the most alike is in topk.py."""
+"""How alike vectors are, in NumPy; which are the most alike is in topk.py.
+
+The four functions compare all pairs, `pairwise` row with row; larger is more alike, as in sentence-transformers.
+A row of zeros has no direction: its cosine with anything, itself included, is 0; its dot product is 0; its distance is
+the length of the other row.  The result is float32 where both sides are, else float64.
+"""
 
 from collections.abc import Callable
 
@@ -23,6 +28,12 @@ def _by_rows(f: Callable[[Array, Array], Array], a: ArrayLike, b: ArrayLike) -> 
     return np.array([f(row, y) for row in x]).reshape(len(x), len(y))
 
 
+def _unit(x: Array) -> Array:  # (N, D) -> (N, D)
+    """Scale rows to length 1; first by a power of two, which is exact, so that no square overflows or vanishes."""
+    _, exponent = np.frexp(np.abs(x).max(axis=1, keepdims=True, initial=0))
+    return l2_normalize(np.ldexp(x, -exponent))
+
+
 def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
     """The cosine of the angle between every row of a and every row of b; 0 where a row is all zeros.
 
@@ -32,7 +43,7 @@ def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) ->
     [[1.0, 0.0]]
     """
     a, b = _rows(a, b)
-    return np.clip(l2_normalize(a) @ l2_normalize(b).T, -1, 1)
+    return np.clip(_unit(a) @ _unit(b).T, -1, 1)
 
 
 def dot_product(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
@@ -51,7 +62,7 @@ def euclidean_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D)
     >>> euclidean_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-5.0]]
     """
-    return _by_rows(lambda row, b: -np.sqrt(((b - row) ** 2).sum(axis=-1)), a, b)
+    return _by_rows(lambda row, b: 0 - np.sqrt(((b - row) ** 2).sum(axis=-1)), a, b)  # 0, not -0, of equal rows
 
 
 def manhattan_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
@@ -60,7 +71,7 @@ def manhattan_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D)
     >>> manhattan_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-7.0]]
     """
-    return _by_rows(lambda row, b: -np.abs(b - row).sum(axis=-1), a, b)
+    return _by_rows(lambda row, b: 0 - np.abs(b - row).sum(axis=-1), a, b)
 
 
 SIMILARITY: dict[str, Callable[[ArrayLike, ArrayLike], Array]] = {
@@ -83,11 +94,11 @@ def pairwise(a: ArrayLike, b: ArrayLike, metric: str = "cosine") -> Array:  # (N
     if len(a) != len(b):
         raise InputError(f"pairwise comparison needs as many rows on both sides, got {len(a)} and {len(b)}")
     if metric == "cosine":
-        return np.clip((l2_normalize(a) * l2_normalize(b)).sum(axis=-1), -1, 1)
+        return np.clip((_unit(a) * _unit(b)).sum(axis=-1), -1, 1)
     if metric == "dot":
         return (a * b).sum(axis=-1)
     if metric == "euclidean":
-        return -np.sqrt(((a - b) ** 2).sum(axis=-1))
+        return 0 - np.sqrt(((a - b) ** 2).sum(axis=-1))
     if metric == "manhattan":
-        return -np.abs(a - b).sum(axis=-1)
+        return 0 - np.abs(a - b).sum(axis=-1)
     raise InputError(f"metric {metric!r} is unknown; known: {', '.join(SIMILARITY)}")

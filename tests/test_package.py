@@ -59,12 +59,13 @@ def imports(name):
 # what may import what; a module may also import what stands below it in its own line, and everything may import errors
 LAYERS = [
     {"minembed.cli"},
-    {"minembed.evaluation"},
+    {"minembed.evaluation", "minembed.retrieval"},
     {"minembed"},
     {"minembed.index"},
     {"minembed.index_models", "minembed.index_saving"},
     {"minembed.index_files"},
     {"minembed.index_blocks"},
+    {"minembed.search"},
     {"minembed.embedder", "minembed.reranker"},
     {"minembed.engine", "minembed.masks"},
     {"minembed.weights.cross_encoder", "minembed.weights.heads"},
