@@ -142,7 +142,7 @@ def _check_entries(path: Path, body: Mapping[str, Any]) -> None:
         "metric": body.get("metric") in METRICS,
         "precision": body.get("precision") in PRECISIONS,
         "folder": isinstance(body.get("folder"), str) and DATA.fullmatch(body["folder"]),
-        "model": body.get("model", 0) is None or isinstance(body["model"], dict),
+        "model": body.get("model", 0) is None or isinstance(body.get("model"), dict),
         "metadata": isinstance(body.get("metadata"), dict),
         "files": isinstance(files, dict)
         and all(isinstance(files.get(n), dict) and whole(files[n].get("bytes"), 0) for n in (TEXTS, VECTORS)),

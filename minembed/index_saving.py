@@ -134,15 +134,16 @@ def save(folder: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> N
     except MinembedError:
         raise
     except OSError as e:
-        if made:
-            with suppress(OSError):
-                folder.rmdir()
         named = SourceError(
             f"cannot save the index to {folder}: {e.strerror or e}; free some space there, make it writable, or save "
             "elsewhere"
         )
         named.errno = e.errno
         raise named from e
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()  # it is empty where nothing was saved
 
 
 def check_target(folder: Path) -> bool:
@@ -151,6 +152,8 @@ def check_target(folder: Path) -> bool:
     >>> check_target(Path(__file__).parent / "none")
     True
     """
+    if "\0" in str(folder):
+        raise InputError(f"{str(folder)!r} cannot name a folder")
     if not os.path.lexists(folder):
         return True
     if not folder.is_dir():
