@@ -158,10 +158,10 @@ def check_target(folder: Path) -> bool:
         return True
     if not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder for the index")
-    if not (folder / MANIFEST).exists():
-        others = [path.name for path in folder.iterdir() if not re.match(rf"{DATA.pattern}$|\.minembed-", path.name)]
-        if others:
-            raise InputError(f"{folder} holds other files ({min(others)}): name a new folder, or one with an index")
+    names = [path.name for path in folder.iterdir()]
+    others = [name for name in names if not re.match(rf"{DATA.pattern}$|\.minembed-", name)]
+    if others and MANIFEST not in names:
+        raise InputError(f"{folder} holds other files ({min(others)}): name a new folder, or one with an index")
     return False
 
 
