@@ -1,8 +1,10 @@
 """Masked-LM heads against transformers, in both tiers: the words' logits, filled masks, and what is refused."""
 
+import math
 import tracemalloc
 import warnings
 
+import golden_families
 import golden_heads as goldens
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def flat(answer):
 
 def test_every_family_with_a_head_has_a_golden():
     covered = {name.partition("+")[0] for name in NAMES}
-    assert set(MASKED) - covered == {"jina_bert"}  # its head is BERT's
+    assert set(MASKED) - covered == {"jina_bert"}  # transformers has no such code: its oracle is below
     assert set(FAMILIES) - set(MASKED) <= {"qwen3", "gemma3_text"}  # decoders
 
 
@@ -129,6 +131,26 @@ def test_equal_words_stand_by_their_ids(tmp_path):
     tensors = {"lm_head.decoder.weight": rows, "lm_head.bias": np.repeat(np.float32([0, 1]), [100, 57])}
     model = load(goldens.write_checkpoint("roberta", "masked", tmp_path, tensors=tensors))
     assert [word["token"] for word in model.fill_mask("[MASK]", 3)] == [100, 101, 102]
+
+
+def test_an_alibi_encoder_by_its_oracle(tmp_path, tier):
+    golden, rng = golden_families.read("jina_bert"), np.random.default_rng(0)
+    width, V = golden["hidden"].shape[-1], 157
+    dense, norm, bias = "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"
+    shapes = {f"{dense}.weight": (width, width), f"{dense}.bias": (width,), f"{norm}.weight": (width,)}
+    shapes |= {f"{norm}.bias": (width,), bias: (V,)}
+    head = {name: (rng.standard_normal(shape) / width**0.5).astype(np.float32) for name, shape in shapes.items()}
+    model = load(golden_families.write_checkpoint(golden, tmp_path, tensors=head), backend=tier)
+    w = {name: tensor.astype(np.float64) for name, tensor in head.items()}
+    x = golden["hidden"][-1][:13] @ w[f"{dense}.weight"].T + w[f"{dense}.bias"]  # rows of the first texts
+    x = x * np.vectorize(lambda v: 0.5 * math.erfc(-v / math.sqrt(2)))(x)
+    x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-12)
+    x = x * w[f"{norm}.weight"] + w[f"{norm}.bias"]
+    words = golden["tensors/embeddings.word_embeddings.weight"].astype(np.float64)
+    tokens = golden_families.tokens_of(golden).select([0, 1, 2, 3])
+    with single_threaded_blas():
+        got = word_scores(model.engine.compute(tokens), MaskFiller.load(model.engine).head)
+    assert distance(got, x @ words.T + w[bias]) <= LOGITS
 
 
 # ---- the decoder ----
@@ -229,8 +251,6 @@ def test_heads_that_do_not_fit(tensors, message, tmp_path):
 
 
 def test_a_decoder_model_has_none(tmp_path):
-    import golden_families
-
     model = load(golden_families.write_checkpoint(golden_families.read("qwen3"), tmp_path))
     with pytest.raises(UnsupportedModelError, match="masked-LM head of 'qwen3'"):
         model.fill_mask("[MASK]")
