@@ -30,6 +30,7 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= $(PYTHON) tests/make_goldens.py $(MODEL) tests/goldens
 	PYTHONSAFEPATH= $(PYTHON) tests/make_family_goldens.py tests/goldens/families
 	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
+	PYTHONSAFEPATH= $(PYTHON) tests/make_static_goldens.py tests/goldens/static
 	PYTHONSAFEPATH= $(PYTHON) tests/make_tokenizer_goldens.py tests/goldens/tokenizers
 	PYTHONSAFEPATH= $(PYTHON) tests/make_search_goldens.py tests/goldens/search
 	PYTHONSAFEPATH= $(PYTHON) tests/make_head_goldens.py tests/goldens/heads

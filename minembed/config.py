@@ -37,7 +37,7 @@ class Config:
     norm_type: str = "layer_norm"  # or "rms_norm"
     pre_norm: bool = False  # whether norms stand before attention and feed-forward, or after the sums
     gated: bool = False  # whether one half of the intermediate layer is multiplied by the other, activated half
-    position_embedding_type: str = "absolute"  # or "rotary", "alibi"
+    position_embedding_type: str = "absolute"  # or "rotary", "alibi", "none"
     relative_attention_num_buckets: int = 0  # of MPNet: a learnt bias for each range of distances
     rope_theta: float = 10000.0
     rope_scaling: float = 1.0  # by what positions are divided
@@ -48,10 +48,12 @@ class Config:
     without_bias: tuple[str, ...] = ()  # of "qkv", "attention_output", "intermediate", "output", "norm"
 
     def __post_init__(self) -> None:
+        bare = ("num_hidden_layers",) if self.position_embedding_type == "none" else ()  # a table of static embeddings
+        may_be_zero = (*MAY_BE_ZERO, *bare)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int or (field.type == int | None and value is not None):
-                least = 0 if field.name in MAY_BE_ZERO else 1
+                least = 0 if field.name in may_be_zero else 1
                 if not (type(value) is int and least <= value <= LARGEST_SIZE):
                     raise ConfigError(
                         f"{field.name} must be a whole number from {least} to {LARGEST_SIZE}, not {value!r}"
@@ -68,7 +70,7 @@ class Config:
         for name, known in (
             ("hidden_act", ACTIVATIONS),
             ("norm_type", ("layer_norm", "rms_norm")),
-            ("position_embedding_type", ("absolute", "rotary", "alibi")),
+            ("position_embedding_type", ("absolute", "rotary", "alibi", "none")),
         ):
             if getattr(self, name) not in known:
                 raise UnsupportedModelError(

@@ -1,7 +1,7 @@
 """The facade: load a checkpoint, turn texts into vectors."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from minembed.errors import InputError
 from minembed.options import Options
 from minembed.params import Array
 from minembed.quantization import DTYPES
+from minembed.static import Lookup, StaticTokenizer, check_dtype
 from minembed.threads import check_threads
 from minembed.tokens import Tokenizer, Tokens
 
@@ -34,6 +35,13 @@ def _check_length(max_seq_length: object, config: Config) -> int:
             f"max_seq_length must be a whole number up to the model's {limit} positions, not {max_seq_length!r}"
         )
     return max_seq_length
+
+
+def _load_tokenizer(checkpoint: "Checkpoint") -> Tokenizer | StaticTokenizer:
+    path, limit, config = checkpoint.folder / "tokenizer.json", checkpoint.max_seq_length, checkpoint.config
+    if checkpoint.is_static:
+        return StaticTokenizer.load(path, limit, config, checkpoint.family == "model2vec")
+    return Tokenizer.load(path, limit, config, checkpoint.do_lower_case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +91,14 @@ class Embedder:
         checkpoint = read_checkpoint(found.folder)
         if max_seq_length is not None:
             checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
-        path, config = checkpoint.folder / "tokenizer.json", checkpoint.config
-        tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, config, checkpoint.do_lower_case)
+        tokenizer, config = _load_tokenizer(checkpoint), checkpoint.config
         dtype = dtype or checkpoint.stored_dtype
-        backend, compute = prepare(backend, read_params(checkpoint), config, dtype)
+        compute: Callable[..., Array]
+        if checkpoint.is_static:
+            check_dtype(dtype)
+            backend, compute = "numpy", Lookup(read_params(checkpoint).embeddings.word)
+        else:
+            backend, compute = prepare(backend, read_params(checkpoint), config, dtype)
         modules = read_module_params(checkpoint.root, checkpoint.modules)
         engine = Engine(checkpoint, tokenizer, compute, threads, modules)
         return cls(engine, backend, dtype, found.source, found.revision)
@@ -272,7 +284,7 @@ class Embedder:
         config = self.config
         for name, values, bound in (
             ("ids", tokens.ids, config.vocab_size),
-            ("types", tokens.types, config.type_vocab_size),
+            ("types", tokens.types, max(1, config.type_vocab_size)),
             ("lengths", tokens.lengths(), config.max_tokens + 1),
         ):
             if len(values) and not (0 <= values.min() and values.max() < bound):
@@ -314,10 +326,9 @@ class Embedder:
         limit is this model's.  Raises InputError where the folder exists, or where the checkpoint is stored in int8,
         from which nothing else can be made: copy its folder as it is.
         """
-        from minembed.weights.saving import StoredTensors, save_checkpoint
-        from minembed.weights.tensors import TensorFiles
+        from minembed.weights.saving import save_checkpoint, stored_tensors
 
-        save_checkpoint(self.checkpoint, StoredTensors(TensorFiles.open(self.checkpoint.folder)), Path(folder))
+        save_checkpoint(self.checkpoint, stored_tensors(self.checkpoint), Path(folder))
 
     def info(self) -> dict[str, Any]:
         """Say what was loaded, from where, and how it computes."""

@@ -14,6 +14,7 @@ from minembed.modules import Dense, ModuleParams, transform
 from minembed.options import Options
 from minembed.params import Array
 from minembed.pooling import l2_normalize, pool, quantize_embeddings, truncate_embeddings
+from minembed.static import StaticTokenizer
 from minembed.threads import run, single_threaded_blas
 from minembed.tokens import Tokenizer, Tokens
 
@@ -53,7 +54,7 @@ class Engine:
     """A checkpoint, its tokenizer and the prepared encoder; nothing in it changes."""
 
     checkpoint: "Checkpoint"
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | StaticTokenizer
     compute: Callable[..., Array]  # (tokens, observe=None) -> (T, D)
     threads: int
     modules: tuple[ModuleParams, ...] = ()  # the weights of checkpoint.modules
@@ -172,6 +173,8 @@ class Engine:
         return vectors
 
     def _pooled(self, tokens: Tokens, skipped: int, together: bool) -> Array:  # (T,) -> (B, D)
+        if (pooled := getattr(self.compute, "pooled", None)) is not None:  # static embeddings
+            return pooled(tokens)
         modes = self.checkpoint.pooling
         one_row = getattr(self.compute, "one_row", None)
         if one_row is not None and modes in (("cls",), ("lasttoken",)) and not skipped:

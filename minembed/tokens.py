@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,10 +40,11 @@ class Tokens:
     n_tokens: Array | None = None  # (B,) tokens before the cut
     truncated: Array | None = None  # (B,) whether the text was cut
     lower_bound: Array | None = None  # (B,) whether n_tokens is only a lower bound: a long text is not read to its end
+    fewest: ClassVar[int] = 1  # tokens of a text
 
     def __post_init__(self) -> None:
         cu = self.cu_seqlens
-        if len(cu) < 1 or cu[0] or cu[-1] != len(self.ids) or (np.diff(cu) < 1).any():
+        if len(cu) < 1 or cu[0] or cu[-1] != len(self.ids) or (np.diff(cu) < self.fewest).any():
             raise InputError(f"cu_seqlens must rise from 0 to {len(self.ids)} with no empty text, got {cu.tolist()}")
         if len(self.types) != len(self.ids):
             raise InputError(f"types must have one entry a token: {len(self.types)} for {len(self.ids)} ids")
@@ -76,7 +77,7 @@ class Tokens:
         shift = self.cu_seqlens[texts] - cu_seqlens[:-1]
         rows = np.arange(cu_seqlens[-1]) + np.repeat(shift, np.diff(cu_seqlens))
         extras = (None if a is None else a[texts] for a in (self.n_tokens, self.truncated, self.lower_bound))
-        return Tokens(self.ids[rows], self.types[rows], cu_seqlens, *extras)
+        return type(self)(self.ids[rows], self.types[rows], cu_seqlens, *extras)
 
 
 def clean(text: object, index: int, errors: str = "replace", name: str = "texts") -> str:

@@ -76,7 +76,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     settings = _settings(path.with_name("tokenizer_config.json"))
     name = _class_name(settings, path)
     if path.exists():
-        reference, layout = _read_tokenizer_json(path)
+        reference, layout = read_tokenizer_json(path)
         layout = _follow_settings(reference, layout, settings, name, path)
     else:
         try:
@@ -87,8 +87,6 @@ def read_vocabulary(path: Path) -> Vocabulary:
             source = path.with_name("tokenizer_config.json")
             raise TokenizationError(f"{source} does not fit the vocabulary beside it: {e.__cause__ or e}") from e
         layout = json.loads(ask(reference.to_str))
-    if (layout.get("model") or {}).get("dropout"):
-        raise UnsupportedModelError(f"{path}: its dropout makes other tokens of a text every time; set it to null")
     truncation = layout.get("truncation")
     side = settings.get("truncation_side") or (truncation or {}).get("direction", "right")
     if str(side).lower() not in ("left", "right"):
@@ -125,7 +123,17 @@ def _class_name(settings: Settings, path: Path) -> str | None:
     return CLASSES.get(kind, f"the tokenizer of {kind}") if isinstance(kind, str) else None
 
 
-def _read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
+def read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Read a tokenizers.Tokenizer, and the JSON that describes it.
+
+    Raises TokenizationError for a missing or damaged file, UnsupportedModelError for one whose tokens are random.
+
+    >>> try:
+    ...     read_tokenizer_json(Path("nowhere/tokenizer.json"))
+    ... except TokenizationError as e:
+    ...     print(str(e).partition(";")[2])
+     a model needs its tokenizer.json
+    """
     from tokenizers import Tokenizer as Reference  # late, so that `import minembed` stays light
 
     try:
@@ -133,11 +141,14 @@ def _read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
         layout = json.loads(text)
         if isinstance(layout, dict):
             _check_prefix(layout.get("model"))
-        return ask(Reference.from_str, text), layout
+        reference = ask(Reference.from_str, text)
     except OSError as e:
         raise TokenizationError(f"{path} cannot be read ({e.strerror}); a model needs its tokenizer.json") from e
     except (ValueError, RecursionError) as e:  # TokenizationError is a ValueError
         raise TokenizationError(f"{path}: not a usable tokenizer.json ({e}); fetch the file again") from e
+    if (layout.get("model") or {}).get("dropout"):
+        raise UnsupportedModelError(f"{path}: its dropout makes other tokens of a text every time; set it to null")
+    return reference, layout
 
 
 def _check_prefix(model: Any) -> None:

@@ -71,7 +71,7 @@ LAYERS = [
     {"minembed.weights.cross_encoder", "minembed.weights.heads"},
     {"minembed.weights.sources", "minembed.weights.directory", "minembed.weights.saving"},
     {"minembed.weights.hub", "minembed.weights.mirror", "minembed.weights.families", "minembed.weights.known"},
-    {"minembed.weights.modules"},
+    {"minembed.weights.modules", "minembed.weights.static"},
     {f"minembed.weights.families.{name}" for name in ("albert", "distilbert", "gte", "jina", "modernbert", "mpnet")},
     {f"minembed.weights.families.{name}" for name in ("bert", "nomic", "qwen")},
     {"minembed.weights.families.rotary"},
@@ -84,7 +84,7 @@ LAYERS = [
     {"minembed.scan"},
     {"minembed.similarity", "minembed.topk", "minembed.backend", "minembed.chunks"}
     | {"minembed.threads", "minembed.options"},
-    {"minembed.heads"},
+    {"minembed.heads", "minembed.static"},
     {"minembed.corpus"},
     {"minembed.modules"},
     {"minembed.attention"},
@@ -286,6 +286,7 @@ NEED_A_MODEL = {
     "minembed.weights.mirror": {"fetch"},
     "minembed.weights.layout": {"build", "shapes", "tensors"},
     "minembed.weights.quantized": {"save", "read", "quantized_layout"},
+    "minembed.weights.static": {"read_static", "read_table", "write_settings"},
 }
 
 

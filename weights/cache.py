@@ -120,7 +120,7 @@ def _doubt(folder: Path, snapshot: Path, repo: str) -> str | None:
 
 def shortcoming(folder: Path) -> str | None:
     """Say what keeps a folder from being a whole checkpoint, or None; a weights file of any format counts."""
-    root = folder
+    root, needs_config = folder, True
     if (folder / "modules.json").is_file():
         try:
             listed = json.loads((folder / "modules.json").read_text("utf-8"))
@@ -134,10 +134,10 @@ def shortcoming(folder: Path) -> str | None:
             weights = [folder / below / name for name in ("model.safetensors", "pytorch_model.bin")]
             if kind in ("Dense", "LayerNorm") and not any(path.is_file() for path in weights):
                 return f"{below}/model.safetensors is missing"
-        if first != "Transformer" or not (path == "" or is_plain_path(path)):
+        if first not in ("Transformer", "StaticEmbedding") or not (path in ("", ".") or is_plain_path(path)):
             return None  # the reader of the folder judges unusual modules, and refuses them by name
-        root = folder / path
-    if not (root / "config.json").is_file():
+        root, needs_config = folder / path, first == "Transformer"
+    if needs_config and not (root / "config.json").is_file():
         return "config.json is missing"
     if not any((root / name).is_file() for name in _TOKENIZERS):
         return "tokenizer.json is missing"

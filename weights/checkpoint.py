@@ -41,6 +41,11 @@ class Checkpoint:
         return width
 
     @property
+    def is_static(self) -> bool:
+        """Whether this is a table of static embeddings, without an encoder."""
+        return self.config.num_hidden_layers == 0
+
+    @property
     def normalize(self) -> bool:
         """Whether the modules end in vectors of length 1."""
         return bool(self.modules) and isinstance(self.modules[-1], Normalize)

@@ -1,6 +1,7 @@
 """The sentence-transformers folder: modules.json and what it points to, old spellings and new."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +12,7 @@ from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
 from minembed.weights.files import optional_json, read_json, read_json_value, typed
 from minembed.weights.modules import BEHIND_POOLING, class_name, read_modules, refuse_unknown
+from minembed.weights.static import MODULE, model2vec_entries, read_static
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 LENGTH_FILES = tuple(
@@ -43,6 +45,8 @@ def _read_entries(folder: Path) -> list[tuple[str, str]]:
     """List the modules of modules.json, (class, folder) each: Transformer, Pooling, and what follows."""
     path = folder / "modules.json"
     if not path.exists():
+        if (entries := model2vec_entries(folder)) is not None:
+            return entries
         if (folder / "config.json").exists():
             warn(f"{folder} has no modules.json: mean pooling, not normalised, is assumed", ModelWarning)
         return [("Transformer", "")]
@@ -54,10 +58,11 @@ def _read_entries(folder: Path) -> list[tuple[str, str]]:
         for entry in raw
     ]
     names = [name for name, _ in entries]
-    if names[:2] != ["Transformer", "Pooling"] or not set(names[2:]) <= set(BEHIND_POOLING):
+    behind = names[1:] if names[:1] == [MODULE] else names[2:] if names[:2] == ["Transformer", "Pooling"] else [""]
+    if not set(behind) <= set(BEHIND_POOLING):
         raise UnsupportedModelError(
             f"{path}: the modules {' -> '.join(names) or '(none)'} are not computed here; "
-            f"known: Transformer -> Pooling, and then any of {', '.join(BEHIND_POOLING)} in any order"
+            f"known: Transformer -> Pooling, or {MODULE}, and then any of {', '.join(BEHIND_POOLING)} in any order"
             + ("; a cross-encoder is loaded with Reranker.load" if names == ["Transformer"] else "")
         )
     return entries
@@ -180,7 +185,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
-    (_, inside), *others = _read_entries(folder)
+    entries = _read_entries(folder)
+    checkpoint = (read_static if entries[0][0] == MODULE else _read_encoder)(folder, entries)
+    overall = folder / "config_sentence_transformers.json"
+    checkpoint = replace(checkpoint, **_read_overall(optional_json(overall), overall))
+    if checkpoint.truncate_dim is not None and not 1 <= checkpoint.truncate_dim <= checkpoint.dimension:
+        width = checkpoint.dimension
+        raise ConfigError(f"{overall}: truncate_dim {checkpoint.truncate_dim} must be from 1 to the width, {width}")
+    return checkpoint
+
+
+def _read_encoder(folder: Path, entries: Sequence[tuple[str, str]]) -> Checkpoint:
+    """Read what the folder of an encoder says: Transformer, Pooling, and what follows."""
+    (_, inside), *others = entries
     transformer = folder / inside
     if not (transformer / "config.json").exists():
         raise ConfigError(f"{transformer} has no config.json: not a checkpoint folder, or not fully downloaded")
@@ -191,8 +208,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     lengths = next((transformer / name for name in LENGTH_FILES if (transformer / name).exists()), None)
     length_config = read_json(lengths) if lengths else {}
     _check_transformer(length_config, lengths or transformer)
-    overall = folder / "config_sentence_transformers.json"
-    checkpoint = Checkpoint(
+    return Checkpoint(
         folder=transformer,
         family=family,
         config=config,
@@ -203,9 +219,4 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         root=folder,
         stored_dtype=stored_dtype,
         do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
-        **_read_overall(optional_json(overall), overall),
     )
-    if checkpoint.truncate_dim is not None and not 1 <= checkpoint.truncate_dim <= checkpoint.dimension:
-        width = checkpoint.dimension
-        raise ConfigError(f"{overall}: truncate_dim {checkpoint.truncate_dim} must be from 1 to the width, {width}")
-    return checkpoint

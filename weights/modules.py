@@ -20,7 +20,8 @@ from minembed.weights.tensors import CONVERT, TensorFiles
 BEHIND_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
 FEATURES = ("module_input_name", "module_output_name")
 DENSE_SETTINGS = ("in_features", "out_features", "bias", "activation_function", "use_residual", *FEATURES)
-KNOWN = ("Transformer", "Pooling", *BEHIND_POOLING)
+KNOWN = ("Transformer", "Pooling", *BEHIND_POOLING, "StaticEmbedding")
+SNAKE = {"LayerNorm": "layer_norm", "StaticEmbedding": "static_embedding"}
 SPELLINGS = ("models.", "base.modules.", "sentence_transformer.modules.")  # old, and since release 5.4
 TORCH = {  # both names by which torch knows each class
     prefix + name: name
@@ -40,7 +41,7 @@ def class_name(kind: str, path: Path) -> str:
     'Dense'
     """
     middle, _, name = kind.removeprefix("sentence_transformers.").rpartition(".")
-    files = {name, name.lower(), "layer_norm" if name == "LayerNorm" else name}
+    files = {name, name.lower(), SNAKE.get(name, name)}
     known = {spelling[:-1] for spelling in SPELLINGS} | {spelling + file for spelling in SPELLINGS for file in files}
     if kind.startswith("sentence_transformers."):
         if name in KNOWN and middle in known:

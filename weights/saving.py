@@ -28,6 +28,7 @@ from minembed.weights.directory import FLAGS, safe_path
 from minembed.weights.families import read_config
 from minembed.weights.files import read_json
 from minembed.weights.modules import read_module_params, to_tensors
+from minembed.weights.static import MODEL2VEC, MODULE, STATIC, TENSOR, UNLIMITED, read_table, write_settings
 from minembed.weights.tensors import TensorFiles
 
 TOKENIZER_FILES: tuple[str, ...] = (
@@ -39,6 +40,7 @@ TOKENIZER_FILES: tuple[str, ...] = (
 TOKENIZER_FILES += ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model")
 TOKENIZER_FILES += ("tokenizer.model", "chat_template.jinja")
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
+PLACE = f"0_{MODULE}"  # the root would be taken for a Transformer by the first releases that know static embeddings
 LEGACY = "sentence_transformers.models."
 
 
@@ -62,6 +64,20 @@ class StoredTensors(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def stored_tensors(checkpoint: Checkpoint) -> Mapping[str, Array]:
+    """What `save_checkpoint` writes of a checkpoint that nothing has changed.
+
+    >>> from minembed.config import Config
+    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
+    >>> stored_tensors(Checkpoint(Path("nowhere"), "bert", config, ("mean",), 256))
+    Traceback (most recent call last):
+    minembed.errors.WeightsError: nowhere has no model.safetensors: not a checkpoint folder, or not fully downloaded
+    """
+    if checkpoint.is_static:
+        return {TENSOR[checkpoint.family]: read_table(checkpoint).embeddings.word}
+    return StoredTensors(TensorFiles.open(checkpoint.folder))
 
 
 def save_checkpoint(
@@ -99,7 +115,7 @@ def save_checkpoint(
         with staging(folder.parent) as work:
             staged = work / "model"
             staged.mkdir()
-            _write_transformer(checkpoint, tensors, staged)
+            (_write_table if checkpoint.is_static else _write_transformer)(checkpoint, tensors, staged)
             _write_modules(checkpoint, modules, staged)
             (staged / "README.md").write_text(model_card(checkpoint, folder.name), encoding="utf-8")
             _publish(staged, folder)
@@ -153,6 +169,15 @@ def _write_transformer(checkpoint: Checkpoint, tensors: Mapping[str, Array], sta
     write_tensors(staged / "model.safetensors", tensors)
 
 
+def _write_table(checkpoint: Checkpoint, tensors: Mapping[str, Array], staged: Path) -> None:
+    inside = staged / (PLACE if checkpoint.family == STATIC else "")
+    inside.mkdir(exist_ok=True)
+    write_settings(checkpoint, inside)
+    write_tensors(inside / "model.safetensors", tensors)
+    for name in LICENCE_FILES:
+        _copy(checkpoint.root, name, staged)
+
+
 def _copy(source: Path, name: str, target: Path) -> None:
     if (source / name).is_file():
         safe_path(name, source / "config.json")  # a link to elsewhere is not published
@@ -192,9 +217,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
 
 def _write_modules(checkpoint: Checkpoint, params: Sequence[ModuleParams], staged: Path) -> None:
     """Write modules.json, a folder for each module, and the overall settings."""
-    _write_json(staged / "1_Pooling" / "config.json", _pooling(checkpoint))
+    if checkpoint.family == MODEL2VEC:
+        return  # whose config.json says whether vectors are normalised
     entries = [("", "Transformer"), ("1_Pooling", "Pooling")]
-    for i, (module, p) in enumerate(zip(checkpoint.modules, params, strict=True), 2):
+    if checkpoint.is_static:
+        entries = [(PLACE, MODULE)]
+    else:
+        _write_json(staged / "1_Pooling" / "config.json", _pooling(checkpoint))
+    for i, (module, p) in enumerate(zip(checkpoint.modules, params, strict=True), len(entries)):
         name = type(module).__name__
         entries.append((f"{i}_{name}", name))
         place = staged / f"{i}_{name}"
@@ -245,19 +275,42 @@ def model_card(checkpoint: Checkpoint, name: str) -> str:
         card = (checkpoint.root / "README.md").read_text(encoding="utf-8", errors="replace")[:65536]
         found = re.search(r"\A---\n(?:.*\n)*?license: *([\w.-]+) *\n(?:.*\n)*?---", card)
         licence = f"license: {found[1]}\n" if found else ""
-    steps = " -> ".join(["Transformer", f"Pooling({', '.join(checkpoint.pooling)})", *map(str, checkpoint.modules)])
+    begin = [MODULE] if checkpoint.is_static else ["Transformer", f"Pooling({', '.join(checkpoint.pooling)})"]
+    steps = " -> ".join([*begin, *map(str, checkpoint.modules)])
+    endless = checkpoint.is_static and checkpoint.max_seq_length == UNLIMITED
     prompts = "".join(f"- `{key}`: {json.dumps(text)}\n" for key, text in checkpoint.prompts.items() if text)
     return CARD.format(
         licence=licence,
         name=name,
         width=checkpoint.dimension,
-        length=checkpoint.max_seq_length,
+        length="any length" if endless else f"up to {checkpoint.max_seq_length} tokens",
+        library=LIBRARY[checkpoint.family == MODEL2VEC].format(name=name),
         steps=steps,
         similarity=checkpoint.similarity_fn_name,
         prompts=f"\nPrompts, by name (`prompt_name=`):\n\n{prompts}" if prompts else "",
     )
 
 
+SENTENCE_TRANSFORMERS = """With sentence-transformers (`pip install sentence-transformers`):
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}")
+vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
+print(model.similarity(vectors, vectors))
+```
+"""
+OF_MODEL2VEC = """With model2vec (`pip install model2vec`):
+
+```python
+from model2vec import StaticModel
+
+model = StaticModel.from_pretrained("{name}")
+vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
+```
+"""
+LIBRARY = (SENTENCE_TRANSFORMERS, OF_MODEL2VEC)
 CARD = """---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -270,20 +323,11 @@ pipeline_tag: sentence-similarity
 
 # {name}
 
-Turns a text of up to {length} tokens into a vector of {width} numbers; vectors are compared by {similarity}.
+Turns a text of {length} into a vector of {width} numbers; vectors are compared by {similarity}.
 
     {steps}
 {prompts}
-With sentence-transformers (`pip install sentence-transformers`):
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("{name}")
-vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
-print(model.similarity(vectors, vectors))
-```
-
+{library}
 With minembed, on a CPU and without torch (`pip install minembed`):
 
 ```python

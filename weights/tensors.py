@@ -5,7 +5,7 @@ pass against its own specification (a name given twice) and what people often fi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -160,11 +160,19 @@ class TensorFiles:
 
         Raises WeightsError if its dtype is not F32, F16 or BF16, or if it holds NaN or infinity.
         """
+        return self.take(name, ("F32", "F16", "BF16")).astype(np.float32, copy=False)
+
+    def take(self, name: str, dtypes: Sequence[str]) -> Array:
+        """Read one tensor as it is stored (BF16 as float32).
+
+        Raises WeightsError if its dtype is none of these, or if it holds NaN or infinity.
+        """
         stored = self.stored[name]
-        if stored.dtype not in ("F32", "F16", "BF16"):
-            raise WeightsError(f"{stored.file}: tensor {name!r} is {stored.dtype}; F32, F16 and BF16 are read")
+        if stored.dtype not in dtypes:
+            known = f"{', '.join(dtypes[:-1])} and {dtypes[-1]}"
+            raise WeightsError(f"{stored.file}: tensor {name!r} is {stored.dtype}; {known} are read")
         try:
-            array = _read_bf16(stored) if stored.dtype == "BF16" else _read(stored, name).astype(np.float32, copy=False)
+            array = _read_bf16(stored) if stored.dtype == "BF16" else _read(stored, name)
         except OSError as e:
             raise WeightsError(f"{stored.file}: tensor {name!r} cannot be read ({e.strerror or e})") from e
         if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):  # NaN spreads to both

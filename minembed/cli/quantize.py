@@ -20,6 +20,7 @@ def command(model: str, out: Path, dtype: str, revision: str | None, offline: bo
     original gives with dtype "int8".  There is no way back to float32.
     """
     from minembed.quantization import quantize
+    from minembed.static import check_dtype
     from minembed.weights.directory import read_checkpoint
     from minembed.weights.families import read_params
     from minembed.weights.quantized import save
@@ -27,6 +28,8 @@ def command(model: str, out: Path, dtype: str, revision: str | None, offline: bo
 
     found = locate(model, revision=revision, local_files_only=offline)
     checkpoint = read_checkpoint(found.folder)
+    if checkpoint.is_static:
+        check_dtype("int8")
     save(quantize(read_params(checkpoint)), found.folder, checkpoint.folder, out)
     sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) for folder in (found.folder, out)]
     click.echo(f"{out}: {sizes[1] / 1e6:.1f} MB, from {sizes[0] / 1e6:.1f} MB")

@@ -8,7 +8,7 @@ from pathlib import Path
 from minembed.config import Config
 from minembed.errors import UnsupportedModelError, WeightsError
 from minembed.params import Params
-from minembed.weights import quantized
+from minembed.weights import quantized, static
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families.albert import ALBERT
 from minembed.weights.families.bert import BERT, ELECTRA, ROBERTA
@@ -67,6 +67,8 @@ def read_params(checkpoint: Checkpoint) -> Params:
 
     Raises WeightsError that lists every tensor that is missing, unknown or of another shape.
     """
+    if checkpoint.family in (static.STATIC, static.MODEL2VEC):
+        return static.read_table(checkpoint)
     family, config = FAMILIES[checkpoint.family], checkpoint.config
     if checkpoint.stored_dtype == "int8":
         return quantized.read(checkpoint.folder, layout(config, family.names))
