@@ -5,6 +5,7 @@
 [[0.0, 1.0]]
 """
 
+from minembed.chunking import Chunk, chunk_text
 from minembed.embedder import Embedder
 from minembed.errors import MinembedError, MinembedWarning
 from minembed.index import Index
@@ -23,11 +24,13 @@ from minembed.topk import top_k
 from minembed.version import __version__ as __version__
 
 __all__ = [
+    "Chunk",
     "Embedder",
     "Index",
     "MinembedError",
     "MinembedWarning",
     "Reranker",
+    "chunk_text",
     "community_detection",
     "cosine_similarity",
     "deduplicate",

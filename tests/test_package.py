@@ -65,7 +65,7 @@ LAYERS = [
     {"minembed.index_models", "minembed.index_saving"},
     {"minembed.index_files"},
     {"minembed.index_blocks"},
-    {"minembed.search"},
+    {"minembed.search", "minembed.chunking"},
     {"minembed.embedder", "minembed.reranker"},
     {"minembed.engine", "minembed.masks"},
     {"minembed.weights.cross_encoder", "minembed.weights.heads"},
