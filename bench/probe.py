@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.simd import address
-from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_bfloat16, tile_bytes, tile_floats
+from minembed.kernels.tiles import BFLOAT16_ROWS, BYTE_ROWS, PANEL, TILE_ROWS, tile_bfloat16, tile_bytes, tile_floats
 
 DEPTHS = {"float32": 192, "bfloat16": 384, "int8": 768}  # of the panel: 24 kB, half the first-level cache
 SECONDS = 0.02  # of one timing
@@ -42,9 +42,9 @@ def repeat_bytes(repeats, rows, depth, a, b, zeros, c, quant):
 
 
 LOOPS = {
-    "float32": (repeat_floats, np.float32, np.float32),
-    "bfloat16": (repeat_bfloat16, np.uint16, np.uint16),
-    "int8": (repeat_bytes, np.uint8, np.int8),
+    "float32": (repeat_floats, TILE_ROWS, np.float32, np.float32),
+    "bfloat16": (repeat_bfloat16, BFLOAT16_ROWS, np.uint16, np.uint16),
+    "int8": (repeat_bytes, BYTE_ROWS, np.uint8, np.int8),
 }
 
 
@@ -61,12 +61,12 @@ def best_seconds(function: Callable, *arguments, times: int = 7) -> float:
 
 def rates(dtype: str) -> dict[int, float]:
     """Billions of operations a second on one core, by the rows of the tile."""
-    (loop, kind_a, kind_b), depth = LOOPS[dtype], DEPTHS[dtype]
+    (loop, most, kind_a, kind_b), depth = LOOPS[dtype], DEPTHS[dtype]
     a, b = np.ones(depth * (TILE_ROWS + 2), kind_a), np.ones(depth * PANEL, kind_b)
     zeros, c = np.zeros(2 * PANEL, np.float32), np.zeros((TILE_ROWS + 2) * PANEL, np.float32)
     quant = np.ones(2 * PANEL, np.float32), np.zeros(2 * PANEL, np.int32)
     found = {}
-    for rows in range(1, TILE_ROWS + 1):
+    for rows in range(1, most + 1):
         once = 2 * rows * PANEL * depth
         repeats = max(1, round(SECONDS * 1e11 / once))
         found[rows] = round(repeats * once / best_seconds(loop, repeats, rows, depth, a, b, zeros, c, quant) / 1e9, 1)
