@@ -1,4 +1,4 @@
-"""`minembed evaluate`: how well the vectors agree with people's judgements."""
+"""`minembed evaluate`: how well the vectors agree with people's judgements of pairs, and of answers to queries."""
 
 import json
 import math
@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import click
 
-from minembed.cli.console import existing_file, load_model, model_options
+from minembed.cli.beir import read_documents, read_judgements
+from minembed.cli.console import existing_file, load_model, model_options, table
 from minembed.cli.texts import csv_rows, json_rows
 from minembed.errors import InputError
 
+METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.similarity, which help need not import
 COLUMNS = ("sentence1", "sentence2", "score")
 NAMES = (  # what each column may be called, in small letters and without signs: "Sentence_1" is sentence1
     ("sentence1", "text1", "s1"),
@@ -149,3 +151,69 @@ def sts(
     click.echo(f"{model} ({loaded.source})")
     for name, value in found.items():
         click.echo(f"  {name.capitalize():<9} {value:7.4f}  ({100 * value:.2f})")
+
+
+@command.command("retrieval")
+@click.argument("queries", type=existing_file())
+@click.argument("corpus", type=existing_file())
+@click.argument("qrels", type=existing_file())
+@model_options
+@click.option("--metric", type=click.Choice(METRICS), help="How vectors are compared; default: as the model says.")
+@click.option("--graded", is_flag=True, help="Let nDCG weigh documents by their scores, not only by above 0 or not.")
+@click.option("--query-prompt-name", metavar="NAME", help="The model's prompt for queries; default: its own.")
+@click.option("--corpus-prompt-name", metavar="NAME", help="The model's prompt for documents; default: its own.")
+@click.option("--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of a vector.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def retrieval(
+    queries: Path,
+    corpus: Path,
+    qrels: Path,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+    metric: str | None,
+    graded: bool,
+    query_prompt_name: str | None,
+    corpus_prompt_name: str | None,
+    truncate_dim: int | None,
+    as_json: bool,
+) -> None:
+    """Information retrieval: search a corpus and measure whether what people judged relevant comes first.
+
+    QUERIES and CORPUS are .jsonl with the fields _id, text and, in a corpus, title, or .tsv with the columns id and
+    text (or id, title and text).  QRELS is .tsv with the columns query-id, corpus-id and score, above 0 where the
+    document is relevant, or a TREC file of four columns.  These are the files of BEIR.
+    """
+    from minembed.retrieval import evaluate_retrieval
+
+    judged, documents = read_judgements(qrels), read_documents(corpus)
+    grades = {query: {name: grade for name, grade in found.items() if grade > 0} for query, found in judged.items()}
+    asked = {query: text for query, text in read_documents(queries).items() if grades.get(query)}
+    if not asked:
+        raise InputError(f"{qrels} judges no document relevant to any query of {queries}")
+    missing = sum(name not in documents for query in asked for name in grades[query])
+    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    metric = metric or loaded.checkpoint.similarity_fn_name
+    found = evaluate_retrieval(
+        loaded.encode_query(list(asked.values()), prompt_name=query_prompt_name, truncate_dim=truncate_dim),
+        loaded.encode_document(list(documents.values()), prompt_name=corpus_prompt_name, truncate_dim=truncate_dim),
+        list(asked),
+        list(documents),
+        grades if graded else {query: set(names) for query, names in grades.items()},
+        metric=metric,
+        backend=backend,
+        threads=threads,
+    )
+    counts = {"queries": len(asked), "documents": len(documents), "relevant_not_in_corpus": missing}
+    if as_json:
+        click.echo(json.dumps({"corpus": str(corpus), "model": model, **counts, **found}))
+        return
+    click.echo(f"{corpus}: {len(documents):,} documents, {len(asked):,} queries with relevant ones among them")
+    if missing:
+        click.echo(f"{missing:,} relevant documents of {qrels} are not in the corpus, and count as not found", err=True)
+    click.echo(f"{model} ({loaded.source}), by {metric}")
+    rows = [[name.removeprefix(f"{metric}_"), f"{value:.4f}"] for name, value in found.items()]
+    click.echo("\n".join(table(rows, right=frozenset({1}), indent="  ")))
