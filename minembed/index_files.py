@@ -97,7 +97,7 @@ def sum_of(body: Mapping[str, Any]) -> int:
     >>> sum_of({"a": 1, "b": 2}) == sum_of({"b": 2, "a": 1})
     True
     """
-    return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+    return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -110,9 +110,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > LARGEST:
-            raise IndexFileError(f"{path} has more than {LARGEST} bytes; {AGAIN}")
-        body = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=no_duplicates)
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            raise ValueError(f"more than {LARGEST} bytes")
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=no_duplicates)
+        crc = body.pop("crc32", None) if isinstance(body, dict) else None
+        is_whole = crc == sum_of(body)
     except (FileNotFoundError, NotADirectoryError) as e:
         raise IndexFileError(f"{folder} holds no index: there is no {MANIFEST}; `Index.save` makes one") from e
     except OSError as e:
@@ -123,8 +127,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise IndexFileError(f"{path} is not the file of an index; {AGAIN}")
     if body.get("version") != VERSION:
         raise IndexFileError(f"{path}: version {body.get('version')!r} of the format; this release reads {VERSION}")
-    crc = body.pop("crc32", None)
-    if crc != sum_of(body):
+    if not is_whole:
         raise IndexFileError(f"{path} was changed after it was written: its crc32 does not fit; {AGAIN}")
     _check_entries(path, body)
     return body

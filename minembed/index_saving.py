@@ -23,6 +23,7 @@ from minembed.index_files import (
     DATA,
     DTYPES,
     FORMAT,
+    LARGEST,
     MANIFEST,
     TEXTS,
     VECTORS,
@@ -173,8 +174,13 @@ def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence
     body = {"format": FORMAT, "version": VERSION, "count": len(offsets) - 1, "next_id": next_id, "folder": token}
     body |= {"dimension": facts.dimension, "metric": facts.metric, "precision": facts.precision}
     body |= {"model": facts.model, "metadata": facts.metadata, "files": files}
+    manifest = json.dumps(body | {"crc32": sum_of(body)}, indent=2).encode() + b"\n"
+    if len(manifest) > LARGEST:
+        raise InputError(
+            f"metadata is too large: {MANIFEST} would have {len(manifest)} bytes; at most {LARGEST} are read"
+        )
     with (work / MANIFEST).open("xb") as file:
-        file.write(json.dumps(body | {"crc32": sum_of(body)}, indent=2).encode() + b"\n")
+        file.write(manifest)
         file.flush()
         os.fsync(file.fileno())
     sync_folder(staged)

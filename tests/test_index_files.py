@@ -261,6 +261,7 @@ def test_many_mutants(tmp_path):
         ({"folder": "data-0123456789abcdef"}, "is missing, though index.json names it"),
         ({"files": {}}, "files is"),
         ({"metadata": None}, "metadata is"),
+        ({"metadata": {"x": "#" * (64 << 20)}}, "more than 67108864 bytes"),
         ({"format": "other"}, "is not the file of an index"),
     ],
 )
@@ -272,6 +273,21 @@ def test_index_json_that_says_what_cannot_be(change, words, tmp_path):
     with pytest.raises(IndexFileError) as error:
         Index.load(tmp_path)
     assert words in str(error.value)
+
+
+def test_numbers_that_json_has_not(tmp_path):
+    make().save(tmp_path)
+    text = (tmp_path / "index.json").read_text()
+    for number in ("NaN", "Infinity", "1e400"):
+        (tmp_path / "index.json").write_text(text.replace('"seed": 1', f'"seed": {number}'))
+        with pytest.raises(IndexFileError, match="not sound JSON"):
+            Index.load(tmp_path)
+
+
+def test_metadata_that_could_not_be_read(tmp_path):
+    with pytest.raises(InputError, match="metadata is too large"):
+        Index.build(np.ones((1, 2)), metadata={"x": "#" * (64 << 20)}).save(tmp_path / "index")
+    assert names(tmp_path) == []
 
 
 def test_no_index_at_all(tmp_path):

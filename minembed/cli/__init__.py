@@ -14,7 +14,8 @@ from minembed.cli.console import Failure, one_line_warnings, stops_on_sigterm, u
 from minembed.errors import MinembedError
 from minembed.version import __version__
 
-COMMANDS = ("demo", "embed", "similarity", "rerank", "evaluate", "models", "pull", "quantize", "info", "doctor")
+COMMANDS = ("demo", "embed", "similarity", "search", "index", "dedupe", "rerank")
+COMMANDS += ("evaluate", "models", "pull", "quantize", "info", "doctor")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -66,5 +67,6 @@ def main() -> None:
     minembed demo                                     see it work
     minembed similarity "a cat" "a kitten"            compare texts
     minembed embed -i texts.txt -o vectors.npy        embed a file
+    minembed search notes.txt "how to bake bread"     search a file
     minembed COMMAND --help                           all options of a command
     """

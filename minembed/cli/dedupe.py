@@ -1,0 +1,113 @@
+"""`minembed dedupe`: a corpus without its near duplicates."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from minembed.cli.console import load_model, model_options
+from minembed.cli.passages import Corpus, corpus_options
+
+if TYPE_CHECKING:
+    from minembed.params import Array
+
+
+def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "Array") -> Iterator[dict[str, Any]]:
+    """Describe each group of more than one text: the one that is kept, and those that are left out.
+
+    >>> list(groups([1, 2], ["a", "A"], [0, 0], [1.0, 0.97]))
+    [{'kept': {'id': 1, 'text': 'a'}, 'duplicates': [{'id': 2, 'score': 0.97, 'text': 'A'}]}]
+    """
+    members: dict[int, list[dict[str, Any]]] = {}
+    for i, kept in enumerate(first):
+        if i != kept:
+            one = {"id": numbers[i], "score": round(float(scores[i]), 6), "text": texts[i]}
+            members.setdefault(int(kept), []).append(one)
+    for kept, others in sorted(members.items()):
+        yield {"kept": {"id": numbers[kept], "text": texts[kept]}, "duplicates": others}
+
+
+@click.command("dedupe", short_help="Leave out near duplicates.")
+@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "--threshold",
+    type=click.FloatRange(-1, 1),
+    default=0.95,
+    show_default=True,
+    metavar="COSINE",
+    help="From this cosine on, texts are duplicates.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where what is kept goes; default: standard output.",
+)
+@corpus_options
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print the groups of duplicates, a JSON object a line.")
+def command(
+    corpus: Path,
+    threshold: float,
+    output: Path | None,
+    file_format: str | None,
+    field: str | None,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+    as_json: bool,
+) -> None:
+    """Keep the texts of CORPUS that are not nearly the same as one that was kept before.
+
+    CORPUS is a .txt (a text a line), .jsonl, .csv or .parquet file, or - for standard input.  Lines and rows are
+    written as they are, in order, with the heading of a CSV; the texts of a .parquet as .jsonl.  Blank texts are left
+    out.  With --json the groups are printed instead: what is kept, and what is left out, with its cosine.
+
+    \b
+    minembed dedupe reviews.txt -o unique.txt
+    minembed dedupe shop.csv --field description --threshold 0.9 --json
+    cat a.jsonl b.jsonl | minembed dedupe - --format jsonl > unique.jsonl
+    """
+    from minembed.cli.vectors import replacing
+
+    with ExitStack() as stack:
+        source = Corpus.of(corpus, file_format, field)
+        numbers, texts = source.passages()
+        file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
+        first, scores = compare(texts, load_model(model, revision, offline, threads, dtype, backend), threshold)
+        kept = {number for i, number in enumerate(numbers) if first[i] == i}
+        if file is not None or not as_json:
+            for number, row in enumerate(source.rows()):  # the heading is row 0
+                if number in kept or not number:
+                    if file is not None:
+                        file.write(row.encode("utf-8"))
+                    else:
+                        sys.stdout.write(row)
+        if as_json:
+            for group in groups(numbers, texts, first, scores):
+                click.echo(json.dumps(group, ensure_ascii=False))
+    left = len(texts) - len(kept)
+    click.echo(f"{source.name}: {len(texts):,} texts, {len(kept):,} kept, {left:,} near duplicates left out", err=True)
+
+
+def compare(texts: Sequence[str], model: Any, threshold: float) -> tuple["Array", "Array"]:  # -> (N,), (N,)
+    """Say for each text which one stands for it, and its cosine with that one."""
+    import numpy as np
+
+    from minembed.search import near_duplicates
+    from minembed.similarity import pairwise
+
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}  # equal texts are embedded once
+    vectors = model.encode(list(place))
+    first = near_duplicates(vectors, threshold)
+    _, begins = np.unique([place[text] for text in texts], return_index=True)  # where each text comes first
+    own = np.array([place[text] for text in texts])
+    return begins[first[own]], pairwise(vectors[own], vectors[first[own]], "cosine")

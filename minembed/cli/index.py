@@ -1,0 +1,69 @@
+"""`minembed index`: a corpus as an index, which searches open at once."""
+
+from pathlib import Path
+
+import click
+
+from minembed.cli.console import load_model, model_options
+from minembed.cli.passages import PRECISIONS, Corpus, corpus_options
+
+METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.topk has them too, which help need not import
+
+
+@click.command("index", short_help="Make an index of a corpus, for search.")
+@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="A new folder, or one with an index, which is replaced.",
+)
+@corpus_options
+@model_options
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="What is scanned: float32 and int8 are exact, binary is approximate.",
+)
+@click.option("--metric", type=click.Choice(METRICS), help="What a score is; default: as the model says.")
+def command(
+    corpus: Path,
+    output: Path,
+    file_format: str | None,
+    field: str | None,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+    precision: str,
+    metric: str | None,
+) -> None:
+    """Embed the passages of CORPUS, and save them as an index for `minembed search` and `minembed.Index`.
+
+    CORPUS is a .txt (a passage a line), .jsonl, .csv or .parquet file, or - for standard input.  Blank passages are
+    left out; the others keep their number, from 1, as their id.  The index appears whole or not at all.
+
+    \b
+    minembed index notes.jsonl -o notes-index
+    minembed search notes-index "how do I bake bread?"
+    """
+    from minembed.index import Index
+    from minembed.index_saving import check_target
+
+    check_target(output.absolute())  # before the work, not after it
+    source = Corpus.of(corpus, file_format, field)
+    numbers, texts = source.passages()
+    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    index = Index.build(
+        loaded, texts, ids=numbers, metric=metric, precision=precision, metadata={"source": source.name}
+    )
+    index.save(output)
+    click.echo(
+        f"{output}: {len(index):,} passages, {index.dimension} numbers each, {precision}, {index.metric}", err=True
+    )

@@ -1,0 +1,167 @@
+"""`minembed search`: the passages of a corpus that are most alike to a query."""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from minembed.cli.console import as_text, load_model, model_options
+from minembed.cli.passages import PRECISIONS, STDIN, Corpus, corpus_options, index_of, one_line
+from minembed.errors import InputError
+
+if TYPE_CHECKING:
+    from minembed.index import Hit, Index
+
+
+def read_queries(queries: Sequence[str], file: Path | None) -> list[str]:
+    """Take the queries from the arguments, and then from a file (or standard input)."""
+    found = [as_text(query) for query in queries]
+    if file is not None:
+        found += Corpus.of(file, None, None).passages()[1]
+    if not found:
+        raise click.UsageError("no query: give one, or a file of them with --queries")
+    return found
+
+
+def open_index(
+    folder: Path,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+    model_is_given: bool,
+) -> "Index":
+    """Load an index, and the model that it names unless another is given."""
+    from minembed.index import Index
+
+    own = Index.load(folder).model
+    if not model_is_given:
+        if own is None:
+            raise InputError(f"{folder} was made of vectors: say with --model which model gave them")
+        model, revision, dtype = own["name"], revision or own["revision"], dtype or own["dtype"]
+    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    return Index.load(folder, loaded, verify=True)
+
+
+def show(queries: Sequence[str], found: Sequence[Sequence["Hit"]], metric: str, depth: str) -> None:
+    """Print hits for people, as wide as the terminal."""
+    from minembed.cli.heatmap import paint
+
+    columns = shutil.get_terminal_size().columns
+    scores = [hit.score for hits in found for hit in hits]
+    low, high = (0.0, 1.0) if metric == "cosine" else (min(scores, default=0.0), max(scores, default=1.0))
+    width = max((len(str(hit.id)) for hits in found for hit in hits), default=1)
+    for number, (query, hits) in enumerate(zip(queries, found, strict=True)):
+        if len(queries) > 1:
+            click.echo(("\n" if number else "") + click.style(one_line(query), bold=True), color=depth != "never")
+        for hit in hits:
+            score = f" {hit.score:.4f} "
+            room = max(columns - len(score) - width - 4, 10)
+            text = one_line(hit.text or "")
+            text = text if len(text) <= room else text[: room - 3] + "..."
+            score = paint(score, (hit.score - low) / (high - low or 1.0), depth)
+            click.echo(f"{score}  {one_line(str(hit.id)):>{width}}  {text}", color=depth != "never")
+
+
+def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: bool) -> None:
+    """Print hits for other programs: a JSON object a line, or columns with tabs between them."""
+    for query, hits in zip(queries, found, strict=True):
+        for rank, hit in enumerate(hits, 1):
+            if as_json:
+                facts = {"query": query, "rank": rank, "id": hit.id, "score": round(hit.score, 6), "text": hit.text}
+                click.echo(json.dumps(facts, ensure_ascii=False))
+            else:
+                row = [f"{hit.score:.6f}", str(hit.id), hit.text or ""]
+                click.echo("\t".join(map(one_line, [query, *row] if len(queries) > 1 else row)))
+
+
+@click.command("search", short_help="Find the passages that are most alike to a query.")
+@click.argument("corpus", type=click.Path(exists=True, allow_dash=True, path_type=Path))
+@click.argument("queries", nargs=-1, metavar="[QUERY]...")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Passages a query.")
+@click.option(
+    "--queries",
+    "query_file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="More queries: .txt (one a line), .jsonl, .csv or .parquet; - is standard input.",
+)
+@corpus_options
+@model_options
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="What is scanned: float32 (the default) and int8 are exact, binary is approximate.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a passage.")
+@click.option("--no-cache", is_flag=True, help="Neither look for the index of the corpus in the cache nor keep it.")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "truecolor", "256", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours of the scores.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    corpus: Path,
+    queries: tuple[str, ...],
+    k: int,
+    query_file: Path | None,
+    file_format: str | None,
+    field: str | None,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+    precision: str | None,
+    as_json: bool,
+    no_cache: bool,
+    color: str,
+) -> None:
+    """Print the passages of CORPUS that are most alike to each query, best first, with their scores and numbers.
+
+    CORPUS is a .txt (a passage a line), .jsonl, .csv or .parquet file, - for standard input, or a folder that
+    `minembed index` made.  Blank passages are left out.  The index of a file is kept in minembed's cache, and made
+    again when the file, the model or a setting has changed.
+
+    On a terminal the scores are coloured; elsewhere a line is score, number and passage, with tabs between them (and
+    the query before them, if there are several).
+
+    \b
+    minembed search notes.txt "how do I bake bread?"
+    minembed search shop.csv --field description -k 3 --queries wishes.txt --json
+    git log --format=%s | minembed search - "fix a race"
+    """
+    if corpus == STDIN and query_file == STDIN:
+        raise click.UsageError("corpus and --queries cannot both be standard input")
+    wanted = read_queries(queries, query_file)
+    options = model, revision, offline, threads, dtype, backend
+    if corpus.is_dir():
+        if precision or file_format or field:
+            raise click.UsageError("an index has its precision and format: no --precision, --format or --field")
+        given = ctx.get_parameter_source("model") is not ParameterSource.DEFAULT
+        index = open_index(corpus, *options, model_is_given=given)
+    else:
+        source = Corpus.of(corpus, file_format, field)
+        if source.path is not None and source.file_format != "parquet":
+            source.path.open("rb").close()  # before the model is loaded, not after it
+        index = index_of(source, load_model(*options), precision or "float32", not no_cache)
+    from minembed.cli.heatmap import colour_depth
+
+    found = index.search(wanted, k, backend=backend, threads=threads)
+    depth = colour_depth(color, sys.stdout)
+    if as_json or (not sys.stdout.isatty() and depth == "never"):
+        write(wanted, found, as_json)
+    else:
+        show(wanted, found, index.metric, depth)
