@@ -122,7 +122,7 @@ class Index:
         model = embedder or model
         if metric is None:
             metric = "cosine" if model is None else model.checkpoint.similarity_fn_name
-        for name, value, known in (("metric", metric, METRICS), ("precision", precision, PRECISIONS)):
+        for name, value, known in (("metric", metric, tuple(METRICS)), ("precision", precision, PRECISIONS)):
             if value not in known:
                 raise InputError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
         described = None if model is None else facts_of(model, width)

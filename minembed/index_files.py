@@ -142,7 +142,7 @@ def _check_entries(path: Path, body: Mapping[str, Any]) -> None:
         "count": whole(body.get("count"), 0),
         "dimension": whole(body.get("dimension"), 1),
         "next_id": whole(body.get("next_id"), 0),
-        "metric": body.get("metric") in METRICS,
+        "metric": body.get("metric") in tuple(METRICS),
         "precision": body.get("precision") in PRECISIONS,
         "folder": isinstance(body.get("folder"), str) and DATA.fullmatch(body["folder"]),
         "model": body.get("model", 0) is None or isinstance(body.get("model"), dict),

@@ -299,6 +299,7 @@ def test_int8_refuses_rows_that_it_cannot_measure():
     ("arguments", "options", "words"),
     [
         ((np.ones((1, 2)),), {"metric": "hamming"}, "metric 'hamming' is unknown"),
+        ((np.ones((1, 2)),), {"metric": ["dot"]}, "metric ['dot'] is unknown"),
         ((np.ones((1, 2)),), {"precision": "int4"}, "precision 'int4' is unknown"),
         ((np.ones((1, 2)),), {"metadata": {"a": np.ones(1)}}, "metadata must be"),
         ((np.ones((1, 2)),), {"metadata": {"a": float("nan")}}, "metadata must be"),

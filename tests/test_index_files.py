@@ -255,6 +255,7 @@ def test_many_mutants(tmp_path):
         ({"count": 1 << 62, "dimension": 1 << 62}, "take"),
         ({"dimension": True}, "dimension is true"),
         ({"metric": "l3"}, "metric is"),
+        ({"metric": []}, "metric is []"),
         ({"precision": "int4"}, "precision is"),
         ({"precision": "binary"}, "take"),
         ({"folder": "../data-0123456789abcdef"}, "folder is"),
