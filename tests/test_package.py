@@ -328,7 +328,8 @@ def test_links_lead_somewhere(page):
                 assert anchor in slugs, f"{page.name} links to {target}"
 
 
-COMMANDS = ("demo", "embed", "similarity", "rerank", "evaluate", "models", "pull", "info", "doctor")
+COMMANDS = ("demo", "embed", "similarity", "search", "index", "dedupe", "rerank")
+COMMANDS += ("evaluate", "models", "pull", "info", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
