@@ -23,6 +23,7 @@ from minembed.cli.passages import Corpus, forget, index_of
 from minembed.topk import METRICS
 
 TEXTS = ["the cat", "a dog in the house", "", "rain on the river", "book train code", "Größe 中文 🙂", "the cat"]
+NUMPY = ["--backend", "numpy"]  # the cache is empty: kernels would be compiled
 NUMBERED = [(i, text) for i, text in enumerate(TEXTS, 1) if text]
 CONTENT = {
     "txt": "\n".join(TEXTS) + "\n",
@@ -40,7 +41,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def model(tiny_checkpoint):
-    return ["--model", tiny_checkpoint]
+    return [*NUMPY, "--model", tiny_checkpoint]
 
 
 def cached():
@@ -53,7 +54,7 @@ def hits_of(out):
 
 
 def expected(checkpoint, query, k=10):
-    loaded = Embedder.load(checkpoint)
+    loaded = Embedder.load(checkpoint, backend="numpy")
     index = Index.build(loaded, [text for _, text in NUMBERED], ids=[i for i, _ in NUMBERED])
     return [(hit.id, hit.text, round(hit.score, 6)) for hit in index.search(query, k=k)]
 
@@ -125,7 +126,7 @@ def test_a_terminal(corpus, model, monkeypatch):
 
 def test_numbers_of_another_metric(corpus, tmp_path, model):
     run("index", corpus, "-o", tmp_path / "index", *model, "--metric", "euclidean")
-    out = run("search", tmp_path / "index", "the cat", "--color", "truecolor")[0]
+    out = run("search", tmp_path / "index", "the cat", *NUMPY, "--color", "truecolor")[0]
     assert ANSI.sub("", out).splitlines()[0].split()[:2] in (["-0.0000", "1"], ["0.0000", "1"])
 
 
@@ -141,9 +142,9 @@ def test_a_changed_corpus_model_or_setting_is_another_index(corpus, model, tmp_p
     assert search(*model) == search(*model) == 1
     assert search(*model, "--precision", "int8") == 2
     assert search(*model, "--dtype", "bfloat16") == 3
-    assert search("--model", copy) == 4
+    assert search(*NUMPY, "--model", copy) == 4
     write_tiny_checkpoint(copy, seed=5)  # trained on, in place
-    assert search("--model", copy) == 5
+    assert search(*NUMPY, "--model", copy) == 5
     corpus.write_text("another\n")
     assert search(*model) == 6
     assert search(*model, "--no-cache") == 6
@@ -203,7 +204,7 @@ def test_use_counts(corpus, model, tiny_model, monkeypatch):
 def test_index_and_search(precision, corpus, model, tmp_path, tiny_checkpoint):
     out, err = run("index", corpus, "-o", tmp_path / "index", *model, "--precision", precision)
     assert out == "" and err == f"{tmp_path / 'index'}: 6 passages, 32 numbers each, {precision}, cosine\n"
-    for more in ([], model):  # the index says which model
+    for more in (NUMPY, model):  # the index says which model
         out, _ = run("search", tmp_path / "index", "the cat", *more, "--json", "-k", 6)
         assert [(hit["id"], hit["text"], hit["score"]) for hit in hits_of(out)] == expected(tiny_checkpoint, "the cat")
     assert cached() == [] and Index.load(tmp_path / "index").metadata == {"source": str(corpus)}
@@ -214,7 +215,7 @@ def test_index_and_search(precision, corpus, model, tmp_path, tiny_checkpoint):
 def test_an_index_of_another_model(corpus, model, tmp_path):
     run("index", corpus, "-o", tmp_path / "index", *model)
     write_tiny_checkpoint(tmp_path / "other", seed=3)
-    err = run("search", tmp_path / "index", "x", "--model", tmp_path / "other", code=1)[1]
+    err = run("search", tmp_path / "index", "x", *NUMPY, "--model", tmp_path / "other", code=1)[1]
     assert "whose vectors differ from this model's" in err and len(err.splitlines()) == 1
     Index.build(np.ones((1, 3))).save(tmp_path / "plain")
     assert "say with --model" in run("search", tmp_path / "plain", "x", code=1)[1]
@@ -223,8 +224,8 @@ def test_an_index_of_another_model(corpus, model, tmp_path):
 
 def test_rows_without_texts_are_found_by_their_ids(tmp_path, model, tiny_model):
     Index.build(tiny_model.encode(["the cat", "a dog"]), ids=["c\t1", "d"], model=tiny_model).save(tmp_path / "index")
-    assert run("search", tmp_path / "index", "the cat", "-k", 1)[0] == "1.000000\tc 1\t\n"
-    assert "c 1" in run("search", tmp_path / "index", "the cat", "-k", 1, "--color", "256")[0]
+    assert run("search", tmp_path / "index", "the cat", *NUMPY, "-k", 1)[0] == "1.000000\tc 1\t\n"
+    assert "c 1" in run("search", tmp_path / "index", "the cat", *NUMPY, "-k", 1, "--color", "256")[0]
 
 
 def test_index_leaves_other_folders_alone(corpus, model, tmp_path, monkeypatch):
@@ -334,10 +335,10 @@ def test_tables_that_help_does_not_import():
     assert passages.PRECISIONS == index_blocks.PRECISIONS and set(index_command.METRICS) == set(METRICS)
 
 
-def test_in_a_pipe(corpus, tiny_checkpoint):
-    command = [*MODULE, "search", "-", "the cat", "--model", tiny_checkpoint, "--json", "-k", "3"]
+def test_in_a_pipe(corpus, model):
+    command = [*MODULE, "search", "-", "the cat", *model, "--json", "-k", "3"]
     first = subprocess.run(list(map(str, command)), input=CONTENT["txt"].encode(), capture_output=True, check=True)
-    command = [*MODULE, "dedupe", "-", "--format", "jsonl", "--model", tiny_checkpoint]
+    command = [*MODULE, "dedupe", "-", "--format", "jsonl", *model]
     second = subprocess.run(list(map(str, command)), input=first.stdout, capture_output=True, check=True)
     assert len(first.stdout.splitlines()) == 3 and len(second.stdout.splitlines()) == 2
 

@@ -49,11 +49,18 @@ def test_exact_precisions_are_top_k(precision, metric):
     assert [[hit.index for hit in hits] for hits in index.search(queries, k=12)] == places.tolist()
 
 
-def test_the_numba_tier_scans_what_is_stored(tier):
-    rows, queries = random(3000, 20, 1), random(7, 20, 2)
-    for precision in EXACT:
-        found = Index.build(rows, precision=precision).search(queries, k=9, as_arrays=True, backend=tier, threads=2)
-        assert_best(queries, rows, 9, "cosine", *found)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("precision", EXACT)
+def test_every_tier_scans_what_is_stored(precision, metric, tier, tmp_path):
+    rows, queries = random(3000, 21, 1), random(7, 21, 2)
+    index = Index.build(rows[:2000], metric=metric, precision=precision)
+    index.save(tmp_path)
+    index = Index.load(tmp_path)
+    for start in range(2000, 3000, 100):
+        index.add(rows[start : start + 100])
+    index.remove(range(0, 3000, 7))
+    found = index.search(queries, k=9, as_arrays=True, backend=tier, threads=2)
+    assert_best(queries, np.delete(rows, np.arange(0, 3000, 7), axis=0), 9, metric, *found)
 
 
 @pytest.mark.parametrize("width", [5, 64, 70])
