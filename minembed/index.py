@@ -347,23 +347,26 @@ class Index:
 
     def _append(self, vectors: Array, texts: list[str | None] | None, ids: Ids | None) -> None:
         rows, n = self._rows, len(vectors)
-        serials = self._known()
         names = list(range(rows.next_id, rows.next_id + n)) if ids is None else _as_ids(ids)
         if len(names) != n:
             raise InputError(f"{n} rows need as many ids, or None; got {len(names)}")
-        known = next((i for i, name in enumerate(names) if name in serials), None)
+        serials = self._serials if ids is None else self._known()  # numbers of our own are new, whatever is there
+        known = next((i for i, name in enumerate(names) if name in serials), None) if serials else None
         if known is not None:
             raise InputError(f"ids[{known}] is {names[known]!r}, which is in the index already; nothing was added")
         if not n:
             return
+        if not is_id(names[-1]):
+            raise InputError(f"there are no whole numbers of 64 bits above {rows.next_id - 1} left: give ids")
         records = list(zip(names, texts or [None] * n, strict=True))
         numbers = np.arange(rows.serial, rows.serial + n)
         block = Block(vectors, code(vectors, self._facts.precision), records, numbers)
         self._serials = None  # should this be interrupted, they are made again
         largest = max((name for name in names if isinstance(name, int)), default=-1)
         self._rows = _Rows(append(rows.blocks, block), rows.serial + n, max(rows.next_id, largest + 1))
-        serials.update(zip(names, numbers.tolist(), strict=True))
-        self._serials = serials
+        if serials is not None:
+            serials.update(zip(names, numbers.tolist(), strict=True))
+            self._serials = serials
 
 
 def as_matrix(x: Any, one: bool = False) -> Array:

@@ -135,7 +135,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _check_entries(path: Path, body: Mapping[str, Any]) -> None:
     def whole(value: object, least: int) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and least <= value < 1 << 63
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= 1 << 63
 
     files = body.get("files")
     sound = {

@@ -187,14 +187,15 @@ def test_what_was_not_used_for_longest_is_forgotten(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]
 
 
-def test_use_counts(corpus, model, tiny_model, monkeypatch):
+def test_use_counts(corpus, model, tiny_checkpoint, monkeypatch):
     run("search", corpus, "x", *model)
     place = passages.cache_folder() / "indexes" / cached()[0]
     os.utime(place, (0, 0))
     run("search", corpus, "x", *model)
     assert place.stat().st_mtime > time.time() - 60
     monkeypatch.setattr(passages, "cache_folder", lambda: pytest.fail("not asked for"))
-    assert len(index_of(Corpus.of(corpus, None, None), tiny_model, "float32", use_cache=False)) == 6
+    loaded = Embedder.load(tiny_checkpoint, backend="numpy")
+    assert len(index_of(Corpus.of(corpus, None, None), loaded, "float32", use_cache=False)) == 6
 
 
 # --- an index in a folder -------------------------------------------------------------------------------------------
@@ -222,8 +223,9 @@ def test_an_index_of_another_model(corpus, model, tmp_path):
     assert "holds no index" in run("search", tmp_path / "other", "x", code=1)[1]
 
 
-def test_rows_without_texts_are_found_by_their_ids(tmp_path, model, tiny_model):
-    Index.build(tiny_model.encode(["the cat", "a dog"]), ids=["c\t1", "d"], model=tiny_model).save(tmp_path / "index")
+def test_rows_without_texts_are_found_by_their_ids(tmp_path, tiny_checkpoint):
+    loaded = Embedder.load(tiny_checkpoint, backend="numpy")
+    Index.build(loaded.encode(["the cat", "a dog"]), ids=["c\t1", "d"], model=loaded).save(tmp_path / "index")
     assert run("search", tmp_path / "index", "the cat", *NUMPY, "-k", 1)[0] == "1.000000\tc 1\t\n"
     assert "c 1" in run("search", tmp_path / "index", "the cat", *NUMPY, "-k", 1, "--color", "256")[0]
 
@@ -259,7 +261,8 @@ def test_dedupe_of_csv_without_a_heading(tmp_path, model):
     assert run("dedupe", tmp_path / "x.csv", *model)[0] == 'the cat,1\n"a, dog",2\n'
 
 
-def test_groups(corpus, model, tmp_path, tiny_model):
+def test_groups(corpus, model, tmp_path, tiny_checkpoint):
+    loaded = Embedder.load(tiny_checkpoint, backend="numpy")
     out, _ = run("dedupe", corpus, *model, "--json", "--threshold", 1)
     assert hits_of(out) == [
         {"kept": {"id": 1, "text": "the cat"}, "duplicates": [{"id": 7, "score": 1.0, "text": "the cat"}]}
@@ -268,7 +271,7 @@ def test_groups(corpus, model, tmp_path, tiny_model):
     (group,) = hits_of(out)
     assert [one["id"] for one in group["duplicates"]] == [2, 4, 5, 6, 7] and "6 texts, 1 kept, 5 near" in err
     assert (tmp_path / "one.txt").read_text() == "the cat\n"
-    cosine = float(tiny_model.similarity(*tiny_model.encode(["the cat", "rain on the river"]))[0, 0])
+    cosine = float(loaded.similarity(*loaded.encode(["the cat", "rain on the river"]))[0, 0])
     assert group["duplicates"][1]["score"] == pytest.approx(cosine, abs=1e-5)
 
 

@@ -106,6 +106,16 @@ def test_ids_of_its_own_go_on_from_the_largest():
     assert index.ids == [5, "5", 8] and "5" in index and 6 not in index and [] not in index and True not in index
 
 
+def test_the_largest_id(tmp_path):
+    index = Index.build(np.ones((1, 2)), ids=[(1 << 63) - 1])
+    index.save(tmp_path)
+    for one in (index, Index.load(tmp_path)):
+        with pytest.raises(InputError, match="give ids"):
+            one.add(np.ones((1, 2)))
+        one.add(np.ones((1, 2)), ids=[-(1 << 63)])
+        assert one.ids == [(1 << 63) - 1, -(1 << 63)]
+
+
 def test_ties_go_to_the_earlier_row_across_blocks(monkeypatch):
     monkeypatch.setattr(index_blocks, "SMALL", 0)
     index = Index.build(np.ones((40, 2)))
