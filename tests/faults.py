@@ -1,5 +1,6 @@
 """What the tests of faults share: checkpoint files written by hand, read back, and damaged by chance."""
 
+import copy
 import json
 from dataclasses import fields
 
@@ -161,7 +162,7 @@ def mutate_json(dice, content):
         elif kind == 2 and isinstance(branch[key], int | float) and not isinstance(branch[key], bool):
             branch[key] += dice.choice([-1, 1, 100, 0.5, 1 << 40])
         else:
-            branch[key] = dice.choice(STRANGE)
+            branch[key] = copy.deepcopy(dice.choice(STRANGE))  # what is changed next must not be shared
     return json.dumps(value, ensure_ascii=dice.random() < 0.5).encode("utf-8", "surrogatepass")
 
 

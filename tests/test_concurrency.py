@@ -77,12 +77,13 @@ def test_any_width_gives_the_same_bits(tmp_path, tier, hidden_size, heads, inter
 
 
 @pytest.mark.weights
-def test_any_batch_of_the_real_model_gives_the_same_bits(minilm):
-    """40,000 vectors: 2,000 short texts, in 20 random orders, batchings and numbers of threads."""
-    texts = texts_of(2000, 8, seed=1)
+@pytest.mark.parametrize(("number", "seeds"), [(700, 6), pytest.param(2000, 20, marks=pytest.mark.slow)])
+def test_any_batch_of_the_real_model_gives_the_same_bits(minilm, number, seeds):
+    """Thousands of vectors: short texts, in random orders, batchings and numbers of threads."""
+    texts = texts_of(number, 8, seed=1)
     expected = minilm.encode(texts)
-    assert len(np.unique(expected, axis=0)) > 1000
-    for seed in range(20):
+    assert len(np.unique(expected, axis=0)) > number / 2
+    for seed in range(seeds):
         found = rebatched(minilm, texts, seed, batch_sizes=(None, None, 16, 64))  # smaller ones are slow: see below
         assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
 
