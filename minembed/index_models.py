@@ -9,13 +9,12 @@ import numpy as np
 from minembed.errors import IndexFileError, InputError
 from minembed.index_files import Facts
 from minembed.params import Array
-from minembed.similarity import cosine_similarity
 
 if TYPE_CHECKING:
     from minembed.embedder import Embedder
 
 PROBE = "The quick brown fox jumps over the lazy dog."  # whose vector tells models apart
-SAME = 0.98  # its cosine from here on: int8 of a model is the same model
+SAME = 0.2  # of its length, up to which vectors are those of one model, in int8 for instance
 
 
 def name_of(model: "Embedder") -> str:
@@ -49,9 +48,10 @@ def check_model(model: "Embedder", facts: Facts, where: str) -> None:
     name = kept.get("name")
     if facts.dimension > model.dimension:
         raise InputError(f"{where} was made with {name}, {facts.dimension} wide; this model is {model.dimension} wide")
-    cosine = float(cosine_similarity(vector.astype(np.float64), probe(model, facts.dimension))[0, 0])
-    if not cosine >= SAME:
+    own, other = vector.astype(np.float64), probe(model, facts.dimension).astype(np.float64)
+    apart, length = float(np.linalg.norm(own - other)), float(np.linalg.norm(own))
+    if not apart <= SAME * length:
         raise InputError(
-            f"{where} was made with {name}, whose vectors differ from this model's (cosine {cosine:.3f} for the same "
-            "text): load that model, or build the index again"
+            f"{where} was made with {name}, whose vectors differ from this model's (by {apart:.3g} for a text whose "
+            f"vector has length {length:.3g}): load that model, or build the index again"
         )

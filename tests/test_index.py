@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from test_topk import METRICS, assert_best
-from tiny import write_tiny_checkpoint
+from tiny import MODULES, write_tiny_checkpoint
 
 from minembed import Embedder, Index, MinembedError, index_blocks, top_k
 from minembed.errors import InputError, InputTypeError
@@ -249,6 +249,9 @@ def test_load_with_a_model(tiny_model, tiny_checkpoint, tmp_path):
     other = Embedder.load(write_tiny_checkpoint(tmp_path / "other", seed=1))
     with pytest.raises(InputError, match="whose vectors differ"):
         Index.load(tmp_path / "index", other)
+    longer = Embedder.load(write_tiny_checkpoint(tmp_path / "longer", modules=MODULES[:2]))  # nothing normalises
+    with pytest.raises(InputError, match="whose vectors differ"):
+        Index.load(tmp_path / "index", longer)
     narrow = Embedder.load(write_tiny_checkpoint(tmp_path / "narrow", hidden_size=16))
     with pytest.raises(InputError, match="this model is 16 wide"):
         Index.load(tmp_path / "index", narrow)
