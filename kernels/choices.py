@@ -13,7 +13,7 @@ from minembed.quantization import group_size
 NOTHING = 0  # of any of them
 GELU, GELU_TANH, SILU, RELU = 1, 2, 3, 4
 LAYER_NORM, RMS_NORM = 1, 2
-ACTIVATION, GATED, PRE_NORM, HEAD_NORMS, BARE = 0, 1, 2, 3, 4  # places in the tuple of choices
+ACTIVATION, GATED, PRE_NORM, HEAD_NORMS, BARE, POST_NORMS = 0, 1, 2, 3, 4, 5  # places in the tuple of choices
 ACTIVATIONS = {"gelu": GELU, "gelu_new": GELU_TANH, "gelu_pytorch_tanh": GELU_TANH, "silu": SILU, "relu": RELU}
 SEES = 5  # numbers that say what a layer sees
 FAR = 1 << 40  # tokens: no text is so long
@@ -36,13 +36,15 @@ def choices_of(params: Params, config: Config) -> tuple[int, ...]:
     """The choices of an encoder, at the places that this file names.
 
     >>> choices_of(Params(None, ()), Config(9, 4, 1, 2, 8, 16, 0, "silu", 1e-5, gated=True))
-    (3, 1, 0, 0, 0)
+    (3, 1, 0, 0, 0, 0)
     """
     norm = RMS_NORM if config.norm_type == "rms_norm" else LAYER_NORM
     first = params.layers[0] if params.layers else None
     own_norms = first is not None and first.query_norm is not None
     bare = config.pre_norm and first is not None and first.attention_norm is None
-    return ACTIVATIONS[config.hidden_act], int(config.gated), norm * config.pre_norm, int(own_norms), int(bare)
+    behind = first is not None and first.attention_post_norm is not None
+    norms = norm * config.pre_norm, int(own_norms), int(bare), int(behind)
+    return ACTIVATIONS[config.hidden_act], int(config.gated), *norms
 
 
 def sees_of(params: Params, config: Config) -> tuple[Array, Array, Array]:

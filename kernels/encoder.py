@@ -19,6 +19,7 @@ from minembed.kernels.choices import (
     HEAD_NORMS,
     LAYER_NORM,
     NOTHING,
+    POST_NORMS,
     PRE_NORM,
     RMS_NORM,
 )
@@ -174,11 +175,19 @@ def transformer_layer(board, cu_seqlens, first, last, keep, p, shape, choices, s
         return add_norm(y, x, rows, p, D, eps)
     p = norm_first(x, everything, p, D, NOTHING if bare else kind, zeros, eps, y)
     p = self_attention(board, y, x, cu_seqlens, first, last, keep, p, shape, choices, sight, work, a, eps, y)
+    p = norm_behind(y, rows, p, D, choices, zeros, eps)
     add_rows(x, y, rows, D)
     p = norm_first(x, rows, p, D, kind, zeros, eps, y)
     p = feed_forward(board, y, rows, p, shape, choices, work, b, y)
+    p = norm_behind(y, rows, p, D, choices, zeros, eps)
     add_rows(x, y, rows, D)
     return p
+
+
+@njit
+def norm_behind(y, rows, p, D, choices, zeros, eps):
+    """y = norm(y), where norms also stand behind blocks."""
+    return norm_first(y, rows, p, D, choices[PRE_NORM], zeros, eps, y) if choices[POST_NORMS] else p
 
 
 @njit
@@ -289,4 +298,5 @@ def skip_layer(p, shape, choices):
     p = after(p, heads * size, group_c, d)
     p = after(p, D, group_d, padded(2 * F if choices[GATED] else F) - PANEL)
     weight, scale, total, vector = after(p, F, group_f, d)
-    return weight, scale, total, at(vector, 4 * D + (2 * size if choices[HEAD_NORMS] else 0))
+    norms = 4 * D + (2 * size if choices[HEAD_NORMS] else 0) + (4 * D if choices[POST_NORMS] else 0)
+    return weight, scale, total, at(vector, norms)

@@ -24,7 +24,7 @@ class Packed:
     weights: Array  # panels, as kernels/gemm.py describes: float32, uint16 (bfloat16) or int8
     scales: Array  # float32, of int8 panels: [panel][group][columns]
     sums: Array  # int32, of int8 panels over their group
-    vectors: Array  # float32: for each layer the four biases, padded to panels, and the two norms (weight, bias)
+    vectors: Array  # float32: for each layer the four biases, padded to panels, and its norms (weight, bias)
     word: Array  # (V * D,) in the type of the weights
     word_scales: Array  # (V,) float32, of int8 rows
     position: Array  # (P * D,) float32
@@ -132,7 +132,8 @@ def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns:
         scale = np.float32(1 / math.sqrt(config.head_size))
         first = np.concatenate([first, layer.query_norm.weight * scale, layer.key_norm.weight])
     if config.pre_norm:
-        return [*before, first, second, *after, third, fourth]
+        behind = [[] if p is None else norm(p) for p in (layer.attention_post_norm, layer.output_post_norm)]
+        return [*before, first, second, *behind[0], *after, third, fourth, *behind[1]]
     return [first, second, *before, third, fourth, *after]
 
 

@@ -213,7 +213,7 @@ def signature(dtype: str) -> tuple[Any, ...]:
     i = types.int64
     return (
         *(ints, ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats),
-        *(floats, floats, ints, typeof((0,) * 8), typeof((0,) * 5), types.float32, types.boolean, i, i, i),
+        *(floats, floats, ints, typeof((0,) * 8), typeof((0,) * 6), types.float32, types.boolean, i, i, i),
         *(ints, floats, words, operand, i, floats),
     )  # fmt: skip
 

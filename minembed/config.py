@@ -6,7 +6,8 @@ from minembed.errors import ConfigError, UnsupportedModelError
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")  # "gelu" is the erf form
 LARGEST_SIZE = 1 << 24  # far beyond any real model: stops a damaged config before it allocates
-MAY_BE_ZERO = ("type_vocab_size", "padding_idx", "relative_attention_num_buckets", "local_attention")
+MAY_BE_ZERO: tuple[str, ...] = ("type_vocab_size", "padding_idx", "relative_attention_num_buckets", "local_attention")
+MAY_BE_ZERO += ("first_global_layer",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,10 @@ class Config:
     rope_scaling: float = 1.0  # by what positions are divided
     causal: bool = False  # whether a token sees only what stands before it
     local_attention: int = 0  # the width of the window that local layers see; 0: all layers see all
-    global_attn_every_n_layers: int = 1  # layers 0, n, 2n, ... see all
+    global_attn_every_n_layers: int = 1  # layers i, i + n, i + 2n, ... see all,
+    first_global_layer: int = 0  # from this i on
     local_rope_theta: float = 10000.0
+    query_pre_attn_scalar: int | None = None  # the root of which divides scores, if it is not K
     without_bias: tuple[str, ...] = ()  # of "qkv", "attention_output", "intermediate", "output", "norm"
 
     def __post_init__(self) -> None:
@@ -108,4 +111,4 @@ class Config:
 
     def is_local(self, layer: int) -> bool:
         """Whether tokens see only a window in this layer."""
-        return self.local_attention > 0 and layer % self.global_attn_every_n_layers != 0
+        return self.local_attention > 0 and (layer - self.first_global_layer) % self.global_attn_every_n_layers != 0

@@ -80,13 +80,16 @@ def transformer_layer(
     def by_itself(x: Array) -> Array:
         return feed_forward(x, p, config, linear)
 
-    x = add(x, attention, p.attention_norm, config)
-    return add(x, by_itself, p.output_norm, config)
+    x = add(x, attention, p.attention_norm, p.attention_post_norm, config)
+    return add(x, by_itself, p.output_norm, p.output_post_norm, config)
 
 
-def add(x: Array, block: Callable[[Array], Array], norm: Norm | None, config: Config) -> Array:
-    """Add what a block makes of x to x; the sum is normalised ("post-norm"), or what enters the block ("pre-norm")."""
-    y = block(normalize(x, norm, config) if config.pre_norm else x)
+def add(x: Array, block: Callable[[Array], Array], norm: Norm | None, behind: Norm | None, config: Config) -> Array:
+    """Add what a block makes of x to x; the sum is normalised ("post-norm"), or what enters the block ("pre-norm").
+
+    Where a norm stands `behind` the block, what it makes is normalised too.
+    """
+    y = normalize(block(normalize(x, norm, config) if config.pre_norm else x), behind, config)
     y += x
     return y if config.pre_norm else normalize(y, norm, config)
 

@@ -55,6 +55,8 @@ class Layer:
     output_norm: Norm  # where norms come first: of what enters the feed-forward block
     query_norm: Norm | None = None  # (K,): of each head
     key_norm: Norm | None = None  # (K,)
+    attention_post_norm: Norm | None = None  # of what attention makes, before it is added
+    output_post_norm: Norm | None = None  # the same of the feed-forward block
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def features(family):
     if config.relative_attention_num_buckets:
         positions += ", and a learnt bias for distance"
     norms = "before each block" if config.pre_norm else "after each sum"
+    norms = norms.replace("before", "before and after") if "layers.{}.output_post_norm" in names else norms
     norms += ", RMS" if config.norm_type == "rms_norm" else ""
     others = {
         "windows in most layers": config.local_attention > 0,
@@ -145,14 +146,15 @@ def tables(measure):
 
 def as_markdown(rows):
     """Lay out rows, the first of which is the header."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def from_markdown(page, name):
     """The rows of a table of the page."""
     lines = re.search(MARKED.format(name), page, re.S).group().splitlines()
-    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line.startswith("|")]
+    cells = (re.split(r"(?<!\\)\|", line[1:-1]) for line in lines if line.startswith("|"))
+    rows = [[cell.strip().replace(r"\|", "|") for cell in row] for row in cells]
     return [rows[0], *rows[2:]]
 
 

@@ -54,7 +54,14 @@ REFUSED = {
         ("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}),
         ("rope_scaling", {"rope_type": "yarn", "factor": 4.0}),
     ],
-    "gemma3_text": [("attn_logit_softcapping", 50.0), ("hidden_activation", "quick_gelu")],
+    "gemma3_text": [
+        ("attn_logit_softcapping", 50.0),
+        ("hidden_activation", "quick_gelu"),
+        ("use_bidirectional_attention", False),
+        ("layer_types", ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]),
+        ("layer_types", ["sliding_attention", "sliding_attention", "full_attention"]),
+        ("rope_scaling", {"rope_type": "linear", "factor": 8.0}),
+    ],
 }
 # what stands in front of all names in some checkpoints of a family
 PREFIXES = {

@@ -73,7 +73,7 @@ LAYERS = [
     {"minembed.weights.hub", "minembed.weights.mirror", "minembed.weights.families", "minembed.weights.known"},
     {"minembed.weights.modules", "minembed.weights.static"},
     {f"minembed.weights.families.{name}" for name in ("albert", "distilbert", "gte", "jina", "modernbert", "mpnet")},
-    {f"minembed.weights.families.{name}" for name in ("bert", "nomic", "qwen")},
+    {f"minembed.weights.families.{name}" for name in ("bert", "gemma", "nomic", "qwen")},
     {"minembed.weights.families.rotary"},
     {"minembed.weights.families.family", "minembed.weights.checkpoint", "minembed.weights.quantized"},
     {"minembed.weights.layout"},
@@ -274,6 +274,7 @@ NEED_A_MODEL = {
     "minembed.weights.directory": {"read_checkpoint"},
     "minembed.weights.families": {"find_family", "read_config", "read_params", "match"},
     "minembed.weights.families.bert": {"read_config", "read_roberta", "read_electra"},
+    "minembed.weights.families.gemma": {"read_config", "fold"},
     **{
         f"minembed.weights.families.{name}": {"read_config"}
         for name in ("albert", "distilbert", "gte", "jina", "modernbert", "mpnet", "nomic", "qwen")

@@ -46,6 +46,7 @@ PAIRS = "reranking: a score for a query and a document (Reranker)"
 APACHE, MIT, UNSTATED = "Apache-2.0", "MIT", "not stated"
 REPRESENT = "Represent this sentence for searching relevant passages: "
 E5 = ("query: ", "passage: ")
+GEMMA = ("task: search result | query: ", "title: none | text: ")
 NOMIC = ("search_query: ", "search_document: ")
 INSTRUCT = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
 PICKLE = "published as a pickle: convert it to safetensors first"
@@ -103,16 +104,12 @@ KNOWN = (
         *("xlm-roberta", 1024, 8192, 2271, APACHE, "cls", WORLD, "query: "),
     ),
     KnownModel("Qwen/Qwen3-Embedding-0.6B", "qwen3", 1024, 32768, 1192, APACHE, "lasttoken", WORLD, INSTRUCT),
+    KnownModel("google/embeddinggemma-300m", "gemma3_text", 768, 2048, 1211, "Gemma", "mean", WORLD, *GEMMA),
     KnownModel("static-retrieval-mrl-en-v1", "static", 1024, None, 125, APACHE, "mean", STATIC),
     KnownModel("minishlab/potion-base-8M", "static", 256, None, 30, MIT, "mean", STATIC),
     KnownModel("cross-encoder/ms-marco-MiniLM-L6-v2", "bert", None, 512, 91, APACHE, "cls", PAIRS),
     KnownModel("BAAI/bge-reranker-base", "xlm-roberta", None, 512, 1112, MIT, "cls", PAIRS),
     KnownModel("BAAI/bge-reranker-v2-m3", "xlm-roberta", None, 8192, 2271, APACHE, "cls", PAIRS),
-    KnownModel(
-        "google/embeddinggemma-300m",
-        *("gemma3_text", 768, 2048, 1211, "Gemma", "mean", WORLD),
-        refused="four norms a layer, scaled embeddings",
-    ),
     KnownModel(
         "jinaai/jina-embeddings-v3",
         *("xlm-roberta", 1024, 8192, 1145, "CC-BY-NC-4.0", "mean", WORLD),

@@ -14,6 +14,7 @@ from minembed.weights.families.albert import ALBERT
 from minembed.weights.families.bert import BERT, ELECTRA, ROBERTA
 from minembed.weights.families.distilbert import DISTILBERT
 from minembed.weights.families.family import Family, Raw
+from minembed.weights.families.gemma import GEMMA
 from minembed.weights.families.gte import GTE
 from minembed.weights.families.jina import JINA
 from minembed.weights.families.modernbert import MODERNBERT
@@ -30,6 +31,7 @@ FAMILIES = {  # by the model_type of config.json
     "camembert": ROBERTA,
     "distilbert": DISTILBERT,
     "electra": ELECTRA,
+    "gemma3_text": GEMMA,
     "gte": GTE,
     "jina_bert": JINA,  # stands as "bert" in config.json
     "modernbert": MODERNBERT,
@@ -74,7 +76,8 @@ def read_params(checkpoint: Checkpoint) -> Params:
         return quantized.read(checkpoint.folder, layout(config, family.names))
     files = TensorFiles.open(checkpoint.folder)
     names = match(checkpoint, files, family)
-    return build(config, family.names, lambda plain: files.read(names[plain]))
+    params = build(config, family.names, lambda plain: files.read(names[plain]))
+    return params if family.fold is None else family.fold(params, config)
 
 
 def match(checkpoint: Checkpoint, files: TensorFiles, family: Family) -> dict[str, str]:

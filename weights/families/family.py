@@ -7,6 +7,7 @@ from typing import Any
 
 from minembed.config import Config
 from minembed.errors import ConfigError, MinembedError, UnsupportedModelError
+from minembed.params import Params
 from minembed.weights.layout import Names
 
 Raw = Mapping[str, Any]
@@ -28,6 +29,7 @@ class Family:
     names: Names  # part of the tree of parameters -> stored tensors, as minembed.weights.layout wants it
     prefixes: tuple[str, ...] = ()  # that some checkpoints put in front of every name
     ignored: tuple[str, ...] = ()  # beginnings of names that the encoder has no use for: heads, counters
+    fold: Callable[[Params, Config], Params] | None = None  # puts constants of the reference's code into the weights
 
     def plain_name(self, stored: str) -> str:
         """Strip what is in front of a name, and turn the spelling of old checkpoints into today's.

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from minembed.config import Config
-from minembed.errors import UnsupportedModelError
 from minembed.weights.families import rotary
 from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
 from minembed.weights.files import typed
@@ -33,18 +32,8 @@ NAMES = {
 def read_config(raw: Raw, path: Path) -> Config:
     """Take the architecture from config.json, as the publishers spell it or as transformers 5 does."""
     refuse_others(raw, path, FIXED)
-    parameters = typed(raw, "rope_parameters", dict, {}, path)
-    theta = {}
-    for kind, key, default in (
-        ("full_attention", "global_rope_theta", 160000.0),
-        ("sliding_attention", "local_rope_theta", 10000.0),
-    ):
-        own = typed(parameters, kind, dict, {}, path)
-        theta[kind], scaling = rotary.rotary_of(own, path, rotary.as_number(raw, path, default, key))
-        if scaling != 1:
-            raise UnsupportedModelError(f"{path}: rope_parameters = {parameters!r} is not computed here")
-    if raw.get("rope_scaling") is not None:
-        raise UnsupportedModelError(f"{path}: rope_scaling = {raw['rope_scaling']!r} is not computed here")
+    theta, local_theta = rotary.read_two(raw, path, ("global_rope_theta", 160000.0), ("local_rope_theta", 10000.0))
+    every, first = rotary.global_layers(raw, path, typed(raw, "global_attn_every_n_layers", int, 3, path), 0)
     return make_config(
         raw,
         path,
@@ -54,23 +43,12 @@ def read_config(raw: Raw, path: Path) -> Config:
         pre_norm=True,
         gated=True,
         position_embedding_type="rotary",
-        rope_theta=theta["full_attention"],
-        local_rope_theta=theta["sliding_attention"],
-        global_attn_every_n_layers=_global_every(raw, path),
+        rope_theta=theta,
+        local_rope_theta=local_theta,
+        global_attn_every_n_layers=every,
+        first_global_layer=first,
         without_bias=("qkv", "attention_output", "intermediate", "output", "norm"),
     )
-
-
-def _global_every(raw: Raw, path: Path) -> int:
-    """From which layer to which the next one that sees everything is, from a number or from a list of all layers."""
-    kinds = raw.get("layer_types")
-    if kinds is None:
-        return typed(raw, "global_attn_every_n_layers", int, 3, path)
-    if isinstance(kinds, list):
-        for n in range(1, len(kinds) + 1):
-            if kinds == ["sliding_attention" if i % n else "full_attention" for i in range(len(kinds))]:
-                return n
-    raise UnsupportedModelError(f"{path}: layer_types = {kinds!r} is not computed here: every n-th layer must see all")
 
 
 MODERNBERT = Family(read_config, NAMES, ("model.",), ("head.", "decoder.", "classifier."))

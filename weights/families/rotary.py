@@ -37,6 +37,42 @@ def rotary_of(parameters: Mapping[str, Any], path: Path, default: float) -> Rota
     return as_number(parameters, path, default, "rope_theta"), as_number(parameters, path, 1.0, "factor")
 
 
+def read_two(raw: Raw, path: Path, full: tuple[str, float], local: tuple[str, float]) -> tuple[float, float]:
+    """The bases of layers that see all and of those that see a window; key and default of each; no scaling.
+
+    >>> read_two({"rope_theta": 7}, Path("config.json"), ("rope_theta", 1e6), ("rope_local", 1e4))
+    (7.0, 10000.0)
+    """
+    parameters, found = typed(raw, "rope_parameters", dict, {}, path), []
+    for kind, (key, default) in (("full_attention", full), ("sliding_attention", local)):
+        own = typed(parameters, kind, dict, {}, path)
+        theta, scaling = rotary_of(own, path, as_number(raw, path, default, key))
+        if scaling != 1:
+            raise UnsupportedModelError(f"{path}: rope_parameters = {parameters!r} is not computed here")
+        found.append(theta)
+    if raw.get("rope_scaling") is not None:
+        raise UnsupportedModelError(f"{path}: rope_scaling = {raw['rope_scaling']!r} is not computed here")
+    return found[0], found[1]
+
+
+def global_layers(raw: Raw, path: Path, every: int, first: int) -> tuple[int, int]:
+    """Which layers see all: n and i, for i, i + n, i + 2n, ..., from the list layer_types if there is one.
+
+    >>> kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    >>> global_layers({"layer_types": kinds, "num_hidden_layers": 3}, Path("config.json"), 3, 0)
+    (2, 1)
+    """
+    kinds = raw.get("layer_types")
+    if kinds is None:
+        return every, first
+    if isinstance(kinds, list) and len(kinds) == raw.get("num_hidden_layers"):
+        for n in range(1, len(kinds) + 2):
+            for first in range(n):
+                if kinds == ["sliding_attention" if (i - first) % n else "full_attention" for i in range(len(kinds))]:
+                    return n, first
+    raise UnsupportedModelError(f"{path}: layer_types = {kinds!r} is not computed here: every n-th layer must see all")
+
+
 def as_number(raw: Raw, path: Path, default: float, key: str) -> float:
     """A setting as a float.
 
