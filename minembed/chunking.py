@@ -166,9 +166,9 @@ def _cut(text: str, start: int, least: int, tokens: list[int], meter: Meter, res
         whole = fitting == len(tokens) and not attempts
         limit = len(text) if whole else start + (tokens[fitting] if fitting else 0)
         middle = start + tokens[fitting // 2] if fitting // 2 < len(tokens) else start
-        end = _end(text, max(least, start), middle, limit, respect)
+        end = _end(text, start, least, middle, limit, respect)
         end = start + len(text[start : end or start + 1].rstrip())
-        if end <= least and least > start:
+        if least > start and end <= least:
             return None
         n = meter.count(text[start:end])
         if n <= meter.limit:
@@ -182,8 +182,11 @@ def _cut(text: str, start: int, least: int, tokens: list[int], meter: Meter, res
         fitting = max(fitting - (n - meter.limit), 0) if attempts < 4 else fitting // 2
 
 
-def _end(text: str, least: int, middle: int, limit: int, respect: str) -> int | None:
-    """The best place beyond `least` and up to `limit` to end a chunk, None if there is none."""
+def _end(text: str, start: int, least: int, middle: int, limit: int, respect: str) -> int | None:
+    """The best place beyond `least` and up to `limit` to end a chunk from `start`, None if there is none.
+
+    Behind a repetition, which ends at a `least` beyond `start`, no word is cut: alone it may fit.
+    """
     if limit <= least:
         return None
     if limit == len(text):
@@ -198,6 +201,8 @@ def _end(text: str, least: int, middle: int, limit: int, respect: str) -> int | 
         last = next((end for end in reversed(ends) if least < end <= limit and not _joined(text, end)), None)
         if last is not None:
             return last
+        if least > start:
+            return None
     end = limit
     while end > least + 1 and _joined(text, end):
         end -= 1

@@ -125,6 +125,19 @@ def test_words_stay_whole_where_they_fit(tokenizers_of_all_kinds):
         assert {c.end for c in chunks} <= {end for _, end in words}, kind
 
 
+def test_a_word_that_fits_alone_is_not_cut_for_a_repetition(tokenizers_of_all_kinds):
+    tokenizer = tokenizers_of_all_kinds["bert"]
+    text = " ".join(["rain", "a b c", "xqz" * 5, "the", "wvk" * 6] * 12)
+    longest = max(tokenizer([word]).n_tokens[0] for word in text.split())
+    words = {(m.start(), m.end()) for m in re.finditer(r"\S+", text)}
+    for respect in ("words", "sentences"):
+        chunks = chunk_text(text, tokenizer, max_tokens=int(longest) + 1, overlap=int(longest) - 3, respect=respect)
+        check(chunks, text, tokenizer, longest + 1)
+        assert {c.start for c in chunks} <= {start for start, _ in words}
+        assert {c.end for c in chunks} <= {end for _, end in words}
+        assert any(b.start < a.end for a, b in pairwise(chunks))
+
+
 def test_chinese_is_cut_between_characters_and_repeated(tokenizers_of_all_kinds):
     text = "那只猫每天下午都在屋顶上睡觉" * 20
     chunks = chunk_text(text, tokenizers_of_all_kinds["bert"], max_tokens=22, overlap=5, respect="words")
