@@ -111,6 +111,12 @@ def test_sentences_words_and_tokens(tiny_model):
     assert "".join(by["tokens"]).replace(" ", "") == text.replace(" ", "")
 
 
+def test_a_sentence_that_ends_early_does_not_end_a_chunk(tiny_model):
+    text = "the cat. " + "rain on the river and the book in the house " * 4
+    first, *_ = chunk_text(text, tiny_model, max_tokens=24)
+    assert first.n_tokens > 12 and not first.text.endswith(".")
+
+
 def test_paragraphs_end_sentences(tiny_model):
     text = "the cat in the house\n\nrain on the river and the book"
     assert chunk_text(text, tiny_model, max_tokens=10)[0].text == "the cat in the house"

@@ -44,6 +44,23 @@ def test_cosine_stays_within_one_and_zero_rows_are_zero():
     assert cosine_similarity([0.0, 0.0], [[1.0, 0.0], [0.0, 0.0]]).tolist() == [[0.0, 0.0]]
 
 
+def test_the_size_of_a_row_does_not_matter_to_its_cosine():
+    x = np.random.default_rng(5).standard_normal((4, 20), dtype=np.float32)
+    sizes = np.float32([[1e-30], [1e30], [2**-20], [1]])  # squares of the first vanish, of the second overflow
+    np.testing.assert_allclose(cosine_similarity(x * sizes, x), cosine_similarity(x, x), atol=2e-6)
+    np.testing.assert_allclose(pairwise(x * sizes, x), 1, atol=2e-6)
+    assert cosine_similarity(np.float32([[1e-45]]), [[1.0]]) == 1  # next to nothing has a direction, nothing has none
+
+
+def test_a_row_of_zeros():
+    zero, x = np.zeros((1, 2)), [[3.0, 4.0], [0.0, 0.0]]
+    expected = {"cosine": [0, 0], "dot": [0, 0], "euclidean": [-5, 0], "manhattan": [-7, 0]}
+    for metric, values in expected.items():
+        assert SIMILARITY[metric](zero, x)[0].tolist() == values
+        assert pairwise(np.zeros((2, 2)), x, metric).tolist() == values
+        assert not np.signbit(SIMILARITY[metric](zero, x)[0, 1])  # 0, not -0
+
+
 def test_lists_of_whole_numbers_are_taken_as_float64():
     assert cosine_similarity([[3, 4]], [[3, 4]]).dtype == np.float64
 
