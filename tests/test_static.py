@@ -1,9 +1,11 @@
 """Static embeddings: the references' numbers, the same bits in every batch, and named refusals."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 
+import faults
 import numpy as np
 import pytest
 import static_cases as cases
@@ -277,3 +279,37 @@ def test_files_that_are_damaged(tmp_path):
             load(folder)
         shutil.rmtree(folder)
         folder = write("sentence_transformers", "cut", tmp_path / "other")
+
+
+def mutated(name, content, seed):
+    dice = random.Random(f"{name} {seed}")
+    if not name.endswith(".json"):
+        data = bytearray(content)
+        for _ in range(dice.choice([1, 4])):
+            data[dice.randrange(600)] = dice.randrange(256)  # the header
+        return bytes(data)
+    try:
+        return faults.mutate_json(dice, content.decode())
+    except ValueError:  # a value was put into itself
+        return b"{}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("model2vec", "quantized"), ("sentence_transformers", "mapped and weighted")]
+)
+@pytest.mark.filterwarnings("ignore::minembed.errors.ModelWarning")
+def test_damaged_folders_load_or_are_refused_by_name(kind, name, tmp_path):
+    folder, refused = write(kind, name, tmp_path), 0
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    for seed in range(300):
+        path = folder / names[seed % len(names)]
+        content = path.read_bytes()
+        path.write_bytes(mutated(path.name, content, seed))
+        try:
+            vectors = load(folder).encode(["a cat", "", "unbelievable 本"], truncation="silent")
+            assert vectors.dtype == np.float32 and np.isfinite(vectors).all()
+        except MinembedError as error:
+            refused += bool(str(error))
+        finally:
+            path.write_bytes(content)
+    assert 50 < refused < 300
