@@ -133,7 +133,7 @@ def test_words_stay_whole_where_they_fit(tokenizers_of_all_kinds):
 
 def test_a_word_that_fits_alone_is_not_cut_for_a_repetition(tokenizers_of_all_kinds):
     tokenizer = tokenizers_of_all_kinds["bert"]
-    text = " ".join(["rain", "a b c", "xqz" * 5, "the", "wvk" * 6] * 12)
+    text = " ".join(["a b c d e f g " * 4 + "rain", "xqz" * 5, "the", "wvk.wvk.wvk.wvk"] * 12)
     longest = max(tokenizer([word]).n_tokens[0] for word in text.split())
     words = {(m.start(), m.end()) for m in re.finditer(r"\S+", text)}
     for respect in ("words", "sentences"):
