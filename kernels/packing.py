@@ -112,7 +112,9 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
             whole[i * len(part) : (i + 1) * len(part)] = part
         _release(layer)
         vectors += layer_vectors(layer, linears, config, columns)
-    return Packed(dtype, *wholes, joined(vectors, np.float32), *pack_embeddings(params.embeddings, config, dtype))
+    weights, scales, sums = wholes
+    tables = pack_embeddings(params.embeddings, config, dtype)
+    return Packed(dtype, weights, scales, sums, joined(vectors, np.float32), *tables)
 
 
 def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns: int) -> list[Array]:
@@ -146,7 +148,7 @@ def zeros(width: int) -> Array:
     return np.zeros(width, np.float32)
 
 
-def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, ...]:
+def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, Array, Array, Array, Array]:
     """The tables of words (with scales), positions and segments, and the norm; a row of zeros for what is not there.
 
     Embeddings that are not normalised, or are widened, are left to minembed.encoder.embed.
@@ -155,13 +157,16 @@ def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, .
     if p.norm is None or p.projection is not None:
         none = np.zeros((1, D), np.float32)
         table: Any = QuantizedRows(none.astype(np.int8), none[0, :1]) if dtype == "int8" else none
-        return *pack_table(table, dtype), zeros(D), zeros(D), zeros(2 * D)
+        word, word_scales = pack_table(table, dtype)
+        return word, word_scales, zeros(D), zeros(D), zeros(2 * D)
     word, word_scales = pack_table(p.word, dtype)
     position, token_type = (zeros(D) if x is None else x.reshape(-1) for x in (p.position, p.token_type))
     # read-only arrays, mapped from a file, are of another type for Numba, which would compile everything anew
-    tables = (np.require(x, requirements="CAW") for x in (word_scales, position, token_type))
+    word_scales, position, token_type = (
+        np.require(x, requirements=["C", "A", "W"]) for x in (word_scales, position, token_type)
+    )
     norm = np.concatenate([p.norm.weight, zeros(D) if p.norm.bias is None else p.norm.bias])
-    return word, *tables, norm
+    return word, word_scales, position, token_type, norm
 
 
 def _release(layer: Layer) -> None:
@@ -170,8 +175,9 @@ def _release(layer: Layer) -> None:
         source = getattr(p, "levels", None)
         while isinstance(source, np.ndarray) and not isinstance(source, np.memmap):
             source = source.base
-        if isinstance(source, np.memmap) and source.mode == "r" and hasattr(source.base, "madvise"):
-            source.base.madvise(mmap.MADV_DONTNEED)  # wanted again, it is read again
+        pages: Any = source.base if isinstance(source, np.memmap) and source.mode == "r" else None
+        if hasattr(pages, "madvise"):
+            pages.madvise(mmap.MADV_DONTNEED)  # wanted again, it is read again
 
 
 def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:

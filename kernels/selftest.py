@@ -12,7 +12,7 @@ import numpy as np
 from minembed.config import Config
 from minembed.encoder import LINEAR, encode
 from minembed.errors import BackendError
-from minembed.kernels.dots import TARGET
+from minembed.kernels.target import TARGET
 from minembed.kernels.tiles import TILE_ROWS
 from minembed.params import Array, Embeddings, Layer, Linear, Norm, Params
 from minembed.quantization import lower

@@ -16,10 +16,10 @@ from minembed.config import Config
 from minembed.encoder import embed, normalize
 from minembed.kernels import cached, selftest
 from minembed.kernels.choices import GATED, Shape, choices_of, sees_of, shape_of
-from minembed.kernels.dots import TARGET
 from minembed.kernels.encoder import ALL, CHUNK, FIRST, LAST, run
 from minembed.kernels.packing import WEIGHTS, Packed, aligned, pack
 from minembed.kernels.partner import partner
+from minembed.kernels.target import TARGET
 from minembed.kernels.team import BOARD, CLOSED, TEAM, assist
 from minembed.kernels.tiles import PANEL
 from minembed.kernels.workspace import TEAM_ROWS, operand_elements, sizes

@@ -97,7 +97,7 @@ def check_numba() -> None:
     if version < NUMBA_AT_LEAST:
         wanted = ".".join(map(str, NUMBA_AT_LEAST))
         raise BackendError(f"numba {numba.__version__} is too old: {wanted} or later is needed")
-    if numba.config.DISABLE_JIT:
+    if getattr(numba.config, "DISABLE_JIT", False):
         raise BackendError("NUMBA_DISABLE_JIT is set, and the kernels exist only compiled")
 
 

@@ -98,7 +98,7 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
     if not np.isfinite(queries).all():
         raise Unsafe
     Q, longest, margins = len(queries), 0.0, search.margins(unit)
-    held = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, dtype)  # query, row, value
+    held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, dtype)  # query, row, value
     threshold = np.full(Q, -np.inf)
     for start in range(0, len(corpus), BLOCK):
         original = corpus[start : start + BLOCK]

@@ -481,7 +481,11 @@ def test_memory_is_read(bench):
 def test_top_k_report(bench, results):
     timed = {"minembed": 0.01, "minembed-int8": 0.004, "minembed-numpy": 0.03, "faiss": 0.05, "numpy": 0.02}
     cell = {name: {"median_s": seconds} for name, seconds in timed.items()} | {"usearch": {"wrong": True}}
-    found = {"versions": dict.fromkeys(cell, {}), "bandwidth_gb_s": 40.0, "cells": {"1 x 10": cell, "100 x 10": cell}}
+    found = {
+        "versions": {name: {} for name in cell},
+        "bandwidth_gb_s": 40.0,
+        "cells": {"1 x 10": cell, "100 x 10": cell},
+    }
     about = next(iter(results.values()))
     result = {"machine": about["machine"], "commit": about.get("commit"), "date": about["date"]} | {
         "settings": {"threads": 2},
