@@ -1,7 +1,8 @@
 """What people do with many vectors, under the names and with the meanings of sentence-transformers' `util`.
 
 Everything is exact: where a float32 product does not decide, float64 does.  No step holds more than blocks of rows, so
-memory grows with the rows and never with their pairs.
+memory grows with the rows and never with their pairs.  The size of blocks is chosen here: `query_chunk_size`,
+`corpus_chunk_size` and the `batch_size` of communities are taken, and change nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +35,8 @@ def semantic_search(
     score_function: ScoreFunction = "cosine",
     backend: str = "auto",
     threads: int | None = None,
+    query_chunk_size: int | None = None,
+    corpus_chunk_size: int | None = None,
 ) -> list[list[dict[str, Any]]]:  # (Q, D), (N, D) -> Q lists of min(top_k, N)
     """Find the rows of the corpus that are most alike to each query: `minembed.top_k` as lists of dictionaries.
 
@@ -66,6 +69,8 @@ def paraphrase_mining(
     prompt: str | None = None,
     backend: str = "auto",
     threads: int | None = None,
+    query_chunk_size: int | None = None,
+    corpus_chunk_size: int | None = None,
 ) -> list[list[Any]]:
     """Find the pairs of sentences that are most alike: [score, i, j] with i < j, the highest score first.
 
@@ -106,6 +111,8 @@ def paraphrase_mining_embeddings(
     show_progress_bar: bool | None = None,
     backend: str = "auto",
     threads: int | None = None,
+    query_chunk_size: int | None = None,
+    corpus_chunk_size: int | None = None,
 ) -> list[list[Any]]:  # (N, D) -> up to max_pairs
     """Find the pairs of rows that are most alike: [score, i, j] with i < j, the highest score first.
 
@@ -146,6 +153,7 @@ def community_detection(
     min_community_size: int = 10,
     *,
     show_progress_bar: bool | None = None,
+    batch_size: int | None = None,
 ) -> list[list[int]]:  # (N, D) -> lists of rows, the largest first
     """Find groups of rows whose cosine with one of them, the centre, is at least `threshold`.
 

@@ -214,6 +214,13 @@ def test_one_query_none_and_an_empty_corpus():
     assert near_duplicates(x[:0]).tolist() == [] and deduplicate(x[0]).tolist() == [0]
 
 
+def test_options_of_sentence_transformers_that_change_nothing():
+    x, sizes = ARRAYS["x"][:50], {"query_chunk_size": 3, "corpus_chunk_size": 7}
+    assert semantic_search(x, x, **sizes) == semantic_search(x, x)
+    assert paraphrase_mining_embeddings(x, **sizes) == paraphrase_mining_embeddings(x)
+    assert community_detection(x, 0.6, 3, batch_size=2) == community_detection(x, 0.6, 3)
+
+
 def test_functions_are_taken_for_their_names():
     x = ARRAYS["x"]
     for name, function in SIMILARITY.items():
