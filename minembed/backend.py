@@ -1,5 +1,6 @@
 """Which implementation serves an operation: a table of names, looked up late, so that NumPy is enough."""
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ TABLE = {  # operation -> backend -> "module:function"
     "describe": {"numba": "minembed.kernels.tier:describe"},
 }
 BACKENDS = ("numpy", "numba")  # fastest last: "auto" takes the last one that is there
+WORTH_CALLING = 100_000
 WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
 
@@ -58,14 +60,16 @@ def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
 
 
 def tier(backend: str, work: int) -> str:
-    """The backend that serves an operation of so many multiplications; "auto" is NumPy where there are few.
+    """The backend that serves an operation of so many multiplications; "auto" is NumPy where there are too few to
+    load the kernels for.
 
     A BackendWarning says so where the numba tier was wanted and cannot be had.
 
     >>> tier("auto", 1000)
     'numpy'
     """
-    if backend == "auto" and work < WORTH_LOADING:
+    loaded = "minembed.kernels.similarity" in sys.modules
+    if backend == "auto" and work < (WORTH_CALLING if loaded else WORTH_LOADING):
         return "numpy"
     chosen = choose(backend)
     if chosen == "numpy":

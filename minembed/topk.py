@@ -101,7 +101,7 @@ def top_k(
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
         raise InputError(f"k must be a whole number of at least 0, not {k!r}")
     own, rows = _matrices(queries, corpus)
-    backend = tier(backend, len(own) * rows.size)
+    backend = tier(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
     scan, rescore, threads = resolve("scan", backend), resolve("rescore", backend), check_threads(threads)
     k = min(int(k), len(rows))
     if quantized is not None and len(quantized) != len(rows):
