@@ -107,9 +107,12 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
         lengths = lengths_of(x, original, start, search.metric)
         longest = max(longest, float(lengths.max()))
         values = scan_values(queries, x, lengths, search.metric)
+        if start == 0 and search.k <= len(x):  # the first thresholds, before anything is written down
+            kth = np.partition(values, -search.k, axis=1)[:, -search.k]
+            threshold = kth - 2 * margin_for(margins, longest)
         which, row = np.nonzero(values >= threshold.astype(dtype)[:, None])
         held = tuple(np.concatenate(x) for x in zip(held, (which, start + row, values[which, row]), strict=True))
-        if start == 0 or len(held[0]) > 3 * Q * search.k:
+        if len(held[0]) > 3 * Q * search.k:
             held, threshold = keep(search, corpus, held, threshold, margin_for(margins, longest))
     held, _ = keep(search, corpus, held, threshold, margin_for(margins, longest))
     return held[0], held[1]
