@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minembed import MinembedError, search
+from minembed import MinembedError, search, topk
 from minembed.search import (
     community_detection,
     deduplicate,
@@ -102,10 +102,12 @@ def brute_duplicates(x, threshold):
 
 
 def brute_pairs(x, max_pairs, top_k):
-    cosines = np.clip(cosines_of(x), -1, 1)
-    pairs = set()
+    cosines, rows, pairs = np.clip(cosines_of(x), -1, 1), np.asarray(x, np.float64), set()
+    units = topk.Search.of(rows, 1, topk.COSINE).queries
     for i in range(len(x)):
-        others = sorted((j for j in range(len(x)) if j != i), key=lambda j: (-round(cosines[i, j], 12), j))
+        # cosines that differ in their last bit alone are no ties: that bit is topk's to say, and tested there
+        exact = topk.exact_scores(np.broadcast_to(units[i], rows.shape), rows, topk.COSINE)
+        others = sorted((j for j in range(len(x)) if j != i), key=lambda j, exact=exact: (-exact[j], j))
         pairs |= {(min(i, j), max(i, j)) for j in others[:top_k]}
     return sorted(((cosines[i, j], i, j) for i, j in pairs), reverse=True)[:max_pairs]
 
