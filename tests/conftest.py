@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -50,6 +51,13 @@ def minilm_as():
         return loaded[backend, dtype]
 
     return load
+
+
+def pytest_configure(config):
+    """Examples are the same at every run, but for the heavy tests, which look for new ones."""
+    settings.register_profile("steady", derandomize=True, database=None)
+    if "slow" not in config.option.markexpr:
+        settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(config, items):
