@@ -9,7 +9,7 @@ minembed's order is that of float64 scores with ties by index, the others' that 
 reads a quantised copy first, with an error bound, and gives the same rows; it is for up to 16 queries at a time, beyond
 which it is minembed. *ratio* is the best peer's time over minembed's. Of the bytes read, *bandwidth* is the share of
 what {threads} threads read in plain maxima over large arrays ({bandwidth} GB/s); it is told where few queries leave the
-memory as the limit."""
+memory as the limit. *slow*: by its time for a tenth of the queries it would take more than 8 s."""
 
 
 def topk(result: dict, plots: dict[str, str]) -> str:
@@ -38,13 +38,20 @@ def rows(size: int, found: dict, width: int) -> tuple[list[str], list[list[str]]
         lines.append(
             [
                 cell,
-                *(f"{1e3 * timed[name]['median_s']:.1f}" if "median_s" in timed[name] else "wrong" for name in names),
+                *(time_of(timed.get(name)) for name in names),
                 f"{best / own:.2f}",
                 f"{own / int8:.2f}" if int8 and few else "",
                 f"{100 * share:.0f} %" if few else "",
             ]
         )
     return header, lines
+
+
+def time_of(row: dict | None) -> str:
+    """Milliseconds; or why there are none."""
+    if row is None:
+        return "slow"
+    return f"{1e3 * row['median_s']:.1f}" if "median_s" in row else "wrong"
 
 
 def best_peer(timed: dict) -> float:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from minembed.kernels.bytes import SHIFT, dot_bytes
 from minembed.kernels.cached import on_disk
 from minembed.kernels.elementwise import ZERO
 from minembed.kernels.simd import (
@@ -221,15 +222,26 @@ def scan_rows(
     return end
 
 
+@njit
+def multiply_single(rows, scales, first, count, width, plain, query_scales, query_sums, rest, tile):
+    """Products of some quantised rows with a single query, and with what was rounded off it."""
+    for r in range(count):
+        row, scale = at(rows, (first + r) * width), scales[first + r]
+        for column, query in ((0, 0), (rest, width)):
+            whole = dot_bytes(row, address(plain, query), width) + SHIFT * query_sums[column]
+            tile[r * PANEL + column] = f32(whole) * query_scales[column] * scale
+
+
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def scan_bytes(
-    levels, scales, lengths, begin, end, width, packed, query_scales, query_sums, zero_points, number, rest, metric,
-    k, margins, longest, counts, values, indices, thresholds, capacity, room,
+    levels, scales, lengths, begin, end, width, packed, plain, query_scales, query_sums, zero_points, number, rest,
+    metric, k, margins, longest, counts, values, indices, thresholds, capacity, room,
 ):  # fmt: skip
     """scan_rows on a quantised corpus (minembed/corpus.py) and queries that are quantised and packed as weights are.
 
-    `rest` is how many columns after a query's own the one with what was rounded off stands.
+    A single query is in `plain` too, as rows.  What was rounded off a query is in the column that stands `rest` columns
+    after its own.
     """
     a, p, z = address(levels, 0), address(packed, 0), address(room, 0)
     tile, factors = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
@@ -251,13 +263,16 @@ def scan_bytes(
             wide = min(PANEL, number - panel * PANEL)
             b = at(p, panel * width * PANEL)
             for t in range(0, count, BYTE_ROWS):
-                some = min(BYTE_ROWS, count - t)
+                some, own = min(BYTE_ROWS, count - t), (at(factors, t), at(offsets, t))
+                if number == 1:
+                    multiply_single(a, scales, i + t, some, width, plain, query_scales, query_sums, rest, tile)
+                    collect(tile, some, 0, 1, rest, i + t, own[0], own[1], state, capacity)
+                    continue
                 tile_bytes(
                     some, at(a, (i + t) * width), width, b, width // 4, True, z, tile, PANEL, address(scales, i + t),
                     address(zero_points, 0), 1, address(query_scales, panel * PANEL),
                     address(query_sums, panel * PANEL),
                 )  # fmt: skip
-                own = at(factors, t), at(offsets, t)
                 collect(tile, some, panel * PANEL, wide, rest, i + t, own[0], own[1], state, capacity)
         i += count
     return end

@@ -67,7 +67,7 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
         margins, plain = search.margins(topk.SINGLE), corpus.dtype == np.float32 and corpus.flags.c_contiguous
         go = _scan_floats(search, queries, corpus, plain, margins)
     small = len(queries) * corpus.size < WORTH_A_THREAD
-    size = len(corpus) if small else min(PIECE, -(-len(corpus) // threads)) if plain else tier.BLOCK
+    size = len(corpus) if small else _piece(len(corpus), threads) if plain else tier.BLOCK
     idle: deque[Found] = deque()
 
     def work(piece: tuple[int, int]) -> bool:
@@ -88,6 +88,12 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
     if not all([safe for _, safe in run(work, list(pieces(len(corpus), size)), 1 if small else threads)]):
         return tier.scan_numpy(search, corpus, threads)
     return _join(search, corpus, margins, list(idle))
+
+
+def _piece(rows: int, threads: int) -> int:
+    """How many rows a thread takes at a time: about PIECE, and each of them as often."""
+    turns = -(-rows // (threads * PIECE))
+    return -(-rows // (threads * turns))
 
 
 def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool, margins: Array) -> Scan:
@@ -128,6 +134,7 @@ def _scan_quantized(search: Search, queries: Array, corpus: QuantizedCorpus) -> 
         columns[: queries.shape[1], own], left = whole.T, left - whole * steps
     off = np.sqrt((left * left).sum(axis=1))
     packed, sums = panels(columns, PANEL, 4, width), columns.sum(axis=0, dtype=np.int32)
+    plain = np.ascontiguousarray(columns[:, [0, rest]].T).view(np.uint8).reshape(-1)  # for a single query
     error, length = corpus.errors.astype(np.float64), corpus.lengths.astype(np.float64)
     if search.metric == COSINE:
         error, length = error / np.where(length == 0, 1, length), np.ones(1)
@@ -143,7 +150,7 @@ def _scan_quantized(search: Search, queries: Array, corpus: QuantizedCorpus) -> 
 
     def go(begin: int, end: int, f: Found) -> int:
         stopped: int = scan_bytes(
-            levels, row_scales, lengths, begin, end, width, packed, scales, sums, zero_points, number, rest,
+            levels, row_scales, lengths, begin, end, width, packed, plain, scales, sums, zero_points, number, rest,
             search.metric, search.k, coefficients, f.longest, f.counts, f.values, f.indices, f.thresholds, f.capacity,
             f.room,
         )  # fmt: skip

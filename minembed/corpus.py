@@ -10,14 +10,14 @@ from minembed.params import Array
 
 BLOCK = 4096  # rows
 ZERO_POINT = 128  # of the stored bytes
-STEP = 4  # bytes that are multiplied at once: rows are filled up to it
+STEP = 64  # bytes that are multiplied at once: rows are filled up to it
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizedCorpus:
     """Rows x as scale (levels - 128), with what an error bound needs; made by `quantize_corpus`."""
 
-    levels: Array  # (N, D filled up to a multiple of 4) uint8
+    levels: Array  # (N, D filled up to a multiple of 64) uint8
     scales: Array  # (N,) float32
     lengths: Array  # (N,) float32: |x|
     errors: Array  # (N,) float32: |x - scale (levels - 128)|, rounded up
@@ -33,19 +33,28 @@ def quantize_corpus(rows: ArrayLike) -> QuantizedCorpus:  # (N, D)
     length beyond 1e18 or, but for zeros, below 1e-18.
 
     >>> small = quantize_corpus([[1.0, -0.5, 0.0]])
-    >>> small.levels.tolist(), small.lengths.round(3).tolist()
+    >>> small.levels[:, :4].tolist(), small.lengths.round(3).tolist()
     ([[255, 64, 128, 128]], [1.1180000305175781])
     """
     x = np.asarray(rows)
     if x.ndim != 2 or x.dtype.kind not in "fiub":
         raise InputError(f"a corpus is a matrix of numbers, (N, D); got shape {x.shape} of {x.dtype}")
     N, D = x.shape
-    levels = np.full((N, -(-D // STEP) * STEP), ZERO_POINT, np.uint8)
+    levels = np.full((N, padded_width(D)), ZERO_POINT, np.uint8)
     scales, lengths, errors = (np.empty(N, np.float32) for _ in range(3))
     for start in range(0, N, BLOCK):
         part = slice(start, start + BLOCK)
         levels[part, :D], scales[part], lengths[part], errors[part] = _quantize(x[part].astype(np.float64), start)
     return QuantizedCorpus(levels, scales, lengths, errors)
+
+
+def padded_width(D: int) -> int:
+    """How many bytes a row of D numbers takes.
+
+    >>> padded_width(384), padded_width(385)
+    (384, 448)
+    """
+    return -(-D // STEP) * STEP
 
 
 def _quantize(x: Array, start: int) -> tuple[Array, ...]:

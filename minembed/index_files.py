@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minembed.corpus import QuantizedCorpus
+from minembed.corpus import QuantizedCorpus, padded_width
 from minembed.errors import IndexFileError
 from minembed.index_blocks import PRECISIONS, Block, Coded, Id, Record
 from minembed.params import Array
@@ -58,7 +58,7 @@ def layout(count: int, dimension: int, precision: str) -> Layout:
         tensors["bits"] = ("U64", (count, -(-dimension // 64)))
     tensors["vectors"] = ("F32", (count, dimension))
     if precision == "int8":
-        tensors["levels"] = ("U8", (count, -(-dimension // 4) * 4))
+        tensors["levels"] = ("U8", (count, padded_width(dimension)))
         tensors |= {name: ("F32", (count,)) for name in ("scales", "lengths", "errors")}
     return tensors
 

@@ -77,7 +77,7 @@ def test_the_files(tmp_path):
     assert {name: (array.dtype.str, array.shape) for name, array in tensors.items()} == {
         "offsets": ("<i8", (8,)),
         "vectors": ("<f4", (7, 5)),
-        "levels": ("|u1", (7, 8)),
+        "levels": ("|u1", (7, 64)),
         **{name: ("<f4", (7,)) for name in ("scales", "lengths", "errors")},
     }
     np.testing.assert_array_equal(tensors["vectors"], random_rows(7, 5, 1))

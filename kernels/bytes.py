@@ -1,0 +1,44 @@
+"""Products of two rows of bytes, along the rows: what a single query wants of a quantised corpus.
+
+A tile would multiply each byte of a row with a whole panel of columns, of which one query fills two.
+"""
+
+from typing import Any
+
+from numba import njit, types
+
+from minembed.kernels.dots import multiply_bytes
+from minembed.kernels.elementwise import ZERO
+from minembed.kernels.simd import VI, _simple, at, fold, ints, load_vector, splat, to_int
+from minembed.kernels.target import TARGET
+
+STEP = 64  # bytes
+# what takes the zero point 128 of the rows off, times the sum of the other row: NEON has taken it off already
+SHIFT = 0 if TARGET.dot_bytes == "sdot" else -128
+
+
+@_simple(ints, types.CPointer(types.uint8))
+def load_words(builder: Any, pointer: Any) -> Any:
+    """64 bytes, as 16 words."""
+    return load_vector(builder, pointer, VI)
+
+
+@_simple(ints, ints, ints, ints)
+def add_products(builder: Any, total: Any, a: Any, b: Any) -> Any:
+    """Unsigned bytes of a times signed bytes of b, four products to a lane."""
+    return multiply_bytes(builder, total, a, b)
+
+
+@_simple(types.int32, ints)
+def sum_words(builder: Any, a: Any) -> Any:
+    """The sum of all lanes."""
+    return fold(builder, a, builder.add)
+
+
+@njit
+def dot_bytes(row, query, width):
+    """The product of a row of unsigned bytes, as TARGET takes them, with one of signed bytes; width in steps of 64."""
+    total = to_int(splat(ZERO))
+    for j in range(0, width, STEP):
+        total = add_products(total, load_words(at(row, j)), load_words(at(query, j)))
+    return sum_words(total)
