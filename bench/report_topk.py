@@ -4,12 +4,13 @@ from report_common import machine, table
 from search_peers import OWN
 
 NOTE = """Inner products of unit vectors, {width} wide, made (their spectrum falls as that of real embeddings);
-milliseconds a call, medians; every contestant's scores are checked against minembed's first. *Exact* is said of all:
-minembed's order is that of float64 scores with ties by index, the others' that of their float32 sums. minembed-int8
-reads a quantised copy first, with an error bound, and gives the same rows; it is for up to 16 queries at a time, beyond
-which it is minembed. *ratio* is the best peer's time over minembed's. Of the bytes read, *bandwidth* is the share of
-what {threads} threads read in plain maxima over large arrays ({bandwidth} GB/s); it is told where few queries leave the
-memory as the limit. *slow*: by its time for a tenth of the queries it would take more than 8 s."""
+milliseconds a call, medians of the few laps that fit into some seconds; every contestant's scores are checked against
+minembed's first. *Exact* is said of all: minembed's order is that of float64 scores with ties by index, the others'
+that of their float32 sums. minembed-int8 reads a quantised copy first, with an error bound, and gives the same rows; it
+is for up to 16 queries at a time, beyond which it is minembed. *ratio* is the best peer's time over minembed's. Of the
+bytes read, *bandwidth* is the share of what {threads} threads read in plain maxima over large arrays ({bandwidth}
+GB/s); it is told where few queries leave the memory as the limit. *slow*: who goes query by query and, by the time for
+a tenth of them, would take more than 2 s."""
 
 
 def topk(result: dict, plots: dict[str, str]) -> str:

@@ -64,4 +64,5 @@ CONTESTANTS: dict[str, tuple[Callable[..., Search], dict, tuple[str, ...]]] = {
     "numkong": (numkong, {}, ("numkong",)),
     "numpy": (numpy, {}, ("numpy",)),
 }
+ONE_BY_ONE = ("usearch", "numkong")  # their time grows with the queries
 OWN = ("minembed", "minembed-int8", "minembed-numpy")
