@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from minembed.config import Config
 from minembed.errors import ConfigError, InputError, InputTypeError, TokenizationError
 from minembed.frame import Frame, example, is_clear, longest_first
 from minembed.params import Array
-from minembed.prefix import PrefixReader, WordReader
 from minembed.vocabulary import ask, read_vocabulary
+
+if TYPE_CHECKING:
+    from minembed.prefix import PrefixReader, WordReader
 
 BATCH = 256  # texts
 TRUNCATE_FROM = 4096  # characters: shorter texts are tokenized whole
@@ -125,6 +127,8 @@ class Tokenizer:
         """
         vocabulary = read_vocabulary(path)
         reference = vocabulary.reference
+        from minembed.prefix import PrefixReader  # late: its patterns take 10 ms to compile
+
         prefix = None if vocabulary.keeps_end else PrefixReader.fitting(vocabulary.layout, reference)
         own = reference.normalizer
         if lowercase_first and (own is None or ask(own.normalize_str, "A") != "a"):
