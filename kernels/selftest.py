@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minembed.config import Config
-from minembed.encoder import LINEAR, encode
+from minembed.encoder import OPERATIONS, encode
 from minembed.errors import BackendError
 from minembed.kernels.target import TARGET
 from minembed.kernels.tiles import TILE_ROWS
@@ -32,7 +32,7 @@ def check(prepare: Callable[[Params, Config], Callable[[Tokens], Array]], dtype:
     for n in (*range(1, TILE_ROWS + 2), 35):
         tokens = Tokens(rng.integers(0, SMALL.vocab_size, n), np.zeros(n, np.int64), np.array([0, n]))
         with single_threaded_blas():
-            expected = encode(tokens, params, SMALL, linear=LINEAR[dtype])
+            expected = encode(tokens, params, SMALL, ops=OPERATIONS[dtype])
         difference = np.abs(encoder(tokens) - expected).max()
         if not difference <= TOLERANCE[dtype]:  # said this way round, NaN fails too
             raise BackendError(

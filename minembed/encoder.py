@@ -12,12 +12,13 @@ The architecture is BERT (Devlin et al., 2018): each layer is attention, then a 
 input and normalised.  What later models do otherwise is said by `config`, or by a parameter that is not there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
-from minembed.attention import EVERYWHERE, attend
+from minembed.attention import EVERYWHERE, Drop, attend
 from minembed.config import Config
 from minembed.ops import ACTIVATION, gate, layer_norm, linear, rms_norm
 from minembed.params import Array, Embeddings, Layer, Norm, Params
@@ -25,73 +26,110 @@ from minembed.positions import Sight, positions, rotate, sights
 from minembed.quantization import linear_bfloat16, linear_int8, lower
 from minembed.tokens import Tokens
 
-Observer = Callable[[str, Array], None]
+Observer = Callable[[str, Array], Array | None]
 Multiply = Callable[..., Array]  # (x, p) -> x @ p.weight + p.bias, in float32, bfloat16 or int8
-LINEAR: dict[str, Multiply] = {"float32": linear, "bfloat16": linear_bfloat16, "int8": linear_int8}
 
 
-def embed(tokens: Tokens, p: Embeddings, config: Config) -> Array:
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What computes the steps, each another function where another tier or compute type does it; and who watches."""
+
+    linear: Multiply = linear
+    layer_norm: Callable[..., Array] = layer_norm
+    activation: Mapping[str, Callable[..., Array]] = field(default_factory=lambda: ACTIVATION)
+    attend: Callable[..., Array] = attend
+    drop: Callable[[str], Drop | None] = lambda place: None  # what training leaves out of attention, by place
+    observe: Observer | None = None
+    place: str = ""
+
+    def see(self, name: str, x: Array) -> Array:
+        """Show an intermediate result to the observer; what he returns, if anything, takes its place."""
+        seen = self.observe(self.place + name, x) if self.observe else None
+        return x if seen is None else seen
+
+
+NUMPY = Operations()
+OPERATIONS = {  # by compute type
+    "float32": NUMPY,
+    "bfloat16": Operations(linear=linear_bfloat16),
+    "int8": Operations(linear=linear_int8),
+}
+
+
+def embed(tokens: Tokens, p: Embeddings, config: Config, ops: Operations = NUMPY) -> Array:
     """What the token is, where it stands in its text, and which segment it belongs to: three rows, added."""
     x: Array = p.word[tokens.ids]  # (T,) -> (T, D)
     if p.position is not None:
         x += p.position[positions(tokens, config.padding_idx)]
     if p.token_type is not None:
         x += p.token_type[tokens.types]
-    x = normalize(x, p.norm, config)
+    x = normalize(ops.see("embeddings.sum", x), p.norm, config, ops)
     return x if p.projection is None else linear(x, p.projection)  # (T, E) -> (T, D), where they differ
 
 
-def normalize(x: Array, p: Norm | None, config: Config) -> Array:
+def normalize(x: Array, p: Norm | None, config: Config, ops: Operations = NUMPY) -> Array:
     """Bring each row to a common scale."""
     if p is None:
         return x
-    return (rms_norm if config.norm_type == "rms_norm" else layer_norm)(x, p, config.layer_norm_eps)
+    return (rms_norm if config.norm_type == "rms_norm" else ops.layer_norm)(x, p, config.layer_norm_eps)
 
 
-def feed_forward(x: Array, p: Layer, config: Config, linear: Multiply) -> Array:
+def feed_forward(x: Array, p: Layer, config: Config, ops: Operations) -> Array:
     """Every token by itself: widen, bend, narrow."""
-    h = linear(x, p.intermediate)  # (T, D) -> (T, F), or (T, 2F)
-    h = gate(h, config.hidden_act) if config.gated else ACTIVATION[config.hidden_act](h, out=h)  # -> (T, F)
-    return linear(h, p.output)  # (T, F) -> (T, D)
+    h = ops.see("intermediate", ops.linear(x, p.intermediate))  # (T, D) -> (T, F), or (T, 2F)
+    bend = ops.activation[config.hidden_act]
+    h = gate(h, bend) if config.gated else bend(h, out=h)  # -> (T, F)
+    return ops.linear(h, p.output)  # (T, F) -> (T, D)
 
 
-def self_attention(x: Array, p: Layer, tokens: Tokens, config: Config, sight: Sight, linear: Multiply) -> Array:
+def self_attention(x: Array, p: Layer, tokens: Tokens, config: Config, sight: Sight, ops: Operations) -> Array:
     """Every token gathers what it needs from the other tokens of its text."""
     H, G = config.num_attention_heads, config.key_value_heads
-    qkv = linear(x, p.qkv)  # (T, D) -> (T, (H + 2G) K)
+    qkv = ops.see("qkv", ops.linear(x, p.qkv))  # (T, D) -> (T, (H + 2G) K)
     q, k, _ = np.split(qkv.reshape(len(x), H + 2 * G, -1), [H, H + G], axis=1)  # views
     if p.query_norm is not None and p.key_norm is not None:
         q[...], k[...] = normalize(q, p.query_norm, config), normalize(k, p.key_norm, config)
     if sight.rotary is not None:
         rotate(q, tokens.positions(), sight.rotary)
         rotate(k, tokens.positions(), sight.rotary)
-    context = attend(qkv, tokens.cu_seqlens, H, G, sight)  # -> (T, H K)
-    return linear(context, p.attention_output)  # (T, H K) -> (T, D)
+    context = ops.attend(qkv, tokens.cu_seqlens, H, G, sight, ops.drop(ops.place))  # -> (T, H K)
+    context = ops.see("context", context)
+    return ops.linear(context, p.attention_output)  # (T, H K) -> (T, D)
 
 
 def transformer_layer(
-    x: Array, p: Layer, tokens: Tokens, config: Config, sight: Sight = EVERYWHERE, linear: Multiply = linear
+    x: Array, p: Layer, tokens: Tokens, config: Config, sight: Sight = EVERYWHERE, ops: Operations = NUMPY
 ) -> Array:  # (T, D) -> (T, D)
     """Attention, then feed-forward; each adds what it found to its input."""
 
     def attention(x: Array) -> Array:
-        return self_attention(x, p, tokens, config, sight, linear)
+        return self_attention(x, p, tokens, config, sight, ops)
 
     def by_itself(x: Array) -> Array:
-        return feed_forward(x, p, config, linear)
+        return feed_forward(x, p, config, ops)
 
-    x = add(x, attention, p.attention_norm, p.attention_post_norm, config)
-    return add(x, by_itself, p.output_norm, p.output_post_norm, config)
+    x = add(x, "attention", attention, p.attention_norm, p.attention_post_norm, config, ops)
+    return add(x, "feed_forward", by_itself, p.output_norm, p.output_post_norm, config, ops)
 
 
-def add(x: Array, block: Callable[[Array], Array], norm: Norm | None, behind: Norm | None, config: Config) -> Array:
+def add(
+    x: Array,
+    name: str,
+    block: Callable[[Array], Array],
+    norm: Norm | None,
+    behind: Norm | None,
+    config: Config,
+    ops: Operations,
+) -> Array:
     """Add what a block makes of x to x; the sum is normalised ("post-norm"), or what enters the block ("pre-norm").
 
     Where a norm stands `behind` the block, what it makes is normalised too.
     """
-    y = normalize(block(normalize(x, norm, config) if config.pre_norm else x), behind, config)
+    y = ops.see(name, block(normalize(x, norm, config, ops) if config.pre_norm else x))
+    y = normalize(y, behind, config, ops)
     y += x
-    return y if config.pre_norm else normalize(y, norm, config)
+    y = ops.see(f"{name}.sum", y)
+    return y if config.pre_norm else normalize(y, norm, config, ops)
 
 
 def encode(
@@ -99,23 +137,24 @@ def encode(
     params: Params,
     config: Config,
     observe: Observer | None = None,
-    linear: Multiply = linear,
+    ops: Operations = NUMPY,
     seen: tuple[Sight, ...] | None = None,
 ) -> Array:
-    """Compute the hidden states of every token; `linear` is another one where the weights are not float32.
+    """Compute the hidden states of every token; `ops` are other ones where the weights are not float32.
 
     Returns (T, D) in the dtype of the parameters.  `observe(name, array)` is handed "embeddings" and then
-    "layer.0", "layer.1", ... as they are computed; it must not change them.  `seen` is `sights(params, config)`,
-    where it is known already.
+    "layer.0", "layer.1", ... as they are computed, and before each what it is made of: "embeddings.sum",
+    "layer.0.qkv", "layer.0.context", "layer.0.attention", "layer.0.attention.sum", "layer.0.intermediate",
+    "layer.0.feed_forward", "layer.0.feed_forward.sum".  It must not change them, and copies what it keeps; an array
+    that it returns is gone on with in place of the one that it was given.  `seen` is `sights(params, config)`, where
+    it is known already.
     """
-    x = embed(tokens, params.embeddings, config)  # (T,) -> (T, D)
-    if observe:
-        observe("embeddings", x)
+    ops = replace(ops, observe=observe) if observe else ops
+    x = ops.see("embeddings", embed(tokens, params.embeddings, config, ops))  # (T,) -> (T, D)
     for i, (layer, sight) in enumerate(zip(params.layers, seen or sights(params, config), strict=True)):
-        x = transformer_layer(x, layer, tokens, config, sight, linear)  # (T, D) -> (T, D)
-        if observe:
-            observe(f"layer.{i}", x)
-    return normalize(x, params.final_norm, config)
+        x = transformer_layer(x, layer, tokens, config, sight, replace(ops, place=f"layer.{i}."))  # -> (T, D)
+        x = ops.see(f"layer.{i}", x)
+    return normalize(x, params.final_norm, config, ops)
 
 
 def prepare(params: Params, config: Config, dtype: str) -> Callable[..., Array]:
@@ -123,5 +162,5 @@ def prepare(params: Params, config: Config, dtype: str) -> Callable[..., Array]:
 
     Raises InputError for a compute type that does not exist.
     """
-    seen = sights(params, config)
-    return partial(encode, params=lower(params, dtype), config=config, linear=LINEAR[dtype], seen=seen)
+    params, seen = lower(params, dtype), sights(params, config)
+    return partial(encode, params=params, config=config, ops=OPERATIONS[dtype], seen=seen)

@@ -96,6 +96,7 @@ def stages_of(compute, golden):
     stages = {}
     last = compute(goldens.tokens_of(golden), observe=lambda name, states: stages.update({name: np.array(states)}))
     names = [str(name) for name in golden["stages"]]
+    stages = {name: states for name, states in stages.items() if name in names}
     if names[-1] == "final":
         stages["final"] = last
     assert list(stages) == names

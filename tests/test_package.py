@@ -59,6 +59,7 @@ def imports(name):
 # what may import what; a module may also import what stands below it in its own line, and everything may import errors
 LAYERS = [
     {"minembed.cli"},
+    {"minembed.train"},
     {"minembed.evaluation", "minembed.retrieval"},
     {"minembed"},
     {"minembed.index"},
@@ -268,6 +269,10 @@ NEED_A_MODEL = {
         *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "add", "encode", "prepare")
     },
     "minembed.engine": {"find_prompt", "report_truncation"},
+    "minembed.train.vjp": {
+        *("embed_vjp", "normalize_vjp", "feed_forward_vjp", "self_attention_vjp", "add_vjp"),
+        *("transformer_layer_vjp", "encode_vjp"),
+    },
     "minembed.index_models": {"name_of", "probe", "facts_of", "check_model"},
     "minembed.weights.cache": {
         *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),

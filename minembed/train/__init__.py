@@ -1,0 +1,1 @@
+"""Training in NumPy: the backward pass, losses, the optimiser and the loop."""
