@@ -92,3 +92,14 @@ def tokens_of(golden):
 def is_unused(stored):
     """Whether a tensor belongs to a head, or is no weight at all."""
     return bool(re.search(r"pooler|position_ids|\bcls\.|\b(lm_)?head\.|\bdecoder\.|predictions|\bvocab_", stored))
+
+
+def slopes(golden):
+    """The slope of the loss by the last hidden states, in the goldens of gradients."""
+    width = golden["hidden"].shape[-1]
+    return np.random.default_rng(11).standard_normal((len(golden["ids"]), width)).astype(np.float32)
+
+
+def places(name, size, count):
+    """Which entries of a gradient are kept."""
+    return np.sort(np.random.default_rng(list(name.encode())).permutation(size)[:count])

@@ -1,0 +1,135 @@
+"""A model in training: a checkpoint, its tokenizer, and weights of its own that may change."""
+
+import os
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minembed.backend import prepare
+from minembed.embedder import Embedder
+from minembed.engine import Engine
+from minembed.errors import InputError, UnsupportedModelError
+from minembed.heads import MaskedHead
+from minembed.params import Array
+from minembed.threads import check_threads
+from minembed.tokens import Tokenizer
+from minembed.train.trees import Weights
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.directory import read_checkpoint
+from minembed.weights.families import FAMILIES, match, read_params
+from minembed.weights.heads import read_masked
+from minembed.weights.layout import tensors
+from minembed.weights.modules import read_module_params
+from minembed.weights.saving import save_checkpoint, stored_tensors
+from minembed.weights.sources import locate
+from minembed.weights.tensors import TensorFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Trainee:
+    """What is trained.  The arrays of `weights` are changed in place: a second copy a step would double the memory."""
+
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    weights: Weights
+
+    @classmethod
+    def load(
+        cls,
+        name: str | os.PathLike[str] = "all-MiniLM-L6-v2",
+        *,
+        max_seq_length: int | None = None,
+        head: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+    ) -> "Trainee":
+        """Load a checkpoint to train it, with its masked-LM head if `head` says so.
+
+        Raises UnsupportedModelError for what cannot be trained (static embeddings, int8 folders, Gemma, whose weights
+        are stored in another form than they are computed with), and what Embedder.load raises.
+        """
+        found = locate(name, revision=revision, local_files_only=local_files_only)
+        checkpoint = read_checkpoint(found.folder)
+        check_trainable(checkpoint)
+        if max_seq_length is not None:
+            limit = checkpoint.config.max_tokens
+            if isinstance(max_seq_length, bool) or not 1 <= max_seq_length <= limit:
+                raise InputError(f"max_seq_length must be a whole number up to {limit}, not {max_seq_length!r}")
+            checkpoint = replace(checkpoint, max_seq_length=max_seq_length)
+        tokenizer = Tokenizer.load(
+            checkpoint.folder / "tokenizer.json",
+            checkpoint.max_seq_length,
+            checkpoint.config,
+            checkpoint.do_lower_case,
+        )
+        encoder, modules = read_params(checkpoint), read_module_params(checkpoint.root, checkpoint.modules)
+        masked = _tied(read_masked(checkpoint), encoder.embeddings.word) if head else None
+        return cls(checkpoint, tokenizer, own_copy(Weights(encoder, modules, masked)))
+
+    def embedder(self, backend: str = "auto", threads: int | None = None) -> Embedder:
+        """An Embedder of the weights as they are now; it does not follow when they change."""
+        threads = check_threads(threads)
+        weights, config = own_copy(self.weights), self.checkpoint.config
+        name, compute = prepare(backend, weights.encoder, config, "float32")
+        engine = Engine(self.checkpoint, self.tokenizer, compute, threads, weights.modules)
+        return Embedder(engine, name, "float32", "training", None)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the weights as they are now to a new folder that sentence-transformers and minembed load.
+
+        Raises what `minembed.weights.saving.save_checkpoint` does.
+        """
+        save_checkpoint(self.checkpoint, self.tensors(), Path(folder), self.weights.modules)
+
+    def tensors(self) -> Mapping[str, Array]:
+        """The transformer's tensors by the names of its checkpoint; those that are not trained as they are stored."""
+        family = FAMILIES[self.checkpoint.family]
+        names = match(self.checkpoint, TensorFiles.open(self.checkpoint.folder), family)
+        trained = tensors(self.weights.encoder, self.checkpoint.config, family.names)
+        own: dict[str, Array] = {names[plain]: array for plain, array in trained.items()}
+        return ChainMap(own, dict(stored_tensors(self.checkpoint)))
+
+
+def check_trainable(checkpoint: Checkpoint) -> None:
+    """Raise UnsupportedModelError for a checkpoint that cannot be trained here.
+
+    >>> from minembed.config import Config
+    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
+    >>> check_trainable(Checkpoint(Path("model"), "bert", config, ("mean",), 256))
+    """
+    reason = ""
+    if checkpoint.is_static:
+        reason = "static embeddings have no encoder to train"
+    elif checkpoint.stored_dtype != "float32":
+        reason = f"its weights are stored in {checkpoint.stored_dtype}: load the checkpoint that it was made from"
+    elif FAMILIES[checkpoint.family].fold is not None:
+        reason = f"weights of {checkpoint.family!r} are computed in another form than they are stored in"
+    if reason:
+        raise UnsupportedModelError(f"{checkpoint.folder} cannot be trained: {reason}")
+
+
+def _tied(head: MaskedHead, word: Array) -> MaskedHead:
+    """The head on the very array of the embeddings, where it holds the same numbers."""
+    return replace(head, decoder=word) if np.array_equal(head.decoder, word) else head
+
+
+def own_copy(tree: Any, copies: dict[int, Array] | None = None) -> Any:
+    """A copy of a tree whose arrays can be changed; what was one array in two places still is.
+
+    >>> shared = np.ones(1)
+    >>> a, b = own_copy((shared, shared))
+    >>> a is b, a is shared
+    (True, False)
+    """
+    copies = {} if copies is None else copies
+    if isinstance(tree, np.ndarray):
+        return copies.setdefault(id(tree), np.array(tree, order="C"))
+    if isinstance(tree, tuple):
+        return tuple(own_copy(branch, copies) for branch in tree)
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return replace(tree, **{f.name: own_copy(getattr(tree, f.name), copies) for f in fields(tree)})
+    return tree

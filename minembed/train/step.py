@@ -1,0 +1,180 @@
+"""One batch: forward, loss, backward, by chunks of texts on threads.
+
+How texts are dealt out into chunks depends on their lengths alone, and gradients of chunks are summed in one order: the
+result has the same bits on any number of threads.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minembed import backend
+from minembed.encoder import Operations, encode
+from minembed.modules import transform
+from minembed.ops import ACTIVATION
+from minembed.params import Array
+from minembed.pooling import pool
+from minembed.positions import Sight, sights
+from minembed.threads import run, single_threaded_blas
+from minembed.tokens import Tokens
+from minembed.train.dropout import Dropout
+from minembed.train.model import Trainee
+from minembed.train.tape import Tape
+from minembed.train.trees import Gradient, Weights, add, flat_gradients
+from minembed.train.vjp import ACTIVATION_VJP, Backward, Pass, encode_vjp, linear
+from minembed.train.vjp_vectors import pool_vjp, transform_vjp
+
+CHUNK_TOKENS = 256  # enough rows for the matrix products to run at full speed
+Loss = Callable[[tuple[Array, ...], Array | None], tuple[float, tuple[Array, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a batch gave."""
+
+    loss: float
+    gradients: dict[str, Gradient]  # by the names of trees.flat
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How gradients are computed; none of it changes what they are, but for dropout and rounding."""
+
+    threads: int = 1
+    dropout: Dropout | None = None  # of this step
+    recompute: bool = False  # keep only what enters a layer, and compute layers again: less memory, 1/3 more work
+    cached: bool = False  # two passes, one chunk at a time (Gao et al., 2021): memory does not grow with the batch
+    backend: str = "numpy"  # or "numba", "auto": what multiplies
+
+
+def contrastive_gradients(
+    trainee: Trainee, columns: Sequence[Tokens], labels: Array | None, loss: Loss, method: Method
+) -> Step:
+    """Embed the texts of all columns, compute the loss of their vectors, and its slope by every weight.
+
+    Column i of the batch are the texts that `loss` takes as its column i; all have the same number of texts.
+    """
+    tokens = concatenate(columns)
+    chunks = deal_out(tokens.lengths())
+    work = _Work(trainee, tokens, sights(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method))
+    vectors, kept = np.empty(0), dict[int, _Forward]()
+    with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore", under="ignore"):  # results are checked
+        for i, forward in run(partial(work.forward, keep=not method.cached), list(enumerate(chunks)), method.threads):
+            if not vectors.size:
+                vectors = np.empty((len(tokens), forward.vectors.shape[1]), forward.vectors.dtype)
+            vectors[chunks[i]] = forward.vectors
+            if not method.cached:
+                kept[i] = forward
+        bounds = np.cumsum([len(column) for column in columns])[:-1]
+        value, slopes = loss(tuple(np.split(vectors, bounds)), labels)
+        dvectors = np.concatenate(slopes)
+        items = [(i, chunk, kept.pop(i, None), dvectors[chunk]) for i, chunk in enumerate(chunks)]
+        gradients = sum_in_order(run(work.backward, items, method.threads))
+    return Step(value, gradients, len(tokens.ids))
+
+
+def tier(method: Method) -> tuple[Operations, Backward]:
+    """The operations of both directions, for one step.
+
+    >>> tier(Method(backend="numpy"))[1].linear.__name__
+    'linear_vjp'
+    """
+    if backend.tier(method.backend, backend.WORTH_LOADING) == "numpy":
+        return Operations(linear=linear), Backward()
+    kernels = backend.resolve("training", "numba")()
+    ops = Operations(linear=kernels.linear, activation={**ACTIVATION, "gelu": kernels.gelu})
+    return ops, Backward(linear=kernels.linear_vjp, activation={**ACTIVATION_VJP, "gelu": kernels.gelu_vjp})
+
+
+def deal_out(lengths: Array) -> list[Array]:  # (B,) -> indices of texts, by chunk
+    """Group texts by length, longest first, into chunks of nearly equal work; an even number, if more than one.
+
+    >>> [chunk.tolist() for chunk in deal_out(np.array([3, 200, 4, 200]))]
+    [[1, 0], [3, 2]]
+    """
+    total = int(lengths.sum())
+    n = min(len(lengths), 2 * -(-total // (2 * CHUNK_TOKENS)) if total > CHUNK_TOKENS else 1)
+    order = np.argsort(-lengths, kind="stable")
+    ends = np.cumsum(lengths[order])
+    which = np.minimum((ends - lengths[order] / 2) * n / total, n - 1).astype(int)  # by where its middle falls
+    return [order[which == i] for i in range(n) if (which == i).any()]
+
+
+def concatenate(columns: Sequence[Tokens]) -> Tokens:
+    """All texts of all columns, one after the other.
+
+    >>> tokens = Tokens(np.arange(2), np.zeros(2, int), np.array([0, 2]))
+    >>> concatenate([tokens, tokens]).cu_seqlens.tolist()
+    [0, 2, 4]
+    """
+    lengths = np.concatenate([column.lengths() for column in columns])
+    return Tokens(
+        np.concatenate([column.ids for column in columns]),
+        np.concatenate([column.types for column in columns]),
+        np.concatenate([[0], np.cumsum(lengths)]),
+    )
+
+
+def sum_in_order(results: Any) -> dict[str, Gradient]:
+    """Sum the gradients of chunks 0, 1, 2, ..., in whatever order they come.
+
+    >>> sum_in_order([(1, {"a": np.float64([2])}), (0, {"a": np.float64([1])})])["a"].tolist()
+    [3.0]
+    """
+    waiting: dict[int, dict[str, Gradient]] = {}
+    total: dict[str, Gradient] = {}
+    turn = 0
+    for i, gradients in results:
+        waiting[i] = gradients
+        while turn in waiting:
+            for name, gradient in waiting.pop(turn).items():
+                total[name] = add(total[name], gradient) if name in total else gradient
+            turn += 1
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Forward:
+    """What the backward of a chunk begins with."""
+
+    tape: Tape
+    tokens: Tokens
+    hidden: Array  # (T, D)
+    pooled: Array  # (B, D)
+    vectors: Array  # (B, D')
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    trainee: Trainee
+    tokens: Tokens
+    sights: tuple[Sight, ...]
+    method: Method
+    ops: Operations
+    back: Backward
+
+    def forward(self, item: tuple[int, Array], keep: bool = True) -> _Forward:
+        i, chunk = item
+        weights, checkpoint, tokens = self.trainee.weights, self.trainee.checkpoint, self.tokens.select(chunk)
+        behind = any(layer.attention_post_norm or layer.output_post_norm for layer in weights.encoder.layers)
+        dropout = self.method.dropout
+        if dropout is not None:
+            dropout = dropout.at(dropout.step, "chunk", i)
+        tape = Tape(dropout, self.method.recompute or not keep, behind)
+        hidden = encode(tokens, weights.encoder, checkpoint.config, tape, tape.watch(self.ops), self.sights)
+        pooled = pool(hidden, tokens.cu_seqlens, checkpoint.pooling)
+        return _Forward(tape, tokens, hidden, pooled, transform(pooled, checkpoint.modules, weights.modules))
+
+    def backward(self, item: tuple[int, Array, _Forward | None, Array]) -> dict[str, Gradient]:
+        i, chunk, kept, dvectors = item
+        made = self.forward((i, chunk)) if kept is None else kept
+        weights, checkpoint = self.trainee.weights, self.trainee.checkpoint
+        dpooled, dmodules = transform_vjp(made.pooled, checkpoint.modules, weights.modules, dvectors)
+        dhidden = pool_vjp(made.hidden, made.tokens.cu_seqlens, checkpoint.pooling, 0, dpooled)
+        one = Pass(made.tokens, checkpoint.config, self.ops, self.back, made.tape)
+        dencoder = encode_vjp(weights.encoder, self.sights, one, dhidden)
+        return flat_gradients(weights, Weights(dencoder, dmodules))
