@@ -35,6 +35,7 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= $(PYTHON) tests/make_search_goldens.py tests/goldens/search
 	PYTHONSAFEPATH= $(PYTHON) tests/make_head_goldens.py tests/goldens/heads
 	PYTHONSAFEPATH= $(PYTHON) tests/make_gradient_goldens.py tests/goldens/gradients.npz
+	PYTHONSAFEPATH= $(PYTHON) tests/make_loss_goldens.py tests/goldens/losses.npz
 
 verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)
 	PYTHONSAFEPATH= $(PYTHON) tests/verify_models.py $(NAMES)

@@ -84,8 +84,8 @@ def transform_vjp(
     """The modules behind the pooling, last first; what entered each is computed again.
 
     >>> from minembed.modules import Normalize
-    >>> transform_vjp(np.float64([[3, 4]]), [Normalize()], [None], np.float64([[3, 4]]))[0].round(9).tolist()
-    [[0.0, 0.0]]
+    >>> transform_vjp(np.float64([[3, 4]]), [Normalize()], [None], np.float64([[4, -3]]))[0].round(9).tolist()
+    [[0.8, -0.6]]
     """
     entered = [x]
     for module, p in zip(modules[:-1], params[:-1], strict=True):
@@ -188,7 +188,7 @@ def dot_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D
 def pairwise_vjp(a: Array, b: Array, metric: str, dscores: Array) -> tuple[Array, Array]:  # (N, D), (N, D), (N,)
     """The scores of row i of a and row i of b; where two rows are equal, a distance has no slope: 0 is taken.
 
-    >>> pairwise_vjp(np.float64([[3, 4]]), np.float64([[0, 0]]), "euclidean", np.float64([5]))[0].tolist()
+    >>> pairwise_vjp(np.float64([[3, 4]]), np.float64([[0, 0]]), "euclidean", np.float64([5]))[0].round(9).tolist()
     [[-3.0, -4.0]]
     """
     d = dscores[:, None]
