@@ -17,6 +17,8 @@ TABLE = {  # operation -> backend -> "module:function"
     "softmax": {"numpy": "minembed.ops:softmax"},
     "scan": {"numpy": "minembed.scan:scan_numpy", "numba": "minembed.kernels.similarity:scan"},
     "rescore": {"numpy": "minembed.scan:rescore_numpy", "numba": "minembed.kernels.similarity:rescore"},
+    "adamw": {"numba": "minembed.kernels.optimizer:update"},
+    "adamw_replay": {"numba": "minembed.kernels.optimizer:replay"},
     "training": {"numba": "minembed.kernels.training:Tier"},
     "compile": {"numba": "minembed.kernels.tier:compile_kernels"},
     "is_compiled": {"numba": "minembed.kernels.tier:is_compiled"},

@@ -255,7 +255,7 @@ COMPILED = {
     f"minembed.kernels.{name}"
     for name in (
         *("simd", "dots", "tiles", "gemm", "attention", "elementwise", "encoder", "cached", "selftest"),
-        *("partner", "team", "activations", "embeddings", "heads", "scan", "bytes", "training"),
+        *("partner", "team", "activations", "embeddings", "heads", "scan", "bytes", "training", "optimizer"),
     )
 }
 # functions whose example needs a checkpoint or a network; the guide and the tests show them at work

@@ -1,0 +1,89 @@
+"""Dropout (Srivastava et al., 2014) whose masks follow from where they are used, and from nothing else.
+
+Numbers come from Philox (Salmon et al., 2011), a generator that has no history: it scrambles a counter by a key.  The
+key is the seed and the step; where in the model, and in which chunk of the batch, says where the counter begins.  So
+the backward pass draws a mask again instead of keeping it, and neither threads nor the order of calls change one.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minembed.errors import InputError
+from minembed.params import Array
+
+LEVELS = 1 << 16  # an element is decided by 16 bits: p is kept to within 2^-17
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Leaves each number out with probability p, and makes the others larger, so that the mean stays.
+
+    p is rounded to a multiple of 1/65536, but is neither 0 nor 1 unless it was 0.  Raises InputError for p outside
+    [0, 1), and for a seed or a step that is not a whole number from 0 to 2^64 - 1.
+
+    >>> dropout = Dropout(0.5, seed=1).at(step=7)
+    >>> x = np.ones(6, np.float32)
+    >>> dropout(x, "layer.0.attention").tolist()
+    [2.0, 0.0, 2.0, 0.0, 0.0, 0.0]
+    >>> (dropout(x, "layer.0.attention") == dropout(x, "layer.0.attention")).all().item()
+    True
+    """
+
+    p: float
+    seed: int = 0
+    step: int = 0
+    place: tuple[str | int, ...] = ()  # that all calls share, as the chunk
+
+    def __post_init__(self) -> None:
+        if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p < 1:
+            raise InputError(f"p is the share that dropout leaves out, at least 0 and less than 1; not {self.p!r}")
+        for name, value in (("seed", self.seed), ("step", self.step)):
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
+                raise InputError(f"{name} must be a whole number from 0 to 2^64 - 1, not {value!r}")
+
+    def at(self, step: int, *place: str | int) -> "Dropout":
+        """The dropout of one step of training, and of one part of its batch.
+
+        >>> Dropout(0.1, seed=3).at(20, "chunk", 4).place
+        ('chunk', 4)
+        """
+        return replace(self, step=step, place=place)
+
+    @property
+    def kept(self) -> int:
+        """Of 65536 levels, those that keep a number.
+
+        >>> Dropout(0.25).kept / 65536
+        0.75
+        """
+        return LEVELS if self.p == 0 else min(max(round((1 - self.p) * LEVELS), 1), LEVELS - 1)
+
+    def __call__(self, x: Array, *place: str | int) -> Array:  # (...) -> (...)
+        """Leave out some of x; the same ones for the same place and shape.  It is its own vjp, with dy in place of x.
+
+        With p = 0 it is x itself.
+        """
+        if self.p == 0:
+            return x
+        y: Array = x * self.mask(x.shape, *place)
+        y *= x.dtype.type(LEVELS / self.kept)
+        return y
+
+    def mask(self, shape: tuple[int, ...], *place: str | int) -> Array:  # -> shape, bool
+        """Which numbers stay.
+
+        >>> Dropout(0.5).mask((2, 3), "here").tolist() == Dropout(0.5).mask((2, 3), "there").tolist()
+        False
+        """
+        if self.p == 0:
+            return np.ones(shape, np.bool_)
+        n = math.prod(shape)
+        name = "\0".join(map(str, (*self.place, *place)))
+        words = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=24).digest(), np.uint64)
+        # the lowest word counts on from 0: no two places ever meet
+        start, key = np.array([0, *words.tolist()], np.uint64), np.array([self.seed, self.step], np.uint64)
+        drawn: Array = np.random.Philox(key=key, counter=start).random_raw(-(-n // 4)).view(np.uint16)[:n]
+        return (drawn < np.uint16(self.kept)).reshape(shape)
