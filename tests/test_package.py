@@ -68,7 +68,7 @@ LAYERS = [
     {"minembed.index_blocks"},
     {"minembed.search", "minembed.chunking"},
     {"minembed.embedder", "minembed.reranker"},
-    {"minembed.engine", "minembed.masks"},
+    {"minembed.engine", "minembed.masks", "minembed.texts"},
     {"minembed.weights.cross_encoder", "minembed.weights.heads"},
     {"minembed.weights.sources", "minembed.weights.directory", "minembed.weights.saving"},
     {"minembed.weights.hub", "minembed.weights.mirror", "minembed.weights.families", "minembed.weights.known"},

@@ -10,7 +10,7 @@ import click
 
 from minembed.cli.beir import read_documents, read_judgements
 from minembed.cli.console import existing_file, load_model, model_options, table
-from minembed.cli.texts import csv_rows, json_rows
+from minembed.texts import csv_rows, json_rows
 from minembed.errors import InputError
 
 METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.similarity, which help need not import

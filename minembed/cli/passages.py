@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
-from minembed.cli.texts import FIELD, FORMATS, csv_rows, format_of, lines, read_texts
+from minembed.texts import FIELD, FORMATS, csv_rows, format_of, lines, read_texts
 from minembed.errors import IndexFileError, InputError, MinembedWarning, SourceError, warn
 from minembed.folders import cache_folder
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minembed.cli.texts import parquet_module
+from minembed.texts import parquet_module
 from minembed.errors import MinembedError
 from minembed.params import Array
 

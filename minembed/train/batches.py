@@ -1,0 +1,66 @@
+"""Which examples make a batch: a pure function of the seed and the step, so that there is nothing to save."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minembed.params import Array
+
+WINDOW = 64  # batches, within which examples of like length are put together
+
+
+def order(n: int, seed: int, epoch: int) -> Array:  # -> (n,)
+    """The examples of an epoch, shuffled: by Philox (Salmon et al., 2011), keyed by seed and epoch.
+
+    >>> order(5, seed=1, epoch=0).tolist() == order(5, seed=1, epoch=0).tolist() != order(5, seed=1, epoch=1).tolist()
+    True
+    """
+    return np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64))).permutation(n)
+
+
+def batches(
+    n: int, batch_size: int, seed: int, epoch: int, lengths: Array | None = None, texts: Sequence[Sequence[str]] = ()
+) -> list[Array]:
+    """Deal the examples of an epoch out into batches.
+
+    With `lengths` (n,), examples of like length come together, within a window of some batches; with `texts` (columns
+    of n texts), no text is twice in a batch: an example whose text is there already waits for the next.
+
+    >>> [len(batch) for batch in batches(10, 4, seed=0, epoch=0)]
+    [4, 4, 2]
+    >>> [batch.tolist() for batch in batches(4, 2, seed=0, epoch=0, texts=[["a", "a", "b", "b"]])]
+    [[1, 2], [0, 3]]
+    """
+    shuffled = order(n, seed, epoch)
+    if lengths is not None:
+        span = batch_size * WINDOW
+        parts = [shuffled[i : i + span] for i in range(0, n, span)]
+        shuffled = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
+    if texts:
+        made = _without_duplicates(shuffled.tolist(), batch_size, texts)
+    else:
+        made = [shuffled[i : i + batch_size] for i in range(0, n, batch_size)]
+    if lengths is not None:  # short and long batches in turn, as they come
+        made = [made[i] for i in order(len(made), seed, epoch)]
+    return made
+
+
+def _without_duplicates(waiting: list[int], batch_size: int, texts: Sequence[Sequence[str]]) -> list[Array]:
+    made = []
+    while waiting:
+        batch: list[int] = []
+        seen: set[str] = set()
+        later: list[int] = []
+        for at, i in enumerate(waiting):
+            own = {column[i] for column in texts}
+            if seen & own:
+                later.append(i)
+                continue
+            seen |= own
+            batch.append(i)
+            if len(batch) == batch_size:
+                later += waiting[at + 1 :]
+                break
+        made.append(np.array(batch))
+        waiting = later
+    return made

@@ -1,0 +1,210 @@
+"""Examples to train on, from .csv, .jsonl and .parquet: texts in columns, and a label where the loss wants one.
+
+Whatever is wrong with a file is an InputError that names the file and the line.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minembed.errors import InputError
+from minembed.params import Array
+from minembed.texts import csv_rows, format_of, json_rows, parquet_module
+
+FIRST = ("anchor", "query", "sentence1", "text1", "question", "premise")
+SECOND = ("positive", "answer", "sentence2", "text2", "document", "passage", "hypothesis")
+NEGATIVE = "negative"
+LABEL = ("score", "label", "similarity", "gold")
+TEXT = ("text",)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """N examples: texts by column, (columns, N), and labels (N,) where there are any."""
+
+    columns: tuple[tuple[str, ...], ...]
+    labels: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+
+def read_examples(
+    path: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    label: str | None = None,
+    score_range: tuple[float, float] | None = None,
+    labelled: bool = False,
+) -> Examples:
+    """Read pairs, triplets or scored pairs.
+
+    Columns are found by the names that people give them (anchor, query, sentence1; positive, answer, sentence2;
+    negative, negative_1, ...; score, label), or are those named.  A .csv without such a header holds two texts, and a
+    score behind them where `labelled`.  Scores of a `score_range` are mapped to 0 to 1; without one they are taken as
+    they are.  Raises InputError, with the line, for a missing column, an empty text, a score that is no number or
+    outside its range, and a file without examples.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "pairs.csv"
+    ...     _ = file.write_text("a cat,a kitten,5\\na cat,a car,0\\n")
+    ...     examples = read_examples(file, score_range=(0, 5), labelled=True)
+    >>> examples.columns[1], examples.labels.tolist()
+    (('a kitten', 'a car'), [1.0, 0.0])
+    """
+    if score_range is not None and not (score_range[0] < score_range[1] and all(map(math.isfinite, score_range))):
+        raise InputError(f"score_range must be two numbers, the lower first; not {score_range}")
+    rows = _rows(path)
+    header, named = next(rows, (None, None))
+    if header is None or named is None:
+        raise InputError(f"{path} holds no examples")
+    wanted, score = _choose(list(named), columns, label, labelled, str(path))
+    texts: list[list[str]] = [[] for _ in wanted]
+    labels: list[float] = []
+    for place, row in [(header, named)] if not isinstance(named, _Header) else []:
+        _take(row, wanted, score, score_range, place, texts, labels)
+    for place, row in rows:
+        _take(row, wanted, score, score_range, place, texts, labels)
+    if not texts[0]:
+        raise InputError(f"{path} holds no examples")
+    return Examples(tuple(map(tuple, texts)), np.array(labels) if score is not None else None)
+
+
+def read_texts(path: Path, field: str | None = None) -> tuple[str, ...]:
+    """Read texts for masked language modelling: one a line, or a field (by default "text") of each object or row.
+
+    Raises InputError where there are none.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "texts.txt"
+    ...     _ = file.write_text("one\\n\\ntwo\\n")
+    ...     read_texts(file)
+    ('one', 'two')
+    """
+    from minembed import texts
+
+    with path.open("rb") as file:
+        found = tuple(t for t in texts.read_texts(file, str(path), format_of(path), field) if t.strip())
+    if not found:
+        raise InputError(f"{path} holds no texts")
+    return found
+
+
+class _Header(dict[str, Any]):
+    """The names of a .csv's columns, which are no example."""
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows by column name; of a .csv the header first, or columns "0", "1", ... where it has none."""
+    kind = format_of(path)
+    if kind == "parquet":
+        with path.open("rb") as file:
+            yield from _parquet_rows(file, str(path))
+        return
+    with path.open("rb") as file:
+        if kind == "jsonl":
+            for place, value in json_rows(file, str(path)):
+                if not isinstance(value, dict):
+                    raise InputError(f"{place}: every line must hold a JSON object, not {type(value).__name__}")
+                yield place, value
+            return
+        if kind != "csv":
+            raise InputError(f"{path}: examples are read from .csv, .jsonl and .parquet")
+        names: list[str] | None = None
+        for place, cells in csv_rows(file, str(path)):
+            if names is None:
+                is_header = _known(cells)
+                names = cells if is_header else [str(i) for i in range(len(cells))]
+                if is_header:
+                    yield place, _Header.fromkeys(names)
+                    continue
+            if len(cells) != len(names):
+                raise InputError(f"{place}: {len(cells)} cells where the first row has {len(names)}; quote commas")
+            yield place, dict(zip(names, cells, strict=True))
+
+
+def _parquet_rows(file: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        table = parquet_module().ParquetFile(file)
+    except ValueError as error:  # pyarrow's own errors derive from it
+        raise InputError(f"{name}: not a parquet file ({error})") from error
+    row = 0
+    for batch in table.iter_batches(batch_size=1024):
+        for value in batch.to_pylist():
+            yield f"{name}, row {row}", value
+            row += 1
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _known(cells: Sequence[str]) -> bool:
+    """Whether a row looks like a header: one of the names that columns have, and no number."""
+    return any(_plain(cell) in (*FIRST, *SECOND, *LABEL, *TEXT, NEGATIVE) for cell in cells)
+
+
+def _choose(
+    names: list[str], columns: Sequence[str] | None, label: str | None, labelled: bool, path: str
+) -> tuple[list[str], str | None]:
+    """Which columns hold texts, in order, and which one the label."""
+    plain = {_plain(name): name for name in names}
+    for name in (*(columns or ()), *([label] if label else [])):
+        if name not in names:
+            raise InputError(f"{path}: there is no column {name!r} among {', '.join(map(repr, names))}")
+    score = label or next((plain[name] for name in LABEL if name in plain), None)
+    if columns is None:
+        first, second = (next((plain[n] for n in group if n in plain), None) for group in (FIRST, SECOND))
+        numbered = [name for name in names if _plain(name).startswith(NEGATIVE)]
+        if first is not None and second is not None:
+            columns = [first, second, *numbered]
+        elif names == [str(i) for i in range(len(names))]:  # no header
+            score = score or (names[-1] if labelled else None)
+            columns = [name for name in names if name != score]
+        else:
+            missing = "an anchor (query, sentence1)" if first is None else "a positive (answer, sentence2)"
+            raise InputError(f"{path}: no column is {missing} among {', '.join(map(repr, names))}; name the columns")
+    if labelled and score is None:
+        raise InputError(f"{path}: this loss needs a score or label, and no column is one: {', '.join(map(repr, names))}")
+    return list(columns), score if labelled else None
+
+
+def _take(
+    row: dict[str, Any],
+    wanted: list[str],
+    score: str | None,
+    score_range: tuple[float, float] | None,
+    place: str,
+    texts: list[list[str]],
+    labels: list[float],
+) -> None:
+    for column, name in zip(texts, wanted, strict=True):
+        text = row.get(name)
+        if not isinstance(text, str):
+            raise InputError(f"{place}: {name!r} is {'missing' if text is None else repr(text)[:40]}, not a text")
+        if not text.strip():
+            raise InputError(f"{place}: {name!r} is empty")
+        column.append(text)
+    if score is not None:
+        labels.append(_label(row.get(score), score, score_range, place))
+
+
+def _label(value: Any, name: str, score_range: tuple[float, float] | None, place: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{place}: {name!r} is {value!r}, not a finite number")
+    if score_range is None:
+        return number
+    low, high = score_range
+    if not low <= number <= high:
+        raise InputError(f"{place}: {name!r} is {number:g}, outside the range from {low:g} to {high:g}")
+    return (number - low) / (high - low)

@@ -1,0 +1,152 @@
+"""How a training goes, checked before it begins."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from minembed.errors import InputError
+from minembed.train.losses import LOSSES
+from minembed.train.schedules import SCHEDULES
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that decides what weights come out, and how they are computed.
+
+    Raises InputError that names the setting.
+
+    >>> Settings(batch_size=16).learning_rate
+    5e-05
+    """
+
+    epochs: int = 1
+    max_steps: int | None = None  # stop there, whatever epochs says
+    batch_size: int = 32  # examples
+    accumulation: int = 1  # batches whose gradients make one step
+    cached: bool = False  # compute a batch in parts, so that memory does not grow with it
+    recompute: bool = False  # keep less of the forward pass, and compute it again
+    learning_rate: float = 5e-5
+    schedule: str = "linear"
+    warmup: float = 0.1  # a share of the steps below 1, or a number of steps
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    dropout: float = 0.1
+    seed: int = 12
+    loss: str = "multiple_negatives_ranking"
+    scale: float | None = None  # of the ranking losses and CoSENT; None: 20
+    margin: float | None = None  # of the triplet and the contrastive loss; None: 5, 0.5
+    matryoshka_dims: tuple[int, ...] = ()
+    group_by_length: bool = False
+    no_duplicates: bool = False  # keep texts apart that would be each other's negatives
+    mask_probability: float = 0.15  # of masked language modelling
+    whole_words: bool = False
+    evaluate_every: int | None = None  # steps; None: at the end of every epoch
+    save_every: int | None = None  # steps; None: at the end of every epoch
+    patience: int | None = None  # evaluations without a better score, after which training stops
+    max_bad_steps: int = 5  # in a row, of a loss or gradient that is not finite
+    backend: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulation", 1), ("seed", 0), ("max_bad_steps", 1)):
+            self._whole(name, least)
+        for name in ("max_steps", "evaluate_every", "save_every", "patience", "threads"):
+            if getattr(self, name) is not None:
+                self._whole(name, 1)
+        for name in ("learning_rate", "max_grad_norm"):
+            self._number(name, 0, math.inf, above=True)
+        self._number("warmup", 0, math.inf)
+        self._number("weight_decay", 0, math.inf)
+        self._number("dropout", 0, 1)
+        self._number("mask_probability", 0, 1, above=True)
+        for name in ("scale", "margin"):
+            if getattr(self, name) is not None:
+                self._number(name, 0, math.inf, above=name == "scale")
+        for name, known in (("loss", LOSSES), ("schedule", SCHEDULES), ("backend", ("auto", "numpy", "numba"))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
+        for field in fields(self):
+            if field.type is bool and not isinstance(getattr(self, field.name), bool):
+                raise InputError(f"{field.name} must be true or false, not {getattr(self, field.name)!r}")
+
+    def _whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+    def _number(self, name: str, low: float, high: float, above: bool = False) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not (low <= value < high):
+            raise InputError(f"{name} must be a number from {low:g} to below {high:g}, not {value!r}")
+        if above and value == low:
+            raise InputError(f"{name} must be above {low:g}")
+
+    @property
+    def same_weights(self) -> dict[str, Any]:
+        """What the weights depend on: a resumed training must agree in it.
+
+        >>> "threads" in Settings().same_weights
+        False
+        """
+        free = ("threads", "evaluate_every", "save_every", "patience", "max_bad_steps", "backend", "cached", "recompute")
+        return {name: value for name, value in to_json(self).items() if name not in free}
+
+
+def to_json(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON has them.
+
+    >>> to_json(Settings(matryoshka_dims=(256, 64)))["matryoshka_dims"]
+    [256, 64]
+    """
+    found: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return found
+
+
+def read_settings(path: Path, base: Settings | None = None) -> Settings:
+    """Read settings from a .toml or .json file, over those of `base`.
+
+    Raises InputError for a file that is neither, and for a setting that does not exist.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "train.json"
+    ...     _ = file.write_text('{"epochs": 3}')
+    ...     read_settings(file).epochs
+    3
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".toml":
+            values = _toml(text, path)
+        else:
+            values = json.loads(text)
+    except ValueError as error:  # of JSON, TOML and UTF-8
+        raise InputError(f"{path}: not sound {path.suffix or 'JSON'} ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold settings by name")
+    return change(base or Settings(), values, str(path))
+
+
+def _toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ImportError as error:  # Python 3.10
+        raise InputError(f"{path}: Python reads TOML from 3.11 on; write the settings as .json") from error
+    return tomllib.loads(text)
+
+
+def change(settings: Settings, values: dict[str, Any], where: str = "settings") -> Settings:
+    """Other values for some settings; raises InputError for one that does not exist.
+
+    >>> change(Settings(), {"epochs": 2}).epochs
+    2
+    """
+    names = [field.name for field in fields(Settings)]
+    for name in values:
+        if name not in names:
+            raise InputError(f"{where}: {name!r} is no setting; there are: {', '.join(names)}")
+    if isinstance(values.get("matryoshka_dims"), list):
+        values = values | {"matryoshka_dims": tuple(values["matryoshka_dims"])}
+    return replace(settings, **values)
