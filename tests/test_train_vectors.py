@@ -4,20 +4,26 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_vjp import CLOSE, numbers, slope
 
+from minembed.errors import UnsupportedModelError
 from minembed.modules import ACTIVATIONS, Dense, DenseParams, LayerNorm, Normalize, transform
 from minembed.params import Linear, Norm
-from minembed.pooling import POOLING, l2_normalize, pool
+from minembed.pooling import POOLING, l2_normalize, pool, truncate_embeddings
 from minembed.similarity import SIMILARITY, pairwise
 from minembed.train import vjp_vectors as vjp
+from minembed.train.vjp import linear as plain_linear
 
 
+@settings(max_examples=3, deadline=None)
+@given(st.lists(st.integers(2, 5), min_size=1, max_size=4), st.integers(1, 4), st.integers(0, 2**32))
 @pytest.mark.parametrize("skipped", [0, 1])
 @pytest.mark.parametrize("modes", [*([mode] for mode in POOLING), ["mean", "max", "cls"]], ids="+".join)
-def test_pooling(modes, skipped):
-    x, cu_seqlens = numbers(9, 4), np.array([0, 2, 6, 9])
-    dy = numbers(3, 4 * len(modes), seed=1)
+def test_pooling(modes, skipped, lengths, width, seed):
+    x, cu_seqlens = numbers(sum(lengths), width, seed=seed), np.cumsum([0, *lengths])
+    dy = numbers(len(lengths), width * len(modes), seed=seed + 1)
     dx = vjp.pool_vjp(x, cu_seqlens, modes, skipped, dy)
     np.testing.assert_allclose(dx, slope(lambda: (pool(x, cu_seqlens, modes, skipped) * dy).sum(), x), **CLOSE)
 
@@ -41,7 +47,9 @@ def test_activations(name):
 
 
 @pytest.mark.parametrize(("residual", "width"), [(False, 3), (True, 3), (True, 5)])
-def test_chains_of_modules(residual, width):
+def test_chains_of_modules(residual, width, monkeypatch):
+    # ops.linear makes small products large so that bits do not depend on the rows: 400 of them would take seconds
+    monkeypatch.setattr("minembed.modules.linear", plain_linear)
     first = DenseParams(
         Linear(numbers(5, width, seed=1), numbers(width, seed=2)),
         Linear(numbers(5, width, seed=3)) if residual and width != 5 else None,
@@ -70,10 +78,24 @@ def test_chains_of_modules(residual, width):
     assert gradients[3] is None and gradients[2].linear.bias is None
 
 
-@pytest.mark.parametrize(("name", "f"), [("cosine", vjp.cosine_vjp), ("dot", vjp.dot_vjp)])
-def test_all_pairs(name, f):
-    a, b, dscores = numbers(3, 4), numbers(5, 4, seed=1), numbers(3, 5, seed=2)
-    for got, x in zip(f(a, b, dscores), (a, b), strict=True):
+@pytest.mark.parametrize("dim", [1, 3, 5])
+def test_truncation(dim):
+    x, dy = numbers(3, 5), numbers(3, dim, seed=1)
+    got = vjp.truncate_embeddings_vjp(x, dim, dy)
+    np.testing.assert_allclose(got, slope(lambda: (truncate_embeddings(x, dim) * dy).sum(), x), **CLOSE)
+
+
+def test_similarities_of_the_table():
+    assert list(vjp.SIMILARITY_VJP) == list(SIMILARITY)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(sorted(SIMILARITY)), st.integers(1, 5), st.integers(1, 5), st.integers(2, 6), st.integers(0, 2**32)
+)
+def test_all_pairs(name, n, m, width, seed):
+    a, b, dscores = numbers(n, width, seed=seed), numbers(m, width, seed=seed + 1), numbers(n, m, seed=seed + 2)
+    for got, x in zip(vjp.SIMILARITY_VJP[name](a, b, dscores), (a, b), strict=True):
         np.testing.assert_allclose(got, slope(lambda: (SIMILARITY[name](a, b) * dscores).sum(), x), **CLOSE)
 
 
@@ -84,8 +106,34 @@ def test_pairs(name):
         np.testing.assert_allclose(got, slope(lambda: (pairwise(a, b, name) * dscores).sum(), x), **CLOSE)
 
 
+@pytest.mark.parametrize("name", SIMILARITY)
+def test_pairs_are_the_diagonal_of_all_pairs(name):
+    a, b, dscores = numbers(4, 3), numbers(4, 3, seed=1), numbers(4, seed=2)
+    expected = vjp.SIMILARITY_VJP[name](a, b, np.diag(dscores))
+    np.testing.assert_allclose(vjp.pairwise_vjp(a, b, name, dscores), expected, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize(("name", "zero"), list(itertools.product(SIMILARITY, ["both", "equal"])))
 def test_where_there_is_no_slope(name, zero):
     a = np.zeros((1, 3)) if zero == "both" else np.ones((1, 3))
-    for got in vjp.pairwise_vjp(a, a.copy(), name, np.ones(1)):
+    pairs = vjp.pairwise_vjp(a, a.copy(), name, np.ones(1))
+    everything = vjp.SIMILARITY_VJP[name](a, a.copy(), np.ones((1, 1)))
+    for got in (*pairs, *everything):
         assert np.isfinite(got).all()
+        if zero == "both" or name in ("euclidean", "manhattan"):
+            assert not got.any()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])  # whose squares vanish and overflow in float32
+def test_cosines_of_tiny_and_of_huge_vectors(scale):
+    a, b = (numbers(2, 4, seed=seed).astype(np.float32) for seed in (0, 1))
+    da, _ = vjp.pairwise_vjp(a, b, "cosine", np.ones(2, np.float32))
+    got, _ = vjp.pairwise_vjp(a * np.float32(scale), b, "cosine", np.ones(2, np.float32))
+    np.testing.assert_allclose(got * scale, da, rtol=1e-5, atol=1e-6)  # roundings of float32
+    all_pairs, _ = vjp.cosine_vjp(a * np.float32(scale), b, np.eye(2, dtype=np.float32))
+    np.testing.assert_allclose(all_pairs * scale, da, rtol=1e-5, atol=1e-6)
+
+
+def test_an_unknown_pooling_mode():
+    with pytest.raises(UnsupportedModelError, match="pooling mode 'median' is unknown"):
+        vjp.pool_vjp(np.ones((1, 1)), np.array([0, 1]), ["median"], 0, np.ones((1, 1)))

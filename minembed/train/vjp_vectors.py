@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from minembed.errors import UnsupportedModelError
 from minembed.modules import ACTIVATIONS, LAYER_NORM_EPS, Dense, DenseParams, LayerNorm, Module, ModuleParams, transform
 from minembed.ops import linear
 from minembed.params import Array, Norm
-from minembed.pooling import drop_leading
+from minembed.pooling import POOLING, drop_leading, l2_normalize
 from minembed.train.vjp import ACTIVATION_VJP, layer_norm_vjp, linear_vjp
 
 # --- pooling.py
@@ -20,11 +21,15 @@ from minembed.train.vjp import ACTIVATION_VJP, layer_norm_vjp, linear_vjp
 def pool_vjp(x: Array, cu_seqlens: Array, modes: Sequence[str], skipped: int, dy: Array) -> Array:
     """Give every token its share of the slopes of its text's vector: (T, D), (B, len(modes) D) -> (T, D).
 
-    Where several tokens hold the largest value of a column, "max" gives the slope to the first, as torch does.
+    Where several tokens hold the largest value of a column, "max" gives the slope to the first, as torch does.  Raises
+    UnsupportedModelError for an unknown mode.
 
     >>> pool_vjp(np.ones((3, 1)), np.array([0, 2, 3]), ["mean"], 0, np.float64([[4], [5]]))[:, 0].tolist()
     [2.0, 2.0, 5.0]
     """
+    for mode in modes:
+        if mode not in POOLING:
+            raise UnsupportedModelError(f"pooling mode {mode!r} is unknown; known: {', '.join(POOLING)}")
     dx = np.zeros_like(x)
     rows: Array = np.arange(len(x))
     if skipped:
@@ -73,6 +78,17 @@ def l2_normalize_vjp(x: Array, dy: Array) -> Array:  # (B, D), (B, D) -> (B, D)
     inverse = np.divide(1, norms, out=np.zeros_like(norms), where=norms != 0)
     y = x * inverse
     return (dy - y * (y * dy).sum(axis=-1, keepdims=True)) * inverse
+
+
+def truncate_embeddings_vjp(x: Array, dim: int, dy: Array) -> Array:  # (..., D), (..., dim) -> (..., D)
+    """The numbers that are left out have no slope.
+
+    >>> truncate_embeddings_vjp(np.ones((1, 3)), 2, np.float64([[4, 5]])).tolist()
+    [[4.0, 5.0, 0.0]]
+    """
+    dx = np.zeros_like(x)
+    dx[..., :dim] = dy
+    return dx
 
 
 # --- modules.py
@@ -168,12 +184,21 @@ def cosine_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N
     [[0.0, 1.0]]
     """
     x, y = _unit(a), _unit(b)
-    return l2_normalize_vjp(a, dscores @ y), l2_normalize_vjp(b, dscores.T @ x)
+    return _unit_vjp(a, dscores @ y), _unit_vjp(b, dscores.T @ x)
 
 
 def _unit(x: Array) -> Array:
-    norms = np.sqrt((x * x).sum(axis=-1, keepdims=True))
-    return x * np.divide(1, norms, out=np.zeros_like(norms), where=norms != 0)
+    """Rows of length 1, as in similarity.py: by a power of two first, so that no square overflows or vanishes."""
+    return l2_normalize(np.ldexp(x, -_exponents(x)))
+
+
+def _unit_vjp(x: Array, dy: Array) -> Array:
+    exponents = _exponents(x)
+    return np.ldexp(l2_normalize_vjp(np.ldexp(x, -exponents), dy), -exponents)
+
+
+def _exponents(x: Array) -> Array:  # (N, D) -> (N, 1)
+    return np.frexp(np.abs(x).max(axis=1, keepdims=True, initial=0))[1]
 
 
 def dot_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D), (M, D), (N, M)
@@ -185,6 +210,41 @@ def dot_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D
     return dscores @ b, dscores.T @ a
 
 
+def euclidean_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D), (M, D), (N, M)
+    """Minus the distances of all pairs: each row is drawn straight to the others; to one that is equal, not at all.
+
+    >>> euclidean_vjp(np.float64([[3, 4]]), np.float64([[0, 0]]), np.float64([[5]]))[0].round(9).tolist()
+    [[-3.0, -4.0]]
+    """
+    return _by_rows_vjp(_unit, a, b, dscores)
+
+
+def manhattan_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D), (M, D), (N, M)
+    """Minus the sums of absolute differences of all pairs: each number is drawn to the others; to an equal one, not.
+
+    >>> manhattan_vjp(np.float64([[3, 4]]), np.float64([[0, 4]]), np.float64([[5]]))[0].tolist()
+    [[-5.0, 0.0]]
+    """
+    return _by_rows_vjp(np.sign, a, b, dscores)
+
+
+def _by_rows_vjp(direction: Callable[[Array], Array], a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:
+    da, db = np.zeros_like(a), np.zeros_like(b)
+    for i, row in enumerate(a):  # one after the other: all differences at once would be (N, M, D)
+        pull = direction(b - row)  # (M, D)
+        da[i] = dscores[i] @ pull
+        db -= dscores[i][:, None] * pull
+    return da, db
+
+
+SIMILARITY_VJP: dict[str, Callable[[Array, Array, Array], tuple[Array, Array]]] = {  # of similarity.SIMILARITY
+    "cosine": cosine_vjp,
+    "dot": dot_vjp,
+    "euclidean": euclidean_vjp,
+    "manhattan": manhattan_vjp,
+}
+
+
 def pairwise_vjp(a: Array, b: Array, metric: str, dscores: Array) -> tuple[Array, Array]:  # (N, D), (N, D), (N,)
     """The scores of row i of a and row i of b; where two rows are equal, a distance has no slope: 0 is taken.
 
@@ -193,8 +253,8 @@ def pairwise_vjp(a: Array, b: Array, metric: str, dscores: Array) -> tuple[Array
     """
     d = dscores[:, None]
     if metric == "cosine":
-        return l2_normalize_vjp(a, d * _unit(b)), l2_normalize_vjp(b, d * _unit(a))
+        return _unit_vjp(a, d * _unit(b)), _unit_vjp(b, d * _unit(a))
     if metric == "dot":
         return d * b, d * a
-    da = -d * (np.sign(a - b) if metric == "manhattan" else _unit(a - b))
+    da = d * (np.sign if metric == "manhattan" else _unit)(b - a)
     return da, -da
