@@ -59,6 +59,7 @@ def imports(name):
 # what may import what; a module may also import what stands below it in its own line, and everything may import errors
 LAYERS = [
     {"minembed.cli"},
+    {"minembed.maps"},
     {"minembed.train"},
     {"minembed.evaluation", "minembed.retrieval"},
     {"minembed"},
@@ -258,7 +259,7 @@ COMPILED = {
         *("partner", "team", "activations", "embeddings", "heads", "scan", "bytes", "training", "optimizer"),
     )
 }
-# functions whose example needs a checkpoint or a network; the guide and the tests show them at work
+# functions whose example needs a checkpoint, a network or an extra; the guide and the tests show them at work
 NEED_A_MODEL = {
     "minembed.backend": {"prepare"},
     "minembed.kernels.packing": {"by_heads", "pack", "layer_vectors", "pack_embeddings"},
@@ -273,6 +274,11 @@ NEED_A_MODEL = {
         *("embed_vjp", "normalize_vjp", "feed_forward_vjp", "self_attention_vjp", "add_vjp"),
         *("transformer_layer_vjp", "encode_vjp"),
     },
+    "minembed.maps.groups": {"kmeans", "hdbscan"},
+    "minembed.maps.page": {"page", "describe", "fitted"},
+    "minembed.maps.projection": {"tsne", "umap"},
+    "minembed.maps.heat": {"draw_heat"},
+    "minembed.maps.picture": {"draw", "figure", "settings", "save", "scatter", "legend", "note", "group_names", "write"},
     "minembed.index_models": {"name_of", "probe", "facts_of", "check_model"},
     "minembed.weights.cache": {
         *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),
@@ -336,7 +342,7 @@ def test_links_lead_somewhere(page):
                 assert anchor in slugs, f"{page.name} links to {target}"
 
 
-COMMANDS = ("demo", "embed", "similarity", "search", "index", "dedupe", "rerank")
+COMMANDS = ("demo", "embed", "similarity", "search", "index", "dedupe", "map", "rerank")
 COMMANDS += ("evaluate", "models", "pull", "info", "doctor")
 
 

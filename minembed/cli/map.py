@@ -1,0 +1,189 @@
+"""`minembed map`: a corpus as a map to look at, and how far it can be trusted."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from minembed.cli.console import existing_file, load_model, model_options
+from minembed.cli.passages import Corpus, corpus_options
+from minembed.errors import InputError
+from minembed.texts import FIELD, csv_rows
+
+if TYPE_CHECKING:
+    from minembed.params import Array
+
+METHODS = ("tsne", "umap", "pca")
+CLUSTERS = ("auto", "kmeans", "hdbscan", "none")
+ENDINGS = (".html", ".png", ".svg")
+
+
+def check_output(ctx: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """Refuse a file name whose ending tells no format."""
+    if value.suffix.lower() not in ENDINGS:
+        raise click.BadParameter(f"{value.name!r} must end in {', '.join(ENDINGS)}", ctx, parameter)
+    return value
+
+
+def check_clusters(ctx: click.Context, parameter: click.Parameter, value: str) -> str | int:
+    """Take a number, or one of the names."""
+    if value.isascii() and value.isdigit():
+        return int(value)
+    if value not in CLUSTERS:
+        raise click.BadParameter(f"{value!r} is neither a number nor one of {', '.join(CLUSTERS)}", ctx, parameter)
+    return value
+
+
+def read(source: Corpus, label: str | None) -> tuple[list[int], list[str], list[str] | None]:
+    """The texts that are not blank, their numbers from 1, and their labels."""
+    if label is None:
+        return *source.passages(), None
+    from minembed.maps.labels import read_labels
+
+    with source.open() as file:
+        labels = dict(enumerate(read_labels(file, source.name, source.file_format, label), 1))
+    if source.file_format == "csv" and source.field is None:  # it has a heading, then
+        with source.open() as file:
+            _, header = next(csv_rows(file, source.name))
+        source = replace(source, field=FIELD if FIELD in header else header[0])
+    numbers, texts = source.passages()
+    return numbers, texts, [labels[number] for number in numbers]
+
+
+def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
+    """Take the vectors of texts from a .npy file that has one for each text of the corpus, blank ones included."""
+    import numpy as np
+
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a .npy file ({error}); make one with minembed embed -o") from error
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2:
+        raise InputError(f"{path} must hold vectors, (N, D); make it with minembed embed -o")
+    if numbers[-1] > len(vectors):
+        raise InputError(f"{path} has {len(vectors):,} vectors, and the corpus has a text {numbers[-1]:,}")
+    return vectors[np.array(numbers) - 1]
+
+
+def drawn(count: int, sample: int | None, seed: int) -> list[int]:
+    """The places of texts drawn by lot, in order; all of them, where no more are there.
+
+    >>> drawn(3, 5, 0), len(drawn(100, 5, 0))
+    ([0, 1, 2], 5)
+    """
+    import numpy as np
+
+    if sample is None or sample >= count:
+        return list(range(count))
+    return np.sort(np.random.default_rng(seed).choice(count, sample, replace=False)).tolist()
+
+
+@click.command("map", short_help="Draw a corpus as a map of its meanings.")
+@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    callback=check_output,
+    help="A page (.html) or a picture (.png, .svg).",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="tsne",
+    show_default=True,
+    help="pca needs nothing more; the others are in the extra viz.",
+)
+@click.option("--dimensions", type=click.IntRange(2, 3), default=2, show_default=True, help="3 goes with pca.")
+@corpus_options
+@click.option("--label", metavar="NAME", help="Field or column that says which group a text is in.")
+@click.option(
+    "--clusters",
+    default="auto",
+    show_default=True,
+    metavar="NAME|N",
+    callback=check_clusters,
+    help="Without --label: kmeans (of the vectors), or how many; hdbscan (islands of the map); or none.",
+)
+@click.option("--perplexity", type=float, metavar="P", help="Neighbours that t-SNE looks at; default: 30.")
+@click.option("--neighbours", type=int, metavar="N", help="Neighbours that UMAP looks at; default: 15.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Draw so many texts by lot.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The same, the same map.")
+@click.option(
+    "--vectors", type=existing_file(), metavar="FILE.npy", help="Vectors of the texts, instead of a model's work."
+)
+@model_options
+def command(
+    corpus: Path,
+    output: Path,
+    method: str,
+    dimensions: int,
+    file_format: str | None,
+    field: str | None,
+    label: str | None,
+    clusters: str | int,
+    perplexity: float | None,
+    neighbours: int | None,
+    sample: int | None,
+    seed: int,
+    vectors: Path | None,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+) -> None:
+    """Place the texts of CORPUS on a map, on which texts of like meaning are near each other.
+
+    CORPUS is a .txt (a text a line), .jsonl, .csv or .parquet file, or - for standard input.  Blank texts are left out.
+    The map says how far it can be trusted: which of its neighbourhoods are real, and which it has torn apart.  A page
+    is one file, which opens in any browser, without a network.
+
+    \b
+    minembed map notes.txt -o notes.html
+    minembed map shop.csv --field description --label category -o shop.png
+    minembed map notes.txt --method pca --dimensions 3 -o notes.html
+    """
+    from minembed.cli.vectors import replacing
+    from minembed.maps.chart import Map
+    from minembed.maps.projection import check_settings
+
+    numbers, texts, labels = read(Corpus.of(corpus, file_format, field), label)
+    rows = drawn(len(texts), sample, seed)
+    numbers, texts = [numbers[i] for i in rows], [texts[i] for i in rows]
+    check_settings(len(texts), method, dimensions, seed, perplexity, neighbours)  # before the work, not after it
+    check_extras(method, output)
+    with replacing(output) as file:
+        settings: dict[str, Any] = {"perplexity": perplexity, "neighbours": neighbours, "dimensions": dimensions}
+        chart = Map.of(
+            load_model(model, revision, offline, threads, dtype, backend).encode(texts)
+            if vectors is None
+            else read_vectors(vectors, numbers),
+            texts,
+            method=method,
+            labels=None if labels is None else [labels[i] for i in rows],
+            clusters=clusters,
+            label_name=label or "",
+            model=model if vectors is None else vectors.name,
+            seed=seed,
+            tell=lambda stage: click.echo(f"{stage} ...", err=True),
+            **settings,
+        )
+        chart.write(file, output.suffix.lower().removeprefix("."))
+    click.echo(f"{output}: {chart.title}\n{chart.trust_line}", err=True)
+
+
+def check_extras(method: str, output: Path) -> None:
+    """Say what is missing before a model is loaded; raises MissingExtraError."""
+    from minembed.maps import extra
+
+    if method == "tsne" and not extra.has("sklearn"):
+        raise extra.missing("t-SNE", "scikit-learn")
+    if method == "umap" and not extra.has("umap"):
+        raise extra.missing("UMAP", "umap-learn")
+    if output.suffix.lower() != ".html" and not extra.has("matplotlib"):
+        raise extra.missing("a picture", "matplotlib")

@@ -1,0 +1,136 @@
+"""A map: points, texts, groups and trust, ready to be looked at."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from numpy.typing import ArrayLike
+
+from minembed.errors import InputError
+from minembed.maps.extra import has
+from minembed.maps.groups import Groups
+from minembed.maps.marks import visible
+from minembed.maps.projection import Projection, check_vectors, project
+from minembed.maps.trust import NEAR, Trust, measure
+from minembed.params import Array
+
+FORMATS = ("html", "png", "svg")
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """What is shown; `Map.of` makes one, `save` writes it to a file."""
+
+    vectors: Array  # (N, D) float64
+    texts: tuple[str, ...]
+    projection: Projection
+    groups: Groups
+    trust: Trust | None  # None where there are fewer than three points
+    model: str = ""  # what the vectors came from
+
+    @classmethod
+    def of(
+        cls,
+        vectors: ArrayLike,
+        texts: Sequence[str],
+        *,
+        method: str = "tsne",
+        dimensions: int = 2,
+        labels: Sequence[str] | None = None,
+        clusters: str | int | None = "auto",
+        label_name: str = "label",
+        model: str = "",
+        seed: int = 0,
+        perplexity: float | None = None,
+        neighbours: int | None = None,
+        show_progress_bar: bool | None = None,
+        tell: Tell = lambda stage: None,
+    ) -> "Map":
+        """Place vectors (N, D) of texts on a map, and measure how far it can be trusted.
+
+        Groups are the values of `labels`, where given; else clusters: `clusters` is a number (of k-means), "kmeans",
+        "hdbscan", "none", or "auto": k-means where scikit-learn is installed.  `method` and the other settings are
+        those of `project`; `tell` is called with what is being done.
+
+        >>> Map.of([[0.0, 1.0], [1.0, 0.0]], ["up", "right"], method="pca", clusters=None).trust is None
+        True
+        """
+        x = check_vectors(vectors)
+        check_texts(texts, len(x), labels)
+        options = {"perplexity": perplexity, "neighbours": neighbours, "show_progress_bar": show_progress_bar}
+        tell(f"placing {len(x):,} points")
+        found = project(x, method, dimensions, seed=seed, **options)  # type: ignore[arg-type]
+        tell("measuring how far the map can be trusted")
+        trust = measure(x, found.points, NEAR, seed=seed)
+        if labels is not None:
+            groups = Groups.of_values(labels, label_name)
+        elif clusters in (None, "none") or len(x) < 3 or (clusters == "auto" and not has("sklearn")):
+            groups = Groups.none(len(x))
+        else:
+            tell("finding clusters")
+            by = "kmeans" if isinstance(clusters, int) or clusters == "auto" else str(clusters)
+            groups = Groups.found(x, found.points, texts, by, clusters if isinstance(clusters, int) else None, seed)
+        return cls(x, tuple(texts), found, groups, trust, model)
+
+    @property
+    def title(self) -> str:
+        """What the map shows, in a line."""
+        n = len(self.texts)
+        parts = [f"{n:,} texts" if n != 1 else "1 text", self.projection.name, visible(" ".join(self.model.split()))]
+        return " · ".join(part for part in parts if part)
+
+    @property
+    def trust_line(self) -> str:
+        """How far it can be trusted, in a line."""
+        parts = [str(self.trust)] if self.trust else ["too few points to measure trust"]
+        if self.projection.shares:
+            shown = sum(self.projection.shares)
+            parts.insert(0, f"shows {shown:.1%} of the variance" if shown else "all points are equal")
+        return " · ".join(parts)
+
+    def save(self, path: str | Path) -> None:
+        """Write a page (.html) or a picture (.png, .svg); raises InputError for another ending."""
+        path = Path(path)
+        kind = check_ending(path)
+        with path.open("wb") as file:
+            self.write(file, kind)
+
+    def write(self, file: BinaryIO, kind: str) -> None:
+        """Write a page or a picture to an open file: kind is "html", "png" or "svg"."""
+        if kind == "html":
+            from minembed.maps.page import page
+
+            file.write(page(self).encode("utf-8"))
+        else:
+            from minembed.maps.picture import draw
+
+            draw(self, file, kind)
+
+
+def check_ending(path: Path) -> str:
+    """The format that a file's name asks for.
+
+    >>> check_ending(Path("a.SVG"))
+    'svg'
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise InputError(f"{path.name!r} must end in {', '.join('.' + form for form in FORMATS)}")
+    return kind
+
+
+def check_texts(texts: Sequence[str], n: int, labels: Sequence[str] | None) -> None:
+    """Refuse texts and labels that do not fit the vectors.
+
+    >>> check_texts(["a"], 1, None)
+    """
+    for name, values in (("texts", texts), ("labels", labels)):
+        if values is None:
+            continue
+        if isinstance(values, str) or len(values) != n:
+            raise InputError(f"every vector needs one of {name}: there are {n:,} vectors and {len(values):,} {name}")
+        bad = next((i for i, value in enumerate(values) if not isinstance(value, str)), None)
+        if bad is not None:
+            raise InputError(f"{name}[{bad}] is {type(values[bad]).__name__}, not str")

@@ -1,0 +1,65 @@
+"""The packages of the extra `viz`, imported where they are first needed."""
+
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from minembed.errors import MissingExtraError
+
+
+def scikit_learn(purpose: str) -> tuple[Any, Any]:
+    """Import sklearn's manifold and cluster modules, or say what to install.
+
+    >>> has("no such package")
+    False
+    """
+    try:
+        return import_module("sklearn.manifold"), import_module("sklearn.cluster")
+    except ImportError as error:
+        raise missing(purpose, "scikit-learn") from error
+
+
+def umap_learn() -> Any:
+    """Import umap, which compiles itself on its first run, or say what to install.
+
+    >>> has("umap") in (True, False)
+    True
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TensorFlow, which nothing here needs
+            return import_module("umap")
+    except ImportError as error:
+        raise missing("UMAP", "umap-learn") from error
+
+
+def matplotlib() -> Any:
+    """Import matplotlib, or say what to install.
+
+    >>> has("matplotlib") in (True, False)
+    True
+    """
+    try:
+        return import_module("matplotlib")
+    except ImportError as error:
+        raise missing("a picture", "matplotlib") from error
+
+
+def missing(purpose: str, package: str) -> MissingExtraError:
+    """The error that names the extra.
+
+    >>> str(missing("UMAP", "umap-learn"))
+    "UMAP needs umap-learn: pip install 'minembed[viz]'; the method pca and pages in .html need nothing more"
+    """
+    remedy = "pip install 'minembed[viz]'; the method pca and pages in .html need nothing more"
+    return MissingExtraError(f"{purpose} needs {package}: {remedy}")
+
+
+def has(package: str) -> bool:
+    """Whether a package is installed, without importing it.
+
+    >>> has("numpy")
+    True
+    """
+    return find_spec(package) is not None

@@ -1,0 +1,157 @@
+"""One page in HTML that needs nothing else: no network, no other file.
+
+Texts come from strangers.  Everything variable is one compressed block and a few arrays, written in base64, which can
+hold no markup; the page's own script puts it in place as text.  A content policy refuses every script and style but
+the two in the page, named by their hashes, and every request.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import zlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minembed.errors import InputError
+from minembed.maps.codes import encode
+from minembed.maps.colours import DARK, GREY, LIGHT, SHAPES
+from minembed.maps.marks import visible
+from minembed.maps.projection import nearest
+from minembed.maps.trust import NEAR
+from minembed.params import Array
+
+if TYPE_CHECKING:
+    from minembed.maps.chart import Map
+
+MOST = 2**16  # points of a page: their numbers fit into two bytes
+SIZE = 11_600_000  # bytes of a page, at most
+CODES = 4_800_000  # bytes of stored vectors, at most
+LONGEST = 4_000  # signs of a text that are kept, and fewer where the page would grow too large
+SCRIPTS = ("data.js", "camera.js", "scatter.js", "overlay.js", "panel.js", "main.js")
+GRID = 65_535  # steps of a coordinate
+
+
+def page(chart: "Map") -> str:
+    """Write a map as a page; raises InputError for more points than a page holds."""
+    n = len(chart.texts)
+    if n > MOST:
+        raise InputError(f"a page holds up to {MOST:,} points, not {n:,}: draw a sample, or a picture (.png, .svg)")
+    cosines, rows = nearest(chart.vectors, NEAR)
+    codes = encode(chart.vectors, max(CODES // n, 1))
+    low, span = extent(chart.projection.points)
+    grid = np.rint((chart.projection.points - low) / span * GRID)
+    arrays = {
+        "points": grid.astype("<u2"),
+        "groups": np.where(chart.groups.labels < 0, 255, chart.groups.labels).astype(np.uint8),
+        "near": rows.astype("<u2"),
+        "cosines": np.rint(cosines * 32_767).astype("<i2"),
+        "codes": codes.rows,
+        "steps": codes.steps.astype("<f4"),
+    }
+    blocks = {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
+    facts = describe(chart, rows.shape[1]) | {"axes": codes.axes, "bytes": codes.rows.shape[1], "error": codes.error}
+    parts, style = part("page.html"), part("page.css")
+    script = '"use strict";\n' + "\n".join(part(name) for name in SCRIPTS)
+    room = SIZE - sum(map(len, blocks.values())) - len(parts) - len(style.encode()) - len(script.encode())
+    blocks["facts"] = fitted(facts, chart.texts, room)
+    data = "\n".join(
+        f'<script type="application/octet-stream" id="data-{name}">{block}</script>' for name, block in blocks.items()
+    )
+    values = {"title": html.escape(chart.title), "policy": policy(script, style)}
+    return fill(parts, values | {"style": style, "data": data, "script": script})
+
+
+def describe(chart: "Map", near: int) -> dict[str, Any]:
+    """What the script needs to know beside the arrays: words, names, colours."""
+    trust, groups, shares = chart.trust, chart.groups, chart.projection.shares
+    return {
+        "title": chart.title,
+        "trust": chart.trust_line,
+        "method": chart.projection.method,
+        "settings": chart.projection.settings,
+        "dimensions": chart.projection.points.shape[1],
+        "k": trust.k if trust else 0,
+        "sampled": trust.rows if trust and trust.rows < len(chart.texts) else 0,
+        "shares": [round(share, 4) for share in shares],
+        "near": near,
+        "origin": groups.origin,
+        "names": groups.names,
+        "rest": groups.rest,
+        "palettes": [[*LIGHT, GREY[0]], [*DARK, GREY[1]]],
+        "shapes": SHAPES,
+    }
+
+
+def extent(points: Array) -> tuple[Array, float]:
+    """Where a map begins, and its longer side, so that both axes keep one scale.
+
+    >>> low, span = extent(np.array([[1.0, 2.0], [4.0, 3.0]]))
+    >>> low.tolist(), span
+    ([1.0, 1.0], 3.0)
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    span = float((high - low).max()) or 1.0
+    start: Array = (low + high - span) / 2  # the shorter side is centred
+    return start, span
+
+
+def fitted(facts: dict[str, Any], texts: tuple[str, ...], room: int) -> str:
+    """Facts and texts, compressed and in base64; long texts are cut until it all fits into `room` signs."""
+    limit = LONGEST
+    while True:
+        packed = zlib.compress(json.dumps(facts | {"texts": [cut(text, limit) for text in texts]}).encode(), 9)
+        block = base64.b64encode(packed).decode()
+        if len(block) <= room or limit <= 20:
+            return block
+        limit = max(20, min(limit // 2, int(limit * room / len(block))))
+
+
+def cut(text: str, limit: int) -> str:
+    """The beginning of a text, hidden signs made visible, and how long it was.
+
+    >>> cut("abcdefgh", 4)
+    'abcd… (8 signs)'
+    """
+    return visible(text) if len(text) <= limit else f"{visible(text[:limit])}… ({len(text):,} signs)"
+
+
+def part(name: str) -> str:
+    """A file of the folder web, with line ends that do not change its hash.
+
+    >>> "<canvas" in part("page.html")
+    True
+    """
+    return (files("minembed.maps") / "web" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def policy(script: str, style: str) -> str:
+    """The content policy that allows this script and this style, and nothing else.
+
+    >>> policy("alert(1)", "").split("; ")[:2]
+    ["default-src 'none'", "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"]
+    """
+
+    def hashed(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; script-src {hashed(script)}; style-src {hashed(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def fill(template: str, values: dict[str, str]) -> str:
+    """Put values in the places of {{names}}, once, whatever the values hold.
+
+    >>> fill("<{{a}}>", {"a": "{{b}}", "b": "no"})
+    '<{{b}}>'
+    """
+    pieces = template.split("{{")
+    done = [pieces[0]]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("}}")
+        done += [values[name], rest]
+    return "".join(done)

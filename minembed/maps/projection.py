@@ -1,0 +1,215 @@
+"""From vectors to points on a map: PCA in NumPy, t-SNE by scikit-learn, UMAP by umap-learn.
+
+Neighbours are those by cosine, exact, found once by `top_k`; the start is always the PCA, so that a map hardly turns
+when a few texts are added; and the same seed gives the same points on the same machine.
+"""
+
+import io
+import re
+import sys
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minembed.errors import InputError, InputTypeError, MinembedWarning, warn
+from minembed.maps.extra import scikit_learn, umap_learn
+from minembed.maps.pca import pca
+from minembed.params import Array
+from minembed.topk import top_k
+
+NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+FEWEST = 5  # different vectors: with fewer there are no neighbourhoods to keep
+SMALL_FOR_UMAP = 4096  # below this umap-learn finds the neighbours itself, exactly
+STEPS = 1000  # of t-SNE
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Points, and how they were made."""
+
+    points: Array  # (N, 2) or (N, 3) float64
+    method: str  # "pca", "tsne" or "umap"
+    settings: str = ""  # in words
+    shares: tuple[float, ...] = ()  # of the variance, an axis each; PCA alone has them
+
+    @property
+    def name(self) -> str:
+        """The method as people write it.
+
+        >>> Projection(np.zeros((1, 2)), "tsne").name
+        't-SNE'
+        """
+        return NAMES[self.method]
+
+
+def check_vectors(vectors: ArrayLike) -> Array:  # -> (N, D) float64
+    """Take vectors as a matrix of at least one row without NaN; raises InputError.
+
+    >>> check_vectors([[1, 2]]).tolist()
+    [[1.0, 2.0]]
+    """
+    try:
+        x = np.asarray(vectors)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"vectors of one width are needed, (N, D): {error}") from error
+    if x.dtype.kind not in "fiub":
+        raise InputTypeError(f"vectors must be numbers; got {x.dtype}")
+    if x.ndim != 2 or not x.shape[0] or not x.shape[1]:
+        raise InputError(f"a map needs vectors of the shape (N, D) with at least one row; got {x.shape}")
+    x = x.astype(np.float64)
+    bad = ~np.isfinite(x).all(axis=1)
+    if bad.any():
+        raise InputError(f"row {int(bad.argmax())} of the vectors holds NaN or infinity; leave such rows out")
+    return x
+
+
+def project(
+    vectors: ArrayLike,
+    method: str = "tsne",
+    dimensions: int = 2,
+    *,
+    seed: int = 0,
+    perplexity: float | None = None,
+    neighbours: int | None = None,
+    show_progress_bar: bool | None = None,
+) -> Projection:
+    """Place vectors (N, D) on a map: `method` is "pca", "tsne" or "umap", `dimensions` 2, or for PCA also 3.
+
+    `perplexity` (t-SNE; default 30) and `neighbours` (UMAP; default 15) say how many neighbours a point looks at; where
+    points are few, the defaults shrink.  Fewer than five different vectors have no neighbourhoods: they are shown by
+    PCA, with a warning.  `show_progress_bar=None` shows one on a terminal.
+    Raises InputError for NaN or an impossible setting, MissingExtraError where the extra `viz` is needed.
+
+    >>> project([[0.0, 1.0], [0.0, 3.0]], "pca").points.tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    x = check_vectors(vectors)
+    check_settings(len(x), method, dimensions, seed, perplexity, neighbours)
+    if method != "pca" and len(np.unique(x[: 10 * FEWEST], axis=0)) < FEWEST and len(np.unique(x, axis=0)) < FEWEST:
+        warn(f"fewer than {FEWEST} different vectors are too few for {NAMES[method]}: shown by PCA", MinembedWarning)
+        method = "pca"
+    points, shares = pca(x, dimensions)
+    if method == "pca":
+        return Projection(points, "pca", "", tuple(shares.tolist()))
+    spread = points[:, 0].std()
+    shown = sys.stderr.isatty() if show_progress_bar is None else show_progress_bar
+    if method == "tsne":
+        size = perplexity or min(30.0, (len(x) - 1) / 3)
+        return Projection(tsne(x, size, seed, points / spread * 1e-4, shown), "tsne", f"perplexity {size:.3g}")
+    count = neighbours or min(15, len(x) - 1)
+    return Projection(umap(x, count, seed, points / spread, shown), "umap", f"{count} neighbours")
+
+
+def check_settings(
+    n: int, method: str, dimensions: int, seed: int, perplexity: float | None, neighbours: int | None
+) -> None:
+    """Refuse what no method can do; raises InputError with the remedy.
+
+    >>> check_settings(10, "tsne", 2, 0, 3, None)
+    """
+    if method not in NAMES:
+        raise InputError(f"method {method!r} is unknown; known: {', '.join(NAMES)}")
+    if dimensions not in ((2, 3) if method == "pca" else (2,)):
+        raise InputError(f"dimensions={dimensions!r}: maps have 2, and by method='pca' also 3")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}")
+    if perplexity is not None and method != "tsne":
+        raise InputError(f"perplexity is a setting of method='tsne', not of {method!r}")
+    if neighbours is not None and method != "umap":
+        raise InputError(f"neighbours is a setting of method='umap', not of {method!r}")
+    most = (n - 1) / 3
+    if perplexity is not None and not 1 <= perplexity <= most:
+        remedy = f"give 1 to {most:.4g}" if most >= 1 else "leave it out"
+        raise InputError(f"perplexity {perplexity:g} does not fit {n:,} points, it may be a third of them: {remedy}")
+    if neighbours is not None and not 2 <= neighbours <= n - 1:
+        remedy = f"give 2 to {n - 1}" if n > 2 else "leave it out"
+        raise InputError(f"neighbours={neighbours!r} does not fit {n:,} points: {remedy}")
+
+
+def nearest(x: Array, k: int) -> tuple[Array, Array]:  # (N, D) -> (N, min(k, N - 1)) twice
+    """The k rows nearest to each by cosine, the row itself left out: their cosines and indices, exact.
+
+    >>> nearest(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 1)[1].tolist()
+    [[1], [0], [0]]
+    """
+    k = min(k, len(x) - 1)
+    cosines, rows = top_k(x, x, k + 1, metric="cosine")
+    other = rows != np.arange(len(x))[:, None]
+    other[other.all(axis=1), -1] = False  # itself is not there, so many are its equals: the last one goes
+    return cosines[other].reshape(len(x), k), rows[other].reshape(len(x), k)
+
+
+def tsne(x: Array, perplexity: float, seed: int, start: Array, shown: bool) -> Array:  # (N, D), (N, 2) -> (N, 2)
+    """t-SNE on the exact neighbours by cosine (Barnes-Hut, scikit-learn).
+
+    At most two threads: with more, the order of a sum, and so the picture, would be left to chance.
+    """
+    from threadpoolctl import threadpool_limits
+
+    manifold, _ = scikit_learn("t-SNE")
+    N = len(x)
+    k = min(N - 1, int(3 * perplexity + 1))
+    cosines, rows = nearest(x, k)
+    distances = np.concatenate([np.zeros((N, 1)), np.maximum(1 - cosines, 0)], axis=1)  # itself comes first
+    rows = np.concatenate([np.arange(N)[:, None], rows], axis=1)
+    places = (distances.reshape(-1), rows.reshape(-1), np.arange(0, N * (k + 1) + 1, k + 1))
+    graph = import_module("scipy.sparse").csr_matrix(places, shape=(N, N))
+    with threadpool_limits(2), redirect_stdout(Steps(STEPS, "t-SNE", shown)):
+        found: Array = manifold.TSNE(
+            metric="precomputed",
+            init=start[:, :2].astype(np.float32),
+            perplexity=perplexity,
+            max_iter=STEPS,
+            random_state=int(seed),
+            verbose=2,
+        ).fit_transform(graph)
+    return found.astype(np.float64)
+
+
+def umap(x: Array, count: int, seed: int, start: Array, shown: bool) -> Array:  # (N, D), (N, 2) -> (N, 2)
+    """UMAP on the exact neighbours by cosine (umap-learn), one thread."""
+    module = umap_learn()
+    N = len(x)
+    given: Any = (None, None)
+    if N >= SMALL_FOR_UMAP:
+        cosines, rows = nearest(x, count - 1)
+        distances = np.concatenate([np.zeros((N, 1)), np.maximum(1 - cosines, 0)], axis=1)
+        given = (np.concatenate([np.arange(N)[:, None], rows], axis=1), distances.astype(np.float32))
+    model = module.UMAP(
+        metric="cosine",
+        n_neighbors=count,
+        init=(10 * start[:, :2]).astype(np.float32),
+        random_state=int(seed),
+        n_jobs=1,
+        precomputed_knn=(*given, None) if N >= SMALL_FOR_UMAP else (None, None, None),
+        tqdm_kwds={"disable": not shown, "desc": "UMAP", "file": sys.stderr},
+        verbose=shown,
+    )
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # what it prints beside its bar
+        warnings.simplefilter("ignore")  # that no other points can be added later
+        found: Array = model.fit_transform(x.astype(np.float32))
+    return found.astype(np.float64)
+
+
+class Steps(io.TextIOBase):
+    """A progress bar for scikit-learn's t-SNE, which prints how far it is."""
+
+    def __init__(self, total: int, name: str, shown: bool) -> None:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=total, desc=name, disable=not shown, file=sys.stderr)
+
+    def write(self, text: str) -> int:
+        """Read a line such as "[t-SNE] Iteration 50: error = ..."."""
+        found = re.search(r"Iteration (\d+)", text)
+        if found:
+            self.bar.update(int(found[1]) - self.bar.n)
+        if "after" in text and "iterations" in text and "early" not in text:
+            self.bar.close()
+        return len(text)
