@@ -10,15 +10,27 @@ from importlib.metadata import version
 import numpy as np
 import torch
 from loss_cases import CASES, columns_of, labels_of
+from sentence_transformers import util
 from sentence_transformers.sentence_transformer import losses
 
 DIMS = [6, 3, 2]
+METRICS = {"TripletLoss": losses.TripletDistanceMetric}
+
+
+def function_of(kind, name, value):
+    """What an option stands for there: distances and similarities are functions."""
+    if name == "similarity_fct":
+        return getattr(util, value)
+    if name == "distance_metric":
+        return getattr(METRICS.get(kind, losses.SiameseDistanceMetric), value)
+    return value
 
 
 def main() -> None:
     """Compute every loss, plain and as Matryoshka's sum."""
     arrays: dict[str, object] = {}
     for name, (_, _, kind, options, _) in CASES.items():
+        options = {option: function_of(kind, option, value) for option, value in options.items()}
         loss = getattr(losses, kind)(torch.nn.Identity(), **options)
         labels = torch.tensor(labels_of(name))
         for style in ("plain", "matryoshka"):

@@ -1,25 +1,28 @@
 """Losses on vectors: each returns its value and its slope by every vector, together.
 
 `columns` are the vectors of the columns of a batch, (B, D) each: an anchor, what it belongs to, and sometimes what it
-does not.  Names, definitions and defaults are those of sentence-transformers' losses.  Since a loss needs vectors
-alone, a batch may be embedded in parts, one after the other, and its loss is still that of the whole (Gao et al.,
-2021).
+does not.  Definitions and defaults are those of sentence-transformers' losses.  Since a loss needs vectors and gives
+slopes of vectors, and nothing else, a batch may be embedded in parts, one after the other, and its loss is still that
+of the whole (Gao et al., 2021): the "cached" losses are these.
+
+Every loss raises InputError for columns that are too few, too many or of different shapes, for labels that are missing,
+too few, or outside their range, and for options that cannot be; NumericalError where a vector holds NaN or infinity.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from minembed.errors import InputError
+from minembed.errors import InputError, NumericalError
 from minembed.ops import softmax
 from minembed.params import Array
 from minembed.pooling import l2_normalize
 from minembed.similarity import SIMILARITY, pairwise
-from minembed.train.vjp_vectors import cosine_vjp, dot_vjp, l2_normalize_vjp, pairwise_vjp
+from minembed.train.vjp_vectors import SIMILARITY_VJP, l2_normalize_vjp, pairwise_vjp, truncate_embeddings_vjp
 
 Columns = Sequence[Array]
 Loss = Callable[[Columns, Array | None], tuple[float, tuple[Array, ...]]]
-ALL_PAIRS_VJP = {"cosine": cosine_vjp, "dot": dot_vjp}
+DISTANCES = ("cosine", "euclidean", "manhattan")
 
 
 def multiple_negatives_ranking(
@@ -27,34 +30,35 @@ def multiple_negatives_ranking(
     labels: Array | None = None,
     *,
     scale: float = 20.0,
-    similarity: str = "cosine",
+    similarity_fct: str = "cosine",
     symmetric: bool = False,
 ) -> tuple[float, tuple[Array, ...]]:
     """Row i of the first column should pick row i of the second out of all rows of all other columns: InfoNCE.
 
     That is cross-entropy over similarities times `scale`, one over the temperature (van den Oord et al., 2018;
-    Henderson et al., 2017).  The other texts of the batch serve as negatives, and a third column on, if there is one.
-    `symmetric` asks the same of the second column about the first, and takes the mean.  Raises InputError for a batch
-    of one, which has nothing to tell from, for a scale that is not above 0, and for a similarity but cosine and dot.
+    Henderson et al., 2017).  The other texts of the batch serve as negatives, and so do a third column and more, if
+    there are any.  A text that stands twice in the batch is held against itself, as sentence-transformers does: batches
+    without duplicates are a matter of the sampler.  `symmetric` asks the same of the second column about the first, and
+    takes the mean.  `similarity_fct` is a row of similarity.SIMILARITY.  Raises InputError for a batch of one, which
+    has nothing to tell from, and for a scale that is not above 0.
 
     >>> loss, (da, db) = multiple_negatives_ranking([np.eye(4), np.eye(4)])
     >>> loss < 1e-7, da.shape
     (True, (4, 4))
     """
     a, *others = _check(columns, 2)
-    _check_positive("scale", scale)
-    if similarity not in ALL_PAIRS_VJP:
-        raise InputError(f"similarity must be one of {', '.join(ALL_PAIRS_VJP)}; not {similarity!r}")
+    _check_above_0("scale", scale)
+    _check_name("similarity_fct", similarity_fct, SIMILARITY)
     b, B = np.concatenate(others), len(a)
     if len(b) < 2:
         raise InputError("a batch of one pair has no negatives to tell it from: take a larger batch")
-    scores = SIMILARITY[similarity](a, b) * a.dtype.type(scale)  # (B, candidates)
+    scores = SIMILARITY[similarity_fct](a, b) * a.dtype.type(scale)  # (B, candidates)
     value, dscores = _cross_entropy(scores)
     if symmetric:
         back, dback = _cross_entropy(scores[:, :B].T)
         value, dscores = (value + back) / 2, dscores / 2
         dscores[:, :B] += dback.T / 2
-    da, db = ALL_PAIRS_VJP[similarity](a, b, dscores * a.dtype.type(scale))
+    da, db = SIMILARITY_VJP[similarity_fct](a, b, dscores * a.dtype.type(scale))
     return value, (da, *np.split(db, len(others)))
 
 
@@ -67,59 +71,98 @@ def _cross_entropy(scores: Array) -> tuple[float, Array]:  # (B, C): row i shoul
 
 
 def multiple_negatives_symmetric_ranking(
-    columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity: str = "cosine"
+    columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity_fct: str = "cosine"
 ) -> tuple[float, tuple[Array, ...]]:
     """Each of a pair should pick the other out of the batch: `multiple_negatives_ranking`, both ways.
 
     >>> multiple_negatives_symmetric_ranking([np.eye(4), np.eye(4)])[0] < 1e-7
     True
     """
-    return multiple_negatives_ranking(columns, labels, scale=scale, similarity=similarity, symmetric=True)
+    return multiple_negatives_ranking(columns, scale=scale, similarity_fct=similarity_fct, symmetric=True)
 
 
 def triplet(
-    columns: Columns, labels: Array | None = None, *, margin: float = 5.0, metric: str = "euclidean"
+    columns: Columns, labels: Array | None = None, *, margin: float = 5.0, distance_metric: str = "euclidean"
 ) -> tuple[float, tuple[Array, ...]]:
     """The anchor should be nearer to its positive than to its negative, by at least a margin (Schroff et al., 2015).
 
-    `metric` is "euclidean", "manhattan" or "cosine", whose distance is 1 - cosine.
+    `distance_metric` is "euclidean", "manhattan" or "cosine", whose distance is 1 - cosine.  Euclidean distances of
+    vectors of length 1 are at most 2: take a smaller margin there.
 
     >>> triplet([np.float64([[0, 0]]), np.float64([[0, 1]]), np.float64([[0, 9]])])[0]
     0.0
     """
     a, p, n = _check(columns, 3, exactly=True)
-    if metric not in ("euclidean", "manhattan", "cosine"):
-        raise InputError(f"metric must be one of euclidean, manhattan, cosine; not {metric!r}")
-    short = pairwise(a, n, metric) - pairwise(a, p, metric) + margin  # similarities: minus distances
+    _check_above_0("margin", margin)
+    _check_name("distance_metric", distance_metric, DISTANCES)
+    short = pairwise(a, n, distance_metric) - pairwise(a, p, distance_metric) + margin  # similarities: minus distances
     dp = -(short > 0).astype(a.dtype) / a.dtype.type(len(a))
-    da, dpositive = pairwise_vjp(a, p, metric, dp)
-    dother, dnegative = pairwise_vjp(a, n, metric, -dp)
+    da, dpositive = pairwise_vjp(a, p, distance_metric, dp)
+    dother, dnegative = pairwise_vjp(a, n, distance_metric, -dp)
     return float(np.maximum(short, 0).mean(dtype=np.float64)), (da + dother, dpositive, dnegative)
 
 
 def contrastive(
-    columns: Columns, labels: Array | None = None, *, margin: float = 0.5, metric: str = "cosine"
+    columns: Columns,
+    labels: Array | None = None,
+    *,
+    margin: float = 0.5,
+    distance_metric: str = "cosine",
+    size_average: bool = True,
 ) -> tuple[float, tuple[Array, ...]]:
     """Pairs with label 1 should be near, pairs with label 0 at least a margin apart (Hadsell et al., 2006).
 
-    `metric` as in `triplet`.  Raises InputError for labels outside 0 to 1.
+    Half the square of what is wrong, on average or, without `size_average`, in sum; a label between 0 and 1 is a share
+    of both.  `distance_metric` as in `triplet`.
 
-    >>> contrastive([np.eye(2), np.eye(2)], np.float64([1, 1]))[0]
-    0.0
+    >>> contrastive([np.eye(2), np.eye(2)], np.float64([1, 0]))[0]
+    0.0625
     """
     a, b = _check(columns, 2, exactly=True)
     y = _labels(labels, a, 0.0, 1.0)
-    if metric not in ("euclidean", "manhattan", "cosine"):
-        raise InputError(f"metric must be one of euclidean, manhattan, cosine; not {metric!r}")
-    distance = (metric == "cosine") - pairwise(a, b, metric)
+    _check_above_0("margin", margin)
+    _check_name("distance_metric", distance_metric, DISTANCES)
+    distance = _distance(a, b, distance_metric)
     short = np.maximum(margin - distance, 0)
     value = 0.5 * (y * distance**2 + (1 - y) * short**2)
-    dscores = -(y * distance - (1 - y) * short) / a.dtype.type(len(a))
-    return float(value.mean(dtype=np.float64)), pairwise_vjp(a, b, metric, dscores)
+    count = len(a) if size_average else 1
+    dscores = -(y * distance - (1 - y) * short) / a.dtype.type(count)
+    return float(value.sum(dtype=np.float64) / count), pairwise_vjp(a, b, distance_metric, dscores)
+
+
+def online_contrastive(
+    columns: Columns, labels: Array | None = None, *, margin: float = 0.5, distance_metric: str = "cosine"
+) -> tuple[float, tuple[Array, ...]]:
+    """As `contrastive`, of the hard pairs alone: those that lie on the wrong side of some pair of the other label.
+
+    Squares are summed.  In a batch of one label, pairs are hard that are worse than its mean.  Labels are 0 or 1.
+
+    >>> online_contrastive([np.eye(2), np.float64([[0, 1], [0, 1]])], np.float64([1, 0]))[0]
+    1.25
+    """
+    a, b = _check(columns, 2, exactly=True)
+    y = _labels(labels, a, 0.0, 1.0)
+    if ((y != 0) & (y != 1)).any():
+        i = int(((y != 0) & (y != 1)).argmax())
+        raise InputError(f"labels[{i}] is {y[i]}, but this loss takes 0 or 1")
+    _check_above_0("margin", margin)
+    _check_name("distance_metric", distance_metric, DISTANCES)
+    distance = _distance(a, b, distance_metric)
+    far, near = distance[y == 0], distance[y == 1]
+    hard_near = (y == 1) & (distance > (far.min() if len(far) else near.mean()))
+    hard_far = (y == 0) & (distance < (near.max() if len(near) else far.mean()))
+    short = np.maximum(margin - distance, 0)
+    value = np.where(hard_near, distance**2, 0) + np.where(hard_far, short**2, 0)
+    dscores = np.where(hard_far, 2 * short, 0) - np.where(hard_near, 2 * distance, 0)
+    return float(value.sum(dtype=np.float64)), pairwise_vjp(a, b, distance_metric, dscores)
+
+
+def _distance(a: Array, b: Array, metric: str) -> Array:  # (B, D), (B, D) -> (B,)
+    return (metric == "cosine") - pairwise(a, b, metric)
 
 
 def cosine_similarity(columns: Columns, labels: Array | None = None) -> tuple[float, tuple[Array, ...]]:
-    """The cosine of a pair should be its label: mean squared error.  Raises InputError for labels outside -1 to 1.
+    """The cosine of a pair should be its label, from -1 to 1: mean squared error.
 
     >>> cosine_similarity([np.eye(2), np.eye(2)], np.float64([1, 0]))[0]
     0.5
@@ -130,11 +173,13 @@ def cosine_similarity(columns: Columns, labels: Array | None = None) -> tuple[fl
     return float((wrong * wrong).mean(dtype=np.float64)), pairwise_vjp(a, b, "cosine", dscores)
 
 
-def cosent(columns: Columns, labels: Array | None = None, *, scale: float = 20.0) -> tuple[float, tuple[Array, ...]]:
+def cosent(
+    columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity_fct: str = "cosine"
+) -> tuple[float, tuple[Array, ...]]:
     """Of two pairs, the one with the higher label should have the higher cosine (Su, 2022).
 
-    log(1 + the sum of exp(scale (cosine of i - cosine of j)) over all i, j with label i < label j): only the order of
-    the labels counts, so they may be on any scale.
+    log(1 + the sum of exp(scale (score of i - score of j)) over all i, j with label i < label j): only the order of the
+    labels counts, so they may be on any scale.  Scores are cosines, or what `similarity_fct` names.
 
     >>> low, _ = cosent([np.eye(2), np.float64([[1, 0], [1, 0]])], np.float64([1, 0]))
     >>> high, _ = cosent([np.eye(2), np.float64([[1, 0], [1, 0]])], np.float64([0, 1]))
@@ -143,33 +188,37 @@ def cosent(columns: Columns, labels: Array | None = None, *, scale: float = 20.0
     """
     a, b = _check(columns, 2, exactly=True)
     y = _labels(labels, a, -np.inf, np.inf)
-    _check_positive("scale", scale)
-    scores = pairwise(a, b, "cosine") * a.dtype.type(scale)
+    _check_above_0("scale", scale)
+    _check_name("similarity_fct", similarity_fct, SIMILARITY)
+    scores = pairwise(a, b, similarity_fct) * a.dtype.type(scale)
     differences = np.where(y[:, None] < y[None], scores[:, None] - scores[None], -np.inf)  # (B, B)
-    top = max(float(differences.max()), 0.0)
+    top = max(float(differences.max()), 0.0)  # of all exponents, the 0 of the 1 included: none can overflow
     terms = np.exp(differences - a.dtype.type(top))
     total = terms.sum(dtype=np.float64) + np.exp(-top)
     share = (terms / total).astype(a.dtype)
     dscores = (share.sum(axis=1) - share.sum(axis=0)) * a.dtype.type(scale)
-    return float(np.log(total) + top), pairwise_vjp(a, b, "cosine", dscores)
+    return float(np.log(total) + top), pairwise_vjp(a, b, similarity_fct, dscores)
 
 
 LOSSES: dict[str, Callable[..., tuple[float, tuple[Array, ...]]]] = {
     "multiple_negatives_ranking": multiple_negatives_ranking,
+    "info_nce": multiple_negatives_ranking,
     "multiple_negatives_symmetric_ranking": multiple_negatives_symmetric_ranking,
     "triplet": triplet,
     "contrastive": contrastive,
+    "online_contrastive": online_contrastive,
     "cosine_similarity": cosine_similarity,
     "cosent": cosent,
 }
-NEED_LABELS = ("contrastive", "cosine_similarity", "cosent")
+NEED_LABELS = ("contrastive", "online_contrastive", "cosine_similarity", "cosent")
 
 
 def matryoshka(loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None) -> Loss:
     """A loss that also asks it of the first numbers of each vector alone, scaled to length 1 (Kusupati et al., 2022).
 
-    The losses of all `dims` are summed, each times its weight (1, where none are given).  Raises InputError for no
-    dims, for other than whole numbers above 0 or more than vectors have, and for weights that do not go with them.
+    The losses of all `dims` are summed, each times its weight (1, where none are given); the whole width is trained
+    if it is among them.  Raises InputError for no dims, for other than whole numbers above 0 or more than vectors have,
+    and for weights that are not finite or do not go with them.
 
     >>> loss = matryoshka(cosine_similarity, [2, 1])
     >>> loss([np.eye(2), np.eye(2)], np.float64([1, 1]))[0]
@@ -181,17 +230,21 @@ def matryoshka(loss: Loss, dims: Sequence[int], weights: Sequence[float] | None 
     if any(isinstance(dim, bool) or not isinstance(dim, int) or dim < 1 for dim in dims):
         raise InputError(f"matryoshka dims must be whole numbers of at least 1, not {list(dims)}")
 
+    if not np.isfinite(factors).all():
+        raise InputError(f"matryoshka weights must be numbers, not {factors}")
+
     def wrapped(columns: Columns, labels: Array | None = None) -> tuple[float, tuple[Array, ...]]:
-        width = columns[0].shape[1]
+        whole = _check(columns, 1)
+        width = whole[0].shape[1]
         if max(dims) > width:
             raise InputError(f"matryoshka dim {max(dims)} is more than the vectors' {width} numbers")
-        value, slopes = 0.0, tuple(np.zeros_like(column) for column in columns)
+        value, slopes = 0.0, tuple(np.zeros_like(x) for x in whole)
         for dim, factor in zip(dims, factors, strict=True):
-            short = [column[:, :dim] for column in columns]
+            short = [x[:, :dim] for x in whole]
             one, dshort = loss([l2_normalize(x) for x in short], labels)
             value += factor * one
             for slope, x, dy in zip(slopes, short, dshort, strict=True):
-                slope[:, :dim] += slope.dtype.type(factor) * l2_normalize_vjp(x, dy)
+                slope += slope.dtype.type(factor) * truncate_embeddings_vjp(slope, dim, l2_normalize_vjp(x, dy))
         return value, slopes
 
     return wrapped
@@ -202,21 +255,38 @@ def _check(columns: Columns, count: int, exactly: bool = False) -> list[Array]:
         raise InputError(
             f"this loss takes {'' if exactly else 'at least '}{count} columns of vectors, not {len(columns)}"
         )
-    if len({column.shape for column in columns}) > 1 or columns[0].ndim != 2 or not len(columns[0]):
-        shapes = ", ".join(str(column.shape) for column in columns)
+    found: list[Array] = [np.asarray(column) for column in columns]
+    if len({x.shape for x in found}) > 1 or found[0].ndim != 2 or not found[0].size:
+        shapes = ", ".join(str(x.shape) for x in found)
         raise InputError(f"the columns of a batch must have the same shape, with at least one row; got {shapes}")
-    return list(columns)
+    kinds = {str(x.dtype) for x in found}
+    if len(kinds) > 1 or not kinds <= {"float32", "float64"}:
+        raise InputError(f"the columns of a batch must all be float32, or all float64; got {', '.join(sorted(kinds))}")
+    for i, x in enumerate(found):
+        rows = np.isfinite(x).all(axis=1)
+        if not rows.all():
+            raise NumericalError(f"row {rows.argmin()} of column {i} of the batch: its vector holds NaN or infinity")
+    return found
 
 
-def _check_positive(name: str, value: float) -> None:
-    if not (value > 0 and np.isfinite(value)):
-        raise InputError(f"{name} must be a number above 0, not {value!r}: it is one over the temperature")
+def _check_above_0(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+        why = ": it is one over the temperature" if name == "scale" else ""
+        raise InputError(f"{name} must be a number above 0, not {value!r}{why}")
+
+
+def _check_name(option: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise InputError(f"{option} must be one of {', '.join(known)}; not {name!r}")
 
 
 def _labels(labels: Array | None, like: Array, low: float, high: float) -> Array:
     if labels is None:
         raise InputError("this loss needs a label for every pair")
-    y = np.asarray(labels, like.dtype).reshape(-1)
+    y = np.asarray(labels)
+    if not (np.issubdtype(y.dtype, np.number) or y.dtype == np.bool_) or np.iscomplexobj(y):
+        raise InputError(f"labels must be numbers, not {y.dtype}")
+    y = y.astype(like.dtype).reshape(-1)
     if len(y) != len(like):
         raise InputError(f"each pair needs its label: {len(like)} pairs, {len(y)} labels")
     wrong = ~(np.isfinite(y) & (y >= low) & (y <= high))
