@@ -84,9 +84,11 @@ class Progress:
 
             self._bar = tqdm(total=total, unit=unit, delay=0 if show else 2, leave=bool(show))
 
-    def advance(self, n: int) -> None:
-        """Move on by n."""
+    def advance(self, n: int, note: str = "") -> None:
+        """Move on by n; `note` stands behind the bar."""
         if self._bar is not None:
+            if note:
+                self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(n)
 
     def __enter__(self) -> "Progress":

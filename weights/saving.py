@@ -85,8 +85,9 @@ def save_checkpoint(
     tensors: Mapping[str, Array],
     folder: Path,
     modules: Sequence[ModuleParams] | None = None,
+    notes: str = "",
 ) -> None:
-    """Write a checkpoint to a new folder: its settings, its tokenizer, and these weights.
+    """Write a checkpoint to a new folder: its settings, its tokenizer, and these weights; `notes` go into its card.
 
     `tensors` are the transformer's by the checkpoint's own names, in any float type; they are written as float32, one
     by one.  `modules` are the weights behind the pooling (None: as in the checkpoint's folder).
@@ -117,7 +118,7 @@ def save_checkpoint(
             staged.mkdir()
             (_write_table if checkpoint.is_static else _write_transformer)(checkpoint, tensors, staged)
             _write_modules(checkpoint, modules, staged)
-            (staged / "README.md").write_text(model_card(checkpoint, folder.name), encoding="utf-8")
+            (staged / "README.md").write_text(model_card(checkpoint, folder.name, notes), encoding="utf-8")
             _publish(staged, folder)
     except MinembedError:
         raise
@@ -262,7 +263,7 @@ def _dense(module: Dense) -> dict[str, Any]:
     return settings | ({"use_residual": True} if module.use_residual else {})
 
 
-def model_card(checkpoint: Checkpoint, name: str) -> str:
+def model_card(checkpoint: Checkpoint, name: str, notes: str = "") -> str:
     """The README.md of a saved folder; the licence is taken over from the checkpoint's own.
 
     >>> from minembed.config import Config
@@ -288,6 +289,7 @@ def model_card(checkpoint: Checkpoint, name: str) -> str:
         steps=steps,
         similarity=checkpoint.similarity_fn_name,
         prompts=f"\nPrompts, by name (`prompt_name=`):\n\n{prompts}" if prompts else "",
+        notes=notes and f"\n{notes.strip()}\n",
     )
 
 
@@ -337,4 +339,4 @@ model = Embedder.load("{name}")
 vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
 print(model.similarity(vectors, vectors))
 ```
-"""
+{notes}"""

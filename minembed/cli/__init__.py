@@ -15,7 +15,7 @@ from minembed.errors import MinembedError
 from minembed.version import __version__
 
 COMMANDS: tuple[str, ...] = ("demo", "embed", "similarity", "search", "index", "dedupe", "map", "rerank")
-COMMANDS += ("evaluate", "models", "pull", "quantize", "info", "doctor")
+COMMANDS += ("evaluate", "train", "models", "pull", "quantize", "info", "doctor")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 

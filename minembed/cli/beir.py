@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minembed.texts import json_rows, lines
 from minembed.errors import InputError
+from minembed.texts import json_rows, lines
 
 IDS = ("_id", "id")
 

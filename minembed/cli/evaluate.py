@@ -10,8 +10,8 @@ import click
 
 from minembed.cli.beir import read_documents, read_judgements
 from minembed.cli.console import existing_file, load_model, model_options, table
-from minembed.texts import csv_rows, json_rows
 from minembed.errors import InputError
+from minembed.texts import csv_rows, json_rows
 
 METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.similarity, which help need not import
 COLUMNS = ("sentence1", "sentence2", "score")

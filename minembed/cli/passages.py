@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
-from minembed.texts import FIELD, FORMATS, csv_rows, format_of, lines, read_texts
 from minembed.errors import IndexFileError, InputError, MinembedWarning, SourceError, warn
 from minembed.folders import cache_folder
+from minembed.texts import FIELD, FORMATS, csv_rows, format_of, lines, read_texts
 
 if TYPE_CHECKING:
     from minembed.embedder import Embedder

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minembed.texts import parquet_module
 from minembed.errors import MinembedError
 from minembed.params import Array
+from minembed.texts import parquet_module
 
 Blocks = Iterable[tuple[Sequence[str], Array]]  # texts and their vectors, (n, width)
 Write = Callable[[BinaryIO, Array, Blocks], int]  # (file, no rows of the right width and dtype, blocks) -> rows

@@ -171,7 +171,9 @@ def _choose(
             missing = "an anchor (query, sentence1)" if first is None else "a positive (answer, sentence2)"
             raise InputError(f"{path}: no column is {missing} among {', '.join(map(repr, names))}; name the columns")
     if labelled and score is None:
-        raise InputError(f"{path}: this loss needs a score or label, and no column is one: {', '.join(map(repr, names))}")
+        raise InputError(
+            f"{path}: this loss needs a score or label, and no column is one: {', '.join(map(repr, names))}"
+        )
     return list(columns), score if labelled else None
 
 

@@ -78,12 +78,12 @@ class Trainee:
         engine = Engine(self.checkpoint, self.tokenizer, compute, threads, weights.modules)
         return Embedder(engine, name, "float32", "training", None)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], notes: str = "") -> None:
         """Write the weights as they are now to a new folder that sentence-transformers and minembed load.
 
-        Raises what `minembed.weights.saving.save_checkpoint` does.
+        `notes`, in Markdown, go into its model card.  Raises what `minembed.weights.saving.save_checkpoint` does.
         """
-        save_checkpoint(self.checkpoint, self.tensors(), Path(folder), self.weights.modules)
+        save_checkpoint(self.checkpoint, self.tensors(), Path(folder), self.weights.modules, notes)
 
     def tensors(self) -> Mapping[str, Array]:
         """The transformer's tensors by the names of its checkpoint; those that are not trained as they are stored."""

@@ -90,7 +90,16 @@ class Settings:
         >>> "threads" in Settings().same_weights
         False
         """
-        free = ("threads", "evaluate_every", "save_every", "patience", "max_bad_steps", "backend", "cached", "recompute")
+        free = (
+            "threads",
+            "evaluate_every",
+            "save_every",
+            "patience",
+            "max_bad_steps",
+            "backend",
+            "cached",
+            "recompute",
+        )
         return {name: value for name, value in to_json(self).items() if name not in free}
 
 

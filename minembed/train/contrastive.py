@@ -1,0 +1,157 @@
+"""Contrastive training: pairs, triplets and scored pairs, on the vectors of a model."""
+
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minembed.errors import InputError
+from minembed.evaluation import spearman
+from minembed.params import Array
+from minembed.similarity import pairwise
+from minembed.threads import check_threads
+from minembed.tokens import Tokens
+from minembed.train.batches import batches
+from minembed.train.data import Examples
+from minembed.train.dropout import Dropout
+from minembed.train.losses import LOSSES, NEED_LABELS, Loss, matryoshka
+from minembed.train.model import Trainee
+from minembed.train.settings import Settings
+from minembed.train.step import Method, Step, contrastive_gradients
+from minembed.train.trainer import State, Task, train
+from minembed.train.trees import flat
+
+WORD = "encoder.embeddings.word"
+
+
+def train_contrastive(
+    trainee: Trainee,
+    examples: Examples,
+    settings: Settings,
+    folder: Path,
+    *,
+    evaluation: Examples | None = None,
+    resume: bool = False,
+    show_progress_bar: bool | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
+) -> State:
+    """Train on examples, in place: the best weights of all evaluations, or the last ones, are left in `trainee`.
+
+    `evaluation` are scored pairs, by whose Spearman correlation with the cosines weights are judged.  `folder` gets
+    checkpoints, from which `resume` goes on, and history.jsonl.  Raises what `minembed.train.trainer.train` does, and
+    InputError for examples that do not go with the loss.
+    """
+    check_examples(examples, settings)
+    task = Task(
+        weights=flat(trainee.weights),
+        lazy=frozenset({WORD}),
+        epoch=_epochs(trainee, examples, settings),
+        prepare=lambda batch: _ready(trainee, examples, batch),
+        reads=lambda ready: {WORD: np.unique(np.concatenate([column.ids for column in ready[0]]))},
+        gradients=partial(_gradients, trainee, loss_of(settings), settings),
+        score=None if evaluation is None else partial(sts_score, trainee, evaluation, settings),
+        fingerprint=fingerprint(examples),
+    )
+    return train(task, settings, folder, resume=resume, show_progress_bar=show_progress_bar, on_step=on_step)
+
+
+def loss_of(settings: Settings) -> Loss:
+    """The loss that the settings name, with its options.
+
+    Raises InputError for an option that the loss does not have.
+
+    >>> loss_of(Settings(loss="cosent", scale=10.0))([np.eye(2), np.eye(2)], np.array([0.0, 0.0]))[0]
+    0.0
+    """
+    takes = {"triplet": ("margin",), "contrastive": ("margin",), "cosine_similarity": ()}.get(settings.loss, ("scale",))
+    options = {name: getattr(settings, name) for name in ("scale", "margin") if getattr(settings, name) is not None}
+    for name in options:
+        if name not in takes:
+            raise InputError(f"the loss {settings.loss!r} has no {name}")
+    loss: Loss = partial(LOSSES[settings.loss], **options)
+    return matryoshka(loss, settings.matryoshka_dims) if settings.matryoshka_dims else loss
+
+
+def check_examples(examples: Examples, settings: Settings) -> None:
+    """Raise InputError for examples that do not go with the loss.
+
+    >>> check_examples(Examples((("a", "c"), ("b", "d"))), Settings())
+    """
+    loss, n = settings.loss, len(examples.columns)
+    if loss == "triplet" and n != 3:
+        raise InputError(f"the loss {loss!r} takes three texts an example, not {n}")
+    if n < 2 or (loss in NEED_LABELS and n != 2):
+        raise InputError(f"the loss {loss!r} takes two texts an example, not {n}")
+    if loss in NEED_LABELS and examples.labels is None:
+        raise InputError(f"the loss {loss!r} needs a score for every pair")
+    if loss in ("contrastive", "cosine_similarity") and examples.labels is not None:
+        low = -1.0 if loss == "cosine_similarity" else 0.0
+        if not (low <= examples.labels.min() and examples.labels.max() <= 1):
+            raise InputError(
+                f"scores lie from {examples.labels.min():g} to {examples.labels.max():g}, but the loss {loss!r} takes "
+                f"them from {low:g} to 1: say score_range, as in 0 to 5"
+            )
+    if loss.startswith("multiple") and n == 2 and (settings.batch_size == 1 or len(examples) == 1):
+        raise InputError("a batch of one pair has no negatives to tell it from: take a larger batch_size")
+
+
+def fingerprint(examples: Examples) -> str:
+    """A sum over all examples: whether a resumed training has the same.
+
+    >>> fingerprint(Examples((("a",), ("b",)))) == fingerprint(Examples((("a",), ("c",))))
+    False
+    """
+    crc = 0
+    for column in examples.columns:
+        for text in column:
+            crc = zlib.crc32(text.encode("utf-8", "surrogatepass") + b"\0", crc)
+    labels = b"" if examples.labels is None else examples.labels.tobytes()
+    return f"{len(examples)}-{zlib.crc32(labels, crc):08x}"
+
+
+def sts_score(trainee: Trainee, evaluation: Examples, settings: Settings) -> float:
+    """Spearman's correlation of the cosines of scored pairs with their scores."""
+    if evaluation.labels is None:
+        raise InputError("the evaluation needs a score for every pair")
+    model = trainee.embedder(settings.backend, settings.threads)
+    different = list(dict.fromkeys(text for column in evaluation.columns[:2] for text in column))
+    vectors, row = model.encode(different, truncation="silent", show_progress_bar=False), dict[str, int]()
+    row = {text: i for i, text in enumerate(different)}
+    a, b = (vectors[[row[text] for text in column]] for column in evaluation.columns[:2])
+    return spearman(pairwise(a, b, "cosine"), evaluation.labels)
+
+
+def _epochs(trainee: Trainee, examples: Examples, settings: Settings) -> Callable[[int], list[Array]]:
+    lengths = None
+    if settings.group_by_length:
+        lengths = np.array([sum(map(len, texts)) for texts in zip(*examples.columns, strict=True)])
+    texts = examples.columns if settings.no_duplicates else ()
+
+    def epoch(number: int) -> list[Array]:
+        dealt = batches(len(examples), settings.batch_size, settings.seed, number, lengths, texts)
+        if settings.loss.startswith("multiple") and len(examples.columns) == 2:
+            dealt = [batch for batch in dealt if len(batch) > 1]  # one pair alone has no negatives
+        return dealt
+
+    return epoch
+
+
+def _ready(trainee: Trainee, examples: Examples, batch: Array) -> tuple[list[Tokens], Array | None]:
+    columns = [trainee.tokenizer([column[i] for i in batch.tolist()]) for column in examples.columns]
+    return columns, None if examples.labels is None else examples.labels[batch]
+
+
+def _gradients(
+    trainee: Trainee, loss: Loss, settings: Settings, ready: tuple[list[Tokens], Array | None], number: int
+) -> Step:
+    method = Method(
+        threads=check_threads(settings.threads),
+        dropout=Dropout(settings.dropout, settings.seed).at(number) if settings.dropout else None,
+        recompute=settings.recompute,
+        cached=settings.cached,
+        backend=settings.backend,
+    )
+    return contrastive_gradients(trainee, *ready, loss, method)

@@ -1,0 +1,237 @@
+"""The loop of training: batches, gradients, steps, evaluations, and checkpoints from which it goes on bit for bit.
+
+`train` knows nothing of models: it is given a function from a batch to gradients, and one that scores the weights.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minembed.chunks import Progress
+from minembed.errors import InputError, TrainingError
+from minembed.params import Array
+from minembed.threads import check_threads
+from minembed.train.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from minembed.train.optim import AdamW, accumulate, clip, scale
+from minembed.train.schedules import SCHEDULES, warmup_steps
+from minembed.train.settings import Settings
+from minembed.train.step import Step
+
+HISTORY = "history.jsonl"
+Line = dict[str, Any]  # of the history
+Score = Callable[[], float]  # of the weights as they are: larger is better
+
+
+@dataclass(slots=True)
+class State:
+    """How far a training has come."""
+
+    step: int = 0  # optimiser steps taken
+    skipped: int = 0  # steps that were left out, since loss or gradient was not finite
+    best: float = -math.inf
+    best_step: int = 0
+    worse: int = 0  # evaluations since the best
+    history: list[Line] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is trained on, as the loop sees it."""
+
+    weights: dict[str, Array]  # by name; changed in place
+    lazy: frozenset[str]  # tables of which a batch reads some rows
+    epoch: Callable[[int], Sequence[Array]]  # the batches of an epoch, as numbers of examples
+    prepare: Callable[[Array], Any]  # the examples of a batch, ready to be computed
+    reads: Callable[[Any], dict[str, Array]]  # which rows of lazy tables a batch reads
+    gradients: Callable[[Any, int], Step]  # (batch, number of the batch) -> loss and gradients
+    score: Score | None = None
+    fingerprint: str = ""  # of the data: a resumed training must have the same
+
+
+def train(
+    task: Task,
+    settings: Settings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    show_progress_bar: bool | None = None,
+    on_step: Callable[[Line], None] | None = None,
+) -> State:
+    """Train, and leave the best weights (the last ones, where nothing is scored) in task.weights.
+
+    `folder` gets the checkpoint, and history.jsonl with a line for every step.  With `resume`, training goes on from
+    the checkpoint there; the weights that come out have the bits of a training that was never interrupted.  Raises
+    InputError where a training has been there and `resume` is not said, or one of other settings or data, and
+    TrainingError where loss or gradients are not finite max_bad_steps times in a row: the checkpoint is then the one
+    before.
+    """
+    run = _Run(task, settings, folder, on_step)
+    if resume:
+        run.restore()
+    elif has_checkpoint(folder):
+        raise InputError(f"{folder} holds a training already: resume it, or name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in run.state.history), encoding="utf-8")
+    with Progress(range(run.total), "step", show_progress_bar) as progress:
+        progress.advance(run.state.step)
+        run.go(progress)
+    return run.state
+
+
+class _Run:
+    def __init__(self, task: Task, settings: Settings, folder: Path, on_step: Callable[[Line], None] | None) -> None:
+        self.task, self.settings, self.folder, self.on_step = task, settings, folder, on_step
+        self.state = State()
+        threads = check_threads(settings.threads)
+        self.optimizer = AdamW(
+            task.weights,
+            weight_decay=settings.weight_decay,
+            lazy=task.lazy,
+            backend=settings.backend,
+            threads=threads,
+        )
+        self.per_epoch = max(1, -(-len(task.epoch(0)) // settings.accumulation))
+        self.total = min(settings.epochs * self.per_epoch, settings.max_steps or math.inf)  # type: ignore[assignment]
+        self.warmup = warmup_steps(settings.warmup, self.total)
+        self.kept: dict[str, Array] = {}  # the best weights so far, where there is a score
+        self.bad = 0
+
+    def go(self, progress: Progress) -> None:
+        saved = self.state.step
+        while self.state.step < self.total and not self._enough():
+            epoch, first = divmod(self.state.step, self.per_epoch)
+            groups = self._groups(epoch)
+            for group in groups[first:]:
+                self._step(group, progress)
+                at_end = (self.state.step % self.per_epoch == 0) or self.state.step == self.total
+                if self.task.score and self._due(self.settings.evaluate_every, at_end):
+                    self._evaluate()
+                if self._due(self.settings.save_every, at_end):
+                    self.save()
+                    saved = self.state.step
+                if self.state.step >= self.total or self._enough():
+                    break
+        if saved != self.state.step:
+            self.save()
+        self.optimizer.catch_up()
+        for name, array in self.kept.items():
+            self.task.weights[name][...] = array
+
+    def _groups(self, epoch: int) -> list[list[Array]]:
+        found, size = list(self.task.epoch(epoch)), self.settings.accumulation
+        return [found[i : i + size] for i in range(0, len(found), size)]
+
+    def _due(self, every: int | None, at_end: bool) -> bool:
+        return at_end if every is None else self.state.step % every == 0 or self.state.step == self.total
+
+    def _enough(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.worse >= patience
+
+    def _step(self, group: list[Array], progress: Progress) -> None:
+        """One step of the optimiser: the gradients of some batches, clipped, and applied if they are finite."""
+        began, total, loss, n_tokens = time.perf_counter(), dict[str, Any](), 0.0, 0
+        for i, batch in enumerate(group):
+            ready = self.task.prepare(batch)
+            self.optimizer.catch_up(self.task.reads(ready))
+            step = self.task.gradients(ready, self.state.step * self.settings.accumulation + i)
+            accumulate(total, step.gradients)
+            loss, n_tokens = loss + step.loss / len(group), n_tokens + step.n_tokens
+        if len(group) > 1:
+            scale(total, 1 / len(group))
+        norm = clip(total, self.settings.max_grad_norm)
+        rate = self.settings.learning_rate * SCHEDULES[self.settings.schedule](self.state.step, self.warmup, self.total)
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.optimizer.step(total, rate)
+            self.bad = 0
+        else:
+            self._skip(loss, norm)
+        self.state.step += 1
+        speed = n_tokens / max(time.perf_counter() - began, 1e-9)
+        line = {"step": self.state.step, "loss": finite_or_none(loss), "learning_rate": rate}
+        self._note(line | {"grad_norm": finite_or_none(norm)}, speed)
+        progress.advance(1, f"loss {loss:.4f}, {speed:,.0f} tokens/s")
+
+    def _skip(self, loss: float, norm: float) -> None:
+        self.bad += 1
+        self.state.skipped += 1
+        if self.bad >= self.settings.max_bad_steps:
+            where = f"{self.folder} holds the last good checkpoint" if has_checkpoint(self.folder) else "none was saved"
+            raise TrainingError(
+                f"step {self.state.step + 1}: loss {loss:g} and gradient norm {norm:g} were not finite {self.bad} "
+                f"times in a row; {where}: resume with a lower learning_rate, or look at the data"
+            )
+
+    def _note(self, line: Line, speed: float) -> None:
+        self.state.history.append(line)
+        with (self.folder / HISTORY).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line | {"tokens_per_s": round(speed)}) + "\n")
+        if self.on_step is not None:
+            self.on_step(line | {"tokens_per_s": speed})
+
+    def _evaluate(self) -> None:
+        assert self.task.score is not None
+        self.optimizer.catch_up()
+        found = self.task.score()
+        self.state.history[-1]["score"] = found
+        if self.on_step is not None:
+            self.on_step({"step": self.state.step, "score": found})
+        if found > self.state.best:
+            self.state.best, self.state.best_step, self.state.worse = found, self.state.step, 0
+            self.kept = {name: array.copy() for name, array in self.task.weights.items()}
+        else:
+            self.state.worse += 1
+
+    def save(self) -> None:
+        """Write a checkpoint of everything."""
+        arrays = {f"weights/{name}": array for name, array in self.task.weights.items()}
+        arrays |= {f"optimizer/{name}": array for name, array in self.optimizer.state().items()}
+        arrays |= {f"best/{name}": array for name, array in self.kept.items()}
+        state, best = self.state, self.state.best
+        facts = {"step": state.step, "skipped": state.skipped, "best": None if math.isinf(best) else best}
+        facts |= {"best_step": state.best_step, "worse": state.worse, "bad": self.bad, "history": state.history}
+        facts |= {"settings": self.settings.same_weights, "data": self.task.fingerprint}
+        save_checkpoint(self.folder, arrays, facts)
+
+    def restore(self) -> None:
+        """Go on from the checkpoint."""
+        arrays, facts = load_checkpoint(self.folder)
+        now = {"settings": self.settings.same_weights, "data": self.task.fingerprint}
+        for what in ("settings", "data"):
+            if facts[what] != now[what]:
+                raise InputError(
+                    f"{self.folder} holds a training with other {what}: {_difference(facts[what], now[what])}"
+                )
+        for name, array in self.task.weights.items():
+            found = arrays.get(f"weights/{name}")
+            if found is None or found.shape != array.shape:
+                raise TrainingError(f"{self.folder}: the checkpoint is of another model ({name})")
+            array[...] = found
+        parts = {"optimizer/": dict[str, Array](), "best/": dict[str, Array]()}
+        for prefix, some in parts.items():
+            some.update({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+        self.optimizer.restore(parts["optimizer/"])
+        self.kept, self.bad = parts["best/"], facts["bad"]
+        best = -math.inf if facts["best"] is None else facts["best"]
+        self.state = State(facts["step"], facts["skipped"], best, facts["best_step"], facts["worse"], facts["history"])
+
+
+def _difference(before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        return ", ".join(f"{k} was {before.get(k)!r}, is {now.get(k)!r}" for k in now if before.get(k) != now.get(k))
+    return "these are not the examples it began with"
+
+
+def finite_or_none(x: float) -> float | None:
+    """A number as JSON can hold it.
+
+    >>> finite_or_none(float("nan")) is None
+    True
+    """
+    return float(x) if np.isfinite(x) else None
