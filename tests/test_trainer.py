@@ -153,7 +153,7 @@ def test_what_cannot_be_resumed_is_named(tmp_path):
     trainer.train(task, Settings(backend="numpy"), folder)
     with pytest.raises(InputError, match="resume it"):
         trainer.train(task, Settings(backend="numpy"), folder)
-    with pytest.raises(InputError, match="other settings: learning_rate was 5e-05, is 0.1"):
+    with pytest.raises(InputError, match=r"other settings: learning_rate was 5e-05, is 0\.1"):
         trainer.train(task, Settings(backend="numpy", learning_rate=0.1), folder, resume=True)
     for damage in (b"{", b"{}", b"[]"):
         (folder / "checkpoint.json").write_bytes(damage)
@@ -202,7 +202,8 @@ from minembed.train.checkpoints import has_checkpoint
 from minembed.train.contrastive import train_contrastive
 from minembed.train.model import Trainee
 folder = Path({folder!r})
-train_contrastive(Trainee.load({model!r}), PAIRS, BASE, folder, resume=has_checkpoint(folder), on_step=lambda line: print("step", flush=True))
+again, said = has_checkpoint(folder), lambda line: print("step", flush=True)
+train_contrastive(Trainee.load({model!r}), PAIRS, BASE, folder, resume=again, on_step=said)
 print("done", flush=True)
 """
 

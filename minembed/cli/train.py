@@ -130,7 +130,7 @@ def notes_of(model: str, data: str, examples: int, settings: Any, facts: dict[st
     from minembed.train.settings import to_json
 
     told = {name: value for name, value in to_json(settings).items() if value not in (None, False, [])}
-    own = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps")
+    own = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps", "mask_probability")
     rows = [f"| {name} | {value} |" for name, value in told.items() if name not in own]
     found = ""
     if facts.get("spearman") is not None:

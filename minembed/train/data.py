@@ -63,7 +63,7 @@ def read_examples(
     header, named = next(rows, (None, None))
     if header is None or named is None:
         raise InputError(f"{path} holds no examples")
-    wanted, score = _choose(list(named), columns, label, labelled, str(path))
+    wanted, score = _choose(named, columns, label, labelled, str(path))
     texts: list[list[str]] = [[] for _ in wanted]
     labels: list[float] = []
     for place, row in [(header, named)] if not isinstance(named, _Header) else []:
@@ -151,9 +151,10 @@ def _known(cells: Sequence[str]) -> bool:
 
 
 def _choose(
-    names: list[str], columns: Sequence[str] | None, label: str | None, labelled: bool, path: str
+    first_row: dict[str, Any], columns: Sequence[str] | None, label: str | None, labelled: bool, path: str
 ) -> tuple[list[str], str | None]:
     """Which columns hold texts, in order, and which one the label."""
+    names = list(first_row)
     plain = {_plain(name): name for name in names}
     for name in (*(columns or ()), *([label] if label else [])):
         if name not in names:
@@ -166,6 +167,11 @@ def _choose(
             columns = [first, second, *numbered]
         elif names == [str(i) for i in range(len(names))]:  # no header
             score = score or (names[-1] if labelled else None)
+            if score is None and _is_number(first_row.get(names[-1])):
+                raise InputError(
+                    f"{path}: the last of its columns holds numbers, and this loss takes no score: name the columns of "
+                    "the texts, as in 0,1"
+                )
             columns = [name for name in names if name != score]
         else:
             missing = "an anchor (query, sentence1)" if first is None else "a positive (answer, sentence2)"
@@ -195,6 +201,13 @@ def _take(
         column.append(text)
     if score is not None:
         labels.append(_label(row.get(score), score, score_range, place))
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _label(value: Any, name: str, score_range: tuple[float, float] | None, place: str) -> float:
