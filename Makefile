@@ -26,6 +26,16 @@ fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of mi
 	$(BIN)/minembed pull
 	$(BIN)/pytest -m slow
 
+test-maps: $(VENV)/dev ## the tests of maps with UMAP too, which the other tests leave out (a minute)
+	$(BIN)/pip install -q -e '.[dev,viz]'
+	$(BIN)/pytest tests/test_maps.py tests/test_maps_files.py
+
+test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ echo "make test-browser needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
+	$(BIN)/pip install -q -e '.[dev,browser]'
+	$(BIN)/pytest tests/browser/check_page.py
+
 goldens:           ## write the goldens anew: make goldens PYTHON=(with torch and sentence-transformers) MODEL=(its folder)
 	PYTHONSAFEPATH= $(PYTHON) tests/make_goldens.py $(MODEL) tests/goldens
 	PYTHONSAFEPATH= $(PYTHON) tests/make_family_goldens.py tests/goldens/families
@@ -76,4 +86,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz goldens verify-models model-table docs wheel bench bench-stream
+.PHONY: help demo test check fuzz test-maps test-browser goldens verify-models model-table docs wheel bench bench-stream

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -65,6 +66,13 @@ def separation(cosines: "Array", first: int) -> Separation:  # (N, N), of which 
     return Separation(float(within.mean()), float(across.mean()), float(within.min()), float(across.max()))
 
 
+def check_picture(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse a file name whose ending tells no format."""
+    if value is not None and value.suffix.lower() not in (".png", ".svg"):
+        raise click.BadParameter(f"{value.name!r} must end in .png or .svg", ctx, parameter)
+    return value
+
+
 @click.command("demo", short_help="See it work: ten sentences, and who is like whom.")
 @model_options
 @click.option(
@@ -74,8 +82,23 @@ def separation(cosines: "Array", first: int) -> Separation:  # (N, N), of which 
     show_default=True,
     help="Colours of the heat map.",
 )
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    callback=check_picture,
+    help="Also draw the heat map, as .png or .svg (extra viz).",
+)
 def command(
-    model: str, revision: str | None, offline: bool, threads: int | None, dtype: str | None, backend: str, color: str
+    model: str,
+    revision: str | None,
+    offline: bool,
+    threads: int | None,
+    dtype: str | None,
+    backend: str,
+    color: str,
+    output: Path | None,
 ) -> None:
     """Embed ten sentences, five on cooking and five on programming, and show who is like whom.
 
@@ -111,3 +134,15 @@ def command(
         f"Across topics:  mean {found.mean_across:6.3f}, highest {found.highest_across:6.3f}\n"
         f"{found.verdict()}"
     )
+    if output is not None:
+        draw(cosines, labels, sentences, model, output)
+
+
+def draw(cosines: "Array", labels: list[str], sentences: tuple[str, ...], model: str, output: Path) -> None:
+    """Draw the heat map to a file."""
+    from minembed.cli.vectors import replacing
+    from minembed.maps.heat import draw_heat
+
+    with replacing(output) as file:
+        draw_heat(cosines, labels, sentences, f"Cosines of ten sentences · {model}", file, output.suffix[1:].lower())
+    click.echo(f"\n{output}: the heat map", err=True)

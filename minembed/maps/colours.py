@@ -1,11 +1,12 @@
 """Colours and shapes of groups: told apart with any kind of colour vision, on light and on dark.
 
-Seven colours, most of them Okabe and Ito's; from the eighth group on the shape changes too, so that no two groups look
-alike.  Points in no group are grey.
+Seven colours, searched for so that the nearest two are as far apart as can be, for protan, deutan and tritan readers
+too (a test holds that); from the eighth group on the shape changes, so that no two groups look alike.  Points in no
+group are grey.
 """
 
-LIGHT = ("#0072b2", "#d55e00", "#00805d", "#c25a94", "#7a4fbf", "#a07800", "#4aa8dd")
-DARK = ("#4ba3e3", "#f08040", "#2fbf95", "#e79ac4", "#ab8cf0", "#e0b030", "#8fd3ff")
+LIGHT = ("#3f82e0", "#ef7123", "#02b070", "#8a1c4c", "#4412c6", "#ec1a44", "#37550e")
+DARK = ("#4b9ef9", "#e6ab2a", "#85f7d2", "#d109b7", "#7d54f7", "#ca4543", "#c6e588")
 GREY = ("#8a929b", "#79828d")  # on light, on dark
 SHAPES = ("circle", "square", "triangle", "diamond")
 MARKERS = ("o", "s", "^", "D")  # the same shapes, as matplotlib calls them

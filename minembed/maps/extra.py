@@ -50,9 +50,9 @@ def missing(purpose: str, package: str) -> MissingExtraError:
     """The error that names the extra.
 
     >>> str(missing("UMAP", "umap-learn"))
-    "UMAP needs umap-learn: pip install 'minembed[viz]'; the method pca and pages in .html need nothing more"
+    "UMAP needs umap-learn: pip install 'minembed[viz]'; maps by pca in .html need nothing more"
     """
-    remedy = "pip install 'minembed[viz]'; the method pca and pages in .html need nothing more"
+    remedy = "pip install 'minembed[viz]'; maps by pca in .html need nothing more"
     return MissingExtraError(f"{purpose} needs {package}: {remedy}")
 
 
@@ -62,4 +62,7 @@ def has(package: str) -> bool:
     >>> has("numpy")
     True
     """
-    return find_spec(package) is not None
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # something stands in its place
+        return False

@@ -26,6 +26,7 @@ NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 FEWEST = 5  # different vectors: with fewer there are no neighbourhoods to keep
 SMALL_FOR_UMAP = 4096  # below this umap-learn finds the neighbours itself, exactly
 STEPS = 1000  # of t-SNE
+FEW = 2_000  # points that t-SNE places on one thread
 LARGEST_SEED = 2**32 - 1
 
 
@@ -148,7 +149,8 @@ def nearest(x: Array, k: int) -> tuple[Array, Array]:  # (N, D) -> (N, min(k, N 
 def tsne(x: Array, perplexity: float, seed: int, start: Array, shown: bool) -> Array:  # (N, D), (N, 2) -> (N, 2)
     """t-SNE on the exact neighbours by cosine (Barnes-Hut, scikit-learn).
 
-    At most two threads: with more, the order of a sum, and so the picture, would be left to chance.
+    At most two threads: with more, the order of a sum, and so the picture, would be left to chance.  Where points are
+    few, threads would wait for each other longer than they work.
     """
     from threadpoolctl import threadpool_limits
 
@@ -160,7 +162,7 @@ def tsne(x: Array, perplexity: float, seed: int, start: Array, shown: bool) -> A
     rows = np.concatenate([np.arange(N)[:, None], rows], axis=1)
     places = (distances.reshape(-1), rows.reshape(-1), np.arange(0, N * (k + 1) + 1, k + 1))
     graph = import_module("scipy.sparse").csr_matrix(places, shape=(N, N))
-    with threadpool_limits(2), redirect_stdout(Steps(STEPS, "t-SNE", shown)):
+    with threadpool_limits(1 if N < FEW else 2), redirect_stdout(Steps(STEPS, "t-SNE", shown)):
         found: Array = manifold.TSNE(
             metric="precomputed",
             init=start[:, :2].astype(np.float32),
