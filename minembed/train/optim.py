@@ -61,8 +61,8 @@ class AdamW:
             if not low <= value < high:
                 raise InputError(f"{label} must be at least {low} and below {high}, not {value!r}")
         self.parameters, self.betas, self.eps, self.weight_decay = dict(parameters), betas, eps, weight_decay
-        self.m = {name: np.zeros_like(p) for name, p in parameters.items()}
-        self.v = {name: np.zeros_like(p) for name, p in parameters.items()}
+        self.m = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}  # untouched, it takes no memory
+        self.v = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}
         self.rates: list[float] = []  # of every step so far
         self.last = {name: np.zeros(len(parameters[name]), np.int64) for name in lazy}  # the step a row is at
         self.moving = {name: np.zeros(len(parameters[name]), np.bool_) for name in lazy}  # has had a gradient

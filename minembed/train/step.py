@@ -177,4 +177,5 @@ class _Work:
         dhidden = pool_vjp(made.hidden, made.tokens.cu_seqlens, checkpoint.pooling, 0, dpooled)
         one = Pass(made.tokens, checkpoint.config, self.ops, self.back, made.tape)
         dencoder = encode_vjp(weights.encoder, self.sights, one, dhidden)
+        made.tape.seen.clear()  # the other chunks are still at work
         return flat_gradients(weights, Weights(dencoder, dmodules))
