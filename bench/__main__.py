@@ -6,6 +6,7 @@
     python bench growth      throughput by length of text and by threads
     python bench coldstart   from the start of the process to the first vector; import time; peak memory
     python bench topk        exact top-k beside FAISS, usearch, NumKong and NumPy
+    python bench train       training beside sentence-transformers (needs --stsb)
     python bench stream      peak memory while 100,000 texts go by
     python bench report      REPORT.md and its plots, from results/*.json
     python bench all         encode, kernels, growth, coldstart, topk, report
@@ -24,7 +25,7 @@ import environment
 from peers import WORKLOADS
 
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
-MEASURED = ("encode", "kernels", "growth", "coldstart", "stream", "topk")
+MEASURED = ("encode", "kernels", "growth", "coldstart", "stream", "topk", "train")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
 COMMANDS["all"] = ["bench_encode", "bench_kernels", "bench_growth", "bench_coldstart", "bench_topk", "report"]
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     texts = top.add_mutually_exclusive_group()
     texts.add_argument("--stsb", type=Path, help="encode: the short texts are this csv's sentences")
     texts.add_argument("--texts", type=Path, help="encode: the short texts are this file's lines")
+    top.add_argument("--dev", type=Path, help="train: scored pairs, to judge the whole recipe on")
     top.add_argument("--runs", type=int, default=15, help="coldstart: fresh processes of each (default: %(default)s)")
     top.add_argument("--count", type=int, default=100_000, help="stream: number of texts (default: %(default)s)")
     top.add_argument("--out", type=Path, default=environment.BENCH, help="folder for results/ and REPORT.md")

@@ -10,6 +10,7 @@ from report_memory import coldstart, stream
 from report_missed import missed
 from report_targets import targets
 from report_topk import topk
+from report_train import train
 from words import HEAD
 
 SECTIONS = {
@@ -19,6 +20,7 @@ SECTIONS = {
     "coldstart": ("Cold start", coldstart),
     "stream": ("Memory while streaming", stream),
     "topk": ("Exact top-k", topk),
+    "train": ("Training", train),
 }
 
 

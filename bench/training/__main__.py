@@ -34,7 +34,7 @@ def batches(workload: str, path: str, steps: int) -> list[list[tuple[str, str, f
     return [rows[i * BATCH : (i + 1) * BATCH] for i in range(steps)]
 
 
-def minembed(folder: str, threads: int, dropout: float, backend: str = "numba"):  # noqa: ANN201
+def minembed(folder: str, threads: int, dropout: float, backend: str = "numba"):
     """A function that takes a batch and a rate, makes a step and returns (loss, tokens); and one that scores pairs."""
     import numpy as np
 
@@ -71,7 +71,7 @@ def minembed(folder: str, threads: int, dropout: float, backend: str = "numba"):
     return step, score
 
 
-def sentence_transformers(folder: str, threads: int, dropout: float):  # noqa: ANN201
+def sentence_transformers(folder: str, threads: int, dropout: float):
     """The same with torch."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -117,7 +117,7 @@ PROGRAMS = {
 }
 
 
-def whole(step, score, path: str, epochs: int, dev: str) -> dict:  # noqa: ANN001
+def whole(step, score, path: str, epochs: int, dev: str) -> dict:
     """The whole recipe; the pairs are shuffled anew for every epoch."""
     rows, judged = read(path), read(dev)
     per_epoch = -(-len(rows) // BATCH)
