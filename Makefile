@@ -46,6 +46,7 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= $(PYTHON) tests/make_head_goldens.py tests/goldens/heads
 	PYTHONSAFEPATH= $(PYTHON) tests/make_gradient_goldens.py tests/goldens/gradients.npz
 	PYTHONSAFEPATH= $(PYTHON) tests/make_loss_goldens.py tests/goldens/losses.npz
+	PYTHONSAFEPATH= $(PYTHON) tests/make_masked_goldens.py tests/goldens/masked.npz
 	PYTHONSAFEPATH= $(PYTHON) tests/make_optim_goldens.py tests/goldens/optim.npz
 
 verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)

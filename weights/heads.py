@@ -1,9 +1,10 @@
 """Heads of checkpoints: which tensors they are made of, family by family, and what config.json says of them.
 
-A head is read only when it is asked for; the encoder's own reader passes it by.
+A head is read only when it is asked for; the encoder's own reader passes it by.  One that was trained is written by the
+same names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minembed.config import Config
-from minembed.errors import MissingHeadError, UnsupportedModelError, WeightsError
+from minembed.errors import InputError, MissingHeadError, UnsupportedModelError, WeightsError
 from minembed.heads import INSIDE, Block, MaskedHead
 from minembed.params import Array, Linear, Norm
 from minembed.weights.checkpoint import Checkpoint
@@ -183,12 +184,7 @@ def read_masked(checkpoint: Checkpoint) -> MaskedHead:
     Raises UnsupportedModelError for a family that has none that is computed here, MissingHeadError where the
     checkpoint was saved without, and WeightsError for one that is incomplete.
     """
-    parts, config = MASKED.get(checkpoint.family), checkpoint.config
-    if parts is None:
-        raise UnsupportedModelError(
-            f"{checkpoint.folder}: a masked-LM head of {checkpoint.family!r} is not computed here; "
-            f"known: {', '.join(MASKED)}"
-        )
+    parts, config = _masked_parts(checkpoint.family, f"{checkpoint.folder}: "), checkpoint.config
     advice = "take the checkpoint that it was trained from, or one whose architecture is ...ForMaskedLM"
     tensors = _tensors(checkpoint, f"{parts.part.linear}.weight", "masked-LM head", advice)
     E, V = config.embedding_size or config.hidden_size, config.vocab_size
@@ -205,6 +201,78 @@ def read_masked(checkpoint: Checkpoint) -> MaskedHead:
     rows = tensors.read(decoder)
     assert rows is not None
     return MaskedHead((block,), rows, tensors.read(bias))
+
+
+def _masked_parts(family: str, where: str = "") -> MaskedParts:
+    if family not in MASKED:
+        known = ", ".join(MASKED)
+        raise UnsupportedModelError(f"{where}a masked-LM head of {family!r} is not computed here; known: {known}")
+    return MASKED[family]
+
+
+def masked_layout(checkpoint: Checkpoint) -> MaskedHead:
+    """The masked-LM head of an architecture; its arrays have a shape and no memory.
+
+    Raises UnsupportedModelError for a family, or an activation, that is not computed here.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "config.json").write_text('{"hidden_act": "relu"}')
+    ...     config = Config(9, 4, 1, 2, 8, 16, 0, "relu", 1e-5)
+    ...     head = masked_layout(Checkpoint(Path(folder), "bert", config, ("mean",), 16))
+    >>> head.blocks[0].activation, head.decoder.shape
+    ('relu', (9, 4))
+    """
+    parts, config = _masked_parts(checkpoint.family, f"{checkpoint.folder}: "), checkpoint.config
+    path = checkpoint.folder / "config.json"
+    raw = read_json(path)
+    activation = activation_of(parts.part, raw, config, path)
+    dense_bias = decoder_bias = True
+    if checkpoint.family == "modernbert":
+        dense_bias, decoder_bias = raw.get("classifier_bias") is True, raw.get("decoder_bias") is not False
+    elif checkpoint.family == "nomic_bert":  # its publishers' code has none, that of transformers has both
+        dense_bias = decoder_bias = "n_embd" not in raw
+    D, E, V = config.hidden_size, config.embedding_size or config.hidden_size, config.vocab_size
+    norm = Norm(_empty(E), None if "norm" in config.without_bias else _empty(E))
+    block = Block(Linear(_empty(D, E), _empty(E) if dense_bias else None), activation, norm, config.layer_norm_eps)
+    return MaskedHead((block,), _empty(V, E), _empty(V) if decoder_bias else None)
+
+
+def _empty(*shape: int) -> Array:
+    return np.broadcast_to(np.float32(0), shape)
+
+
+def head_tensors(
+    head: MaskedHead, family: str, word: Array | None = None, stored: Iterable[str] = ()
+) -> dict[str, Array]:
+    """The tensors of a masked-LM head by their names in a checkpoint: the way back of `read_masked`.
+
+    A decoder that is `word`, the table of the embeddings itself, is left out, as it is in checkpoints.  Where a file
+    holds this head already, `stored` are the names there: its own spelling is kept, and what it says twice is said
+    twice, so that nothing of it stays behind.  Raises UnsupportedModelError for a family without such a head, and
+    InputError for a head of another shape than the family's.
+
+    >>> from minembed.params import Linear, Norm
+    >>> block = Block(Linear(np.ones((2, 2)), np.ones(2)), "gelu", Norm(np.ones(2), np.ones(2)))
+    >>> words = np.ones((5, 2))
+    >>> list(head_tensors(MaskedHead((block,), words, np.ones(5)), "roberta", words))[2:]
+    ['lm_head.layer_norm.weight', 'lm_head.layer_norm.bias', 'lm_head.bias']
+    """
+    parts, spelt = _masked_parts(family), {FAMILIES[family].plain_name(name): name for name in stored}
+    block = head.blocks[0] if len(head.blocks) == 1 else None
+    if block is None or block.norm is None:
+        raise InputError(f"the masked-LM head of {family!r} is one block with a norm, not {len(head.blocks)} blocks")
+    decoder = f"{parts.decoder}.weight"
+    biases = [name for name in (parts.bias, f"{parts.decoder}.bias") if name]
+    own: dict[str, Array | None] = {
+        f"{parts.part.linear}.weight": np.ascontiguousarray(block.linear.weight.T),
+        f"{parts.part.linear}.bias": block.linear.bias,
+        f"{parts.part.norm}.weight": block.norm.weight,
+        f"{parts.part.norm}.bias": block.norm.bias,
+        decoder: None if head.decoder is word and decoder not in spelt else head.decoder,
+        **{name: head.bias for name in biases if name in spelt or (name == biases[0] and not spelt.keys() & {*biases})},
+    }
+    return {spelt.get(name, name): array for name, array in own.items() if array is not None}
 
 
 def _tensors(checkpoint: Checkpoint, first: str, what: str, advice: str) -> Tensors:
