@@ -33,10 +33,10 @@ MARKUP = [
 def hostile(count=1000):
     """Strings that try to become markup, script, or another direction of writing; some are 100 kB long."""
     seeds = [*MARKUP, *BIDI, *naughty(), "\ud800 lone", "\x00\x1b[2J", ""]
-    found = []
-    for i in range(count):
-        text = seeds[i % len(seeds)]
-        found.append(text if i < len(seeds) else f"{i} {text} {seeds[(7 * i + 3) % len(seeds)]}")
+    worst = [*MARKUP, *BIDI]
+    found = seeds[: count // 2]
+    for i in range(len(found), count):
+        found.append(f"{worst[i % len(worst)]} {i} {seeds[(7 * i + 3) % len(seeds)]}{worst[(i // 3) % len(worst)]}")
     for i in range(0, count, 97):
         found[i] = (MARKUP[i % len(MARKUP)] * 10_000)[:100_000]
     return found
