@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ET
 from importlib.util import find_spec
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,6 +159,28 @@ def test_texts_that_do_not_fit(texts, labels, message):
     with pytest.raises(InputError) as error:
         Map.of(np.eye(3), texts, labels=labels, method="pca")
     assert message in str(error.value)
+
+
+def test_the_figures_of_the_docs():
+    docs = Path(__file__).parent.parent / "docs"
+    words = " ".join((docs / "maps.md").read_text(encoding="utf-8").split())
+    figures = json.loads((docs / "maps.json").read_text(encoding="utf-8"))
+    assert f"{figures['texts']:,} texts" in words and figures["texts"] >= 5000
+    rows = {name: facts for name, facts in figures.items() if isinstance(facts, dict) and "room" in facts}
+    assert len(rows) == 8
+    for name, facts in rows.items():
+        row = f"| {name} | {facts['trustworthiness']:.3f} | {facts['continuity']:.3f} | {facts['kept']:.0%} |"
+        row += f" {facts['distances']:.2f} |"
+        assert row in words
+        assert "," in name or f"{row} {facts['room']:.2f} |" in words
+    plane, space = (sum(figures[name]["shares"]) for name in ("PCA", "PCA, 3 axes"))
+    assert f"show {plane:.1%} of the variance (three show {space:.1%})" in words
+    example = next(one for one in figures["torn"] if one["texts"][0] in words)
+    assert f'"{example["texts"][0]}" is "{example["texts"][1]}" (cosine {example["cosine"]})' in words.replace(
+        '."', '."'
+    )
+    assert f"{example['rank']:,} points lie between" in words
+    assert f"the trust can: {figures['noise']['trustworthiness']} instead of" in words
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------

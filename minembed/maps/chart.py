@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.maps.extra import has
-from minembed.maps.groups import Groups
-from minembed.maps.marks import visible
+from minembed.maps.groups import Groups, shorten
 from minembed.maps.projection import Projection, check_vectors, project
 from minembed.maps.trust import NEAR, Trust, measure
 from minembed.params import Array
@@ -78,7 +77,8 @@ class Map:
     def title(self) -> str:
         """What the map shows, in a line."""
         n = len(self.texts)
-        parts = [f"{n:,} texts" if n != 1 else "1 text", self.projection.name, visible(" ".join(self.model.split()))]
+        model = shorten(self.model, 60) if self.model else ""
+        parts = [f"{n:,} texts" if n != 1 else "1 text", self.projection.name, model]
         return " · ".join(part for part in parts if part)
 
     @property

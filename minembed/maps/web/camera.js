@@ -16,6 +16,7 @@ class Camera {
     this.yaw = this.data.dimensions === 3 ? 0.6 : 0;
     this.pitch = this.data.dimensions === 3 ? 0.45 : 0;
     if (this.data.dimensions === 2) this.fit();
+    else this.reach = this.data.place.reduce((most, v) => Math.max(most, Math.abs(v)), 0.01) * 1.1;
   }
 
   // Let the points, which need not fill their square, fill the screen.
@@ -35,7 +36,7 @@ class Camera {
   get scale() {
     const room = Math.max(Math.min(this.width, this.height) * 0.06, 16) * 2;
     const base = this.data.dimensions === 3
-      ? Math.min(this.width, this.height) / 2.3
+      ? Math.min(this.width, this.height) * 0.46 / this.reach
       : Math.min((this.width - room) / this.spanX, (this.height - room) / this.spanY);
     return Math.max(base, 1) * this.zoom;
   }
