@@ -61,6 +61,10 @@ docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the ref
 	$(BIN)/pytest -q tests/test_package.py -k "links or snippets"
 	$(BIN)/pdoc --docformat markdown -o $(VENV)/reference minembed '!minembed.cli' '!minembed.__main__'
 
+map-pictures: $(VENV)/dev ## draw and measure the maps of the docs (about five minutes)
+	$(BIN)/pip install -q -e '.[dev,viz,browser]'
+	$(BIN)/python docs/make_map_pictures.py
+
 wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 	rm -rf build dist && $(BIN)/python -m build --wheel && rm -rf build
 	$(PYTHON) -m venv --clear $(VENV)/wheel && $(VENV)/wheel/bin/pip install -q dist/*.whl
@@ -87,4 +91,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-maps test-browser goldens verify-models model-table docs wheel bench bench-stream
+.PHONY: help demo test check fuzz test-maps test-browser goldens verify-models model-table docs map-pictures wheel bench bench-stream

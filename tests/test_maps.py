@@ -105,12 +105,22 @@ def test_equal_points_are_shown_by_pca():
         assert not project(np.ones((100, 3)), "tsne").points.any()
 
 
+@pytest.mark.parametrize("method", ["tsne", "umap"])
 @pytest.mark.parametrize("n", [5, 6, 10])
-def test_tsne_of_the_smallest_sets(n):
-    needs("sklearn")
-    assert np.isfinite(project(np.eye(n), "tsne").points).all()
+def test_maps_of_the_smallest_sets(n, method):
+    needs("umap" if method == "umap" else "sklearn")
+    assert np.isfinite(project(np.eye(n), method).points).all()
     with_equals = np.concatenate([np.eye(n), np.eye(n), np.zeros((2, n))])
-    assert np.isfinite(project(with_equals, "tsne").points).all()
+    assert np.isfinite(project(with_equals, method).points).all()
+
+
+def test_progress_is_shown(capsys):
+    needs("sklearn")
+    project(np.eye(12), "tsne", show_progress_bar=True)
+    out, err = capsys.readouterr()
+    assert out == "" and "t-SNE:" in err and "1000/1000" in err
+    project(np.eye(12), "tsne", show_progress_bar=False)
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,7 @@ def test_the_figures_of_the_docs():
     plane, space = (sum(figures[name]["shares"]) for name in ("PCA", "PCA, 3 axes"))
     assert f"show {plane:.1%} of the variance (three show {space:.1%})" in words
     example = next(one for one in figures["torn"] if one["texts"][0] in words)
-    assert f'"{example["texts"][0]}" is "{example["texts"][1]}" (cosine {example["cosine"]})' in words.replace(
-        '."', '."'
-    )
+    assert f'"{example["texts"][0]}" is "{example["texts"][1]}" (cosine {example["cosine"]})' in words
     assert f"{example['rank']:,} points lie between" in words
     assert f"the trust can: {figures['noise']['trustworthiness']} instead of" in words
 
@@ -339,6 +337,12 @@ def test_labels_that_are_not_there(tmp_path, model):
     path.write_text('{"text": "one", "kind": "x"}\n{"text": "two"}\n', encoding="utf-8")
     _, err = run("map", path, "-o", tmp_path / "a.html", "--label", "kind", *model, code=1)
     assert "a.jsonl, line 2: there is no field 'kind' in 'text'; --label names another" in err
+
+
+def test_too_many_points_are_refused_before_any_work(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(page_module, "MOST", 5)
+    _, err = run("map", corpus, "-o", tmp_path / "a.html", "--method", "pca", "--model", "no/such", code=1)
+    assert "a page holds up to 5 points, not 6" in err and "--sample 5" in err
 
 
 @pytest.mark.parametrize("content", ["one\n", "one\ntwo\n", "same\nsame\nsame\n"])

@@ -150,6 +150,7 @@ def command(
     """
     from minembed.cli.vectors import replacing
     from minembed.maps.chart import Map
+    from minembed.maps.page import check_count
     from minembed.maps.projection import check_settings
 
     numbers, texts, labels = read(Corpus.of(corpus, file_format, field), label)
@@ -157,6 +158,8 @@ def command(
     numbers, texts = [numbers[i] for i in rows], [texts[i] for i in rows]
     check_settings(len(texts), method, dimensions, seed, perplexity, neighbours)  # before the work, not after it
     check_extras(method, output)
+    if output.suffix.lower() == ".html":
+        check_count(len(texts))
     with replacing(output) as file:
         settings: dict[str, Any] = {"perplexity": perplexity, "neighbours": neighbours, "dimensions": dimensions}
         chart = Map.of(

@@ -37,10 +37,9 @@ GRID = 65_535  # steps of a coordinate
 def page(chart: "Map") -> str:
     """Write a map as a page; raises InputError for more points than a page holds."""
     n = len(chart.texts)
-    if n > MOST:
-        raise InputError(f"a page holds up to {MOST:,} points, not {n:,}: draw a sample, or a picture (.png, .svg)")
+    check_count(n)
     cosines, rows = nearest(chart.vectors, NEAR)
-    codes = encode(chart.vectors, max(CODES // n, 1))
+    codes = encode(chart.vectors, CODES // max(n, n * n // 50_000))  # beyond 50,000, neighbours take more of the room
     low, span = extent(chart.projection.points)
     grid = np.rint((chart.projection.points - low) / span * GRID)
     arrays = {
@@ -62,6 +61,16 @@ def page(chart: "Map") -> str:
     )
     values = {"title": html.escape(chart.title), "policy": policy(script, style)}
     return fill(parts, values | {"style": style, "data": data, "script": script})
+
+
+def check_count(n: int) -> None:
+    """Refuse more points than a page holds.
+
+    >>> check_count(50_000)
+    """
+    if n > MOST:
+        remedy = f"draw a sample (minembed map --sample {MOST}), or a picture (.png, .svg)"
+        raise InputError(f"a page holds up to {MOST:,} points, not {n:,}: {remedy}")
 
 
 def describe(chart: "Map", near: int) -> dict[str, Any]:

@@ -213,5 +213,6 @@ class Steps(io.TextIOBase):
         if found:
             self.bar.update(int(found[1]) - self.bar.n)
         if "after" in text and "iterations" in text and "early" not in text:
+            self.bar.update(self.bar.total - self.bar.n)  # it may have been done before its time
             self.bar.close()
         return len(text)
