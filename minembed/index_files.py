@@ -22,6 +22,7 @@ from minembed.corpus import QuantizedCorpus, padded_width
 from minembed.errors import IndexFileError
 from minembed.index_blocks import PRECISIONS, Block, Coded, Id, Record
 from minembed.params import Array
+from minembed.storage import DTYPES, STEP, Layout, header_of, size_of, sum_of
 from minembed.topk import METRICS
 from minembed.weights.files import no_duplicates
 
@@ -29,11 +30,7 @@ MANIFEST, VECTORS, TEXTS = "index.json", "index.safetensors", "texts.jsonl"
 FORMAT, VERSION = "minembed index", 1
 DATA = re.compile(r"data-[0-9a-f]{16}")
 LARGEST = 64 << 20  # bytes of index.json
-ALIGNED = 64  # bytes: where the first tensor begins, and the second
-STEP = 16 << 20  # bytes that are checked at a time
-DTYPES = {"F32": "<f4", "U8": "u1", "I64": "<i8", "U64": "<u8"}
 AGAIN = "build the index again, or copy the whole folder again"
-Layout = dict[str, tuple[str, tuple[int, ...]]]  # tensor -> dtype, shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +58,6 @@ def layout(count: int, dimension: int, precision: str) -> Layout:
         tensors["levels"] = ("U8", (count, padded_width(dimension)))
         tensors |= {name: ("F32", (count,)) for name in ("scales", "lengths", "errors")}
     return tensors
-
-
-def size_of(dtype: str, shape: Sequence[int]) -> int:
-    """How many bytes a tensor takes.
-
-    >>> size_of("F32", (2, 3))
-    24
-    """
-    size = np.dtype(DTYPES[dtype]).itemsize
-    for n in shape:
-        size *= n
-    return size
-
-
-def header_of(tensors: Layout) -> bytes:
-    """The beginning of a safetensors file: the length of its header, and the header.
-
-    >>> len(header_of(layout(3, 384, "float32"))) % ALIGNED
-    0
-    """
-    entries, end = {}, 0
-    for name, (dtype, shape) in tensors.items():
-        size = size_of(dtype, shape)
-        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [end, end + size]}
-        end += size
-    header = json.dumps(entries, separators=(",", ":")).encode()
-    header += b" " * (-(len(header) + 8) % ALIGNED)
-    return len(header).to_bytes(8, "little") + header
-
-
-def sum_of(body: Mapping[str, Any]) -> int:
-    """The CRC-32 of what index.json says, whatever its layout.
-
-    >>> sum_of({"a": 1, "b": 2}) == sum_of({"b": 2, "a": 1})
-    True
-    """
-    return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

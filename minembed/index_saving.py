@@ -8,12 +8,9 @@ import os
 import re
 import shutil
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -21,7 +18,6 @@ from minembed.errors import IndexFileError, InputError, MinembedError, SourceErr
 from minembed.index_blocks import PIECE, Block, Record, coded_rows
 from minembed.index_files import (
     DATA,
-    DTYPES,
     FORMAT,
     LARGEST,
     MANIFEST,
@@ -29,42 +25,15 @@ from minembed.index_files import (
     VECTORS,
     VERSION,
     Facts,
-    header_of,
     layout,
     read_manifest,
-    sum_of,
 )
 from minembed.params import Array
+from minembed.storage import Summed, header_of, sum_of
 from minembed.topk import pieces
 from minembed.weights.cache import staging, sync_folder
 
 STALE = 3600  # seconds, after which files of no index are those of a process that was killed
-
-
-@dataclass(slots=True)
-class Summed:
-    """A file that is written, its size and its CRC-32 so far."""
-
-    file: BinaryIO
-    size: int = 0
-    crc: int = 0
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Write some bytes."""
-        self.file.write(data)
-        self.size += len(data)
-        self.crc = zlib.crc32(data, self.crc)
-
-    def write_array(self, array: Array, dtype: str) -> None:
-        """Write the numbers of an array."""
-        if array.size:
-            self.write(np.ascontiguousarray(array, DTYPES[dtype]).data.cast("B"))
-
-    def finish(self) -> dict[str, int]:
-        """Bring it to the disk, and say what it is."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        return {"bytes": self.size, "crc32": self.crc}
 
 
 def line_of(record: Record) -> bytes:

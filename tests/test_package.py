@@ -66,6 +66,7 @@ LAYERS = [
     {"minembed.index"},
     {"minembed.index_models", "minembed.index_saving"},
     {"minembed.index_files"},
+    {"minembed.storage"},
     {"minembed.index_blocks"},
     {"minembed.search", "minembed.chunking"},
     {"minembed.embedder", "minembed.reranker"},
@@ -290,6 +291,10 @@ NEED_A_MODEL = {
         "write",
     },
     "minembed.train.masking": {"words_of"},
+    "minembed.train.contrastive": {"train_contrastive", "sts_score"},
+    "minembed.train.masked": {"train_masked_lm", "masked_loss"},
+    "minembed.train.step": {"contrastive_gradients", "masked_gradients"},
+    "minembed.train.trainer": {"train"},
     "minembed.index_models": {"name_of", "probe", "facts_of", "check_model"},
     "minembed.weights.cache": {
         *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),

@@ -1,6 +1,7 @@
 """`minembed train`: fine-tune a model on pairs, triplets or scored pairs."""
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -11,7 +12,12 @@ import click
 from minembed.cli.console import DEFAULT_MODEL, existing_file
 from minembed.errors import InputError
 
-LOSS_NAMES = ("multiple_negatives_ranking", "multiple_negatives_symmetric_ranking", "triplet", "contrastive")
+LOSS_NAMES: tuple[str, ...] = (
+    "multiple_negatives_ranking",
+    "multiple_negatives_symmetric_ranking",
+    "triplet",
+    "contrastive",
+)
 LOSS_NAMES += ("cosine_similarity", "cosent")  # minembed.train.losses has them too, which help need not import
 NEED_LABELS = ("contrastive", "cosine_similarity", "cosent")
 SAVED = "model"
@@ -87,7 +93,7 @@ def contrastive(
     minembed train contrastive pairs.csv tuned
     minembed train contrastive sts-train.csv tuned --loss cosent --score-range 0 5 --evaluate sts-dev.csv --epochs 3
     """
-    from minembed.train.contrastive import sts_score, train_contrastive
+    from minembed.train.contrastive import BOUNDS, sts_score, train_contrastive
     from minembed.train.data import read_examples
     from minembed.train.model import Trainee
     from minembed.train.settings import Settings, change, read_settings
@@ -99,7 +105,10 @@ def contrastive(
         raise InputError(f"{saved} exists already: name another folder, or move that one")
     names = columns.split(",") if columns else None
     labelled = settings.loss in NEED_LABELS
-    pairs = read_examples(examples, columns=names, label=label, score_range=score_range, labelled=labelled)
+    bounds = BOUNDS.get(settings.loss, (-math.inf, math.inf))
+    pairs = read_examples(
+        examples, columns=names, label=label, score_range=score_range, labelled=labelled, bounds=bounds
+    )
     scored = None if evaluation is None else read_examples(evaluation, score_range=score_range, labelled=True)
     trainee = Trainee.load(model, max_seq_length=max_seq_length)
     before = None if scored is None else sts_score(trainee, scored, settings)

@@ -24,7 +24,7 @@ def batches(
     """Deal the examples of an epoch out into batches.
 
     With `lengths` (n,), examples of like length come together, within a window of some batches; with `texts` (columns
-    of n texts), no text is twice in a batch: an example whose text is there already waits for the next.
+    of n texts), no text is twice in a batch: an example whose text is there already comes in a later one.
 
     >>> [len(batch) for batch in batches(10, 4, seed=0, epoch=0)]
     [4, 4, 2]
@@ -45,22 +45,29 @@ def batches(
     return made
 
 
-def _without_duplicates(waiting: list[int], batch_size: int, texts: Sequence[Sequence[str]]) -> list[Array]:
-    made = []
-    while waiting:
-        batch: list[int] = []
-        seen: set[str] = set()
-        later: list[int] = []
-        for at, i in enumerate(waiting):
-            own = {column[i] for column in texts}
-            if seen & own:
-                later.append(i)
-                continue
-            seen |= own
-            batch.append(i)
-            if len(batch) == batch_size:
-                later += waiting[at + 1 :]
-                break
-        made.append(np.array(batch))
-        waiting = later
-    return made
+def _without_duplicates(shuffled: list[int], batch_size: int, texts: Sequence[Sequence[str]]) -> list[Array]:
+    """Each example goes into the first batch with room behind those that have one of its texts."""
+    made: list[list[int]] = []
+    free: list[int] = []  # a batch -> one behind it that may have room; itself, while it has
+    behind: dict[str, int] = {}  # text -> the batch behind the last that has it
+
+    def with_room(i: int) -> int:
+        way = []
+        while i < len(made) and free[i] != i:
+            way.append(i)
+            i = free[i]
+        for passed in way:  # the next search takes one step
+            free[passed] = i
+        return i
+
+    for example in shuffled:
+        own = {column[example] for column in texts}
+        i = with_room(max(behind.get(text, 0) for text in own))
+        if i == len(made):
+            made.append([])
+            free.append(i)
+        made[i].append(example)
+        behind |= dict.fromkeys(own, i + 1)
+        if len(made[i]) == batch_size:
+            free[i] = i + 1
+    return [np.array(batch) for batch in made]

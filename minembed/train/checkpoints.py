@@ -8,22 +8,40 @@ import json
 import os
 import re
 import shutil
-import zlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minembed.errors import MinembedError, SourceError, TrainingError
 from minembed.params import Array
+from minembed.storage import read_arrays, sum_file, sum_of, write_arrays
 from minembed.weights.cache import staging, sync_folder
 
 MANIFEST, ARRAYS = "checkpoint.json", "arrays.safetensors"
 FORMAT, VERSION = "minembed training", 1
 DATA = re.compile(r"state-[0-9a-f]{16}")
-PIECE = 1 << 22  # bytes that are summed at a time
+SHORT = "the last checkpoint, if there is one, is still there: free some space, or make the folder writable, and resume"
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Turn what a disk does not let us do into a SourceError, an OSError with the same errno, that names the folder.
+
+    >>> with naming(Path("run")):
+    ...     raise PermissionError(13, "Permission denied")
+    Traceback (most recent call last):
+    minembed.errors.SourceError: cannot write to run: Permission denied; the last checkpoint, if there is one, is \
+still there: free some space, or make the folder writable, and resume
+    """
+    try:
+        yield
+    except MinembedError:
+        raise
+    except OSError as e:
+        named = SourceError(f"cannot write to {folder}: {e.strerror or e}; {SHORT}")
+        named.errno = e.errno
+        raise named from e
 
 
 def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
@@ -32,41 +50,24 @@ def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[st
     Raises SourceError, an OSError with its errno, where the disk fails; the old state stays then.
 
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
     >>> with TemporaryDirectory() as folder:
     ...     save_checkpoint(Path(folder), {"a": np.arange(3)}, {"step": 7})
     ...     arrays, facts = load_checkpoint(Path(folder))
     >>> arrays["a"].tolist(), facts["step"]
     ([0, 1, 2], 7)
     """
-    try:
-        with staging(folder) as work:
-            _save(folder, work, arrays, facts)
-    except MinembedError:
-        raise
-    except OSError as e:
-        named = SourceError(
-            f"cannot save the checkpoint to {folder}: {e.strerror or e}; the last one is still there: free some space, "
-            "or make the folder writable, and resume"
-        )
-        named.errno = e.errno
-        raise named from e
+    with naming(folder), staging(folder) as work:
+        _save(folder, work, arrays, facts)
 
 
 def _save(folder: Path, work: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save_file  # late, as everywhere
-
     staged, token = work / "data", f"state-{os.urandom(8).hex()}"
     staged.mkdir()
-    try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged / ARRAYS)
-    except Exception as e:  # safetensors has an error of its own for a full disk
-        raise e if isinstance(e, OSError) else OSError(_errno_of(e), str(e)) from e
-    with (staged / ARRAYS).open("rb+") as file:
-        os.fsync(file.fileno())
     body = {"format": FORMAT, "version": VERSION, "folder": token, "facts": dict(facts)}
-    body |= {"bytes": (staged / ARRAYS).stat().st_size, "crc32": _sum(staged / ARRAYS)}
+    body |= write_arrays(staged / ARRAYS, arrays)
     with (work / MANIFEST).open("xb") as file:
-        file.write(json.dumps(body | {"own_crc32": _sum_of(body)}, indent=2).encode() + b"\n")
+        file.write(json.dumps(body | {"own_crc32": sum_of(body)}).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
     sync_folder(staged)
@@ -81,23 +82,6 @@ def _save(folder: Path, work: Path, arrays: Mapping[str, Array], facts: Mapping[
     for path in folder.glob("state-*"):
         if path.name != token and DATA.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _errno_of(error: Exception) -> int:
-    found = re.search(r"os error (\d+)", str(error))
-    return int(found[1]) if found else 5
-
-
-def _sum(path: Path) -> int:
-    crc = 0
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            crc = zlib.crc32(piece, crc)
-    return crc
-
-
-def _sum_of(body: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -119,25 +103,26 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     minembed.errors.TrainingError: no such folder/checkpoint.json: there is no checkpoint to resume from
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        raise TrainingError(f"{path}: there is no checkpoint to resume from")
     try:
         body = json.loads(path.read_bytes())
-        whole = body.pop("own_crc32") == _sum_of(body) and body["format"] == FORMAT and DATA.fullmatch(body["folder"])
+        whole = body.pop("own_crc32") == sum_of(body) and body["format"] == FORMAT and DATA.fullmatch(body["folder"])
+    except (FileNotFoundError, NotADirectoryError) as e:
+        raise TrainingError(f"{path}: there is no checkpoint to resume from") from e
+    except OSError as e:
+        raise TrainingError(f"{path} cannot be read ({e.strerror or e})") from e
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
         raise TrainingError(f"{path} is damaged ({e}): there is nothing to resume from") from e
     if not whole:
         raise TrainingError(f"{path} is damaged: its sum is not that of its contents")
     if body["version"] != VERSION:
         raise TrainingError(f"{path} has version {body['version']}; this release reads {VERSION}")
-    return _read_arrays(folder / body["folder"] / ARRAYS, body["bytes"], body["crc32"]), body["facts"]
+    return _arrays(folder / body["folder"] / ARRAYS, body["bytes"], body["crc32"]), body["facts"]
 
 
-def _read_arrays(path: Path, size: int, crc: int) -> dict[str, Array]:
-    from safetensors.numpy import load_file  # late, as everywhere
-
-    with suppress(OSError):
-        if path.stat().st_size == size and _sum(path) == crc:
-            found: dict[str, Array] = load_file(path)
-            return found
-    raise TrainingError(f"{path} is missing, cut or damaged: its size and sum are not those of {MANIFEST}")
+def _arrays(path: Path, size: int, crc: int) -> dict[str, Array]:
+    try:
+        if path.stat().st_size == size and sum_file(path) == crc:
+            return read_arrays(path)
+    except OSError as e:
+        raise TrainingError(f"{path} is missing, or cannot be read ({e.strerror or e})") from e
+    raise TrainingError(f"{path} is cut or damaged: its size and sum are not those of {MANIFEST}")

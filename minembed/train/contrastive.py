@@ -25,6 +25,13 @@ from minembed.train.trainer import State, Task, train
 from minembed.train.trees import flat
 
 WORD = "encoder.embeddings.word"
+OPTIONS = {
+    "triplet": ("margin",),
+    "contrastive": ("margin",),
+    "online_contrastive": ("margin",),
+    "cosine_similarity": (),
+}
+BOUNDS = {"contrastive": (0.0, 1.0), "online_contrastive": (0.0, 1.0), "cosine_similarity": (-1.0, 1.0)}  # of labels
 
 
 def train_contrastive(
@@ -45,6 +52,8 @@ def train_contrastive(
     InputError for examples that do not go with the loss.
     """
     check_examples(examples, settings)
+    if evaluation is not None:
+        check_evaluation(evaluation)
     task = Task(
         weights=flat(trainee.weights),
         lazy=frozenset({WORD}),
@@ -66,7 +75,7 @@ def loss_of(settings: Settings) -> Loss:
     >>> loss_of(Settings(loss="cosent", scale=10.0))([np.eye(2), np.eye(2)], np.array([0.0, 0.0]))[0]
     0.0
     """
-    takes = {"triplet": ("margin",), "contrastive": ("margin",), "cosine_similarity": ()}.get(settings.loss, ("scale",))
+    takes = OPTIONS.get(settings.loss, ("scale",))
     options = {name: getattr(settings, name) for name in ("scale", "margin") if getattr(settings, name) is not None}
     for name in options:
         if name not in takes:
@@ -87,12 +96,13 @@ def check_examples(examples: Examples, settings: Settings) -> None:
         raise InputError(f"the loss {loss!r} takes two texts an example, not {n}")
     if loss in NEED_LABELS and examples.labels is None:
         raise InputError(f"the loss {loss!r} needs a score for every pair")
-    if loss in ("contrastive", "cosine_similarity") and examples.labels is not None:
-        low = -1.0 if loss == "cosine_similarity" else 0.0
-        if not (low <= examples.labels.min() and examples.labels.max() <= 1):
+    if loss in BOUNDS and examples.labels is not None:
+        low, high = BOUNDS[loss]
+        least, most = examples.labels.min(), examples.labels.max()
+        if not (low <= least and most <= high):
             raise InputError(
-                f"scores lie from {examples.labels.min():g} to {examples.labels.max():g}, but the loss {loss!r} takes "
-                f"them from {low:g} to 1: say score_range, as in 0 to 5"
+                f"scores lie from {least:g} to {most:g}, but the loss {loss!r} takes them from {low:g} to {high:g}: "
+                "say score_range, as in 0 to 5"
             )
     if loss.startswith("multiple") and n == 2 and (settings.batch_size == 1 or len(examples) == 1):
         raise InputError("a batch of one pair has no negatives to tell it from: take a larger batch_size")
@@ -113,15 +123,30 @@ def fingerprint(examples: Examples) -> str:
 
 
 def sts_score(trainee: Trainee, evaluation: Examples, settings: Settings) -> float:
-    """Spearman's correlation of the cosines of scored pairs with their scores."""
-    if evaluation.labels is None:
-        raise InputError("the evaluation needs a score for every pair")
+    """Spearman's correlation of the cosines of scored pairs with their scores; 0 where all cosines are equal."""
+    labels = check_evaluation(evaluation)
     model = trainee.embedder(settings.backend, settings.threads)
     different = list(dict.fromkeys(text for column in evaluation.columns[:2] for text in column))
-    vectors, row = model.encode(different, truncation="silent", show_progress_bar=False), dict[str, int]()
+    vectors = model.encode(different, truncation="silent", show_progress_bar=False)
     row = {text: i for i, text in enumerate(different)}
     a, b = (vectors[[row[text] for text in column]] for column in evaluation.columns[:2])
-    return spearman(pairwise(a, b, "cosine"), evaluation.labels)
+    cosines = pairwise(a, b, "cosine")
+    return spearman(cosines, labels) if np.ptp(cosines) else 0.0  # a model that has collapsed
+
+
+def check_evaluation(evaluation: Examples) -> Array:  # -> (N,)
+    """The scores of an evaluation; raises InputError where there are none, or no two that differ.
+
+    >>> check_evaluation(Examples((("a", "c"), ("b", "d")), np.array([0.0, 1.0]))).tolist()
+    [0.0, 1.0]
+    """
+    if evaluation.labels is None or len(evaluation.columns) < 2:
+        raise InputError("the evaluation needs pairs, and a score for every one")
+    if not np.ptp(evaluation.labels):
+        raise InputError(
+            f"all {len(evaluation)} scores of the evaluation are {evaluation.labels[0]:g}: they must differ"
+        )
+    return evaluation.labels
 
 
 def _epochs(trainee: Trainee, examples: Examples, settings: Settings) -> Callable[[int], list[Array]]:

@@ -4,8 +4,10 @@ Whatever is wrong with a file is an InputError that names the file and the line.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ from minembed.errors import InputError
 from minembed.params import Array
 from minembed.texts import csv_rows, format_of, json_rows, parquet_module
 
-FIRST = ("anchor", "query", "sentence1", "text1", "question", "premise")
-SECOND = ("positive", "answer", "sentence2", "text2", "document", "passage", "hypothesis")
-NEGATIVE = "negative"
-LABEL = ("score", "label", "similarity", "gold")
-TEXT = ("text",)
+FIRST = ("anchor", "query", "sentence1", "text1", "s1", "question", "premise")  # as `_plain` has names
+SECOND = ("positive", "answer", "sentence2", "text2", "s2", "document", "passage", "hypothesis")
+NEGATIVE = re.compile(r"negatives?\d*")
+LABEL = ("score", "scores", "label", "labels", "similarity", "similarityscore", "gold")
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,18 @@ def read_examples(
     *,
     columns: Sequence[str] | None = None,
     label: str | None = None,
-    score_range: tuple[float, float] | None = None,
+    score_range: Interval | None = None,
     labelled: bool = False,
+    bounds: Interval = (-math.inf, math.inf),
 ) -> Examples:
     """Read pairs, triplets or scored pairs.
 
     Columns are found by the names that people give them (anchor, query, sentence1; positive, answer, sentence2;
-    negative, negative_1, ...; score, label), or are those named.  A .csv without such a header holds two texts, and a
-    score behind them where `labelled`.  Scores of a `score_range` are mapped to 0 to 1; without one they are taken as
-    they are.  Raises InputError, with the line, for a missing column, an empty text, a score that is no number or
-    outside its range, and a file without examples.
+    negative, negative_1, ...; score, label), or are those named.  A .csv without such a header holds texts, and a
+    score behind them where `labelled`; its columns are named "0", "1", ...  Scores of a `score_range` are mapped to 0
+    to 1; without one they are taken as they are, and must lie within `bounds`, those of the loss.  Raises InputError,
+    with the line, for a missing column, an empty text, a score that is no number or outside its range, and a file
+    without examples.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -59,17 +63,22 @@ def read_examples(
     """
     if score_range is not None and not (score_range[0] < score_range[1] and all(map(math.isfinite, score_range))):
         raise InputError(f"score_range must be two numbers, the lower first; not {score_range}")
-    rows = _rows(path)
-    header, named = next(rows, (None, None))
-    if header is None or named is None:
+    if columns is not None and len(columns) == 0:
+        raise InputError("columns must name at least one column of texts")
+    named = (*(columns or ()), *([label] if label is not None else ()))
+    rows = _rows(path, named)
+    first = next(rows, None)
+    if first is None:
         raise InputError(f"{path} holds no examples")
-    wanted, score = _choose(named, columns, label, labelled, str(path))
+    wanted, score = _choose(first[1], columns, label, labelled, str(path))
+    scale = _Scale(score_range, bounds)
     texts: list[list[str]] = [[] for _ in wanted]
     labels: list[float] = []
-    for place, row in [(header, named)] if not isinstance(named, _Header) else []:
-        _take(row, wanted, score, score_range, place, texts, labels)
-    for place, row in rows:
-        _take(row, wanted, score, score_range, place, texts, labels)
+    for place, row in rows if isinstance(first[1], _Header) else chain([first], rows):
+        for column, name in zip(texts, wanted, strict=True):
+            column.append(_text(row.get(name), name, place))
+        if score is not None:
+            labels.append(scale.label(row.get(score), score, place))
     if not texts[0]:
         raise InputError(f"{path} holds no examples")
     return Examples(tuple(map(tuple, texts)), np.array(labels) if score is not None else None)
@@ -100,33 +109,38 @@ class _Header(dict[str, Any]):
     """The names of a .csv's columns, which are no example."""
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(path: Path, named: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows by column name; of a .csv the header first, or columns "0", "1", ... where it has none."""
     kind = format_of(path)
-    if kind == "parquet":
-        with path.open("rb") as file:
-            yield from _parquet_rows(file, str(path))
-        return
     with path.open("rb") as file:
-        if kind == "jsonl":
+        if kind == "parquet":
+            yield from _parquet_rows(file, str(path))
+        elif kind == "jsonl":
             for place, value in json_rows(file, str(path)):
                 if not isinstance(value, dict):
                     raise InputError(f"{place}: every line must hold a JSON object, not {type(value).__name__}")
                 yield place, value
-            return
-        if kind != "csv":
+        elif kind == "csv":
+            yield from _csv_rows(csv_rows(file, str(path)), named)
+        else:
             raise InputError(f"{path}: examples are read from .csv, .jsonl and .parquet")
-        names: list[str] | None = None
-        for place, cells in csv_rows(file, str(path)):
-            if names is None:
-                is_header = _known(cells)
-                names = cells if is_header else [str(i) for i in range(len(cells))]
-                if is_header:
-                    yield place, _Header.fromkeys(names)
-                    continue
-            if len(cells) != len(names):
-                raise InputError(f"{place}: {len(cells)} cells where the first row has {len(names)}; quote commas")
-            yield place, dict(zip(names, cells, strict=True))
+
+
+def _csv_rows(rows: Iterator[tuple[str, list[str]]], named: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    names: list[str] | None = None
+    for place, cells in rows:
+        if names is None:
+            is_header = _is_header(cells, named)
+            names = cells if is_header else [str(i) for i in range(len(cells))]
+            if is_header:
+                twice = [name for name in names if names.count(name) > 1]
+                if twice:
+                    raise InputError(f"{place}: two columns have the name {twice[0]!r}")
+                yield place, _Header.fromkeys(names)
+                continue
+        if len(cells) != len(names):
+            raise InputError(f"{place}: {len(cells)} cells where the first row has {len(names)}; quote commas")
+        yield place, dict(zip(names, cells, strict=True))
 
 
 def _parquet_rows(file: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -145,9 +159,11 @@ def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def _known(cells: Sequence[str]) -> bool:
-    """Whether a row looks like a header: one of the names that columns have, and no number."""
-    return any(_plain(cell) in (*FIRST, *SECOND, *LABEL, *TEXT, NEGATIVE) for cell in cells)
+def _is_header(cells: Sequence[str], named: Sequence[str]) -> bool:
+    """Whether a first row names columns: those that are asked for, or one as people name them."""
+    if named:
+        return any(name in cells for name in named) or not all(name.isdecimal() for name in named)
+    return any(_plain(cell) in (*FIRST, *SECOND, *LABEL) or NEGATIVE.fullmatch(_plain(cell)) for cell in cells)
 
 
 def _choose(
@@ -156,13 +172,13 @@ def _choose(
     """Which columns hold texts, in order, and which one the label."""
     names = list(first_row)
     plain = {_plain(name): name for name in names}
-    for name in (*(columns or ()), *([label] if label else [])):
+    for name in (*(columns or ()), *([label] if label is not None else [])):
         if name not in names:
             raise InputError(f"{path}: there is no column {name!r} among {', '.join(map(repr, names))}")
     score = label or next((plain[name] for name in LABEL if name in plain), None)
     if columns is None:
         first, second = (next((plain[n] for n in group if n in plain), None) for group in (FIRST, SECOND))
-        numbered = [name for name in names if _plain(name).startswith(NEGATIVE)]
+        numbered = [name for name in names if NEGATIVE.fullmatch(_plain(name))]
         if first is not None and second is not None:
             columns = [first, second, *numbered]
         elif names == [str(i) for i in range(len(names))]:  # no header
@@ -183,24 +199,12 @@ def _choose(
     return list(columns), score if labelled else None
 
 
-def _take(
-    row: dict[str, Any],
-    wanted: list[str],
-    score: str | None,
-    score_range: tuple[float, float] | None,
-    place: str,
-    texts: list[list[str]],
-    labels: list[float],
-) -> None:
-    for column, name in zip(texts, wanted, strict=True):
-        text = row.get(name)
-        if not isinstance(text, str):
-            raise InputError(f"{place}: {name!r} is {'missing' if text is None else repr(text)[:40]}, not a text")
-        if not text.strip():
-            raise InputError(f"{place}: {name!r} is empty")
-        column.append(text)
-    if score is not None:
-        labels.append(_label(row.get(score), score, score_range, place))
+def _text(value: Any, name: str, place: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{place}: {name!r} is {'missing' if value is None else repr(value)[:40]}, not a text")
+    if not value.strip():
+        raise InputError(f"{place}: {name!r} is empty")
+    return value
 
 
 def _is_number(value: Any) -> bool:
@@ -210,16 +214,22 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _label(value: Any, name: str, score_range: tuple[float, float] | None, place: str) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{place}: {name!r} is {value!r}, not a finite number")
-    if score_range is None:
-        return number
-    low, high = score_range
-    if not low <= number <= high:
-        raise InputError(f"{place}: {name!r} is {number:g}, outside the range from {low:g} to {high:g}")
-    return (number - low) / (high - low)
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """The range that is mapped to 0 to 1, if one is, and what labels may be."""
+
+    score_range: Interval | None
+    bounds: Interval
+
+    def label(self, value: Any, name: str, place: str) -> float:
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"{place}: {name!r} is {value!r}, not a finite number")
+        low, high = self.score_range or self.bounds
+        if not low <= number <= high:
+            remedy = "" if self.score_range else "; say the range of the scores, as in score_range=(0, 5)"
+            raise InputError(f"{place}: {name!r} is {number:g}, outside the range from {low:g} to {high:g}{remedy}")
+        return number if self.score_range is None else (number - low) / (high - low)

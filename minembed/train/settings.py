@@ -65,11 +65,14 @@ class Settings:
             if getattr(self, name) is not None:
                 self._number(name, 0, math.inf, above=name == "scale")
         for name, known in (("loss", LOSSES), ("schedule", SCHEDULES), ("backend", ("auto", "numpy", "numba"))):
-            if getattr(self, name) not in known:
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
                 raise InputError(f"{name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
         for field in fields(self):
             if field.type is bool and not isinstance(getattr(self, field.name), bool):
                 raise InputError(f"{field.name} must be true or false, not {getattr(self, field.name)!r}")
+        dims = self.matryoshka_dims
+        if not isinstance(dims, tuple) or not all(type(dim) is int and dim >= 1 for dim in dims):
+            raise InputError(f"matryoshka_dims must be whole numbers of at least 1, as in (384, 128); not {dims!r}")
 
     def _whole(self, name: str, least: int) -> None:
         value = getattr(self, name)
@@ -126,12 +129,16 @@ def read_settings(path: Path, base: Settings | None = None) -> Settings:
     3
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".toml":
             values = _toml(text, path)
         else:
             values = json.loads(text)
-    except ValueError as error:  # of JSON, TOML and UTF-8
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:  # of JSON, TOML and UTF-8
         raise InputError(f"{path}: not sound {path.suffix or 'JSON'} ({error})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold settings by name")

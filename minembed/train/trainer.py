@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from minembed.chunks import Progress
-from minembed.errors import InputError, TrainingError
+from minembed.errors import InputError, NumericalError, TrainingError
 from minembed.params import Array
 from minembed.threads import check_threads
-from minembed.train.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from minembed.train.checkpoints import has_checkpoint, load_checkpoint, naming, save_checkpoint
 from minembed.train.optim import AdamW, accumulate, clip, scale
 from minembed.train.schedules import SCHEDULES, warmup_steps
 from minembed.train.settings import Settings
@@ -33,6 +33,8 @@ class State:
     """How far a training has come."""
 
     step: int = 0  # optimiser steps taken
+    epoch: int = 0  # which one the next step belongs to,
+    at: int = 0  # and which step of it that is
     skipped: int = 0  # steps that were left out, since loss or gradient was not finite
     best: float = -math.inf
     best_step: int = 0
@@ -67,21 +69,32 @@ def train(
 
     `folder` gets the checkpoint, and history.jsonl with a line for every step.  With `resume`, training goes on from
     the checkpoint there; the weights that come out have the bits of a training that was never interrupted.  Raises
-    InputError where a training has been there and `resume` is not said, or one of other settings or data, and
-    TrainingError where loss or gradients are not finite max_bad_steps times in a row: the checkpoint is then the one
-    before.
+    InputError where a training has been there and `resume` is not said, or one of other settings or data; SourceError,
+    an OSError, where the disk fails; and TrainingError where loss or gradients are not finite max_bad_steps times in a
+    row: the checkpoint is then the one before.
     """
     run = _Run(task, settings, folder, on_step)
     if resume:
         run.restore()
     elif has_checkpoint(folder):
         raise InputError(f"{folder} holds a training already: resume it, or name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in run.state.history), encoding="utf-8")
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _begin_history(folder / HISTORY, run.state.history)
     with Progress(range(run.total), "step", show_progress_bar) as progress:
         progress.advance(run.state.step)
         run.go(progress)
     return run.state
+
+
+def _begin_history(path: Path, known: list[Line]) -> None:
+    """Bring the file to what the checkpoint knows; its lines, which also tell the speed, stay where they agree."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[: len(known)]]
+        agree = known == [{name: line[name] for name in own} for line, own in zip(lines, known, strict=True)]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        agree = False
+    path.write_text("".join(json.dumps(line) + "\n" for line in (lines if agree else known)), encoding="utf-8")
 
 
 class _Run:
@@ -96,27 +109,29 @@ class _Run:
             backend=settings.backend,
             threads=threads,
         )
-        self.per_epoch = max(1, -(-len(task.epoch(0)) // settings.accumulation))
-        self.total = min(settings.epochs * self.per_epoch, settings.max_steps or math.inf)  # type: ignore[assignment]
+        per_epoch = len(self._groups(0))  # others may have some more or less, where texts are kept apart
+        self.total = settings.max_steps or settings.epochs * per_epoch
+        self.total = min(self.total, settings.epochs * per_epoch)
         self.warmup = warmup_steps(settings.warmup, self.total)
         self.kept: dict[str, Array] = {}  # the best weights so far, where there is a score
         self.bad = 0
 
     def go(self, progress: Progress) -> None:
         saved = self.state.step
+        groups = self._groups(self.state.epoch)
         while self.state.step < self.total and not self._enough():
-            epoch, first = divmod(self.state.step, self.per_epoch)
-            groups = self._groups(epoch)
-            for group in groups[first:]:
-                self._step(group, progress)
-                at_end = (self.state.step % self.per_epoch == 0) or self.state.step == self.total
-                if self.task.score and self._due(self.settings.evaluate_every, at_end):
-                    self._evaluate()
-                if self._due(self.settings.save_every, at_end):
-                    self.save()
-                    saved = self.state.step
-                if self.state.step >= self.total or self._enough():
-                    break
+            if self.state.at >= len(groups):
+                self.state.epoch, self.state.at = self.state.epoch + 1, 0
+                groups = self._groups(self.state.epoch)
+            line, speed = self._step(groups[self.state.at])
+            shown = "not finite" if line["loss"] is None else f"{line['loss']:.4f}"
+            progress.advance(1, f"loss {shown}, {speed:,.0f} tokens/s")
+            at_end = self.state.at == len(groups) or self.state.step == self.total
+            if self.task.score and self._due(self.settings.evaluate_every, at_end):
+                line["score"] = self._evaluate(self.task.score)
+            self._note(line, speed)
+            if self._due(self.settings.save_every, at_end) and self.save():
+                saved = self.state.step
         if saved != self.state.step:
             self.save()
         self.optimizer.catch_up()
@@ -124,7 +139,10 @@ class _Run:
             self.task.weights[name][...] = array
 
     def _groups(self, epoch: int) -> list[list[Array]]:
+        """The batches of an epoch, by step."""
         found, size = list(self.task.epoch(epoch)), self.settings.accumulation
+        if not found:
+            raise InputError("the examples make no batch: too few of them, or none that differ from each other")
         return [found[i : i + size] for i in range(0, len(found), size)]
 
     def _due(self, every: int | None, at_end: bool) -> bool:
@@ -134,7 +152,7 @@ class _Run:
         patience = self.settings.patience
         return patience is not None and self.state.worse >= patience
 
-    def _step(self, group: list[Array], progress: Progress) -> None:
+    def _step(self, group: list[Array]) -> tuple[Line, float]:
         """One step of the optimiser: the gradients of some batches, clipped, and applied if they are finite."""
         began, total, loss, n_tokens = time.perf_counter(), dict[str, Any](), 0.0, 0
         for i, batch in enumerate(group):
@@ -153,10 +171,10 @@ class _Run:
         else:
             self._skip(loss, norm)
         self.state.step += 1
+        self.state.at += 1
         speed = n_tokens / max(time.perf_counter() - began, 1e-9)
         line = {"step": self.state.step, "loss": finite_or_none(loss), "learning_rate": rate}
-        self._note(line | {"grad_norm": finite_or_none(norm)}, speed)
-        progress.advance(1, f"loss {loss:.4f}, {speed:,.0f} tokens/s")
+        return line | {"grad_norm": finite_or_none(norm)}, speed
 
     def _skip(self, loss: float, norm: float) -> None:
         self.bad += 1
@@ -170,34 +188,37 @@ class _Run:
 
     def _note(self, line: Line, speed: float) -> None:
         self.state.history.append(line)
-        with (self.folder / HISTORY).open("a", encoding="utf-8") as file:
+        with naming(self.folder), (self.folder / HISTORY).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line | {"tokens_per_s": round(speed)}) + "\n")
         if self.on_step is not None:
             self.on_step(line | {"tokens_per_s": speed})
 
-    def _evaluate(self) -> None:
-        assert self.task.score is not None
+    def _evaluate(self, score: Score) -> float | None:
         self.optimizer.catch_up()
-        found = self.task.score()
-        self.state.history[-1]["score"] = found
-        if self.on_step is not None:
-            self.on_step({"step": self.state.step, "score": found})
+        try:
+            found = score()
+        except NumericalError:  # weights beyond what can be computed with: no score is lower
+            found = -math.inf
         if found > self.state.best:
             self.state.best, self.state.best_step, self.state.worse = found, self.state.step, 0
             self.kept = {name: array.copy() for name, array in self.task.weights.items()}
         else:
             self.state.worse += 1
+        return finite_or_none(found)
 
-    def save(self) -> None:
-        """Write a checkpoint of everything."""
+    def save(self) -> bool:
+        """Write a checkpoint of everything; False where there is nothing good to write, and the last one stays."""
+        if self.bad or not all(np.isfinite(array).all() for array in self.task.weights.values()):
+            return False
         arrays = {f"weights/{name}": array for name, array in self.task.weights.items()}
         arrays |= {f"optimizer/{name}": array for name, array in self.optimizer.state().items()}
         arrays |= {f"best/{name}": array for name, array in self.kept.items()}
         state, best = self.state, self.state.best
-        facts = {"step": state.step, "skipped": state.skipped, "best": None if math.isinf(best) else best}
-        facts |= {"best_step": state.best_step, "worse": state.worse, "bad": self.bad, "history": state.history}
+        facts = {name: getattr(state, name) for name in ("step", "epoch", "at", "skipped", "best_step", "worse")}
+        facts |= {"best": None if math.isinf(best) else best, "history": state.history}
         facts |= {"settings": self.settings.same_weights, "data": self.task.fingerprint}
         save_checkpoint(self.folder, arrays, facts)
+        return True
 
     def restore(self) -> None:
         """Go on from the checkpoint."""
@@ -217,9 +238,10 @@ class _Run:
         for prefix, some in parts.items():
             some.update({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
         self.optimizer.restore(parts["optimizer/"])
-        self.kept, self.bad = parts["best/"], facts["bad"]
-        best = -math.inf if facts["best"] is None else facts["best"]
-        self.state = State(facts["step"], facts["skipped"], best, facts["best_step"], facts["worse"], facts["history"])
+        self.kept = parts["best/"]
+        self.state = State(**{name: value for name, value in facts.items() if name not in now})
+        if self.state.best is None:
+            self.state.best = -math.inf
 
 
 def _difference(before: Any, now: Any) -> str:
