@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST = 2**16  # points of a page: their numbers fit into two bytes
 SIZE = 11_600_000  # bytes of a page, at most
 CODES = 4_800_000  # bytes of stored vectors, at most
-LONGEST = 4_000  # signs of a text that are kept, and fewer where the page would grow too large
+LONGEST, FEWEST = 4_000, 8  # signs of a text that are kept, and fewer where the page would grow too large
 SCRIPTS = ("data.js", "camera.js", "scatter.js", "overlay.js", "panel.js", "main.js")
 GRID = 65_535  # steps of a coordinate
 
@@ -111,11 +111,11 @@ def fitted(facts: dict[str, Any], texts: tuple[str, ...], room: int) -> str:
     """Facts and texts, compressed and in base64; long texts are cut until it all fits into `room` signs."""
     limit = LONGEST
     while True:
-        packed = zlib.compress(json.dumps(facts | {"texts": [cut(text, limit) for text in texts]}).encode(), 9)
-        block = base64.b64encode(packed).decode()
-        if len(block) <= room or limit <= 20:
+        written = json.dumps(facts | {"texts": [cut(text, limit) for text in texts]}, ensure_ascii=False)
+        block = base64.b64encode(zlib.compress(written.encode("utf-8"), 9)).decode()
+        if len(block) <= room or limit <= FEWEST:
             return block
-        limit = max(20, min(limit // 2, int(limit * room / len(block))))
+        limit = max(FEWEST, min(limit // 2, int(0.9 * limit * room / len(block))))
 
 
 def cut(text: str, limit: int) -> str:
