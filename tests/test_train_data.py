@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from minembed.errors import InputError
+from minembed.errors import InputError, MissingExtraError
 from minembed.train.batches import batches
 from minembed.train.contrastive import check_examples, loss_of
 from minembed.train.data import Examples, read_examples, read_texts
@@ -43,6 +43,29 @@ def test_triplets_and_scores(tmp_path):
     assert named.columns == (("b", "c"), ("a", "a"))
 
 
+def test_columns_that_the_user_names(tmp_path):
+    """Whatever they are called: the first row is a header then, or a row of columns 0, 1, ..."""
+    named = file(tmp_path, "n.csv", "q,a,points\nx,y,3\n")
+    examples = read_examples(named, columns=["q", "a"], label="points", labelled=True, score_range=(1, 5))
+    assert examples.columns == (("x",), ("y",)) and examples.labels.tolist() == [0.5]
+    bare = file(tmp_path, "b.csv", "7,x,y,3\n8,z,w,4\n")
+    examples = read_examples(bare, columns=["2", "1"], label="3", labelled=True)
+    assert examples.columns == (("y", "w"), ("x", "z")) and examples.labels.tolist() == [3, 4]
+    objects = file(tmp_path, "o.jsonl", '{"q": "x", "a": "y", "n": "z"}\n')
+    assert read_examples(objects, columns=["q", "a", "n"]).columns == (("x",), ("y",), ("z",))
+
+
+@pytest.mark.parametrize("names", ["sentence1,sentence2,similarity_score", "Text 1,text_2,GOLD", "s1,s2,labels"])
+def test_names_that_people_give(names, tmp_path):
+    examples = read_examples(file(tmp_path, "n.csv", f"{names}\na,b,1\n"), labelled=True)
+    assert examples.columns == (("a",), ("b",)) and examples.labels.tolist() == [1]
+
+
+def test_a_column_about_negatives_is_none(tmp_path):
+    path = file(tmp_path, "n.csv", "anchor,positive,negative,negative_score,is_negative\na,b,c,1,0\n")
+    assert read_examples(path).columns == (("a",), ("b",), ("c",))
+
+
 def test_parquet(tmp_path):
     arrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -72,14 +95,40 @@ BAD = {
     "column.csv": ("anchor,positive\na,b\n", {"columns": ["anchor", "nope"]}, "no column 'nope' among"),
     "range2.csv": ("a,b,1\n", {"score_range": (5, 0)}, "the lower first"),
     "pairs.txt": ("a,b\n", {}, r"read from \.csv"),
+    "bounds.csv": (
+        "a,b,1\nc,d,5\n",
+        {"labelled": True, "bounds": (0, 1)},
+        r"line 2: '2' is 5, outside .*score_range=\(0",
+    ),
+    "infinite.csv": ("a,b,1\nc,d,inf\n", {"labelled": True}, r"line 2: '2' is 'inf', not a finite number"),
+    "true.jsonl": (
+        '{"anchor": "a", "positive": "b", "score": true}\n',
+        {"labelled": True},
+        r"line 1: 'score' is True, not a finite number",
+    ),
+    "twice.csv": ("anchor,positive,anchor\na,b,c\n", {}, r"line 1: two columns have the name 'anchor'"),
+    "header2.csv": ("q,a\nx,y\n", {"columns": ["q", "answer"]}, "no column 'answer' among 'q', 'a'"),
+    "label.csv": ("q,a\nx,y\n", {"columns": ["q", "a"], "label": ""}, "no column '' among 'q', 'a'"),
+    "no_columns.csv": ("q,a\nx,y\n", {"columns": []}, "at least one column"),
+    "quotes.csv": ('a,b\n"c,d\n', {}, "line 2: not sound CSV"),
+    "null.jsonl": ('{"anchor": null, "positive": "b"}\n', {}, "line 1: 'anchor' is missing"),
+    "no_parquet.parquet": ("a", {}, "parquet"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_files_are_named(name, tmp_path):
     text, options, message = BAD[name]
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, MissingExtraError), match=message) as caught:
         read_examples(file(tmp_path, name, text), **options)
+    assert name in str(caught.value) or name in ("range2.csv", "no_columns.csv") or "pyarrow" in str(caught.value)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("a,b\nc,\xe4\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.csv, line 2: byte 3 is not UTF-8"):
+        read_examples(path)
 
 
 def test_texts(tmp_path):
@@ -108,6 +157,19 @@ def test_every_example_is_in_one_batch(grouped, apart):
     assert [b.tolist() for b in dealt] != [b.tolist() for b in other]
 
 
+@pytest.mark.parametrize("many", [1, 7, 60])
+def test_texts_that_come_often_are_kept_apart(many):
+    """As few batches as the commonest text needs, or nearly; and in time that does not grow with their square."""
+    n = 20_000
+    rng = np.random.default_rng(many)
+    texts = [[f"a{i}" for i in rng.integers(0, many, n)], [f"b{i}" for i in range(n)]]
+    dealt = batches(n, 32, seed=1, epoch=0, texts=texts)
+    assert sorted(np.concatenate(dealt).tolist()) == list(range(n)) and max(map(len, dealt)) <= 32
+    assert all(len({texts[0][i] for i in batch}) == len(batch) for batch in dealt)
+    commonest = max(np.unique(texts[0], return_counts=True)[1])
+    assert len(dealt) <= 1.1 * max(commonest, n / 32)
+
+
 FAULTS = [
     ({"epochs": 0}, "epochs"),
     ({"epochs": True}, "epochs"),
@@ -121,6 +183,15 @@ FAULTS = [
     ({"schedule": "none"}, "schedule"),
     ({"recompute": 1}, "recompute must be true or false"),
     ({"nope": 1}, "'nope' is no setting"),
+    ({"loss": []}, r"loss \[\] is unknown"),
+    ({"backend": None}, "backend None is unknown"),
+    ({"matryoshka_dims": [0]}, "matryoshka_dims must be whole numbers"),
+    ({"matryoshka_dims": "384"}, "matryoshka_dims must be whole numbers"),
+    ({"matryoshka_dims": [True]}, "matryoshka_dims must be whole numbers"),
+    ({"threads": 0}, "threads"),
+    ({"max_grad_norm": float("inf")}, "max_grad_norm"),
+    ({"mask_probability": 0.0}, "mask_probability"),
+    ({"seed": -1}, "seed"),
 ]
 
 
@@ -141,6 +212,8 @@ def test_settings_files(tmp_path):
         ("b.json", "{"),
         ("b.toml", "=") if sys.version_info >= (3, 11) else ("c.json", "]"),
         ("d.json", "[]"),
+        ("e.json", '{"nope": 0}'),
+        ("f.json", "[" * 100_000),
     ):
         with pytest.raises(InputError, match=name):
             read_settings(file(tmp_path, name, text))
@@ -160,6 +233,18 @@ def test_settings_files(tmp_path):
 def test_examples_that_do_not_go_with_the_loss(examples, settings, message):
     with pytest.raises(InputError, match=message):
         check_examples(examples, Settings(**settings))
+
+
+def test_settings_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "s.json").write_bytes(b"\xff")
+    for name in ("s.json", "none.json", "."):
+        with pytest.raises(InputError, match=r"not sound|cannot be read"):
+            read_settings(tmp_path / name)
+
+
+def test_options_that_a_loss_has():
+    pairs = [np.eye(2), np.float64([[0, 1], [0, 1]])]
+    assert loss_of(Settings(loss="online_contrastive", margin=0.25))(pairs, np.float64([1, 0]))[0] == 1.0625
 
 
 def test_options_that_a_loss_does_not_have():

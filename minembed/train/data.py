@@ -162,7 +162,7 @@ def _plain(name: str) -> str:
 def _is_header(cells: Sequence[str], named: Sequence[str]) -> bool:
     """Whether a first row names columns: those that are asked for, or one as people name them."""
     if named:
-        return any(name in cells for name in named) or not all(name.isdecimal() for name in named)
+        return all(name in cells for name in named) or not all(name.isdecimal() for name in named)
     return any(_plain(cell) in (*FIRST, *SECOND, *LABEL) or NEGATIVE.fullmatch(_plain(cell)) for cell in cells)
 
 
