@@ -160,12 +160,20 @@ def command(
     check_extras(method, output)
     if output.suffix.lower() == ".html":
         check_count(len(texts))
+
+    def tell(stage: str) -> None:
+        click.echo(f"{stage} ...", err=True)
+
     with replacing(output) as file:
         settings: dict[str, Any] = {"perplexity": perplexity, "neighbours": neighbours, "dimensions": dimensions}
+        if vectors is None:
+            loaded = load_model(model, revision, offline, threads, dtype, backend)
+            tell(f"embedding {len(texts):,} texts")
+            placed = loaded.encode(texts)
+        else:
+            placed = read_vectors(vectors, numbers)
         chart = Map.of(
-            load_model(model, revision, offline, threads, dtype, backend).encode(texts)
-            if vectors is None
-            else read_vectors(vectors, numbers),
+            placed,
             texts,
             method=method,
             labels=None if labels is None else [labels[i] for i in rows],
@@ -173,7 +181,7 @@ def command(
             label_name=label or "",
             model=model if vectors is None else vectors.name,
             seed=seed,
-            tell=lambda stage: click.echo(f"{stage} ...", err=True),
+            tell=tell,
             **settings,
         )
         chart.write(file, output.suffix.lower().removeprefix("."))
