@@ -1,5 +1,6 @@
 """The loop of training: it learns, resumes bit for bit, survives kills and bad steps, and names what is wrong."""
 
+import contextlib
 import errno
 import json
 import os
@@ -7,20 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minembed import Embedder
-from minembed.errors import InputError, MinembedError, SourceError, TrainingError
+from minembed.errors import InputError, MinembedError, NumericalError, SourceError, TrainingError
 from minembed.train import checkpoints, trainer
 from minembed.train.contrastive import train_contrastive
 from minembed.train.data import Examples
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 from minembed.train.step import Step
-from minembed.train.trees import flat
+from minembed.train.trees import Rows, flat
 
 WORDS = ["cat", "dog", "sun", "moon", "tree", "rock", "sea", "fire"]
 PAIRS = Examples(
@@ -126,15 +128,153 @@ def a_task(losses, score=None):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("at", [0, 3, 9])
+@pytest.mark.parametrize("at", range(20))
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_bad_step_is_skipped(at, value, tmp_path):
-    losses = [1.0] * 10
+    losses = [1.0] * 20
     losses[at] = value
     task = a_task(losses)
-    state = trainer.train(task, Settings(backend="numpy"), tmp_path / "run")
-    assert state.skipped == 1 and state.step == 10 and np.isfinite(task.weights["w"]).all()
+    state = trainer.train(task, Settings(backend="numpy", save_every=19), tmp_path / "run")
+    assert state.skipped == 1 and state.step == 20 and np.isfinite(task.weights["w"]).all()
     assert state.history[at]["loss"] is None
+    assert checkpoints.load_checkpoint(tmp_path / "run")[1]["step"] == (19 if at == 19 else 20)
+
+
+@pytest.mark.parametrize("at", [1, 2, 9, 16])
+def test_a_checkpoint_of_ruined_weights_is_never_written(at, tmp_path):
+    """One step of finite gradients makes weights infinite: the checkpoint is the one before it."""
+    task = a_task([1.0] * 20)
+
+    def gradients(ready, number):
+        if number == at:
+            task.weights["w"][...] = np.inf
+        return Step(float(1 / task.weights["w"][0]) if number <= at else float("nan"), {"w": np.ones(1, np.float32)}, 1)
+
+    task = replace(task, gradients=gradients)
+    with pytest.raises(TrainingError, match=f"step {at + 4}: .*not finite 3 times in a row; .*holds the last good"):
+        trainer.train(task, Settings(backend="numpy", save_every=1, max_bad_steps=3), tmp_path / "run")
+    arrays, facts = checkpoints.load_checkpoint(tmp_path / "run")
+    assert facts["step"] == at and np.isfinite(arrays["weights/w"]).all()
+
+
+def test_weights_that_cannot_be_scored_are_the_worst(tmp_path):
+    scores = iter([0.5, NumericalError("NaN"), NumericalError("NaN"), 0.7])
+
+    def score():
+        found = next(scores)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    task, settings = a_task([1.0] * 9, score), Settings(backend="numpy", evaluate_every=1, patience=2)
+    state = trainer.train(task, settings, tmp_path / "run")
+    assert (state.step, state.best, state.best_step, state.worse) == (3, 0.5, 1, 2)
+    assert [line["score"] for line in state.history] == [0.5, None, None]
+    assert trainer.train(task, settings, tmp_path / "run", resume=True) == state  # it has ended, and nothing is done
+
+
+def draws(counts, seen):
+    """A task whose epochs have these numbers of batches, each known by its epoch and place."""
+    task = a_task([1.0] * 99)
+    return replace(
+        task,
+        epoch=lambda epoch: [np.array([epoch, i]) for i in range(counts[min(epoch, len(counts) - 1)])],
+        gradients=lambda ready, number: seen.append(ready.tolist()) or task.gradients(ready, number),
+    )
+
+
+@pytest.mark.parametrize("cut", [2, 4, 5, 8])
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_epochs_of_different_lengths(cut, accumulation, tmp_path):
+    """Texts that are kept apart make a batch more or less: none is left out or comes twice, cut anywhere."""
+    settings = Settings(backend="numpy", epochs=3, max_steps=20, save_every=1, accumulation=accumulation)
+    whole, first, second = [], [], []
+    state = trainer.train(draws([4, 3, 6], whole), settings, tmp_path / "whole")
+    steps = {1: 12, 2: 6}[accumulation]
+    assert state.step == steps and whole == [[e, i] for e, n in enumerate([4, 3, 6]) for i in range(n)][: len(whole)]
+    with contextlib.suppress(Stopped):  # before the checkpoint of that step
+        trainer.train(draws([4, 3, 6], first), settings, tmp_path / "run", on_step=stop_at(min(cut, steps)))
+    trainer.train(draws([4, 3, 6], second), settings, tmp_path / "run", resume=True)
+    assert first == whole[: len(first)] and second == whole[-len(second) :]
+    assert 1 <= len(first) + len(second) - len(whole) <= accumulation  # the step that was cut is done again
+
+
+def test_examples_that_make_no_batch(tmp_path):
+    with pytest.raises(InputError, match="make no batch"):
+        trainer.train(draws([0], []), Settings(backend="numpy"), tmp_path / "run")
+
+
+def test_the_history_keeps_its_lines(tmp_path):
+    """A resumed training goes on with the file: speeds stay, what the checkpoint does not know is done again."""
+    task, path = a_task([1.0] * 10, lambda: 1.0), tmp_path / "run" / "history.jsonl"
+    settings = Settings(backend="numpy", save_every=4, evaluate_every=2)
+    with pytest.raises(Stopped):
+        trainer.train(task, settings, tmp_path / "run", on_step=stop_at(7))
+    before = path.read_text().splitlines()
+    assert len(before) == 7 and all(line["tokens_per_s"] for line in map(json.loads, before))
+    for torn in ("", '{"step": 8, "lo'):
+        path.write_text("\n".join([*before, torn]))
+        with pytest.raises(Stopped):
+            trainer.train(a_task([1.0] * 10, lambda: 1.0), settings, tmp_path / "run", resume=True, on_step=stop_at(5))
+        lines = path.read_text().splitlines()
+        assert lines[:4] == before[:4] and [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5]
+        assert ["score" in json.loads(line) for line in lines] == [False, True, False, True, False]
+    path.unlink()
+    trainer.train(a_task([1.0] * 10, lambda: 1.0), settings, tmp_path / "run", resume=True)
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == list(range(1, 11))
+
+
+def test_a_disk_that_is_full_on_the_way(tmp_path, monkeypatch):
+    """Not even the history can be written: a named error, and the checkpoint before it stays."""
+    real = Path.open
+
+    def full(self, mode="r", *args, **kwargs):
+        if self.name == "history.jsonl" and mode == "a" and checkpoints.has_checkpoint(self.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(SourceError, match=r"cannot write to .*is still there") as caught:
+        trainer.train(a_task([1.0] * 10), Settings(backend="numpy", save_every=4), tmp_path / "run")
+    assert caught.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    assert checkpoints.load_checkpoint(tmp_path / "run")[1]["step"] == 4
+    state = trainer.train(a_task([1.0] * 10), Settings(backend="numpy", save_every=4), tmp_path / "run", resume=True)
+    assert state.step == 10
+
+
+def test_a_place_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SourceError, match="cannot write to"):
+        trainer.train(a_task([1.0]), Settings(backend="numpy"), tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_twenty_steps_are_ten_and_ten(seed, tmp_path):
+    """The same bits, whatever the seed: lazy rows, decay and the schedule go on where they were."""
+
+    def task():
+        rng = np.random.default_rng(seed)
+        weights = {"table.word": rng.random((9, 3), np.float32), "w": rng.random((3, 3), np.float32)}
+
+        def gradients(ready, number):
+            dice = np.random.default_rng([seed, number])
+            table = Rows(ready, dice.standard_normal((len(ready), 3)).astype(np.float32))
+            return Step(1.0, {"table.word": table, "w": weights["w"] * np.float32(dice.random())}, 1)
+
+        def epoch(number):
+            return [np.unique(np.random.default_rng([number, i]).integers(0, 9, 4)) for i in range(5)]
+
+        reads = lambda ready: {"table.word": ready}  # noqa: E731
+        return trainer.Task(weights, frozenset({"table.word"}), epoch, lambda batch: batch, reads, gradients)
+
+    settings = Settings(epochs=4, learning_rate=0.01, weight_decay=0.1, save_every=10, backend="numpy")
+    whole, first, second = task(), task(), task()
+    state = trainer.train(whole, settings, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        trainer.train(first, settings, tmp_path / "run", on_step=stop_at(11 + seed % 9))
+    assert trainer.train(second, settings, tmp_path / "run", resume=True) == state and state.step == 20
+    assert same(whole.weights, second.weights)
 
 
 def test_many_bad_steps_end_it_with_the_last_good_checkpoint(tmp_path):
