@@ -132,7 +132,12 @@ def _column(rows: Iterator[tuple[str, list[str]]], field: str | None, name: str)
 
 
 def parquet_module() -> Any:
-    """Import pyarrow.parquet, or raise MissingExtraError with what to install."""
+    """Import pyarrow.parquet, or raise MissingExtraError with what to install.
+
+    >>> from importlib.util import find_spec
+    >>> parquet_module().__name__ if find_spec("pyarrow") else "pyarrow.parquet"
+    'pyarrow.parquet'
+    """
     try:
         return import_module("pyarrow.parquet")
     except ImportError as error:

@@ -12,16 +12,17 @@ import numpy as np
 from minembed.backend import prepare
 from minembed.embedder import Embedder
 from minembed.engine import Engine
-from minembed.errors import InputError, UnsupportedModelError
+from minembed.errors import InputError, MissingHeadError, UnsupportedModelError
 from minembed.heads import MaskedHead
 from minembed.params import Array
 from minembed.threads import check_threads
 from minembed.tokens import Tokenizer
+from minembed.train.mlm import new_head
 from minembed.train.trees import Weights
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, match, read_params
-from minembed.weights.heads import read_masked
+from minembed.weights.heads import head_tensors, read_masked
 from minembed.weights.layout import tensors
 from minembed.weights.modules import read_module_params
 from minembed.weights.saving import save_checkpoint, stored_tensors
@@ -44,13 +45,17 @@ class Trainee:
         *,
         max_seq_length: int | None = None,
         head: bool = False,
+        make_head: bool = False,
+        seed: int = 0,
         revision: str | None = None,
         local_files_only: bool = False,
     ) -> "Trainee":
         """Load a checkpoint to train it, with its masked-LM head if `head` says so.
 
-        Raises UnsupportedModelError for what cannot be trained (static embeddings, int8 folders, Gemma, whose weights
-        are stored in another form than they are computed with), and what Embedder.load raises.
+        A head that the checkpoint does not have is made where `make_head` says so, with nothing learnt yet.  Raises
+        MissingHeadError where it does not, UnsupportedModelError for what cannot be trained (static embeddings, int8
+        folders, Gemma, whose weights are stored in another form than they are computed with), and what Embedder.load
+        raises.
         """
         found = locate(name, revision=revision, local_files_only=local_files_only)
         checkpoint = read_checkpoint(found.folder)
@@ -67,7 +72,7 @@ class Trainee:
             checkpoint.do_lower_case,
         )
         encoder, modules = read_params(checkpoint), read_module_params(checkpoint.root, checkpoint.modules)
-        masked = _tied(read_masked(checkpoint), encoder.embeddings.word) if head else None
+        masked = _head(checkpoint, encoder.embeddings.word, make_head, seed) if head else None
         return cls(checkpoint, tokenizer, own_copy(Weights(encoder, modules, masked)))
 
     def embedder(self, backend: str = "auto", threads: int | None = None) -> Embedder:
@@ -91,7 +96,10 @@ class Trainee:
         names = match(self.checkpoint, TensorFiles.open(self.checkpoint.folder), family)
         trained = tensors(self.weights.encoder, self.checkpoint.config, family.names)
         own: dict[str, Array] = {names[plain]: array for plain, array in trained.items()}
-        return ChainMap(own, dict(stored_tensors(self.checkpoint)))
+        stored, head, word = stored_tensors(self.checkpoint), self.weights.head, self.weights.encoder.embeddings.word
+        if head is not None:
+            own |= head_tensors(head, self.checkpoint.family, word, stored)
+        return ChainMap(own, dict(stored))
 
 
 def check_trainable(checkpoint: Checkpoint) -> None:
@@ -110,6 +118,15 @@ def check_trainable(checkpoint: Checkpoint) -> None:
         reason = f"weights of {checkpoint.family!r} are computed in another form than they are stored in"
     if reason:
         raise UnsupportedModelError(f"{checkpoint.folder} cannot be trained: {reason}")
+
+
+def _head(checkpoint: Checkpoint, word: Array, make: bool, seed: int) -> MaskedHead:
+    try:
+        return _tied(read_masked(checkpoint), word)
+    except MissingHeadError:
+        if not make:
+            raise
+        return new_head(checkpoint, word, seed=seed)
 
 
 def _tied(head: MaskedHead, word: Array) -> MaskedHead:

@@ -5,7 +5,7 @@ result has the same bits on any number of threads.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,8 @@ from minembed.positions import Sight, sights
 from minembed.threads import run, single_threaded_blas
 from minembed.tokens import Tokens
 from minembed.train.dropout import Dropout
+from minembed.train.masking import Masked
+from minembed.train.mlm import masked_lm
 from minembed.train.model import Trainee
 from minembed.train.tape import Tape
 from minembed.train.trees import Gradient, Weights, add, flat_gradients
@@ -77,6 +79,23 @@ def contrastive_gradients(
     return Step(value, gradients, len(tokens.ids))
 
 
+def masked_gradients(trainee: Trainee, masked: Masked, method: Method) -> Step:
+    """The loss of naming hidden words, and its slope by every weight; trainee.weights has the head for it."""
+    shown, hidden = masked.tokens, np.full(len(masked.tokens.ids), -1, np.int64)
+    hidden[masked.positions] = masked.labels
+    chunks = deal_out(shown.lengths())
+    work = _Work(trainee, shown, sights(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method))
+    values = [0.0] * len(chunks)
+
+    def gradients(item: tuple[int, Array]) -> dict[str, Gradient]:
+        values[item[0]], found = work.masked(item, replace(shown, ids=hidden), len(masked.labels))
+        return found
+
+    with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore", under="ignore"):  # results are checked
+        total = sum_in_order(run(gradients, list(enumerate(chunks)), method.threads))
+    return Step(sum(values), total, len(shown.ids))
+
+
 def tier(method: Method) -> tuple[Operations, Backward]:
     """The operations of both directions, for one step.
 
@@ -94,7 +113,7 @@ def deal_out(lengths: Array) -> list[Array]:  # (B,) -> indices of texts, by chu
     """Group texts by length, longest first, into chunks of nearly equal work; an even number, if more than one.
 
     >>> [chunk.tolist() for chunk in deal_out(np.array([3, 200, 4, 200]))]
-    [[1, 0], [3, 2]]
+    [[1], [3, 2, 0]]
     """
     total = int(lengths.sum())
     n = min(len(lengths), 2 * -(-total // (2 * CHUNK_TOKENS)) if total > CHUNK_TOKENS else 1)
@@ -157,14 +176,26 @@ class _Work:
     ops: Operations
     back: Backward
 
+    def masked(self, item: tuple[int, Array], hidden: Tokens, count: int) -> tuple[float, dict[str, Gradient]]:
+        i, chunk = item
+        labels, weights, config = hidden.select(chunk).ids, self.trainee.weights, self.trainee.checkpoint.config
+        tape, tokens = self._tape(i, self.method.recompute), self.tokens.select(chunk)
+        states = encode(tokens, weights.encoder, config, tape, tape.watch(self.ops), self.sights)
+        assert weights.head is not None
+        places = np.flatnonzero(labels >= 0)
+        value, dstates, dhead = masked_lm(states, places, labels[places], weights.head, count)
+        dencoder = encode_vjp(weights.encoder, self.sights, Pass(tokens, config, self.ops, self.back, tape), dstates)
+        return value, flat_gradients(weights, Weights(dencoder, (None,) * len(weights.modules), dhead))
+
+    def _tape(self, i: int, sparing: bool) -> Tape:
+        dropout, layers = self.method.dropout, self.trainee.weights.encoder.layers
+        behind = any(layer.attention_post_norm or layer.output_post_norm for layer in layers)
+        return Tape(None if dropout is None else dropout.at(dropout.step, "chunk", i), sparing, behind)
+
     def forward(self, item: tuple[int, Array], keep: bool = True) -> _Forward:
         i, chunk = item
         weights, checkpoint, tokens = self.trainee.weights, self.trainee.checkpoint, self.tokens.select(chunk)
-        behind = any(layer.attention_post_norm or layer.output_post_norm for layer in weights.encoder.layers)
-        dropout = self.method.dropout
-        if dropout is not None:
-            dropout = dropout.at(dropout.step, "chunk", i)
-        tape = Tape(dropout, self.method.recompute or not keep, behind)
+        tape = self._tape(i, self.method.recompute or not keep)
         hidden = encode(tokens, weights.encoder, checkpoint.config, tape, tape.watch(self.ops), self.sights)
         pooled = pool(hidden, tokens.cu_seqlens, checkpoint.pooling)
         return _Forward(tape, tokens, hidden, pooled, transform(pooled, checkpoint.modules, weights.modules))

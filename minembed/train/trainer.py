@@ -158,7 +158,11 @@ class _Run:
         for i, batch in enumerate(group):
             ready = self.task.prepare(batch)
             self.optimizer.catch_up(self.task.reads(ready))
-            step = self.task.gradients(ready, self.state.step * self.settings.accumulation + i)
+            try:
+                step = self.task.gradients(ready, self.state.step * self.settings.accumulation + i)
+            except NumericalError:  # vectors beyond what can be computed with
+                loss = math.nan
+                break
             accumulate(total, step.gradients)
             loss, n_tokens = loss + step.loss / len(group), n_tokens + step.n_tokens
         if len(group) > 1:

@@ -1,0 +1,103 @@
+"""A small encoder from nothing: a vocabulary learnt from texts, and random weights, as a folder like any other."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from minembed.config import Config
+from minembed.errors import InputError
+from minembed.modules import Normalize
+from minembed.params import Array
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.families import FAMILIES
+from minembed.weights.layout import layout, map_named, tensors
+from minembed.weights.saving import save_checkpoint
+
+SIZES = {  # hidden_size, layers, heads, intermediate_size, vocabulary
+    "tiny": (64, 2, 2, 256, 2000),
+    "small": (128, 4, 4, 512, 8000),
+}
+SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+DEVIATION = 0.02  # of weights, as BERT's were at first
+
+
+def new_model(
+    folder: Path, texts: Sequence[str], *, size: str = "small", max_seq_length: int = 128, seed: int = 0
+) -> None:
+    """Write a BERT that has learnt nothing, with a WordPiece vocabulary of these texts, to a new folder.
+
+    Where pieces are equally frequent, chance may decide which of them are in the vocabulary.  Raises InputError for an
+    unknown size, and where there are too few texts for a vocabulary.
+
+    >>> from minembed import Embedder
+    >>> with TemporaryDirectory() as place:
+    ...     new_model(Path(place) / "new", ["some words", "some other words"] * 9, size="tiny")
+    ...     Embedder.load(Path(place) / "new", backend="numpy").dimension
+    64
+    """
+    if size not in SIZES:
+        raise InputError(f"size {size!r} is unknown; known: {', '.join(SIZES)}")
+    D, layers, heads, F, V = SIZES[size]
+    with TemporaryDirectory() as work:
+        found = _write_tokenizer(Path(work), texts, V, max_seq_length)
+        config = Config(found, D, layers, heads, F, max_seq_length, 2, "gelu", 1e-12)
+        raw = {
+            "model_type": "bert",
+            "architectures": ["BertForMaskedLM"],
+            "pad_token_id": 0,
+            "hidden_dropout_prob": 0.1,
+        }
+        raw |= {"vocab_size": found, "hidden_size": D, "num_hidden_layers": layers, "num_attention_heads": heads}
+        raw |= {"intermediate_size": F, "max_position_embeddings": max_seq_length, "type_vocab_size": 2}
+        raw |= {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "attention_probs_dropout_prob": 0.1}
+        (Path(work) / "config.json").write_text(json.dumps(raw, indent=2), encoding="utf-8")
+        checkpoint = Checkpoint(
+            Path(work), "bert", config, ("mean",), max_seq_length, modules=(Normalize(),), root=Path(work)
+        )
+        names, numbers = FAMILIES["bert"].names, np.random.Generator(np.random.Philox(key=seed))
+        params = map_named(lambda name, array: _draw(name, array, numbers), layout(config, names))
+        save_checkpoint(checkpoint, tensors(params, config, names), folder, (None,))
+
+
+def _draw(name: str, array: Array, numbers: np.random.Generator) -> Array:
+    if array.ndim == 1:
+        return np.full(array.shape, 1.0 if "norm" in name and name.endswith("weight") else 0.0, np.float32)
+    return (numbers.standard_normal(array.shape) * DEVIATION).astype(np.float32)
+
+
+def _write_tokenizer(folder: Path, texts: Sequence[str], vocab_size: int, max_seq_length: int) -> int:
+    """Learn a vocabulary and write it; returns how many tokens it has."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # late
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # type: ignore[call-arg]
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=list(SPECIAL.values()), show_progress=False, min_frequency=2
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    learnt = sorted(set(tokenizer.get_vocab()) - set(SPECIAL.values()))  # the trainer's own order changes by the run
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL.values(), *learnt])}
+    tokenizer.model = models.WordPiece(vocabulary, unk_token="[UNK]")
+    tokenizer.add_special_tokens(list(SPECIAL.values()))
+    ids = {token: tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]")}
+    if tokenizer.get_vocab_size() <= len(SPECIAL):
+        raise InputError("these texts hold no words that come twice: give more of them")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=list(ids.items())
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_seq_length}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | SPECIAL, indent=2), encoding="utf-8")
+    (folder / "special_tokens_map.json").write_text(json.dumps(SPECIAL, indent=2), encoding="utf-8")
+    return int(tokenizer.get_vocab_size())
