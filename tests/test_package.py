@@ -291,7 +291,7 @@ NEED_A_MODEL = {
         "write",
     },
     "minembed.train.masking": {"words_of"},
-    "minembed.train.contrastive": {"train_contrastive", "sts_score"},
+    "minembed.train.contrastive": {"train_contrastive", "identity", "sts_score"},
     "minembed.train.masked": {"train_masked_lm", "masked_loss"},
     "minembed.train.step": {"contrastive_gradients", "masked_gradients"},
     "minembed.train.trainer": {"train"},

@@ -1,31 +1,37 @@
-"""`minembed train`: fine-tune a model on pairs, triplets or scored pairs."""
+"""`minembed train`: fine-tune a model on pairs, triplets or scored pairs, or let it learn words from texts alone."""
 
 import json
 import math
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from minembed.cli.console import DEFAULT_MODEL, existing_file
 from minembed.errors import InputError
 
-LOSS_NAMES: tuple[str, ...] = (
-    "multiple_negatives_ranking",
-    "multiple_negatives_symmetric_ranking",
-    "triplet",
-    "contrastive",
-)
-LOSS_NAMES += ("cosine_similarity", "cosent")  # minembed.train.losses has them too, which help need not import
-NEED_LABELS = ("contrastive", "cosine_similarity", "cosent")
-SAVED = "model"
+if TYPE_CHECKING:
+    from minembed.train.settings import Settings
+    from minembed.train.trainer import State
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+NEED_LABELS = ("contrastive", "online_contrastive", "cosine_similarity", "cosent")
+LOSS_NAMES = ("multiple_negatives_ranking", "multiple_negatives_symmetric_ranking", "triplet", *NEED_LABELS)
+SCHEDULE_NAMES = ("linear", "cosine", "constant")  # minembed.train has these names too, which help need not import
+SIZE_NAMES = ("tiny", "small")
+NEW_LENGTH = 128  # tokens, of a model made from nothing
+SAVED, START = "model", "start"
+UNTOLD = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps", "cached", "recompute")
+OF_LOSSES = ("loss", "scale", "margin", "matryoshka_dims", "no_duplicates")
+OF_MASKS = ("mask_probability", "whole_words")
 
 
-@click.group("train", short_help="Train a model on your own pairs.")
+@click.group("train", short_help="Train a model on your own texts.")
 def command() -> None:
-    """Train a model on your own pairs."""
+    """Train a model on your own texts."""
 
 
 def _dims(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -36,48 +42,86 @@ def _dims(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     return tuple(map(int, value.split(",")))
 
 
+def common_options(command: Command) -> Command:
+    """Add the options that every training has.
+
+    >>> @click.command()
+    ... @common_options
+    ... def run(**options): ...
+    >>> [parameter.name for parameter in run.params][:3]
+    ['model', 'revision', 'offline']
+    """
+    count = click.IntRange(min=1)
+    options = (
+        click.option(
+            "-m",
+            "--model",
+            default=DEFAULT_MODEL,
+            show_default=True,
+            metavar="NAME|FOLDER",
+            help='A folder, "org/name" on the Hub, or a bare name of sentence-transformers.',
+        ),
+        click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub."),
+        click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing."),
+        click.option("--config", type=existing_file(), help="Settings from a .toml or .json file; options here win."),
+        click.option("--epochs", type=count, metavar="N", help="Times that every example is seen; default: 1."),
+        click.option("--max-steps", type=count, metavar="N", help="Stop after so many steps."),
+        click.option("--batch-size", type=count, metavar="N", help="Examples; default: 32."),
+        click.option("--accumulation", type=count, metavar="N", help="Batches that make one step; default: 1."),
+        click.option("--learning-rate", type=float, metavar="RATE", help="Default: 5e-5."),
+        click.option("--schedule", type=click.Choice(SCHEDULE_NAMES), help="Of the learning rate; default: linear."),
+        click.option("--warmup", type=float, metavar="N", help="A share of the steps below 1, or steps; default: 0.1."),
+        click.option("--weight-decay", type=float, metavar="X", help="Default: 0."),
+        click.option("--max-grad-norm", type=float, metavar="X", help="Gradients are cut to this; default: 1."),
+        click.option("--dropout", type=float, metavar="P", help="Default: 0.1."),
+        click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Default: 12."),
+        click.option("--group-by-length/--no-group-by-length", default=None, help="Put like lengths in a batch."),
+        click.option("--evaluate-every", type=count, metavar="STEPS", help="Default: every epoch."),
+        click.option("--save-every", type=count, metavar="STEPS", help="Default: every epoch."),
+        click.option("--patience", type=count, metavar="N", help="Evaluations without a better score, then stop."),
+        click.option("--max-bad-steps", type=count, metavar="N", help="In a row, not finite, then stop; default: 5."),
+        click.option("--recompute/--no-recompute", default=None, help="Less memory, a third more work."),
+        click.option("--max-seq-length", type=count, metavar="N", help="Tokens of a text that are read."),
+        click.option("--threads", type=count, metavar="N", help="Default: the cores at hand."),
+        click.option("--backend", type=click.Choice(["auto", "numpy", "numba"]), help="What computes."),
+        click.option("--resume", is_flag=True, help="Go on from the checkpoint in FOLDER."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @command.command("contrastive")
 @click.argument("examples", type=existing_file())
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("-m", "--model", default=DEFAULT_MODEL, metavar="NAME", help="The model to begin with.")
-@click.option("--config", type=existing_file(), help="Settings from a .toml or .json file; options here win.")
-@click.option("--loss", type=click.Choice(LOSS_NAMES), help="Default: multiple_negatives_ranking.")
+@click.option(
+    "--loss",
+    type=click.Choice(LOSS_NAMES),
+    metavar="NAME",
+    help=f"{', '.join(LOSS_NAMES[:-1])} or {LOSS_NAMES[-1]}; default: the first.",
+)
 @click.option("--columns", metavar="A,B,...", help="The columns of the texts; default: by the names people give them.")
 @click.option("--label", metavar="NAME", help="The column of the scores or labels.")
 @click.option("--score-range", type=(float, float), metavar="LOW HIGH", help="Map scores of this range to 0 to 1.")
 @click.option("--evaluate", "evaluation", type=existing_file(), help="Scored pairs; the best weights on them are kept.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Times that every example is seen; default: 1.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many steps.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Examples; default: 32.")
-@click.option("--learning-rate", type=float, help="Default: 5e-5.")
-@click.option("--warmup", type=float, help="A share of the steps below 1, or a number of steps; default: 0.1.")
-@click.option("--weight-decay", type=float, help="Default: 0.")
-@click.option("--dropout", type=float, help="Default: 0.1.")
-@click.option("--seed", type=click.IntRange(min=0), help="Default: 12.")
-@click.option("--scale", type=float, help="One over the temperature; default: 20.")
-@click.option("--margin", type=float, help="Of the triplet and contrastive losses.")
-@click.option(
-    "--matryoshka-dims", callback=_dims, metavar="N,N,...", help="Also train the first N numbers by themselves."
-)
-@click.option("--evaluate-every", type=click.IntRange(min=1), metavar="STEPS", help="Default: every epoch.")
-@click.option("--save-every", type=click.IntRange(min=1), metavar="STEPS", help="Default: every epoch.")
-@click.option("--patience", type=click.IntRange(min=1), help="Evaluations without a better score, then stop.")
-@click.option("--recompute/--no-recompute", default=None, help="Less memory, a third more work.")
+@click.option("--scale", type=float, metavar="X", help="One over the temperature; default: 20.")
+@click.option("--margin", type=float, metavar="X", help="Of the triplet and contrastive losses.")
+@click.option("--matryoshka-dims", callback=_dims, metavar="N,N,...", help="Also train the first N numbers alone.")
+@click.option("--no-duplicates/--duplicates", default=None, help="Keep a text from being its own negative.")
 @click.option("--cached/--no-cached", default=None, help="Memory that does not grow with the batch, a third more work.")
-@click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Tokens of a text that are read.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Default: the cores at hand.")
-@click.option("--backend", type=click.Choice(["auto", "numpy", "numba"]), help="What computes.")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in FOLDER.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@common_options
 def contrastive(
     examples: Path,
     folder: Path,
-    model: str,
-    config: Path | None,
     columns: str | None,
     label: str | None,
     score_range: tuple[float, float] | None,
     evaluation: Path | None,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    config: Path | None,
     max_seq_length: int | None,
     resume: bool,
     as_json: bool,
@@ -91,37 +135,35 @@ def contrastive(
 
     \b
     minembed train contrastive pairs.csv tuned
-    minembed train contrastive sts-train.csv tuned --loss cosent --score-range 0 5 --evaluate sts-dev.csv --epochs 3
+    minembed train contrastive sts.csv tuned --loss cosent --evaluate dev.csv
     """
-    from minembed.train.contrastive import BOUNDS, sts_score, train_contrastive
+    from minembed.train.contrastive import BOUNDS, check_evaluation, check_examples, sts_score, train_contrastive
     from minembed.train.data import read_examples
     from minembed.train.model import Trainee
-    from minembed.train.settings import Settings, change, read_settings
 
-    settings = read_settings(config) if config else Settings()
-    settings = change(settings, {name: value for name, value in options.items() if value is not None})
-    saved = folder / SAVED
-    if os.path.lexists(saved):
-        raise InputError(f"{saved} exists already: name another folder, or move that one")
-    names = columns.split(",") if columns else None
-    labelled = settings.loss in NEED_LABELS
-    bounds = BOUNDS.get(settings.loss, (-math.inf, math.inf))
+    settings, saved = _settings(config, options), _place(folder)
     pairs = read_examples(
-        examples, columns=names, label=label, score_range=score_range, labelled=labelled, bounds=bounds
+        examples,
+        columns=columns.split(",") if columns else None,
+        label=label,
+        score_range=score_range,
+        labelled=settings.loss in NEED_LABELS,
+        bounds=BOUNDS.get(settings.loss, (-math.inf, math.inf)),
     )
-    scored = None if evaluation is None else read_examples(evaluation, score_range=score_range, labelled=True)
-    trainee = Trainee.load(model, max_seq_length=max_seq_length)
+    check_examples(pairs, settings)
+    scored = None if evaluation is None else read_examples(evaluation, labelled=True)  # whose scale does not matter
+    if scored is not None:
+        check_evaluation(scored)
+    trainee = Trainee.load(model, max_seq_length=max_seq_length, revision=revision, local_files_only=offline)
     before = None if scored is None else sts_score(trainee, scored, settings)
     state = train_contrastive(trainee, pairs, settings, folder, evaluation=scored, resume=resume)
     facts = {"steps": state.step, "skipped": state.skipped, "spearman_before": before}
     facts |= {"spearman": state.best if scored else None, "best_step": state.best_step if scored else None}
-    trainee.save(saved, notes_of(model, examples.name, len(pairs), settings, facts))
+    trainee.save(saved, notes_of(f"`{model}`", examples.name, len(pairs), settings, facts))
     if as_json:
         click.echo(json.dumps({"model": str(saved), "examples": len(pairs), **facts}))
         return
-    click.echo(
-        f"{len(pairs):,} examples, {state.step:,} steps" + (f", {state.skipped} skipped" if state.skipped else "")
-    )
+    _tell(f"{len(pairs):,} examples", state)
     if before is not None:
         click.echo(
             f"Spearman x 100 on {evaluation}: {100 * before:.2f} before, {100 * state.best:.2f} at the best step"
@@ -129,22 +171,117 @@ def contrastive(
     click.echo(f"the trained model is in {saved}")
 
 
-def notes_of(model: str, data: str, examples: int, settings: Any, facts: dict[str, Any]) -> str:
+@command.command("mlm")
+@click.argument("texts", type=existing_file())
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--init", type=click.Choice(SIZE_NAMES), help="Begin with nothing: a vocabulary of TEXTS, no model.")
+@click.option("--field", metavar="NAME", help='Field or column of the texts; default: "text".')
+@click.option("--evaluate", "evaluation", type=existing_file(), help="Other texts; the best weights on them are kept.")
+@click.option("--mask-probability", type=float, metavar="P", help="How much of a text is hidden; default: 0.15.")
+@click.option("--whole-words/--no-whole-words", default=None, help="Hide all pieces of a word together.")
+@common_options
+def masked_lm(
+    texts: Path,
+    folder: Path,
+    init: str | None,
+    field: str | None,
+    evaluation: Path | None,
+    model: str,
+    revision: str | None,
+    offline: bool,
+    config: Path | None,
+    max_seq_length: int | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Let a model learn words from texts alone: some are hidden, and it learns to name them.
+
+    TEXTS is a .txt (a text a line), .jsonl, .csv or .parquet.  FOLDER gets checkpoints, history.jsonl, and in the end
+    the trained model in FOLDER/model, with the head that names words.
+
+    \b
+    minembed train mlm texts.txt adapted --evaluate held-out.txt
+    minembed train mlm texts.txt new --init small --epochs 10 --learning-rate 1e-3
+    """
+    from minembed.train.data import read_texts
+    from minembed.train.masked import masked_loss, train_masked_lm
+    from minembed.train.model import Trainee
+    from minembed.train.scratch import new_model
+
+    if init is not None and model != DEFAULT_MODEL:
+        raise click.UsageError("--init begins without a model: leave --model out")
+    settings, saved = _settings(config, options), _place(folder)
+    found, held = read_texts(texts, field), () if evaluation is None else read_texts(evaluation, field)
+    start: str | Path = model
+    if init is not None:
+        start = folder / START
+        if not start.is_dir():
+            new_model(start, found, size=init, seed=settings.seed, max_seq_length=max_seq_length or NEW_LENGTH)
+    trainee = Trainee.load(
+        start,
+        max_seq_length=max_seq_length,
+        head=True,
+        make_head=True,
+        seed=settings.seed,
+        revision=revision,
+        local_files_only=offline,
+    )
+    before = masked_loss(trainee, held, settings) if held else None
+    state = train_masked_lm(trainee, found, settings, folder, evaluation=held, resume=resume)
+    facts = {"steps": state.step, "skipped": state.skipped, "loss_before": before}
+    facts |= {"loss": -state.best if held else None, "best_step": state.best_step if held else None}
+    trainee.save(
+        saved, notes_of(f"`{model}`" if init is None else f"nothing ({init})", texts.name, len(found), settings, facts)
+    )
+    if as_json:
+        click.echo(json.dumps({"model": str(saved), "texts": len(found), **facts}))
+        return
+    _tell(f"{len(found):,} texts", state)
+    if before is not None:
+        click.echo(f"Loss on {evaluation}: {before:.3f} nats before, {-state.best:.3f} at the best step")
+    click.echo(f"the trained model is in {saved}")
+
+
+def _settings(config: Path | None, options: dict[str, Any]) -> "Settings":
+    """Those of the file, and over them those of the command line."""
+    from minembed.train.settings import Settings, change, read_settings
+
+    settings = read_settings(config) if config else Settings()
+    return change(settings, {name: value for name, value in options.items() if value is not None})
+
+
+def _place(folder: Path) -> Path:
+    """Where the trained model goes: looked at before the work, not after it."""
+    saved = folder / SAVED
+    if os.path.lexists(saved):
+        raise InputError(f"{saved} exists already: name another folder, or move that one")
+    return saved
+
+
+def _tell(what: str, state: "State") -> None:
+    click.echo(f"{what}, {state.step:,} steps" + (f", {state.skipped} skipped" if state.skipped else ""))
+
+
+def notes_of(model: str, data: str, examples: int, settings: "Settings", facts: dict[str, Any]) -> str:
     """What a model card says of the training.
 
     >>> from minembed.train.settings import Settings
-    >>> print(notes_of("base", "pairs.csv", 9, Settings(), {"steps": 3, "spearman": None}).splitlines()[0])
+    >>> print(notes_of("`base`", "pairs.csv", 9, Settings(), {"steps": 3, "spearman": None}).splitlines()[0])
     ## Training
     """
     from minembed.train.settings import to_json
 
     told = {name: value for name, value in to_json(settings).items() if value not in (None, False, [])}
-    own = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps", "mask_probability")
-    rows = [f"| {name} | {value} |" for name, value in told.items() if name not in own]
+    other = OF_LOSSES if "loss" in facts else OF_MASKS
+    rows = [f"| {name} | {value} |" for name, value in told.items() if name not in (*UNTOLD, *other)]
     found = ""
     if facts.get("spearman") is not None:
         found = f"\nSpearman's correlation with scored pairs: {facts['spearman_before']:.4f} before, "
         found += f"{facts['spearman']:.4f} after {facts['best_step']} steps.\n"
-    head = f"## Training\n\nTrained from `{model}` with minembed, on {examples:,} examples of `{data}`, "
+    if facts.get("loss") is not None:
+        found = f"\nLoss on texts that it was not trained on: {facts['loss_before']:.4f} nats before, "
+        found += f"{facts['loss']:.4f} after {facts['best_step']} steps.\n"
+    head = f"## Training\n\nTrained from {model} with minembed, on {examples:,} examples of `{data}`, "
     head += f"{facts['steps']:,} steps.\n"
     return "\n".join([head + found, "| setting | value |", "|---|---|", *rows])

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def train_contrastive(
         gradients=partial(_gradients, trainee, loss_of(settings), settings),
         score=None if evaluation is None else partial(sts_score, trainee, evaluation, settings),
         fingerprint=fingerprint(examples),
+        model=identity(trainee),
     )
     return train(task, settings, folder, resume=resume, show_progress_bar=show_progress_bar, on_step=on_step)
 
@@ -120,6 +122,13 @@ def fingerprint(examples: Examples) -> str:
             crc = zlib.crc32(text.encode("utf-8", "surrogatepass") + b"\0", crc)
     labels = b"" if examples.labels is None else examples.labels.tobytes()
     return f"{len(examples)}-{zlib.crc32(labels, crc):08x}"
+
+
+def identity(trainee: Trainee) -> str:
+    """A sum over what the weights are used with: the architecture, the modules, the vocabulary."""
+    checkpoint = replace(trainee.checkpoint, folder=Path(), root=Path())
+    crc = zlib.crc32((trainee.checkpoint.folder / "tokenizer.json").read_bytes())
+    return f"{zlib.crc32(repr(checkpoint).encode(), crc):08x}"
 
 
 def sts_score(trainee: Trainee, evaluation: Examples, settings: Settings) -> float:

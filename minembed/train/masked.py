@@ -13,7 +13,7 @@ from minembed.params import Array
 from minembed.threads import check_threads, single_threaded_blas
 from minembed.tokens import Tokens
 from minembed.train.batches import batches
-from minembed.train.contrastive import fingerprint
+from minembed.train.contrastive import fingerprint, identity
 from minembed.train.data import Examples
 from minembed.train.dropout import Dropout
 from minembed.train.masking import Masked, mask_tokens, words_of
@@ -72,6 +72,7 @@ def train_masked_lm(
         gradients=gradients,
         score=score if evaluation else None,
         fingerprint=fingerprint(Examples((tuple(texts),))),
+        model=identity(trainee),
     )
     return train(task, settings, folder, resume=resume, show_progress_bar=show_progress_bar, on_step=on_step)
 

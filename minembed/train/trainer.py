@@ -54,6 +54,7 @@ class Task:
     gradients: Callable[[Any, int], Step]  # (batch, number of the batch) -> loss and gradients
     score: Score | None = None
     fingerprint: str = ""  # of the data: a resumed training must have the same
+    model: str = ""  # what the weights belong to: the same
 
 
 def train(
@@ -220,19 +221,21 @@ class _Run:
         state, best = self.state, self.state.best
         facts = {name: getattr(state, name) for name in ("step", "epoch", "at", "skipped", "best_step", "worse")}
         facts |= {"best": None if math.isinf(best) else best, "history": state.history}
-        facts |= {"settings": self.settings.same_weights, "data": self.task.fingerprint}
+        facts |= self._same()
         save_checkpoint(self.folder, arrays, facts)
         return True
+
+    def _same(self) -> dict[str, Any]:
+        """What a resumed training must agree in."""
+        return {"settings": self.settings.same_weights, "data": self.task.fingerprint, "model": self.task.model}
 
     def restore(self) -> None:
         """Go on from the checkpoint."""
         arrays, facts = load_checkpoint(self.folder)
-        now = {"settings": self.settings.same_weights, "data": self.task.fingerprint}
-        for what in ("settings", "data"):
+        now = self._same()
+        for what in now:
             if facts[what] != now[what]:
-                raise InputError(
-                    f"{self.folder} holds a training with other {what}: {_difference(facts[what], now[what])}"
-                )
+                raise InputError(f"{self.folder} holds a training with other {what}: {_difference(facts, now, what)}")
         for name, array in self.task.weights.items():
             found = arrays.get(f"weights/{name}")
             if found is None or found.shape != array.shape:
@@ -248,10 +251,11 @@ class _Run:
             self.state.best = -math.inf
 
 
-def _difference(before: Any, now: Any) -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
-        return ", ".join(f"{k} was {before.get(k)!r}, is {now.get(k)!r}" for k in now if before.get(k) != now.get(k))
-    return "these are not the examples it began with"
+def _difference(facts: Line, now: Line, what: str) -> str:
+    if what == "settings":
+        before, settings = facts[what], now[what]
+        return ", ".join(f"{k} was {before.get(k)!r}, is {v!r}" for k, v in settings.items() if before.get(k) != v)
+    return f"{'these examples are' if what == 'data' else 'this one is'} not what it began with"
 
 
 def finite_or_none(x: float) -> float | None:
