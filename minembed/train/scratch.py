@@ -78,7 +78,7 @@ def _write_tokenizer(folder: Path, texts: Sequence[str], vocab_size: int, max_se
     """Learn a vocabulary and write it; returns how many tokens it has."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # late
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # type: ignore[call-arg]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()

@@ -313,7 +313,7 @@ def self_attention_vjp(
         dbias.append(slopes)
     dturned, dnorms = dqkv.reshape(raw.shape), []
     if sight.rotary is not None:  # a turn's transpose is the turn back
-        rotate(dturned[:, : H + G], run.tokens.positions(), sight.rotary * np.float32([[[1]], [[-1]]]))
+        rotate(dturned[:, : H + G], run.tokens.positions(), sight.rotary * np.array([[[1]], [[-1]]], np.float32))
     for part, norm in norms:
         dturned[:, part], dnorm = normalize_vjp(raw[:, part], norm, run, dturned[:, part])
         dnorms.append(dnorm)
