@@ -6,18 +6,21 @@ rates of their steps: the weights have the same bits as if every step had gone o
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
 from minembed import backend
-from minembed.errors import InputError, TrainingError
+from minembed.errors import InputError, InputTypeError, TrainingError
 from minembed.params import Array
 from minembed.threads import run
 from minembed.train.trees import Gradient, Rows, add
 
-BLOCK = 1 << 15  # elements: five such arrays stay in a core's second-level cache
-SLICE = 1 << 20  # elements that a thread takes at a time
+BLOCK = 1 << 14  # elements: p, m, v, g and two more arrays, 384 KB in float32, stay in a core's second-level cache
+SLICE = 1 << 18  # elements that a thread takes at a time,
+ROWS = 1 << 16  # and of rows that are caught up: few rows are far behind, and smaller parts would make more calls
+Job = Callable[[], None]
 
 
 def decays(name: str, array: Array) -> bool:
@@ -33,7 +36,8 @@ class AdamW:
     """The optimiser: it changes the arrays of `parameters`, and averages of its own, in place, to save their copies.
 
     `lazy` names the tables whose rows are brought up to date when they are needed: call `catch_up` before they are
-    read.  Raises InputError for settings out of range.
+    read.  Neither that, nor the backend, nor the number of threads changes a bit.  Raises InputError for settings out
+    of range, and for arrays that cannot be changed in place.
 
     >>> weights = {"w": np.ones((1, 2), np.float32)}
     >>> AdamW(weights).step({"w": np.float32([[1, -1]])}, lr=0.1)
@@ -52,14 +56,8 @@ class AdamW:
         backend: str = "numpy",
         threads: int = 1,
     ) -> None:
-        for label, value, low, high in (
-            ("betas[0]", betas[0], 0, 1),
-            ("betas[1]", betas[1], 0, 1),
-            ("eps", eps, 0, 1),
-            ("weight_decay", weight_decay, 0, math.inf),
-        ):
-            if not low <= value < high:
-                raise InputError(f"{label} must be at least {low} and below {high}, not {value!r}")
+        _check_settings(betas, eps, weight_decay)
+        _check_parameters(parameters, eps, lazy)
         self.parameters, self.betas, self.eps, self.weight_decay = dict(parameters), betas, eps, weight_decay
         self.m = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}  # untouched, it takes no memory
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}
@@ -70,66 +68,87 @@ class AdamW:
         self._threads = threads
 
     def step(self, gradients: Mapping[str, Gradient], lr: float) -> None:
-        """Move every parameter.  Those that have no gradient here are left alone, lazy tables but for later."""
-        self.catch_up({name: g.indices for name, g in gradients.items() if isinstance(g, Rows)})
-        self.catch_up({name: None for name, g in gradients.items() if name in self.last and not isinstance(g, Rows)})
+        """Move every parameter that has a gradient here; a lazy table has one at every step, if only of a few rows.
+
+        Whether gradients are finite is for the caller to see, as `clip` tells.  Raises InputError where they do not
+        fit the parameters, or for a learning rate below 0.
+        """
+        if not 0 <= lr < math.inf:
+            raise InputError(f"the learning rate must be a finite number of at least 0, not {lr!r}")
+        for name in {*gradients, *self.last}:
+            _check_gradient(name, self.parameters.get(name), gradients.get(name))
+        self.catch_up({name: g.indices if isinstance(g, Rows) else None for name, g in gradients.items()})
         self.rates.append(float(lr))
+        jobs: list[Job] = []
         for name, gradient in gradients.items():
-            constants = self._constants(name, len(self.rates))
-            if isinstance(gradient, Rows):
-                self._step_rows(name, gradient, constants)
+            constants = np.array(self._constants(name, len(self.rates)), self.parameters[name].dtype)
+            if isinstance(gradient, Rows) and name in self.last:
+                jobs.append(partial(self._step_rows, name, gradient, constants))
             else:
-                self._step_whole(name, gradient, constants)
+                jobs.extend(self._step_whole(name, gradient, constants))
+        self._do(jobs)
 
     def catch_up(self, rows: Mapping[str, Array | None] | None = None) -> None:
-        """Bring rows of lazy tables up to the last step; all of them where no rows are named (None)."""
+        """Bring rows of lazy tables up to the last step; all of them where no rows are named (None).
+
+        Rows may be named in any order and more than once; names of other parameters are passed over.  Raises
+        InputError for a row that is not there.
+        """
         wanted = dict.fromkeys(self.last) if rows is None else rows
         now = len(self.rates)
         for name, some in wanted.items():
             if name not in self.last:
                 continue
             last = self.last[name]
+            if some is not None:
+                _check_rows(name, some, len(last))
             behind = np.flatnonzero(last < now) if some is None else np.unique(some[last[some] < now])
-            moves = self.moving[name][behind] | (self.weight_decay > 0 and decays(name, self.parameters[name]))
-            if moves.any():
-                self._catch_up(name, behind[moves], now)
+            self._catch_up(name, behind[np.argsort(last[behind], kind="stable")])
             last[behind] = now
 
-    def _catch_up(self, name: str, rows: Array, now: int) -> None:
-        last = self.last[name]
-        first = int(last[rows].min())
-        table = np.array([self._constants(name, s) for s in range(first + 1, now + 1)], self.parameters[name].dtype)
-        arrays = self.parameters[name], self.m[name], self.v[name]
-        parts = np.array_split(rows, max(1, min(self._threads, len(rows) // 64)))
-        for _ in run(lambda part: self._replay(*arrays, part, last, first, table), parts, self._threads):
-            pass
+    def _catch_up(self, name: str, rows: Array) -> None:
+        """What rows have missed; those that are furthest behind come first."""
+        moving = self.moving[name][rows]
+        p, m, v, last = self.parameters[name], self.m[name], self.v[name], self.last[name]
+        height = max(1, ROWS // max(1, p.shape[1]))
+        jobs: list[Job] = []
+        for moves, some in ((True, rows[moving]), (False, rows[~moving])):
+            shrinks = self.weight_decay > 0 and decays(name, p)
+            if not len(some) or not (moves or shrinks):
+                continue
+            first = int(last[some[0]])
+            table = np.array([self._constants(name, s) for s in range(first + 1, len(self.rates) + 1)], p.dtype)
+            for i in range(0, len(some), height):
+                part = some[i : i + height], last, first
+                whole = partial(self._replay, p, m, v, *part, table)
+                jobs.append(whole if moves else partial(_shrink, p, *part, table[:, 0]))
+        self._do(jobs)
 
-    def _step_whole(self, name: str, gradient: Array, constants: tuple[float, ...]) -> None:
-        flats = [a.reshape(-1) for a in (self.parameters[name], self.m[name], self.v[name])]
-        flat, c = gradient.reshape(-1), np.array(constants, flats[0].dtype)
-        slices = [slice(i, i + SLICE) for i in range(0, len(flat), SLICE)]
-
-        def work(part: slice) -> None:
-            self._update(*(a[part] for a in flats), flat[part], c)
-
-        for _ in run(work, slices, self._threads):
-            pass
+    def _step_whole(self, name: str, gradient: Gradient, constants: Array) -> Iterator[Job]:
+        p = self.parameters[name]
+        if isinstance(gradient, Rows):
+            dense = np.zeros_like(p)
+            dense[gradient.indices] = gradient.values
+            gradient = dense
         if name in self.last:
             self.last[name][:], self.moving[name][:] = len(self.rates), True
+        flats = [a.reshape(-1) for a in (p, self.m[name], self.v[name], np.ascontiguousarray(gradient, p.dtype))]
+        for i in range(0, p.size, SLICE):
+            yield partial(self._update, *(a[i : i + SLICE] for a in flats), constants)
 
-    def _step_rows(self, name: str, gradient: Rows, constants: tuple[float, ...]) -> None:
+    def _step_rows(self, name: str, gradient: Rows, constants: Array) -> None:
         rows, arrays = gradient.indices, (self.parameters[name], self.m[name], self.v[name])
-        if name not in self.last:
-            dense = np.zeros_like(arrays[0])
-            dense[rows] = gradient.values
-            self._step_whole(name, dense, constants)
-            return
         taken = [np.ascontiguousarray(a[rows]) for a in arrays]
         values = np.ascontiguousarray(gradient.values, arrays[0].dtype).reshape(-1)
-        self._update(*(a.reshape(-1) for a in taken), values, np.array(constants, arrays[0].dtype))
+        self._update(*(a.reshape(-1) for a in taken), values, constants)
         for array, changed in zip(arrays, taken, strict=True):
             array[rows] = changed
         self.last[name][rows], self.moving[name][rows] = len(self.rates), True
+
+    def _do(self, jobs: list[Job]) -> None:
+        """Every element is computed by itself, so it does not matter by whom and when."""
+        for _ in run(lambda job: job(), jobs, self._threads):
+            pass
 
     def _constants(self, name: str, step: int) -> tuple[float, ...]:
         """Of a step: by what weights shrink, 1 - beta1, beta2, 1 - beta2, the step's size, sqrt(1 - beta2^t), eps."""
@@ -139,14 +158,16 @@ class AdamW:
 
     def state(self) -> dict[str, Array]:
         """All that is needed to go on, bit for bit: the arrays themselves, not copies."""
-        found = {"rates": np.array(self.rates, np.float64)}
+        found: dict[str, Array] = {"rates": np.array(self.rates, np.float64)}
         for label, table in (("m", self.m), ("v", self.v), ("last", self.last), ("moving", self.moving)):
             found |= {f"{label}/{name}": array for name, array in table.items()}
         return found
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on from a state; raises TrainingError where it is not one of these parameters."""
+        """Go on from a state; raises TrainingError where it is not one of these parameters, and changes nothing."""
         wanted = self.state()
+        if unknown := sorted(set(state) - set(wanted)):
+            raise TrainingError(f"the optimiser's state does not fit these weights: {unknown[0]} is not among them")
         for name, array in wanted.items():
             found = state.get(name)
             if found is None or (name != "rates" and (found.shape != array.shape or found.dtype != array.dtype)):
@@ -157,10 +178,56 @@ class AdamW:
                 array[...] = state[name]
 
 
-def _kernels(tier: str):  # type: ignore[no-untyped-def]
-    if backend.tier(tier, backend.WORTH_LOADING) == "numba":
-        return backend.resolve("adamw", "numba"), backend.resolve("adamw_replay", "numba")
-    return update, replay
+def _kernels(tier: str) -> list[Callable[..., None]]:
+    chosen = backend.tier(tier, backend.WORTH_LOADING)
+    return [backend.resolve(operation, chosen) for operation in ("adamw", "adamw_replay")]
+
+
+def _check_settings(betas: tuple[float, float], eps: float, weight_decay: float) -> None:
+    for label, value, low, high in (
+        ("betas[0]", betas[0], 0, 1),
+        ("betas[1]", betas[1], 0, 1),
+        ("eps", eps, math.ulp(0), 1),  # with 0, a gradient that was always 0 would be divided by 0
+        ("weight_decay", weight_decay, 0, math.inf),
+    ):
+        if not low <= value < high:
+            raise InputError(f"{label} must be at least {low} and below {high}, not {value!r}")
+
+
+def _check_parameters(parameters: Mapping[str, Array], eps: float, lazy: frozenset[str]) -> None:
+    for name, p in parameters.items():
+        if not isinstance(p, np.ndarray) or p.dtype not in (np.float32, np.float64):
+            raise InputTypeError(f"{name} must be an array of float32 or float64, not {getattr(p, 'dtype', type(p))}")
+        if not (p.flags.c_contiguous and p.flags.writeable):
+            raise InputError(f"{name} cannot be changed in place, since it is strided or read-only: give a copy")
+        if not p.dtype.type(eps) > 0:
+            raise InputError(f"eps {eps} is 0 in {p.dtype}, which {name} has")
+    for name in sorted(lazy):
+        if name not in parameters or parameters[name].ndim != 2:
+            raise InputError(f"{name!r} is said to be lazy, but is no parameter with rows")
+
+
+def _check_gradient(name: str, p: Array | None, gradient: Gradient | None) -> None:
+    if p is None:
+        raise InputError(f"there is a gradient of {name!r}, but no such parameter")
+    if gradient is None:
+        raise InputError(f"{name} is lazy and needs a gradient at every step: Rows, of no rows if it was not read")
+    if isinstance(gradient, Rows):
+        _check_rows(name, gradient.indices, len(p))
+        if (np.diff(gradient.indices) <= 0).any():
+            raise InputError(f"the rows of the gradient of {name} must be in ascending order, each once")
+        shape, values = (len(gradient.indices), *p.shape[1:]), gradient.values
+    else:
+        shape, values = p.shape, gradient
+    if values.shape != shape:
+        raise InputError(f"the gradient of {name} must have the shape {shape}, not {values.shape}")
+
+
+def _check_rows(name: str, rows: Array, length: int) -> None:
+    if len(rows) and not 0 <= rows.min() <= rows.max() < length:
+        raise InputError(
+            f"{name} has no row {int(rows.min() if rows.min() < 0 else rows.max())}, but 0 to {length - 1}"
+        )
 
 
 def update(p: Array, m: Array, v: Array, g: Array, constants: Array) -> None:
@@ -172,30 +239,59 @@ def update(p: Array, m: Array, v: Array, g: Array, constants: Array) -> None:
     [0.9]
     """
     shrink, one, two, rest, size, root, eps = constants
-    for i in range(0, len(p), BLOCK):
-        part = slice(i, i + BLOCK)
-        p_, m_, v_, g_ = p[part], m[part], v[part], g[part]
-        p_ *= shrink
-        m_ += (g_ - m_) * one
-        v_ *= two
-        v_ += g_ * g_ * rest
-        p_ -= size * (m_ / (np.sqrt(v_) / root + eps))
+    room, more = np.empty((2, min(len(p), BLOCK)), p.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i in range(0, len(p), BLOCK):
+            part = slice(i, i + BLOCK)
+            p_, m_, v_, g_ = p[part], m[part], v[part], g[part]
+            a, b = room[: len(p_)], more[: len(p_)]
+            p_ *= shrink
+            np.subtract(g_, m_, out=a)  # m += (g - m) (1 - beta1)
+            a *= one
+            m_ += a
+            v_ *= two  # v = v beta2 + g^2 (1 - beta2)
+            np.multiply(g_, g_, out=a)
+            a *= rest
+            v_ += a
+            np.sqrt(v_, out=a)  # p -= size m / (sqrt(v) / root + eps)
+            a /= root
+            a += eps
+            np.divide(m_, a, out=b)
+            b *= size
+            p_ -= b
 
 
 def replay(p: Array, m: Array, v: Array, rows: Array, last: Array, first: int, table: Array) -> None:
     """The steps without a gradient that some rows have missed; `table` holds the constants from step first + 1 on.
+
+    Rows are in the order of `last`, the step that each is at: those that miss a step are the first ones.
 
     >>> p, rows, last = np.ones((2, 1)), np.array([1]), np.array([0, 0])
     >>> replay(p, np.ones((2, 1)), np.ones((2, 1)), rows, last, 0, np.array([[1, 0.1, 1, 0, 1, 1, 0]]))
     >>> p[:, 0].round(3).tolist()
     [1.0, 0.1]
     """
-    for step, constants in enumerate(table, first + 1):
-        some = rows[last[rows] < step]
-        taken = [np.ascontiguousarray(a[some]) for a in (p, m, v)]
-        update(*(a.reshape(-1) for a in taken), np.zeros(taken[0].size, p.dtype), constants)
-        for array, changed in zip((p, m, v), taken, strict=True):
-            array[some] = changed
+    taken = p[rows], m[rows], v[rows]
+    zero = np.zeros_like(taken[0])
+    for n, constants in _missed(rows, last, first, table):
+        p_, m_, v_, g_ = (a[:n].reshape(-1) for a in (*taken, zero))
+        update(p_, m_, v_, g_, constants)
+    p[rows], m[rows], v[rows] = taken
+
+
+def _shrink(p: Array, rows: Array, last: Array, first: int, factors: Array) -> None:
+    """The same for rows that never had a gradient: the averages are 0, and nothing is left but the decay."""
+    taken = p[rows]
+    for n, factor in _missed(rows, last, first, factors):
+        taken[:n] *= factor
+    p[rows] = taken
+
+
+def _missed(rows: Array, last: Array, first: int, table: Array) -> Iterator[tuple[int, Array]]:
+    """How many rows, the first ones, missed a step, and what it would have done."""
+    starts = last[rows] - first
+    for step in range(int(starts[0]), len(table)):
+        yield int(np.searchsorted(starts, step, side="right")), table[step]
 
 
 def global_norm(gradients: Mapping[str, Gradient]) -> float:
@@ -209,19 +305,23 @@ def global_norm(gradients: Mapping[str, Gradient]) -> float:
         x = (gradient.values if isinstance(gradient, Rows) else gradient).reshape(-1)
         for i in range(0, len(x), BLOCK):
             part = x[i : i + BLOCK].astype(np.float64)
-            total += float(part @ part)
+            with np.errstate(over="ignore"):
+                total += float((part * part).sum())  # not BLAS's product, whose bits depend on its threads
     return math.sqrt(total)
 
 
 def clip(gradients: Mapping[str, Gradient], max_norm: float) -> float:
     """Shorten all gradients, in place, to a common length of at most max_norm; returns the length before.
 
-    Where that is not finite, nothing is changed.  As torch's clip_grad_norm_.
+    Where that is not finite, as with NaN in a gradient, nothing is changed.  As torch's clip_grad_norm_.  Raises
+    InputError unless max_norm is above 0; infinity clips nothing.
 
     >>> g = {"a": np.float32([3, 4])}
     >>> clip(g, 1.0), g["a"].round(3).tolist()
     (5.0, [0.6000000238418579, 0.800000011920929])
     """
+    if not max_norm > 0:
+        raise InputError(f"max_norm must be above 0, not {max_norm!r}")
     norm = global_norm(gradients)
     if math.isfinite(norm) and norm > max_norm:
         for gradient in gradients.values():
@@ -231,7 +331,7 @@ def clip(gradients: Mapping[str, Gradient], max_norm: float) -> float:
 
 
 def accumulate(total: dict[str, Gradient], gradients: Mapping[str, Gradient]) -> None:
-    """Add gradients to a total, in place.
+    """Add gradients to a total, in place; the arrays of the first ones become the total's, and are changed.
 
     >>> total = {}
     >>> accumulate(total, {"a": np.ones(2)})

@@ -32,7 +32,7 @@ def cosine(step: int, warmup: int, total: int) -> float:
     """
     if step < warmup:
         return step / max(1, warmup)
-    return max(0.0, 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup))))
+    return max(0.0, 0.5 * (1 + math.cos(math.pi * ((step - warmup) / max(1, total - warmup)))))
 
 
 SCHEDULES: dict[str, Callable[[int, int, int], float]] = {"constant": constant, "linear": linear, "cosine": cosine}
