@@ -30,6 +30,15 @@ Observer = Callable[[str, Array], Array | None]
 Multiply = Callable[..., Array]  # (x, p) -> x @ p.weight + p.bias, in float32, bfloat16 or int8
 
 
+def keep_all(place: str) -> Drop | None:
+    """Nothing is left out.
+
+    >>> keep_all("layer.0.") is None
+    True
+    """
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Operations:
     """What computes the steps, each another function where another tier or compute type does it; and who watches."""
@@ -38,7 +47,7 @@ class Operations:
     layer_norm: Callable[..., Array] = layer_norm
     activation: Mapping[str, Callable[..., Array]] = field(default_factory=lambda: ACTIVATION)
     attend: Callable[..., Array] = attend
-    drop: Callable[[str], Drop | None] = lambda place: None  # what training leaves out of attention, by place
+    drop: Callable[[str], Drop | None] = keep_all  # what training leaves out of attention, by place
     observe: Observer | None = None
     place: str = ""
 

@@ -211,7 +211,7 @@ class Engine:
 
         def observe(name: str, states: Array) -> None:
             if not first and not np.isfinite(states).all():
-                first.append(name)
+                first.append(name.split(".")[0] if name.startswith("embeddings") else ".".join(name.split(".")[:2]))
 
         with np.errstate(all="ignore"), self._guard():
             self.compute(tokens, observe=observe)
