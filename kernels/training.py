@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.cached import on_disk
-from minembed.kernels.elementwise import HALF, ONE, R0, R1, R2, R3, R4, R5, R6, R7, ZERO, exp
+from minembed.kernels.elementwise import HALF, ONE, ZERO, exp, normal_tail
 from minembed.kernels.elementwise import gelu as gelu_of
-from minembed.kernels.simd import absolute, address, fma, load, maximum, minimum, splat, store
+from minembed.kernels.simd import absolute, address, load, maximum, minimum, splat, store
 from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_floats
 from minembed.params import Array, Linear
 
@@ -84,14 +84,7 @@ def transpose(x, rows, width, out):
 def _slope_of_gelu(x):
     """Phi(x) + x phi(x) of a vector: minembed.train.vjp.gelu_vjp."""
     a = minimum(absolute(x) * splat(HALF), splat(f32(6.5)))  # beyond, the tail is 0 and exp is not asked for less
-    r = fma(splat(R0), a, splat(R1))
-    r = fma(r, a, splat(R2))
-    r = fma(r, a, splat(R3))
-    r = fma(r, a, splat(R4))
-    r = fma(r, a, splat(R5))
-    r = fma(r, a, splat(R6))
-    r = fma(r, a, splat(R7))
-    tail = exp(r * a) * splat(HALF)
+    tail = normal_tail(a) * splat(HALF)
     density = exp(a * a * splat(MINUS_TWO)) * splat(DENSITY)
     # Phi(|x|) = 1 - tail; the slope at -x is 1 - the slope at x
     slope = splat(ONE) - tail + absolute(x) * density

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minembed.errors import IndexFileError, InputError, MinembedError, SourceError
+from minembed.errors import IndexFileError, InputError
 from minembed.index_blocks import PIECE, Block, Record, coded_rows
 from minembed.index_files import (
     DATA,
@@ -29,9 +29,9 @@ from minembed.index_files import (
     read_manifest,
 )
 from minembed.params import Array
-from minembed.storage import Summed, header_of, sum_of
+from minembed.storage import Summed, header_of, put_in_place, sum_of
 from minembed.topk import pieces
-from minembed.weights.cache import staging, sync_folder
+from minembed.weights.cache import naming, staging
 
 STALE = 3600  # seconds, after which files of no index are those of a process that was killed
 
@@ -98,18 +98,10 @@ def save(folder: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> N
     for block in blocks:
         block.check()
     made = check_target(folder)
+    remedy = "free some space there, make it writable, or save elsewhere"
     try:
-        with staging(folder) as work:
+        with naming(f"cannot save the index to {folder}", remedy), staging(folder) as work:
             _save(folder, work, facts, next_id, blocks)
-    except MinembedError:
-        raise
-    except OSError as e:
-        named = SourceError(
-            f"cannot save the index to {folder}: {e.strerror or e}; free some space there, make it writable, or save "
-            "elsewhere"
-        )
-        named.errno = e.errno
-        raise named from e
     finally:
         if made:
             with suppress(OSError):
@@ -148,20 +140,8 @@ def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence
         raise InputError(
             f"metadata is too large: {MANIFEST} would have {len(manifest)} bytes; at most {LARGEST} are read"
         )
-    with (work / MANIFEST).open("xb") as file:
-        file.write(manifest)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(staged)
     before = _data_folder(folder)
-    try:
-        staged.rename(folder / token)
-        sync_folder(folder)
-        (work / MANIFEST).replace(folder / MANIFEST)
-    except BaseException:
-        shutil.rmtree(folder / token, ignore_errors=True)
-        raise
-    sync_folder(folder)
+    put_in_place(staged, folder / token, folder / MANIFEST, manifest)
     _clean(folder, token, before)
 
 

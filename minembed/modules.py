@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minembed.ops import gelu, layer_norm, linear
+from minembed.ops import gelu, layer_norm, linear, sigmoid
 from minembed.params import Array, Linear, Norm
 from minembed.pooling import l2_normalize
 
@@ -101,11 +101,6 @@ def dense(x: Array, module: Dense, p: DenseParams) -> Array:  # (B, in) -> (B, o
     return y
 
 
-def _sigmoid(x: Array) -> Array:
-    z = np.exp(-np.abs(x))  # of what cannot overflow
-    return np.where(x < 0, z, x.dtype.type(1)) / (1 + z)
-
-
 def _softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
@@ -119,8 +114,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {  # torch's classes, with th
     "Tanh": np.tanh,
     "ReLU": lambda x: np.maximum(x, 0),
     "GELU": gelu,
-    "SiLU": lambda x: x * _sigmoid(x),
-    "Sigmoid": _sigmoid,
+    "SiLU": lambda x: x * sigmoid(x),
+    "Sigmoid": sigmoid,
     "LeakyReLU": lambda x: np.where(x > 0, x, x * x.dtype.type(0.01)),
     "ReLU6": lambda x: np.clip(x, 0, 6),
     "ELU": _elu,

@@ -184,7 +184,7 @@ def gelu_tanh(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
     z += 1
     z *= x
     z *= x.dtype.type(2 * math.sqrt(2 / math.pi))
-    return np.multiply(x, _sigmoid(z), out=out)  # (1 + tanh(z / 2)) / 2 = sigmoid(z)
+    return np.multiply(x, sigmoid(z), out=out)  # (1 + tanh(z / 2)) / 2 = sigmoid(z)
 
 
 def silu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
@@ -193,10 +193,15 @@ def silu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
     >>> silu(np.float32([-1000, 0, 1])).round(4).tolist()
     [-0.0, 0.0, 0.7311000227928162]
     """
-    return np.multiply(x, _sigmoid(x), out=out)
+    return np.multiply(x, sigmoid(x), out=out)
 
 
-def _sigmoid(x: Array) -> Array:
+def sigmoid(x: Array) -> Array:  # (...) -> (...)
+    """The logistic function 1 / (1 + e^-x).
+
+    >>> sigmoid(np.float64([-1000, 0])).tolist()
+    [0.0, 0.5]
+    """
     z = np.exp(-np.abs(x))  # of what cannot overflow
     return np.where(x < 0, z, x.dtype.type(1)) / (1 + z)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minembed.params import Array
+from minembed.weights.cache import sync_folder
 
 DTYPES = {"F32": "<f4", "F64": "<f8", "U8": "u1", "I64": "<i8", "U64": "<u8", "BOOL": "?"}
 ALIGNED = 64  # bytes: where the first tensor begins
@@ -118,6 +120,36 @@ def read_arrays(path: Path) -> dict[str, Array]:
                 file.readinto(array.data.cast("B"))
             found[name] = array
     return found
+
+
+def put_in_place(staged: Path, data: Path, manifest: Path, content: bytes) -> None:
+    """Move a data folder to its place, and then, in one step, the file that names it in the place of an older one.
+
+    What is staged lies on the same disk, beside nothing else.  Where a call fails, the older file still names its own
+    data, and the new data is gone.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as name:
+    ...     folder = Path(name)
+    ...     (folder / "work" / "data").mkdir(parents=True)
+    ...     put_in_place(folder / "work" / "data", folder / "data-1", folder / "all.json", b"{}")
+    ...     sorted(path.name for path in folder.iterdir())
+    ['all.json', 'data-1', 'work']
+    """
+    written = staged.parent / manifest.name
+    with written.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(staged)
+    try:
+        staged.rename(data)
+        sync_folder(data.parent)
+        written.replace(manifest)
+    except BaseException:
+        shutil.rmtree(data, ignore_errors=True)
+        raise
+    sync_folder(data.parent)
 
 
 def sum_file(path: Path) -> int:

@@ -26,12 +26,13 @@ from minembed.threads import single_threaded_blas
 from minembed.train import mlm
 from minembed.train.mlm import INSIDE_VJP, masked_lm, new_head
 from minembed.train.tape import Tape
-from minembed.train.trees import Rows, Weights, flat, flat_gradients, leaves
+from minembed.train.trees import Rows, Weights, flat, flat_gradients
 from minembed.train.vjp import Backward, Pass, encode_vjp, linear
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, read_params
 from minembed.weights.heads import MASKED, head_tensors, masked_layout, read_masked
+from minembed.weights.layout import named
 from minembed.weights.tensors import TensorFiles
 
 FILE = Path(__file__).parent / "goldens" / "masked.npz"
@@ -106,9 +107,9 @@ def test_slopes_are_slopes(activation, norm, bias, T, E, V, block):
         _, dhidden, gradient = masked_lm(hidden, positions, labels, head)
     # rtol: CLOSE's; a norm over two numbers bends much within the step of 1e-6
     np.testing.assert_allclose(dhidden, slope(loss, hidden), rtol=1e-6, atol=1e-7)
-    slopes = dict(leaves(gradient))
-    assert slopes.keys() == dict(leaves(head)).keys()
-    for name, array in leaves(head):
+    slopes = dict(named(gradient))
+    assert slopes.keys() == dict(named(head)).keys()
+    for name, array in named(head):
         np.testing.assert_allclose(slopes[name], slope(loss, array), rtol=1e-6, atol=1e-7, err_msg=name)
 
 
@@ -161,7 +162,7 @@ def test_float32_stays_float32_and_is_near():
     exact, dexact, _ = masked_lm(hidden, positions, labels, head)
     assert value == pytest.approx(exact, rel=1e-6)
     np.testing.assert_allclose(dhidden, dexact, atol=1e-5 * np.abs(dexact).max())  # some roundings of float32
-    assert {array.dtype for _, array in leaves(gradient)} | {dhidden.dtype} == {np.dtype(np.float32)}
+    assert {array.dtype for _, array in named(gradient)} | {dhidden.dtype} == {np.dtype(np.float32)}
 
 
 def test_parts_of_a_batch_add_up():
@@ -172,7 +173,7 @@ def test_parts_of_a_batch_add_up():
     two = masked_lm(hidden[3:], positions[2:] - 3, labels[2:], head, count=4)
     assert one[0] + two[0] == pytest.approx(value, rel=1e-14)
     np.testing.assert_allclose(np.concatenate([one[1], two[1]]), dhidden, rtol=1e-12, atol=1e-15)
-    for (name, whole), (_, a), (_, b) in zip(leaves(gradient), leaves(one[2]), leaves(two[2]), strict=True):
+    for (name, whole), (_, a), (_, b) in zip(named(gradient), named(one[2]), named(two[2]), strict=True):
         np.testing.assert_allclose(a + b, whole, rtol=1e-12, atol=1e-15, err_msg=name)
 
 
@@ -181,8 +182,8 @@ def test_no_word_is_asked_for(count):
     head, nothing = random_head(3, 4, 6), np.zeros(0, np.int64)
     value, dhidden, gradient = masked_lm(numbers(5, 3), nothing, nothing, head, count)
     assert value == 0 and dhidden.shape == (5, 3) and not dhidden.any()
-    assert [a.shape for _, a in leaves(gradient)] == [a.shape for _, a in leaves(head)]
-    assert not any(a.any() for _, a in leaves(gradient))
+    assert [a.shape for _, a in named(gradient)] == [a.shape for _, a in named(head)]
+    assert not any(a.any() for _, a in named(gradient))
 
 
 def test_a_tied_decoder_has_both_slopes():
@@ -247,8 +248,8 @@ def test_states_that_are_no_numbers():
 
 
 def assert_same(got, wanted):
-    assert [name for name, _ in leaves(got)] == [name for name, _ in leaves(wanted)]
-    for (name, a), (_, b) in zip(leaves(got), leaves(wanted), strict=True):
+    assert [name for name, _ in named(got)] == [name for name, _ in named(wanted)]
+    for (name, a), (_, b) in zip(named(got), named(wanted), strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
     assert [(b.activation, b.eps) for b in got.blocks] == [(b.activation, b.eps) for b in wanted.blocks]
 
@@ -305,7 +306,7 @@ def test_a_new_head_has_the_shape_of_the_familys(name, tmp_path):
         wanted = MaskedHead(
             (replace(wanted.blocks[0], linear=Linear(wanted.blocks[0].linear.weight)),), wanted.decoder, None
         )
-    assert [(n, a.shape) for n, a in leaves(got)] == [(n, a.shape) for n, a in leaves(wanted)]
+    assert [(n, a.shape) for n, a in named(got)] == [(n, a.shape) for n, a in named(wanted)]
     assert [(b.activation, b.eps) for b in got.blocks] == [(b.activation, b.eps) for b in wanted.blocks]
 
 

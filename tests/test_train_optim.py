@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minembed.errors import InputError, TrainingError
-from minembed.train.optim import BLOCK, AdamW, accumulate, clip, decays, global_norm, scale
+from minembed.train.gradients import accumulate, clip, global_norm, scale
+from minembed.train.optim import BLOCK, AdamW, decays
 from minembed.train.schedules import SCHEDULES, warmup_steps
 from minembed.train.trees import Rows
 

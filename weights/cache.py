@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from minembed.errors import SourceError
+from minembed.errors import MinembedError, SourceError
 from minembed.folders import cache_folder, home_folder
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -227,9 +227,29 @@ def sync_folder(folder: Path) -> None:
 
 def disk_error(error: OSError, path: Path, variable: str = "MINEMBED_CACHE") -> SourceError:
     """Turn a failed write into a SourceError with the same errno that names the folder and the remedy."""
-    what = error.strerror or str(error)
     remedy = f"free some space there, make it writable, or set {variable} to a folder elsewhere"
-    named = SourceError(f"cannot write to {path}: {what}; {remedy}")
+    return _named(error, f"cannot write to {path}", remedy)
+
+
+@contextmanager
+def naming(attempt: str, remedy: str) -> Iterator[None]:
+    """Turn what a disk does not let us do into a SourceError, an OSError with the same errno, that says what to do.
+
+    >>> with naming("cannot write to run", "free some space"):
+    ...     raise PermissionError(13, "Permission denied")
+    Traceback (most recent call last):
+    minembed.errors.SourceError: cannot write to run: Permission denied; free some space
+    """
+    try:
+        yield
+    except MinembedError:
+        raise
+    except OSError as error:
+        raise _named(error, attempt, remedy) from error
+
+
+def _named(error: OSError, attempt: str, remedy: str) -> SourceError:
+    named = SourceError(f"{attempt}: {error.strerror or error}; {remedy}")
     named.errno = error.errno
     return named
 

@@ -11,6 +11,7 @@ of one array, side by side, and NAME[1] is the second of the pieces that one ten
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -74,20 +75,20 @@ def _empty(*shape: int) -> Array:
     return np.broadcast_to(np.float32(0), shape)
 
 
-def named(tree: Any, prefix: str = "") -> Iterator[tuple[str, Array]]:
-    """Every array of a tree of parameters, by the names of the fields that lead to it.
+def named(tree: Any, prefix: str = "", kinds: type | UnionType = np.ndarray) -> Iterator[tuple[str, Any]]:
+    """Every array of a tree of parameters, or whatever is of these `kinds`, by the names of the fields that lead to it.
 
     >>> [name for name, _ in named(Norm(np.ones(1), np.ones(1)), "norm.")]
     ['norm.weight', 'norm.bias']
     """
-    if isinstance(tree, np.ndarray):
+    if isinstance(tree, kinds):
         yield prefix.removesuffix("."), tree
     elif isinstance(tree, tuple):
         for i, branch in enumerate(tree):
-            yield from named(branch, f"{prefix}{i}.")
+            yield from named(branch, f"{prefix}{i}.", kinds)
     elif is_dataclass(tree):
         for field in fields(tree):
-            yield from named(getattr(tree, field.name), f"{prefix}{field.name}.")
+            yield from named(getattr(tree, field.name), f"{prefix}{field.name}.", kinds)
 
 
 def map_named(f: Callable[[str, Array], Array], tree: Any, prefix: str = "") -> Any:

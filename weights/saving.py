@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from minembed.errors import ConfigError, InputError, MinembedError, SourceError, WeightsError
+from minembed.errors import ConfigError, InputError, WeightsError
 from minembed.modules import Dense, LayerNorm, ModuleParams, Normalize
 from minembed.params import Array
-from minembed.weights.cache import staging, sync_folder
+from minembed.weights.cache import naming, staging, sync_folder
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import FLAGS, safe_path
 from minembed.weights.families import read_config
@@ -112,22 +112,14 @@ def save_checkpoint(
     if modules is None:
         modules = read_module_params(checkpoint.root, checkpoint.modules)
     folder = folder.absolute()
-    try:
-        with staging(folder.parent) as work:
-            staged = work / "model"
-            staged.mkdir()
-            (_write_table if checkpoint.is_static else _write_transformer)(checkpoint, tensors, staged)
-            _write_modules(checkpoint, modules, staged)
-            (staged / "README.md").write_text(model_card(checkpoint, folder.name, notes), encoding="utf-8")
-            _publish(staged, folder)
-    except MinembedError:
-        raise
-    except OSError as e:
-        named = SourceError(
-            f"cannot save to {folder}: {e.strerror or e}; free some space there, make it writable, or save elsewhere"
-        )
-        named.errno = e.errno
-        raise named from e
+    remedy = "free some space there, make it writable, or save elsewhere"
+    with naming(f"cannot save to {folder}", remedy), staging(folder.parent) as work:
+        staged = work / "model"
+        staged.mkdir()
+        (_write_table if checkpoint.is_static else _write_transformer)(checkpoint, tensors, staged)
+        _write_modules(checkpoint, modules, staged)
+        (staged / "README.md").write_text(model_card(checkpoint, folder.name, notes), encoding="utf-8")
+        _publish(staged, folder)
 
 
 def _publish(staged: Path, folder: Path) -> None:

@@ -41,9 +41,10 @@ def minembed(folder: str, threads: int, dropout: float, backend: str = "numba"):
     from minembed.evaluation import spearman
     from minembed.similarity import pairwise
     from minembed.train.dropout import Dropout
+    from minembed.train.gradients import clip
     from minembed.train.losses import cosent
     from minembed.train.model import Trainee
-    from minembed.train.optim import AdamW, clip
+    from minembed.train.optim import AdamW
     from minembed.train.step import Method, contrastive_gradients
     from minembed.train.trees import flat
 

@@ -115,16 +115,13 @@ def _show(
         click.echo(text, err=True)
 
 
-def model_options(command: Command, default: str = DEFAULT_MODEL) -> Command:
-    """Add the options that say which model is loaded, and how.
+def source_options(default: str = DEFAULT_MODEL) -> tuple[Callable[[Command], Command], ...]:
+    """The options that say which model is meant.
 
-    >>> @click.command()
-    ... @model_options
-    ... def run(model, revision, offline, threads, dtype, backend): ...
-    >>> [parameter.name for parameter in run.params]
-    ['model', 'revision', 'offline', 'threads', 'dtype', 'backend']
+    >>> len(source_options())
+    3
     """
-    options = (
+    return (
         click.option(
             "-m",
             "--model",
@@ -135,6 +132,20 @@ def model_options(command: Command, default: str = DEFAULT_MODEL) -> Command:
         ),
         click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub."),
         click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing."),
+    )
+
+
+def model_options(command: Command, default: str = DEFAULT_MODEL) -> Command:
+    """Add the options that say which model is loaded, and how.
+
+    >>> @click.command()
+    ... @model_options
+    ... def run(model, revision, offline, threads, dtype, backend): ...
+    >>> [parameter.name for parameter in run.params]
+    ['model', 'revision', 'offline', 'threads', 'dtype', 'backend']
+    """
+    options = (
+        *source_options(default),
         click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand."),
         click.option("--dtype", type=click.Choice(DTYPES), help="Compute type; default: float32, or as stored."),
         click.option("--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", help="What computes."),

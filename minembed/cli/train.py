@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, existing_file
+from minembed.cli.console import DEFAULT_MODEL, existing_file, source_options
 from minembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,16 +53,7 @@ def common_options(command: Command) -> Command:
     """
     count = click.IntRange(min=1)
     options = (
-        click.option(
-            "-m",
-            "--model",
-            default=DEFAULT_MODEL,
-            show_default=True,
-            metavar="NAME|FOLDER",
-            help='A folder, "org/name" on the Hub, or a bare name of sentence-transformers.',
-        ),
-        click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub."),
-        click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing."),
+        *source_options(),
         click.option("--config", type=existing_file(), help="Settings from a .toml or .json file; options here win."),
         click.option("--epochs", type=count, metavar="N", help="Times that every example is seen; default: 1."),
         click.option("--max-steps", type=count, metavar="N", help="Stop after so many steps."),

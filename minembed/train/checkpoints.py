@@ -8,40 +8,34 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from minembed.errors import MinembedError, SourceError, TrainingError
+from minembed.errors import TrainingError
 from minembed.params import Array
-from minembed.storage import read_arrays, sum_file, sum_of, write_arrays
-from minembed.weights.cache import staging, sync_folder
+from minembed.storage import put_in_place, read_arrays, sum_file, sum_of, write_arrays
+from minembed.weights.cache import naming, staging
 
 MANIFEST, ARRAYS = "checkpoint.json", "arrays.safetensors"
 FORMAT, VERSION = "minembed training", 1
 DATA = re.compile(r"state-[0-9a-f]{16}")
-SHORT = "the last checkpoint, if there is one, is still there: free some space, or make the folder writable, and resume"
+REMEDY = (
+    "the last checkpoint, if there is one, is still there: free some space, or make the folder writable, and resume"
+)
 
 
-@contextmanager
-def naming(folder: Path) -> Iterator[None]:
-    """Turn what a disk does not let us do into a SourceError, an OSError with the same errno, that names the folder.
+def writing(folder: Path) -> AbstractContextManager[None]:
+    """Where the folder of a training is written to: what the disk does not let us do is a SourceError that names it.
 
-    >>> with naming(Path("run")):
+    >>> with writing(Path("run")):
     ...     raise PermissionError(13, "Permission denied")
     Traceback (most recent call last):
     minembed.errors.SourceError: cannot write to run: Permission denied; the last checkpoint, if there is one, is \
 still there: free some space, or make the folder writable, and resume
     """
-    try:
-        yield
-    except MinembedError:
-        raise
-    except OSError as e:
-        named = SourceError(f"cannot write to {folder}: {e.strerror or e}; {SHORT}")
-        named.errno = e.errno
-        raise named from e
+    return naming(f"cannot write to {folder}", REMEDY)
 
 
 def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
@@ -57,7 +51,7 @@ def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[st
     >>> arrays["a"].tolist(), facts["step"]
     ([0, 1, 2], 7)
     """
-    with naming(folder), staging(folder) as work:
+    with writing(folder), staging(folder) as work:
         _save(folder, work, arrays, facts)
 
 
@@ -66,19 +60,8 @@ def _save(folder: Path, work: Path, arrays: Mapping[str, Array], facts: Mapping[
     staged.mkdir()
     body = {"format": FORMAT, "version": VERSION, "folder": token, "facts": dict(facts)}
     body |= write_arrays(staged / ARRAYS, arrays)
-    with (work / MANIFEST).open("xb") as file:
-        file.write(json.dumps(body | {"own_crc32": sum_of(body)}).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(staged)
-    try:
-        staged.rename(folder / token)
-        sync_folder(folder)
-        (work / MANIFEST).replace(folder / MANIFEST)
-    except BaseException:
-        shutil.rmtree(folder / token, ignore_errors=True)
-        raise
-    sync_folder(folder)
+    manifest = json.dumps(body | {"own_crc32": sum_of(body)}).encode() + b"\n"
+    put_in_place(staged, folder / token, folder / MANIFEST, manifest)
     for path in folder.glob("state-*"):
         if path.name != token and DATA.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)

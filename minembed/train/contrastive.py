@@ -13,11 +13,9 @@ from minembed.errors import InputError
 from minembed.evaluation import spearman
 from minembed.params import Array
 from minembed.similarity import pairwise
-from minembed.threads import check_threads
 from minembed.tokens import Tokens
 from minembed.train.batches import batches
 from minembed.train.data import Examples
-from minembed.train.dropout import Dropout
 from minembed.train.losses import LOSSES, NEED_LABELS, Loss, matryoshka
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
@@ -181,11 +179,4 @@ def _ready(trainee: Trainee, examples: Examples, batch: Array) -> tuple[list[Tok
 def _gradients(
     trainee: Trainee, loss: Loss, settings: Settings, ready: tuple[list[Tokens], Array | None], number: int
 ) -> Step:
-    method = Method(
-        threads=check_threads(settings.threads),
-        dropout=Dropout(settings.dropout, settings.seed).at(number) if settings.dropout else None,
-        recompute=settings.recompute,
-        cached=settings.cached,
-        backend=settings.backend,
-    )
-    return contrastive_gradients(trainee, *ready, loss, method)
+    return contrastive_gradients(trainee, *ready, loss, Method.of(settings, number))

@@ -10,12 +10,11 @@ import numpy as np
 from minembed.encoder import encode
 from minembed.errors import InputError, MissingHeadError
 from minembed.params import Array
-from minembed.threads import check_threads, single_threaded_blas
+from minembed.threads import single_threaded_blas
 from minembed.tokens import Tokens
 from minembed.train.batches import batches
 from minembed.train.contrastive import fingerprint, identity
 from minembed.train.data import Examples
-from minembed.train.dropout import Dropout
 from minembed.train.masking import Masked, mask_tokens, words_of
 from minembed.train.mlm import masked_lm
 from minembed.train.model import Trainee
@@ -52,13 +51,7 @@ def train_masked_lm(
 
     def gradients(tokens: Tokens, number: int) -> Step:
         masked = mask_tokens(tokens, words, seed=settings.seed, step=number, mlm_probability=settings.mask_probability)
-        method = Method(
-            threads=check_threads(settings.threads),
-            dropout=Dropout(settings.dropout, settings.seed).at(number) if settings.dropout else None,
-            recompute=settings.recompute,
-            backend=settings.backend,
-        )
-        return masked_gradients(trainee, masked, method)
+        return masked_gradients(trainee, masked, Method.of(settings, number))
 
     def score() -> float:
         return -masked_loss(trainee, evaluation, settings)

@@ -15,7 +15,7 @@ from minembed import backend
 from minembed.errors import InputError, InputTypeError, TrainingError
 from minembed.params import Array
 from minembed.threads import run
-from minembed.train.trees import Gradient, Rows, add
+from minembed.train.trees import Gradient, Rows
 
 BLOCK = 1 << 14  # elements: p, m, v, g and two more arrays, 384 KB in float32, stay in a core's second-level cache
 SLICE = 1 << 18  # elements that a thread takes at a time,
@@ -292,65 +292,3 @@ def _missed(rows: Array, last: Array, first: int, table: Array) -> Iterator[tupl
     starts = last[rows] - first
     for step in range(int(starts[0]), len(table)):
         yield int(np.searchsorted(starts, step, side="right")), table[step]
-
-
-def global_norm(gradients: Mapping[str, Gradient]) -> float:
-    """The length of all gradients as one vector, summed in float64.
-
-    >>> global_norm({"a": np.float32([3]), "b": Rows(np.array([7]), np.float32([[4]]))})
-    5.0
-    """
-    total = 0.0
-    for _, gradient in sorted(gradients.items()):
-        x = (gradient.values if isinstance(gradient, Rows) else gradient).reshape(-1)
-        for i in range(0, len(x), BLOCK):
-            part = x[i : i + BLOCK].astype(np.float64)
-            with np.errstate(over="ignore"):
-                total += float((part * part).sum())  # not BLAS's product, whose bits depend on its threads
-    return math.sqrt(total)
-
-
-def clip(gradients: Mapping[str, Gradient], max_norm: float) -> float:
-    """Shorten all gradients, in place, to a common length of at most max_norm; returns the length before.
-
-    Where that is not finite, as with NaN in a gradient, nothing is changed.  As torch's clip_grad_norm_.  Raises
-    InputError unless max_norm is above 0; infinity clips nothing.
-
-    >>> g = {"a": np.float32([3, 4])}
-    >>> clip(g, 1.0), g["a"].round(3).tolist()
-    (5.0, [0.6000000238418579, 0.800000011920929])
-    """
-    if not max_norm > 0:
-        raise InputError(f"max_norm must be above 0, not {max_norm!r}")
-    norm = global_norm(gradients)
-    if math.isfinite(norm) and norm > max_norm:
-        for gradient in gradients.values():
-            values = gradient.values if isinstance(gradient, Rows) else gradient
-            values *= values.dtype.type(max_norm / (norm + 1e-6))
-    return norm
-
-
-def accumulate(total: dict[str, Gradient], gradients: Mapping[str, Gradient]) -> None:
-    """Add gradients to a total, in place; the arrays of the first ones become the total's, and are changed.
-
-    >>> total = {}
-    >>> accumulate(total, {"a": np.ones(2)})
-    >>> accumulate(total, {"a": np.ones(2)})
-    >>> total["a"].tolist()
-    [2.0, 2.0]
-    """
-    for name, gradient in gradients.items():
-        total[name] = add(total[name], gradient) if name in total else gradient
-
-
-def scale(gradients: Mapping[str, Gradient], factor: float) -> None:
-    """Multiply all gradients, in place.
-
-    >>> g = {"a": np.ones(2)}
-    >>> scale(g, 0.5)
-    >>> g["a"].tolist()
-    [0.5, 0.5]
-    """
-    for gradient in gradients.values():
-        values = gradient.values if isinstance(gradient, Rows) else gradient
-        values *= values.dtype.type(factor)

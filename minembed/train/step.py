@@ -18,14 +18,16 @@ from minembed.ops import ACTIVATION
 from minembed.params import Array
 from minembed.pooling import pool
 from minembed.positions import Sight, sights
-from minembed.threads import run, single_threaded_blas
+from minembed.threads import check_threads, run, single_threaded_blas
 from minembed.tokens import Tokens
 from minembed.train.dropout import Dropout
+from minembed.train.gradients import accumulate
 from minembed.train.masking import Masked
 from minembed.train.mlm import masked_lm
 from minembed.train.model import Trainee
+from minembed.train.settings import Settings
 from minembed.train.tape import Tape
-from minembed.train.trees import Gradient, Weights, add, flat_gradients
+from minembed.train.trees import Gradient, Weights, flat_gradients
 from minembed.train.vjp import ACTIVATION_VJP, Backward, Pass, encode_vjp, linear
 from minembed.train.vjp_vectors import pool_vjp, transform_vjp
 
@@ -51,6 +53,21 @@ class Method:
     recompute: bool = False  # keep only what enters a layer, and compute layers again: less memory, 1/3 more work
     cached: bool = False  # two passes, one chunk at a time (Gao et al., 2021): memory does not grow with the batch
     backend: str = "numpy"  # or "numba", "auto": what multiplies
+
+    @classmethod
+    def of(cls, settings: Settings, number: int) -> "Method":
+        """The method that the settings ask for, at the batch of this number.
+
+        >>> Method.of(Settings(dropout=0.0, cached=True, threads=1), 3).cached
+        True
+        """
+        return cls(
+            threads=check_threads(settings.threads),
+            dropout=Dropout(settings.dropout, settings.seed).at(number) if settings.dropout else None,
+            recompute=settings.recompute,
+            cached=settings.cached,
+            backend=settings.backend,
+        )
 
 
 def contrastive_gradients(
@@ -150,8 +167,7 @@ def sum_in_order(results: Any) -> dict[str, Gradient]:
     for i, gradients in results:
         waiting[i] = gradients
         while turn in waiting:
-            for name, gradient in waiting.pop(turn).items():
-                total[name] = add(total[name], gradient) if name in total else gradient
+            accumulate(total, waiting.pop(turn))
             turn += 1
     return total
 

@@ -17,8 +17,9 @@ from minembed.chunks import Progress
 from minembed.errors import InputError, NumericalError, TrainingError
 from minembed.params import Array
 from minembed.threads import check_threads
-from minembed.train.checkpoints import has_checkpoint, load_checkpoint, naming, save_checkpoint
-from minembed.train.optim import AdamW, accumulate, clip, scale
+from minembed.train.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, writing
+from minembed.train.gradients import accumulate, clip, scale
+from minembed.train.optim import AdamW
 from minembed.train.schedules import SCHEDULES, warmup_steps
 from minembed.train.settings import Settings
 from minembed.train.step import Step
@@ -79,7 +80,7 @@ def train(
         run.restore()
     elif has_checkpoint(folder):
         raise InputError(f"{folder} holds a training already: resume it, or name another folder")
-    with naming(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _begin_history(folder / HISTORY, run.state.history)
     with Progress(range(run.total), "step", show_progress_bar) as progress:
@@ -193,7 +194,7 @@ class _Run:
 
     def _note(self, line: Line, speed: float) -> None:
         self.state.history.append(line)
-        with naming(self.folder), (self.folder / HISTORY).open("a", encoding="utf-8") as file:
+        with writing(self.folder), (self.folder / HISTORY).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line | {"tokens_per_s": round(speed)}) + "\n")
         if self.on_step is not None:
             self.on_step(line | {"tokens_per_s": speed})

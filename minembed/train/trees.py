@@ -1,7 +1,6 @@
 """What is trained, as a tree and as a flat table of names, and the gradients that go with it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from minembed.heads import MaskedHead
 from minembed.modules import ModuleParams
 from minembed.params import Array, Params
+from minembed.weights.layout import named
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +31,6 @@ class Weights:
     head: MaskedHead | None = None  # tied to the embeddings where its decoder is encoder.embeddings.word
 
 
-def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every array, and every Rows, of a tree by the names of the fields that lead to it.
-
-    >>> from minembed.params import Norm
-    >>> [name for name, _ in leaves((Norm(np.ones(1)), None), "norms.")]
-    ['norms.0.weight']
-    """
-    if isinstance(tree, np.ndarray | Rows):
-        yield prefix.removesuffix("."), tree
-    elif isinstance(tree, tuple):
-        for i, branch in enumerate(tree):
-            yield from leaves(branch, f"{prefix}{i}.")
-    elif is_dataclass(tree):
-        for field in fields(tree):
-            yield from leaves(getattr(tree, field.name), f"{prefix}{field.name}.")
-
-
 def flat(weights: Any) -> dict[str, Array]:
     """The arrays of a tree by name; one that stands twice, as ALBERT's layers do, has the first of its names.
 
@@ -57,7 +40,7 @@ def flat(weights: Any) -> dict[str, Array]:
     ['0.weight']
     """
     names = first_names(weights)
-    return {name: array for name, array in leaves(weights) if names[name] == name}
+    return {name: array for name, array in named(weights) if names[name] == name}
 
 
 def first_names(weights: Any) -> dict[str, str]:
@@ -68,7 +51,7 @@ def first_names(weights: Any) -> dict[str, str]:
     {'0': '0', '1': '0'}
     """
     first: dict[int, str] = {}
-    return {name: first.setdefault(id(array), name) for name, array in leaves(weights)}
+    return {name: first.setdefault(id(array), name) for name, array in named(weights)}
 
 
 def flat_gradients(weights: Any, gradients: Any) -> dict[str, Gradient]:
@@ -79,7 +62,7 @@ def flat_gradients(weights: Any, gradients: Any) -> dict[str, Gradient]:
     [1.0, 12.0]
     """
     names, summed = first_names(weights), dict[str, Gradient]()
-    for name, gradient in leaves(gradients):
+    for name, gradient in named(gradients, kinds=np.ndarray | Rows):
         first = names[name]
         summed[first] = add(summed[first], gradient) if first in summed else gradient
     return summed

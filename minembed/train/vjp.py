@@ -4,7 +4,8 @@ If y = f(x, p) and dy is the slope of the loss by y, f_vjp tells the slopes by x
 `dx` always means dL/dx.  A gradient of parameters is a tree of the parameters' own types.
 
 What the backward needs of the forward it gets from `Tape` (tape.py), which watches the encoder; what is cheap to
-compute again (activations, norms, attention's probabilities) is not kept.
+compute again (activations, norms, attention's probabilities) is not kept.  It is one file, longer than others, so that
+the way back can be read from end to end.
 
 T tokens of all texts end to end, D hidden_size, F intermediate_size, H heads of width K, G of them with own keys.
 """
@@ -18,7 +19,7 @@ import numpy as np
 from minembed.attention import Drop, blocks, by_heads, probabilities, runs_of_equal_length
 from minembed.config import Config
 from minembed.encoder import Operations, normalize, transformer_layer
-from minembed.ops import LOG_TAIL, erf, gate
+from minembed.ops import LOG_TAIL, erf, gate, sigmoid
 from minembed.params import Array, Embeddings, Layer, Linear, Norm, Params
 from minembed.positions import Sight, positions, relative_buckets, rotate
 from minembed.tokens import Tokens
@@ -131,7 +132,7 @@ def gelu_tanh_vjp(x: Array, dy: Array) -> Array:
     [0.5]
     """
     c = x.dtype.type(2 * math.sqrt(2 / math.pi))
-    s = _sigmoid(c * (x + x.dtype.type(0.044715) * x**3))
+    s = sigmoid(c * (x + x.dtype.type(0.044715) * x**3))
     return dy * (s + x * s * (1 - s) * c * (1 + x.dtype.type(3 * 0.044715) * x * x))
 
 
@@ -141,13 +142,8 @@ def silu_vjp(x: Array, dy: Array) -> Array:
     >>> silu_vjp(np.float64([0]), np.float64([1])).tolist()
     [0.5]
     """
-    s = _sigmoid(x)
+    s = sigmoid(x)
     return dy * s * (1 + x * (1 - s))
-
-
-def _sigmoid(x: Array) -> Array:
-    z = np.exp(-np.abs(x))  # of what cannot overflow
-    return np.where(x < 0, z, x.dtype.type(1)) / (1 + z)
 
 
 def relu_vjp(x: Array, dy: Array) -> Array:
