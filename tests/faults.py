@@ -2,6 +2,10 @@
 
 import copy
 import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import fields
 
 import numpy as np
@@ -174,3 +178,25 @@ def _branch(dice, value):
         if not inner or dice.random() < 0.25:
             return value
         value = dice.choice(inner)
+
+
+def start(script, *arguments):
+    """Start a process that says "ready", and then waits for a line."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def go(process):
+    """Give it the line."""
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def kill_at_work(process, dice):
+    """Let it work for up to 50 ms, and kill it."""
+    go(process)
+    time.sleep(dice.uniform(0, 0.05))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()

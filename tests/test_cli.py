@@ -15,12 +15,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command import run
 from safetensors.numpy import load_file
 
 import minembed.cli
 from minembed import cosine_similarity
-from minembed.cli import COMMANDS, console, heatmap, main, selftest
+from minembed.cli import COMMANDS, console, heatmap, selftest
 from minembed.cli.demo import COOKING, PROGRAMMING
 from minembed.cli.evaluate import Pair, read_sts
 from minembed.errors import MinembedWarning
@@ -47,15 +47,6 @@ def quiet_machine(request, monkeypatch, tmp_path_factory):
         monkeypatch.setenv("HF_HUB_CACHE", str(empty / "hub"))
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME", raising=False)
-
-
-def run(*args, stdin=None, code=0):
-    """Run a command in this process; what it printed on standard output and standard error."""
-    result = CliRunner().invoke(main, list(map(str, args)), input=stdin)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout, result.stderr
 
 
 def vectors_of(json_lines):

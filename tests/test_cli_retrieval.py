@@ -1,12 +1,12 @@
 """`minembed evaluate retrieval`: the files of BEIR, what is measured, and what is wrong with a file."""
 
 import json
+from functools import partial
 
+import command
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from minembed.cli import main
 from minembed.cli.beir import read_documents, read_judgements
 from minembed.cli.evaluate import METRICS
 from minembed.retrieval import evaluate_retrieval
@@ -17,12 +17,7 @@ QUERIES = {"q1": "the cat", "q2": "rain", "q3": "train", "q4": "never judged"}
 GRADES = {"q1": {"d1": 2.0, "7": 1.0, "d2": 0.0}, "q2": {"d2": 1.0, "gone": 1.0}, "q3": {"d10": -1.0}}
 
 
-def run(*args, code=0):
-    result = CliRunner().invoke(main, ["evaluate", "retrieval", *map(str, args)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout, result.stderr
+run = partial(command.run, "evaluate", "retrieval")
 
 
 @pytest.fixture

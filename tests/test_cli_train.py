@@ -4,13 +4,13 @@ import json
 import os
 import random
 import shutil
+from functools import partial
 
+import command
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from minembed import Embedder
-from minembed.cli import main
 from minembed.cli import train as cli
 from minembed.errors import TrainingError
 from minembed.train import checkpoints, contrastive, losses, schedules, scratch, trainer
@@ -29,12 +29,7 @@ def quiet_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def run(*args, code=0):
-    result = CliRunner().invoke(main, ["train", *map(str, args)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout, result.stderr
+run = partial(command.run, "train")
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import json
 import os
 import random
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 import time
 
+import faults
 import numpy as np
 import pytest
 from faults import mutate_json, mutate_safetensors
@@ -386,18 +386,6 @@ print("done", flush=True)
 """
 
 
-def start(place, rounds):
-    command = [sys.executable, "-c", SAVER, str(place), str(rounds)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def go(process):
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
 def assert_whole(place):
     """Assert that the folder holds one of the saver's indexes; say which."""
     index = Index.load(place, verify=True)
@@ -412,11 +400,7 @@ def kill_savers(place, rounds, seed):
     dice, outcomes = random.Random(seed), {0: 0, 1: 0}
     Index.build(np.ones((100, 8)), ["0"] * 100, metadata={"i": 0}).save(place)
     for _ in range(rounds):
-        process = start(place, 10**9)
-        go(process)
-        time.sleep(dice.uniform(0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        faults.kill_at_work(faults.start(SAVER, place, 10**9), dice)
         outcomes[assert_whole(place)] += 1
     return outcomes
 
@@ -435,9 +419,9 @@ def test_many_kills(tmp_path):
 
 def test_processes_that_save_to_one_place_while_others_read(tmp_path):
     place = tmp_path / "index"
-    processes = [start(place, 20) for _ in range(2)]
+    processes = [faults.start(SAVER, place, 20) for _ in range(2)]
     for process in processes:
-        go(process)
+        faults.go(process)
     while not (place / "index.json").exists():
         time.sleep(0.001)
     while any(process.poll() is None for process in processes):

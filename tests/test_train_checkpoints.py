@@ -5,11 +5,10 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
+import faults
 import numpy as np
 import pytest
 from faults import mutate_json, mutate_safetensors
@@ -247,14 +246,7 @@ for step in range(10**9):
 def kill_savers(place, rounds, seed):
     dice, steps = random.Random(seed), []
     for _ in range(rounds):
-        command = [sys.executable, "-c", SAVER, str(place)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "ready\n"
-        process.stdin.write("\n")
-        process.stdin.flush()
-        time.sleep(dice.uniform(0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        faults.kill_at_work(faults.start(SAVER, place), dice)
         if has_checkpoint(place):
             arrays, facts = load_checkpoint(place)
             assert all((array == facts["step"]).all() for array in arrays.values())
