@@ -1,25 +1,27 @@
-"""What training computes in the numba tier: linear layers forward and backward, and GELU's slope, in float32.
+"""What training computes in the numba tier, in float32: linear layers, norms, GELU and softmax, forward and backward.
 
 Weights change at every step, so they are not packed ahead: a panel of columns is copied together just before all rows
 are multiplied with it.  Sums run over k in order, so the bits do not depend on how many rows there are.
 """
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
 
 from minembed.kernels.cached import on_disk
-from minembed.kernels.elementwise import HALF, ONE, ZERO, exp, normal_tail
-from minembed.kernels.elementwise import gelu as gelu_of
-from minembed.kernels.simd import absolute, address, load, maximum, minimum, splat, store
+from minembed.kernels.rows import (
+    gelu_rows,
+    gelu_vjp_rows,
+    layer_norm_rows,
+    layer_norm_vjp_rows,
+    softmax_rows,
+    softmax_vjp_rows,
+    sum_rows,
+)
+from minembed.kernels.simd import address
 from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_floats
-from minembed.params import Array, Linear
-
-f32 = np.float32
-DENSITY = f32(1 / math.sqrt(2 * math.pi))
-MINUS_TWO = f32(-2.0)
+from minembed.params import Array, Linear, Norm
 
 
 @on_disk
@@ -80,37 +82,6 @@ def transpose(x, rows, width, out):
                     out[c * rows + r] = x[r * width + c]
 
 
-@njit
-def _slope_of_gelu(x):
-    """Phi(x) + x phi(x) of a vector: minembed.train.vjp.gelu_vjp."""
-    a = minimum(absolute(x) * splat(HALF), splat(f32(6.5)))  # beyond, the tail is 0 and exp is not asked for less
-    tail = normal_tail(a) * splat(HALF)
-    density = exp(a * a * splat(MINUS_TWO)) * splat(DENSITY)
-    # Phi(|x|) = 1 - tail; the slope at -x is 1 - the slope at x
-    slope = splat(ONE) - tail + absolute(x) * density
-    return slope
-
-
-@on_disk
-@njit(nogil=True, boundscheck=False, error_model="numpy")
-def gelu_rows(x, n, out):
-    """GELU of n numbers, a multiple of 16."""
-    for j in range(0, n, 16):
-        store(address(out, j), gelu_of(load(address(x, j))))
-
-
-@on_disk
-@njit(nogil=True, boundscheck=False, error_model="numpy")
-def gelu_vjp_rows(x, dy, n, out):
-    """dy times GELU's slope at x, of n numbers, a multiple of 16."""
-    for j in range(0, n, 16):
-        v = load(address(x, j))
-        s = _slope_of_gelu(v)
-        positive = maximum(splat(ZERO), minimum(v * splat(f32(1e38)), splat(ONE)))  # 1 where x > 0, else 0
-        slope = positive * (s + s - splat(ONE)) + splat(ONE) - s  # s, or 1 - s
-        store(address(out, j), slope * load(address(dy, j)))
-
-
 @dataclass(frozen=True, slots=True)
 class Tier:
     """The operations of one step; weights that are needed transposed are turned once, and forgotten with it."""
@@ -127,7 +98,43 @@ class Tier:
         if weight is None:
             weight = self.turned[id(p.weight)] = _turn(p.weight)
         dx = _multiply(dy, weight, None)
-        return dx, Linear(_multiply_transposed(x, dy), None if p.bias is None else dy.sum(axis=0))
+        return dx, Linear(_multiply_transposed(x, dy), None if p.bias is None else _sum_rows(dy))
+
+    @staticmethod
+    def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
+        """As minembed.ops.layer_norm."""
+        rows, out = np.ascontiguousarray(x, np.float32).reshape(-1, x.shape[-1]), np.empty(x.shape, np.float32)
+        zeros = np.zeros(x.shape[-1], np.float32)
+        bias = zeros if p.bias is None else p.bias
+        layer_norm_rows(rows.reshape(-1), *rows.shape, p.weight, bias, np.float32(eps), zeros, out.reshape(-1))
+        return out
+
+    @staticmethod
+    def layer_norm_vjp(x: Array, p: Norm, eps: float, dy: Array) -> tuple[Array, Norm]:  # (T, D), (T, D) -> (T, D)
+        """As minembed.train.vjp.layer_norm_vjp."""
+        D = x.shape[-1]
+        rows, slopes = (np.ascontiguousarray(a, np.float32).reshape(-1, D) for a in (x, dy))
+        dx, (dweight, dbias) = np.empty(x.shape, np.float32), np.zeros((2, D), np.float32)
+        layer_norm_vjp_rows(
+            rows.reshape(-1), slopes.reshape(-1), *rows.shape, p.weight, np.float32(eps), dx.reshape(-1), dweight, dbias
+        )  # fmt: skip
+        return dx, Norm(dweight, None if p.bias is None else dbias)
+
+    @staticmethod
+    def softmax(x: Array) -> Array:  # (..., N) -> (..., N)
+        """As minembed.ops.softmax."""
+        x = np.ascontiguousarray(x, np.float32)
+        out = np.empty_like(x)
+        softmax_rows(x.reshape(-1), x.size // x.shape[-1], x.shape[-1], out.reshape(-1))
+        return out
+
+    @staticmethod
+    def softmax_vjp(y: Array, dy: Array, kept: Array | None = None) -> Array:  # (..., N), (..., N) -> (..., N)
+        """As minembed.train.vjp.softmax_vjp."""
+        y, dy, kept = (np.ascontiguousarray(a, np.float32) for a in (y, dy, y if kept is None else kept))
+        out, n = np.empty_like(y), y.shape[-1]
+        softmax_vjp_rows(y.reshape(-1), kept.reshape(-1), dy.reshape(-1), y.size // n, n, out.reshape(-1))
+        return out
 
     @staticmethod
     def gelu(x: Array, out: Array | None = None) -> Array:
@@ -165,6 +172,15 @@ def _multiply_transposed(x: Array, dy: Array) -> Array:  # (T, in), (T, out) -> 
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     zeros = np.zeros(PANEL, np.float32)
     multiply_transposed(x.reshape(-1), dy.reshape(-1), T, K, N, zeros, *rooms, out.reshape(-1))
+    return out
+
+
+def _sum_rows(x: Array) -> Array:  # (T, D) -> (D,)
+    if not _fits(x):
+        total: Array = x.sum(axis=0)
+        return total
+    out = np.zeros(x.shape[1], np.float32)
+    sum_rows(np.ascontiguousarray(x).reshape(-1), *x.shape, out)
     return out
 
 

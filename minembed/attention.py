@@ -19,6 +19,7 @@ SCORES_BLOCK = 1 << 17  # elements: the scores of a few heads at a time stay in 
 LONGEST_WHOLE = 1024  # tokens; longer texts go by some queries at a time, so that memory does not grow with N^2
 EVERYWHERE = Sight()
 Drop = Callable[[Array, tuple[int, int, int]], Array]
+Softmax = Callable[[Array], Array]
 
 
 def attend(
@@ -28,6 +29,7 @@ def attend(
     num_key_value_heads: int | None = None,
     sight: Sight = EVERYWHERE,
     drop: Drop | None = None,
+    softmax: Softmax = softmax,
 ) -> Array:  # (T, (H + 2G) K), (B+1,) -> (T, H K)
     """Let every token look at the tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K) + bias) V.
 
@@ -45,7 +47,7 @@ def attend(
         q, k, v = by_heads(qkv[start:stop], n, H, G)
         context = np.empty_like(v)
         for heads, some, seen in blocks(n * H, N, sight):
-            p = probabilities(q, k, heads, some, seen, sight)  # (., some, seen)
+            p = probabilities(q, k, heads, some, seen, sight, softmax)  # (., some, seen)
             if drop is not None:
                 p = drop(p, (start, heads.start, some.start))
             context[heads, some] = p @ v[heads, seen]  # (., some, K)
@@ -109,7 +111,9 @@ def blocks(matrices: int, N: int, sight: Sight) -> Iterator[tuple[slice, slice, 
             yield heads, slice(first, last), slice(begin, end)
 
 
-def probabilities(q: Array, k: Array, heads: slice, some: slice, seen: slice, sight: Sight) -> Array:
+def probabilities(
+    q: Array, k: Array, heads: slice, some: slice, seen: slice, sight: Sight, softmax: Softmax = softmax
+) -> Array:
     """How much each token takes from those it sees: softmax(Q K^T + bias) -> (heads, some, seen).
 
     >>> q, k, _ = by_heads(np.zeros((2, 3)), n=1, H=1, G=1)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minembed.ops import gelu
-from minembed.params import Linear
-from minembed.train.vjp import gelu_vjp, linear, linear_vjp
+from minembed.ops import gelu, layer_norm, softmax
+from minembed.params import Linear, Norm
+from minembed.train.vjp import gelu_vjp, layer_norm_vjp, linear, linear_vjp, softmax_vjp
 
 pytest.importorskip("numba")
 
@@ -77,6 +77,54 @@ def test_gelu_and_its_slope(size):
     np.testing.assert_array_equal(own, Tier.gelu(x))
 
 
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("width", [1, 15, 16, 48, 312, 384])
+@pytest.mark.parametrize("bias", [True, False])
+def test_layer_norm_and_its_slopes(rows, width, bias):
+    rng = np.random.default_rng(rows * width)
+    x, dy, noise = rng.standard_normal((3, rows, width)).astype(np.float32)
+    x = x * 3 + 7  # a mean that is larger than the deviation
+    p = Norm(1 + noise[0], noise[-1] if bias else None)
+    wide = Norm(*(None if a is None else a.astype(np.float64) for a in (p.weight, p.bias)))
+    got, exact = Tier.layer_norm(x, p, 1e-5), layer_norm(x.astype(np.float64), wide, 1e-5)
+    assert got.dtype == np.float32
+    # numbers near 10 less their mean are off by 2^-20, divided by a deviation of 3, times weights up to 4
+    np.testing.assert_allclose(got, exact, rtol=0, atol=0 if width == 1 else 5e-6)
+    dx, dp = Tier.layer_norm_vjp(x, p, 1e-5, dy)
+    wanted, dwanted = layer_norm_vjp(x.astype(np.float64), wide, 1e-5, dy.astype(np.float64))
+    np.testing.assert_allclose(dx, wanted, rtol=0, atol=5e-6)
+    np.testing.assert_allclose(dp.weight, dwanted.weight, rtol=0, atol=5e-6)
+    if bias:
+        np.testing.assert_allclose(dp.bias, dwanted.bias, rtol=0, atol=2e-6)  # five numbers
+    assert (dp.bias is None) == (not bias)
+
+
+@pytest.mark.parametrize("n", [1, 3, 15, 16, 17, 33, 128])
+def test_softmax_and_its_slopes(n):
+    rng = np.random.default_rng(n)
+    x, dy = (rng.standard_normal((2, 3, n)) * 9).astype(np.float32), rng.standard_normal((2, 3, n)).astype(np.float32)
+    x[0, 0, 1:] = -np.inf  # what is not seen
+    x[1, 1] = 80  # equal scores
+    got, exact = Tier.softmax(x), softmax(x.astype(np.float64))
+    assert got.dtype == np.float32 and got.shape == x.shape
+    np.testing.assert_allclose(got, exact, rtol=3e-6, atol=1e-37)  # exponents of up to 50 are off by 2^-19
+    kept = got * rng.integers(0, 2, x.shape).astype(np.float32) * 2
+    for given in (None, kept):
+        wanted = softmax_vjp(*(a if a is None else a.astype(np.float64) for a in (got, dy, given)))
+        np.testing.assert_allclose(Tier.softmax_vjp(got, dy, given), wanted, rtol=0, atol=2e-6)
+
+
+def test_rows_that_do_not_lie_in_order():
+    rng = np.random.default_rng(3)
+    x, dy = (rng.standard_normal((48, 7)).astype(np.float32).T for _ in range(2))
+    p = Norm(np.ones(48, np.float32), np.zeros(48, np.float32))
+    np.testing.assert_array_equal(Tier.layer_norm(x, p, 1e-5), Tier.layer_norm(x.copy(), p, 1e-5))
+    np.testing.assert_array_equal(
+        Tier.layer_norm_vjp(x, p, 1e-5, dy)[0], Tier.layer_norm_vjp(x.copy(), p, 1e-5, dy.copy())[0]
+    )
+    np.testing.assert_array_equal(Tier.softmax(x), Tier.softmax(x.copy()))
+
+
 def test_nan_is_not_hidden():
     x = np.zeros((3, 40), np.float32)
     x[1, 2] = np.nan
@@ -85,3 +133,7 @@ def test_nan_is_not_hidden():
     dx, dp = Tier().linear_vjp(x, p, np.ones((3, PANEL), np.float32))
     assert np.isfinite(dx).all() and np.isnan(dp.weight[2]).all()
     assert np.isnan(Tier.gelu_vjp(x, x)[1, 2])
+    p, ones = Norm(np.ones(40, np.float32), np.zeros(40, np.float32)), np.ones_like(x)
+    for got in (Tier.layer_norm(x, p, 1e-5), Tier.layer_norm_vjp(x, p, 1e-5, ones)[0], Tier.softmax(x)):
+        assert np.isnan(got[1]).all() and np.isfinite(got[[0, 2]]).all()
+    assert np.isnan(Tier.softmax_vjp(x, ones)[1]).all()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minembed import backend
+from minembed.attention import attend
 from minembed.encoder import Operations, encode
 from minembed.modules import transform
 from minembed.ops import ACTIVATION
@@ -28,7 +29,7 @@ from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 from minembed.train.tape import Tape
 from minembed.train.trees import Gradient, Weights, flat_gradients
-from minembed.train.vjp import ACTIVATION_VJP, Backward, Pass, encode_vjp, linear
+from minembed.train.vjp import ACTIVATION_VJP, Backward, Pass, attend_vjp, encode_vjp, linear
 from minembed.train.vjp_vectors import pool_vjp, transform_vjp
 
 CHUNK_TOKENS = 256  # enough rows for the matrix products to run at full speed
@@ -121,9 +122,12 @@ def tier(method: Method) -> tuple[Operations, Backward]:
     """
     if backend.tier(method.backend, backend.WORTH_LOADING) == "numpy":
         return Operations(linear=linear), Backward()
-    kernels = backend.resolve("training", "numba")()
-    ops = Operations(linear=kernels.linear, activation={**ACTIVATION, "gelu": kernels.gelu})
-    return ops, Backward(linear=kernels.linear_vjp, activation={**ACTIVATION_VJP, "gelu": kernels.gelu_vjp})
+    own = backend.resolve("training", "numba")()
+    softmax, softmax_vjp = own.softmax, own.softmax_vjp
+    ops = Operations(own.linear, own.layer_norm, {**ACTIVATION, "gelu": own.gelu}, partial(attend, softmax=softmax))
+    attend_back = partial(attend_vjp, softmax=softmax, softmax_vjp=softmax_vjp)
+    bend_back = {**ACTIVATION_VJP, "gelu": own.gelu_vjp}
+    return ops, Backward(own.linear_vjp, own.layer_norm_vjp, bend_back, attend_back)
 
 
 def deal_out(lengths: Array) -> list[Array]:  # (B,) -> indices of texts, by chunk

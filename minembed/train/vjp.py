@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from minembed.attention import Drop, blocks, by_heads, probabilities, runs_of_equal_length
+from minembed.attention import Drop, Softmax, blocks, by_heads, probabilities, runs_of_equal_length
 from minembed.config import Config
 from minembed.encoder import Operations, normalize, transformer_layer
-from minembed.ops import LOG_TAIL, erf, gate, sigmoid
+from minembed.ops import LOG_TAIL, erf, gate, sigmoid, softmax
 from minembed.params import Array, Embeddings, Layer, Linear, Norm, Params
 from minembed.positions import Sight, positions, relative_buckets, rotate
 from minembed.tokens import Tokens
@@ -88,13 +88,14 @@ def _over_rows(x: Array) -> Array:  # (..., D) -> (D,)
     return x.reshape(-1, x.shape[-1]).sum(axis=0)
 
 
-def softmax_vjp(y: Array, dy: Array) -> Array:  # (..., N), (..., N) -> (..., N)
-    """y = softmax(x): dx = y (dy - sum of y dy).
+def softmax_vjp(y: Array, dy: Array, kept: Array | None = None) -> Array:  # (..., N), (..., N) -> (..., N)
+    """y = softmax(x): dx = y dy - y (sum of y dy).  Where dy is the slope by what dropout `kept` of y, y dy is kept dy.
 
     >>> softmax_vjp(np.float64([0.5, 0.5]), np.float64([1, 0])).tolist()
     [0.25, -0.25]
     """
-    dx: Array = y * (dy - (y * dy).sum(axis=-1, keepdims=True))
+    dx: Array = (y if kept is None else kept) * dy
+    dx -= y * dx.sum(axis=-1, keepdims=True)
     return dx
 
 
@@ -179,7 +180,15 @@ def gate_vjp(x: Array, bend: Callable[[Array], Array], bend_vjp: Callable[[Array
 
 
 def attend_vjp(
-    qkv: Array, cu_seqlens: Array, num_heads: int, num_key_value_heads: int, sight: Sight, drop: Drop | None, dy: Array
+    qkv: Array,
+    cu_seqlens: Array,
+    num_heads: int,
+    num_key_value_heads: int,
+    sight: Sight,
+    drop: Drop | None,
+    dy: Array,
+    softmax: Softmax = softmax,
+    softmax_vjp: Callable[..., Array] = softmax_vjp,
 ) -> tuple[Array, Array | None]:  # (T, (H + 2G) K), (T, H K) -> (T, (H + 2G) K), (H, 2N-1) where there is a bias
     """y = P V with P = softmax(S), S = Q K^T / sqrt(K) + bias: dV = P^T dy, dP = dy V^T, dQ = dS K, dK = dS^T Q.
 
@@ -196,14 +205,11 @@ def attend_vjp(
         dcontext = np.ascontiguousarray(dy[start:stop].reshape(n, N, H, -1).transpose(0, 2, 1, 3)).reshape(n * H, N, -1)
         dq, dk, dv = np.zeros_like(q), np.zeros_like(v), np.zeros_like(v)
         for heads, some, seen in blocks(n * H, N, sight):
-            p = probabilities(q, k, heads, some, seen, sight)  # (., some, seen)
-            dp = dcontext[heads, some] @ v[heads, seen].transpose(0, 2, 1)
-            kept = p
-            if drop is not None:
-                where = start, heads.start, some.start
-                kept, dp = drop(p, where), drop(dp, where)
+            p = probabilities(q, k, heads, some, seen, sight, softmax)  # (., some, seen)
+            kept = p if drop is None else drop(p, (start, heads.start, some.start))
+            dkept = dcontext[heads, some] @ v[heads, seen].transpose(0, 2, 1)
             dv[heads, seen] += kept.transpose(0, 2, 1) @ dcontext[heads, some]
-            ds = softmax_vjp(p, dp)
+            ds = softmax_vjp(p, dkept, kept)
             dq[heads, some] += ds @ k[heads, :, seen].transpose(0, 2, 1)
             dk[heads, seen] += ds.transpose(0, 2, 1) @ q[heads, some]
             if dbias is not None:
