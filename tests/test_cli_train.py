@@ -76,6 +76,14 @@ def test_scored_pairs(files, tiny_checkpoint):
     assert f"{found['spearman_before']:.4f} before, {found['spearman']:.4f} after" in card
 
 
+def test_pairs_to_be_found(files, tiny_checkpoint):
+    arguments = "contrastive", files / "pairs.csv", files / "run", "-m", tiny_checkpoint, *OPTIONS
+    out, _ = run(*arguments, "--evaluate", files / "pairs.csv")
+    best = max(json.loads(line).get("score", 0) for line in (files / "run" / "history.jsonl").read_text().splitlines())
+    assert f"nDCG@10 x 100 on {files / 'pairs.csv'}: " in out and f"{100 * best:.2f} at the best step" in out
+    assert f"before, {best:.4f} after" in (files / "run" / "model" / "README.md").read_text()
+
+
 def test_options_win_over_the_file(files, tiny_checkpoint):
     (files / "s.json").write_text(json.dumps({"epochs": 7, "batch_size": 8, "backend": "numpy", "dropout": 0.0}))
     options = "-m", tiny_checkpoint, "--config", files / "s.json", "--epochs", 1, "--json"

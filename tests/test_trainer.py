@@ -19,6 +19,7 @@ from minembed.errors import InputError, MinembedError, NumericalError, SourceErr
 from minembed.train import checkpoints, trainer
 from minembed.train.contrastive import train_contrastive
 from minembed.train.data import Examples
+from minembed.train.judging import judge
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 from minembed.train.step import Step
@@ -110,9 +111,27 @@ def test_the_best_weights_are_kept(tiny_checkpoint, tmp_path):
     )
     state = train_contrastive(trainee, PAIRS, settings, tmp_path / "run", evaluation=PAIRS)
     assert state.step < 60 and state.worse == 2
-    from minembed.train.contrastive import sts_score
+    assert judge(trainee, PAIRS, settings) == state.best
 
-    assert sts_score(trainee, PAIRS, settings) == state.best
+
+def test_two_processes_do_not_train_in_one_folder(tiny_checkpoint, tmp_path):
+    """The second is told; when the first is gone, however it went, the folder is free."""
+    code = "import sys; from pathlib import Path; from minembed.train.checkpoints import held\n"
+    code += "with held(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "run")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert other.stdout.readline() == b"held\n"
+        trainee = Trainee.load(tiny_checkpoint)
+        before = weights_of(trainee)
+        with pytest.raises(TrainingError, match="another process is training in .*run"):
+            train_contrastive(trainee, PAIRS, BASE, tmp_path / "run")
+        assert same(before, weights_of(trainee)) and not (tmp_path / "run" / "history.jsonl").exists()
+    finally:
+        other.kill()
+        other.communicate()
+    assert train_contrastive(trainee, PAIRS, BASE, tmp_path / "run").step == 10
 
 
 def a_task(losses, score=None):
@@ -340,6 +359,7 @@ sys.path.insert(0, {tests!r})
 from test_trainer import BASE, PAIRS
 from minembed.train.checkpoints import has_checkpoint
 from minembed.train.contrastive import train_contrastive
+from minembed.train.judging import judge
 from minembed.train.model import Trainee
 folder = Path({folder!r})
 again, said = has_checkpoint(folder), lambda line: print("step", flush=True)

@@ -27,6 +27,11 @@ SAVED, START = "model", "start"
 UNTOLD = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps", "cached", "recompute")
 OF_LOSSES = ("loss", "scale", "margin", "matryoshka_dims", "no_duplicates")
 OF_MASKS = ("mask_probability", "whole_words")
+MEASURES = {
+    "spearman": "Spearman's correlation with scored pairs",
+    "ndcg@10": "nDCG@10 of finding the text that stands beside another",
+    "loss": "Loss in nats on texts that it was not trained on",
+}
 
 
 @click.group("train", short_help="Train a model on your own texts.")
@@ -95,7 +100,12 @@ def common_options(command: Command) -> Command:
 @click.option("--columns", metavar="A,B,...", help="The columns of the texts; default: by the names people give them.")
 @click.option("--label", metavar="NAME", help="The column of the scores or labels.")
 @click.option("--score-range", type=(float, float), metavar="LOW HIGH", help="Map scores of this range to 0 to 1.")
-@click.option("--evaluate", "evaluation", type=existing_file(), help="Scored pairs; the best weights on them are kept.")
+@click.option(
+    "--evaluate",
+    "evaluation",
+    type=existing_file(),
+    help="Scored pairs (Spearman's correlation), or pairs to be found (nDCG@10); the best weights on them are kept.",
+)
 @click.option("--scale", type=float, metavar="X", help="One over the temperature; default: 20.")
 @click.option("--margin", type=float, metavar="X", help="Of the triplet and contrastive losses.")
 @click.option("--matryoshka-dims", callback=_dims, metavar="N,N,...", help="Also train the first N numbers alone.")
@@ -128,8 +138,9 @@ def contrastive(
     minembed train contrastive pairs.csv tuned
     minembed train contrastive sts.csv tuned --loss cosent --evaluate dev.csv
     """
-    from minembed.train.contrastive import BOUNDS, check_evaluation, check_examples, sts_score, train_contrastive
+    from minembed.train.contrastive import BOUNDS, check_examples, train_contrastive
     from minembed.train.data import read_examples
+    from minembed.train.judging import NDCG, judge, measure_of
     from minembed.train.model import Trainee
 
     settings, saved = _settings(config, options), _place(folder)
@@ -142,23 +153,21 @@ def contrastive(
         bounds=BOUNDS.get(settings.loss, (-math.inf, math.inf)),
     )
     check_examples(pairs, settings)
-    scored = None if evaluation is None else read_examples(evaluation, labelled=True)  # whose scale does not matter
-    if scored is not None:
-        check_evaluation(scored)
+    held = None if evaluation is None else read_examples(evaluation, labelled=None)  # the scale of scores is no matter
+    measure = "spearman" if held is None else measure_of(held)
     trainee = Trainee.load(model, max_seq_length=max_seq_length, revision=revision, local_files_only=offline)
-    before = None if scored is None else sts_score(trainee, scored, settings)
-    state = train_contrastive(trainee, pairs, settings, folder, evaluation=scored, resume=resume)
-    facts = {"steps": state.step, "skipped": state.skipped, "spearman_before": before}
-    facts |= {"spearman": state.best if scored else None, "best_step": state.best_step if scored else None}
+    before = None if held is None else judge(trainee, held, settings)
+    state = train_contrastive(trainee, pairs, settings, folder, evaluation=held, resume=resume)
+    facts = {"steps": state.step, "skipped": state.skipped, f"{measure}_before": before}
+    facts |= {measure: state.best if held else None, "best_step": state.best_step if held else None}
     trainee.save(saved, notes_of(f"`{model}`", examples.name, len(pairs), settings, facts))
     if as_json:
         click.echo(json.dumps({"model": str(saved), "examples": len(pairs), **facts}))
         return
     _tell(f"{len(pairs):,} examples", state)
     if before is not None:
-        click.echo(
-            f"Spearman x 100 on {evaluation}: {100 * before:.2f} before, {100 * state.best:.2f} at the best step"
-        )
+        name = "nDCG@10" if measure == NDCG else "Spearman"
+        click.echo(f"{name} x 100 on {evaluation}: {100 * before:.2f} before, {100 * state.best:.2f} at the best step")
     click.echo(f"the trained model is in {saved}")
 
 
@@ -267,12 +276,10 @@ def notes_of(model: str, data: str, examples: int, settings: "Settings", facts: 
     other = OF_LOSSES if "loss" in facts else OF_MASKS
     rows = [f"| {name} | {value} |" for name, value in told.items() if name not in (*UNTOLD, *other)]
     found = ""
-    if facts.get("spearman") is not None:
-        found = f"\nSpearman's correlation with scored pairs: {facts['spearman_before']:.4f} before, "
-        found += f"{facts['spearman']:.4f} after {facts['best_step']} steps.\n"
-    if facts.get("loss") is not None:
-        found = f"\nLoss on texts that it was not trained on: {facts['loss_before']:.4f} nats before, "
-        found += f"{facts['loss']:.4f} after {facts['best_step']} steps.\n"
+    for name, title in MEASURES.items():
+        if facts.get(name) is not None:
+            before, after = facts[f"{name}_before"], facts[name]
+            found = f"\n{title}: {before:.4f} before, {after:.4f} after {facts['best_step']} steps.\n"
     head = f"## Training\n\nTrained from {model} with minembed, on {examples:,} examples of `{data}`, "
     head += f"{facts['steps']:,} steps.\n"
     return "\n".join([head + found, "| setting | value |", "|---|---|", *rows])

@@ -8,8 +8,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from minembed.params import Array
 from minembed.storage import put_in_place, read_arrays, sum_file, sum_of, write_arrays
 from minembed.weights.cache import naming, staging
 
-MANIFEST, ARRAYS = "checkpoint.json", "arrays.safetensors"
+MANIFEST, ARRAYS, LOCK = "checkpoint.json", "arrays.safetensors", ".lock"
 FORMAT, VERSION = "minembed training", 1
 DATA = re.compile(r"state-[0-9a-f]{16}")
 REMEDY = (
@@ -36,6 +36,34 @@ def writing(folder: Path) -> AbstractContextManager[None]:
 still there: free some space, or make the folder writable, and resume
     """
     return naming(f"cannot write to {folder}", REMEDY)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make the folder of a training, where there is none, and keep other processes from training in it meanwhile.
+
+    The system lets go of it when the process ends, however that happens.  Raises TrainingError where another has it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, held(Path(folder)):
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['.lock']
+    """
+    from filelock import FileLock, Timeout  # late: only training needs it
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise TrainingError(
+                f"another process is training in {folder}: wait until it ends, or name another folder"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:

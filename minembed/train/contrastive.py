@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError
-from minembed.evaluation import spearman
 from minembed.params import Array
-from minembed.similarity import pairwise
 from minembed.tokens import Tokens
 from minembed.train.batches import batches
 from minembed.train.data import Examples
+from minembed.train.judging import Evaluation, judge, measure_of
 from minembed.train.losses import LOSSES, NEED_LABELS, Loss, matryoshka
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
@@ -39,20 +38,21 @@ def train_contrastive(
     settings: Settings,
     folder: Path,
     *,
-    evaluation: Examples | None = None,
+    evaluation: Evaluation | None = None,
     resume: bool = False,
     show_progress_bar: bool | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> State:
     """Train on examples, in place: the best weights of all evaluations, or the last ones, are left in `trainee`.
 
-    `evaluation` are scored pairs, by whose Spearman correlation with the cosines weights are judged.  `folder` gets
-    checkpoints, from which `resume` goes on, and history.jsonl.  Raises what `minembed.train.trainer.train` does, and
-    InputError for examples that do not go with the loss.
+    Weights are judged by `evaluation`: by Spearman's correlation of scored pairs with their cosines, by nDCG@10 of
+    finding the second text of pairs without scores, or by a function from an Embedder to a number, larger for better
+    ones.  `folder` gets checkpoints, from which `resume` goes on, and history.jsonl.  Raises what
+    `minembed.train.trainer.train` does, and InputError for examples that do not go with the loss.
     """
     check_examples(examples, settings)
     if evaluation is not None:
-        check_evaluation(evaluation)
+        measure_of(evaluation)
     task = Task(
         weights=flat(trainee.weights),
         lazy=frozenset({WORD}),
@@ -60,7 +60,7 @@ def train_contrastive(
         prepare=lambda batch: _ready(trainee, examples, batch),
         reads=lambda ready: {WORD: np.unique(np.concatenate([column.ids for column in ready[0]]))},
         gradients=partial(_gradients, trainee, loss_of(settings), settings),
-        score=None if evaluation is None else partial(sts_score, trainee, evaluation, settings),
+        score=None if evaluation is None else partial(judge, trainee, evaluation, settings),
         fingerprint=fingerprint(examples),
         model=identity(trainee),
     )
@@ -127,33 +127,6 @@ def identity(trainee: Trainee) -> str:
     checkpoint = replace(trainee.checkpoint, folder=Path(), root=Path())
     crc = zlib.crc32((trainee.checkpoint.folder / "tokenizer.json").read_bytes())
     return f"{zlib.crc32(repr(checkpoint).encode(), crc):08x}"
-
-
-def sts_score(trainee: Trainee, evaluation: Examples, settings: Settings) -> float:
-    """Spearman's correlation of the cosines of scored pairs with their scores; 0 where all cosines are equal."""
-    labels = check_evaluation(evaluation)
-    model = trainee.embedder(settings.backend, settings.threads)
-    different = list(dict.fromkeys(text for column in evaluation.columns[:2] for text in column))
-    vectors = model.encode(different, truncation="silent", show_progress_bar=False)
-    row = {text: i for i, text in enumerate(different)}
-    a, b = (vectors[[row[text] for text in column]] for column in evaluation.columns[:2])
-    cosines = pairwise(a, b, "cosine")
-    return spearman(cosines, labels) if np.ptp(cosines) else 0.0  # a model that has collapsed
-
-
-def check_evaluation(evaluation: Examples) -> Array:  # -> (N,)
-    """The scores of an evaluation; raises InputError where there are none, or no two that differ.
-
-    >>> check_evaluation(Examples((("a", "c"), ("b", "d")), np.array([0.0, 1.0]))).tolist()
-    [0.0, 1.0]
-    """
-    if evaluation.labels is None or len(evaluation.columns) < 2:
-        raise InputError("the evaluation needs pairs, and a score for every one")
-    if not np.ptp(evaluation.labels):
-        raise InputError(
-            f"all {len(evaluation)} scores of the evaluation are {evaluation.labels[0]:g}: they must differ"
-        )
-    return evaluation.labels
 
 
 def _epochs(trainee: Trainee, examples: Examples, settings: Settings) -> Callable[[int], list[Array]]:

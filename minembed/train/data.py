@@ -41,14 +41,15 @@ def read_examples(
     columns: Sequence[str] | None = None,
     label: str | None = None,
     score_range: Interval | None = None,
-    labelled: bool = False,
+    labelled: bool | None = False,
     bounds: Interval = (-math.inf, math.inf),
 ) -> Examples:
     """Read pairs, triplets or scored pairs.
 
     Columns are found by the names that people give them (anchor, query, sentence1; positive, answer, sentence2;
     negative, negative_1, ...; score, label), or are those named.  A .csv without such a header holds texts, and a
-    score behind them where `labelled`; its columns are named "0", "1", ...  Scores of a `score_range` are mapped to 0
+    score behind them where `labelled`; its columns are named "0", "1", ...  With `labelled` None there are labels
+    where the file has them.  Scores of a `score_range` are mapped to 0
     to 1; without one they are taken as they are, and must lie within `bounds`, those of the loss.  Raises InputError,
     with the line, for a missing column, an empty text, a score that is no number or outside its range, and a file
     without examples.
@@ -167,7 +168,7 @@ def _is_header(cells: Sequence[str], named: Sequence[str]) -> bool:
 
 
 def _choose(
-    first_row: dict[str, Any], columns: Sequence[str] | None, label: str | None, labelled: bool, path: str
+    first_row: dict[str, Any], columns: Sequence[str] | None, label: str | None, labelled: bool | None, path: str
 ) -> tuple[list[str], str | None]:
     """Which columns hold texts, in order, and which one the label."""
     names = list(first_row)
@@ -182,8 +183,9 @@ def _choose(
         if first is not None and second is not None:
             columns = [first, second, *numbered]
         elif names == [str(i) for i in range(len(names))]:  # no header
-            score = score or (names[-1] if labelled else None)
-            if score is None and _is_number(first_row.get(names[-1])):
+            ends_in_number = _is_number(first_row.get(names[-1]))
+            score = score or (names[-1] if labelled or (labelled is None and ends_in_number) else None)
+            if score is None and ends_in_number:
                 raise InputError(
                     f"{path}: the last of its columns holds numbers, and this loss takes no score: name the columns of "
                     "the texts, as in 0,1"
@@ -196,7 +198,7 @@ def _choose(
         raise InputError(
             f"{path}: this loss needs a score or label, and no column is one: {', '.join(map(repr, names))}"
         )
-    return list(columns), score if labelled else None
+    return list(columns), None if labelled is False else score
 
 
 def _text(value: Any, name: str, place: str) -> str:

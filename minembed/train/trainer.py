@@ -17,7 +17,7 @@ from minembed.chunks import Progress
 from minembed.errors import InputError, NumericalError, TrainingError
 from minembed.params import Array
 from minembed.threads import check_threads
-from minembed.train.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint, writing
+from minembed.train.checkpoints import has_checkpoint, held, load_checkpoint, save_checkpoint, writing
 from minembed.train.gradients import accumulate, clip, scale
 from minembed.train.optim import AdamW
 from minembed.train.schedules import SCHEDULES, warmup_steps
@@ -72,20 +72,22 @@ def train(
     `folder` gets the checkpoint, and history.jsonl with a line for every step.  With `resume`, training goes on from
     the checkpoint there; the weights that come out have the bits of a training that was never interrupted.  Raises
     InputError where a training has been there and `resume` is not said, or one of other settings or data; SourceError,
-    an OSError, where the disk fails; and TrainingError where loss or gradients are not finite max_bad_steps times in a
-    row: the checkpoint is then the one before.
+    an OSError, where the disk fails; and TrainingError where another process is training there, and where loss or
+    gradients are not finite max_bad_steps times in a row: the checkpoint is then the one before.
     """
     run = _Run(task, settings, folder, on_step)
-    if resume:
-        run.restore()
-    elif has_checkpoint(folder):
+    if has_checkpoint(folder) and not resume:
         raise InputError(f"{folder} holds a training already: resume it, or name another folder")
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _begin_history(folder / HISTORY, run.state.history)
-    with Progress(range(run.total), "step", show_progress_bar) as progress:
-        progress.advance(run.state.step)
-        run.go(progress)
+    if resume and not folder.is_dir():
+        run.restore()  # which says what is missing
+    with held(folder):
+        if resume:
+            run.restore()
+        with writing(folder):
+            _begin_history(folder / HISTORY, run.state.history)
+        with Progress(range(run.total), "step", show_progress_bar) as progress:
+            progress.advance(run.state.step)
+            run.go(progress)
     return run.state
 
 
