@@ -22,7 +22,7 @@ NEED_LABELS = ("contrastive", "online_contrastive", "cosine_similarity", "cosent
 LOSS_NAMES = ("multiple_negatives_ranking", "multiple_negatives_symmetric_ranking", "triplet", *NEED_LABELS)
 SCHEDULE_NAMES = ("linear", "cosine", "constant")  # minembed.train has these names too, which help need not import
 SIZE_NAMES = ("tiny", "small")
-NEW_LENGTH = 128  # tokens, of a model made from nothing
+NEW_LENGTH, NEW_RATE = 128, 2e-3  # tokens, and learning rate, of a model made from nothing
 SAVED, START = "model", "start"
 UNTOLD = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps", "cached", "recompute")
 OF_LOSSES = ("loss", "scale", "margin", "matryoshka_dims", "no_duplicates")
@@ -64,7 +64,7 @@ def common_options(command: Command) -> Command:
         click.option("--max-steps", type=count, metavar="N", help="Stop after so many steps."),
         click.option("--batch-size", type=count, metavar="N", help="Examples; default: 32."),
         click.option("--accumulation", type=count, metavar="N", help="Batches that make one step; default: 1."),
-        click.option("--learning-rate", type=float, metavar="RATE", help="Default: 5e-5."),
+        click.option("--learning-rate", type=float, metavar="RATE", help="Default: 5e-5; 2e-3 with --init."),
         click.option("--schedule", type=click.Choice(SCHEDULE_NAMES), help="Of the learning rate; default: linear."),
         click.option("--warmup", type=float, metavar="N", help="A share of the steps below 1, or steps; default: 0.1."),
         click.option("--weight-decay", type=float, metavar="X", help="Default: 0."),
@@ -202,7 +202,7 @@ def masked_lm(
 
     \b
     minembed train mlm texts.txt adapted --evaluate held-out.txt
-    minembed train mlm texts.txt new --init small --epochs 10 --learning-rate 1e-3
+    minembed train mlm texts.txt new --init small --epochs 10
     """
     from minembed.train.data import read_texts
     from minembed.train.masked import masked_loss, train_masked_lm
@@ -211,7 +211,8 @@ def masked_lm(
 
     if init is not None and model != DEFAULT_MODEL:
         raise click.UsageError("--init begins without a model: leave --model out")
-    settings, saved = _settings(config, options), _place(folder)
+    saved = _place(folder)
+    settings = _settings(config, options, NEW_RATE) if init else _settings(config, options)
     found, held = read_texts(texts, field), () if evaluation is None else read_texts(evaluation, field)
     start: str | Path = model
     if init is not None:
@@ -243,11 +244,12 @@ def masked_lm(
     click.echo(f"the trained model is in {saved}")
 
 
-def _settings(config: Path | None, options: dict[str, Any]) -> "Settings":
+def _settings(config: Path | None, options: dict[str, Any], learning_rate: float = 5e-5) -> "Settings":
     """Those of the file, and over them those of the command line."""
     from minembed.train.settings import Settings, change, read_settings
 
-    settings = read_settings(config) if config else Settings()
+    settings = Settings(learning_rate=learning_rate)
+    settings = read_settings(config, settings) if config else settings
     return change(settings, {name: value for name, value in options.items() if value is not None})
 
 

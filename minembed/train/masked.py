@@ -1,6 +1,6 @@
 """Masked language modelling: a model learns to name words that are hidden from it, from texts alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,20 +74,25 @@ def masked_loss(trainee: Trainee, texts: Sequence[str], settings: Settings) -> f
     """The mean loss over hidden words of texts, in nats; the same words are hidden at every call."""
     head, config = trainee.weights.head, trainee.checkpoint.config
     assert head is not None
-    words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)
     ops, _ = tier(Method(backend=settings.backend))
     total, count = 0.0, 0
     with single_threaded_blas():
-        for i, start in enumerate(range(0, len(texts), JUDGED)):
-            tokens = trainee.tokenizer(list(texts[start : start + JUDGED]))
-            masked = mask_tokens(tokens, words, seed=settings.seed + 1, step=i)
+        for masked in judged_by(trainee, texts, settings):
             hidden = encode(masked.tokens, trainee.weights.encoder, config, ops=ops)
             value, _, _ = masked_lm(hidden, masked.positions, masked.labels, head)
             total, count = total + value * len(masked.labels), count + len(masked.labels)
     return total / max(count, 1)
 
 
-def unigram_entropy(masked: Sequence[Masked], counts: Array) -> float:  # (V,) -> nats
+def judged_by(trainee: Trainee, texts: Sequence[str], settings: Settings) -> Iterator[Masked]:
+    """Texts with the words hidden that `masked_loss` asks for."""
+    words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)
+    for i, start in enumerate(range(0, len(texts), JUDGED)):
+        tokens = trainee.tokenizer(list(texts[start : start + JUDGED]))
+        yield mask_tokens(tokens, words, seed=settings.seed + 1, step=i)
+
+
+def unigram_entropy(masked: Iterable[Masked], counts: Array) -> float:  # (V,) -> nats
     """The loss of a model that knows how frequent words are and reads nothing; words never counted count once.
 
     >>> from minembed.tokens import Tokens

@@ -1,9 +1,11 @@
 """A small encoder from nothing: a vocabulary learnt from texts, and random weights, as a folder like any other."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +29,7 @@ SPECIAL = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-DEVIATION = 0.02  # of weights, as BERT's were at first
+DEVIATION = 0.02, 768  # of weights, as BERT's were at first, and its hidden_size: narrower sums get larger parts
 
 
 def new_model(
@@ -35,8 +37,8 @@ def new_model(
 ) -> None:
     """Write a BERT that has learnt nothing, with a WordPiece vocabulary of these texts, to a new folder.
 
-    Where pieces are equally frequent, chance may decide which of them are in the vocabulary.  Raises InputError for an
-    unknown size, and where there are too few texts for a vocabulary.
+    The same texts and seed give the same bytes.  Raises InputError for an unknown size, and where there are too few
+    texts for a vocabulary.
 
     >>> from minembed import Embedder
     >>> with TemporaryDirectory() as place:
@@ -64,31 +66,25 @@ def new_model(
             Path(work), "bert", config, ("mean",), max_seq_length, modules=(Normalize(),), root=Path(work)
         )
         names, numbers = FAMILIES["bert"].names, np.random.Generator(np.random.Philox(key=seed))
-        params = map_named(lambda name, array: _draw(name, array, numbers), layout(config, names))
+        deviation = DEVIATION[0] * math.sqrt(DEVIATION[1] / D)
+        params = map_named(lambda name, array: _draw(name, array, deviation, numbers), layout(config, names))
         save_checkpoint(checkpoint, tensors(params, config, names), folder, (None,))
 
 
-def _draw(name: str, array: Array, numbers: np.random.Generator) -> Array:
+def _draw(name: str, array: Array, deviation: float, numbers: np.random.Generator) -> Array:
     if array.ndim == 1:
         return np.full(array.shape, 1.0 if "norm" in name and name.endswith("weight") else 0.0, np.float32)
-    return (numbers.standard_normal(array.shape) * DEVIATION).astype(np.float32)
+    return (numbers.standard_normal(array.shape) * deviation).astype(np.float32)
 
 
 def _write_tokenizer(folder: Path, texts: Sequence[str], vocab_size: int, max_seq_length: int) -> int:
     """Learn a vocabulary and write it; returns how many tokens it has."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # late
+    from tokenizers import Tokenizer, decoders, models, processors  # late
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL.values(), *_learn_pieces(texts, vocab_size)])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = _words()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=list(SPECIAL.values()), show_progress=False, min_frequency=2
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    learnt = sorted(set(tokenizer.get_vocab()) - set(SPECIAL.values()))  # the trainer's own order changes by the run
-    vocabulary = {token: i for i, token in enumerate([*SPECIAL.values(), *learnt])}
-    tokenizer.model = models.WordPiece(vocabulary, unk_token="[UNK]")
     tokenizer.add_special_tokens(list(SPECIAL.values()))
     ids = {token: tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]")}
     if tokenizer.get_vocab_size() <= len(SPECIAL):
@@ -101,3 +97,32 @@ def _write_tokenizer(folder: Path, texts: Sequence[str], vocab_size: int, max_se
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | SPECIAL, indent=2), encoding="utf-8")
     (folder / "special_tokens_map.json").write_text(json.dumps(SPECIAL, indent=2), encoding="utf-8")
     return int(tokenizer.get_vocab_size())
+
+
+def _learn_pieces(texts: Sequence[str], vocab_size: int) -> list[str]:
+    """The pieces of a vocabulary of texts, in order.
+
+    Of pairs that are equally frequent the trainer joins those of lower ids first, and it numbers letters within words
+    as it happens to meet them: named before, they have the same ids in every run.
+    """
+    from tokenizers import Tokenizer, models, trainers
+
+    teacher = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    teacher.normalizer, teacher.pre_tokenizer = _words()
+    letters: set[str] = set()
+    for text in texts:
+        for word, _ in teacher.pre_tokenizer.pre_tokenize_str(teacher.normalizer.normalize_str(text)):
+            letters.update(word[1:])
+    first = [*SPECIAL.values(), *(f"##{letter}" for letter in sorted(letters))]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=first, show_progress=False, min_frequency=2
+    )
+    teacher.train_from_iterator(texts, trainer)
+    return sorted(set(teacher.get_vocab()) - set(SPECIAL.values()))
+
+
+def _words() -> tuple[Any, Any]:
+    """How a text becomes words: small letters, accents and signs apart, as BERT's."""
+    from tokenizers import normalizers, pre_tokenizers
+
+    return normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
