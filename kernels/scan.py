@@ -23,6 +23,7 @@ from minembed.kernels.simd import (
     load_part,
     max_lanes,
     maximum,
+    prefetch,
     splat,
     store,
     sum_lanes,
@@ -31,6 +32,7 @@ from minembed.kernels.tiles import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes, tile
 from minembed.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN, SMALLEST
 
 ROWS = 8 * TILE_ROWS  # of the corpus, that stay in the second-level cache while all queries see them
+AHEAD = 2048  # numbers, about two pages: the CPU's own prefetching stops where a page ends
 UNSAFE = -1  # what scan_rows returns instead of a row
 f32 = np.float32
 LOWEST = f32(-np.inf)
@@ -78,9 +80,6 @@ def multiply_tile(rows, first, count, width, packed, queries, panel, wide, metri
                 for j in range(width):
                     total -= abs(a[r * width + j] - queries[(panel * PANEL + q) * width + j])
                 tile[r * PANEL + q] = total
-    elif wide == 1:
-        for r in range(count):
-            tile[r * PANEL] = dot(at(a, r * width), at(queries, panel * PANEL * width), width)
     elif wide <= 16:
         tile_floats_narrow(count, a, width, b, PANEL, width, zeros, tile, PANEL)
     else:
@@ -88,19 +87,56 @@ def multiply_tile(rows, first, count, width, packed, queries, panel, wide, metri
 
 
 @njit
-def dot(x, y, width):
-    """The product of two rows: a single query waits for the memory, not for a tile of columns that are empty."""
-    whole, zero = width // 64 * 64, splat(ZERO)
+def dot_and_square(x, y, width):
+    """The product of a row with another, and with itself, while it is read once."""
+    whole, zero = width // 32 * 32, splat(ZERO)
     a = b = c = d = zero
-    for j in range(0, whole, 64):
-        a = fma(load(at(x, j)), load(at(y, j)), a)
-        b = fma(load(at(x, j + 16)), load(at(y, j + 16)), b)
-        c = fma(load(at(x, j + 32)), load(at(y, j + 32)), c)
-        d = fma(load(at(x, j + 48)), load(at(y, j + 48)), d)
+    for j in range(0, whole, 32):
+        prefetch(at(x, j + AHEAD))
+        prefetch(at(x, j + 16 + AHEAD))
+        v, w = load(at(x, j)), load(at(x, j + 16))
+        a, b = fma(v, load(at(y, j)), a), fma(w, load(at(y, j + 16)), b)
+        c, d = fma(v, v, c), fma(w, w, d)
     for j in range(whole, width, 16):
         rest = min(16, width - j)
-        a = fma(load_part(at(x, j), rest, zero), load_part(at(y, j), rest, zero), a)
-    return sum_lanes((a + b) + (c + d))
+        v = load_part(at(x, j), rest, zero)
+        a, c = fma(v, load_part(at(y, j), rest, zero), a), fma(v, v, c)
+    return sum_lanes(a + b), sum_lanes(c + d)
+
+
+@njit
+def scan_single(rows, first, count, width, query, metric, first_row, state):
+    """Note every row whose value reaches the threshold of the only query, which waits for the memory alone.
+
+    Returns the longest row, or NaN, as `measure`.
+    """
+    counts, values, indices, thresholds = state
+    longest, held, threshold = ZERO, counts[0], thresholds[0]
+    for r in range(count):
+        row = at(rows, (first + r) * width)
+        value, square = dot_and_square(row, query, width)
+        length = f32(math.sqrt(square))
+        if not length < f32(np.inf) or (metric == COSINE and length < SMALLEST and not is_zero(row, width)):
+            return f32(np.nan)
+        longest = max(longest, length)
+        if metric == COSINE:
+            value = ZERO if length == ZERO else value * (f32(1.0) / length)
+        elif metric == EUCLIDEAN:
+            value = f32(2.0) * value - square
+        if value >= threshold:
+            values[held], indices[held] = value, first_row + r
+            held += 1
+    counts[0] = held
+    return longest
+
+
+@njit
+def is_zero(row, width):
+    """Whether a row is all zeros."""
+    for j in range(width):
+        if row[j] != ZERO:
+            return False
+    return True
 
 
 @njit
@@ -207,10 +243,16 @@ def scan_rows(
         count = min(ROWS, end - i)
         if not make_room(number, k, address(margins, 0), longest[0], state, capacity, scratch):
             return i
-        reach = measure(r, i, count, width, metric, lengths, factors, offsets)
+        if number == 1 and metric != MANHATTAN:
+            reach = scan_single(r, i, count, width, q, metric, offset + i, state)
+        else:
+            reach = measure(r, i, count, width, metric, lengths, factors, offsets)
         if not reach >= ZERO:
             return UNSAFE
         longest[0] = max(longest[0], reach)
+        if number == 1 and metric != MANHATTAN:
+            i += count
+            continue
         for panel in range((number + PANEL - 1) // PANEL):
             wide = min(PANEL, number - panel * PANEL)
             for t in range(0, count, TILE_ROWS):
