@@ -5,17 +5,16 @@ maps.png shows them by t-SNE, UMAP and PCA side by side, map.png by t-SNE with n
 Chromium (where that is installed); maps.json has the figures, which a test compares with maps.md.
 """
 
-import ast
 import json
 import shutil
 import sys
-import sysconfig
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from standard_library import docstrings
 
 from minembed import Embedder
 from minembed.evaluation import spearman
@@ -25,29 +24,18 @@ from minembed.maps.projection import nearest
 from minembed.similarity import pairwise
 
 HERE = Path(__file__).parent
-SKIPPED = {"site-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo", "ensurepip", "pydoc_data"}
 SHORTEST = 16  # characters
 SHOWN = 7  # modules that have a colour in the comparison
 PAIRS = 50_000  # drawn by lot, for what a map says of distances at large
 
 
-def docstrings() -> tuple[list[str], list[str]]:
+def first_paragraphs() -> tuple[list[str], list[str]]:
     """The first paragraphs of all docstrings of the standard library, none twice, and the module of each."""
-    root = Path(sysconfig.get_path("stdlib"))
     found: dict[str, str] = {}
-    for path in sorted(root.rglob("*.py")):
-        parts = path.relative_to(root).parts
-        if SKIPPED & set(parts):
-            continue
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, ValueError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
-                if len(text) >= SHORTEST:
-                    found.setdefault(text, parts[0].removesuffix(".py"))
+    for docstring in docstrings():
+        text = " ".join(docstring.text.split("\n\n")[0].split())
+        if len(text) >= SHORTEST:
+            found.setdefault(text, docstring.module)
     return list(found), list(found.values())
 
 
@@ -149,7 +137,7 @@ def screenshot(page: Path, path: Path, find: str) -> None:
 
 def main() -> None:
     """Make everything."""
-    texts, modules = docstrings()
+    texts, modules = first_paragraphs()
     vectors = Embedder.load().encode(texts, truncation="silent")
     few = Groups.of_values(modules, "module")
     few = Groups(np.where(few.labels < SHOWN, few.labels, -1), few.names[:SHOWN], "module", "other modules")

@@ -3,22 +3,25 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from minembed import scan as tier
 from minembed import topk
 from minembed.corpus import ZERO_POINT, QuantizedCorpus
+from minembed.kernels.candidates import ROWS, drop_all
 from minembed.kernels.packing import aligned, panels
-from minembed.kernels.scan import ROWS, UNSAFE, drop_all, rescore_rows, scan_bytes, scan_rows
+from minembed.kernels.rescoring import rescore_rows
+from minembed.kernels.scan import UNSAFE, scan_bytes, scan_rows
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 from minembed.params import Array
-from minembed.quantization import pad_to
 from minembed.threads import run
 from minembed.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN, Search, pieces
 
 ENTRIES = 1 << 21
 PIECE = 1 << 15  # rows that a thread takes at a time
+REST = PANEL // 2  # where in a panel the second roundings of queries begin
 WORTH_A_THREAD = 20_000_000  # multiplications, below which a second thread costs more than it saves
 
 
@@ -60,9 +63,10 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
         queries = np.ascontiguousarray(search.queries, np.float32)
     if not np.isfinite(queries).all():
         return tier.scan_numpy(search, corpus, threads)
+    rounded = None
     if quantized is not None and search.metric != MANHATTAN and _is_worth_rounding(search.lengths):
-        margins, go = _scan_quantized(search, queries, quantized)
-        plain = True
+        rounded = Rounded.of(search, quantized)
+        margins, go, plain = rounded.margins(), _scan_quantized(rounded, search, quantized), True
     else:
         margins, plain = search.margins(topk.SINGLE), corpus.dtype == np.float32 and corpus.flags.c_contiguous
         go = _scan_floats(search, queries, corpus, plain, margins)
@@ -87,7 +91,10 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
 
     if not all([safe for _, safe in run(work, list(pieces(len(corpus), size)), 1 if small else threads)]):
         return tier.scan_numpy(search, corpus, threads)
-    return _join(search, corpus, margins, list(idle))
+    held = _join(search, corpus, margins, list(idle))
+    if rounded is not None:
+        held = _thin(search, corpus, held, rounded, threads)
+    return held[0], held[1]
 
 
 def _piece(rows: int, threads: int) -> int:
@@ -117,46 +124,75 @@ def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool, mar
 
 def _is_worth_rounding(lengths: Array) -> bool:
     """Whether few queries wait for the memory, and no product of theirs with a quantised row might leave float32."""
-    return len(lengths) <= PANEL // 2 and bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
+    return len(lengths) <= REST and bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
 
 
-def _scan_quantized(search: Search, queries: Array, corpus: QuantizedCorpus) -> tuple[Array, Scan]:
-    """Queries as int8 columns; the margin is what both roundings can do: |q| |x - x'| + |q - q'| |x'|."""
-    number, width = len(queries), corpus.levels.shape[1]
-    rest = PANEL // 2  # that half of the panel is free: it takes what is rounded off
-    columns = np.zeros((width, pad_to(number, PANEL)), np.int8)
-    scales, left = np.zeros(columns.shape[1], np.float32), search.queries.copy()
-    for first in (0, rest):
-        own = slice(first, first + number)
-        scales[own] = np.abs(left).max(axis=1, initial=0) / 127
-        steps = np.where(scales[own] == 0, np.float32(1), scales[own]).astype(np.float64)[:, None]
-        whole = np.clip(np.rint(left / steps), -127, 127)
-        columns[: queries.shape[1], own], left = whole.T, left - whole * steps
-    off = np.sqrt((left * left).sum(axis=1))
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """Queries as int8 columns of a panel, of which one half holds the queries, and the other what was rounded off."""
+
+    search: Search
+    corpus: QuantizedCorpus
+    columns: Array  # (width, PANEL) int8
+    scales: Array  # (PANEL,) float32
+    off: Array  # (Q,) float64: the length of what is still left of a query
+
+    @classmethod
+    def of(cls, search: Search, corpus: QuantizedCorpus) -> "Rounded":
+        """Round the queries twice."""
+        (number, D), width = search.queries.shape, corpus.levels.shape[1]
+        columns = np.zeros((width, PANEL), np.int8)
+        scales, left = np.zeros(PANEL, np.float32), search.queries.copy()
+        for first in (0, REST):
+            own = slice(first, first + number)
+            scales[own] = np.abs(left).max(axis=1, initial=0) / 127
+            steps = np.where(scales[own] == 0, np.float32(1), scales[own]).astype(np.float64)[:, None]
+            whole = np.clip(np.rint(left / steps), -127, 127)
+            columns[:D, own], left = whole.T, left - whole * steps
+        return cls(search, corpus, columns, scales, np.sqrt((left * left).sum(axis=1)))
+
+    def margins(self) -> Array:  # (3, Q), as Search.margins
+        """How far a value may be from the true one in any row."""
+        errors, lengths = self.corpus.errors, self.corpus.lengths
+        if self.search.metric == COSINE:
+            errors, lengths = errors / np.where(lengths == 0, np.float32(1), lengths), np.ones(1)
+        margin = self._margin(float(errors.max()) * (1 + 1e-6), float(lengths.max()), slice(None))
+        return np.stack([margin, 0 * margin, 0 * margin])
+
+    def margins_of(self, which: Array, found: Array) -> Array:  # (m,), (m,) -> (m,)
+        """The same for each pair of a query and a row: most rows are rounded less than the worst of them."""
+        errors, lengths = (x[found].astype(np.float64) for x in (self.corpus.errors, self.corpus.lengths))
+        if self.search.metric == COSINE:
+            errors, lengths = errors / np.where(lengths == 0, 1, lengths), np.ones(1)
+        return self._margin(errors, lengths, which)
+
+    def _margin(self, error: Any, length: Any, which: Any) -> Array:
+        """What both roundings can do: |q| |x - x'| + |q - q'| |x'|, and what float32 does to the sums."""
+        own, off = self.search.lengths[which], self.off[which]
+        margin = own * error + off * (length + error)
+        margin = margin + 16 * topk.SINGLE * (own + off) * (length + error)
+        if self.search.metric == EUCLIDEAN:
+            margin = 2 * margin + 16 * topk.SINGLE * length**2 + self.search.margins(topk.SINGLE)[0][which]
+        return margin * (1 + 1e-6) + 2.0**-126
+
+
+def _scan_quantized(rounded: Rounded, search: Search, corpus: QuantizedCorpus) -> Scan:
+    number, width, columns = len(search.lengths), corpus.levels.shape[1], rounded.columns
     packed, sums = panels(columns, PANEL, 4, width), columns.sum(axis=0, dtype=np.int32)
-    plain = np.ascontiguousarray(columns[:, [0, rest]].T).view(np.uint8).reshape(-1)  # for a single query
-    error, length = corpus.errors.astype(np.float64), corpus.lengths.astype(np.float64)
-    if search.metric == COSINE:
-        error, length = error / np.where(length == 0, 1, length), np.ones(1)
-    worst, longest = float(error.max()), float(length.max())
-    margin = search.lengths * worst + off * (longest + worst)
-    margin += 16 * topk.SINGLE * (search.lengths + off) * (longest + worst)
-    if search.metric == EUCLIDEAN:
-        margin = 2 * margin + 16 * topk.SINGLE * longest**2 + search.margins(topk.SINGLE)[0]
-    margins = np.stack([margin * (1 + 1e-6) + 2.0**-126, 0 * margin, 0 * margin])
-    coefficients, levels = _up(margins), _flat(corpus.levels)
+    plain = np.ascontiguousarray(columns[:, [0, REST]].T).view(np.uint8).reshape(-1)  # for a single query
+    coefficients, levels = _up(rounded.margins()), _flat(corpus.levels)
     zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
     row_scales, lengths = _flat(corpus.scales), _flat(corpus.lengths)
 
     def go(begin: int, end: int, f: Found) -> int:
         stopped: int = scan_bytes(
-            levels, row_scales, lengths, begin, end, width, packed, plain, scales, sums, zero_points, number, rest,
-            search.metric, search.k, coefficients, f.longest, f.counts, f.values, f.indices, f.thresholds, f.capacity,
-            f.room,
+            levels, row_scales, lengths, begin, end, width, packed, plain, rounded.scales, sums, zero_points, number,
+            REST, search.metric, search.k, coefficients, f.longest, f.counts, f.values, f.indices, f.thresholds,
+            f.capacity, f.room,
         )  # fmt: skip
         return stopped
 
-    return margins, go
+    return go
 
 
 def _flat(array: Array) -> Array:
@@ -170,7 +206,7 @@ def _up(margins: Array) -> Array:
     return np.nextafter(margins.astype(np.float32), np.float32(np.inf)).reshape(-1)
 
 
-def _join(search: Search, corpus: Array, margins: Array, lists: list[Found]) -> tuple[Array, Array]:
+def _join(search: Search, corpus: Array, margins: Array, lists: list[Found]) -> tuple[Array, Array, Array]:
     """What all threads found, without what k others surely beat."""
     number = len(search.lengths)
     for f in lists:
@@ -181,7 +217,18 @@ def _join(search: Search, corpus: Array, margins: Array, lists: list[Found]) -> 
     held = tuple(np.concatenate(part) for part in zip(*parts, strict=True))
     longest = max(float(f.longest[0]) for f in lists)
     held, _ = tier.keep(search, corpus, held, np.full(number, -np.inf), tier.margin_for(margins, longest))
-    return held[0], held[1]
+    return held
+
+
+def _thin(search: Search, corpus: Array, held: Any, rounded: Rounded, threads: int) -> Any:
+    """Drop candidates that cannot reach the true scores of the k best so far, each by its own margin."""
+    which, row, value = held
+    best = topk.best_of(search, which, row, value)
+    first = best.reshape(-1)
+    scores = rescore(search, corpus, which[first], row[first], threads)
+    floors = search.scan_value(scores, which[first]).reshape(best.shape).min(axis=1)
+    kept = value + rounded.margins_of(which, row) >= floors[which]  # the margins have room for float64's rounding
+    return which[kept], row[kept], value[kept]
 
 
 def _make_room(search: Search, corpus: Array, margins: Array, f: Found) -> None:

@@ -58,6 +58,8 @@ def judge(trainee: Trainee, evaluation: Evaluation, settings: Settings) -> float
 
 def sts_score(model: Embedder, pairs: Examples) -> float:
     """Spearman's correlation of the cosines of scored pairs with their scores; 0 where all cosines are equal."""
+    if pairs.labels is None:
+        raise InputError("these pairs have no scores")
     different, (a, b) = _numbered(pairs.columns[:2])
     vectors = _vectors(model, different)
     cosines = pairwise(vectors[a], vectors[b], "cosine")
