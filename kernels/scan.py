@@ -31,7 +31,7 @@ from minembed.kernels.simd import (
 from minembed.kernels.tiles import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes, tile_floats, tile_floats_narrow
 from minembed.topk import COSINE, EUCLIDEAN, MANHATTAN, SMALLEST
 
-AHEAD = 2048  # numbers, about two pages: the CPU's own prefetching stops where a page ends
+AHEAD = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
 UNSAFE = -1  # what scan_rows returns instead of a row
 f32 = np.float32
 

@@ -125,7 +125,7 @@ def test_two_processes_do_not_train_in_one_folder(tiny_checkpoint, tmp_path):
         assert other.stdout.readline() == b"held\n"
         trainee = Trainee.load(tiny_checkpoint)
         before = weights_of(trainee)
-        with pytest.raises(TrainingError, match="another process is training in .*run"):
+        with pytest.raises(TrainingError, match=r"another process is training in .*run"):
             train_contrastive(trainee, PAIRS, BASE, tmp_path / "run")
         assert same(before, weights_of(trainee)) and not (tmp_path / "run" / "history.jsonl").exists()
     finally:
