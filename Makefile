@@ -65,6 +65,10 @@ map-pictures: $(VENV)/dev ## draw and measure the maps of the docs (about five m
 	$(BIN)/pip install -q -e '.[dev,viz,browser]'
 	$(BIN)/python docs/make_map_pictures.py
 
+from-nothing: $(VENV)/dev ## train the encoder of docs/from-nothing.md, measure it, draw its pictures (about ten minutes)
+	$(BIN)/pip install -q -e '.[dev,viz]'
+	$(BIN)/python docs/train_from_nothing.py $(VENV)/from-nothing
+
 wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 	rm -rf build dist && $(BIN)/python -m build --wheel && rm -rf build
 	$(PYTHON) -m venv --clear $(VENV)/wheel && $(VENV)/wheel/bin/pip install -q dist/*.whl
@@ -91,4 +95,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-maps test-browser goldens verify-models model-table docs map-pictures wheel bench bench-stream
+.PHONY: help demo test check fuzz test-maps test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-stream
