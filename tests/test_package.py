@@ -294,7 +294,7 @@ NEED_A_MODEL = {
     "minembed.train.masking": {"words_of"},
     "minembed.train.contrastive": {"train_contrastive", "identity"},
     "minembed.train.judging": {"judge", "sts_score", "retrieval_score"},
-    "minembed.train.masked": {"train_masked_lm", "masked_loss"},
+    "minembed.train.masked": {"train_masked_lm", "masked_loss", "judged_by"},
     "minembed.train.step": {"contrastive_gradients", "masked_gradients"},
     "minembed.train.trainer": {"train"},
     "minembed.index_models": {"name_of", "probe", "facts_of", "check_model"},
