@@ -63,11 +63,11 @@ docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the ref
 
 map-pictures: $(VENV)/dev ## draw and measure the maps of the docs (about five minutes)
 	$(BIN)/pip install -q -e '.[dev,viz,browser]'
-	$(BIN)/python docs/make_map_pictures.py
+	PYTHONSAFEPATH= $(BIN)/python docs/make_map_pictures.py
 
 from-nothing: $(VENV)/dev ## train the encoder of docs/from-nothing.md, measure it, draw its pictures (about ten minutes)
 	$(BIN)/pip install -q -e '.[dev,viz]'
-	$(BIN)/python docs/train_from_nothing.py $(VENV)/from-nothing
+	PYTHONSAFEPATH= $(BIN)/python docs/train_from_nothing.py $(VENV)/from-nothing
 
 wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 	rm -rf build dist && $(BIN)/python -m build --wheel && rm -rf build
