@@ -151,22 +151,20 @@ def scan_rows(
     tile, lengths = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
     factors, offsets, scratch = at(lengths, ROWS), at(lengths, 2 * ROWS), at(lengths, 3 * ROWS)
     state = address(counts, 0), address(values, 0), address(indices, 0), address(thresholds, 0)
+    single = number == 1 and metric != MANHATTAN
     i = begin
     while i < end:
         count = min(ROWS, end - i)
         if not make_room(number, k, address(margins, 0), longest[0], state, capacity, scratch):
             return i
-        if number == 1 and metric != MANHATTAN:
+        if single:
             reach = scan_single(r, i, count, width, q, metric, offset + i, state)
         else:
             reach = measure(r, i, count, width, metric, lengths, factors, offsets)
         if not reach >= ZERO:
             return UNSAFE
         longest[0] = max(longest[0], reach)
-        if number == 1 and metric != MANHATTAN:
-            i += count
-            continue
-        for panel in range((number + PANEL - 1) // PANEL):
+        for panel in range(0 if single else (number + PANEL - 1) // PANEL):
             wide = min(PANEL, number - panel * PANEL)
             for t in range(0, count, TILE_ROWS):
                 some = min(TILE_ROWS, count - t)

@@ -66,7 +66,8 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
     rounded = None
     if quantized is not None and search.metric != MANHATTAN and _is_worth_rounding(search.lengths):
         rounded = Rounded.of(search, quantized)
-        margins, go, plain = rounded.margins(), _scan_quantized(rounded, search, quantized), True
+        margins, plain = rounded.margins(), True
+        go = _scan_quantized(rounded, search, quantized, margins)
     else:
         margins, plain = search.margins(topk.SINGLE), corpus.dtype == np.float32 and corpus.flags.c_contiguous
         go = _scan_floats(search, queries, corpus, plain, margins)
@@ -176,11 +177,11 @@ class Rounded:
         return margin * (1 + 1e-6) + 2.0**-126
 
 
-def _scan_quantized(rounded: Rounded, search: Search, corpus: QuantizedCorpus) -> Scan:
+def _scan_quantized(rounded: Rounded, search: Search, corpus: QuantizedCorpus, margins: Array) -> Scan:
     number, width, columns = len(search.lengths), corpus.levels.shape[1], rounded.columns
     packed, sums = panels(columns, PANEL, 4, width), columns.sum(axis=0, dtype=np.int32)
     plain = np.ascontiguousarray(columns[:, [0, REST]].T).view(np.uint8).reshape(-1)  # for a single query
-    coefficients, levels = _up(rounded.margins()), _flat(corpus.levels)
+    coefficients, levels = _up(margins), _flat(corpus.levels)
     zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
     row_scales, lengths = _flat(corpus.scales), _flat(corpus.lengths)
 

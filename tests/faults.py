@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -192,6 +193,20 @@ def go(process):
     """Give it the line."""
     process.stdin.write("\n")
     process.stdin.flush()
+
+
+def failing(real, n, code, counts):
+    """As `real`, but call n of those that count is an OSError of this code; and the list of these calls."""
+    calls = []
+
+    def fail(*args, **kwargs):
+        if counts(args):
+            calls.append(args)
+            if len(calls) == n + 1:
+                raise OSError(code, os.strerror(code))
+        return real(*args, **kwargs)
+
+    return fail, calls
 
 
 def kill_at_work(process, dice):

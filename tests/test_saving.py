@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import faults
 import golden_families as families
 import numpy as np
 import pytest
@@ -327,14 +328,7 @@ FAILURES += [(os, "fsync", code) for code in (errno.ENOSPC, errno.EIO, errno.EDQ
 def test_the_nth_call_fails(small, tmp_path, monkeypatch, owner, name, code):
     real, place = getattr(owner, name), tmp_path / "saved"
     for n in range(200):
-        calls = []
-
-        def fail(*args, calls=calls, n=n, **kwargs):
-            if name == "fsync" or ".minembed-" in str(args):
-                calls.append(args)
-                if len(calls) == n + 1:
-                    raise OSError(code, os.strerror(code))
-            return real(*args, **kwargs)
+        fail, calls = faults.failing(real, n, code, lambda args: name == "fsync" or ".minembed-" in str(args))
 
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fail)
@@ -425,25 +419,13 @@ except Exception as e:
 """
 
 
-def start(model, place):
-    command = [sys.executable, "-c", SAVER, model.info()["folder"], str(place)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def go(process):
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
 def kill_savers(model, folder, rounds, seed):
     dice, expected = random.Random(seed), encode(model.info()["folder"])
     outcomes = {True: 0, False: 0}
     for i in range(rounds):
         place = folder / f"saved-{i}"
-        process = start(model, place)
-        go(process)
+        process = faults.start(SAVER, model.info()["folder"], place)
+        faults.go(process)
         time.sleep(dice.uniform(0, 0.04))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -467,9 +449,9 @@ def test_many_kills(small, tmp_path):
 
 def save_twice(model, folder, rounds):
     for i in range(rounds):
-        processes = [start(model, folder / f"saved-{i}") for _ in range(2)]
+        processes = [faults.start(SAVER, model.info()["folder"], folder / f"saved-{i}") for _ in range(2)]
         for process in processes:
-            go(process)
+            faults.go(process)
         said = sorted(process.communicate(timeout=60)[0] for process in processes)
         assert said == ["InputError\n", "saved\n"]
         np.testing.assert_array_equal(encode(folder / f"saved-{i}"), encode(model.info()["folder"]))

@@ -155,14 +155,7 @@ def test_a_call_that_fails(tmp_path, monkeypatch, owner, name, code):
     real = getattr(owner, name)
     for n in range(99):
         save_checkpoint(place, *state(1))
-        calls = []
-
-        def fail(*args, calls=calls, n=n, **kwargs):
-            if name in ("fsync", "write") or "run" in str(args):
-                calls.append(args)
-                if len(calls) == n + 1:
-                    raise OSError(code, os.strerror(code))
-            return real(*args, **kwargs)
+        fail, calls = faults.failing(real, n, code, lambda args: name in ("fsync", "write") or "run" in str(args))
 
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fail)
