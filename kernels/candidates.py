@@ -1,112 +1,167 @@
-"""Lists of the rows that could be among the best of a query: what reaches its threshold is noted, and when a list is
-full, what k others surely beat is dropped, and the threshold rises.
+"""Lists of the rows that could be among the best of a query.
 
-A state is four arrays: how many entries each query has, their values and indices, `capacity` for each query, and the
-thresholds.
+A row is noted with the interval that its value surely lies in, if the upper end reaches the query's threshold.  When a
+list has grown, the threshold rises to what k of its rows surely reach, and rows that cannot reach that are dropped.
+
+Lists are (counts, lows, highs, indices, thresholds, marks): of each query how many rows it has; `capacity` lower ends,
+upper ends and rows; the threshold; and how many rows are waited for before the list is looked at again.
 """
 
 import numpy as np
 from numba import njit
 
 from minembed.kernels.cached import on_disk
-from minembed.kernels.elementwise import ZERO
-from minembed.kernels.simd import address, at, fma, load, max_lanes, maximum, splat, store
+from minembed.kernels.simd import (
+    address,
+    at,
+    count_bits,
+    first_bit,
+    fma,
+    load,
+    load_part,
+    max_lanes,
+    maximum,
+    min_lanes,
+    minimum,
+    reached,
+    splat,
+    store,
+    where_reached,
+)
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 
 ROWS = 8 * TILE_ROWS  # of the corpus, that stay in the second-level cache while all queries see them
+FACTS = 5  # of a row: value = product * [0] + [1]; its length [2], its error [3], and what [1] may be off [4]
+LANES = 16
 f32 = np.float32
 LOWEST = f32(-np.inf)
 
 
 @njit
-def collect(tile, count, first_query, wide, rest, first_row, factors, offsets, state, capacity):
-    """Note every value of a tile that reaches its query's threshold.
-
-    Where `rest` is not 0, what was rounded off a query stands so many columns after it.
-    """
-    counts, values, indices, thresholds = state
-    for v in range(0, wide, 16):
-        top = splat(LOWEST)
-        for r in range(count):
-            here = at(tile, r * PANEL + v)
-            product = load(here) + load(at(here, rest)) if rest else load(here)
-            value = fma(product, splat(factors[r]), splat(offsets[r]))
-            store(here, value)
-            top = maximum(value, top)
-        if max_lanes(top - load(at(thresholds, first_query + v))) < ZERO:
-            continue
-        for r in range(count):
-            for lane in range(v, min(v + 16, wide)):
-                query, value = first_query + lane, tile[r * PANEL + lane]
-                if value >= thresholds[query]:
-                    place = query * capacity + counts[query]
-                    values[place], indices[place] = value, first_row + r
-                    counts[query] += 1
+def pointers(lists):
+    """The addresses of lists."""
+    counts, lows, highs, indices, thresholds, marks = lists
+    return (
+        address(counts, 0), address(lows, 0), address(highs, 0), address(indices, 0), address(thresholds, 0),
+        address(marks, 0),
+    )  # fmt: skip
 
 
 @njit
-def largest_but(values, n, k, scratch):
-    """The k-th largest of n values (Hoare's selection)."""
-    for i in range(n):
-        scratch[i] = values[i]
-    low, high, wanted = 0, n - 1, k - 1
-    while low < high:
-        pivot, i, j = scratch[(low + high) // 2], low, high
-        while i <= j:
-            while scratch[i] > pivot:
-                i += 1
-            while scratch[j] < pivot:
-                j -= 1
-            if i <= j:
-                scratch[i], scratch[j] = scratch[j], scratch[i]
-                i, j = i + 1, j - 1
-        if wanted <= j:
-            high = j
-        elif wanted >= i:
-            low = i
+def slack_of(margins, stride, query, facts):
+    """How far the value of a row may be off for a query; margins are three numbers of each query, `stride` apart."""
+    own = margins[query] + facts[4]
+    return own + facts[2] * margins[stride + query] + facts[3] * margins[2 * stride + query]
+
+
+@njit
+def values_of(tile, margins, stride, query, facts):
+    """The values of a row for 16 queries, and how far they may be off."""
+    value = fma(load(tile), splat(facts[0]), splat(facts[1]))
+    slack = load(at(margins, query)) + splat(facts[4])
+    slack = fma(splat(facts[2]), load(at(margins, stride + query)), slack)
+    return value, fma(splat(facts[3]), load(at(margins, 2 * stride + query)), slack)
+
+
+@njit
+def note(query, row, low, high, lists, capacity):
+    """Put a row at the end of a query's list, to stay if it may reach the threshold: the CPU need not guess."""
+    counts, lows, highs, indices, thresholds = lists[:5]
+    place = query * capacity + counts[query]
+    lows[place], highs[place], indices[place] = low, high, row
+    counts[query] += high >= thresholds[query]
+
+
+@njit
+def collect(tile, count, first_query, wide, first_row, facts, margins, stride, lists, capacity, ends):
+    """Note every row of a tile of products that may reach a query's threshold."""
+    for v in range(0, wide, LANES):
+        query = first_query + v
+        threshold = load(at(lists[4], query))
+        for r in range(count):
+            value, slack = values_of(at(tile, r * PANEL + v), margins, stride, query, at(facts, r * FACTS))
+            hits = reached(value + slack, threshold)
+            if hits:
+                store(ends, value - slack)
+                store(at(ends, LANES), value + slack)
+            while hits:
+                lane = first_bit(hits)
+                note(query + lane, first_row + r, ends[lane], ends[LANES + lane], lists, capacity)
+                hits &= hits - 1
+
+
+@njit
+def count_reaching(values, n, least):
+    """How many of n values are at least this."""
+    count, least = 0, splat(least)
+    for i in range(0, n, LANES):
+        count += count_bits(reached(load_part(at(values, i), min(LANES, n - i), splat(LOWEST)), least))
+    return count
+
+
+@njit
+def largest_but(values, n, k):
+    """The k-th largest of n finite values: halving what it lies in, which takes vectors, and no guesses of the CPU."""
+    bottom, top = splat(f32(np.inf)), splat(LOWEST)
+    for i in range(0, n, LANES):
+        v = load_part(at(values, i), min(LANES, n - i), splat(values[0]))
+        bottom, top = minimum(v, bottom), maximum(v, top)
+    low, high = min_lanes(bottom), max_lanes(top)
+    if count_reaching(values, n, high) >= k:
+        return high
+    while True:  # k values or more reach low, fewer reach high
+        middle = f32(0.5) * low + f32(0.5) * high
+        if not low < middle < high:
+            return low
+        count = count_reaching(values, n, middle)
+        if count >= k:
+            low = middle
         else:
+            high = middle
+        if count == k:
             break
-    return scratch[wanted]
+    found = splat(high)
+    for i in range(0, n, LANES):
+        v = load_part(at(values, i), min(LANES, n - i), splat(high))
+        found = minimum(where_reached(v, splat(low), splat(high)), found)
+    return min_lanes(found)
 
 
 @njit
-def drop_beaten(query, k, margin, state, capacity, scratch):
-    """Raise a query's threshold to what k rows surely reach, and drop what is below."""
-    counts, values, indices, thresholds = state
-    n, own, rows = counts[query], at(values, query * capacity), at(indices, query * capacity)
+def thin(query, k, lists, capacity):
+    """Raise a query's threshold to what k rows surely reach, and drop what is below; False where it is full still."""
+    counts, lows, highs, indices, thresholds, marks = lists
+    first, n, kept = query * capacity, counts[query], query * capacity
     if n >= k:
-        thresholds[query] = max(thresholds[query], largest_but(own, n, k, scratch) - f32(2.0) * margin)
-    kept = 0
-    for i in range(n):
-        if own[i] >= thresholds[query]:
-            own[kept], rows[kept] = own[i], rows[i]
-            kept += 1
-    counts[query] = kept
-
-
-@njit
-def margin_of(margins, number, query, longest):
-    """How far a value of a query may be off, for rows up to `longest`."""
-    return margins[query] + longest * (margins[number + query] + longest * margins[2 * number + query])
-
-
-@njit
-def make_room(number, k, margins, longest, state, capacity, scratch):
-    """See that every list has room for the next rows; False where one is full of rows that none surely beats."""
-    counts = state[0]
-    for query in range(number):
-        if counts[query] > capacity - ROWS:
-            drop_beaten(query, k, margin_of(margins, number, query, longest), state, capacity, scratch)
-            if counts[query] > capacity - ROWS:
-                return False
-    return True
+        thresholds[query] = max(thresholds[query], largest_but(at(lows, first), n, k))
+    threshold = thresholds[query]
+    for i in range(first, first + n):
+        high = highs[i]
+        lows[kept], highs[kept], indices[kept] = lows[i], high, indices[i]
+        kept += high >= threshold
+    n = counts[query] = kept - first
+    marks[query] = min(2 * max(n, k, 32), capacity - ROWS)
+    return n <= capacity - ROWS
 
 
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
-def drop_all(number, k, margins, longest, counts, values, indices, thresholds, capacity, room):
-    """drop_beaten for every query, after a scan."""
-    state = address(counts, 0), address(values, 0), address(indices, 0), address(thresholds, 0)
+def join(slots, number, k, capacity, counts, lows, highs, indices, thresholds, stride, scratch, which, rows):
+    """Of the lists of all slots, what none surely beats: (query, row), by query.  Returns how many there are."""
+    total = 0
     for query in range(number):
-        margin = margin_of(address(margins, 0), number, query, longest[0])
-        drop_beaten(query, k, margin, state, capacity, address(room, 0))
+        n, threshold = 0, thresholds[query]
+        for slot in range(slots):
+            threshold = max(threshold, thresholds[slot * stride + query])
+            place = (slot * number + query) * capacity
+            for i in range(place, place + counts[slot * number + query]):
+                scratch[n] = lows[i]
+                n += 1
+        threshold = max(threshold, largest_but(address(scratch, 0), n, k))
+        for slot in range(slots):
+            place = (slot * number + query) * capacity
+            for i in range(place, place + counts[slot * number + query]):
+                if highs[i] >= threshold:
+                    which[total], rows[total] = query, indices[i]
+                    total += 1
+    return total

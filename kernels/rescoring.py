@@ -6,55 +6,53 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.cached import on_disk
-from minembed.kernels.simd import address, prefetch
+from minembed.kernels.doubles import absolute_doubles, load_doubles, no_doubles, sum_doubles, widen
+from minembed.kernels.elementwise import ZERO
+from minembed.kernels.simd import address, at, load, load_part, prefetch, splat
 from minembed.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN
 
 NEXT = 4  # rows that are asked for ahead, since they lie anywhere
-ZERO64, ONE64 = np.float64(0), np.float64(1)
+ONE = np.float64(1)
+
+
+@njit
+def load_row(row, j, width):
+    """16 numbers of a row as float64; zeros beyond its end."""
+    return widen(load(at(row, j)) if j + LANES <= width else load_part(at(row, j), width - j, splat(ZERO)))
+
+
+@njit
+def score(row, query, width, metric):
+    """Compare a row with a query, whose end is filled with zeros."""
+    total = squares = no_doubles()
+    if metric == MANHATTAN:
+        for j in range(0, width, LANES):
+            total = total + absolute_doubles(load_row(row, j, width) - load_doubles(at(query, j)))
+        return -sum_doubles(total)
+    if metric == EUCLIDEAN:
+        for j in range(0, width, LANES):
+            d = load_row(row, j, width) - load_doubles(at(query, j))
+            total = total + d * d
+        return -math.sqrt(sum_doubles(total))
+    for j in range(0, width, LANES):
+        v = load_row(row, j, width)
+        total = total + v * load_doubles(at(query, j))
+        if metric == COSINE:
+            squares = squares + v * v
+    product = sum_doubles(total)
+    if metric == COSINE:
+        length = math.sqrt(sum_doubles(squares))
+        return min(max(product / (ONE if length == 0 else length), -ONE), ONE)
+    return product
 
 
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
-def rescore_rows(rows, width, queries, metric, which, found, begin, end, room, scores):
-    """The float64 scores of pairs of a query and a row: minembed.topk.exact_scores, summed in the same order."""
+def rescore_rows(rows, width, queries, stride, metric, which, found, begin, end, scores):
+    """The float64 scores of pairs of a query and a row; queries are `stride` apart, filled with zeros."""
+    x, q = address(rows, 0), address(queries, 0)
     for pair in range(begin, end):
-        x, q, total = found[pair] * width, which[pair] * width, ZERO64
         if pair + NEXT < end:
-            for j in range(0, width, 16):
-                prefetch(address(rows, found[pair + NEXT] * width + j))
-        if metric == MANHATTAN or metric == EUCLIDEAN:
-            for lane in range(LANES):
-                room[lane] = ZERO64
-            for j in range(width):
-                d = np.float64(rows[x + j]) - queries[q + j]
-                room[j % LANES] += abs(d) if metric == MANHATTAN else d * d
-            total = fold(room)
-            scores[pair] = -total if metric == MANHATTAN else -math.sqrt(total)
-            continue
-        for lane in range(LANES):
-            room[lane] = room[LANES + lane] = ZERO64
-        for j in range(0, width - LANES + 1, LANES):
-            for lane in range(LANES):
-                v = np.float64(rows[x + j + lane])
-                room[lane] += v * queries[q + j + lane]
-                room[LANES + lane] += v * v
-        for j in range(width // LANES * LANES, width):
-            v = np.float64(rows[x + j])
-            room[j % LANES] += v * queries[q + j]
-            room[LANES + j % LANES] += v * v
-        total = fold(room)
-        if metric == COSINE:
-            length = math.sqrt(fold(room[LANES:]))
-            total = min(max(total / (ONE64 if length == ZERO64 else length), -ONE64), ONE64)
-        scores[pair] = total
-
-
-@njit
-def fold(room):
-    """Add the upper half of the partial sums to the lower, until one is left."""
-    half = LANES // 2
-    while half:
-        for lane in range(half):
-            room[lane] += room[half + lane]
-        half //= 2
-    return room[0]
+            for j in range(0, width, LANES):
+                prefetch(at(x, found[pair + NEXT] * width + j))
+        scores[pair] = score(at(x, found[pair] * width), at(q, which[pair] * stride), width, metric)

@@ -38,7 +38,7 @@ class _BFloat16(ir.Type):  # llvmlite names no such type; LLVM does
 
 
 class Vector(types.Type):
-    """Numba's type of 16 lanes of float32 or int32."""
+    """Numba's type of 16 lanes of float32, int32 or float64."""
 
     def __init__(self, dtype: str) -> None:
         super().__init__(name=f"vector({dtype} x {LANES})")
@@ -301,6 +301,31 @@ def max_lanes(builder: Any, a: Any) -> Any:
 def min_lanes(builder: Any, a: Any) -> Any:
     """The smallest lane."""
     return fold(builder, a, lambda x, y: _smaller(builder, x, y))
+
+
+@_simple(types.int64, floats, floats)
+def reached(builder: Any, a: Any, b: Any) -> Any:
+    """A bit for each lane of a that is at least that of b."""
+    lanes = builder.bitcast(builder.fcmp_ordered(">=", a, b), ir.IntType(LANES))
+    return builder.zext(lanes, I64)
+
+
+@_simple(floats, floats, floats, floats)
+def where_reached(builder: Any, a: Any, b: Any, other: Any) -> Any:
+    """The lanes of a that are at least those of b, and the others of `other`."""
+    return builder.select(builder.fcmp_ordered(">=", a, b), a, other)
+
+
+@_simple(types.int64, types.int64)
+def count_bits(builder: Any, bits: Any) -> Any:
+    """How many bits are set."""
+    return call(builder, "llvm.ctpop.i64", bits)
+
+
+@_simple(types.int64, types.int64)
+def first_bit(builder: Any, bits: Any) -> Any:
+    """The place of the lowest bit that is set."""
+    return call(builder, "llvm.cttz.i64", bits, ir.Constant(ir.IntType(1), 0))
 
 
 @_simple(types.void, _bytes, ints)

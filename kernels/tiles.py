@@ -35,15 +35,21 @@ _ints, _signed = types.CPointer(types.int32), types.CPointer(types.int8)
 Multiply = Callable[[Any, Any, Any, Any], Any]  # (builder, accumulator, broadcast of A, vector of B) -> accumulator
 
 
-def fetch(builder: Any, row: Any, vectors: int) -> None:
+def fetch(builder: Any, row: Any, lines: int = 1) -> None:
     """Ask for what will be needed some steps on: float32 weights are too large for any cache, and stream by.
 
     Worth a quarter of the time of a single query in float32; rounded weights are small enough to lose by it.
     """
     prefetch = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
-    for v in range(vectors):
-        where = builder.bitcast(move(builder, row, v), I8.as_pointer())
+    for v in range(lines):
+        where = move(builder, builder.bitcast(row, I8.as_pointer()), 64 * v)
         builder.call(prefetch, [where, *(ir.Constant(I32, n) for n in (0, 3, 1))])  # read, keep close, data
+
+
+def follow(builder: Any, a: Any, stride_a: Any, rows: int) -> Callable[[Any], None]:
+    """Ask for the tile after the next, a line a step: evenly, since a CPU has few places for what is on its way."""
+    begin = builder.bitcast(move(builder, a, builder.mul(stride_a, ir.Constant(I64, 2 * rows))), I8.as_pointer())
+    return lambda k: fetch(builder, move(builder, begin, builder.mul(k, ir.Constant(I64, 64))))
 
 
 def switch_rows(builder: Any, rows: Any, most: int, emit: Callable[[int], None]) -> None:
@@ -97,8 +103,18 @@ def _never_unroll(module: Any) -> Any:
     return name
 
 
-def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply) -> Any:
-    """Make the tile of a kind of number: `words` of A are broadcast, 16 words make a vector of B."""
+def each_row(builder: Any, a: Any, stride_a: Any, count: int, words: Any) -> Callable[[int, Any], Any]:
+    """What loads word k of row r of A, into all lanes."""
+    rows = [move(builder, a, builder.mul(stride_a, ir.Constant(I64, r))) for r in range(count)]
+    rows = [builder.bitcast(row, words.as_pointer()) for row in rows]
+    return lambda r, k: broadcast(builder, builder.load(move(builder, rows[r], k), align=1))
+
+
+def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply, streaming: bool = False) -> Any:
+    """Make the tile of a kind of number: `words` of A are broadcast, 16 words make a vector of B.
+
+    Where `streaming`, it is A that is too large for any cache.
+    """
     vector = ir.VectorType(words, 16)
 
     @intrinsic
@@ -120,23 +136,18 @@ def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply)
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             rows, a, stride_a, b, stride_b, steps, bias, c, stride_c = args
             starts = [load_vector(builder, move(builder, bias, 16 * v)) for v in range(vectors)]
+            ask = follow(builder, a, stride_a, most)
 
             def load_b(k: Any) -> list[Any]:
                 row = builder.bitcast(move(builder, b, builder.mul(k, stride_b)), vector.as_pointer())
-                if words == F32:
+                if streaming:
+                    ask(k)
+                elif words == F32:
                     fetch(builder, move(builder, row, AHEAD // 64), vectors)
                 return [builder.load(move(builder, row, v), align=1) for v in range(vectors)]
 
             def emit(count: int) -> None:
-                bases = [
-                    builder.bitcast(move(builder, a, builder.mul(stride_a, ir.Constant(I64, r))), words.as_pointer())
-                    for r in range(count)
-                ]
-
-                def load_a(r: int, k: Any) -> Any:
-                    return broadcast(builder, builder.load(move(builder, bases[r], k), align=1))
-
-                start = [list(starts) for _ in range(count)]
+                load_a, start = each_row(builder, a, stride_a, count, words), [list(starts) for _ in range(count)]
                 for r, row in enumerate(accumulate(builder, start, steps, load_a, load_b, multiply)):
                     out = move(builder, c, builder.mul(stride_c, ir.Constant(I64, r)))
                     for v, value in enumerate(row):
@@ -150,54 +161,64 @@ def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply)
     return tile
 
 
-@intrinsic
-def _tile_bytes(
-    typing_context, rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
-):
-    """See tile_bytes."""
-    i = types.int64
-    kinds = i, _bytes, i, _signed, i, types.boolean, _floats, _floats, i, _floats, _ints, i, _floats, _ints
+def add_scaled(builder: Any, whole: Any, scale_a: Any, scale_b: Any, before: Any, out: Any) -> None:
+    """Write what was there before, plus 16 whole numbers times both scales."""
+    scaled = builder.fmul(builder.sitofp(whole, VF), scale_b)
+    store_vector(builder, out, call(builder, "llvm.fmuladd.v16f32", scaled, scale_a, load_vector(builder, before)))
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b = args
-        panel, span = builder.bitcast(b, VI.as_pointer()), range(TILE_VECTORS)
-        scales = [load_vector(builder, move(builder, scale_b, 16 * v)) for v in span]
-        sums = [load_vector(builder, move(builder, sums_b, 16 * v), VI) for v in span]
 
-        def load_b(k: Any) -> list[Any]:
-            row = move(builder, panel, builder.mul(k, ir.Constant(I64, TILE_VECTORS)))
-            return [builder.load(move(builder, row, v), align=1) for v in span]
+def _bytes_tile(vectors: int, streaming: bool = False) -> Any:
+    """Make the tile of bytes, which multiplies with the first vectors of a panel."""
 
-        def emit(count: int) -> None:
-            at = [ir.Constant(I64, r) for r in range(count)]
-            bases = [builder.bitcast(move(builder, a, builder.mul(stride_a, r)), I32.as_pointer()) for r in at]
+    @intrinsic
+    def tile(
+        typing_context, rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b,
+        sums_b,
+    ):  # fmt: skip
+        """See tile_bytes."""
+        i = types.int64
+        kinds = i, _bytes, i, _signed, i, types.boolean, _floats, _floats, i, _floats, _ints, i, _floats, _ints
 
-            def load_a(r: int, k: Any) -> Any:
-                return broadcast(builder, builder.load(move(builder, bases[r], k), align=1))
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b = args
+            panel, span = builder.bitcast(b, VI.as_pointer()), range(vectors)
+            ask = follow(builder, a, stride_a, BYTE_ROWS)
+            scales = [load_vector(builder, move(builder, scale_b, 16 * v)) for v in span]
+            sums = [load_vector(builder, move(builder, sums_b, 16 * v), VI) for v in span]
 
-            start = []
-            for r in at:  # the zero point: sum (A - z) B = sum A B - z sum B, all in whole numbers
-                zero = builder.load(move(builder, zero_a, builder.mul(stride_q, r)))
-                minus = broadcast(builder, minus_zero_point(builder, zero))
-                start.append([builder.mul(minus, sums[v]) for v in span])
-            made = accumulate(builder, start, steps, load_a, load_b, multiply_bytes)
-            for r, row in zip(at, made, strict=True):
-                scale = broadcast(builder, builder.load(move(builder, scale_a, builder.mul(stride_q, r))))
-                out = move(builder, c, builder.mul(stride_c, r))
-                for v, value in enumerate(row):
-                    here, begin = move(builder, out, 16 * v), move(builder, bias, 16 * v)
-                    before = load_vector(builder, builder.select(first, begin, here))
-                    scaled = builder.fmul(builder.sitofp(value, VF), scales[v])
-                    store_vector(builder, here, call(builder, "llvm.fmuladd.v16f32", scaled, scale, before))
+            def load_b(k: Any) -> list[Any]:
+                row = move(builder, panel, builder.mul(k, ir.Constant(I64, TILE_VECTORS)))
+                if streaming:
+                    ask(k)
+                return [builder.load(move(builder, row, v), align=1) for v in span]
 
-        switch_rows(builder, rows, BYTE_ROWS, emit)
-        return context.get_dummy_value()
+            def emit(count: int) -> None:
+                at = [ir.Constant(I64, r) for r in range(count)]
+                load_a, start = each_row(builder, a, stride_a, count, I32), []
+                for r in at:  # the zero point: sum (A - z) B = sum A B - z sum B, all in whole numbers
+                    zero = builder.load(move(builder, zero_a, builder.mul(stride_q, r)))
+                    minus = broadcast(builder, minus_zero_point(builder, zero))
+                    start.append([builder.mul(minus, sums[v]) for v in span])
+                made = accumulate(builder, start, steps, load_a, load_b, multiply_bytes)
+                for r, row in zip(at, made, strict=True):
+                    scale = broadcast(builder, builder.load(move(builder, scale_a, builder.mul(stride_q, r))))
+                    out = move(builder, c, builder.mul(stride_c, r))
+                    for v, value in enumerate(row):
+                        here, begin = move(builder, out, 16 * v), move(builder, bias, 16 * v)
+                        add_scaled(builder, value, scale, scales[v], builder.select(first, begin, here), here)
 
-    return signature(types.void, *kinds), generate
+            switch_rows(builder, rows, BYTE_ROWS, emit)
+            return context.get_dummy_value()
+
+        return signature(types.void, *kinds), generate
+
+    return tile
 
 
 _tile_floats = _tile(TILE_ROWS, TILE_VECTORS, _floats, F32, multiply_floats)
 _tile_narrow = _tile(TILE_ROWS, 1, _floats, F32, multiply_floats)
+_tile_bytes, _tile_bytes_streaming = _bytes_tile(TILE_VECTORS), _bytes_tile(1, streaming=True)
+_tile_streaming = _tile(TILE_ROWS, 1, _floats, F32, multiply_floats, streaming=True)
 _tile_bfloat16 = _tile(BFLOAT16_ROWS, TILE_VECTORS, _shorts, I32, multiply_bfloat16)
 
 
@@ -215,6 +236,12 @@ def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
 
 
 @njit
+def tile_floats_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
+    """The same where A streams by: its rows follow each other without a gap."""
+    _tile_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+
+
+@njit
 def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """The same of bfloat16, summed in float32; a step is two k, which lie side by side in B."""
     _tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
@@ -228,6 +255,16 @@ def tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, z
     row's lie `stride_q` on; scale_b (float32) and sums_b (int32, of B over K) are of the panel's columns.
     """
     _tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b)
+
+
+@njit
+def tile_bytes_streaming(
+    rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
+):
+    """The same for the first 16 columns of a panel, where A streams by."""
+    _tile_bytes_streaming(
+        rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
+    )
 
 
 def count_tiles(rows, weight):

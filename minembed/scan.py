@@ -15,6 +15,7 @@ from minembed.topk import (  # noqa: F401 (DOT: examples)
     DOT,
     DOUBLE,
     EUCLIDEAN,
+    LARGEST,
     MANHATTAN,
     SINGLE,
     SMALLEST,
@@ -72,7 +73,7 @@ def lengths_of(x: Array, original: Array, start: int, metric: int) -> Array:  # 
     """
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.sqrt(np.einsum("ij,ij->i", x, x))
-    if not np.isfinite(lengths).all():
+    if not (lengths < LARGEST).all():
         check_finite(original, start)
         if x.dtype == np.float32:
             raise Unsafe
@@ -95,7 +96,7 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
     unit = SINGLE if dtype == np.float32 else DOUBLE
     with np.errstate(over="ignore"):
         queries = search.queries.astype(dtype)
-    if not np.isfinite(queries).all():
+    if dtype == np.float32 and not (search.lengths < LARGEST).all():
         raise Unsafe
     Q, longest, margins = len(queries), 0.0, search.margins(unit)
     held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, dtype)  # query, row, value

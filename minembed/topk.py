@@ -23,6 +23,7 @@ METRICS = {"dot": DOT, "cosine": COSINE, "euclidean": EUCLIDEAN, "manhattan": MA
 QUERIES = 1024  # that one pass over the corpus serves
 SINGLE, DOUBLE = 2.0**-24, 2.0**-52  # half a unit in the last place, and a whole one
 SMALLEST = 1e-12  # shorter rows may have lost digits of their length in float32
+LARGEST = 1e18  # products of longer rows and queries may leave float32
 LANES = 16  # partial sums of a float64 score
 
 
@@ -64,6 +65,8 @@ class Search:
             EUCLIDEAN: (DOUBLE / unit * own**2, 2 * own, one),  # the first: what the score itself may be off
             MANHATTAN: (math.sqrt(D) * own, math.sqrt(D) * one, none),
         }[self.metric]
+        lost = math.sqrt(D * (2.0**-149 if unit == SINGLE else 2.0**-1074))  # of a length, whose squares vanish
+        a, b = a + b * lost + c * lost**2, b + 2 * c * lost
         return (2 * D + 16) * np.stack([unit * a + 2.0**-149, unit * b, unit * c])
 
     def scan_value(self, scores: Array, which: Array) -> Array:

@@ -132,6 +132,22 @@ def test_numbers_that_float32_cannot_square(tier, metric, size):
     assert_best(queries, corpus, 5, metric, *top_k(queries, corpus, 5, metric, backend=tier))
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("size", [1e-36, 1e-25, 1e-22])
+def test_near_ties_of_rows_whose_squares_vanish(tier, metric, size):
+    """Float32 finds that such rows have length 0, and so would take its rounding of their products for nothing."""
+    queries = random(3, 40, 17)
+    corpus = (np.repeat(random(4, 40, 18), 300, axis=0) * (1 + 3e-7 * random(1200, 40, 19)) * size).astype(np.float32)
+    assert_best(queries, corpus, 5, metric, *top_k(queries, corpus, 5, metric, backend=tier))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_products_that_leave_float32(tier, metric):
+    """Queries and rows that it can square, and not multiply: sums of infinities would be no numbers."""
+    queries, corpus = random(3, 40, 20) * np.float32(1e30), random(300, 40, 21) * np.float32(1e15)
+    assert_best(queries, corpus, 5, metric, *top_k(queries, corpus, 5, metric, backend=tier))
+
+
 def test_float64_beyond_float32(tier):
     queries, corpus = random(2, 6, 9, np.float64) * 1e60, random(300, 6, 10, np.float64) * 1e50
     corpus[7] = corpus[8] * (1 + 1e-15)
