@@ -9,10 +9,11 @@ from numba import njit, types
 
 from minembed.kernels.dots import multiply_bytes
 from minembed.kernels.elementwise import ZERO
-from minembed.kernels.simd import VI, _simple, at, fold, ints, load_vector, splat, to_int
+from minembed.kernels.simd import VI, _simple, at, fold, ints, load_vector, prefetch, splat, to_int
 from minembed.kernels.target import TARGET
 
 STEP = 64  # bytes
+AHEAD = 2048  # bytes that are asked for ahead: the CPU's own prefetching stops where a page ends
 # what takes the zero point 128 of the rows off, times the sum of the other row: NEON has taken it off already
 SHIFT = 0 if TARGET.dot_bytes == "sdot" else -128
 
@@ -40,5 +41,6 @@ def dot_bytes(row, query, width):
     """The product of a row of unsigned bytes, as TARGET takes them, with one of signed bytes; width in steps of 64."""
     total = to_int(splat(ZERO))
     for j in range(0, width, STEP):
+        prefetch(at(row, j + AHEAD))
         total = add_products(total, load_words(at(row, j)), load_words(at(query, j)))
     return sum_words(total)

@@ -140,7 +140,7 @@ def thin(query, k, lists, capacity):
         lows[kept], highs[kept], indices[kept] = lows[i], high, indices[i]
         kept += high >= threshold
     n = counts[query] = kept - first
-    marks[query] = min(2 * max(n, k, 32), capacity - ROWS)
+    marks[query] = min(3 * max(n, k, 32) // 2, capacity - ROWS)
     return n <= capacity - ROWS
 
 

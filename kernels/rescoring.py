@@ -11,7 +11,7 @@ from minembed.kernels.elementwise import ZERO
 from minembed.kernels.simd import address, at, load, load_part, prefetch, splat
 from minembed.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN
 
-NEXT = 4  # rows that are asked for ahead, since they lie anywhere
+NEXT = 16  # rows that are asked for ahead, since they lie anywhere
 ONE = np.float64(1)
 
 

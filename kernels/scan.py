@@ -12,15 +12,30 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.cached import on_disk
-from minembed.kernels.candidates import FACTS, ROWS, collect, note, pointers, slack_of, thin
+from minembed.kernels.candidates import FACTS, LANES, ROWS, collect, note, pointers, thin
 from minembed.kernels.elementwise import ZERO
-from minembed.kernels.simd import address, at, fma, load, load_part, prefetch, splat, sum_lanes
+from minembed.kernels.simd import (
+    address,
+    at,
+    first_bit,
+    fma,
+    load,
+    load_part,
+    maximum,
+    prefetch,
+    reached,
+    splat,
+    square_root,
+    store,
+    sum_lanes,
+)
 from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_floats, tile_floats_streaming
 from minembed.topk import COSINE, EUCLIDEAN, LARGEST, MANHATTAN, SMALLEST
 
-AHEAD = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
-UNSAFE = -1  # what scan_rows returns instead of a row
 f32 = np.float32
+AHEAD = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
+LARGEST_SQUARE, SMALLEST_SQUARE = f32(LARGEST**2), f32(1.001 * SMALLEST**2)
+UNSAFE = -1  # what scan_rows returns instead of a row
 
 
 @njit
@@ -100,20 +115,47 @@ def dot_and_square(x, y, width):
 
 
 @njit
-def scan_single(rows, first, count, width, query, metric, margins, stride, square_margin, first_row, lists, facts):
+def describe_lanes(values, squares, metric, square_margin, margins, stride):
+    """The lower and upper ends of where the values of 16 rows lie for the only query, of their products and squares."""
+    product, square = load(values), load(squares)
+    length, own, slack = square_root(square), splat(ZERO), splat(margins[0])
+    if metric == COSINE:
+        product = product / maximum(length, splat(SMALLEST))
+    elif metric == EUCLIDEAN:
+        product, own = fma(splat(f32(2.0)), product, splat(ZERO) - square), square * splat(square_margin)
+    slack = fma(length, splat(margins[stride]), slack + own)
+    return product - slack, product + slack
+
+
+@njit
+def scan_single(rows, first, count, width, query, metric, margins, stride, square_margin, first_row, lists, room):
     """Note every row that may reach the threshold of the only query, which waits for the memory alone.
 
     Returns False where float32 is not enough.
     """
-    threshold = lists[4][0]
-    for r in range(count):
-        row = at(rows, (first + r) * width)
-        value, square = dot_and_square(row, query, width)
-        if not describe(row, width, square, metric, square_margin, facts):
+    values, squares, ends = room, at(room, LANES), at(room, 2 * LANES)
+    for i in range(0, count, LANES):
+        n = min(LANES, count - i)
+        for r in range(n):
+            values[r], squares[r] = dot_and_square(at(rows, (first + i + r) * width), query, width)
+        every = (1 << n) - 1
+        if every & ~reached(splat(LARGEST_SQUARE), load(squares)):
             return False
-        value, slack = value * facts[0] + facts[1], slack_of(margins, stride, 0, facts)
-        if value + slack >= threshold:
-            note(0, first_row + r, value - slack, value + slack, lists, 0)
+        if metric == COSINE:
+            short = every & ~reached(load(squares), splat(SMALLEST_SQUARE))
+            while short:
+                if not is_zero(at(rows, (first + i + first_bit(short)) * width), width):
+                    return False
+                short &= short - 1
+        low, high = describe_lanes(values, squares, metric, square_margin, margins, stride)
+        hits = every & reached(high, splat(lists[4][0]))
+        if hits:
+            store(ends, low)
+            store(at(ends, LANES), high)
+        while hits:
+            r = first_bit(hits)
+            note(0, first_row + i + r, ends[r], ends[LANES + r], lists, 0)
+            hits &= hits - 1
     return True
 
 

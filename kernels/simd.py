@@ -267,6 +267,12 @@ def absolute(builder: Any, a: Any) -> Any:
 
 
 @_simple(floats, floats)
+def square_root(builder: Any, a: Any) -> Any:
+    """The square root, rounded correctly."""
+    return call(builder, "llvm.sqrt.v16f32", a)
+
+
+@_simple(floats, floats)
 def nearest(builder: Any, a: Any) -> Any:
     """The nearest whole number, ties to even."""
     return call(builder, "llvm.rint.v16f32", a)

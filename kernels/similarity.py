@@ -13,6 +13,7 @@ from minembed.kernels.candidates import FACTS, LANES, ROWS, join
 from minembed.kernels.packing import aligned, panels
 from minembed.kernels.partner import share
 from minembed.kernels.rescoring import rescore_rows
+from minembed.kernels.rounding import round_queries
 from minembed.kernels.scan import UNSAFE, scan_rows
 from minembed.kernels.scan_bytes import scan_bytes
 from minembed.kernels.tiles import PANEL, TILE_ROWS
@@ -100,9 +101,12 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
 
 def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool) -> Scan:
     number, width = queries.shape
-    packed, flat_queries = panels(np.ascontiguousarray(queries.T), PANEL, 1, width), queries.reshape(-1)
-    a, b, c = search.margins(topk.SINGLE)
-    margins, square = _padded(np.stack([a, b, 0 * a])), _up(c).max()
+    packed = queries.reshape(-1) if number == 1 else panels(np.ascontiguousarray(queries.T), PANEL, 1, width)
+    a, b, c = _up(search.margins(topk.SINGLE))
+    padded = pad_to(number, PANEL)
+    margins = np.zeros((3, padded), np.float32)
+    margins[0, :number], margins[1, :number], square = a, b, c.max()
+    flat_margins, flat_queries = margins.reshape(-1), queries.reshape(-1)
 
     def go(begin: int, end: int, lists: Lists, thread: int) -> int:
         offset, rows = 0, corpus
@@ -111,8 +115,7 @@ def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool) -> 
                 rows, offset = np.ascontiguousarray(corpus[begin:end], np.float32), begin
         stopped: int = scan_rows(
             _flat(rows), begin - offset, end - offset, offset, width, packed, flat_queries, number, search.metric,
-            search.k, margins.reshape(-1), margins.shape[1], square, lists.of(thread), lists.capacity,
-            lists.rooms[thread],
+            search.k, flat_margins, padded, square, lists.of(thread), lists.capacity, lists.rooms[thread],
         )  # fmt: skip
         return stopped if stopped == UNSAFE else stopped + offset
 
@@ -125,72 +128,30 @@ def _is_worth_rounding(lengths: Array) -> bool:
 
 
 def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
-    once = Rounded.of(search.queries)
-    rest = Rounded.of(once.left)
     number, width = len(search.lengths), corpus.levels.shape[1]
-    margins = _padded(np.concatenate([_margins_of_bytes(search, x.left) for x in (once, rest)]))
-    square = np.float32(16 * topk.SINGLE if search.metric == EUCLIDEAN else 0)
-    columns, scales, sums = (_padded(x) for x in (once.levels.T, once.scales, once.sums))
-    packed = panels(columns, PANEL, 4, width)
-    plain, left = (_flat(_wide(x.levels, width)) for x in (once, rest))
+    padded = pad_to(number, PANEL)
+    once, rest = np.zeros((2, number, width), np.int8)
+    packed = np.zeros((padded // PANEL, width // 4, PANEL, 4), np.int8)
+    scales, sums, margins = (np.zeros((n, padded), t) for n, t in ((2, np.float32), (2, np.int32), (6, np.float32)))
+    euclidean = search.metric == EUCLIDEAN
+    own_margins = search.margins(topk.SINGLE)[0] if euclidean else np.zeros(number)
+    round_queries(
+        search.queries.copy(), search.lengths, search.metric, own_margins, once, rest, packed, scales, sums, margins
+    )
+    square = np.float32(16 * topk.SINGLE if euclidean else 0)
+    plain, left = once.view(np.uint8).reshape(-1), rest.view(np.uint8).reshape(-1)
     zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
     facts = _flat(corpus.levels), _flat(corpus.scales), _flat(corpus.lengths), _flat(corpus.errors)
 
     def go(begin: int, end: int, lists: Lists, thread: int) -> int:
         stopped: int = scan_bytes(
-            *facts, begin, end, width, packed, scales, sums, zero_points, plain, left, rest.scales, rest.sums,
-            number, search.metric, search.k, margins.reshape(-1), margins.shape[1], square, lists.of(thread),
+            *facts, begin, end, width, packed.reshape(-1), scales[0], sums[0], zero_points, plain, left, scales[1],
+            sums[1], number, search.metric, search.k, margins.reshape(-1), padded, square, lists.of(thread),
             lists.capacity, lists.rooms[thread],
         )  # fmt: skip
         return stopped
 
     return go
-
-
-@dataclass(frozen=True, slots=True)
-class Rounded:
-    """Queries as int8 rows."""
-
-    levels: Array  # (Q, D) int8
-    scales: Array  # (Q,) float32
-    sums: Array  # (Q,) int32: of the levels
-    left: Array  # (Q, D) float64: what was rounded off
-
-    @classmethod
-    def of(cls, queries: Array) -> "Rounded":
-        """Round every query to 255 steps of its own."""
-        scales = (np.abs(queries).max(axis=1, initial=0) / 127).astype(np.float32)
-        steps = np.where(scales == 0, np.float32(1), scales).astype(np.float64)[:, None]
-        levels = np.clip(np.rint(queries / steps), -127, 127)
-        return cls(levels.astype(np.int8), scales, levels.sum(axis=1).astype(np.int32), queries - levels * steps)
-
-
-def _margins_of_bytes(search: Search, left: Array) -> Array:  # (Q, D) -> (3, Q)
-    """What roundings can do: |q| |x - x'| + |q - q'| |x'|, and what float32 does to the sums.
-
-    For a cosine, x is divided by its length.
-    """
-    off = np.sqrt((left * left).sum(axis=1))
-    own, sums = search.lengths, 16 * topk.SINGLE * (search.lengths + off)
-    margins = np.stack([0 * off, off + sums, own + off + sums])
-    if search.metric == EUCLIDEAN:
-        margins = 2 * margins
-        margins[0] = search.margins(topk.SINGLE)[0]
-    margins[0] += 2.0**-126
-    return margins * (1 + 1e-5)
-
-
-def _wide(levels: Array, width: int) -> Array:  # (Q, D) -> (Q, width), as bytes
-    filled = np.zeros((len(levels), width), np.int8)
-    filled[:, : levels.shape[1]] = levels
-    return filled.view(np.uint8)
-
-
-def _padded(x: Array) -> Array:  # (..., Q) -> (..., Q padded to panels)
-    """Zeros for the columns that fill a panel; float64 is rounded up to float32."""
-    filled = np.zeros((*x.shape[:-1], pad_to(x.shape[-1], PANEL)), np.float32 if x.dtype == np.float64 else x.dtype)
-    filled[..., : x.shape[-1]] = _up(x) if x.dtype == np.float64 else x
-    return filled
 
 
 def _up(x: Array) -> Array:

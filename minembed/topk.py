@@ -181,7 +181,10 @@ def best_of(search: Search, which: Array, found: Array, scores: Array) -> Array:
     >>> best_of(search, np.zeros(3, int), np.array([7, 5, 6]), np.array([1.0, 1.0, 2.0])).tolist()
     [[2, 1]]
     """
-    order = np.lexsort((found, -scores, which))
+    order = np.argsort(-scores)
+    order = order[np.argsort(which[order].astype(np.int16), kind="stable")]  # of 16 bits: counted, not compared
+    if ((np.diff(which[order]) == 0) & (np.diff(scores[order]) == 0)).any():  # three sorts, only for ties
+        order = np.lexsort((found, -scores, which))
     starts = np.searchsorted(which[order], np.arange(len(search.lengths)))
     return order[starts[:, None] + np.arange(search.k)]
 
