@@ -110,7 +110,7 @@ def largest_but(values, n, k):
     if count_reaching(values, n, high) >= k:
         return high
     while True:  # k values or more reach low, fewer reach high
-        middle = f32(0.5) * low + f32(0.5) * high
+        middle = low + f32(0.5) * (high - low)
         if not low < middle < high:
             return low
         count = count_reaching(values, n, middle)
