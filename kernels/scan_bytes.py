@@ -12,7 +12,7 @@ from minembed.kernels.cached import on_disk
 from minembed.kernels.candidates import FACTS, LANES, ROWS, note, pointers, slack_of, thin, values_of
 from minembed.kernels.elementwise import ZERO
 from minembed.kernels.simd import address, at, first_bit, load, reached
-from minembed.kernels.tiles import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes_streaming
+from minembed.kernels.tiles import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes, tile_bytes_streaming
 from minembed.topk import COSINE, EUCLIDEAN
 
 FIRST, SECOND = 0, 3  # where margins begin: of queries rounded once, and twice
@@ -92,8 +92,13 @@ def scan_bytes(
                     multiply_single(
                         a, scales, i + t, some, width, address(once, 0), query_scales[0], query_sums[0], tile
                     )
-                else:
+                elif wide <= LANES:
                     tile_bytes_streaming(
+                        some, x, width, b, width // 4, True, z, tile, PANEL, s, address(zero_points, 0), 1,
+                        address(query_scales, q), address(query_sums, q),
+                    )  # fmt: skip
+                else:
+                    tile_bytes(
                         some, x, width, b, width // 4, True, z, tile, PANEL, s, address(zero_points, 0), 1,
                         address(query_scales, q), address(query_sums, q),
                     )  # fmt: skip

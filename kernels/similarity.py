@@ -25,7 +25,6 @@ ENTRIES = 1 << 21
 PIECE = 1 << 13  # rows that a thread takes at a time
 PAIRS = 1 << 8  # of a query and a row, that a thread scores at a time
 WORTH_A_THREAD = 20_000_000  # multiplications, below which a second thread costs more than it saves
-WORTH_ROUNDING = 16  # queries: more are multiplied as fast in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
         return tier.scan_numpy(search, corpus, threads)
     queries = np.ascontiguousarray(search.queries, np.float32)
     plain = corpus.dtype == np.float32 and corpus.flags.c_contiguous
-    if quantized is not None and search.metric != MANHATTAN and _is_worth_rounding(search.lengths):
+    if quantized is not None and search.metric != MANHATTAN and _can_be_rounded(search.lengths):
         go, size = _scan_quantized(search, quantized), PIECE
     else:
         go, size = _scan_floats(search, queries, corpus, plain), PIECE if plain else tier.BLOCK
@@ -122,9 +121,9 @@ def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool) -> 
     return go
 
 
-def _is_worth_rounding(lengths: Array) -> bool:
-    """Whether few queries wait for the memory, and no product of theirs with a quantised row might leave float32."""
-    return len(lengths) <= WORTH_ROUNDING and bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
+def _can_be_rounded(lengths: Array) -> bool:
+    """Whether no product of these queries with a quantised row might leave float32."""
+    return bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
 
 
 def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:

@@ -52,7 +52,7 @@ SCANS = [(metric, bytes_) for metric in METRICS for bytes_ in (False, True) if m
 
 
 @pytest.mark.parametrize(("metric", "bytes_"), SCANS)
-@pytest.mark.parametrize(("number", "width"), [(1, 24), (1, 384), (3, 17), (16, 100)])
+@pytest.mark.parametrize(("number", "width"), [(1, 24), (1, 384), (3, 17), (16, 100), (40, 70)])
 def test_intervals_hold_the_value(metric, bytes_, number, width):
     queries, corpus = problem(500, number, width, number + width)
     search = Search.of(queries.astype(np.float32).astype(np.float64), len(corpus), METRICS[metric])
