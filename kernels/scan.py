@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from minembed.kernels.atomics import add
 from minembed.kernels.cached import on_disk
 from minembed.kernels.candidates import FACTS, LANES, ROWS, collect, note, pointers, thin
 from minembed.kernels.elementwise import ZERO
@@ -35,7 +36,7 @@ from minembed.topk import COSINE, EUCLIDEAN, LARGEST, MANHATTAN, SMALLEST
 f32 = np.float32
 AHEAD = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
 LARGEST_SQUARE, SMALLEST_SQUARE = f32(LARGEST**2), f32(1.001 * SMALLEST**2)
-UNSAFE = -1  # what scan_rows returns instead of a row
+DONE, FULL, UNSAFE = range(3)  # why scan_rows returns
 
 
 @njit
@@ -159,27 +160,36 @@ def scan_single(rows, first, count, width, query, metric, margins, stride, squar
     return True
 
 
+@njit
+def next_rows(turn, piece, end, place):
+    """Take the next rows that no thread has; False where there are none."""
+    place[0] = add(address(turn, 0), piece)
+    place[1] = min(place[0] + piece, end)
+    return place[0] < end
+
+
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def scan_rows(
-    rows, begin, end, offset, width, packed, queries, number, metric, k, margins, stride, square_margin, lists,
-    capacity, room,
+    rows, turn, piece, end, place, offset, width, packed, queries, number, metric, k, margins, stride, square_margin,
+    lists, capacity, room,
 ):  # fmt: skip
-    """Scan rows begin..end-1, whose indices are `offset` more; margins are as `slack_of` wants them.
+    """Scan rows 0..end-1, whose indices are `offset` more; margins are as `slack_of` wants them.
 
-    Returns the row where it stopped: `end`, or where a list was full of rows that none of the others surely beat; or
-    UNSAFE where float32 is not enough.
+    Threads share the rows: each takes `piece` of them at a time, in `turn`, and is at work on those from `place[0]` to
+    `place[1]`.  Returns DONE when all are taken; FULL where a list is full of rows that none of the others surely beat:
+    when there is room, the scan goes on; or UNSAFE where float32 is not enough.
     """
     r, q, p, m, z = address(rows, 0), address(queries, 0), address(packed, 0), address(margins, 0), address(room, 0)
     tile, facts = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
     ends, found = at(facts, FACTS * ROWS), pointers(lists)
     single = number == 1 and metric != MANHATTAN
-    i = begin
-    while i < end:
-        count = min(ROWS, end - i)
+    while place[0] < place[1] or next_rows(turn, piece, end, place):
+        i = place[0]
+        count = min(ROWS, place[1] - i)
         for query in range(number):
             if found[0][query] > found[5][query] and not thin(query, k, found, capacity):
-                return i
+                return FULL
         if single and not scan_single(
             r, i, count, width, q, metric, m, stride, square_margin, offset + i, found, facts
         ):
@@ -192,5 +202,5 @@ def scan_rows(
                     return UNSAFE
                 multiply_tile(r, i + t, some, width, p, q, panel, wide, metric, z, tile)
                 collect(tile, some, panel * PANEL, wide, offset + i + t, own, m, stride, found, capacity, ends)
-        i += count
-    return end
+        place[0] += count
+    return DONE

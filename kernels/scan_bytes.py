@@ -11,19 +11,21 @@ from minembed.kernels.bytes import SHIFT, dot_bytes
 from minembed.kernels.cached import on_disk
 from minembed.kernels.candidates import FACTS, LANES, ROWS, note, pointers, slack_of, thin, values_of
 from minembed.kernels.elementwise import ZERO
-from minembed.kernels.simd import address, at, first_bit, load, reached
+from minembed.kernels.scan import DONE, FULL, next_rows
+from minembed.kernels.simd import address, at, first_bit, fma, load, load_part, maximum, reached, splat
 from minembed.kernels.tiles import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes, tile_bytes_streaming
 from minembed.topk import COSINE, EUCLIDEAN
 
-FIRST, SECOND = 0, 3  # where margins begin: of queries rounded once, and twice
 f32 = np.float32
+SECOND = 3  # where the margins of queries begin that are rounded twice
+SHORTEST = f32(1e-30)  # below any row that is not all zeros
 
 
 @njit
-def describe_bytes(lengths, errors, first, count, metric, square_margin, facts):
+def describe_bytes(rows, first, count, metric, square_margin, facts):
     """The facts of some quantised rows."""
     for r in range(count):
-        length, error, own = lengths[first + r], errors[first + r], at(facts, r * FACTS)
+        length, error, own = rows[2][first + r], rows[3][first + r], at(facts, r * FACTS)
         own[0], own[1], own[2], own[3], own[4] = f32(1.0), ZERO, length, error, ZERO
         if metric == COSINE:
             own[0] = ZERO if length == ZERO else f32(1.0) / length
@@ -33,78 +35,117 @@ def describe_bytes(lengths, errors, first, count, metric, square_margin, facts):
 
 
 @njit
-def multiply_single(rows, scales, first, count, width, query, query_scale, query_sum, tile):
-    """Products of some quantised rows with a single query."""
-    for r in range(count):
-        whole = dot_bytes(at(rows, (first + r) * width), query, width) + SHIFT * query_sum
-        tile[r * PANEL] = f32(whole) * query_scale * scales[first + r]
+def note_closer(query, row, product, rows, width, facts, rest, margins, stride, lists, capacity):
+    """Note a row that may reach a query's threshold when what was rounded off the query is multiplied too."""
+    columns, scales, sums = rest
+    whole = dot_bytes(at(rows[0], row * width), at(columns, query * width), width) + SHIFT * sums[query]
+    value = (product + f32(whole) * scales[query] * rows[1][row]) * facts[0] + facts[1]
+    slack = slack_of(at(margins, SECOND * stride), stride, query, facts)
+    note(query, row, value - slack, value + slack, lists, capacity)
 
 
 @njit
 def collect_bytes(
-    tile, rows, scales, width, count, first_query, wide, first_row, facts, rest, margins, stride, lists, capacity
+    tile, count, first_query, wide, rows, width, first_row, facts, rest, margins, stride, lists, capacity
 ):  # fmt: skip
-    """Note every row of a tile of products that may reach a query's threshold, with what was rounded off the query."""
-    columns, column_scales, column_sums = rest
-    first, second = at(margins, FIRST * stride), at(margins, SECOND * stride)
+    """Note every row of a tile of products that may reach a query's threshold."""
     for v in range(0, wide, LANES):
         threshold = load(at(lists[4], first_query + v))
         for r in range(count):
-            own = at(facts, r * FACTS)
-            value, slack = values_of(at(tile, r * PANEL + v), first, stride, first_query + v, own)
+            products, own = at(tile, r * PANEL + v), at(facts, r * FACTS)
+            value, slack = values_of(products, margins, stride, first_query + v, own)
             hits = reached(value + slack, threshold)
             while hits:
-                lane = v + first_bit(hits)
-                query, row = first_query + lane, first_row + r
-                whole = dot_bytes(at(rows, row * width), at(columns, query * width), width) + SHIFT * column_sums[query]
-                product = tile[r * PANEL + lane] + f32(whole) * column_scales[query] * scales[row]
-                value1, slack1 = product * own[0] + own[1], slack_of(second, stride, query, own)
-                note(query, row, value1 - slack1, value1 + slack1, lists, capacity)
+                lane = first_bit(hits)
+                note_closer(
+                    first_query + v + lane, first_row + r, products[lane], rows, width, own, rest, margins, stride,
+                    lists, capacity,
+                )  # fmt: skip
                 hits &= hits - 1
+
+
+@njit
+def highest_of(products, rows, first, count, metric, square_margin, margins, stride):
+    """The upper ends of where the values of up to 16 rows lie for the only query."""
+    none = splat(ZERO)
+    scale, length, error = (
+        load_part(at(rows[1], first), count, none), load_part(at(rows[2], first), count, none),
+        load_part(at(rows[3], first), count, none),
+    )  # fmt: skip
+    value, own = load(products) * scale, none
+    if metric == COSINE:
+        length = maximum(length, splat(SHORTEST))
+        value, error, length = value / length, error / length, splat(f32(1.0))
+    elif metric == EUCLIDEAN:
+        square = length * length
+        value, own = fma(splat(f32(2.0)), value, none - square), square * splat(square_margin)
+    slack = fma(length, splat(margins[stride]), splat(margins[0]) + own)
+    return value + fma(error, splat(margins[2 * stride]), slack)
+
+
+@njit
+def scan_single_bytes(
+    rows, width, first, count, query, query_scale, query_sum, metric, square_margin, rest, margins, stride, lists, room
+):  # fmt: skip
+    """Note every row that may reach the threshold of the only query."""
+    products, facts = room, at(room, LANES)
+    for i in range(first, first + count, LANES):
+        n = min(LANES, first + count - i)
+        for r in range(n):
+            whole = dot_bytes(at(rows[0], (i + r) * width), query, width) + SHIFT * query_sum
+            products[r] = f32(whole) * query_scale
+        highest = highest_of(products, rows, i, n, metric, square_margin, margins, stride)
+        hits = ((1 << n) - 1) & reached(highest, splat(lists[4][0]))
+        while hits:
+            r = first_bit(hits)
+            describe_bytes(rows, i + r, 1, metric, square_margin, facts)
+            note_closer(0, i + r, products[r] * rows[1][i + r], rows, width, facts, rest, margins, stride, lists, 0)
+            hits &= hits - 1
 
 
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def scan_bytes(
-    levels, scales, lengths, errors, begin, end, width, packed, query_scales, query_sums, zero_points, once, rest,
-    rest_scales, rest_sums, number, metric, k, margins, stride, square_margin, lists, capacity, room,
+    levels, scales, lengths, errors, turn, piece, end, place, width, packed, once, once_scales, once_sums, left,
+    left_scales, left_sums, zero_points, number, metric, k, margins, stride, square_margin, lists, capacity, room,
 ):  # fmt: skip
-    """scan_rows on a quantised corpus and queries that are quantised, and packed as weights are; `once` as plain rows.
+    """scan_rows on a quantised corpus and queries that are quantised: `packed` as weights are, and `once` as rows.
 
-    What was rounded off the queries, quantised again, is in `rest` as plain rows.
+    What was rounded off the queries, quantised again, is in `left` as rows.
     """
-    a, p, m, z = address(levels, 0), address(packed, 0), address(margins, 0), address(room, 0)
+    p, m, z, none = address(packed, 0), address(margins, 0), address(room, 0), address(zero_points, 0)
     tile, facts = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
-    found, second = pointers(lists), (address(rest, 0), address(rest_scales, 0), address(rest_sums, 0))
-    i = begin
-    while i < end:
-        count = min(ROWS, end - i)
+    rows = address(levels, 0), address(scales, 0), address(lengths, 0), address(errors, 0)
+    found, rest = pointers(lists), (address(left, 0), address(left_scales, 0), address(left_sums, 0))
+    while place[0] < place[1] or next_rows(turn, piece, end, place):
+        i = place[0]
+        count = min(ROWS, place[1] - i)
         for query in range(number):
             if found[0][query] > found[5][query] and not thin(query, k, found, capacity):
-                return i
-        describe_bytes(lengths, errors, i, count, metric, square_margin, facts)
-        for panel in range((number + PANEL - 1) // PANEL):
-            wide, b = min(PANEL, number - panel * PANEL), at(p, panel * width * PANEL)
+                return FULL
+        if number == 1:
+            scan_single_bytes(
+                rows, width, i, count, address(once, 0), once_scales[0], once_sums[0], metric, square_margin, rest, m,
+                stride, found, tile,
+            )  # fmt: skip
+        else:
+            describe_bytes(rows, i, count, metric, square_margin, facts)
+        for panel in range(0 if number == 1 else (number + PANEL - 1) // PANEL):
+            q, b = panel * PANEL, at(p, panel * width * PANEL)
+            wide, by_column = min(PANEL, number - q), (address(once_scales, q), address(once_sums, q))
             for t in range(0, count, BYTE_ROWS):
                 some = min(BYTE_ROWS, count - t)
-                x, s, q = at(a, (i + t) * width), address(scales, i + t), panel * PANEL
-                if number == 1:
-                    multiply_single(
-                        a, scales, i + t, some, width, address(once, 0), query_scales[0], query_sums[0], tile
-                    )
-                elif wide <= LANES:
+                x, scale = at(rows[0], (i + t) * width), at(rows[1], i + t)
+                if wide <= LANES:
                     tile_bytes_streaming(
-                        some, x, width, b, width // 4, True, z, tile, PANEL, s, address(zero_points, 0), 1,
-                        address(query_scales, q), address(query_sums, q),
-                    )  # fmt: skip
+                        some, x, width, b, width // 4, True, z, tile, PANEL, scale, none, 1, by_column[0], by_column[1]
+                    )
                 else:
                     tile_bytes(
-                        some, x, width, b, width // 4, True, z, tile, PANEL, s, address(zero_points, 0), 1,
-                        address(query_scales, q), address(query_sums, q),
-                    )  # fmt: skip
+                        some, x, width, b, width // 4, True, z, tile, PANEL, scale, none, 1, by_column[0], by_column[1]
+                    )
                 collect_bytes(
-                    tile, a, scales, width, some, q, wide, i + t, at(facts, t * FACTS), second, m, stride, found,
-                    capacity,
-                )  # fmt: skip
-        i += count
-    return end
+                    tile, some, q, wide, rows, width, i + t, at(facts, t * FACTS), rest, m, stride, found, capacity
+                )
+        place[0] += count
+    return DONE

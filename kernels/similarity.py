@@ -14,7 +14,7 @@ from minembed.kernels.packing import aligned, panels
 from minembed.kernels.partner import share
 from minembed.kernels.rescoring import rescore_rows
 from minembed.kernels.rounding import round_queries
-from minembed.kernels.scan import UNSAFE, scan_rows
+from minembed.kernels.scan import DONE, FULL, scan_rows
 from minembed.kernels.scan_bytes import scan_bytes
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 from minembed.params import Array
@@ -22,7 +22,7 @@ from minembed.quantization import pad_to
 from minembed.topk import EUCLIDEAN, MANHATTAN, Search, pieces
 
 ENTRIES = 1 << 21
-PIECE = 1 << 13  # rows that a thread takes at a time
+PIECE = 1 << 12  # rows that a thread takes at a time
 PAIRS = 1 << 8  # of a query and a row, that a thread scores at a time
 WORTH_A_THREAD = 20_000_000  # multiplications, below which a second thread costs more than it saves
 
@@ -61,7 +61,21 @@ class Lists:
         return tuple(x[thread] for x in every)
 
 
-Scan = Callable[[int, int, Lists, int], int]  # (begin, end, lists, thread) -> where it stopped
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows that threads share, or that one has for itself."""
+
+    begin: int
+    end: int
+    turn: Array  # (1,) int64: how many of them are taken
+
+    @classmethod
+    def of(cls, begin: int, end: int) -> "Span":
+        """Rows of which none is taken."""
+        return cls(begin, end, np.zeros(1, np.int64))
+
+
+Scan = Callable[[Span, Array, Lists, int], int]  # (span, place, lists, thread) -> why it stopped
 
 
 def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None) -> tuple[Array, Array]:
@@ -69,36 +83,30 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
     if not (search.lengths < topk.LARGEST).all():
         return tier.scan_numpy(search, corpus, threads)
     queries = np.ascontiguousarray(search.queries, np.float32)
-    plain = corpus.dtype == np.float32 and corpus.flags.c_contiguous
+    whole = corpus.dtype == np.float32 and corpus.flags.c_contiguous
     if quantized is not None and search.metric != MANHATTAN and _can_be_rounded(search.lengths):
-        go, size = _scan_quantized(search, quantized), PIECE
+        go, whole = _scan_quantized(search, quantized), True
     else:
-        go, size = _scan_floats(search, queries, corpus, plain), PIECE if plain else tier.BLOCK
+        go = _scan_floats(search, queries, corpus)
     if len(queries) * corpus.size < WORTH_A_THREAD:
-        threads, size = 1, size if not plain else len(corpus)
+        threads = 1
+    spans = [Span.of(0, len(corpus))] * threads if whole else [Span.of(*x) for x in pieces(len(corpus), tier.BLOCK)]
     lists = Lists.make(threads, len(queries), search.k)
     idle = deque(range(threads))
 
-    def work(piece: tuple[int, int]) -> bool:
-        begin, end = piece
-        thread = idle.pop()
-        try:
-            while begin < end:
-                begin = go(begin, end, lists, thread)
-                if begin == UNSAFE:
-                    return False
-                if begin < end:
-                    _make_room(search, corpus, lists, thread)
-        finally:
-            idle.append(thread)
-        return True
+    def work(span: Span) -> bool:
+        place, thread = np.zeros(2, np.int64), idle.pop()
+        while (stopped := go(span, place, lists, thread)) == FULL:
+            _make_room(search, corpus, lists, thread)
+        idle.append(thread)
+        return stopped == DONE
 
-    if not all(share(work, list(pieces(len(corpus), size)), threads)):
+    if not all(share(work, spans, threads)):
         return tier.scan_numpy(search, corpus, threads)
     return _join(search, lists)
 
 
-def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool) -> Scan:
+def _scan_floats(search: Search, queries: Array, corpus: Array) -> Scan:
     number, width = queries.shape
     packed = queries.reshape(-1) if number == 1 else panels(np.ascontiguousarray(queries.T), PANEL, 1, width)
     a, b, c = _up(search.margins(topk.SINGLE))
@@ -107,16 +115,15 @@ def _scan_floats(search: Search, queries: Array, corpus: Array, plain: bool) -> 
     margins[0, :number], margins[1, :number], square = a, b, c.max()
     flat_margins, flat_queries = margins.reshape(-1), queries.reshape(-1)
 
-    def go(begin: int, end: int, lists: Lists, thread: int) -> int:
-        offset, rows = 0, corpus
-        if not plain:
-            with np.errstate(over="ignore"):  # what overflows is found by its length
-                rows, offset = np.ascontiguousarray(corpus[begin:end], np.float32), begin
+    def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
+        with np.errstate(over="ignore"):  # what overflows is found by its length
+            rows = np.ascontiguousarray(corpus[span.begin : span.end], np.float32)
         stopped: int = scan_rows(
-            _flat(rows), begin - offset, end - offset, offset, width, packed, flat_queries, number, search.metric,
-            search.k, flat_margins, padded, square, lists.of(thread), lists.capacity, lists.rooms[thread],
+            _flat(rows), span.turn, PIECE, len(rows), place, span.begin, width, packed, flat_queries, number,
+            search.metric, search.k, flat_margins, padded, square, lists.of(thread), lists.capacity,
+            lists.rooms[thread],
         )  # fmt: skip
-        return stopped if stopped == UNSAFE else stopped + offset
+        return stopped
 
     return go
 
@@ -142,11 +149,11 @@ def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
     zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
     facts = _flat(corpus.levels), _flat(corpus.scales), _flat(corpus.lengths), _flat(corpus.errors)
 
-    def go(begin: int, end: int, lists: Lists, thread: int) -> int:
+    def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
         stopped: int = scan_bytes(
-            *facts, begin, end, width, packed.reshape(-1), scales[0], sums[0], zero_points, plain, left, scales[1],
-            sums[1], number, search.metric, search.k, margins.reshape(-1), padded, square, lists.of(thread),
-            lists.capacity, lists.rooms[thread],
+            *facts, span.turn, PIECE, span.end, place, width, packed.reshape(-1), plain, scales[0], sums[0], left,
+            scales[1], sums[1], zero_points, number, search.metric, search.k, margins.reshape(-1), padded, square,
+            lists.of(thread), lists.capacity, lists.rooms[thread],
         )  # fmt: skip
         return stopped
 

@@ -13,6 +13,7 @@ from numba import njit
 from minembed.corpus import quantize_corpus
 from minembed.kernels import candidates, simd, similarity
 from minembed.kernels.partner import Partner, share
+from minembed.kernels.scan import DONE
 from minembed.kernels.simd import address, load, store
 from minembed.topk import METRICS, SINGLE, Search, exact_scores
 
@@ -44,8 +45,8 @@ def scanned(search, corpus, bytes_, lists):
     if bytes_:
         go = similarity._scan_quantized(search, quantize_corpus(corpus))
     else:
-        go = similarity._scan_floats(search, np.ascontiguousarray(search.queries, np.float32), corpus, plain=True)
-    assert go(0, len(corpus), lists, 0) == len(corpus)
+        go = similarity._scan_floats(search, np.ascontiguousarray(search.queries, np.float32), corpus)
+    assert go(similarity.Span.of(0, len(corpus)), np.zeros(2, np.int64), lists, 0) == DONE
 
 
 SCANS = [(metric, bytes_) for metric in METRICS for bytes_ in (False, True) if metric != "manhattan" or not bytes_]
