@@ -75,7 +75,7 @@ def tier(backend: str, work: int) -> str:
     if backend == "auto" and work < (WORTH_CALLING if loaded else WORTH_LOADING):
         return "numpy"
     chosen = choose(backend)
-    if chosen == "numpy":
+    if chosen == "numpy" or loaded:
         return chosen
     try:
         check_numba()

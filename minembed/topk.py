@@ -43,7 +43,7 @@ class Search:
         >>> Search.of(np.array([[3.0, 4.0]]), 1, COSINE).queries.tolist()
         [[0.6, 0.8]]
         """
-        lengths = np.sqrt(sum_of(queries * queries))
+        lengths = np.sqrt((queries * queries).sum(axis=1))
         if metric == COSINE:
             queries = queries / np.where(lengths == 0, 1, lengths)[:, None]
             lengths = np.where(lengths == 0, 0.0, 1.0)
@@ -57,17 +57,21 @@ class Search:
         >>> Search.of(np.ones((1, 4)), 1, DOT).margins(2.0**-24)[1].tolist() == [24 * 2 * 2.0**-24]
         True
         """
-        D, own = self.queries.shape[1], self.lengths
-        none, one = np.zeros(len(own)), np.ones(len(own))
-        a, b, c = {
-            DOT: (none, own, none),
-            COSINE: (one, none, none),
-            EUCLIDEAN: (DOUBLE / unit * own**2, 2 * own, one),  # the first: what the score itself may be off
-            MANHATTAN: (math.sqrt(D) * own, math.sqrt(D) * one, none),
-        }[self.metric]
+        D, own, margins = self.queries.shape[1], self.lengths, np.zeros((3, len(self.lengths)))
+        if self.metric == DOT:
+            margins[1] = own
+        elif self.metric == COSINE:
+            margins[0] = 1
+        elif self.metric == EUCLIDEAN:  # the first: what the score itself may be off
+            margins[0], margins[1], margins[2] = DOUBLE / unit * own**2, 2 * own, 1
+        else:
+            margins[0], margins[1] = math.sqrt(D) * own, math.sqrt(D)
         lost = math.sqrt(D * (2.0**-149 if unit == SINGLE else 2.0**-1074))  # of a length, whose squares vanish
-        a, b = a + b * lost + c * lost**2, b + 2 * c * lost
-        return (2 * D + 16) * np.stack([unit * a + 2.0**-149, unit * b, unit * c])
+        margins[0] += (margins[1] + margins[2] * lost) * lost
+        margins[1] += 2 * margins[2] * lost
+        margins *= unit
+        margins[0] += 2.0**-149
+        return (2 * D + 16) * margins
 
     def scan_value(self, scores: Array, which: Array) -> Array:
         """Turn exact scores of some queries into the scale on which the scan compares."""

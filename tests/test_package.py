@@ -148,7 +148,7 @@ def test_weights_know_nothing_of_the_encoder():
 
 
 # intrinsics are made of so many parameters, which Numba reads by name: one line of text, all of it from the source
-EXEC_OF_FIXED_TEXT = ("minembed.kernels.simd", "minembed.kernels.team")
+EXEC_OF_FIXED_TEXT = ("minembed.kernels.simd", "minembed.kernels.atomics")
 
 
 def test_nothing_is_run_on_the_word_of_a_file():
