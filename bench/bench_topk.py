@@ -66,7 +66,9 @@ def measure_size(size: int, path: Path, options: Namespace, absent: dict) -> dic
         except Unavailable as error:
             absent[name] = str(error)
             worker.close()
-    bandwidth = workers["minembed"].ask("measure", "bench_topk", "bandwidth", "", "", options.threads)
+    bandwidth, peak = (
+        workers["minembed"].ask("measure", "bench_topk", what, "", "", options.threads) for what in ("bandwidth", "peak")
+    )
     cells: dict[str, dict] = {}
     for queries, k in CELLS:
         before = cells.get(f"{queries // 10} x {k}", {})
@@ -74,7 +76,7 @@ def measure_size(size: int, path: Path, options: Namespace, absent: dict) -> dic
         cells[f"{queries} x {k}"] = measure_cell(size, queries, k, taking)
     for worker in workers.values():
         worker.close()
-    return {"versions": versions, "bandwidth_gb_s": bandwidth, "cells": cells}
+    return {"versions": versions, "bandwidth_gb_s": bandwidth, "peak_gf_s": peak, "cells": cells}
 
 
 def is_hopeless(name: str, before: dict) -> bool:
@@ -119,6 +121,10 @@ def measure(task: str, first, second, threads: int):
         return {name: importlib.metadata.version(name) for name in libraries}
     if task == "bandwidth":
         return bandwidth(threads)
+    if task == "peak":
+        import probe  # needs Numba, as minembed here does
+
+        return probe.peaks()["float32"]["peak"]
     queries = _state["queries"][:first]
     start = time.perf_counter()
     scores, _ = _state["search"](queries, second)

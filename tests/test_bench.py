@@ -484,7 +484,8 @@ def test_top_k_report(bench, results):
     found = {
         "versions": {name: {} for name in cell},
         "bandwidth_gb_s": 40.0,
-        "cells": {"1 x 10": cell, "100 x 10": cell},
+        "peak_gf_s": 200.0,
+        "cells": {"1 x 10": cell, "10 x 10": cell | {"minembed-int8": {"median_s": 0.006}}, "100 x 10": cell},
     }
     about = next(iter(results.values()))
     result = {"machine": about["machine"], "commit": about.get("commit"), "date": about["date"]} | {
@@ -494,7 +495,8 @@ def test_top_k_report(bench, results):
         "absent": {"numkong": "not installed"},
     }
     text, _ = bench.report.render({"topk": result})
-    lines = [line for line in text.splitlines() if line.startswith(("| 1 x 10", "| 100 x 10"))]
-    assert lines[0].split(" | ")[-3:] == ["2.00", "2.50", "38 % |"] and "| wrong |" in lines[0]
-    assert lines[1].split(" | ")[-3:] == ["2.00", "", " |"]
+    lines = [line for line in text.splitlines() if line.startswith(("| 1 x 10", "| 10 x 10", "| 100 x 10"))]
+    assert lines[0].split(" | ")[-3:] == ["2.00", "2.50", "38 % of the memory |"] and "| wrong |" in lines[0]
+    assert lines[1].split(" | ")[-3:] == ["2.00", "**1.67**", "38 % of the memory |"]
+    assert lines[2].split(" | ")[-3:] == ["2.00", "2.50", "192 % of the peak |"]
     assert "numkong (not installed)" in text
