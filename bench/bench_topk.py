@@ -66,9 +66,8 @@ def measure_size(size: int, path: Path, options: Namespace, absent: dict) -> dic
         except Unavailable as error:
             absent[name] = str(error)
             worker.close()
-    bandwidth, peak = (
-        workers["minembed"].ask("measure", "bench_topk", what, "", "", options.threads) for what in ("bandwidth", "peak")
-    )
+    ask = workers["minembed"].ask
+    bandwidth, peak = (ask("measure", "bench_topk", what, "", "", options.threads) for what in ("bandwidth", "peak"))
     cells: dict[str, dict] = {}
     for queries, k in CELLS:
         before = cells.get(f"{queries // 10} x {k}", {})

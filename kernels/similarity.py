@@ -175,8 +175,7 @@ def _join(search: Search, lists: Lists) -> tuple[Array, Array]:
     """What all threads found, without what k others surely beat."""
     slots, number = lists.counts.shape
     total = int(lists.counts.sum())
-    which, rows = np.empty(total, np.int64), np.empty(total, np.int64)
-    scratch = np.empty(int(lists.counts.sum(axis=0).max()), np.float32)
+    which, rows, scratch = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.float32)
     n = join(
         slots, number, search.k, lists.capacity, lists.counts.reshape(-1), lists.lows.reshape(-1),
         lists.highs.reshape(-1), lists.indices.reshape(-1), lists.thresholds.reshape(-1), lists.thresholds.shape[1],

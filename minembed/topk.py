@@ -24,6 +24,7 @@ QUERIES = 1024  # that one pass over the corpus serves
 SINGLE, DOUBLE = 2.0**-24, 2.0**-52  # half a unit in the last place, and a whole one
 SMALLEST = 1e-12  # shorter rows may have lost digits of their length in float32
 LARGEST = 1e18  # products of longer rows and queries may leave float32
+MANY = 512  # candidates, from which on their sorting is worth more than one call
 LANES = 16  # partial sums of a float64 score
 
 
@@ -185,9 +186,10 @@ def best_of(search: Search, which: Array, found: Array, scores: Array) -> Array:
     >>> best_of(search, np.zeros(3, int), np.array([7, 5, 6]), np.array([1.0, 1.0, 2.0])).tolist()
     [[2, 1]]
     """
-    order = np.argsort(-scores)
-    order = order[np.argsort(which[order].astype(np.int16), kind="stable")]  # of 16 bits: counted, not compared
-    if ((np.diff(which[order]) == 0) & (np.diff(scores[order]) == 0)).any():  # three sorts, only for ties
+    if len(scores) > MANY:  # one fast sort, one of 16 bits that counts, and a look at whether something ties
+        order = np.argsort(-scores)
+        order = order[np.argsort(which[order].astype(np.int16), kind="stable")]
+    if len(scores) <= MANY or ((np.diff(which[order]) == 0) & (np.diff(scores[order]) == 0)).any():
         order = np.lexsort((found, -scores, which))
     starts = np.searchsorted(which[order], np.arange(len(search.lengths)))
     return order[starts[:, None] + np.arange(search.k)]
