@@ -139,7 +139,7 @@ def mixed(corpus: np.ndarray) -> np.ndarray:
 
 
 def bandwidth(threads: int) -> float:
-    """How many gigabytes a second the threads read, in sums over arrays that no cache holds."""
+    """How many gigabytes a second the threads read, in maxima over arrays that no cache holds."""
     from concurrent.futures import ThreadPoolExecutor
 
     arrays = [np.ones(1 << 26, np.float32) for _ in range(threads)]

@@ -1,6 +1,6 @@
-"""Products of two rows of bytes, along the rows: what a single query wants of a quantised corpus.
+"""Products of two rows of bytes, along the rows: for a single query, and for single rows.
 
-A tile would multiply each byte of a row with a whole panel of columns, of which one query fills two.
+A tile would multiply each byte of a row with a whole panel of columns, of which these fill one.
 """
 
 from typing import Any

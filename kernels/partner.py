@@ -31,13 +31,14 @@ def _core_here() -> Callable[[], int] | None:
 _core = _core_here()
 
 
-def _keep_off(thread: int) -> set[int]:
+def _keep_off(thread: int | None) -> set[int]:
     """Let a thread run on every core but the caller's; returns all that the caller may use, or nothing."""
-    cores: set[int] = os.sched_getaffinity(0) if _core else set()
-    if not _core or len(cores) == 1:
+    if not _core or thread is None:
         return set()
     try:
-        os.sched_setaffinity(thread, cores - {_core()})
+        cores = os.sched_getaffinity(0)
+        if len(cores) > 1:
+            os.sched_setaffinity(thread, cores - {_core()})
         return cores
     except OSError:  # forbidden here
         return set()
@@ -75,7 +76,7 @@ class Partner:
                 self._busy.release()
                 return False
             self._thread = thread
-        self._work.put((work, _keep_off(self._thread.native_id or 0)))
+        self._work.put((work, _keep_off(self._thread.native_id)))
         return True
 
     def _serve(self) -> None:
@@ -119,7 +120,7 @@ def share(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -
 
     while len(_more) < threads - 1:
         _more.append(Partner())
-    for helper in _more[: min(threads, len(items)) - 1]:
+    for helper in _more[: max(0, min(threads, len(items)) - 1)]:
         helper.ask(take)
     take()
     for _ in items:

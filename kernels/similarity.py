@@ -14,17 +14,18 @@ from minembed.kernels.packing import aligned, panels
 from minembed.kernels.partner import share
 from minembed.kernels.rescoring import rescore_rows
 from minembed.kernels.rounding import round_queries
-from minembed.kernels.scan import DONE, FULL, scan_rows
+from minembed.kernels.scan import DONE, FULL, UNSAFE, scan_rows
 from minembed.kernels.scan_bytes import scan_bytes
 from minembed.kernels.tiles import PANEL, TILE_ROWS
 from minembed.params import Array
 from minembed.quantization import pad_to
-from minembed.topk import EUCLIDEAN, MANHATTAN, Search, pieces
+from minembed.topk import COSINE, EUCLIDEAN, MANHATTAN, Search, pieces
 
 ENTRIES = 1 << 21
 PIECE = 1 << 12  # rows that a thread takes at a time
+WIDEST = 1 << 16  # bytes of a row: 255 * 127 times as many fit into int32
 PAIRS = 1 << 8  # of a query and a row, that a thread scores at a time
-WORTH_A_THREAD = 20_000_000  # multiplications, below which a second thread costs more than it saves
+WORTH_A_THREAD = 20_000_000  # multiplications: with fewer, another thread costs more than it saves
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,15 @@ Scan = Callable[[Span, Array, Lists, int], int]  # (span, place, lists, thread) 
 
 def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None) -> tuple[Array, Array]:
     """Find (query, row) of every row that could be among the k best, on the rows or on what they were quantised to."""
-    if not (search.lengths < topk.LARGEST).all():
+    if not search.fits_float32():
         return tier.scan_numpy(search, corpus, threads)
     queries = np.ascontiguousarray(search.queries, np.float32)
     whole = corpus.dtype == np.float32 and corpus.flags.c_contiguous
-    if quantized is not None and search.metric != MANHATTAN and _can_be_rounded(search.lengths):
+    if quantized is not None and search.metric != MANHATTAN and _can_be_rounded(search, quantized):
         go, whole = _scan_quantized(search, quantized), True
     else:
         go = _scan_floats(search, queries, corpus)
-    if len(queries) * corpus.size < WORTH_A_THREAD:
-        threads = 1
+    threads = min(threads, 1 + len(queries) * corpus.size // WORTH_A_THREAD)
     spans = [Span.of(0, len(corpus))] * threads if whole else [Span.of(*x) for x in pieces(len(corpus), tier.BLOCK)]
     lists = Lists.make(threads, len(queries), search.k)
     idle = deque(range(threads))
@@ -116,8 +116,11 @@ def _scan_floats(search: Search, queries: Array, corpus: Array) -> Scan:
     flat_margins, flat_queries = margins.reshape(-1), queries.reshape(-1)
 
     def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
+        original = corpus[span.begin : span.end]
         with np.errstate(over="ignore"):  # what overflows is found by its length
-            rows = np.ascontiguousarray(corpus[span.begin : span.end], np.float32)
+            rows = np.ascontiguousarray(original, np.float32)
+        if search.metric == COSINE and original.dtype == np.float64 and original[~rows.any(axis=1)].any():
+            return UNSAFE  # rows that vanish have directions
         stopped: int = scan_rows(
             _flat(rows), span.turn, PIECE, len(rows), place, span.begin, width, packed, flat_queries, number,
             search.metric, search.k, flat_margins, padded, square, lists.of(thread), lists.capacity,
@@ -128,9 +131,11 @@ def _scan_floats(search: Search, queries: Array, corpus: Array) -> Scan:
     return go
 
 
-def _can_be_rounded(lengths: Array) -> bool:
-    """Whether no product of these queries with a quantised row might leave float32."""
-    return bool(((lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))).all())
+def _can_be_rounded(search: Search, corpus: QuantizedCorpus) -> bool:
+    """Whether no product of these queries with a quantised row might leave float32, or a sum of bytes int32."""
+    lengths = search.lengths
+    safe = (lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))
+    return bool(safe.all()) and corpus.levels.shape[1] <= WIDEST
 
 
 def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:

@@ -47,7 +47,7 @@ def rescore_numpy(search: Search, corpus: Array, which: Array, found: Array, thr
 def scan_numpy(
     search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None
 ) -> tuple[Array, Array]:
-    """Find (query, row) of every row that could be among the k best; in float64 where float32 would overflow.
+    """Find (query, row) of every row that could be among the k best; in float64 where float32 is not enough.
 
     A quantised corpus is of no use here: NumPy multiplies no bytes.
 
@@ -78,7 +78,7 @@ def lengths_of(x: Array, original: Array, start: int, metric: int) -> Array:  # 
         if x.dtype == np.float32:
             raise Unsafe
     if metric == COSINE and x.dtype == np.float32 and original[lengths < SMALLEST].any():
-        raise Unsafe
+        raise Unsafe  # a direction, of which float32 has lost digits
     return lengths
 
 
@@ -94,28 +94,27 @@ def check_finite(rows: Array, start: int) -> None:
 
 def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
     unit = SINGLE if dtype == np.float32 else DOUBLE
-    with np.errstate(over="ignore"):
-        queries = search.queries.astype(dtype)
-    if dtype == np.float32 and not (search.lengths < LARGEST).all():
+    if dtype == np.float32 and not search.fits_float32():
         raise Unsafe
+    queries = search.queries.astype(dtype)
     Q, longest, margins = len(queries), 0.0, search.margins(unit)
     held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, dtype)  # query, row, value
-    threshold = np.full(Q, -np.inf)
+    floor = np.full(Q, -np.inf)  # what k rows surely reach
     for start in range(0, len(corpus), BLOCK):
         original = corpus[start : start + BLOCK]
         with np.errstate(over="ignore"):
             x = np.ascontiguousarray(original, dtype)
         lengths = lengths_of(x, original, start, search.metric)
         longest = max(longest, float(lengths.max()))
+        margin = margin_for(margins, longest)
         values = scan_values(queries, x, lengths, search.metric)
-        if start == 0 and search.k <= len(x):  # the first thresholds, before anything is written down
-            kth = np.partition(values, -search.k, axis=1)[:, -search.k]
-            threshold = kth - 2 * margin_for(margins, longest)
-        which, row = np.nonzero(values >= threshold.astype(dtype)[:, None])
+        if start == 0 and search.k <= len(x):  # the first floor, before anything is written down
+            floor = np.partition(values, -search.k, axis=1)[:, -search.k] - margin
+        which, row = np.nonzero(values >= (floor - margin).astype(dtype)[:, None])
         held = tuple(np.concatenate(x) for x in zip(held, (which, start + row, values[which, row]), strict=True))
         if len(held[0]) > 3 * Q * search.k:
-            held, threshold = keep(search, corpus, held, threshold, margin_for(margins, longest))
-    held, _ = keep(search, corpus, held, threshold, margin_for(margins, longest))
+            held, floor = keep(search, corpus, held, floor, margin)
+    held, _ = keep(search, corpus, held, floor, margin_for(margins, longest))
     return held[0], held[1]
 
 
@@ -136,8 +135,10 @@ def scan_values(queries: Array, x: Array, lengths: Array, metric: int) -> Array:
     return values
 
 
-def keep(search: Search, corpus: Array, held: Any, threshold: Array, margin: Array) -> tuple[Any, Array]:
+def keep(search: Search, corpus: Array, held: Any, floor: Array, margin: Array) -> tuple[Any, Array]:
     """Drop candidates (query, row, value) that k others surely beat; where too many are left, all but the k best.
+
+    A value may be off by `margin`; `floor` is what k rows surely reach, and rises.
 
     >>> held = np.zeros(2, np.int64), np.arange(2), np.array([1.0, 5.0])
     >>> search = Search.of(np.ones((1, 1)), 1, DOT)
@@ -145,18 +146,17 @@ def keep(search: Search, corpus: Array, held: Any, threshold: Array, margin: Arr
     [1]
     """
     which, row, value = held
-    kth, threshold = _kth(which, value.astype(np.float64), search), threshold.copy()
-    np.maximum(threshold, kth - 2 * margin, out=threshold)
-    kept = value >= threshold[which]
+    floor = np.maximum(floor, _kth(which, value.astype(np.float64), search) - margin)
+    kept = value >= (floor - margin)[which]
     held = which[kept], row[kept], value[kept]
-    enough = len(held[0]) and np.bincount(held[0], minlength=len(kth)).min() >= search.k
-    if enough and len(held[0]) > max(HELD, 8 * len(kth) * search.k):
-        held, floors = keep_exact(search, corpus, held)
-        np.maximum(threshold, floors - margin, out=threshold)
-    return held, threshold
+    enough = len(held[0]) and np.bincount(held[0], minlength=len(floor)).min() >= search.k
+    if enough and len(held[0]) > max(HELD, 8 * len(floor) * search.k):
+        held, best = keep_exact(search, corpus, held)
+        floor = np.maximum(floor, best)
+    return held, floor
 
 
-def keep_exact(search: Search, corpus: Array, held: Any, rescore: Any = rescore_numpy) -> tuple[Any, Array]:
+def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
     """Keep the k best candidates of each query, by their float64 scores; also the value that the last of them has.
 
     >>> held = np.zeros(2, np.int64), np.arange(2), np.array([1.0, 5.0])
@@ -164,7 +164,7 @@ def keep_exact(search: Search, corpus: Array, held: Any, rescore: Any = rescore_
     [5.0]
     """
     which, row, value = held
-    scores = rescore(search, corpus, which, row, 1)
+    scores = rescore_numpy(search, corpus, which, row, 1)
     best = best_of(search, which, row, scores)
     last = best[:, -1]
     best = best.reshape(-1)

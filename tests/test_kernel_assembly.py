@@ -9,7 +9,14 @@ import pytest
 from llvmlite import ir
 from numba import types
 from test_kernel_targets import IDS, KINDS
-from test_kernel_tiles import tile_bfloat16, tile_bytes, tile_floats, tile_floats_narrow
+from test_kernel_tiles import (
+    tile_bfloat16,
+    tile_bytes,
+    tile_bytes_streaming,
+    tile_floats,
+    tile_floats_narrow,
+    tile_floats_streaming,
+)
 
 from minembed.kernels import dots, simd, target, tiles
 
@@ -48,12 +55,18 @@ def floats(n=2048):
 TILES = {
     "floats": (tile_floats, (floats(), 7, floats(), 64, 7, floats(), floats(), 64)),
     "floats_narrow": (tile_floats_narrow, (floats(), 7, floats(), 64, 7, floats(), floats(), 64)),
+    "floats_streaming": (tile_floats_streaming, (floats(), 7, floats(), 64, 7, floats(), floats(), 64)),
     "bfloat16": (
         tile_bfloat16,
         (np.zeros(2048, np.uint16), 8, np.zeros(2048, np.uint16), 64, 4, floats(), floats(), 64),
     ),
     "bytes": (
         tile_bytes,
+        (np.zeros(2048, np.uint8), 8, np.zeros(2048, np.int8), 2, True, floats(), floats(), 64, floats(),
+         np.zeros(99, np.int32), 1, floats(), np.zeros(99, np.int32)),
+    ),
+    "bytes_streaming": (
+        tile_bytes_streaming,
         (np.zeros(2048, np.uint8), 8, np.zeros(2048, np.int8), 2, True, floats(), floats(), 64, floats(),
          np.zeros(99, np.int32), 1, floats(), np.zeros(99, np.int32)),
     ),
@@ -91,10 +104,11 @@ ROWS = {"bfloat16": tiles.BFLOAT16_ROWS, "bytes": tiles.BYTE_ROWS}
 def test_the_tiles_of_this_machine_spill_nothing(name):
     tile, arguments = TILES[name]
     tile(1, *arguments)
-    instruction, of_a_vector = INSTRUCTIONS[name.removesuffix("_narrow")](tiles.TARGET)
-    vectors = 1 if name == "floats_narrow" else tiles.TILE_VECTORS
+    kind, _, narrow = name.partition("_")
+    instruction, of_a_vector = INSTRUCTIONS[kind](tiles.TARGET)
+    vectors = 1 if narrow else tiles.TILE_VECTORS
     (assembly,) = tile.inspect_asm().values()
-    assert_tiles(assembly, instruction, ROWS.get(name, tiles.TILE_ROWS), of_a_vector * vectors)
+    assert_tiles(assembly, instruction, ROWS.get(kind, tiles.TILE_ROWS), of_a_vector * vectors)
     if "avx512f" not in tiles.TARGET.features:
         assert "zmm" not in assembly
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from numba import njit
 
 from minembed.corpus import quantize_corpus
-from minembed.kernels import candidates, simd, similarity
+from minembed.kernels import candidates, partner, simd, similarity
 from minembed.kernels.partner import Partner, share
 from minembed.kernels.scan import DONE
 from minembed.kernels.simd import address, load, store
+from minembed.threads import available_cores
 from minembed.topk import METRICS, SINGLE, Search, exact_scores
 
 PATIENCE = 30  # seconds: far more than any of this takes
@@ -88,6 +89,19 @@ def test_a_row_that_just_reaches_the_threshold_is_noted(metric, bytes_):
             assert first + q in own
 
 
+@pytest.mark.parametrize(("metric", "bytes_"), SCANS)
+def test_a_row_that_just_reaches_the_threshold_of_the_only_query_is_noted(metric, bytes_):
+    queries, corpus = problem(70, 1, 40, 6)
+    search = Search.of(queries, 1, METRICS[metric])
+    least = np.nextafter(values(search, corpus)[0].astype(np.float32), np.float32(-np.inf))
+    for row in range(70):
+        lists = similarity.Lists.make(1, 1, 1)
+        lists.thresholds[0, 0], lists.marks[:] = least[row], 10_000
+        scanned(search, corpus, bytes_, lists)
+        assert row in lists.indices[0, : lists.counts[0, 0]]
+        assert lists.counts[0, 0] < 70 or row == np.argmin(least)  # and not every other
+
+
 @njit
 def _largest_but(values, n, k):
     return candidates.largest_but(address(values, 0), n, k)
@@ -126,15 +140,15 @@ def test_lanes_as_bits():
 
 
 def test_shared_work_comes_back_in_order():
-    threads = set()
+    assert share(lambda i: i * i, range(1000), 4) == [i * i for i in range(1000)]
+    assert share(abs, [], 4) == [] and share(abs, [-7], 1) == [7]
 
-    def work(i):
-        threads.add(threading.get_ident())
-        return i * i
 
-    assert share(work, range(1000), 4) == [i * i for i in range(1000)]
-    assert share(work, [], 4) == [] and share(work, [7], 1) == [49]
-    assert threading.get_ident() in threads
+def test_helpers_come(monkeypatch):
+    """Each item waits until two other threads have one too."""
+    monkeypatch.setattr(partner, "_more", [Partner(), Partner()])  # with no late leftovers of other tests
+    together = threading.Barrier(3)
+    assert sorted(share(lambda i: together.wait(PATIENCE), range(3), 3)) == [0, 1, 2]
 
 
 def test_an_error_stops_what_has_not_begun():
@@ -160,9 +174,24 @@ def test_busy_helpers_are_not_waited_for():
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be moved here")
 def test_a_helper_may_use_every_core_when_it_works():
-    partner, done, seen = Partner(), threading.Event(), []
+    helper, done, seen = Partner(), threading.Event(), []
+    before = os.sched_getaffinity(0)
     for _ in range(20):
         done.clear()
-        asked = partner.ask(lambda: (seen.append(os.sched_getaffinity(0)), done.set()))
+        asked = helper.ask(lambda: (seen.append(os.sched_getaffinity(0)), done.set()))
         assert not asked or done.wait(PATIENCE)
-    assert seen and all(cores == os.sched_getaffinity(0) for cores in seen)
+    assert seen and all(cores == before == os.sched_getaffinity(0) for cores in seen)
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="there is no other core")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be moved here")
+def test_a_helper_does_not_begin_where_the_caller_is(monkeypatch):
+    cores, stop = os.sched_getaffinity(0), threading.Event()
+    sleeper = threading.Thread(target=stop.wait, args=(PATIENCE,))
+    sleeper.start()
+    monkeypatch.setattr(partner, "_core", lambda: min(cores))
+    assert partner._keep_off(sleeper.native_id) == cores
+    assert os.sched_getaffinity(sleeper.native_id) == cores - {min(cores)}
+    stop.set()
+    sleeper.join()
+    assert partner._keep_off(sleeper.native_id) in (set(), cores)  # of a thread that is gone: nothing is asked

@@ -39,6 +39,13 @@ def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
 
 
 @njit
+def tile_floats_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
+    tiles.tile_floats_streaming(
+        rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c
+    )
+
+
+@njit
 def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     tiles.tile_bfloat16(
         rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c
@@ -48,6 +55,16 @@ def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
 @njit
 def tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b):
     tiles.tile_bytes(
+        rows, address(a, 0), stride_a, address(b, 0), steps, first, address(bias, 0), address(c, 5), stride_c,
+        address(scale_a, 0), address(zero_a, 0), stride_q, address(scale_b, 0), address(sums_b, 0),
+    )  # fmt: skip
+
+
+@njit
+def tile_bytes_streaming(
+    rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
+):
+    tiles.tile_bytes_streaming(
         rows, address(a, 0), stride_a, address(b, 0), steps, first, address(bias, 0), address(c, 5), stride_c,
         address(scale_a, 0), address(zero_a, 0), stride_q, address(scale_b, 0), address(sums_b, 0),
     )  # fmt: skip
@@ -67,7 +84,9 @@ def unguarded(c, rows, columns, stride):
 
 @pytest.mark.parametrize("K", DEPTHS)
 @pytest.mark.parametrize(
-    ("tile", "columns"), [(tile_floats, PANEL), (tile_floats_narrow, 16)], ids=["floats", "floats_narrow"]
+    ("tile", "columns"),
+    [(tile_floats, PANEL), (tile_floats_narrow, 16), (tile_floats_streaming, 16)],
+    ids=["floats", "floats_narrow", "floats_streaming"],
 )
 def test_float_tiles(tile, columns, K):
     a, b, bias = normal(TILE_ROWS, K + 3), normal(K, columns + 7, seed=18), normal(columns, seed=19)
@@ -123,7 +142,10 @@ def byte_case(name, K):
 
 @pytest.mark.parametrize("K", [4, 12, 68, 192])
 @pytest.mark.parametrize("name", ["random", "lowest", "highest", "far below"])
-def test_byte_tile_is_exact(name, K):
+@pytest.mark.parametrize(
+    ("tile", "columns"), [(tile_bytes, PANEL), (tile_bytes_streaming, 16)], ids=["bytes", "bytes_streaming"]
+)
+def test_byte_tiles_are_exact(tile, columns, name, K):
     a, b, zero = byte_case(name, K)
     whole = (a.astype(np.int64) - zero[:, None]) @ b.astype(np.int64)
     assert np.abs(whole).max() < 2**23  # float32 holds it; so all that follows is exact
@@ -138,13 +160,13 @@ def test_byte_tile_is_exact(name, K):
     wide = np.full((BYTE_ROWS, K + 4), 200, np.uint8)
     wide[:, :K] = a
     for rows in range(1, BYTE_ROWS + 1):
-        c = guarded(rows, PANEL, PANEL + 3)
+        c = guarded(rows, columns, PANEL + 3)
         arguments = (c, PANEL + 3, strided.ravel(), zeros.ravel(), 3, scale_b, sums)
-        tile_bytes(rows, wide.ravel(), K + 4, words, K // 4, True, bias, *arguments)
-        exact = whole[:rows] * scale_a[:rows, None].astype(np.float64) * scale_b
-        np.testing.assert_array_equal(unguarded(c, rows, PANEL, PANEL + 3), exact)
-        tile_bytes(rows, wide.ravel(), K + 4, words, K // 4, False, bias + 1, *arguments)
-        np.testing.assert_array_equal(unguarded(c, rows, PANEL, PANEL + 3), 2 * exact)  # added; the bias is not
+        tile(rows, wide.ravel(), K + 4, words, K // 4, True, bias, *arguments)
+        exact = (whole[:rows] * scale_a[:rows, None].astype(np.float64) * scale_b)[:, :columns]
+        np.testing.assert_array_equal(unguarded(c, rows, columns, PANEL + 3), exact)
+        tile(rows, wide.ravel(), K + 4, words, K // 4, False, bias + 1, *arguments)
+        np.testing.assert_array_equal(unguarded(c, rows, columns, PANEL + 3), 2 * exact)  # added; the bias is not
 
 
 def test_a_byte_tile_begins_at_the_bias():

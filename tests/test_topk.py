@@ -117,6 +117,39 @@ def test_more_equal_rows_than_a_list_holds(tier, metric):
     assert_best(queries, corpus, 9, metric, scores, indices)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("form", ["float32", "float64", "int8"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_full_lists_of_several_threads(monkeypatch, metric, form, number):
+    """Rows that no scan tells apart, spread over threads, which stop to make room and go on."""
+    if TIERS[-1] == "numba":
+        monkeypatch.setattr("minembed.kernels.similarity.WORTH_A_THREAD", 1)
+    corpus = np.repeat(random(1, 24, 3), 30_000, axis=0)
+    corpus[::11, 5] = np.nextafter(corpus[0, 5], np.float32(np.inf))
+    corpus = corpus.astype(np.float64) if form == "float64" else corpus
+    queries, small = random(number, 24, 4), quantize_corpus(corpus) if form == "int8" else None
+    found = top_k(queries, corpus, 9, metric, backend=TIERS[-1], threads=3, quantized=small)
+    assert_best(queries, corpus, 9, metric, *found)
+
+
+def test_one_query_of_two_threads():
+    corpus, queries = random(80_000, 300, 22), random(1, 300, 23)
+    for metric in METRICS:
+        expected = top_k(queries, corpus, 10, metric, backend="numpy")
+        for small in (None, quantize_corpus(corpus)):
+            found = top_k(queries, corpus, 10, metric, backend=TIERS[-1], threads=2, quantized=small)
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_that_grow_longer(tier):
+    """The longer a row, the further its value may be off: also one that comes when thresholds stand already."""
+    corpus = np.zeros((4097, 2), np.float32)
+    corpus[:, 0], corpus[4096] = 1.9, (1e7, -9999998)
+    queries = np.float32([[0.1, 0.1]])
+    for metric in ("dot", "euclidean", "manhattan"):
+        assert_best(queries, corpus, 1, metric, *top_k(queries, corpus, 1, metric, backend=tier))
+
+
 def test_more_candidates_than_are_held(monkeypatch):
     monkeypatch.setattr(scan, "HELD", 100)
     corpus = np.repeat(random(2, 5, 5), 6000, axis=0)
@@ -154,6 +187,29 @@ def test_float64_beyond_float32(tier):
     assert_best(queries, corpus, 5, "dot", *top_k(queries, corpus, 5, backend=tier))
 
 
+def test_float64_that_vanishes_in_float32(tier):
+    """Rows have directions even so; and queries differ, where float32 has zeros for both."""
+    scores, indices = top_k([[1.0, 0.0]], np.array([[1.0, 1.0], [1e-50, 0.0]]), 1, "cosine", backend=tier)
+    assert (scores.tolist(), indices.tolist()) == ([[1.0]], [[1]])
+    queries, corpus = np.full((1, 384), 5e-46), np.zeros((2, 384), np.float32)
+    queries[0, 0], corpus[0, 0], corpus[1, 1:] = 2.0**-140, 10, 100
+    assert_best(queries, corpus, 1, "dot", *top_k(queries, corpus, 1, backend=tier))
+
+
+def test_scores_depend_on_no_layout(tier):
+    queries, corpus = random(5, 100, 24, np.float64), random(50, 100, 25, np.float64)
+    expected = top_k(queries, corpus, 7, "cosine", backend=tier)
+    for turned in (np.asfortranarray(queries), np.repeat(queries, 2, axis=1)[:, ::2]):
+        np.testing.assert_array_equal(top_k(turned, np.asfortranarray(corpus), 7, "cosine", backend=tier), expected)
+
+
+def test_infinite_scores_that_tie():
+    search, n = topk.Search.of(np.ones((2, 1)), 300, topk.DOT), 2000
+    for score in (-np.inf, np.inf, 1.0):
+        order = topk.best_of(search, np.repeat([0, 1], n // 2), np.arange(n), np.full(n, score))
+        np.testing.assert_array_equal(order, np.arange(300) + np.array([[0], [n // 2]]))
+
+
 @pytest.mark.parametrize("shape", ["strided", "turned", "mapped", "read-only", "integers", "half"])
 def test_arrays_of_every_make(tier, shape, tmp_path):
     corpus = random(500, 12, 11)
@@ -180,6 +236,10 @@ def test_a_list_is_enough(tier):
     assert scores.tolist() == [[2.0]] and indices.tolist() == [[1]]
     assert top_k(np.zeros((0, 2)), np.zeros((5, 2)), 3, backend=tier)[0].shape == (0, 3)
     assert top_k(np.zeros((2, 2)), np.zeros((0, 2)), 3, backend=tier)[0].shape == (2, 0)
+    for small in (None, quantize_corpus(np.zeros((5, 0)))):  # of no numbers, all rows are alike
+        assert (
+            top_k(np.zeros((2, 0)), np.zeros((5, 0)), 3, backend=tier, quantized=small)[1].tolist() == [[0, 1, 2]] * 2
+        )
 
 
 @pytest.mark.parametrize("k", [-1, 1.5, True, "3"])
@@ -246,3 +306,5 @@ def test_what_cannot_be_quantised(number):
 def test_of_another_corpus():
     with pytest.raises(MinembedError, match="quantized has 2 rows, the corpus 3"):
         top_k(np.eye(2), np.ones((3, 2)), 1, quantized=quantize_corpus(np.eye(2)))
+    with pytest.raises(MinembedError, match="quantized has 64 bytes a row, the corpus needs 128"):
+        top_k(np.ones((2, 70)), np.ones((3, 70)), 1, quantized=quantize_corpus(np.ones((3, 24))))
