@@ -96,25 +96,27 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
     unit = SINGLE if dtype == np.float32 else DOUBLE
     if dtype == np.float32 and not search.fits_float32():
         raise Unsafe
-    queries = search.queries.astype(dtype)
-    Q, longest, margins = len(queries), 0.0, search.margins(unit)
-    held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, dtype)  # query, row, value
+    queries, margins, Q = search.queries.astype(dtype), search.margins(unit), len(search.queries)
+    held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0)  # query, row, lower, upper end
     floor = np.full(Q, -np.inf)  # what k rows surely reach
     for start in range(0, len(corpus), BLOCK):
         original = corpus[start : start + BLOCK]
         with np.errstate(over="ignore"):
             x = np.ascontiguousarray(original, dtype)
         lengths = lengths_of(x, original, start, search.metric)
-        longest = max(longest, float(lengths.max()))
-        margin = margin_for(margins, longest)
         values = scan_values(queries, x, lengths, search.metric)
         if start == 0 and search.k <= len(x):  # the first floor, before anything is written down
-            floor = np.partition(values, -search.k, axis=1)[:, -search.k] - margin
-        which, row = np.nonzero(values >= (floor - margin).astype(dtype)[:, None])
-        held = tuple(np.concatenate(x) for x in zip(held, (which, start + row, values[which, row]), strict=True))
+            lows = values - margins_for(margins[:, :, None], lengths.astype(np.float64))
+            floor = np.partition(lows, -search.k, axis=1)[:, -search.k]
+        reach = floor - margins_for(margins, float(lengths.max()))
+        which, row = np.nonzero(values >= reach.astype(dtype)[:, None])
+        value, margin = values[which, row].astype(np.float64), margins_for(margins[:, which], lengths[row])
+        near = value + margin >= floor[which]
+        found = (which, start + row, value - margin, value + margin)
+        held = tuple(np.concatenate([x, y[near]]) for x, y in zip(held, found, strict=True))
         if len(held[0]) > 3 * Q * search.k:
-            held, floor = keep(search, corpus, held, floor, margin)
-    held, _ = keep(search, corpus, held, floor, margin_for(margins, longest))
+            held, floor = keep(search, corpus, held, floor)
+    held, _ = keep(search, corpus, held, floor)
     return held[0], held[1]
 
 
@@ -135,20 +137,19 @@ def scan_values(queries: Array, x: Array, lengths: Array, metric: int) -> Array:
     return values
 
 
-def keep(search: Search, corpus: Array, held: Any, floor: Array, margin: Array) -> tuple[Any, Array]:
-    """Drop candidates (query, row, value) that k others surely beat; where too many are left, all but the k best.
+def keep(search: Search, corpus: Array, held: Any, floor: Array) -> tuple[Any, Array]:
+    """Drop candidates (query, row, lower, upper end) that k others surely beat; if too many are left, all but the best.
 
-    A value may be off by `margin`; `floor` is what k rows surely reach, and rises.
+    `floor` is what k rows of each query surely reach, and rises.
 
-    >>> held = np.zeros(2, np.int64), np.arange(2), np.array([1.0, 5.0])
+    >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
     >>> search = Search.of(np.ones((1, 1)), 1, DOT)
-    >>> keep(search, np.array([[1.0], [5.0]]), held, np.full(1, -np.inf), np.full(1, 0.1))[0][1].tolist()
+    >>> keep(search, np.array([[1.0], [5.0]]), held, np.full(1, -np.inf))[0][1].tolist()
     [1]
     """
-    which, row, value = held
-    floor = np.maximum(floor, _kth(which, value.astype(np.float64), search) - margin)
-    kept = value >= (floor - margin)[which]
-    held = which[kept], row[kept], value[kept]
+    which, _, low, high = held
+    floor = np.maximum(floor, _kth(which, low, search))
+    held = tuple(x[high >= floor[which]] for x in held)
     enough = len(held[0]) and np.bincount(held[0], minlength=len(floor)).min() >= search.k
     if enough and len(held[0]) > max(HELD, 8 * len(floor) * search.k):
         held, best = keep_exact(search, corpus, held)
@@ -159,16 +160,16 @@ def keep(search: Search, corpus: Array, held: Any, floor: Array, margin: Array) 
 def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
     """Keep the k best candidates of each query, by their float64 scores; also the value that the last of them has.
 
-    >>> held = np.zeros(2, np.int64), np.arange(2), np.array([1.0, 5.0])
+    >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
     >>> keep_exact(Search.of(np.ones((1, 1)), 1, DOT), np.array([[1.0], [5.0]]), held)[1].tolist()
     [5.0]
     """
-    which, row, value = held
+    which, row = held[:2]
     scores = rescore_numpy(search, corpus, which, row, 1)
     best = best_of(search, which, row, scores)
     last = best[:, -1]
     best = best.reshape(-1)
-    return (which[best], row[best], value[best]), search.scan_value(scores[last], which[last])
+    return tuple(x[best] for x in held), search.scan_value(scores[last], which[last])
 
 
 def _kth(which: Array, value: Array, search: Search) -> Array:  # -> (Q,)
@@ -181,10 +182,11 @@ def _kth(which: Array, value: Array, search: Search) -> Array:  # -> (Q,)
     return kth
 
 
-def margin_for(margins: Array, longest: float) -> Array:  # (3, Q) -> (Q,)
-    """The margins of a scan that met rows up to `longest`.
+def margins_for(margins: Array, lengths: Any) -> Array:  # (3, ...), (...) -> (...)
+    """How far the values of rows of these lengths may be off.
 
-    >>> margin_for(np.array([[1.0], [2.0], [3.0]]), 10.0).tolist()
+    >>> margins_for(np.array([[1.0], [2.0], [3.0]]), 10.0).tolist()
     [321.0]
     """
-    return margins[0] + margins[1] * longest + margins[2] * longest**2
+    found: Array = margins[0] + (margins[1] + margins[2] * lengths) * lengths
+    return found
