@@ -26,20 +26,16 @@ from numba.extending import intrinsic, overload
 
 from minembed.kernels.dots import TARGET
 from minembed.kernels.elementwise import ONE, ZERO, scale_row, softmax_row, softmax_row_bfloat16
+from minembed.kernels.emit import I64, VI, load_vector, move, store_vector
 from minembed.kernels.simd import (
-    I64,
-    VI,
     as_floats,
     as_shorts,
     at,
     load,
-    load_vector,
-    move,
     pair_bfloat16,
     splat,
     store,
     store_bfloat16,
-    store_vector,
     store_words,
 )
 from minembed.kernels.tiles import PANEL, TILE_ROWS, tile_bfloat16, tile_floats, tile_floats_narrow

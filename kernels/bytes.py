@@ -9,7 +9,8 @@ from numba import njit, types
 
 from minembed.kernels.dots import multiply_bytes
 from minembed.kernels.elementwise import ZERO
-from minembed.kernels.simd import VI, _simple, at, fold, ints, load_vector, prefetch, splat, to_int
+from minembed.kernels.emit import VI, fold, load_vector
+from minembed.kernels.simd import _simple, at, ints, prefetch, splat, to_int
 from minembed.kernels.target import TARGET
 
 STEP = 64  # bytes

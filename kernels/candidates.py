@@ -144,6 +144,15 @@ def thin(query, k, lists, capacity):
     return n <= capacity - ROWS
 
 
+@njit
+def has_room(number, k, lists, capacity):
+    """Thin the lists that have grown; False where one is full still."""
+    for query in range(number):
+        if lists[0][query] > lists[5][query] and not thin(query, k, lists, capacity):
+            return False
+    return True
+
+
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def join(slots, number, k, capacity, counts, lows, highs, indices, thresholds, stride, scratch, which, rows):

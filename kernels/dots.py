@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from minembed.kernels.simd import I8, I32, VF, broadcast, call
+from minembed.kernels.emit import I8, I32, VF, broadcast, call
 from minembed.kernels.target import TARGET
 
 

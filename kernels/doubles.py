@@ -7,7 +7,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from minembed.kernels.simd import Vector, _operator, _simple, call, floats, fold, load_vector
+from minembed.kernels.emit import call, fold, load_vector
+from minembed.kernels.simd import Vector, _operator, _simple, floats
 from minembed.kernels.target import LANES
 
 VD = ir.VectorType(ir.DoubleType(), LANES)

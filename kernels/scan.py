@@ -13,7 +13,7 @@ from numba import njit
 
 from minembed.kernels.atomics import add
 from minembed.kernels.cached import on_disk
-from minembed.kernels.candidates import FACTS, LANES, ROWS, collect, note, pointers, thin
+from minembed.kernels.candidates import FACTS, LANES, ROWS, collect, has_room, note, pointers
 from minembed.kernels.elementwise import ZERO
 from minembed.kernels.simd import (
     address,
@@ -187,9 +187,8 @@ def scan_rows(
     while place[0] < place[1] or next_rows(turn, piece, end, place):
         i = place[0]
         count = min(ROWS, place[1] - i)
-        for query in range(number):
-            if found[0][query] > found[5][query] and not thin(query, k, found, capacity):
-                return FULL
+        if not has_room(number, k, found, capacity):
+            return FULL
         if single and not scan_single(
             r, i, count, width, q, metric, m, stride, square_margin, offset + i, found, facts
         ):

@@ -9,7 +9,7 @@ from numba import njit
 
 from minembed.kernels.bytes import SHIFT, dot_bytes
 from minembed.kernels.cached import on_disk
-from minembed.kernels.candidates import FACTS, LANES, ROWS, note, pointers, slack_of, thin, values_of
+from minembed.kernels.candidates import FACTS, LANES, ROWS, has_room, note, pointers, slack_of, values_of
 from minembed.kernels.elementwise import ZERO
 from minembed.kernels.scan import DONE, FULL, next_rows
 from minembed.kernels.simd import address, at, first_bit, fma, load, load_part, maximum, reached, splat
@@ -120,9 +120,8 @@ def scan_bytes(
     while place[0] < place[1] or next_rows(turn, piece, end, place):
         i = place[0]
         count = min(ROWS, place[1] - i)
-        for query in range(number):
-            if found[0][query] > found[5][query] and not thin(query, k, found, capacity):
-                return FULL
+        if not has_room(number, k, found, capacity):
+            return FULL
         if number == 1:
             scan_single_bytes(
                 rows, width, i, count, address(once, 0), once_scales[0], once_sums[0], metric, square_margin, rest, m,

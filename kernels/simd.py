@@ -16,25 +16,29 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from minembed.kernels.target import LANES, TARGET
-
-F32, I32, I8, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(8), ir.IntType(64)
-VF, VI = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
-
-
-class _BFloat16(ir.Type):  # llvmlite names no such type; LLVM does
-    def __str__(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat16)
-
-    def __hash__(self) -> int:
-        return hash("bfloat")
+from minembed.kernels.emit import (
+    F32,
+    I8,
+    I32,
+    I64,
+    VF,
+    VI,
+    broadcast,
+    call,
+    declare,
+    first_mask,
+    fold,
+    larger,
+    load_vector,
+    move,
+    round_bfloat16,
+    smaller,
+    store_vector,
+)
+from minembed.kernels.target import LANES
 
 
 class Vector(types.Type):
@@ -70,82 +74,6 @@ for _function, _emit in ((operator.add, "fadd"), (operator.sub, "fsub"), (operat
     _operator(_function, floats, _emit)
 _operator(operator.truediv, floats, "fdiv")
 _operator(operator.add, ints, "add")
-
-
-# --- helpers that emit IR
-
-
-def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    """Find or declare one of LLVM's own functions."""
-    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
-
-
-def call(builder: Any, name: str, *args: Any, result: Any = None) -> Any:
-    """Call one of LLVM's own functions; the result has the type of the first argument unless said."""
-    function = declare(builder, name, result or args[0].type, [a.type for a in args])
-    return builder.call(function, args)
-
-
-def broadcast(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
-    """Put one scalar in every lane."""
-    vector = ir.VectorType(scalar.type, lanes)
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(I32, 0))
-    zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
-    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
-
-
-def move(builder: Any, pointer: Any, elements: Any) -> Any:
-    """The pointer, so many elements on."""
-    return builder.gep(pointer, [elements if isinstance(elements, ir.Value) else ir.Constant(I64, elements)])
-
-
-def load_vector(builder: Any, pointer: Any, vector: Any = VF) -> Any:
-    """16 lanes from a pointer that need not be aligned."""
-    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
-
-
-def store_vector(builder: Any, pointer: Any, value: Any) -> None:
-    """16 lanes to a pointer that need not be aligned."""
-    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=1)
-
-
-def fold(builder: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """Combine all lanes into one scalar, halves with halves: the order is fixed, so the bits are."""
-    width = LANES // 2
-    while width:
-        mask = ir.Constant(VI, [(i + width) % LANES for i in range(LANES)])
-        value = combine(value, builder.shuffle_vector(value, value, mask))
-        width //= 2
-    return builder.extract_element(value, ir.Constant(I32, 0))
-
-
-def _first(builder: Any, count: Any) -> Any:
-    """A mask of the first `count` lanes."""
-    lanes = ir.Constant(VI, list(range(LANES)))
-    return builder.icmp_signed("<", lanes, broadcast(builder, builder.trunc(count, I32)))
-
-
-def _larger(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-
-def _smaller(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
-
-
-def round_bfloat16(builder: Any, value: Any) -> Any:
-    """Round 16 floats to bfloat16, ties to even, as 16-bit words."""
-    words = ir.VectorType(ir.IntType(16), LANES)
-    if TARGET.dot_bfloat16:
-        return builder.bitcast(builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES)), words)
-    # without the instruction LLVM calls a function of a runtime library that is not there
-    bits = builder.bitcast(value, VI)
-    sixteen = broadcast(builder, ir.Constant(I32, 16))
-    odd = builder.and_(builder.lshr(bits, sixteen), broadcast(builder, ir.Constant(I32, 1)))
-    up = builder.add(builder.add(bits, broadcast(builder, ir.Constant(I32, 0x7FFF))), odd)
-    nan = builder.fcmp_unordered("uno", value, value)
-    kept = builder.select(nan, broadcast(builder, ir.Constant(I32, 0x7FC00000)), up)
-    return builder.trunc(builder.lshr(kept, sixteen), words)
 
 
 def _simple(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -209,7 +137,7 @@ def store(builder: Any, pointer: Any, value: Any) -> None:
 def load_part(builder: Any, pointer: Any, count: Any, other: Any) -> Any:
     """The first `count` floats, and the lanes of `other` beyond; nothing beyond is read."""
     where = builder.bitcast(pointer, VF.as_pointer())
-    mask = _first(builder, count)
+    mask = first_mask(builder, count)
     function = declare(
         builder, "llvm.masked.load.v16f32.p0", VF, [VF.as_pointer(), I32, ir.VectorType(ir.IntType(1), LANES), VF]
     )
@@ -220,7 +148,7 @@ def load_part(builder: Any, pointer: Any, count: Any, other: Any) -> Any:
 def store_part(builder: Any, pointer: Any, value: Any, count: Any) -> None:
     """Write the first `count` lanes."""
     where = builder.bitcast(pointer, VF.as_pointer())
-    mask = _first(builder, count)
+    mask = first_mask(builder, count)
     function = declare(
         builder,
         "llvm.masked.store.v16f32.p0",
@@ -233,7 +161,7 @@ def store_part(builder: Any, pointer: Any, value: Any, count: Any) -> None:
 @_simple(floats, floats, types.int64)
 def first_lanes(builder: Any, value: Any, count: Any) -> Any:
     """The first `count` lanes, and zeros."""
-    return builder.select(_first(builder, count), value, ir.Constant(VF, [0.0] * LANES))
+    return builder.select(first_mask(builder, count), value, ir.Constant(VF, [0.0] * LANES))
 
 
 @_simple(floats, types.float32)
@@ -251,13 +179,13 @@ def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
 @_simple(floats, floats, floats)
 def maximum(builder: Any, a: Any, b: Any) -> Any:
     """The larger lane by lane; b where either is NaN, so put what may be NaN second."""
-    return _larger(builder, a, b)
+    return larger(builder, a, b)
 
 
 @_simple(floats, floats, floats)
 def minimum(builder: Any, a: Any, b: Any) -> Any:
     """The smaller lane by lane; b where either is NaN."""
-    return _smaller(builder, a, b)
+    return smaller(builder, a, b)
 
 
 @_simple(floats, floats)
@@ -300,13 +228,13 @@ def sum_lanes(builder: Any, a: Any) -> Any:
 @_simple(types.float32, floats)
 def max_lanes(builder: Any, a: Any) -> Any:
     """The largest lane."""
-    return fold(builder, a, lambda x, y: _larger(builder, x, y))
+    return fold(builder, a, lambda x, y: larger(builder, x, y))
 
 
 @_simple(types.float32, floats)
 def min_lanes(builder: Any, a: Any) -> Any:
     """The smallest lane."""
-    return fold(builder, a, lambda x, y: _smaller(builder, x, y))
+    return fold(builder, a, lambda x, y: smaller(builder, x, y))
 
 
 @_simple(types.int64, floats, floats)

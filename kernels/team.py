@@ -19,8 +19,9 @@ from numba.extending import intrinsic
 from minembed.kernels.atomics import add, read, swap, write
 from minembed.kernels.cached import on_disk
 from minembed.kernels.dots import TARGET
+from minembed.kernels.emit import I32, I64, declare, move
 from minembed.kernels.gemm import multiply_one_panel
-from minembed.kernels.simd import I32, I64, address, declare, move
+from minembed.kernels.simd import address
 from minembed.kernels.tiles import PANEL
 
 TICKET, DONE, CLOSED, TEAM = 0, 8, 16, 17  # what both write has a cache line each; TEAM: whether to share at all

@@ -23,7 +23,7 @@ from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
 from minembed.kernels.dots import TARGET, minus_zero_point, multiply_bfloat16, multiply_bytes, multiply_floats
-from minembed.kernels.simd import F32, I8, I32, I64, VF, VI, broadcast, call, declare, load_vector, move, store_vector
+from minembed.kernels.emit import F32, I8, I32, I64, VF, VI, broadcast, call, declare, load_vector, move, store_vector
 
 TILE_ROWS, TILE_VECTORS = TARGET.tile
 BYTE_ROWS, BFLOAT16_ROWS = TARGET.byte_rows, TARGET.bfloat16_rows  # never more than TILE_ROWS

@@ -18,7 +18,7 @@ from test_kernel_tiles import (
     tile_floats_streaming,
 )
 
-from minembed.kernels import dots, simd, target, tiles
+from minembed.kernels import dots, emit, simd, target, tiles
 
 
 def loops(assembly):
@@ -145,24 +145,24 @@ def whole_tile(rows, vectors, words, sums, multiply):
             builder.bitcast(x, t.as_pointer()) for x, t in ((a, words), (b, vector), (c, ir.VectorType(sums, 16)))
         )
         start = [
-            [builder.load(simd.move(builder, out, vectors * r + v), align=1) for v in range(vectors)]
+            [builder.load(emit.move(builder, out, vectors * r + v), align=1) for v in range(vectors)]
             for r in range(rows)
         ]
 
         def load_a(r, k):
-            here = simd.move(
-                builder, a, builder.add(builder.mul(k, ir.Constant(simd.I64, rows)), ir.Constant(simd.I64, r))
+            here = emit.move(
+                builder, a, builder.add(builder.mul(k, ir.Constant(emit.I64, rows)), ir.Constant(emit.I64, r))
             )
-            return simd.broadcast(builder, builder.load(here))
+            return emit.broadcast(builder, builder.load(here))
 
         def load_b(k):
-            here = simd.move(builder, panel, builder.mul(k, ir.Constant(simd.I64, vectors)))
-            return [builder.load(simd.move(builder, here, v), align=1) for v in range(vectors)]
+            here = emit.move(builder, panel, builder.mul(k, ir.Constant(emit.I64, vectors)))
+            return [builder.load(emit.move(builder, here, v), align=1) for v in range(vectors)]
 
         made = tiles.accumulate(builder, start, steps, load_a, load_b, multiply)
         for r, row in enumerate(made):
             for v, value in enumerate(row):
-                builder.store(value, simd.move(builder, out, vectors * r + v), align=1)
+                builder.store(value, emit.move(builder, out, vectors * r + v), align=1)
 
     return build
 
@@ -186,9 +186,9 @@ def test_the_largest_tiles_of_other_machines_spill_nothing(cpu, chosen, name, mo
     monkeypatch.setattr(dots, "TARGET", chosen)
     rows = {"floats": chosen.tile[0], "bfloat16": chosen.bfloat16_rows, "bytes": chosen.byte_rows}[name]
     words, sums, multiply = {
-        "floats": (simd.F32, simd.F32, dots.multiply_floats),
-        "bfloat16": (simd.I32, simd.F32, dots.multiply_bfloat16),
-        "bytes": (simd.I32, simd.I32, dots.multiply_bytes),
+        "floats": (emit.F32, emit.F32, dots.multiply_floats),
+        "bfloat16": (emit.I32, emit.F32, dots.multiply_bfloat16),
+        "bytes": (emit.I32, emit.I32, dots.multiply_bytes),
     }[name]
     assembly = compiled(cpu, chosen, whole_tile(rows, chosen.tile[1], words, sums, multiply))
     instruction, of_a_vector = INSTRUCTIONS[name](chosen)
@@ -197,32 +197,32 @@ def test_the_largest_tiles_of_other_machines_spill_nothing(cpu, chosen, name, mo
 
 def everything_else(builder, a, b, c, steps):
     """Emit every function of simd.py and dots.py that turns vectors into vectors."""
-    x, y = (simd.load_vector(builder, pointer) for pointer in (a, b))
-    n = builder.bitcast(x, simd.VI)
+    x, y = (emit.load_vector(builder, pointer) for pointer in (a, b))
+    n = builder.bitcast(x, emit.VI)
     float_type, short_type = types.CPointer(types.float32), types.CPointer(types.uint16)
 
-    def emit(intrinsic, arguments, *values):
+    def emitted(intrinsic, arguments, *values):
         signature, generate = intrinsic._defn(None, *arguments)
         context = SimpleNamespace(get_dummy_value=lambda: None)
         return generate(context, builder, signature, values)
 
     two, one = (simd.floats, simd.floats), (simd.floats,)
-    made = [emit(f, two, x, y) for f in (simd.maximum, simd.minimum)]
-    made += [emit(f, one, x) for f in (simd.absolute, simd.nearest)]
-    made += [emit(simd.fma, (*two, simd.floats), x, y, x), emit(simd.power_of_two, (simd.ints,), n)]
-    made += [emit(simd.first_lanes, (simd.floats, types.int64), x, steps)]
-    made += [emit(simd.load_part, (float_type, types.int64, simd.floats), a, steps, y)]
-    made += [builder.bitcast(emit(simd.pair_bfloat16, two, x, y), simd.VF)]
+    made = [emitted(f, two, x, y) for f in (simd.maximum, simd.minimum)]
+    made += [emitted(f, one, x) for f in (simd.absolute, simd.nearest)]
+    made += [emitted(simd.fma, (*two, simd.floats), x, y, x), emitted(simd.power_of_two, (simd.ints,), n)]
+    made += [emitted(simd.first_lanes, (simd.floats, types.int64), x, steps)]
+    made += [emitted(simd.load_part, (float_type, types.int64, simd.floats), a, steps, y)]
+    made += [builder.bitcast(emitted(simd.pair_bfloat16, two, x, y), emit.VF)]
     made += [dots.multiply_bfloat16(builder, x, n, n)]
-    made += [builder.bitcast(dots.multiply_bytes(builder, n, n, n), simd.VF)]
+    made += [builder.bitcast(dots.multiply_bytes(builder, n, n, n), emit.VF)]
     for i, value in enumerate(made):
-        simd.store_vector(builder, simd.move(builder, c, 16 * i), value)
+        emit.store_vector(builder, emit.move(builder, c, 16 * i), value)
     shorts = builder.bitcast(b, ir.IntType(16).as_pointer())
-    emit(simd.store_bfloat16, (short_type, simd.floats), shorts, x)
-    emit(simd.store_part, (float_type, simd.floats, types.int64), c, x, steps)
+    emitted(simd.store_bfloat16, (short_type, simd.floats), shorts, x)
+    emitted(simd.store_part, (float_type, simd.floats, types.int64), c, x, steps)
     for f in (simd.sum_lanes, simd.max_lanes, simd.min_lanes):
-        builder.store(emit(f, one, x), c)
-    emit(simd.prefetch, (float_type,), a)
+        builder.store(emitted(f, one, x), c)
+    emitted(simd.prefetch, (float_type,), a)
 
 
 @pytest.mark.parametrize(("cpu", "chosen"), [kind[:2] for kind in KINDS], ids=IDS)

@@ -257,7 +257,7 @@ def public_functions():
 COMPILED = {
     f"minembed.kernels.{name}"
     for name in (
-        *("simd", "dots", "tiles", "gemm", "attention", "elementwise", "encoder", "cached", "selftest"),
+        *("simd", "emit", "dots", "tiles", "gemm", "attention", "elementwise", "encoder", "cached", "selftest"),
         *("partner", "team", "activations", "embeddings", "heads", "scan", "bytes", "training", "optimizer"),
     )
 }
