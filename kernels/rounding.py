@@ -6,7 +6,6 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.cached import on_disk
-from minembed.kernels.tiles import PANEL
 from minembed.topk import EUCLIDEAN, SINGLE
 
 SUMS = 16 * SINGLE  # what float32 does to products and their sums, of the lengths that are multiplied
@@ -46,8 +45,8 @@ def margins_of(left, length, metric, own_margin):
 
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
-def round_queries(queries, lengths, metric, own_margins, once, rest, packed, scales, sums, margins):
-    """Fill what scan_bytes takes of queries (Q, D): their levels as rows and as panels, and what margins they need.
+def round_queries(queries, lengths, metric, own_margins, once, rest, scales, sums, margins):
+    """Fill what scan_bytes takes of queries (Q, D): their levels as rows, and what margins they need.
 
     `queries` is float64 and is overwritten by what is left of them; the other arrays hold zeros.
     """
@@ -55,7 +54,5 @@ def round_queries(queries, lengths, metric, own_margins, once, rest, packed, sca
         left = queries[q]
         scales[0, q], sums[0, q] = round_row(left, once[q])
         margins[0, q], margins[1, q], margins[2, q] = margins_of(left, lengths[q], metric, own_margins[q])
-        for j in range(len(left)):
-            packed[q // PANEL, j // 4, q % PANEL, j % 4] = once[q, j]
         scales[1, q], sums[1, q] = round_row(left, rest[q])
         margins[3, q], margins[4, q], margins[5, q] = margins_of(left, lengths[q], metric, own_margins[q])

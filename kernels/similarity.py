@@ -142,13 +142,12 @@ def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
     number, width = len(search.lengths), corpus.levels.shape[1]
     padded = pad_to(number, PANEL)
     once, rest = np.zeros((2, number, width), np.int8)
-    packed = np.zeros((padded // PANEL, width // 4, PANEL, 4), np.int8)
     scales, sums, margins = (np.zeros((n, padded), t) for n, t in ((2, np.float32), (2, np.int32), (6, np.float32)))
     euclidean = search.metric == EUCLIDEAN
     own_margins = search.margins(topk.SINGLE)[0] if euclidean else np.zeros(number)
-    round_queries(
-        search.queries.copy(), search.lengths, search.metric, own_margins, once, rest, packed, scales, sums, margins
-    )
+    queries = search.queries.copy()
+    round_queries(queries, search.lengths, search.metric, own_margins, once, rest, scales, sums, margins)
+    packed = once.reshape(-1) if number == 1 else panels(once.T, PANEL, 4, width)
     square = np.float32(16 * topk.SINGLE if euclidean else 0)
     plain, left = once.view(np.uint8).reshape(-1), rest.view(np.uint8).reshape(-1)
     zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
@@ -156,7 +155,7 @@ def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
 
     def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
         stopped: int = scan_bytes(
-            *facts, span.turn, PIECE, span.end, place, width, packed.reshape(-1), plain, scales[0], sums[0], left,
+            *facts, span.turn, PIECE, span.end, place, width, packed, plain, scales[0], sums[0], left,
             scales[1], sums[1], zero_points, number, search.metric, search.k, margins.reshape(-1), padded, square,
             lists.of(thread), lists.capacity, lists.rooms[thread],
         )  # fmt: skip
