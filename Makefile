@@ -28,7 +28,7 @@ fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of mi
 
 test-maps: $(VENV)/dev ## the tests of maps with UMAP too, which the other tests leave out (a minute)
 	$(BIN)/pip install -q -e '.[dev,viz]'
-	$(BIN)/pytest tests/test_maps.py tests/test_maps_files.py
+	$(BIN)/pytest tests/maps/test_maps.py tests/maps/test_maps_files.py
 
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
@@ -37,28 +37,28 @@ test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chr
 	$(BIN)/pytest tests/browser/check_page.py
 
 goldens:           ## write the goldens anew: make goldens PYTHON=(with torch and sentence-transformers) MODEL=(its folder)
-	PYTHONSAFEPATH= $(PYTHON) tests/make_goldens.py $(MODEL) tests/goldens
-	PYTHONSAFEPATH= $(PYTHON) tests/make_family_goldens.py tests/goldens/families
-	PYTHONSAFEPATH= $(PYTHON) tests/make_module_goldens.py tests/goldens/modules
-	PYTHONSAFEPATH= $(PYTHON) tests/make_static_goldens.py tests/goldens/static
-	PYTHONSAFEPATH= $(PYTHON) tests/make_tokenizer_goldens.py tests/goldens/tokenizers
-	PYTHONSAFEPATH= $(PYTHON) tests/make_search_goldens.py tests/goldens/search
-	PYTHONSAFEPATH= $(PYTHON) tests/make_head_goldens.py tests/goldens/heads
-	PYTHONSAFEPATH= $(PYTHON) tests/make_gradient_goldens.py tests/goldens/gradients.npz
-	PYTHONSAFEPATH= $(PYTHON) tests/make_loss_goldens.py tests/goldens/losses.npz
-	PYTHONSAFEPATH= $(PYTHON) tests/make_masked_goldens.py tests/goldens/masked.npz
-	PYTHONSAFEPATH= $(PYTHON) tests/make_optim_goldens.py tests/goldens/optim.npz
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_goldens.py $(MODEL) tests/goldens
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_family_goldens.py tests/goldens/families
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_module_goldens.py tests/goldens/modules
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_static_goldens.py tests/goldens/static
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_tokenizer_goldens.py tests/goldens/tokenizers
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_search_goldens.py tests/goldens/search
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_head_goldens.py tests/goldens/heads
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_gradient_goldens.py tests/goldens/gradients.npz
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_loss_goldens.py tests/goldens/losses.npz
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_masked_goldens.py tests/goldens/masked.npz
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_optim_goldens.py tests/goldens/optim.npz
 
 verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)
-	PYTHONSAFEPATH= $(PYTHON) tests/verify_models.py $(NAMES)
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/verify_models.py $(NAMES)
 
 model-table: $(VENV)/dev ## measure every family on its goldens, write the table of docs/models.md
-	PYTHONSAFEPATH= $(BIN)/python tests/make_model_table.py docs/models.md
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(BIN)/python tests/goldens/make/make_model_table.py docs/models.md
 
 docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the reference as HTML
 	$(BIN)/pip install -q -e '.[docs]'
 	$(BIN)/python docs/make_pictures.py
-	$(BIN)/pytest -q tests/test_package.py -k "links or snippets"
+	$(BIN)/pytest -q tests/house/test_package.py -k "links or snippets"
 	$(BIN)/pdoc --docformat markdown -o $(VENV)/reference minembed '!minembed.cli' '!minembed.__main__'
 
 map-pictures: $(VENV)/dev ## draw and measure the maps of the docs (about five minutes)

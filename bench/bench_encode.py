@@ -146,7 +146,7 @@ def check(answers: dict[str, np.ndarray], work: Workload) -> tuple[dict[str, dic
 
 def judge(vectors: np.ndarray, work: Workload) -> float:
     """Spearman's correlation, times 100, of cosines with people's judgements of the pairs."""
-    from minembed.evaluation import spearman
+    from minembed.evaluation.pairs import spearman
 
     first, second, scores = (np.array(column) for column in zip(*work.pairs, strict=True))
     return round(100 * spearman((vectors[first] * vectors[second]).sum(axis=1), scores), 3)

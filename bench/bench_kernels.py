@@ -34,7 +34,7 @@ def measure() -> dict:
     """Peaks, linear layers and attention, in the order of their sections."""
     import probe
     import products
-    from minembed.kernels.tiles import TARGET
+    from minembed.kernels.tiles.registers import TARGET
 
     peaks = probe.peaks()
     return {

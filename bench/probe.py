@@ -10,8 +10,16 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
-from minembed.kernels.simd import address
-from minembed.kernels.tiles import BFLOAT16_ROWS, BYTE_ROWS, PANEL, TILE_ROWS, tile_bfloat16, tile_bytes, tile_floats
+from minembed.kernels.tiles.registers import (
+    BFLOAT16_ROWS,
+    BYTE_ROWS,
+    PANEL,
+    TILE_ROWS,
+    tile_bfloat16,
+    tile_bytes,
+    tile_floats,
+)
+from minembed.kernels.vectors.simd import address
 
 DEPTHS = {"float32": 192, "bfloat16": 384, "int8": 768}  # of the panel: 24 kB, half the first-level cache
 SECONDS = 0.02  # of one timing

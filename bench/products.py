@@ -3,14 +3,14 @@
 import numpy as np
 from numba import njit
 
-from minembed.kernels.attention import attend
-from minembed.kernels.gemm import encode, multiply
-from minembed.kernels.packing import WEIGHTS, aligned, pack_weight
-from minembed.kernels.simd import address
-from minembed.kernels.tiles import PANEL, TILE_ROWS
-from minembed.kernels.workspace import lay_out, padded, sizes
-from minembed.params import Linear
-from minembed.quantization import QuantizedLinear, group_size, quantize_weight
+from minembed.kernels.encoder.attention import attend
+from minembed.kernels.encoder.gemm import encode, multiply
+from minembed.kernels.encoder.packing import WEIGHTS, aligned, pack_weight
+from minembed.kernels.encoder.workspace import lay_out, padded, sizes
+from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.vectors.simd import address
+from minembed.transformer.params import Linear
+from minembed.transformer.quantization import QuantizedLinear, group_size, quantize_weight
 from probe import best_seconds
 
 SLACK = 64  # elements or rows that may be touched beyond the end

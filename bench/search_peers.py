@@ -17,8 +17,8 @@ def sorted_best(scores: np.ndarray, k: int) -> Answer:
 
 
 def minembed(corpus: np.ndarray, threads: int, backend: str = "numba", quantized: bool = False) -> Search:
-    from minembed.corpus import quantize_corpus
-    from minembed.topk import top_k
+    from minembed.search.quantized import quantize_corpus
+    from minembed.search.topk import top_k
 
     small = quantize_corpus(corpus) if quantized else None
     return lambda queries, k: top_k(queries, corpus, k, backend=backend, threads=threads, quantized=small)

@@ -17,11 +17,11 @@ import numpy as np
 from standard_library import docstrings
 
 from minembed import Embedder
-from minembed.evaluation import spearman
+from minembed.evaluation.pairs import spearman
 from minembed.maps import Groups, Map, measure, project
 from minembed.maps.picture import figure, save, scatter, settings
 from minembed.maps.projection import nearest
-from minembed.similarity import pairwise
+from minembed.search.similarity import pairwise
 
 HERE = Path(__file__).parent
 SHORTEST = 16  # characters

@@ -11,7 +11,7 @@ import numpy as np
 from minembed import Embedder, cosine_similarity
 from minembed.cli.demo import COOKING, PROGRAMMING
 from minembed.cli.heatmap import colour, luminance
-from minembed.similarity import pairwise
+from minembed.search.similarity import pairwise
 
 CELL, LEFT, TOP = 44, 420, 40
 

@@ -23,11 +23,11 @@ from standard_library import docstrings, topics
 
 from minembed import Embedder
 from minembed.cli.demo import COOKING, PROGRAMMING, separation
+from minembed.data.examples import read_examples
 from minembed.maps.heat import RAMP
 from minembed.maps.picture import INK, SOFT, figure, save, settings
-from minembed.train.data import read_examples
 from minembed.train.judging import retrieval_score
-from minembed.train.masked import judged_by, masked_loss, unigram_entropy
+from minembed.train.masked_lm import judged_by, masked_loss, unigram_entropy
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 

@@ -1,1 +1,1 @@
-"""The encoder on the CPU's vector units. Empty until the kernels arrive; nothing imports it but `minembed.backend`."""
+"""The encoder, search and training on the CPU's vector units, in Numba.  Nothing imports it but `runtime.backend`."""

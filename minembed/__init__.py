@@ -7,18 +7,17 @@
 
 from typing import TYPE_CHECKING, Any
 
-from minembed.embedder import Embedder
 from minembed.errors import MinembedError, MinembedWarning
-from minembed.pooling import quantize_embeddings, truncate_embeddings
-from minembed.similarity import cosine_similarity
-from minembed.topk import top_k
+from minembed.models.embedder import Embedder
+from minembed.search.similarity import cosine_similarity
+from minembed.search.topk import top_k
+from minembed.transformer.vectors import quantize_embeddings, truncate_embeddings
 from minembed.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from minembed.chunking import Chunk, chunk_text
-    from minembed.index import Index
-    from minembed.reranker import Reranker
-    from minembed.search import (
+    from minembed.models.reranker import Reranker
+    from minembed.search.index import Index
+    from minembed.search.mining import (
         community_detection,
         deduplicate,
         near_duplicates,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         paraphrase_mining_embeddings,
         semantic_search,
     )
+    from minembed.text.chunking import Chunk, chunk_text
 
 __all__ = [
     "Chunk",
@@ -48,16 +48,16 @@ __all__ = [
 ]
 
 _LATE = {
-    "Chunk": "chunking",
-    "Index": "index",
-    "Reranker": "reranker",
-    "chunk_text": "chunking",
-    "community_detection": "search",
-    "deduplicate": "search",
-    "near_duplicates": "search",
-    "paraphrase_mining": "search",
-    "paraphrase_mining_embeddings": "search",
-    "semantic_search": "search",
+    "Chunk": "text.chunking",
+    "Index": "search.index",
+    "Reranker": "models.reranker",
+    "chunk_text": "text.chunking",
+    "community_detection": "search.mining",
+    "deduplicate": "search.mining",
+    "near_duplicates": "search.mining",
+    "paraphrase_mining": "search.mining",
+    "paraphrase_mining_embeddings": "search.mining",
+    "semantic_search": "search.mining",
 }
 
 

@@ -1,10 +1,10 @@
 """Fixtures: a tiny checkpoint made on the spot, and the real one for tests marked `weights`."""
 
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from places import TESTS
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -12,8 +12,8 @@ from minembed import Embedder
 # without numba there are no kernels to test; what happens then is in test_kernel_tier.py, which needs none
 collect_ignore = []
 if not find_spec("numba"):
-    here = Path(__file__).parent
-    collect_ignore += [p.name for p in here.glob("test_kernel_*.py") if p.name != "test_kernel_tier.py"]
+    kernels = (TESTS / "kernels").glob("test_*.py")
+    collect_ignore += [str(p) for p in kernels if p.name != "test_kernel_tier.py"]
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minembed.config import Config
-from minembed.modules import Module, Normalize, width_after
+from minembed.transformer.config import Config
+from minembed.transformer.modules import Module, Normalize, width_after
 
 
 @dataclass(frozen=True, slots=True)

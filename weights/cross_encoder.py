@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minembed.config import Config
 from minembed.errors import ConfigError, MissingHeadError, SourceError, UnsupportedModelError
-from minembed.heads import SCORES
+from minembed.runtime.files import optional_json, read_json, read_json_value, typed
+from minembed.transformer.config import Config
+from minembed.transformer.heads import SCORES
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import LENGTH_FILES, safe_path
 from minembed.weights.families import read_config
-from minembed.weights.files import optional_json, read_json, read_json_value, typed
 from minembed.weights.modules import TORCH, class_name, refuse_unknown
 
 INSTEAD = "for vectors of texts, load it with Embedder.load"
@@ -38,7 +38,7 @@ class CrossEncoder:
 
     checkpoint: Checkpoint  # its `pooling` is what the head reads: "cls" or "mean"
     labels: tuple[str, ...]
-    activation: str  # of the scores: a row of minembed.heads.SCORES
+    activation: str  # of the scores: a row of minembed.transformer.heads.SCORES
 
 
 def read_cross_encoder(folder: Path) -> CrossEncoder:

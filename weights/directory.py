@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from minembed.config import Config
 from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError, warn
-from minembed.pooling import POOLING
+from minembed.runtime.files import optional_json, read_json, read_json_value, typed
+from minembed.transformer.config import Config
+from minembed.transformer.pooling import POOLING
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
-from minembed.weights.files import optional_json, read_json, read_json_value, typed
 from minembed.weights.modules import BEHIND_POOLING, class_name, read_modules, refuse_unknown
 from minembed.weights.static import MODULE, model2vec_entries, read_static
 

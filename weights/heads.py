@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from minembed.config import Config
 from minembed.errors import InputError, MissingHeadError, UnsupportedModelError, WeightsError
-from minembed.heads import INSIDE, Block, MaskedHead
-from minembed.params import Array, Linear, Norm
+from minembed.runtime.files import read_json
+from minembed.transformer.config import Config
+from minembed.transformer.heads import INSIDE, Block, MaskedHead
+from minembed.transformer.params import Linear, Norm
+from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import FAMILIES
-from minembed.weights.files import read_json
 from minembed.weights.tensors import TensorFiles
 
 
@@ -252,7 +253,7 @@ def head_tensors(
     twice, so that nothing of it stays behind.  Raises UnsupportedModelError for a family without such a head, and
     InputError for a head of another shape than the family's.
 
-    >>> from minembed.params import Linear, Norm
+    >>> from minembed.transformer.params import Linear, Norm
     >>> block = Block(Linear(np.ones((2, 2)), np.ones(2)), "gelu", Norm(np.ones(2), np.ones(2)))
     >>> words = np.ones((5, 2))
     >>> list(head_tensors(MaskedHead((block,), words, np.ones(5)), "roberta", words))[2:]

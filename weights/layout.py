@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from minembed.config import Config
-from minembed.params import Array, Embeddings, Layer, Linear, Norm, Params
+from minembed.transformer.config import Config
+from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
+from minembed.types import Array
 
 Names = Mapping[str, tuple[str, ...]]
 

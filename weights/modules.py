@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from minembed.config import LARGEST_SIZE
 from minembed.errors import ConfigError, UnsupportedModelError, WeightsError
-from minembed.modules import ACTIVATIONS, Dense, DenseParams, LayerNorm, Module, ModuleParams, Normalize
-from minembed.params import Array, Linear, Norm
-from minembed.weights.files import optional_json, read_json, typed
+from minembed.runtime.files import optional_json, read_json, typed
+from minembed.transformer.config import LARGEST_SIZE
+from minembed.transformer.modules import ACTIVATIONS, Dense, DenseParams, LayerNorm, Module, ModuleParams, Normalize
+from minembed.transformer.params import Linear, Norm
+from minembed.types import Array
 from minembed.weights.tensors import CONVERT, TensorFiles
 
 BEHIND_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")

@@ -2,7 +2,7 @@
 
 The folder is a checkpoint like any other, but for two files: config.json has a quantization_config of the method
 "minembed", and model.safetensors holds the tree of parameters by its own field names: `layers.0.qkv.levels` (int8),
-`.scales`, `.bias`, `embeddings.word.levels`, and so on, as minembed/quantization.py defines them.
+`.scales`, `.bias`, `embeddings.word.levels`, and so on, as minembed/transformer/quantization.py defines them.
 """
 
 import json
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError, UnsupportedModelError, WeightsError
-from minembed.params import Array, Linear, Params
-from minembed.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
-from minembed.weights.cache import publish, staging
-from minembed.weights.files import read_json
+from minembed.runtime.files import read_json, staging
+from minembed.transformer.params import Linear, Params
+from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
+from minembed.types import Array
 from minembed.weights.layout import map_named, named
+from minembed.weights.sources.cache import publish
 from minembed.weights.tensors import Stored, TensorFiles
 
 SETTINGS = {"quant_method": "minembed", "dtype": "int8", "version": 1}
@@ -96,7 +97,7 @@ def read(folder: Path, wanted: Params) -> Params:
 
 
 def quantized_layout(wanted: Params) -> Params:
-    """The tree of a layout, as `minembed.quantization.quantize` turns it: arrays with a type and shape, no memory."""
+    """The tree of a layout, as `quantization.quantize` turns it: arrays with a type and shape, no memory."""
 
     def empty(kind: Any, *shape: int) -> Array:
         return np.broadcast_to(kind(0), shape)

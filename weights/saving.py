@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import ConfigError, InputError, WeightsError
-from minembed.modules import Dense, LayerNorm, ModuleParams, Normalize
-from minembed.params import Array
-from minembed.weights.cache import naming, staging, sync_folder
+from minembed.runtime.files import naming, read_json, staging, sync_folder
+from minembed.transformer.modules import Dense, LayerNorm, ModuleParams, Normalize
+from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import FLAGS, safe_path
 from minembed.weights.families import read_config
-from minembed.weights.files import read_json
 from minembed.weights.modules import read_module_params, to_tensors
 from minembed.weights.static import MODEL2VEC, MODULE, STATIC, TENSOR, UNLIMITED, read_table, write_settings
 from minembed.weights.tensors import TensorFiles
@@ -69,7 +68,7 @@ class StoredTensors(Mapping[str, Array]):
 def stored_tensors(checkpoint: Checkpoint) -> Mapping[str, Array]:
     """What `save_checkpoint` writes of a checkpoint that nothing has changed.
 
-    >>> from minembed.config import Config
+    >>> from minembed.transformer.config import Config
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
     >>> stored_tensors(Checkpoint(Path("nowhere"), "bert", config, ("mean",), 256))
     Traceback (most recent call last):
@@ -95,7 +94,7 @@ def save_checkpoint(
     Raises InputError where `folder` exists or the checkpoint is quantised, WeightsError for tensors that cannot be
     saved, and SourceError, an OSError with its errno, where the disk fails; nothing is left behind then.
 
-    >>> from minembed.config import Config
+    >>> from minembed.transformer.config import Config
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
     >>> save_checkpoint(Checkpoint(Path("model"), "bert", config, ("mean",), 256), {}, Path("."))
     Traceback (most recent call last):
@@ -258,7 +257,7 @@ def _dense(module: Dense) -> dict[str, Any]:
 def model_card(checkpoint: Checkpoint, name: str, notes: str = "") -> str:
     """The README.md of a saved folder; the licence is taken over from the checkpoint's own.
 
-    >>> from minembed.config import Config
+    >>> from minembed.transformer.config import Config
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
     >>> model_card(Checkpoint(Path("model"), "bert", config, ("mean",), 256), "mine").splitlines()[1]
     'library_name: sentence-transformers'

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from minembed.config import LARGEST_SIZE, Config
 from minembed.errors import ConfigError, TokenizationError, WeightsError
-from minembed.params import Array, Embeddings, Params
+from minembed.runtime.files import optional_json, read_json, typed
+from minembed.transformer.config import LARGEST_SIZE, Config
+from minembed.transformer.params import Embeddings, Params
+from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
-from minembed.weights.files import optional_json, read_json, typed
 from minembed.weights.modules import read_modules
 from minembed.weights.tensors import TensorFiles
 

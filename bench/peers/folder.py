@@ -41,6 +41,6 @@ def resolve(name: str) -> Path:
     """A folder as it is; any other name through minembed's own sources (cache, Hub, package mirror)."""
     if Path(name).is_dir():
         return Path(name).resolve()
-    from minembed.weights.sources import locate
+    from minembed.weights.sources.locate import locate
 
     return Path(locate(name).folder).resolve()

@@ -38,15 +38,15 @@ def minembed(folder: str, threads: int, dropout: float, backend: str = "numba"):
     """A function that takes a batch and a rate, makes a step and returns (loss, tokens); and one that scores pairs."""
     import numpy as np
 
-    from minembed.evaluation import spearman
-    from minembed.similarity import pairwise
+    from minembed.evaluation.pairs import spearman
+    from minembed.search.similarity import pairwise
+    from minembed.train.backward.gradients import clip
+    from minembed.train.backward.trees import flat
     from minembed.train.dropout import Dropout
-    from minembed.train.gradients import clip
     from minembed.train.losses import cosent
     from minembed.train.model import Trainee
     from minembed.train.optim import AdamW
     from minembed.train.step import Method, contrastive_gradients
-    from minembed.train.trees import flat
 
     trainee, word = Trainee.load(folder), "encoder.embeddings.word"
     optimizer = AdamW(flat(trainee.weights), lazy=frozenset({word}), backend=backend, threads=threads)

@@ -15,13 +15,17 @@ import click
 from minembed.errors import MinembedWarning
 
 if TYPE_CHECKING:
-    from minembed.embedder import Embedder
+    from minembed.models.embedder import Embedder
 
-DTYPES = ("float32", "bfloat16", "int8")  # minembed.quantization and minembed.backend, which help need not import
+DTYPES = (
+    "float32",
+    "bfloat16",
+    "int8",
+)  # minembed.transformer.quantization and minembed.runtime.backend, which help need not import
 BACKENDS = ("numpy", "numba")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DEFAULT_MODEL = "all-MiniLM-L6-v2"  # minembed.weights.sources has it too, and a test holds them together
+DEFAULT_MODEL = "all-MiniLM-L6-v2"  # minembed.weights.sources.locate has it too, and a test holds them together
 
 
 class Failure(click.ClickException):
@@ -165,7 +169,7 @@ def load_model(
     max_seq_length: int | None = None,
 ) -> "Embedder":
     """Load what `model_options` asked for."""
-    from minembed.embedder import Embedder
+    from minembed.models.embedder import Embedder
 
     return Embedder.load(
         model,

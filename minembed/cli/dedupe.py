@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import Corpus, corpus_options
+from minembed.cli.passages import corpus_options
+from minembed.data.corpus import Corpus
 
 if TYPE_CHECKING:
-    from minembed.params import Array
+    from minembed.types import Array
 
 
 def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "Array") -> Iterator[dict[str, Any]]:
@@ -76,7 +77,7 @@ def command(
     minembed dedupe shop.csv --field description --threshold 0.9 --json
     cat a.jsonl b.jsonl | minembed dedupe - --format jsonl > unique.jsonl
     """
-    from minembed.cli.vectors import replacing
+    from minembed.data.vectors import replacing
 
     with ExitStack() as stack:
         source = Corpus.of(corpus, file_format, field)
@@ -102,8 +103,8 @@ def compare(texts: Sequence[str], model: Any, threshold: float) -> tuple["Array"
     """Say for each text which one stands for it, and its cosine with that one."""
     import numpy as np
 
-    from minembed.search import near_duplicates
-    from minembed.similarity import pairwise
+    from minembed.search.mining import near_duplicates
+    from minembed.search.similarity import pairwise
 
     place = {text: i for i, text in enumerate(dict.fromkeys(texts))}  # equal texts are embedded once
     vectors = model.encode(list(place))

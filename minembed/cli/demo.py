@@ -10,7 +10,7 @@ import click
 from minembed.cli.console import load_model, model_options
 
 if TYPE_CHECKING:
-    from minembed.params import Array
+    from minembed.types import Array
 
 COOKING = (
     "Fry the onions slowly until they turn soft and golden.",
@@ -107,7 +107,7 @@ def command(
     import numpy as np
 
     from minembed.cli.heatmap import colour_depth, heat_map
-    from minembed.similarity import cosine_similarity
+    from minembed.search.similarity import cosine_similarity
 
     loaded = load_model(model, revision, offline, threads, dtype, backend)
     sentences = COOKING + PROGRAMMING
@@ -140,7 +140,7 @@ def command(
 
 def draw(cosines: "Array", labels: list[str], sentences: tuple[str, ...], model: str, output: Path) -> None:
     """Draw the heat map to a file."""
-    from minembed.cli.vectors import replacing
+    from minembed.data.vectors import replacing
     from minembed.maps.heat import draw_heat
 
     with replacing(output) as file:

@@ -14,8 +14,8 @@ from minembed.cli.console import DEFAULT_MODEL, DTYPES, table
 from minembed.version import __version__
 
 if TYPE_CHECKING:
-    from minembed.cli.selftest import Invariance
-    from minembed.embedder import Embedder
+    from minembed.cli.invariance import Invariance
+    from minembed.models.embedder import Embedder
 
 _NEVER = "a row's bits depend on how many rows there are"
 PACKAGES = ("numpy", "numba", "tokenizers", "safetensors", "threadpoolctl", "huggingface_hub", "click", "tqdm")
@@ -33,7 +33,7 @@ def command(ctx: click.Context, model: str, warm: bool, as_json: bool) -> None:
 
     Fetches nothing.  Exit code 1 tells that something is wrong.
     """
-    from minembed.cli.selftest import check
+    from minembed.cli.invariance import check
 
     if warm:
         warm_up()
@@ -56,9 +56,9 @@ def command(ctx: click.Context, model: str, warm: bool, as_json: bool) -> None:
 
 def find_model(name: str) -> "tuple[Embedder | None, str, bool]":
     """Load a model if it is on this machine: the model, what to say of it, and whether it is damaged."""
-    from minembed.embedder import Embedder
     from minembed.errors import MinembedError, SourceError
-    from minembed.weights.sources import locate
+    from minembed.models.embedder import Embedder
+    from minembed.weights.sources.locate import locate
 
     try:
         folder = locate(name, local_files_only=True).folder
@@ -117,8 +117,8 @@ def kernels() -> dict[str, str]:
     >>> list(kernels())
     ['kernels']
     """
-    from minembed.backend import check_numba, resolve
     from minembed.errors import MinembedError
+    from minembed.runtime.backend import check_numba, resolve
 
     try:
         check_numba()
@@ -133,7 +133,7 @@ def kernels() -> dict[str, str]:
 
 def warm_up() -> None:
     """Compile the kernels of every compute type, saying so on standard error."""
-    from minembed.backend import check_numba, resolve
+    from minembed.runtime.backend import check_numba, resolve
 
     check_numba()
     for dtype in DTYPES:
@@ -143,7 +143,7 @@ def warm_up() -> None:
 
 def cores() -> dict[str, str]:
     """How many cores this process may use, of how many."""
-    from minembed.threads import available_cores
+    from minembed.runtime.threads import available_cores
 
     return {"cores": f"{available_cores()} for this process, {os.cpu_count()} in the machine"}
 
@@ -151,7 +151,7 @@ def cores() -> dict[str, str]:
 def cache() -> dict[str, str]:
     """Where pulled models go, and whether that can be written to."""
     from minembed.errors import SourceError
-    from minembed.weights.sources import cache_folder
+    from minembed.weights.sources.locate import cache_folder
 
     try:
         folder = cache_folder()

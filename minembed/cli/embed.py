@@ -14,7 +14,7 @@ import click
 from minembed.cli.console import as_text, existing_file, load_model, model_options
 
 if TYPE_CHECKING:
-    from minembed.params import Array
+    from minembed.types import Array
 
 STDIN = Path("-")
 INPUTS = ("txt", "jsonl", "csv", "parquet")
@@ -32,7 +32,7 @@ def open_texts(
     texts: tuple[str, ...], source: Path | None, file_format: str | None, field: str | None, stack: ExitStack
 ) -> Iterable[str]:
     """Find out where the texts come from; files are closed with the stack."""
-    from minembed.texts import format_of, read_texts
+    from minembed.data.texts import format_of, read_texts
 
     if texts == (str(STDIN),):
         texts, source = (), source or STDIN
@@ -84,7 +84,7 @@ def paired(
 
 def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
     """Print a preview on a terminal, and JSON lines elsewhere."""
-    from minembed.cli.vectors import ROUNDED, json_lines, preview
+    from minembed.data.vectors import ROUNDED, json_lines, preview
 
     columns = shutil.get_terminal_size().columns
     for texts, block in blocks:
@@ -182,8 +182,8 @@ def command(
         raise click.UsageError(f"--precision {precision} needs --calibration")
     import numpy as np
 
-    from minembed.cli.vectors import WRITERS, replacing
-    from minembed.pooling import quantize_embeddings
+    from minembed.data.vectors import WRITERS, replacing
+    from minembed.transformer.vectors import quantize_embeddings
 
     with ExitStack() as stack:
         incoming = open_texts(texts, source, file_format, field, stack)

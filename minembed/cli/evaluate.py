@@ -1,104 +1,16 @@
 """`minembed evaluate`: how well the vectors agree with people's judgements of pairs, and of answers to queries."""
 
 import json
-import math
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 
-from minembed.cli.beir import read_documents, read_judgements
 from minembed.cli.console import existing_file, load_model, model_options, table
+from minembed.data.beir import read_documents, read_judgements
+from minembed.data.sts import read_sts
 from minembed.errors import InputError
-from minembed.texts import csv_rows, json_rows
 
-METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.similarity, which help need not import
-COLUMNS = ("sentence1", "sentence2", "score")
-NAMES = (  # what each column may be called, in small letters and without signs: "Sentence_1" is sentence1
-    ("sentence1", "text1", "s1"),
-    ("sentence2", "text2", "s2"),
-    ("score", "label", "similarity", "similarityscore", "gold"),
-)
-
-
-class Pair(NamedTuple):
-    """Two sentences, and how alike people found them."""
-
-    first: str
-    second: str
-    score: float
-
-
-def read_sts(path: Path) -> list[Pair]:
-    """Read pairs from .csv (by header, or three columns without one) or .jsonl (by field), on any scale.
-
-    Raises InputError, with file and line, for anything that is not two texts and a finite number.
-    """
-    with path.open("rb") as file:
-        if path.suffix.lower() == ".jsonl":
-            return [_from_json(value, place) for place, value in json_rows(file, str(path))]
-        return list(_from_csv(csv_rows(file, str(path))))
-
-
-def find_columns(header: Sequence[str]) -> list[int] | None:
-    """Find sentence1, sentence2 and score among column names; None unless all three are there.
-
-    >>> find_columns(["id", "Sentence 1", "Sentence 2", "label"]), find_columns(["a", "b", "5"])
-    ([1, 2, 3], None)
-    """
-    plain = ["".join(filter(str.isalnum, name.lower())) for name in header]
-    places = [next((plain.index(name) for name in names if name in plain), None) for names in NAMES]
-    found = [place for place in places if place is not None]
-    return found if len(found) == len(NAMES) else None
-
-
-def _from_csv(rows: Iterator[tuple[str, list[str]]]) -> Iterator[Pair]:
-    first = next(rows, None)
-    if first is None:
-        return
-    place, header = first
-    columns = find_columns(header)
-    if columns is None:
-        if len(header) != len(COLUMNS) or _number(header[2]) is None:
-            raise InputError(
-                f"{place}: neither a header with {', '.join(COLUMNS)} nor two sentences and a number; quote commas"
-            )
-        columns = [0, 1, 2]
-        yield _pair([header[i] for i in columns], place)
-    for place, row in rows:
-        if len(row) != len(header):
-            raise InputError(f"{place}: {len(row)} cells where the first row has {len(header)}; quote commas")
-        yield _pair([row[i] for i in columns], place)
-
-
-def _from_json(value: Any, place: str) -> Pair:
-    keys = list(value) if isinstance(value, dict) else []
-    columns = find_columns(keys)
-    if columns is None:
-        raise InputError(f"{place}: needs the fields {', '.join(COLUMNS)}, has {', '.join(keys) or 'none'}")
-    return _pair([value[keys[i]] for i in columns], place)
-
-
-def _pair(cells: Sequence[Any], place: str) -> Pair:
-    first, second, score = cells
-    for name, text in zip(COLUMNS, (first, second), strict=False):
-        if not isinstance(text, str):
-            raise InputError(f"{place}: {name} is {text!r}, not a text")
-    number = _number(score)
-    if number is None:
-        raise InputError(f"{place}: score is {score!r}, not a finite number")
-    return Pair(first, second, number)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.search.similarity, which help need not import
 
 
 @click.group("evaluate", short_help="Measure a model against people's judgements.")
@@ -132,8 +44,8 @@ def sts(
     pairs = read_sts(file)
     if len(pairs) < 2:
         raise InputError(f"{file} holds {len(pairs)} pairs; a correlation needs at least 2")
-    from minembed.evaluation import pearson, spearman
-    from minembed.similarity import pairwise
+    from minembed.evaluation.pairs import pearson, spearman
+    from minembed.search.similarity import pairwise
 
     loaded = load_model(model, revision, offline, threads, dtype, backend)
     gold = [pair.score for pair in pairs]
@@ -187,7 +99,7 @@ def retrieval(
     text (or id, title and text).  QRELS is .tsv with the columns query-id, corpus-id and score, above 0 where the
     document is relevant, or a TREC file of four columns.  These are the files of BEIR.
     """
-    from minembed.retrieval import evaluate_retrieval
+    from minembed.evaluation.retrieval import evaluate_retrieval
 
     judged, documents = read_judgements(qrels), read_documents(corpus)
     grades = {query: {name: grade for name, grade in found.items() if grade > 0} for query, found in judged.items()}

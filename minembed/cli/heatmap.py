@@ -10,7 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
-from minembed.params import Array
+from minembed.types import Array
 
 RAMP = ((48, 18, 84), (50, 62, 138), (34, 106, 142), (28, 148, 132), (84, 186, 96), (172, 214, 58), (252, 232, 74))
 CELL = 6  # columns a number takes, with the space around it

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import PRECISIONS, Corpus, corpus_options
+from minembed.cli.passages import PRECISIONS, corpus_options
+from minembed.data.corpus import Corpus
 
-METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.topk has them too, which help need not import
+METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.search.topk has them too, which help need not import
 
 
 @click.command("index", short_help="Make an index of a corpus, for search.")
@@ -53,8 +54,8 @@ def command(
     minembed index notes.jsonl -o notes-index
     minembed search notes-index "how do I bake bread?"
     """
-    from minembed.index import Index
-    from minembed.index_saving import check_target
+    from minembed.search.index import Index
+    from minembed.search.index_saving import check_target
 
     check_target(output.absolute())  # before the work, not after it
     source = Corpus.of(corpus, file_format, field)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minembed.cli.console import existing_file, load_model, model_options
-from minembed.cli.passages import Corpus, corpus_options
+from minembed.cli.passages import corpus_options
+from minembed.data.corpus import Corpus
+from minembed.data.texts import FIELD, csv_rows
 from minembed.errors import InputError
-from minembed.texts import FIELD, csv_rows
 
 if TYPE_CHECKING:
-    from minembed.params import Array
+    from minembed.types import Array
 
 METHODS = ("tsne", "umap", "pca")
 CLUSTERS = ("auto", "kmeans", "hdbscan", "none")
@@ -39,7 +40,7 @@ def read(source: Corpus, label: str | None) -> tuple[list[int], list[str], list[
     """The texts that are not blank, their numbers from 1, and their labels."""
     if label is None:
         return *source.passages(), None
-    from minembed.maps.labels import read_labels
+    from minembed.data.labels import read_labels
 
     with source.open() as file:
         labels = dict(enumerate(read_labels(file, source.name, source.file_format, label), 1))
@@ -148,7 +149,7 @@ def command(
     minembed map shop.csv --field description --label category -o shop.png
     minembed map notes.txt --method pca --dimensions 3 -o notes.html
     """
-    from minembed.cli.vectors import replacing
+    from minembed.data.vectors import replacing
     from minembed.maps.chart import Map
     from minembed.maps.page import check_count
     from minembed.maps.projection import check_settings

@@ -10,7 +10,7 @@ import click
 from minembed.cli.console import table
 
 if TYPE_CHECKING:
-    from minembed.weights.known import KnownModel
+    from minembed.weights.sources.known import KnownModel
 
 HEADER = ["  name", "width", "max", "MB", "licence", "on"]
 NUMBERS = frozenset({1, 2, 3})
@@ -31,7 +31,7 @@ def command(as_json: bool) -> None:
 
     Any other checkpoint of their families on the Hub, or in a folder, loads by its name just as well.
     """
-    from minembed.weights.known import KNOWN
+    from minembed.weights.sources.known import KNOWN
 
     if as_json:
         facts = [{**asdict(model), "computed": model.computed} for model in KNOWN]
@@ -63,7 +63,7 @@ def _row(model: "KnownModel") -> list[str]:
 
 def _mark(name: str) -> str:
     from minembed.errors import MinembedError
-    from minembed.weights.sources import locate
+    from minembed.weights.sources.locate import locate
 
     try:
         locate(name, local_files_only=True)

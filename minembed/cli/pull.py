@@ -31,7 +31,7 @@ def command(name: str, revision: str | None, offline: bool) -> None:
 
     Prints the folder, the source it came from, and the size and SHA-256 of every file.
     """
-    from minembed.weights.sources import locate
+    from minembed.weights.sources.locate import locate
 
     found = locate(name, revision=revision, local_files_only=offline)
     files = sorted(path for path in found.folder.rglob("*") if path.is_file())

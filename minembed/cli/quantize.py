@@ -19,12 +19,12 @@ def command(model: str, out: Path, dtype: str, revision: str | None, offline: bo
     The folder loads by itself (Embedder.load(OUT), or --model OUT) and gives the vectors, to the last bit, that the
     original gives with dtype "int8".  There is no way back to float32.
     """
-    from minembed.quantization import quantize
-    from minembed.static import check_dtype
+    from minembed.models.static import check_dtype
+    from minembed.transformer.quantization import quantize
     from minembed.weights.directory import read_checkpoint
     from minembed.weights.families import read_params
     from minembed.weights.quantized import save
-    from minembed.weights.sources import locate
+    from minembed.weights.sources.locate import locate
 
     found = locate(model, revision=revision, local_files_only=offline)
     checkpoint = read_checkpoint(found.folder)

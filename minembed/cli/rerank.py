@@ -52,7 +52,7 @@ def command(
     minembed rerank "how to bake bread" "Knead the dough." "Compile the kernel."
     minembed rerank "how to bake bread" -i passages.txt -k 10
     """
-    from minembed.reranker import Reranker
+    from minembed.models.reranker import Reranker
 
     with ExitStack() as stack:
         texts = list(open_texts(documents, source, file_format, field, stack))

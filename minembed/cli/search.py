@@ -11,11 +11,13 @@ import click
 from click.core import ParameterSource
 
 from minembed.cli.console import as_text, load_model, model_options
-from minembed.cli.passages import PRECISIONS, STDIN, Corpus, corpus_options, index_of, one_line
+from minembed.cli.passages import PRECISIONS, corpus_options, one_line
+from minembed.data.corpus import STDIN, Corpus
 from minembed.errors import InputError
+from minembed.search.index_cache import index_of
 
 if TYPE_CHECKING:
-    from minembed.index import Hit, Index
+    from minembed.search.index import Hit, Index
 
 
 def read_queries(queries: Sequence[str], file: Path | None) -> list[str]:
@@ -39,7 +41,7 @@ def open_index(
     model_is_given: bool,
 ) -> "Index":
     """Load an index, and the model that it names unless another is given."""
-    from minembed.index import Index
+    from minembed.search.index import Index
 
     own = Index.load(folder).model
     if not model_is_given:

@@ -58,7 +58,7 @@ def command(
     if len(texts) < 2:
         raise click.UsageError("give at least two texts")
     from minembed.cli.heatmap import colour_depth, heat_map
-    from minembed.similarity import cosine_similarity
+    from minembed.search.similarity import cosine_similarity
 
     texts = tuple(map(as_text, texts))
     vectors = load_model(model, revision, offline, threads, dtype, backend).encode(texts)

@@ -138,8 +138,8 @@ def contrastive(
     minembed train contrastive pairs.csv tuned
     minembed train contrastive sts.csv tuned --loss cosent --evaluate dev.csv
     """
+    from minembed.data.examples import read_examples
     from minembed.train.contrastive import BOUNDS, check_examples, train_contrastive
-    from minembed.train.data import read_examples
     from minembed.train.judging import NDCG, judge, measure_of
     from minembed.train.model import Trainee
 
@@ -204,8 +204,8 @@ def masked_lm(
     minembed train mlm texts.txt adapted --evaluate held-out.txt
     minembed train mlm texts.txt new --init small --epochs 10
     """
-    from minembed.train.data import read_texts
-    from minembed.train.masked import masked_loss, train_masked_lm
+    from minembed.data.examples import read_texts
+    from minembed.train.masked_lm import masked_loss, train_masked_lm
     from minembed.train.model import Trainee
     from minembed.train.scratch import new_model
 

@@ -12,7 +12,7 @@ from minembed.maps.extra import has
 from minembed.maps.groups import Groups, shorten
 from minembed.maps.projection import Projection, check_vectors, project
 from minembed.maps.trust import NEAR, Trust, measure
-from minembed.params import Array
+from minembed.types import Array
 
 FORMATS = ("html", "png", "svg")
 Tell = Callable[[str], None]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minembed.maps.pca import principal_axes
-from minembed.params import Array
-from minembed.pooling import l2_normalize
-from minembed.similarity import pairwise
+from minembed.search.similarity import pairwise
+from minembed.transformer.vectors import l2_normalize
+from minembed.types import Array
 
 BITS = (8, 4, 2)
 STEP = {4: 0.35, 2: 0.996}  # in standard deviations of an axis: near the best for bell curves

@@ -11,8 +11,8 @@ from minembed.errors import InputError
 from minembed.maps.colours import KINDS
 from minembed.maps.extra import scikit_learn
 from minembed.maps.marks import visible
-from minembed.params import Array
-from minembed.pooling import l2_normalize
+from minembed.transformer.vectors import l2_normalize
+from minembed.types import Array
 
 NONE, METHODS = -1, ("kmeans", "hdbscan")
 MOST = 16  # clusters that are looked for: so many can be told apart by colour and shape

@@ -8,7 +8,7 @@ import numpy as np
 
 from minembed.maps.groups import shorten
 from minembed.maps.picture import INK, SOFT, figure, save, settings
-from minembed.params import Array
+from minembed.types import Array
 
 RAMP = ("#301254", "#323e8a", "#226a8e", "#1c9484", "#54ba60", "#acd63a", "#fce84a")  # that of the terminal's heat map
 CELL = 0.48  # inches

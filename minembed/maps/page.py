@@ -21,7 +21,7 @@ from minembed.maps.colours import DARK, GREY, LIGHT, SHAPES
 from minembed.maps.marks import visible
 from minembed.maps.projection import nearest
 from minembed.maps.trust import NEAR
-from minembed.params import Array
+from minembed.types import Array
 
 if TYPE_CHECKING:
     from minembed.maps.chart import Map

@@ -6,7 +6,7 @@ scikit-learn's rule.
 
 import numpy as np
 
-from minembed.params import Array
+from minembed.types import Array
 
 
 def pca(vectors: Array, dimensions: int = 2) -> tuple[Array, Array]:  # (N, D) -> (N, dimensions), (dimensions,)

@@ -9,7 +9,7 @@ import numpy as np
 from minembed.maps.colours import GREY, LIGHT, MARKERS, kind_of
 from minembed.maps.extra import matplotlib
 from minembed.maps.groups import NONE, shorten
-from minembed.params import Array
+from minembed.types import Array
 
 if TYPE_CHECKING:
     from minembed.maps.chart import Map

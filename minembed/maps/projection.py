@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 from minembed.errors import InputError, InputTypeError, MinembedWarning, warn
 from minembed.maps.extra import scikit_learn, umap_learn
 from minembed.maps.pca import pca
-from minembed.params import Array
-from minembed.topk import top_k
+from minembed.search.topk import top_k
+from minembed.types import Array
 
 NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 FEWEST = 5  # different vectors: with fewer there are no neighbourhoods to keep

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.maps.projection import check_vectors
-from minembed.params import Array
-from minembed.similarity import cosine_similarity
-from minembed.topk import pieces
+from minembed.search.similarity import cosine_similarity
+from minembed.search.topk import pieces
+from minembed.types import Array
 
 NEAR = 10  # neighbours that trust is measured by, and that a page shows
 ALL = 8_000  # up to so many points every one is looked at

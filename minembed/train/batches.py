@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minembed.params import Array
+from minembed.types import Array
 
 WINDOW = 64  # batches, within which examples of like length are put together
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import TrainingError
-from minembed.params import Array
-from minembed.storage import put_in_place, read_arrays, sum_file, sum_of, write_arrays
-from minembed.weights.cache import naming, staging
+from minembed.runtime.arrays import put_in_place, read_arrays, sum_file, sum_of, write_arrays
+from minembed.runtime.files import naming, staging
+from minembed.types import Array
 
 MANIFEST, ARRAYS, LOCK = "checkpoint.json", "arrays.safetensors", ".lock"
 FORMAT, VERSION = "minembed training", 1

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from minembed.data.examples import Examples
 from minembed.errors import InputError
-from minembed.params import Array
-from minembed.tokens import Tokens
+from minembed.train.backward.trees import flat
 from minembed.train.batches import batches
-from minembed.train.data import Examples
 from minembed.train.judging import Evaluation, judge, measure_of
 from minembed.train.losses import LOSSES, NEED_LABELS, Loss, matryoshka
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 from minembed.train.step import Method, Step, contrastive_gradients
 from minembed.train.trainer import State, Task, train
-from minembed.train.trees import flat
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
 
 WORD = "encoder.embeddings.word"
 OPTIONS = {

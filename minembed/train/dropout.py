@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minembed.errors import InputError
-from minembed.params import Array
+from minembed.types import Array
 
 LEVELS = 1 << 16  # an element is decided by 16 bits: p is kept to within 2^-17
 

@@ -5,15 +5,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minembed.embedder import Embedder
+from minembed.data.examples import Examples
 from minembed.errors import InputError
-from minembed.evaluation import spearman
-from minembed.params import Array
-from minembed.retrieval import evaluate_retrieval
-from minembed.similarity import pairwise
-from minembed.train.data import Examples
+from minembed.evaluation.pairs import spearman
+from minembed.evaluation.retrieval import evaluate_retrieval
+from minembed.models.embedder import Embedder
+from minembed.search.similarity import pairwise
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
+from minembed.types import Array
 
 Evaluation: TypeAlias = Examples | Callable[[Embedder], float]  # larger is better
 NDCG = "ndcg@10"
@@ -69,7 +69,7 @@ def sts_score(model: Embedder, pairs: Examples) -> float:
 def retrieval_score(model: Embedder, pairs: Examples) -> float:
     """How well each first text finds the second ones that stand beside it, among all texts of the other columns.
 
-    nDCG of the first ten found, as in minembed.retrieval.  What stands beside it as a negative is not relevant.
+    nDCG of the first ten found, as in evaluation.retrieval.  What stands beside it as a negative is not relevant.
     """
     queries, (asks,) = _numbered(pairs.columns[:1])
     documents, (answers, *_) = _numbered(pairs.columns[1:])

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from minembed.errors import InputError, NumericalError
-from minembed.ops import softmax
-from minembed.params import Array
-from minembed.pooling import l2_normalize
-from minembed.similarity import SIMILARITY, pairwise
-from minembed.train.vjp_vectors import SIMILARITY_VJP, l2_normalize_vjp, pairwise_vjp, truncate_embeddings_vjp
+from minembed.search.similarity import SIMILARITY, pairwise
+from minembed.train.backward.vjp_vectors import SIMILARITY_VJP, l2_normalize_vjp, pairwise_vjp, truncate_embeddings_vjp
+from minembed.transformer.ops import softmax
+from minembed.transformer.vectors import l2_normalize
+from minembed.types import Array
 
 Columns = Sequence[Array]
 Loss = Callable[[Columns, Array | None], tuple[float, tuple[Array, ...]]]

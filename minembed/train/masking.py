@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError, TokenizationError
-from minembed.masks import special_id
-from minembed.params import Array
-from minembed.tokens import Tokenizer, Tokens
-from minembed.vocabulary import ask
+from minembed.models.fill_mask import special_id
+from minembed.text.tokenizer import Tokenizer
+from minembed.text.vocabulary import ask
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 
 SPACES = ("Ġ", "▁", "Ċ", "ĉ")  # how pieces of byte-level BPE and of SentencePiece begin where a word does

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from minembed.backend import prepare
-from minembed.embedder import Embedder
-from minembed.engine import Engine
 from minembed.errors import InputError, MissingHeadError, UnsupportedModelError
-from minembed.heads import MaskedHead
-from minembed.params import Array
-from minembed.threads import check_threads
-from minembed.tokens import Tokenizer
-from minembed.train.mlm import new_head
-from minembed.train.trees import Weights
+from minembed.models.embedder import Embedder
+from minembed.models.engine import Engine
+from minembed.runtime.backend import prepare
+from minembed.runtime.threads import check_threads
+from minembed.text.tokenizer import Tokenizer
+from minembed.train.backward.trees import Weights
+from minembed.train.masked_lm_loss import new_head
+from minembed.transformer.heads import MaskedHead
+from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, match, read_params
@@ -26,7 +26,7 @@ from minembed.weights.heads import head_tensors, read_masked
 from minembed.weights.layout import tensors
 from minembed.weights.modules import read_module_params
 from minembed.weights.saving import save_checkpoint, stored_tensors
-from minembed.weights.sources import locate
+from minembed.weights.sources.locate import locate
 from minembed.weights.tensors import TensorFiles
 
 
@@ -105,7 +105,7 @@ class Trainee:
 def check_trainable(checkpoint: Checkpoint) -> None:
     """Raise UnsupportedModelError for a checkpoint that cannot be trained here.
 
-    >>> from minembed.config import Config
+    >>> from minembed.transformer.config import Config
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
     >>> check_trainable(Checkpoint(Path("model"), "bert", config, ("mean",), 256))
     """

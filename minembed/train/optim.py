@@ -11,11 +11,11 @@ from functools import partial
 
 import numpy as np
 
-from minembed import backend
 from minembed.errors import InputError, InputTypeError, TrainingError
-from minembed.params import Array
-from minembed.threads import run
-from minembed.train.trees import Gradient, Rows
+from minembed.runtime import backend
+from minembed.runtime.threads import run
+from minembed.train.backward.trees import Gradient, Rows
+from minembed.types import Array
 
 BLOCK = 1 << 14  # elements: p, m, v, g and two more arrays, 384 KB in float32, stay in a core's second-level cache
 SLICE = 1 << 18  # elements that a thread takes at a time,

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from minembed.config import Config
 from minembed.errors import InputError
-from minembed.modules import Normalize
-from minembed.params import Array
+from minembed.transformer.config import Config
+from minembed.transformer.modules import Normalize
+from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import FAMILIES
 from minembed.weights.layout import layout, map_named, tensors

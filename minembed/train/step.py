@@ -11,26 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from minembed import backend
-from minembed.attention import attend
-from minembed.encoder import Operations, encode
-from minembed.modules import transform
-from minembed.ops import ACTIVATION
-from minembed.params import Array
-from minembed.pooling import pool
-from minembed.positions import Sight, sights
-from minembed.threads import check_threads, run, single_threaded_blas
-from minembed.tokens import Tokens
+from minembed.runtime import backend
+from minembed.runtime.threads import check_threads, run, single_threaded_blas
+from minembed.train.backward.gradients import accumulate
+from minembed.train.backward.tape import Tape
+from minembed.train.backward.trees import Gradient, Weights, flat_gradients
+from minembed.train.backward.vjp import ACTIVATION_VJP, Backward, Pass, attend_vjp, encode_vjp, linear
+from minembed.train.backward.vjp_vectors import pool_vjp, transform_vjp
 from minembed.train.dropout import Dropout
-from minembed.train.gradients import accumulate
+from minembed.train.masked_lm_loss import masked_lm
 from minembed.train.masking import Masked
-from minembed.train.mlm import masked_lm
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
-from minembed.train.tape import Tape
-from minembed.train.trees import Gradient, Weights, flat_gradients
-from minembed.train.vjp import ACTIVATION_VJP, Backward, Pass, attend_vjp, encode_vjp, linear
-from minembed.train.vjp_vectors import pool_vjp, transform_vjp
+from minembed.transformer.attention import attend
+from minembed.transformer.encoder import Operations, encode
+from minembed.transformer.modules import transform
+from minembed.transformer.ops import ACTIVATION
+from minembed.transformer.pooling import pool
+from minembed.transformer.positions import Sight, sights
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
 
 CHUNK_TOKENS = 256  # enough rows for the matrix products to run at full speed
 Loss = Callable[[tuple[Array, ...], Array | None], tuple[float, tuple[Array, ...]]]

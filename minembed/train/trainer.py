@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from minembed.chunks import Progress
 from minembed.errors import InputError, NumericalError, TrainingError
-from minembed.params import Array
-from minembed.threads import check_threads
+from minembed.runtime.progress import Progress
+from minembed.runtime.threads import check_threads
+from minembed.train.backward.gradients import accumulate, clip, scale
 from minembed.train.checkpoints import has_checkpoint, held, load_checkpoint, save_checkpoint, writing
-from minembed.train.gradients import accumulate, clip, scale
 from minembed.train.optim import AdamW
 from minembed.train.schedules import SCHEDULES, warmup_steps
 from minembed.train.settings import Settings
 from minembed.train.step import Step
+from minembed.types import Array
 
 HISTORY = "history.jsonl"
 Line = dict[str, Any]  # of the history

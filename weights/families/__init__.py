@@ -5,9 +5,10 @@ A closed table: nothing is imported or chosen by a string from a file beyond a l
 
 from pathlib import Path
 
-from minembed.config import Config
 from minembed.errors import UnsupportedModelError, WeightsError
-from minembed.params import Params
+from minembed.runtime.files import read_json, typed
+from minembed.transformer.config import Config
+from minembed.transformer.params import Params
 from minembed.weights import quantized, static
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families.albert import ALBERT
@@ -21,7 +22,6 @@ from minembed.weights.families.modernbert import MODERNBERT
 from minembed.weights.families.mpnet import MPNET
 from minembed.weights.families.nomic import NOMIC
 from minembed.weights.families.qwen import QWEN3
-from minembed.weights.files import read_json, typed
 from minembed.weights.layout import build, layout, shapes
 from minembed.weights.tensors import TensorFiles
 

@@ -6,8 +6,8 @@ Absolute positions, post-norm, a plain feed-forward block.  The RoBERTas count p
 from dataclasses import replace
 from pathlib import Path
 
-from minembed.config import Config
 from minembed.errors import ConfigError
+from minembed.transformer.config import Config
 from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
 
 FIXED = {"position_embedding_type": (None, "absolute"), "rope_scaling": (None,)}

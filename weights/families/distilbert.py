@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from minembed.config import Config
+from minembed.transformer.config import Config
 from minembed.weights.families import bert
 from minembed.weights.families.family import Family, Raw, make_config, refuse_others
 

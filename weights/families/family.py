@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minembed.config import Config
 from minembed.errors import ConfigError, MinembedError, UnsupportedModelError
-from minembed.params import Params
+from minembed.transformer.config import Config
+from minembed.transformer.params import Params
 from minembed.weights.layout import Names
 
 Raw = Mapping[str, Any]

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from minembed.config import Config
-from minembed.params import Array, Layer, Norm, Params
+from minembed.runtime.files import typed
+from minembed.transformer.config import Config
+from minembed.transformer.params import Layer, Norm, Params
+from minembed.types import Array
 from minembed.weights.families import rotary
 from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
-from minembed.weights.files import typed
 
 KEYS = {**SIZES, "hidden_act": "hidden_activation", "layer_norm_eps": "rms_norm_eps", "head_dim": "head_dim"} | {
     "num_key_value_heads": "num_key_value_heads",

@@ -6,11 +6,11 @@ The publishers call the model_type "new"; their multiplier stands before what is
 from pathlib import Path
 from typing import Any
 
-from minembed.config import Config
 from minembed.errors import ConfigError, UnsupportedModelError
+from minembed.runtime.files import typed
+from minembed.transformer.config import Config
 from minembed.weights.families import bert, rotary
 from minembed.weights.families.family import Family, Raw, make_config, refuse_others
-from minembed.weights.files import typed
 
 FIXED = {
     "position_embedding_type": (None, "rope"),

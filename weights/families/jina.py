@@ -5,8 +5,8 @@ Its model_type is "bert": position_embedding_type "alibi" gives it away.
 
 from pathlib import Path
 
-from minembed.config import Config
 from minembed.errors import UnsupportedModelError
+from minembed.transformer.config import Config
 from minembed.weights.families import bert
 from minembed.weights.families.family import Family, Raw, make_config, refuse_others
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from minembed.config import Config
+from minembed.runtime.files import typed
+from minembed.transformer.config import Config
 from minembed.weights.families import rotary
 from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
-from minembed.weights.files import typed
 
 KEYS = {
     **SIZES,

@@ -5,7 +5,7 @@ The bias of a distance is shared by all layers.  Positions are counted from 2, w
 
 from pathlib import Path
 
-from minembed.config import Config
+from minembed.transformer.config import Config
 from minembed.weights.families import bert
 from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from minembed.config import Config
 from minembed.errors import UnsupportedModelError
+from minembed.transformer.config import Config
 from minembed.weights.families import rotary
 from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import ConfigError, UnsupportedModelError
+from minembed.runtime.files import typed
 from minembed.weights.families.family import Raw
-from minembed.weights.files import typed
 
 Rotary = tuple[float, float]  # the base of the angles, and by what positions are divided
 

@@ -1,0 +1,136 @@
+"""Compiled kernels on disk: made once on a machine, and made anew whenever anything that they come from changes.
+
+Numba's own cache looks at one file's time of change and would keep kernels whose tiles, in another file, have changed.
+Here the folder's name is a hash of every kernel's source and of the versions of all that compiles; Numba adds the CPU.
+It lies in minembed's cache folder, or in NUMBA_CACHE_DIR where the user has set that.  A folder that cannot be written
+or a damaged file only means compiling again.
+
+Loading is made cheap too: Numba would bring in its whole compiler first, and with each function the bitcode that others
+are linked with, some 50 MB in all.  Here the machine code is loaded alone, if all that it calls is known by address.
+"""
+
+import hashlib
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.runtime import _nrt_python
+
+from minembed.errors import SourceError
+from minembed.runtime.folders import cache_folder
+from minembed.version import __version__
+
+
+@cache
+def stamp() -> str:
+    """A name for all that the machine code depends on, but for the CPU."""
+    digest = hashlib.sha256()
+    versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
+    digest.update("\0".join(versions).encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def folder() -> Path:
+    """Where compiled kernels of this version lie."""
+    base = Path(config.CACHE_DIR) if config.CACHE_DIR else cache_folder() / "kernels"
+    return base / f"minembed-{__version__}-{stamp()}"
+
+
+class _Locator(_CacheLocator):
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> "_Locator":
+        return cls()
+
+    def get_cache_path(self) -> str:
+        return str(folder())
+
+    def get_source_stamp(self) -> str:
+        return stamp()
+
+    def get_disambiguator(self) -> str:
+        return stamp()
+
+
+class _Impl(CompileResultCacheImpl):
+    def __init__(self, py_func: Any) -> None:
+        self._lineno = py_func.__code__.co_firstlineno
+        self._locator = _Locator()
+        self._filename_base = self.get_filename_base(py_func.__qualname__, getattr(sys, "abiflags", ""))
+
+    def reduce(self, cres: Any) -> Any:
+        (name, kind, (code, bitcode)), *rest = super().reduce(cres)
+        return ((name, kind, (code, _names(bitcode, cres.fndesc.llvm_cpython_wrapper_name))), *rest)
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        if not _all_known(payload[0][2][1]):
+            target_context.refresh()
+        return super().rebuild(target_context, payload)
+
+
+def _names(bitcode: bytes, entry: str) -> bytes:
+    """Of a module nothing but its entry, as an empty function, and the functions that lie outside it."""
+    outside = [f.name for f in llvm.parse_bitcode(bitcode).functions if f.is_declaration]
+    lines = [f'declare void @"{name}"()' for name in outside if not name.startswith("llvm.")]
+    return llvm.parse_assembly("\n".join([*lines, f'define void @"{entry}"() {{ ret void }}'])).as_bitcode()
+
+
+def _all_known(names: bytes) -> bool:
+    """Whether LLVM finds every function outside; it ends the process where one is missing."""
+    for name, address in getattr(_nrt_python, "c_helpers", {}).items():  # Numba adds these with its compiler
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+    wanted = (f.name for f in llvm.parse_bitcode(names).functions if f.is_declaration)
+    return all(llvm.address_of_symbol(name) for name in wanted)
+
+
+class _Cache(FunctionCache):
+    _impl_class = _Impl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
+        except Exception:  # a damaged file, of whatever kind: compiling replaces it
+            target_context.refresh()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        for attempt in (lambda: None, self.flush):  # a damaged index is replaced by an empty one
+            try:
+                attempt()
+                super().save_overload(sig, data)
+                return
+            except Exception:  # read-only, full, not allowed, damaged
+                continue
+        self.disable()  # the kernels live as long as the process
+
+
+def on_disk(dispatcher: Any) -> Any:
+    """Let a compiled function keep its machine code; where no folder can be named it is compiled each time.
+
+    It is for functions that Python calls: others could not be linked with one that comes from disk.
+    """
+    try:
+        dispatcher._cache = _Cache(dispatcher.py_func)
+    except (SourceError, AttributeError):  # no home folder, or a Numba that keeps its cache elsewhere
+        return dispatcher
+    return dispatcher
+
+
+def is_stored(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
+    """Whether a function is compiled for these types: in this process, or on disk for this CPU."""
+    if signature in dispatcher.overloads:
+        return True
+    try:
+        kept = dispatcher._cache
+        return kept._index_key(signature, dispatcher.targetctx.codegen()) in kept._cache_file._load_index()
+    except Exception:  # nothing there, or damaged: it will be compiled
+        return False

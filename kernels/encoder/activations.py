@@ -1,0 +1,53 @@
+"""The activation of a feed-forward block, on rows that have just been written, and gating."""
+
+from numba import njit, types
+from numba.extending import overload
+
+from minembed.kernels.encoder.architecture import GELU, GELU_TANH, SILU
+from minembed.kernels.encoder.elementwise import ZERO, gelu, gelu_coarse, gelu_tanh, sigmoid
+from minembed.kernels.vectors.simd import at, load, maximum, splat, store
+
+
+@njit
+def bend_tile(c, stride, rows, width, bend, weight):
+    """The activation of what has just been written: it is in the first-level cache."""
+    for r in range(rows):
+        row = at(c, r * stride)
+        if bend == GELU:  # by itself: the loop most models need, and nothing in it to decide
+            for column in range(0, width, 16):
+                store(at(row, column), gelu_vector(load(at(row, column)), weight))
+        else:
+            for column in range(0, width, 16):
+                store(at(row, column), bend_vector(load(at(row, column)), bend, weight))
+
+
+@njit
+def gate_row(row, width, bend, weight):
+    """The first half of a row, activated, times the second half."""
+    for column in range(0, width, 16):
+        v = bend_vector(load(at(row, column)), bend, weight)
+        store(at(row, column), v * load(at(row, width + column)))
+
+
+@njit
+def bend_vector(v, bend, weight):
+    """One of the activations."""
+    if bend == GELU:
+        return gelu_vector(v, weight)
+    if bend == SILU:
+        return v * sigmoid(v)
+    if bend == GELU_TANH:
+        return gelu_tanh(v)
+    return maximum(splat(ZERO), v)
+
+
+def gelu_vector(v, weight):
+    """GELU, as exact as this type of weights deserves."""
+    raise NotImplementedError
+
+
+@overload(gelu_vector, inline="always")
+def _choose_gelu(v, weight):
+    if weight.dtype == types.float32:
+        return lambda v, weight: gelu(v)
+    return lambda v, weight: gelu_coarse(v)

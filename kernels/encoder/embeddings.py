@@ -1,0 +1,57 @@
+"""The first hidden states: rows of three tables, added and normalised, whatever type the words are stored in."""
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from minembed.kernels.encoder.elementwise import add_norm_row
+from minembed.kernels.vectors.simd import at, load_bfloat16, store
+
+
+@njit
+def read_floats(table, scales, row, width, out):
+    """Row of a float32 table."""
+    for j in range(width):
+        out[j] = table[row * width + j]
+
+
+@njit
+def read_bfloat16(table, scales, row, width, out):
+    """Row of a bfloat16 table, whose rows are padded to whole vectors."""
+    stride = (width + 15) // 16 * 16
+    for j in range(0, width, 16):
+        store(at(out, j), load_bfloat16(at(table, row * stride + j)))
+
+
+@njit
+def read_bytes(table, scales, row, width, out):
+    """Row of an int8 table, whose rows have a scale each."""
+    scale = scales[row]
+    for j in range(width):
+        out[j] = np.float32(table[row * width + j]) * scale
+
+
+def read_row(table, scales, row, width, out):
+    """Write a row of a table as float32, by the type of the table."""
+    raise NotImplementedError
+
+
+@overload(read_row)
+def _choose_read_row(table, scales, row, width, out):
+    chosen = {types.float32: read_floats, types.uint16: read_bfloat16, types.int8: read_bytes}[table.dtype]
+
+    def call(table, scales, row, width, out):
+        chosen(table, scales, row, width, out)
+
+    return call
+
+
+@njit(inline="always")
+def embed(ids, kinds, places, begin, rows, word, word_scales, position, token_type, norm, width, eps, x, stride):
+    """What the token is, where it stands, which segment: three rows, added and normalised."""
+    for row in range(rows):
+        token, here = begin + row, at(x, row * stride)
+        read_row(word, word_scales, ids[token], width, here)
+        for j in range(width):
+            here[j] += position[places[token] * width + j]
+        add_norm_row(here, at(token_type, kinds[token] * width), norm, at(norm, width), width, eps, here)

@@ -1,0 +1,279 @@
+"""Linear layers on packed weights, in float32, bfloat16 and int8.
+
+A weight (in, out) is packed once into panels of 16 or 32 columns, so that the tile reads it front to back:
+
+    float32    [panel][K][columns]
+    bfloat16   [panel][K/2][columns][2]        two neighbours of K make one 32-bit word
+    int8       [panel][K/4][columns][4]        four do
+
+int8 is exact in the middle: activations are unsigned bytes with a scale and a zero point for every token and group of
+K, weights signed bytes with a scale for every column and group; bytes are multiplied and summed as whole numbers, and
+one multiplication a group turns the sum back into float32.  Groups of at most 192 keep an outlier of one group from
+coarsening the others (docs/kernels.md has the measurements).
+"""
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from minembed.kernels.encoder.activations import bend_tile
+from minembed.kernels.encoder.elementwise import ONE, ZERO
+from minembed.kernels.tiles.registers import PANEL, count_tiles, tile_bfloat16, tile_bytes, tile_floats
+from minembed.kernels.vectors.simd import (
+    at,
+    fma,
+    load,
+    load_part,
+    max_lanes,
+    maximum,
+    min_lanes,
+    minimum,
+    nearest,
+    prefetch,
+    splat,
+    store_bfloat16,
+    store_bytes,
+    sum_lanes,
+    to_int,
+)
+
+f32 = np.float32
+LINE = 16  # elements: at most one cache line of 64 bytes
+LEVELS = f32(255.0)
+TINY = f32(1e-30)
+
+
+# In what follows
+#   operand = (pointer, stride, scales, zero points)    rows of activations, encoded for this type of weights
+#   p = (weights, scales, sums, vectors)                pointers to the parameters of a linear layer; its bias is next
+#   buffers = (pointer, scales, zero points)            where to put an operand
+# and the type of the weights says which of the three kinds of each function is meant.
+
+
+@njit
+def multiply(operand, rows, width, group, p, out_width, out, stride, bend):
+    """out = bias + operand weight, activated as `bend` says.  A panel of B serves all rows before the next begins."""
+    panels = (out_width + PANEL - 1) // PANEL
+    for panel in range(panels):
+        multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend)
+
+
+@njit
+def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend):
+    """The columns of one panel of multiply's result."""
+    blocks = count_tiles(rows, p[0])
+    i = 0
+    for block in range(blocks):  # of nearly equal size: 15 rows are 7 and 8
+        count = (rows - i) // (blocks - block)
+        c = at(out, i * stride + panel * PANEL)
+        multiply_panel(operand, i, count, width, group, p, panel, c, stride)
+        if bend:
+            bend_tile(c, stride, count, PANEL, bend, p[0])
+        fetch_ahead(p[0], panel + 1, panels, width, group, block, blocks)
+        i += count
+
+
+@njit
+def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, bend, tile, buffers):
+    """encode(activation(bias + operand weight)), by bands of out_group columns that never leave the first-level cache.
+
+    out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
+    """
+    blocks = count_tiles(rows, p[0])
+    panels, span = out_width // PANEL, out_group // PANEL
+    stride = operand_stride(out_width, out_group, p[0])
+    for band in range(out_width // out_group):
+        i = 0
+        for block in range(blocks):
+            count = (rows - i) // (blocks - block)
+            for panel in range(span):
+                c = at(tile, panel * PANEL)
+                multiply_panel(operand, i, count, width, group, p, band * span + panel, c, out_group)
+                fetch_ahead(p[0], (band + 1) * span + panel, panels, width, group, block, blocks)
+            bend_tile(tile, out_group, count, out_group, bend, p[0])
+            encode_band(tile, out_group, i, count, out_group, band * out_group, stride, out_group, p[0], buffers)
+            i += count
+    return buffers[0], stride, buffers[1], buffers[2]
+
+
+@njit
+def encode_rows(x, stride, rows, width, group, weight, buffers):
+    """Turn float32 rows into the operand that goes with this type of weights."""
+    to = operand_stride(width, group, weight)
+    for r in range(rows):  # in order: the last vector of a row may reach into the next
+        for column in range(0, width, group):
+            here = at(x, r * stride + column)
+            encode_band(here, stride, r, 1, min(group, width - column), column, to, group, weight, buffers)
+    return buffers[0], to, buffers[1], buffers[2]
+
+
+@njit
+def fetch_ahead(weight, panel, panels, width, group, block, blocks):
+    """Ask for a part of a panel that is needed soon, one part for each block of rows.
+
+    With a single block the panels stream by in order, which the CPU's own prefetcher sees.
+    """
+    if panel < panels and blocks > 1:
+        length = depth(weight, width, group) * PANEL
+        part = (length // LINE + blocks - 1) // blocks * LINE
+        for element in range(block * part, min(length, (block + 1) * part), LINE):
+            prefetch(at(weight, panel * length + element))
+
+
+# --- float32: nothing to encode
+
+
+@njit
+def _panel_floats(operand, i, count, width, group, p, panel, c, stride):
+    b, bias = at(p[0], panel * width * PANEL), at(p[3], panel * PANEL)
+    tile_floats(count, at(operand[0], i * operand[1]), operand[1], b, PANEL, width, bias, c, stride)
+
+
+# --- bfloat16
+
+
+@njit
+def _panel_bfloat16(operand, i, count, width, group, p, panel, c, stride):
+    pairs = (width + 1) // 2
+    b, bias = at(p[0], panel * pairs * 2 * PANEL), at(p[3], panel * PANEL)
+    tile_bfloat16(count, at(operand[0], i * operand[1]), operand[1], b, 2 * PANEL, pairs, bias, c, stride)
+
+
+@njit
+def _band_bfloat16(x, stride, first, rows, width, column, to, group, weight, buffers):
+    whole = width // 16 * 16
+    for r in range(rows):
+        row, out = at(x, r * stride), at(buffers[0], (first + r) * to + column)
+        for k in range(0, whole, 16):
+            store_bfloat16(at(out, k), load(at(row, k)))
+        if whole < width:
+            store_bfloat16(at(out, whole), load_part(at(row, whole), width - whole, splat(ZERO)))
+
+
+# --- int8
+
+
+@njit
+def _panel_bytes(operand, i, count, width, group, p, panel, c, stride):
+    a, step, scale_a, zero_a = operand
+    groups = step // group
+    b, bias = at(p[0], panel * step * PANEL), at(p[3], panel * PANEL)
+    scale_b, sums_b = at(p[1], panel * groups * PANEL), at(p[2], panel * groups * PANEL)
+    for g in range(groups):
+        tile_bytes(
+            count, at(a, i * step + g * group), step, at(b, g * group * PANEL), group // 4, g == 0, bias, c, stride,
+            at(scale_a, i * groups + g), at(zero_a, i * groups + g), groups, at(scale_b, g * PANEL),
+            at(sums_b, g * PANEL),
+        )  # fmt: skip
+
+
+@njit
+def _encode_group(x, count, to, padded):
+    """Bytes of one group of one row; returns the scale and the zero point.  NaN or infinity makes the scale NaN."""
+    whole = count // 16 * 16
+    rest = count - whole
+    low = high = wrong = zero = splat(ZERO)
+    for k in range(0, whole, 16):
+        v = load(at(x, k))
+        low, high, wrong = minimum(v, low), maximum(v, high), fma(v, zero, wrong)
+    if rest:
+        v = load_part(at(x, whole), rest, zero)
+        low, high, wrong = minimum(v, low), maximum(v, high), fma(v, zero, wrong)
+    least = min_lanes(low)
+    scale = (max_lanes(high) - least) / LEVELS + TINY
+    inverse = ONE / scale
+    point = f32(np.rint(-least * inverse))
+    for k in range(0, whole, 16):
+        q = fma(load(at(x, k)), splat(inverse), splat(point))
+        store_bytes(at(to, k), to_int(nearest(maximum(zero, minimum(splat(LEVELS), q)))))
+    if rest:
+        q = fma(load_part(at(x, whole), rest, zero), splat(inverse), splat(point))
+        store_bytes(at(to, whole), to_int(nearest(maximum(zero, minimum(splat(LEVELS), q)))))
+    return scale + sum_lanes(wrong), point
+
+
+@njit
+def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffers):
+    """A band is one group."""
+    operand, scales, zero_points = buffers
+    groups, g = to // group, column // group
+    for r in range(rows):
+        row = first + r
+        scale, point = _encode_group(at(x, r * stride), width, at(operand, row * to + column), group)
+        scales[row * groups + g] = scale
+        zero_points[row * groups + g] = np.int32(point)
+
+
+# --- which of them: Numba asks once, when it compiles
+
+
+def multiply_panel(operand, i, count, width, group, p, panel, c, stride):
+    """One tile: `count` rows from row i on, times one panel."""
+    raise NotImplementedError
+
+
+@overload(multiply_panel, inline="always")
+def _choose_panel(operand, i, count, width, group, p, panel, c, stride):
+    chosen = {types.float32: _panel_floats, types.uint16: _panel_bfloat16, types.int8: _panel_bytes}[p[0].dtype]
+
+    def call(operand, i, count, width, group, p, panel, c, stride):
+        chosen(operand, i, count, width, group, p, panel, c, stride)
+
+    return call
+
+
+def encode_band(x, stride, first, rows, width, column, to, group, weight, buffers):
+    """Encode some columns of some rows into their place in an operand whose rows lie `to` apart."""
+    raise NotImplementedError
+
+
+@overload(encode_band, inline="always")
+def _choose_band(x, stride, first, rows, width, column, to, group, weight, buffers):
+    chosen = {types.uint16: _band_bfloat16, types.int8: _band_bytes}[weight.dtype]
+
+    def call(x, stride, first, rows, width, column, to, group, weight, buffers):
+        chosen(x, stride, first, rows, width, column, to, group, weight, buffers)
+
+    return call
+
+
+def encode(x, stride, rows, width, group, weight, buffers):
+    """Turn float32 rows into the operand that goes with this type of weights; float32 is one already."""
+    raise NotImplementedError
+
+
+@overload(encode, inline="always")
+def _choose_encode(x, stride, rows, width, group, weight, buffers):
+    if weight.dtype == types.float32:
+        return lambda x, stride, rows, width, group, weight, buffers: (x, stride, buffers[1], buffers[2])
+
+    def call(x, stride, rows, width, group, weight, buffers):
+        return encode_rows(x, stride, rows, width, group, weight, buffers)
+
+    return call
+
+
+def operand_stride(width, group, weight):
+    """How far apart the rows of an operand are; so many rows of K has a packed weight, or a few less."""
+    raise NotImplementedError
+
+
+@overload(operand_stride, inline="always")
+def _choose_stride(width, group, weight):
+    if weight.dtype == types.int8:
+        return lambda width, group, weight: (width + group - 1) // group * group
+    return lambda width, group, weight: (width + 15) // 16 * 16
+
+
+def depth(weight, width, group):
+    """How many rows of K a packed weight of this type has."""
+    raise NotImplementedError
+
+
+@overload(depth, inline="always")
+def _choose_depth(weight, width, group):
+    if weight.dtype == types.float32:
+        return lambda weight, width, group: width
+    if weight.dtype == types.uint16:
+        return lambda weight, width, group: (width + 1) // 2 * 2
+    return lambda weight, width, group: (width + group - 1) // group * group

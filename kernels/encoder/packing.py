@@ -1,0 +1,210 @@
+"""From the parameters of an encoder to the flat arrays that the kernels read: packed once, when a model is loaded."""
+
+import math
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minembed.transformer.config import Config
+from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
+from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, pad_to, to_bfloat16
+from minembed.types import Array
+
+ALIGN = 64  # bytes of a cache line
+WEIGHTS = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}  # how weights of a compute type are stored
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An encoder as flat arrays; layers one after the other, in each: qkv, attention_output, intermediate, output."""
+
+    dtype: str
+    weights: Array  # panels, as kernels/encoder/gemm.py describes: float32, uint16 (bfloat16) or int8
+    scales: Array  # float32, of int8 panels: [panel][group][columns]
+    sums: Array  # int32, of int8 panels over their group
+    vectors: Array  # float32: for each layer the four biases, padded to panels, and its norms (weight, bias)
+    word: Array  # (V * D,) in the type of the weights
+    word_scales: Array  # (V,) float32, of int8 rows
+    position: Array  # (P * D,) float32
+    token_type: Array  # (types * D,) float32
+    norm: Array  # (2 * D,) float32: weight and bias of the embeddings' norm
+
+
+def aligned(size: int, dtype: Any) -> Array:
+    """An array of zeros that begins at a cache line.
+
+    >>> aligned(3, np.float32).ctypes.data % ALIGN
+    0
+    """
+    dtype = np.dtype(dtype)
+    memory = np.zeros(size * dtype.itemsize + ALIGN, np.uint8)
+    start = -memory.ctypes.data % ALIGN
+    return memory[start : start + size * dtype.itemsize].view(dtype)
+
+
+def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (K, N) -> flat
+    """Lay a weight out in panels of columns, `together` neighbours of K side by side, padded with zeros to `rows`.
+
+    >>> panels(np.arange(8).reshape(4, 2), columns=2, together=2, rows=4).tolist()
+    [0, 2, 1, 3, 4, 6, 5, 7]
+    """
+    K, N = weight.shape
+    filled = np.zeros((rows, pad_to(N, columns)), weight.dtype)
+    filled[:K, :N] = weight
+    split = filled.reshape(rows // together, together, -1, columns)
+    return np.ascontiguousarray(split.transpose(2, 0, 3, 1)).reshape(-1)
+
+
+def by_heads(p: Any, config: Config, columns: int, normalised: bool = False) -> Any:
+    """qkv with the columns of each head side by side: query / sqrt(K), key, value, zeros to whole panels.
+
+    Keys and values that heads share are laid beside each of them.  Where queries are normalised, the norm's weight
+    has 1 / sqrt(K).
+    """
+    H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
+
+    def turn(x: Array) -> Array:  # (..., (H + 2G) K) -> (..., H * padded)
+        parts = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
+        shared = [parts[0], *(part.repeat(H // G, axis=-2) for part in parts[1:])]
+        heads = np.stack(shared, axis=-2)  # three times (..., H, K) -> (..., H, 3, K)
+        flat = heads.reshape(*x.shape[:-1], H, 3 * K)
+        padded = np.zeros((*x.shape[:-1], H, pad_to(3 * K, columns)), x.dtype)
+        padded[..., : 3 * K] = flat
+        return padded.reshape(*x.shape[:-1], -1)
+
+    factors = np.ones((H + 2 * G) * K, np.float32)
+    factors[: H * K] = 1 if normalised else 1 / math.sqrt(K)
+    bias = None if p.bias is None else turn(p.bias * factors)
+    if isinstance(p, QuantizedLinear):
+        return QuantizedLinear(turn(p.levels), turn(p.scales * factors), bias)
+    return Linear(turn(p.weight * factors), bias)
+
+
+def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[Array, ...]:
+    """The panels of one linear layer; for int8 also those of the scales, and of the sums of levels over each group.
+
+    >>> [len(part) for part in pack_weight(Linear(np.ones((3, 5), np.float32), np.ones(5)), "float32", 16)]
+    [48, 0, 0]
+    """
+    if isinstance(p, QuantizedLinear):
+        G = len(p.scales)
+        sums = p.levels.reshape(G, -1, p.levels.shape[1]).sum(axis=1, dtype=np.int32)
+        return panels(p.levels, columns, 4, len(p.levels)), panels(p.scales, columns, 1, G), panels(sums, columns, 1, G)
+    none = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    if dtype == "bfloat16":
+        return panels(to_bfloat16(p.weight), columns, 2, pad_to(len(p.weight), 2)), *none
+    return panels(p.weight, columns, 1, len(p.weight)), *none
+
+
+def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
+    """Make the arrays of a compute type, for panels of so many columns, from parameters that were lowered to it."""
+    wholes: list[Array] = []
+    vectors: list[Array] = []
+    for i, layer in enumerate(params.layers):
+        qkv = by_heads(layer.qkv, config, columns, layer.query_norm is not None)
+        linears = qkv, layer.attention_output, layer.intermediate, layer.output
+        packed = zip(*(pack_weight(p, dtype, columns) for p in linears), strict=True)
+        parts = [np.concatenate(part) for part in packed]
+        wholes = wholes or [aligned(len(params.layers) * len(part), part.dtype) for part in parts]
+        for whole, part in zip(wholes, parts, strict=True):  # by layers: joined at the end they would lie there twice
+            whole[i * len(part) : (i + 1) * len(part)] = part
+        _release(layer)
+        vectors += layer_vectors(layer, linears, config, columns)
+    weights, scales, sums = wholes
+    tables = pack_embeddings(params.embeddings, config, dtype)
+    return Packed(dtype, weights, scales, sums, joined(vectors, np.float32), *tables)
+
+
+def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns: int) -> list[Array]:
+    """The biases and norms of a layer, in the order in which the kernels come by them; zeros for what is not there."""
+    D = config.hidden_size
+
+    def bias(p: Linear | QuantizedLinear) -> Array:
+        width = (p.levels if isinstance(p, QuantizedLinear) else p.weight).shape[1]
+        return np.pad(zeros(width) if p.bias is None else p.bias, (0, -width % columns))
+
+    def norm(p: Norm | None) -> list[Array]:
+        return [zeros(2 * D)] if p is None else [p.weight, zeros(D) if p.bias is None else p.bias]
+
+    first, second, third, fourth = map(bias, linears)
+    before, after = norm(layer.attention_norm), norm(layer.output_norm)
+    if layer.query_norm is not None and layer.key_norm is not None:
+        scale = np.float32(1 / math.sqrt(config.head_size))
+        first = np.concatenate([first, layer.query_norm.weight * scale, layer.key_norm.weight])
+    if config.pre_norm:
+        behind = [[] if p is None else norm(p) for p in (layer.attention_post_norm, layer.output_post_norm)]
+        return [*before, first, second, *behind[0], *after, third, fourth, *behind[1]]
+    return [first, second, *before, third, fourth, *after]
+
+
+def zeros(width: int) -> Array:
+    """So many float32.
+
+    >>> zeros(1).tolist()
+    [0.0]
+    """
+    return np.zeros(width, np.float32)
+
+
+def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, Array, Array, Array, Array]:
+    """The tables of words (with scales), positions and segments, and the norm; a row of zeros for what is not there.
+
+    Embeddings that are not normalised, or are widened, are left to minembed.transformer.encoder.embed.
+    """
+    D = config.hidden_size
+    if p.norm is None or p.projection is not None:
+        none = np.zeros((1, D), np.float32)
+        table: Any = QuantizedRows(none.astype(np.int8), none[0, :1]) if dtype == "int8" else none
+        word, word_scales = pack_table(table, dtype)
+        return word, word_scales, zeros(D), zeros(D), zeros(2 * D)
+    word, word_scales = pack_table(p.word, dtype)
+    position, token_type = (zeros(D) if x is None else x.reshape(-1) for x in (p.position, p.token_type))
+    # read-only arrays, mapped from a file, are of another type for Numba, which would compile everything anew
+    word_scales, position, token_type = (
+        np.require(x, requirements=["C", "A", "W"]) for x in (word_scales, position, token_type)
+    )
+    norm = np.concatenate([p.norm.weight, zeros(D) if p.norm.bias is None else p.norm.bias])
+    return word, word_scales, position, token_type, norm
+
+
+def _release(layer: Layer) -> None:
+    """Let go of what was read of a layer's weights where they are mapped from a file: it counts as our memory."""
+    for p in (layer.qkv, layer.attention_output, layer.intermediate, layer.output):
+        source = getattr(p, "levels", None)
+        while isinstance(source, np.ndarray) and not isinstance(source, np.memmap):
+            source = source.base
+        pages: Any = source.base if isinstance(source, np.memmap) and source.mode == "r" else None
+        if hasattr(pages, "madvise"):
+            pages.madvise(mmap.MADV_DONTNEED)  # wanted again, it is read again
+
+
+def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:
+    """The word table, flat and read-only, and the scales of its rows; bfloat16 rows are filled up to vectors of 16.
+
+    >>> pack_table(np.ones((2, 3), np.float32), "bfloat16")[0].size
+    32
+    """
+    scales = np.zeros(0, np.float32)
+    if isinstance(word, QuantizedRows):
+        table, scales = word.levels, word.scales
+    elif dtype == "bfloat16":
+        table = np.pad(to_bfloat16(word), ((0, 0), (0, -word.shape[1] % 16)))
+    else:
+        table = word
+    flat = table.reshape(-1).view()
+    flat.flags.writeable = False
+    return flat, scales
+
+
+def joined(parts: Sequence[Array], kind: Any) -> Array:
+    """Arrays end to end, from a cache line on.
+
+    >>> joined([np.array([1, 2]), np.array([3])], np.int32).tolist()
+    [1, 2, 3]
+    """
+    whole = aligned(sum(map(len, parts)), kind)
+    np.concatenate(parts, out=whole)
+    return whole

@@ -1,0 +1,64 @@
+"""A small encoder, computed by the kernels and by NumPy: run once before the kernels are trusted.
+
+A text of n tokens alone makes products of n rows, so texts of 1, 2, 3, ... tokens pass through every tile there is; the
+odd sizes reach every tail.  It takes some milliseconds.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minembed.errors import BackendError
+from minembed.kernels.tiles.registers import TILE_ROWS
+from minembed.kernels.vectors.target import TARGET
+from minembed.runtime.threads import single_threaded_blas
+from minembed.transformer.config import Config
+from minembed.transformer.encoder import encode
+from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
+from minembed.transformer.quantization import lower
+from minembed.transformer.tier import OPERATIONS
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+SMALL = Config(11, 40, 1, 2, 200, 40, 1, "gelu", 1e-12)
+# of numbers of size 1 after two LayerNorms; in int8 a number on the edge may fall to either side, by 1/255 of its group
+TOLERANCE = {"float32": 2e-5, "bfloat16": 5e-2, "int8": 1e-1}
+
+
+def check(prepare: Callable[[Params, Config], Callable[[Tokens], Array]], dtype: str) -> None:
+    """Compare the kernels of a compute type with NumPy; raises BackendError where they differ."""
+    params = lower(random_params(SMALL), dtype)
+    encoder = prepare(params, SMALL)
+    rng = np.random.default_rng(5)
+    for n in (*range(1, TILE_ROWS + 2), 35):
+        tokens = Tokens(rng.integers(0, SMALL.vocab_size, n), np.zeros(n, np.int64), np.array([0, n]))
+        with single_threaded_blas():
+            expected = encode(tokens, params, SMALL, ops=OPERATIONS[dtype])
+        difference = np.abs(encoder(tokens) - expected).max()
+        if not difference <= TOLERANCE[dtype]:  # said this way round, NaN fails too
+            raise BackendError(
+                f"the {dtype} kernels for {TARGET.describe()} differ from NumPy by {difference:.2g} on {n} tokens"
+            )
+
+
+def random_params(config: Config) -> Params:
+    """Random weights of a config, each of a size that keeps activations near 1."""
+    rng = np.random.default_rng(4)
+    D, F = config.hidden_size, config.intermediate_size
+
+    def array(*shape: int, size: float = 1.0) -> Array:
+        return (rng.standard_normal(shape) * size).astype(np.float32)
+
+    def linear(n_in: int, n_out: int) -> Linear:
+        return Linear(array(n_in, n_out, size=n_in**-0.5), array(n_out, size=0.1))
+
+    def norm() -> Norm:
+        return Norm(array(D, size=0.1) + np.float32(1), array(D, size=0.1))
+
+    def layer(_: Any) -> Layer:
+        return Layer(linear(D, 3 * D), linear(D, D), norm(), linear(D, F), linear(F, D), norm())
+
+    word, position = array(config.vocab_size, D), array(config.max_position_embeddings, D)
+    embeddings = Embeddings(word, position, array(config.type_vocab_size, D), norm())
+    return Params(embeddings, tuple(map(layer, range(config.num_hidden_layers))))

@@ -1,0 +1,121 @@
+"""A second core for a single query: the panels of a product are shared between the caller and a partner.
+
+The caller posts a product (pointers and sizes) on a board in memory and then takes panels one by one; a partner, if one
+is there, takes panels of the same product.  Each panel is computed as it would be alone, so not a bit changes.  The
+caller waits for nothing but panels that the partner has begun: a partner that never comes costs nothing.
+
+Taking a panel is one compare-and-swap on the ticket, which holds the job's number, how many panels it has, and which is
+next.  That it succeeds proves that the job is still open, and so that what was read from the board before it belongs to
+that job: the caller writes a new job only when every panel of the old one is taken and done.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core.typing.templates import signature
+from numba.extending import intrinsic
+
+from minembed.kernels.compiled.cache import on_disk
+from minembed.kernels.encoder.gemm import multiply_one_panel
+from minembed.kernels.tiles.dot import TARGET
+from minembed.kernels.tiles.registers import PANEL
+from minembed.kernels.vectors.atomics import add, read, swap, write
+from minembed.kernels.vectors.emit import I32, I64, declare, move
+from minembed.kernels.vectors.simd import address
+
+TICKET, DONE, CLOSED, TEAM = 0, 8, 16, 17  # what both write has a cache line each; TEAM: whether to share at all
+FIELDS = 24  # where the job's description begins
+BOARD = 48  # int64 in all
+_words = types.CPointer(types.int64)
+
+
+@intrinsic
+def number_of(typing_context, pointer):
+    """A pointer as a number, to post it."""
+    return types.int64(pointer), lambda context, builder, sig, args: builder.ptrtoint(args[0], I64)
+
+
+@intrinsic
+def pointer_like(typing_context, number, like):
+    """A posted number as a pointer of the type of `like`."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], args[1].type)
+
+    return like(types.int64, like), generate
+
+
+@intrinsic
+def relax(typing_context):
+    """Let the other core have the bus: a spinning loop's hint to the CPU."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if TARGET.machine in ("x86_64", "i686"):
+            builder.call(declare(builder, "llvm.x86.sse2.pause", ir.VoidType(), []), [])
+        elif TARGET.machine in ("aarch64", "arm64"):
+            builder.call(declare(builder, "llvm.aarch64.hint", ir.VoidType(), [I32]), [ir.Constant(I32, 1)])
+        return context.get_dummy_value()
+
+    return signature(types.void), generate
+
+
+@intrinsic
+def word(typing_context, board, n):
+    """The address of a word of the board."""
+    return _words(_words, types.int64), lambda context, builder, sig, args: move(builder, args[0], args[1])
+
+
+@njit
+def multiply_together(board, operand, rows, width, group, p, out_width, out, stride, bend):
+    """gemm.multiply, with whoever helps."""
+    panels = (out_width + PANEL - 1) // PANEL
+    fields = (
+        number_of(operand[0]), operand[1], number_of(operand[2]), number_of(operand[3]), rows, width, group,
+        number_of(p[0]), number_of(p[1]), number_of(p[2]), number_of(p[3]), number_of(out), stride, bend,
+    )  # fmt: skip
+    for i in range(len(fields)):
+        board[FIELDS + i] = fields[i]
+    job = (read(word(board, TICKET)) >> 32) + 1
+    done_before = read(word(board, DONE))
+    write(word(board, TICKET), job << 32 | panels << 16)
+    mine = 0
+    while True:
+        ticket = read(word(board, TICKET))
+        panel = ticket & 0xFFFF
+        if panel >= panels:
+            break
+        if swap(word(board, TICKET), ticket, ticket + 1):
+            multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend)
+            mine += 1
+    while read(word(board, DONE)) - done_before < panels - mine:
+        relax()
+
+
+@on_disk
+@njit(nogil=True, boundscheck=False, error_model="numpy")
+def assist(board, weights, operand, floats, zero_points):
+    """The partner: take panels until the board is closed.  The arrays only tell the types."""
+    b = address(board, 0)
+    w, o, f, z = address(weights, 0), address(operand, 0), address(floats, 0), address(zero_points, 0)
+    while read(word(b, CLOSED)) == 0:
+        ticket = read(word(b, TICKET))
+        panel, panels = ticket & 0xFFFF, ticket >> 16 & 0xFFFF
+        if panel >= panels:
+            relax()
+            continue
+        product = (
+            pointer_like(b[FIELDS], o),
+            b[FIELDS + 1],
+            pointer_like(b[FIELDS + 2], f),
+            pointer_like(b[FIELDS + 3], z),
+        )
+        p = (
+            pointer_like(b[FIELDS + 7], w), pointer_like(b[FIELDS + 8], f), pointer_like(b[FIELDS + 9], z),
+            pointer_like(b[FIELDS + 10], f),
+        )  # fmt: skip
+        rows, width, group = b[FIELDS + 4], b[FIELDS + 5], b[FIELDS + 6]
+        out, stride, bend = pointer_like(b[FIELDS + 11], f), b[FIELDS + 12], b[FIELDS + 13]
+        if swap(word(b, TICKET), ticket, ticket + 1):
+            multiply_one_panel(product, rows, width, group, p, panel, panels, out, stride, bend)
+            add(word(b, DONE), 1)

@@ -1,0 +1,234 @@
+"""The numba tier: an encoder, packed for this CPU, as a function of tokens.
+
+Everything that can fail is done at `prepare`: compiling (seconds, once on a machine), and a self-test of every tile.
+"""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minembed.kernels.compiled import cache as cached
+from minembed.kernels.encoder import selftest
+from minembed.kernels.encoder.architecture import GATED, Shape, choices_of, sees_of, shape_of
+from minembed.kernels.encoder.packing import WEIGHTS, Packed, aligned, pack
+from minembed.kernels.encoder.run import ALL, CHUNK, FIRST, LAST, run
+from minembed.kernels.encoder.sharing import BOARD, CLOSED, TEAM, assist
+from minembed.kernels.encoder.workspace import TEAM_ROWS, operand_elements, sizes
+from minembed.kernels.helpers import partner
+from minembed.kernels.tiles.registers import PANEL
+from minembed.kernels.vectors.target import TARGET
+from minembed.transformer.config import Config
+from minembed.transformer.encoder import embed, normalize
+from minembed.transformer.params import Embeddings, Norm, Params
+from minembed.transformer.positions import positions
+from minembed.transformer.quantization import lower
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+Observer = Callable[[str, Array], None]
+ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
+TEAM_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
+MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
+_sizes: Any = sizes
+_elements: Any = operand_elements
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Room for the activations of so many rows; one thread uses it at a time."""
+
+    rows: int
+    floats: Array
+    zero_points: Array
+    operand: Array
+
+    @classmethod
+    def make(cls, rows: int, shape: Shape, gated: int, dtype: str) -> "Scratch":
+        """Allocate."""
+        parts: tuple[int, ...] = _sizes(rows, shape, gated)
+        kind = np.uint16 if dtype == "bfloat16" else np.uint8
+        operand = aligned(MARGIN if dtype == "float32" else 2 * _elements(rows, shape), kind)
+        zeros = aligned(parts[-1] + MARGIN, np.int32)
+        return cls(rows, aligned(sum(parts) + MARGIN, np.float32), zeros, operand)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A prepared encoder: call it with tokens.  Nothing in it changes but the buffers that idle between calls."""
+
+    packed: Packed
+    config: Config
+    shape: Shape
+    choices: tuple[int, ...]
+    sees: tuple[Array, Array, Array]  # biases, rotations, and what each layer sees: choices.sees_of
+    embeddings: Embeddings | None  # where NumPy computes them
+    final_norm: Norm | None
+    zeros: Array = field(init=False, repr=False, compare=False)
+
+    idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "zeros", np.zeros(max(self.config.hidden_size, 2 * PANEL) + MARGIN, np.float32))
+        self.packed.word.flags.writeable = False  # a pickled copy has forgotten it, and would be compiled for anew
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = self.packed, self.config, self.shape, self.choices, self.sees, self.embeddings, self.final_norm
+        return Encoder, fields
+
+    @property
+    def needs_blas(self) -> bool:
+        """Whether BLAS has work to do: it has where embeddings are widened."""
+        return self.embeddings is not None and self.embeddings.projection is not None
+
+    def __call__(
+        self, tokens: Tokens, observe: Observer | None = None, together: bool = False
+    ) -> Array:  # (T,) -> (T, D)
+        """Compute the hidden states of every token; `observe` as in minembed.transformer.encoder.encode.
+
+        `together` lets a second core help with few tokens, if it is idle; it changes no bit.
+        """
+        out = np.empty((len(tokens.ids), self.config.hidden_size), np.float32)
+        if not len(tokens):
+            return out
+        layers = self.config.num_hidden_layers
+        if observe is None:
+            self._run(tokens, 0, layers, out, together=together)
+            return normalize(out, self.final_norm, self.config)
+        self._run(tokens, 0, 0, out)
+        observe("embeddings", out.copy())
+        for i in range(layers):
+            self._run(tokens, i, i + 1, out, embedded=True)
+            observe(f"layer.{i}", out.copy())
+        return normalize(out, self.final_norm, self.config)
+
+    def one_row(self, tokens: Tokens, mode: str, together: bool = False) -> Array:  # (T,) -> (B, D)
+        """Pool by "cls" or "lasttoken": what the last layer would compute for other tokens is left out."""
+        rows = len(tokens) if self.embeddings is None else len(tokens.ids)
+        out = np.empty((rows, self.config.hidden_size), np.float32)
+        if len(tokens):
+            self._run(tokens, 0, self.config.num_hidden_layers, out, keep=ONE_ROW[mode], together=together)
+        return normalize(out[: len(tokens)], self.final_norm, self.config)
+
+    def _run(
+        self,
+        tokens: Tokens,
+        begin: int,
+        end: int,
+        out: Array,
+        embedded: bool = False,
+        keep: int = ALL,
+        together: bool = False,
+    ) -> None:
+        """Compute some layers; `out` is what went in, where `embedded`, and holds what comes out."""
+        p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
+        if self.embeddings is not None and not embedded:
+            out[...], embedded = embed(tokens, self.embeddings, self.config), True
+        scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
+        ids, kinds, places = self._look_up(tokens)
+        board = np.zeros(BOARD, np.int64)
+        worth = cu_seqlens[-1] * p.weights.nbytes >= TEAM_WORK
+        if together and worth and cu_seqlens[-1] <= TEAM_ROWS:
+            operand = scratch.floats if p.dtype == "float32" else scratch.operand
+            types = p.weights, operand, scratch.floats, scratch.zero_points
+            board[TEAM] = partner.ask(lambda: assist(board, *types))
+        try:
+            run(
+                ids, kinds, places, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales,
+                p.position, p.token_type, p.norm, self.zeros, *self.sees, self.shape, self.choices,
+                np.float32(self.config.layer_norm_eps), embedded, begin, end, keep, board, scratch.floats,
+                scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
+            )  # fmt: skip
+        finally:
+            board[CLOSED] = 1
+        self.idle.append(scratch)
+
+    def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:
+        """The rows of the three tables; row 0, which is all zeros, of a table that the architecture lacks."""
+        config, none = self.config, np.zeros(len(tokens.ids), np.int64)
+        kinds = tokens.types.astype(np.int64) if config.type_vocab_size else none
+        absolute = config.position_embedding_type == "absolute" and self.embeddings is None
+        return tokens.ids.astype(np.int64), kinds, positions(tokens, config.padding_idx) if absolute else none
+
+    def _take(self, rows: int) -> Scratch:
+        """An idle buffer of at least so many rows, or a new one; too small ones are given up."""
+        while True:
+            try:
+                scratch = self.idle.pop()
+            except IndexError:
+                return Scratch.make(rows, self.shape, self.choices[GATED], self.packed.dtype)
+            if scratch.rows >= rows:
+                return scratch
+
+
+def prepare(params: Params, config: Config, dtype: str) -> Encoder:
+    """Pack the parameters, compile what is not on disk yet, and test the kernels.
+
+    Raises InputError for a compute type that does not exist, BackendError where a kernel computes wrong numbers.
+    """
+    lowered = lower(params, dtype)
+    compile_kernels(dtype)
+    selftest.check(lambda p, c: _pack(p, c, dtype), dtype)
+    return _pack(lowered, config, dtype)
+
+
+def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:
+    p = lowered.embeddings
+    own = p if p.norm is None or p.projection is not None else None
+    return Encoder(
+        pack(lowered, config, dtype, PANEL),
+        config,
+        shape_of(config),
+        choices_of(lowered, config),
+        sees_of(lowered, config),
+        own,
+        lowered.final_norm,
+    )
+
+
+def compile_kernels(dtype: str) -> float:
+    """Compile the kernels of a compute type, or load them from disk; returns the seconds it took."""
+    begin = time.perf_counter()
+    if sys.stderr is not None and sys.stderr.isatty() and not is_compiled(dtype):
+        print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
+    compiled = signature(dtype)
+    run.compile(compiled)
+    board, weights, floats, zero_points, operand = (compiled[i] for i in (0, 4, 5, 6, -3))
+    assist.compile((board, weights, floats if dtype == "float32" else operand, floats, zero_points))
+    return time.perf_counter() - begin
+
+
+def signature(dtype: str) -> tuple[Any, ...]:
+    """The types of run's arguments for a compute type."""
+    from numba import typeof as find_type
+    from numba import types
+
+    typeof: Any = find_type
+    weights = typeof(np.zeros(0, WEIGHTS[dtype]))
+    table = weights.copy(readonly=True)  # it may be mapped from a file
+    floats, ints = typeof(np.zeros(0, np.float32)), typeof(np.zeros(0, np.int64))
+    words, operand = typeof(np.zeros(0, np.int32)), typeof(np.zeros(0, np.uint16 if dtype == "bfloat16" else np.uint8))
+    i = types.int64
+    return (
+        *(ints, ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats),
+        *(floats, floats, ints, typeof((0,) * 8), typeof((0,) * 6), types.float32, types.boolean, i, i, i),
+        *(ints, floats, words, operand, i, floats),
+    )  # fmt: skip
+
+
+def is_compiled(dtype: str) -> bool:
+    """Whether the kernels of a compute type are loaded, or lie on disk for this CPU."""
+    return cached.is_stored(run, signature(dtype))
+
+
+def describe() -> str:
+    """Name the instructions that the kernels are compiled for.
+
+    >>> bool(describe())
+    True
+    """
+    return TARGET.describe()

@@ -1,0 +1,87 @@
+"""Room for the activations: one array of floats, cut into the buffers that the encoder needs."""
+
+from numba import njit
+from numba.extending import register_jitable
+
+from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.vectors.simd import address, as_shorts, at
+
+FFN_ROWS = 112  # rows that the feed-forward block takes at a time
+TEAM_ROWS = 256  # up to so many rows a product may be shared with a second core
+SLACK = 16  # rows that may be read, or columns written, beyond the end
+
+
+@register_jitable
+def padded(width):
+    """The stride of a row: whole panels, and room for a panel more.
+
+    >>> padded(PANEL + 1) == 3 * PANEL
+    True
+    """
+    return (width + PANEL - 1) // PANEL * PANEL + PANEL
+
+
+@register_jitable
+def operand_scales(rows, shape):
+    """How many scales and zero points an operand of so many rows may have.
+
+    >>> operand_scales(4, (384, 1536, 12, 6, 192, 192, 32, 192)) == (4 + SLACK) * 8
+    True
+    """
+    D, F, heads, _, group_d, group_f, size, group_c = shape
+    widest = max((D + group_d - 1) // group_d, (F + group_f - 1) // group_f)
+    return (rows + SLACK) * max(widest, (heads * size + group_c - 1) // group_c)
+
+
+@register_jitable
+def operand_elements(rows, shape):
+    """How many elements an operand of so many rows may have.
+
+    >>> operand_elements(4, (384, 1536, 12, 6, 192, 192, 32, 192)) == (4 + SLACK) * (1536 + SLACK)
+    True
+    """
+    D, F, heads, _, group_d, group_f, size, group_c = shape
+    widest = max((D + group_d - 1) // group_d * group_d, (F + group_f - 1) // group_f * group_f)
+    return (rows + SLACK) * (max(widest, (heads * size + group_c - 1) // group_c * group_c) + SLACK)
+
+
+@register_jitable
+def sizes(rows, shape, gated):
+    """How much room the work on so many rows takes, in floats: x, qkv (of a head; of
+    all where they are shared out), context, y, h; keys, scores, sums;
+    then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows.
+
+    >>> len(sizes(4, (384, 1536, 12, 6, 192, 192, 32, 192), 0))
+    12
+    """
+    D, F, heads, size = shape[0], shape[1], shape[2], shape[6]
+    long = (rows + PANEL - 1) // PANEL * PANEL
+    wide = (size + 31) // 32 * 32
+    all_rows = rows + SLACK
+    one_head = padded(3 * size)
+    qkv = max(all_rows * one_head, min(all_rows, TEAM_ROWS + SLACK) * (heads + 1) * one_head)
+    return (
+        all_rows * padded(D), qkv, all_rows * padded(heads * size), all_rows * padded(D),
+        min(all_rows, FFN_ROWS + SLACK) * padded(2 * F if gated else F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
+        all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide),
+        2 * operand_scales(rows, shape),
+    )  # fmt: skip
+
+
+@njit(inline="always")
+def lay_out(floats, rows, shape, gated, zeros):
+    """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
+    s = sizes(rows, shape, gated)
+    x = address(floats, 0)
+    qkv = at(x, s[0])
+    context = at(qkv, s[1])
+    y = at(context, s[2])
+    h = at(y, s[3])
+    keys = at(h, s[4])
+    scores = at(keys, s[5])
+    sums = at(scores, s[6])
+    queries = at(sums, s[7])
+    values = at(queries, s[8])
+    weights = at(values, s[9])
+    room = (keys, scores, sums, address(zeros, 0), as_shorts(queries), as_shorts(values), as_shorts(weights))
+    return (x, qkv, context, y, h, room), at(weights, s[10])

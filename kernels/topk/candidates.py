@@ -1,0 +1,176 @@
+"""Lists of the rows that could be among the best of a query.
+
+A row is noted with the interval that its value surely lies in, if the upper end reaches the query's threshold.  When a
+list has grown, the threshold rises to what k of its rows surely reach, and rows that cannot reach that are dropped.
+
+Lists are (counts, lows, highs, indices, thresholds, marks): of each query how many rows it has; `capacity` lower ends,
+upper ends and rows; the threshold; and how many rows are waited for before the list is looked at again.
+"""
+
+import numpy as np
+from numba import njit
+
+from minembed.kernels.compiled.cache import on_disk
+from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.vectors.simd import (
+    address,
+    at,
+    count_bits,
+    first_bit,
+    fma,
+    load,
+    load_part,
+    max_lanes,
+    maximum,
+    min_lanes,
+    minimum,
+    reached,
+    splat,
+    store,
+    where_reached,
+)
+
+ROWS = 8 * TILE_ROWS  # of the corpus, that stay in the second-level cache while all queries see them
+FACTS = 5  # of a row: value = product * [0] + [1]; its length [2], its error [3], and what [1] may be off [4]
+LANES = 16
+f32 = np.float32
+LOWEST = f32(-np.inf)
+
+
+@njit
+def pointers(lists):
+    """The addresses of lists."""
+    counts, lows, highs, indices, thresholds, marks = lists
+    return (
+        address(counts, 0), address(lows, 0), address(highs, 0), address(indices, 0), address(thresholds, 0),
+        address(marks, 0),
+    )  # fmt: skip
+
+
+@njit
+def slack_of(margins, stride, query, facts):
+    """How far the value of a row may be off for a query; margins are three numbers of each query, `stride` apart."""
+    own = margins[query] + facts[4]
+    return own + facts[2] * margins[stride + query] + facts[3] * margins[2 * stride + query]
+
+
+@njit
+def values_of(tile, margins, stride, query, facts):
+    """The values of a row for 16 queries, and how far they may be off."""
+    value = fma(load(tile), splat(facts[0]), splat(facts[1]))
+    slack = load(at(margins, query)) + splat(facts[4])
+    slack = fma(splat(facts[2]), load(at(margins, stride + query)), slack)
+    return value, fma(splat(facts[3]), load(at(margins, 2 * stride + query)), slack)
+
+
+@njit
+def note(query, row, low, high, lists, capacity):
+    """Put a row at the end of a query's list, to stay if it may reach the threshold: the CPU need not guess."""
+    counts, lows, highs, indices, thresholds = lists[:5]
+    place = query * capacity + counts[query]
+    lows[place], highs[place], indices[place] = low, high, row
+    counts[query] += high >= thresholds[query]
+
+
+@njit
+def collect(tile, count, first_query, wide, first_row, facts, margins, stride, lists, capacity, ends):
+    """Note every row of a tile of products that may reach a query's threshold."""
+    for v in range(0, wide, LANES):
+        query = first_query + v
+        threshold = load(at(lists[4], query))
+        for r in range(count):
+            value, slack = values_of(at(tile, r * PANEL + v), margins, stride, query, at(facts, r * FACTS))
+            hits = reached(value + slack, threshold)
+            if hits:
+                store(ends, value - slack)
+                store(at(ends, LANES), value + slack)
+            while hits:
+                lane = first_bit(hits)
+                note(query + lane, first_row + r, ends[lane], ends[LANES + lane], lists, capacity)
+                hits &= hits - 1
+
+
+@njit
+def count_reaching(values, n, least):
+    """How many of n values are at least this."""
+    count, least = 0, splat(least)
+    for i in range(0, n, LANES):
+        count += count_bits(reached(load_part(at(values, i), min(LANES, n - i), splat(LOWEST)), least))
+    return count
+
+
+@njit
+def largest_but(values, n, k):
+    """The k-th largest of n finite values: halving what it lies in, which takes vectors, and no guesses of the CPU."""
+    bottom, top = splat(f32(np.inf)), splat(LOWEST)
+    for i in range(0, n, LANES):
+        v = load_part(at(values, i), min(LANES, n - i), splat(values[0]))
+        bottom, top = minimum(v, bottom), maximum(v, top)
+    low, high = min_lanes(bottom), max_lanes(top)
+    if count_reaching(values, n, high) >= k:
+        return high
+    while True:  # k values or more reach low, fewer reach high
+        middle = low + f32(0.5) * (high - low)
+        if not low < middle < high:
+            return low
+        count = count_reaching(values, n, middle)
+        if count >= k:
+            low = middle
+        else:
+            high = middle
+        if count == k:
+            break
+    found = splat(high)
+    for i in range(0, n, LANES):
+        v = load_part(at(values, i), min(LANES, n - i), splat(high))
+        found = minimum(where_reached(v, splat(low), splat(high)), found)
+    return min_lanes(found)
+
+
+@njit
+def thin(query, k, lists, capacity):
+    """Raise a query's threshold to what k rows surely reach, and drop what is below; False where it is full still."""
+    counts, lows, highs, indices, thresholds, marks = lists
+    first, n, kept = query * capacity, counts[query], query * capacity
+    if n >= k:
+        thresholds[query] = max(thresholds[query], largest_but(at(lows, first), n, k))
+    threshold = thresholds[query]
+    for i in range(first, first + n):
+        high = highs[i]
+        lows[kept], highs[kept], indices[kept] = lows[i], high, indices[i]
+        kept += high >= threshold
+    n = counts[query] = kept - first
+    marks[query] = min(3 * max(n, k, 32) // 2, capacity - ROWS)
+    return n <= capacity - ROWS
+
+
+@njit
+def has_room(number, k, lists, capacity):
+    """Thin the lists that have grown; False where one is full still."""
+    for query in range(number):
+        if lists[0][query] > lists[5][query] and not thin(query, k, lists, capacity):
+            return False
+    return True
+
+
+@on_disk
+@njit(nogil=True, boundscheck=False, error_model="numpy")
+def join(slots, number, k, capacity, counts, lows, highs, indices, thresholds, stride, scratch, which, rows):
+    """Of the lists of all slots, what none surely beats: (query, row), by query.  Returns how many there are."""
+    total = 0
+    for query in range(number):
+        n, threshold = 0, thresholds[query]
+        for slot in range(slots):
+            threshold = max(threshold, thresholds[slot * stride + query])
+            place = (slot * number + query) * capacity
+            for i in range(place, place + counts[slot * number + query]):
+                scratch[n] = lows[i]
+                n += 1
+        threshold = max(threshold, largest_but(address(scratch, 0), n, k))
+        for slot in range(slots):
+            place = (slot * number + query) * capacity
+            for i in range(place, place + counts[slot * number + query]):
+                if highs[i] >= threshold:
+                    which[total], rows[total] = query, indices[i]
+                    total += 1
+    return total

@@ -1,0 +1,58 @@
+"""The float64 scores of candidates: minembed.search.topk.exact_scores, summed in the same order, to the same bits."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from minembed.kernels.compiled.cache import on_disk
+from minembed.kernels.encoder.elementwise import ZERO
+from minembed.kernels.vectors.float64 import absolute_doubles, load_doubles, no_doubles, sum_doubles, widen
+from minembed.kernels.vectors.simd import address, at, load, load_part, prefetch, splat
+from minembed.search.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN
+
+NEXT = 16  # rows that are asked for ahead, since they lie anywhere
+ONE = np.float64(1)
+
+
+@njit
+def load_row(row, j, width):
+    """16 numbers of a row as float64; zeros beyond its end."""
+    return widen(load(at(row, j)) if j + LANES <= width else load_part(at(row, j), width - j, splat(ZERO)))
+
+
+@njit
+def score(row, query, width, metric):
+    """Compare a row with a query, whose end is filled with zeros."""
+    total = squares = no_doubles()
+    if metric == MANHATTAN:
+        for j in range(0, width, LANES):
+            total = total + absolute_doubles(load_row(row, j, width) - load_doubles(at(query, j)))
+        return -sum_doubles(total)
+    if metric == EUCLIDEAN:
+        for j in range(0, width, LANES):
+            d = load_row(row, j, width) - load_doubles(at(query, j))
+            total = total + d * d
+        return -math.sqrt(sum_doubles(total))
+    for j in range(0, width, LANES):
+        v = load_row(row, j, width)
+        total = total + v * load_doubles(at(query, j))
+        if metric == COSINE:
+            squares = squares + v * v
+    product = sum_doubles(total)
+    if metric == COSINE:
+        length = math.sqrt(sum_doubles(squares))
+        return min(max(product / (ONE if length == 0 else length), -ONE), ONE)
+    return product
+
+
+@on_disk
+@njit(nogil=True, boundscheck=False, error_model="numpy")
+def rescore_rows(rows, width, queries, stride, metric, which, found, begin, end, scores):
+    """The float64 scores of pairs of a query and a row; queries are `stride` apart, filled with zeros."""
+    x, q = address(rows, 0), address(queries, 0)
+    for pair in range(begin, end):
+        if pair + NEXT < end:
+            for j in range(0, width, LANES):
+                prefetch(at(x, found[pair + NEXT] * width + j))
+        scores[pair] = score(at(x, found[pair] * width), at(q, which[pair] * stride), width, metric)

@@ -1,0 +1,205 @@
+"""The scan behind `top_k`: scores of all rows of a corpus, of which only the promising ones are ever written down.
+
+The corpus streams by once, some rows at a time, which are multiplied with all queries by the register tiles of tiles.py
+while they lie in the cache.  A row whose value cannot reach its query's threshold, all but a few, leaves no trace;
+candidates.py keeps the others.  scan_bytes.py is its twin for a quantised corpus.  search/topk.py says why this is
+exact, and is the NumPy tier.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from minembed.kernels.compiled.cache import on_disk
+from minembed.kernels.encoder.elementwise import ZERO
+from minembed.kernels.tiles.registers import PANEL, TILE_ROWS, tile_floats, tile_floats_streaming
+from minembed.kernels.topk.candidates import FACTS, LANES, ROWS, collect, has_room, note, pointers
+from minembed.kernels.vectors.atomics import add
+from minembed.kernels.vectors.simd import (
+    address,
+    at,
+    first_bit,
+    fma,
+    load,
+    load_part,
+    maximum,
+    prefetch,
+    reached,
+    splat,
+    square_root,
+    store,
+    sum_lanes,
+)
+from minembed.search.topk import COSINE, EUCLIDEAN, LARGEST, MANHATTAN, SMALLEST
+
+f32 = np.float32
+AHEAD = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
+LARGEST_SQUARE, SMALLEST_SQUARE = f32(LARGEST**2), f32(1.001 * SMALLEST**2)
+DONE, FULL, UNSAFE = range(3)  # why scan_rows returns
+
+
+@njit
+def is_zero(row, width):
+    """Whether a row is all zeros."""
+    for j in range(width):
+        if row[j] != ZERO:
+            return False
+    return True
+
+
+@njit
+def describe(row, width, square, metric, square_margin, facts):
+    """Write the facts of a row with this square; False where float32 cannot measure it."""
+    length = f32(math.sqrt(square))
+    facts[0], facts[1], facts[2], facts[3], facts[4] = f32(1.0), ZERO, length, ZERO, ZERO
+    if metric == COSINE:
+        facts[0] = ZERO if length == ZERO else f32(1.0) / length
+        if length < SMALLEST:
+            return is_zero(row, width)
+    elif metric == EUCLIDEAN:
+        facts[0], facts[1], facts[4] = f32(2.0), -square, square * square_margin
+    return length < LARGEST
+
+
+@njit
+def measure(rows, first, count, width, metric, square_margin, facts):
+    """The facts of some rows; False where float32 is not enough."""
+    whole = width // 16 * 16
+    for r in range(count):
+        row, squares = at(rows, (first + r) * width), splat(ZERO)
+        for j in range(0, whole, 16):
+            v = load(at(row, j))
+            squares = fma(v, v, squares)
+        if whole < width:
+            v = load_part(at(row, whole), width - whole, splat(ZERO))
+            squares = fma(v, v, squares)
+        if not describe(row, width, sum_lanes(squares), metric, square_margin, at(facts, r * FACTS)):
+            return False
+    return True
+
+
+@njit
+def multiply_tile(rows, first, count, width, packed, queries, panel, wide, metric, zeros, tile):
+    """Products of some rows with the queries of a panel; for the Manhattan distance, minus the distances."""
+    a = at(rows, first * width)
+    b = at(packed, panel * width * PANEL)
+    if metric == MANHATTAN:
+        for r in range(count):
+            for q in range(wide):
+                total = ZERO
+                for j in range(width):
+                    total -= abs(a[r * width + j] - queries[(panel * PANEL + q) * width + j])
+                tile[r * PANEL + q] = total
+    elif wide <= 16:
+        tile_floats_streaming(count, a, width, b, PANEL, width, zeros, tile, PANEL)
+    else:
+        tile_floats(count, a, width, b, PANEL, width, zeros, tile, PANEL)
+
+
+@njit
+def dot_and_square(x, y, width):
+    """The product of a row with another, and with itself, while it is read once."""
+    whole, zero = width // 32 * 32, splat(ZERO)
+    a = b = c = d = zero
+    for j in range(0, whole, 32):
+        prefetch(at(x, j + AHEAD))
+        prefetch(at(x, j + 16 + AHEAD))
+        v, w = load(at(x, j)), load(at(x, j + 16))
+        a, b = fma(v, load(at(y, j)), a), fma(w, load(at(y, j + 16)), b)
+        c, d = fma(v, v, c), fma(w, w, d)
+    for j in range(whole, width, 16):
+        rest = min(16, width - j)
+        v = load_part(at(x, j), rest, zero)
+        a, c = fma(v, load_part(at(y, j), rest, zero), a), fma(v, v, c)
+    return sum_lanes(a + b), sum_lanes(c + d)
+
+
+@njit
+def describe_lanes(values, squares, metric, square_margin, margins, stride):
+    """The lower and upper ends of where the values of 16 rows lie for the only query, of their products and squares."""
+    product, square = load(values), load(squares)
+    length, own, slack = square_root(square), splat(ZERO), splat(margins[0])
+    if metric == COSINE:
+        product = product / maximum(length, splat(SMALLEST))
+    elif metric == EUCLIDEAN:
+        product, own = fma(splat(f32(2.0)), product, splat(ZERO) - square), square * splat(square_margin)
+    slack = fma(length, splat(margins[stride]), slack + own)
+    return product - slack, product + slack
+
+
+@njit
+def scan_single(rows, first, count, width, query, metric, margins, stride, square_margin, first_row, lists, room):
+    """Note every row that may reach the threshold of the only query, which waits for the memory alone.
+
+    Returns False where float32 is not enough.
+    """
+    values, squares, ends = room, at(room, LANES), at(room, 2 * LANES)
+    for i in range(0, count, LANES):
+        n = min(LANES, count - i)
+        for r in range(n):
+            values[r], squares[r] = dot_and_square(at(rows, (first + i + r) * width), query, width)
+        every = (1 << n) - 1
+        if every & ~reached(splat(LARGEST_SQUARE), load(squares)):
+            return False
+        if metric == COSINE:
+            short = every & ~reached(load(squares), splat(SMALLEST_SQUARE))
+            while short:
+                if not is_zero(at(rows, (first + i + first_bit(short)) * width), width):
+                    return False
+                short &= short - 1
+        low, high = describe_lanes(values, squares, metric, square_margin, margins, stride)
+        hits = every & reached(high, splat(lists[4][0]))
+        if hits:
+            store(ends, low)
+            store(at(ends, LANES), high)
+        while hits:
+            r = first_bit(hits)
+            note(0, first_row + i + r, ends[r], ends[LANES + r], lists, 0)
+            hits &= hits - 1
+    return True
+
+
+@njit
+def next_rows(turn, piece, end, place):
+    """Take the next rows that no thread has; False where there are none."""
+    place[0] = add(address(turn, 0), piece)
+    place[1] = min(place[0] + piece, end)
+    return place[0] < end
+
+
+@on_disk
+@njit(nogil=True, boundscheck=False, error_model="numpy")
+def scan_rows(
+    rows, turn, piece, end, place, offset, width, packed, queries, number, metric, k, margins, stride, square_margin,
+    lists, capacity, room,
+):  # fmt: skip
+    """Scan rows 0..end-1, whose indices are `offset` more; margins are as `slack_of` wants them.
+
+    Threads share the rows: each takes `piece` of them at a time, in `turn`, and is at work on those from `place[0]` to
+    `place[1]`.  Returns DONE when all are taken; FULL where a list is full of rows that none of the others surely beat:
+    when there is room, the scan goes on; or UNSAFE where float32 is not enough.
+    """
+    r, q, p, m, z = address(rows, 0), address(queries, 0), address(packed, 0), address(margins, 0), address(room, 0)
+    tile, facts = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
+    ends, found = at(facts, FACTS * ROWS), pointers(lists)
+    single = number == 1 and metric != MANHATTAN
+    while place[0] < place[1] or next_rows(turn, piece, end, place):
+        i = place[0]
+        count = min(ROWS, place[1] - i)
+        if not has_room(number, k, found, capacity):
+            return FULL
+        if single and not scan_single(
+            r, i, count, width, q, metric, m, stride, square_margin, offset + i, found, facts
+        ):
+            return UNSAFE
+        for panel in range(0 if single else (number + PANEL - 1) // PANEL):
+            wide = min(PANEL, number - panel * PANEL)
+            for t in range(0, count, TILE_ROWS):
+                some, own = min(TILE_ROWS, count - t), at(facts, t * FACTS)
+                if panel == 0 and not measure(r, i + t, some, width, metric, square_margin, own):
+                    return UNSAFE
+                multiply_tile(r, i + t, some, width, p, q, panel, wide, metric, z, tile)
+                collect(tile, some, panel * PANEL, wide, offset + i + t, own, m, stride, found, capacity, ends)
+        place[0] += count
+    return DONE

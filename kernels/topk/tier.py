@@ -1,0 +1,219 @@
+"""The numba tier of `top_k`: what is found by kernels/topk/scan.py, by threads that share the corpus out by pieces."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minembed.kernels.encoder.packing import aligned, panels
+from minembed.kernels.helpers import share
+from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.topk.candidates import FACTS, LANES, ROWS, join
+from minembed.kernels.topk.queries import round_queries
+from minembed.kernels.topk.rescoring import rescore_rows
+from minembed.kernels.topk.scan import DONE, FULL, UNSAFE, scan_rows
+from minembed.kernels.topk.scan_bytes import scan_bytes
+from minembed.search import scan as tier
+from minembed.search import topk
+from minembed.search.quantized import ZERO_POINT, QuantizedCorpus
+from minembed.search.topk import COSINE, EUCLIDEAN, MANHATTAN, Search, pieces
+from minembed.transformer.quantization import pad_to
+from minembed.types import Array
+
+ENTRIES = 1 << 21
+PIECE = 1 << 12  # rows that a thread takes at a time
+WIDEST = 1 << 16  # bytes of a row: 255 * 127 times as many fit into int32
+PAIRS = 1 << 8  # of a query and a row, that a thread scores at a time
+WORTH_A_THREAD = 20_000_000  # multiplications: with fewer, another thread costs more than it saves
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The lists of every thread, as kernels/topk/candidates.py describes them; their contents change."""
+
+    counts: Array  # (threads, Q) int64
+    lows: Array  # (threads, Q * capacity) float32
+    highs: Array  # (threads, Q * capacity) float32
+    indices: Array  # (threads, Q * capacity) int64
+    thresholds: Array  # (threads, Q, padded to panels) float32
+    marks: Array  # (threads, Q) int64
+    rooms: list[Array]  # of each thread: float32
+    capacity: int
+
+    @classmethod
+    def make(cls, threads: int, number: int, k: int) -> "Lists":
+        """Lists without an entry, of some million entries in all where that is enough."""
+        capacity = 2 * k + max(3 * ROWS, min(8 * k + 4096, ENTRIES // number))
+        thresholds = np.full((threads, pad_to(number, PANEL)), np.inf, np.float32)
+        thresholds[:, :number] = -np.inf
+        size = (threads, number * capacity)
+        room = 2 * PANEL + TILE_ROWS * PANEL + FACTS * ROWS + 2 * LANES
+        return cls(
+            np.zeros((threads, number), np.int64), np.empty(size, np.float32), np.empty(size, np.float32),
+            np.empty(size, np.int64), thresholds,
+            np.full((threads, number), min(max(2 * k, 64), capacity - ROWS)),
+            [aligned(room, np.float32) for _ in range(threads)], capacity,
+        )  # fmt: skip
+
+    def of(self, thread: int) -> tuple[Array, ...]:
+        """What a kernel takes of them."""
+        every = self.counts, self.lows, self.highs, self.indices, self.thresholds, self.marks
+        return tuple(x[thread] for x in every)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows that threads share, or that one has for itself."""
+
+    begin: int
+    end: int
+    turn: Array  # (1,) int64: how many of them are taken
+
+    @classmethod
+    def of(cls, begin: int, end: int) -> "Span":
+        """Rows of which none is taken."""
+        return cls(begin, end, np.zeros(1, np.int64))
+
+
+Scan = Callable[[Span, Array, Lists, int], int]  # (span, place, lists, thread) -> why it stopped
+
+
+def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None) -> tuple[Array, Array]:
+    """Find (query, row) of every row that could be among the k best, on the rows or on what they were quantised to."""
+    if not search.fits_float32():
+        return tier.scan_numpy(search, corpus, threads)
+    queries = np.ascontiguousarray(search.queries, np.float32)
+    whole = corpus.dtype == np.float32 and corpus.flags.c_contiguous
+    if quantized is not None and search.metric != MANHATTAN and _can_be_rounded(search, quantized):
+        go, whole = _scan_quantized(search, quantized), True
+    else:
+        go = _scan_floats(search, queries, corpus)
+    threads = min(threads, 1 + len(queries) * corpus.size // WORTH_A_THREAD)
+    spans = [Span.of(0, len(corpus))] * threads if whole else [Span.of(*x) for x in pieces(len(corpus), tier.BLOCK)]
+    lists = Lists.make(threads, len(queries), search.k)
+    idle = deque(range(threads))
+
+    def work(span: Span) -> bool:
+        place, thread = np.zeros(2, np.int64), idle.pop()
+        while (stopped := go(span, place, lists, thread)) == FULL:
+            _make_room(search, corpus, lists, thread)
+        idle.append(thread)
+        return stopped == DONE
+
+    if not all(share(work, spans, threads)):
+        return tier.scan_numpy(search, corpus, threads)
+    return _join(search, lists)
+
+
+def _scan_floats(search: Search, queries: Array, corpus: Array) -> Scan:
+    number, width = queries.shape
+    packed = queries.reshape(-1) if number == 1 else panels(np.ascontiguousarray(queries.T), PANEL, 1, width)
+    a, b, c = _up(search.margins(topk.SINGLE))
+    padded = pad_to(number, PANEL)
+    margins = np.zeros((3, padded), np.float32)
+    margins[0, :number], margins[1, :number], square = a, b, c.max()
+    flat_margins, flat_queries = margins.reshape(-1), queries.reshape(-1)
+
+    def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
+        original = corpus[span.begin : span.end]
+        with np.errstate(over="ignore"):  # what overflows is found by its length
+            rows = np.ascontiguousarray(original, np.float32)
+        if search.metric == COSINE and original.dtype == np.float64 and original[~rows.any(axis=1)].any():
+            return UNSAFE  # rows that vanish have directions
+        stopped: int = scan_rows(
+            _flat(rows), span.turn, PIECE, len(rows), place, span.begin, width, packed, flat_queries, number,
+            search.metric, search.k, flat_margins, padded, square, lists.of(thread), lists.capacity,
+            lists.rooms[thread],
+        )  # fmt: skip
+        return stopped
+
+    return go
+
+
+def _can_be_rounded(search: Search, corpus: QuantizedCorpus) -> bool:
+    """Whether no product of these queries with a quantised row might leave float32, or a sum of bytes int32."""
+    lengths = search.lengths
+    safe = (lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))
+    return bool(safe.all()) and corpus.levels.shape[1] <= WIDEST
+
+
+def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
+    number, width = len(search.lengths), corpus.levels.shape[1]
+    padded = pad_to(number, PANEL)
+    once, rest = np.zeros((2, number, width), np.int8)
+    scales, sums, margins = (np.zeros((n, padded), t) for n, t in ((2, np.float32), (2, np.int32), (6, np.float32)))
+    euclidean = search.metric == EUCLIDEAN
+    own_margins = search.margins(topk.SINGLE)[0] if euclidean else np.zeros(number)
+    queries = search.queries.copy()
+    round_queries(queries, search.lengths, search.metric, own_margins, once, rest, scales, sums, margins)
+    packed = once.reshape(-1) if number == 1 else panels(once.T, PANEL, 4, width)
+    square = np.float32(16 * topk.SINGLE if euclidean else 0)
+    plain, left = once.view(np.uint8).reshape(-1), rest.view(np.uint8).reshape(-1)
+    zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
+    facts = _flat(corpus.levels), _flat(corpus.scales), _flat(corpus.lengths), _flat(corpus.errors)
+
+    def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
+        stopped: int = scan_bytes(
+            *facts, span.turn, PIECE, span.end, place, width, packed, plain, scales[0], sums[0], left,
+            scales[1], sums[1], zero_points, number, search.metric, search.k, margins.reshape(-1), padded, square,
+            lists.of(thread), lists.capacity, lists.rooms[thread],
+        )  # fmt: skip
+        return stopped
+
+    return go
+
+
+def _up(x: Array) -> Array:
+    return np.nextafter(x.astype(np.float32), np.float32(np.inf))
+
+
+def _flat(array: Array) -> Array:
+    """One read-only row of numbers: mapped files are read-only, and Numba compiles for either."""
+    flat = array.view(np.ndarray).reshape(-1)
+    flat.flags.writeable = False
+    return flat
+
+
+def _join(search: Search, lists: Lists) -> tuple[Array, Array]:
+    """What all threads found, without what k others surely beat."""
+    slots, number = lists.counts.shape
+    total = int(lists.counts.sum())
+    which, rows, scratch = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.float32)
+    n = join(
+        slots, number, search.k, lists.capacity, lists.counts.reshape(-1), lists.lows.reshape(-1),
+        lists.highs.reshape(-1), lists.indices.reshape(-1), lists.thresholds.reshape(-1), lists.thresholds.shape[1],
+        scratch, which, rows,
+    )  # fmt: skip
+    return which[:n], rows[:n]
+
+
+def _make_room(search: Search, corpus: Array, lists: Lists, thread: int) -> None:
+    """Of lists full of rows too alike for the scan, keep the k best by their float64 scores."""
+    counts, lows, highs, indices, thresholds, marks = lists.of(thread)
+    for query in np.flatnonzero(counts > lists.capacity - ROWS):
+        own = Search(search.queries[query : query + 1], search.lengths[query : query + 1], search.k, search.metric)
+        first, none = query * lists.capacity, np.zeros(counts[query], np.int64)
+        row = indices[first : first + counts[query]].copy()
+        scores = rescore(own, corpus, none, row, 1)
+        best = topk.best_of(own, none, row, scores)[0]
+        for x in (lows, highs, indices):
+            x[first : first + search.k] = x[first + best]
+        counts[query], marks[query] = search.k, lists.capacity - ROWS
+        floor = np.float32(own.scan_value(scores[best[-1:]], none[:1])[0])
+        thresholds[query] = max(thresholds[query], np.nextafter(floor, np.float32(-np.inf)))
+
+
+def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: int) -> Array:
+    """The float64 scores of pairs of a query and a row, bit for bit those of the NumPy tier."""
+    if corpus.dtype != np.float32 or not corpus.flags.c_contiguous:
+        return tier.rescore_numpy(search, corpus, which, found, threads)
+    scores, flat, width = np.empty(len(which)), _flat(corpus), search.queries.shape[1]
+    queries = np.zeros((len(search.queries), pad_to(width, topk.LANES)))
+    queries[:, :width] = search.queries
+
+    def work(part: tuple[int, int]) -> None:
+        rescore_rows(flat, width, queries.reshape(-1), queries.shape[1], search.metric, which, found, *part, scores)
+
+    share(work, list(pieces(len(which), PAIRS)), threads)
+    return scores

@@ -1,0 +1,1 @@
+"""Training's kernels: both directions of rows' functions, linear layers, and the optimiser."""

@@ -1,0 +1,101 @@
+"""What kernels are made of: helpers that emit LLVM's vector IR, for vectors of 16 lanes.
+
+simd.py makes values of Numba of them, tiles.py and dots.py the register tiles.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from minembed.kernels.vectors.target import LANES, TARGET
+
+F32, I32, I8, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(8), ir.IntType(64)
+VF, VI = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
+
+
+class _BFloat16(ir.Type):  # llvmlite names no such type; LLVM does
+    def __str__(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self) -> int:
+        return hash("bfloat")
+
+
+def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """Find or declare one of LLVM's own functions."""
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+def call(builder: Any, name: str, *args: Any, result: Any = None) -> Any:
+    """Call one of LLVM's own functions; the result has the type of the first argument unless said."""
+    function = declare(builder, name, result or args[0].type, [a.type for a in args])
+    return builder.call(function, args)
+
+
+def broadcast(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
+    """Put one scalar in every lane."""
+    vector = ir.VectorType(scalar.type, lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(I32, 0))
+    zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def move(builder: Any, pointer: Any, elements: Any) -> Any:
+    """The pointer, so many elements on."""
+    return builder.gep(pointer, [elements if isinstance(elements, ir.Value) else ir.Constant(I64, elements)])
+
+
+def load_vector(builder: Any, pointer: Any, vector: Any = VF) -> Any:
+    """16 lanes from a pointer that need not be aligned."""
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
+
+
+def store_vector(builder: Any, pointer: Any, value: Any) -> None:
+    """16 lanes to a pointer that need not be aligned."""
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=1)
+
+
+def fold(builder: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine all lanes into one scalar, halves with halves: the order is fixed, so the bits are."""
+    width = LANES // 2
+    while width:
+        mask = ir.Constant(VI, [(i + width) % LANES for i in range(LANES)])
+        value = combine(value, builder.shuffle_vector(value, value, mask))
+        width //= 2
+    return builder.extract_element(value, ir.Constant(I32, 0))
+
+
+def first_mask(builder: Any, count: Any) -> Any:
+    """A mask of the first `count` lanes."""
+    lanes = ir.Constant(VI, list(range(LANES)))
+    return builder.icmp_signed("<", lanes, broadcast(builder, builder.trunc(count, I32)))
+
+
+def larger(builder: Any, a: Any, b: Any) -> Any:
+    """Lane by lane; b where either is NaN."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def smaller(builder: Any, a: Any, b: Any) -> Any:
+    """Lane by lane; b where either is NaN."""
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def round_bfloat16(builder: Any, value: Any) -> Any:
+    """Round 16 floats to bfloat16, ties to even, as 16-bit words."""
+    words = ir.VectorType(ir.IntType(16), LANES)
+    if TARGET.dot_bfloat16:
+        return builder.bitcast(builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES)), words)
+    # without the instruction LLVM calls a function of a runtime library that is not there
+    bits = builder.bitcast(value, VI)
+    sixteen = broadcast(builder, ir.Constant(I32, 16))
+    odd = builder.and_(builder.lshr(bits, sixteen), broadcast(builder, ir.Constant(I32, 1)))
+    up = builder.add(builder.add(bits, broadcast(builder, ir.Constant(I32, 0x7FFF))), odd)
+    nan = builder.fcmp_unordered("uno", value, value)
+    kept = builder.select(nan, broadcast(builder, ir.Constant(I32, 0x7FC00000)), up)
+    return builder.trunc(builder.lshr(kept, sixteen), words)

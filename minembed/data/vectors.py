@@ -1,0 +1,180 @@
+"""Vectors to files and to the screen, block by block, so that more may be written than fits into memory."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from minembed.data.texts import parquet_module
+from minembed.errors import MinembedError
+from minembed.types import Array
+
+Blocks = Iterable[tuple[Sequence[str], Array]]  # texts and their vectors, (n, width)
+Write = Callable[[BinaryIO, Array, Blocks], int]  # (file, no rows of the right width and dtype, blocks) -> rows
+
+EXACT, ROUNDED = "%.9g", "%.6f"  # 9 digits give every float32 back
+TENSOR = "embeddings"  # its name in a safetensors file
+HEADER = 256  # bytes of a safetensors header: more than the longest needs
+DTYPES = {"float32": "F32", "int8": "I8", "uint8": "U8"}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file in one step: readers see the old one or the whole new one, and a failure leaves the old one.
+
+    Through a link, the file it points to is replaced.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "notes"
+    ...     with replacing(path) as file:
+    ...         _ = file.write(b"whole"), path.exists()
+    ...     path.read_bytes(), len(list(Path(folder).iterdir()))
+    (b'whole', 1)
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".minembed-{os.urandom(8).hex()}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+    except OSError as error:
+        if not isinstance(error, MinembedError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+    finally:
+        with suppress(OSError):  # it is gone already, or was never made
+            temporary.unlink()
+
+
+def write_npy(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
+    """Write an array (N, width) for `numpy.load`; N is put into the header at the end.
+
+    >>> from io import BytesIO
+    >>> blocks = [(["a", "b"], np.ones((2, 3), np.float32))]
+    >>> file = BytesIO()
+    >>> write_npy(file, np.zeros((0, 3), np.float32), blocks)
+    2
+    >>> np.load(BytesIO(file.getvalue())).shape
+    (2, 3)
+    """
+
+    def header(rows: int) -> None:
+        # version 1.0 leaves room for the number of rows to grow, so both headers are of one length
+        facts = {"descr": empty.dtype.str, "fortran_order": False, "shape": (rows, empty.shape[1])}
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, facts)
+
+    return _append(file, header, blocks)
+
+
+def write_safetensors(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
+    """Write one tensor, "embeddings", (N, width).
+
+    >>> from io import BytesIO
+    >>> from safetensors.numpy import load
+    >>> blocks = [(["a", "b"], np.ones((2, 3), np.float32))]
+    >>> file = BytesIO()
+    >>> write_safetensors(file, np.zeros((0, 3), np.float32), blocks)
+    2
+    >>> load(file.getvalue())["embeddings"].shape
+    (2, 3)
+    """
+    width, dtype = empty.shape[1], empty.dtype
+
+    def header(rows: int) -> None:
+        offsets = [0, rows * width * dtype.itemsize]
+        facts = {TENSOR: {"dtype": DTYPES[dtype.name], "shape": [rows, width], "data_offsets": offsets}}
+        file.seek(0)
+        file.write((HEADER - 8).to_bytes(8, "little") + json.dumps(facts).encode().ljust(HEADER - 8))
+
+    return _append(file, header, blocks)
+
+
+def _append(file: BinaryIO, header: Callable[[int], None], blocks: Blocks) -> int:
+    header(0)
+    rows = 0
+    for _, block in blocks:
+        file.write(np.ascontiguousarray(block).data)
+        rows += len(block)
+    header(rows)
+    return rows
+
+
+def write_jsonl(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
+    """Write an object a line: the text, and the embedding with all its digits.
+
+    >>> from io import BytesIO
+    >>> file, block = BytesIO(), np.float32([[0.5, 1]])
+    >>> write_jsonl(file, block, [(["a cat"], block)])
+    1
+    >>> file.getvalue().decode()
+    '{"text": "a cat", "embedding": [0.5, 1]}\\n'
+    """
+    rows = 0
+    for texts, block in blocks:
+        for line in json_lines(texts, block, EXACT):
+            file.write(line.encode("utf-8", "backslashreplace") + b"\n")  # a lone surrogate becomes a JSON escape
+        rows += len(block)
+    return rows
+
+
+def write_parquet(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
+    """Write two columns, the text and the embedding (a list); needs the extra `arrow`."""
+    parquet, arrow = parquet_module(), import_module("pyarrow")
+    value = arrow.from_numpy_dtype(empty.dtype)
+    schema = arrow.schema([("text", arrow.string()), ("embedding", arrow.list_(value, empty.shape[1]))])
+    rows = 0
+    with parquet.ParquetWriter(file, schema) as writer:
+        for texts, block in blocks:
+            vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(block.reshape(-1)), empty.shape[1])
+            whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # no lone surrogates
+            writer.write_table(arrow.table([arrow.array(whole, arrow.string()), vectors], schema=schema))
+            rows += len(block)
+    return rows
+
+
+WRITERS: dict[str, Write] = {
+    ".npy": write_npy,
+    ".jsonl": write_jsonl,
+    ".safetensors": write_safetensors,
+    ".parquet": write_parquet,
+}
+
+
+def json_lines(texts: Sequence[str], block: Array, number: str) -> Iterator[str]:
+    """Turn texts and vectors into JSON lines.
+
+    >>> list(json_lines(["a"], np.float32([[0.5, -1]]), "%.6f"))
+    ['{"text": "a", "embedding": [0.500000, -1.000000]}']
+    """
+    number = number if block.dtype.kind == "f" else "%d"
+    vector = "[" + ", ".join([number] * block.shape[1]) + "]"
+    for text, row in zip(texts, block.tolist(), strict=True):
+        yield f'{{"text": {json.dumps(text, ensure_ascii=False)}, "embedding": {vector % tuple(row)}}}'
+
+
+def preview(texts: Sequence[str], block: Array, columns: int) -> Iterator[str]:
+    """Turn texts and vectors into a line each that fits the terminal: the first numbers, and the text.
+
+    >>> list(preview(["a long text"], np.float32([[0.5, -1, 0, 2, 1]]), columns=60))
+    ['[+0.500 -1.000 +0.000 +2.000 ... 5 numbers]  a long text']
+    """
+    shown = min(4, block.shape[1])
+    number = "{:+.3f}" if block.dtype.kind == "f" else "{:+d}"
+    for text, row in zip(texts, block.tolist(), strict=True):
+        first: list[Any] = row[:shown]
+        vector = f"[{' '.join(map(number.format, first))} ... {block.shape[1]} numbers]"
+        room = max(columns - len(vector) - 2, 10)
+        line = " ".join(text.split())
+        yield f"{vector}  {line if len(line) <= room else line[: room - 3] + '...'}"

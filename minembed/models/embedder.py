@@ -1,0 +1,345 @@
+"""The facade: load a checkpoint, turn texts into vectors."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minembed.errors import InputError
+from minembed.models.engine import Engine
+from minembed.models.options import Options
+from minembed.models.static import Lookup, StaticTokenizer, check_dtype
+from minembed.runtime.backend import choose, prepare
+from minembed.runtime.checks import check_texts
+from minembed.runtime.progress import Progress
+from minembed.runtime.threads import check_threads
+from minembed.search import similarity as sim
+from minembed.text.tokenizer import Tokenizer
+from minembed.transformer.config import Config
+from minembed.transformer.quantization import DTYPES
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    from minembed.weights.checkpoint import Checkpoint
+
+Texts = str | Iterable[str]
+
+
+def _check_length(max_seq_length: object, config: Config) -> int:
+    limit = config.max_tokens
+    if isinstance(max_seq_length, bool) or not isinstance(max_seq_length, int) or not 1 <= max_seq_length <= limit:
+        raise InputError(
+            f"max_seq_length must be a whole number up to the model's {limit} positions, not {max_seq_length!r}"
+        )
+    return max_seq_length
+
+
+def _load_tokenizer(checkpoint: "Checkpoint") -> Tokenizer | StaticTokenizer:
+    path, limit, config = checkpoint.folder / "tokenizer.json", checkpoint.max_seq_length, checkpoint.config
+    if checkpoint.is_static:
+        return StaticTokenizer.load(path, limit, config, checkpoint.family == "model2vec")
+    return Tokenizer.load(path, limit, config, checkpoint.do_lower_case)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """A loaded model.  Nothing in it changes after `load`: threads share it, and it survives fork and pickling."""
+
+    engine: Engine
+    backend: str
+    dtype: str
+    source: str  # where the checkpoint was found
+    revision: str | None
+
+    @classmethod
+    def load(
+        cls,
+        name: str | os.PathLike[str] = "all-MiniLM-L6-v2",
+        *,
+        dtype: str | None = None,
+        backend: str = "auto",
+        threads: int | None = None,
+        max_seq_length: int | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        show_progress_bar: bool | None = None,
+    ) -> "Embedder":
+        """Load a checkpoint: a folder, "org/name", or a bare name of sentence-transformers.
+
+        `dtype` is the compute type, "float32", "bfloat16" or "int8" (None: float32, or int8 where the folder stores
+        that); `backend` is "numba" for the vector kernels, "numpy", or "auto": numba where it is installed;
+        `threads=None` takes the cores that this process may use; `max_seq_length` (tokens) replaces the checkpoint's
+        own limit.  Names are looked up in local caches, then fetched, unless `local_files_only`.  Raises a
+        MinembedError that names the file, or the argument, and what to do.
+        """
+        from minembed.weights.directory import read_checkpoint
+        from minembed.weights.families import read_params
+        from minembed.weights.modules import read_module_params
+        from minembed.weights.sources.locate import locate
+
+        choose(backend)  # raises before anything is read
+        if dtype not in (None, *DTYPES):
+            raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
+        threads = check_threads(threads)
+        found = locate(
+            name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
+        )
+        checkpoint = read_checkpoint(found.folder)
+        if max_seq_length is not None:
+            checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
+        tokenizer, config = _load_tokenizer(checkpoint), checkpoint.config
+        dtype = dtype or checkpoint.stored_dtype
+        compute: Callable[..., Array]
+        if checkpoint.is_static:
+            check_dtype(dtype)
+            backend, compute = "numpy", Lookup(read_params(checkpoint).embeddings.word)
+        else:
+            backend, compute = prepare(backend, read_params(checkpoint), config, dtype)
+        modules = read_module_params(checkpoint.root, checkpoint.modules)
+        engine = Engine(checkpoint, tokenizer, compute, threads, modules)
+        return cls(engine, backend, dtype, found.source, found.revision)
+
+    @property
+    def checkpoint(self) -> "Checkpoint":
+        """What the checkpoint's folder says."""
+        return self.engine.checkpoint
+
+    @property
+    def config(self) -> Config:
+        """The architecture."""
+        return self.checkpoint.config
+
+    @property
+    def dimension(self) -> int:
+        """The width D of the vectors."""
+        return self.engine.width(None)
+
+    @property
+    def max_seq_length(self) -> int:
+        """How many tokens of a text are read, special ones included."""
+        return self.checkpoint.max_seq_length
+
+    def encode(
+        self,
+        texts: Texts,
+        *,
+        normalize_embeddings: bool | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        truncate_dim: int | None = None,
+        precision: str = "float32",
+        ranges: Array | None = None,
+        calibration_embeddings: Array | None = None,
+        output_value: str = "sentence_embedding",
+        truncation: str = "warn",
+        errors: str = "replace",
+        show_progress_bar: bool | None = None,
+        batch_size: int | None = None,
+        device: str = "cpu",
+        convert_to_numpy: bool = True,
+    ) -> Any:
+        """Turn texts into vectors: a str into (D,), an iterable of str into (N, D) float32.
+
+        A text's vector has the same bits whatever it is batched with.  `normalize_embeddings`: None does what the
+        checkpoint's modules say (and again after `truncate_dim`), True always normalises, False never beyond the
+        modules.  `truncation` is "warn", "error" or "silent" for texts beyond max_seq_length; `errors` is "replace"
+        or "strict" for lone surrogates; `batch_size` only bounds how many texts are computed together.
+        `output_value="token_embeddings"` gives the hidden states instead, (T, D) a text.
+
+        Raises InputError and InputTypeError (which names the index of the text) for bad input, NumericalError
+        where the result would hold NaN or infinity.
+        """
+        options = Options(
+            normalize_embeddings=normalize_embeddings,
+            prompt_name=prompt_name,
+            prompt=prompt,
+            truncate_dim=truncate_dim,
+            precision=precision,
+            ranges=ranges,
+            calibration_embeddings=calibration_embeddings,
+            output_value=output_value,
+            truncation=truncation,
+            errors=errors,
+            show_progress_bar=show_progress_bar,
+            batch_size=batch_size,
+            device=device,
+            convert_to_numpy=convert_to_numpy,
+        )
+        return self.engine.encode(texts, options)
+
+    def encode_query(
+        self,
+        texts: Texts,
+        *,
+        normalize_embeddings: bool | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        truncate_dim: int | None = None,
+        precision: str = "float32",
+        ranges: Array | None = None,
+        calibration_embeddings: Array | None = None,
+        truncation: str = "warn",
+        errors: str = "replace",
+        show_progress_bar: bool | None = None,
+        batch_size: int | None = None,
+    ) -> Any:
+        """Encode search queries: as `encode`, with the prompt named "query" where the checkpoint has one."""
+        return self.encode(
+            texts,
+            prompt_name=self._task_prompt(prompt_name, prompt, ("query",)),
+            normalize_embeddings=normalize_embeddings,
+            prompt=prompt,
+            truncate_dim=truncate_dim,
+            precision=precision,
+            ranges=ranges,
+            calibration_embeddings=calibration_embeddings,
+            truncation=truncation,
+            errors=errors,
+            show_progress_bar=show_progress_bar,
+            batch_size=batch_size,
+        )
+
+    def encode_document(
+        self,
+        texts: Texts,
+        *,
+        normalize_embeddings: bool | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        truncate_dim: int | None = None,
+        precision: str = "float32",
+        ranges: Array | None = None,
+        calibration_embeddings: Array | None = None,
+        truncation: str = "warn",
+        errors: str = "replace",
+        show_progress_bar: bool | None = None,
+        batch_size: int | None = None,
+    ) -> Any:
+        """Encode passages: as `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
+        return self.encode(
+            texts,
+            prompt_name=self._task_prompt(prompt_name, prompt, ("document", "passage", "corpus")),
+            normalize_embeddings=normalize_embeddings,
+            prompt=prompt,
+            truncate_dim=truncate_dim,
+            precision=precision,
+            ranges=ranges,
+            calibration_embeddings=calibration_embeddings,
+            truncation=truncation,
+            errors=errors,
+            show_progress_bar=show_progress_bar,
+            batch_size=batch_size,
+        )
+
+    def stream(
+        self,
+        texts: Iterable[str],
+        *,
+        normalize_embeddings: bool | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        truncate_dim: int | None = None,
+        precision: str = "float32",
+        ranges: Array | None = None,
+        calibration_embeddings: Array | None = None,
+        truncation: str = "warn",
+        errors: str = "replace",
+        show_progress_bar: bool | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Array]:
+        """Encode any iterable in bounded memory: yields blocks (n, D) of some thousand texts, in order.
+
+        The options mean what they mean to `encode`; int8 needs `ranges` or `calibration_embeddings`, since the
+        vectors of a stream are never all there.
+        """
+        options = Options(
+            normalize_embeddings=normalize_embeddings,
+            prompt_name=prompt_name,
+            prompt=prompt,
+            truncate_dim=truncate_dim,
+            precision=precision,
+            ranges=ranges,
+            calibration_embeddings=calibration_embeddings,
+            truncation=truncation,
+            errors=errors,
+            show_progress_bar=show_progress_bar,
+            batch_size=batch_size,
+        )
+        return self.engine.stream(texts, options)
+
+    def tokenize(self, texts: Texts, *, errors: str = "replace") -> Tokens:
+        """Turn texts into packed Tokens, each cut to max_seq_length, with what was cut."""
+        check_texts(texts)
+        return self.engine.tokenizer([texts] if isinstance(texts, str) else list(texts), errors)
+
+    def forward(self, tokens: Tokens) -> Array:
+        """Compute the hidden states (T, D) of the last layer.
+
+        Raises InputError for ids, types or lengths that the model does not have.
+        """
+        config = self.config
+        for name, values, bound in (
+            ("ids", tokens.ids, config.vocab_size),
+            ("types", tokens.types, max(1, config.type_vocab_size)),
+            ("lengths", tokens.lengths(), config.max_tokens + 1),
+        ):
+            if len(values) and not (0 <= values.min() and values.max() < bound):
+                raise InputError(
+                    f"tokens.{name} must lie from 0 to {bound - 1}; found {values.min()} to {values.max()}"
+                )
+        with Progress(tokens, "text", show=False) as progress:
+            states = self.engine.hidden_states(tokens, None, progress)
+        return np.concatenate([np.zeros((0, config.hidden_size), np.float32), *states])
+
+    def token_embeddings(self, texts: Texts) -> list[Array]:
+        """Compute the hidden states of each text, (T_i, D) each."""
+        return list(self.encode([texts] if isinstance(texts, str) else texts, output_value="token_embeddings"))
+
+    def fill_mask(self, text: Texts, top_k: int = 5) -> list[Any]:
+        """Find the likeliest words for the mask in a text, where the checkpoint has its masked-LM head.
+
+        A text with one mask gives a list of {"score", "token", "token_str", "sequence"}, the likeliest first; with
+        several masks, one such list a mask; an iterable of texts, a list of these.  The head is read from the files
+        at every call and not kept: for many calls keep a `models.fill_mask.MaskFiller`.  Raises MissingHeadError where
+        the checkpoint was saved without its head, InputError for a text without a mask.
+        """
+        from minembed.models.fill_mask import MaskFiller
+
+        return MaskFiller.load(self.engine)(text, top_k)
+
+    def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
+        """Compare all pairs, by the checkpoint's similarity_fn_name (cosine, where it names none)."""
+        return sim.SIMILARITY[self.checkpoint.similarity_fn_name](a, b)
+
+    def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (N, D) -> (N,)
+        """Compare row i of a with row i of b, by the checkpoint's similarity_fn_name."""
+        return sim.pairwise(a, b, self.checkpoint.similarity_fn_name)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the checkpoint to a new folder that sentence-transformers and minembed load, whole or not at all.
+
+        The weights are those of the checkpoint's folder, in float32 (whatever they are computed in), and the length
+        limit is this model's.  Raises InputError where the folder exists, or where the checkpoint is stored in int8,
+        from which nothing else can be made: copy its folder as it is.
+        """
+        from minembed.weights.saving import save_checkpoint, stored_tensors
+
+        save_checkpoint(self.checkpoint, stored_tensors(self.checkpoint), Path(folder))
+
+    def info(self) -> dict[str, Any]:
+        """Say what was loaded, from where, and how it computes."""
+        own = {"source": self.source, "revision": self.revision, "dimension": self.dimension}
+        tier = {"backend": self.backend, "dtype": self.dtype, "threads": self.engine.threads}
+        read = asdict(self.checkpoint) | {"modules": tuple(map(str, self.checkpoint.modules))}
+        return own | read | {key: str(read[key]) for key in ("folder", "root")} | tier
+
+    def _task_prompt(self, prompt_name: str | None, prompt: str | None, names: tuple[str, ...]) -> str | None:
+        if prompt_name is not None or prompt is not None:
+            return prompt_name
+        return next((name for name in names if name in self.checkpoint.prompts), names[0])

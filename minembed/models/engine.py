@@ -1,0 +1,223 @@
+"""The way of a text through the house: tokenize, deal out in chunks, encode, pool, normalise, put back in order."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minembed.errors import InputError, InputTypeError, MinembedWarning, NumericalError, TruncationWarning, warn
+from minembed.models.batching import SMALLEST_CHUNK, plan, windows
+from minembed.models.options import Options
+from minembed.models.static import StaticTokenizer
+from minembed.runtime.checks import check_texts
+from minembed.runtime.progress import Progress
+from minembed.runtime.threads import run, single_threaded_blas
+from minembed.text.tokenizer import Tokenizer
+from minembed.transformer.modules import Dense, ModuleParams, transform
+from minembed.transformer.pooling import pool
+from minembed.transformer.tokens import Tokens
+from minembed.transformer.vectors import l2_normalize, quantize_embeddings, truncate_embeddings
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    from minembed.weights.checkpoint import Checkpoint
+
+TASKS = ("query", "document")  # prompts that every checkpoint has, empty where it says nothing
+Block = Array | list[Array]  # vectors (n, D), or hidden states (T_i, D) of n texts
+
+
+def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
+    """The text to put in front: `prompt`, else the prompt called `prompt_name`, else the checkpoint's default."""
+    if options.prompt is not None:
+        return options.prompt
+    name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
+    if name is None:
+        return ""
+    prompts = dict.fromkeys(TASKS, "") | dict(checkpoint.prompts)
+    if name not in prompts:
+        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {', '.join(sorted(prompts))}")
+    return prompts[name]
+
+
+def report_truncation(cut: list[int], limit: int, options: Options) -> None:
+    """Warn, once a call, about texts that were cut."""
+    if cut and options.truncation == "warn":
+        which = ", ".join(map(str, cut[:5])) + (", ..." if len(cut) > 5 else "")
+        message = (
+            f"{len(cut)} text(s) longer than {limit} tokens were cut: texts[{which}]; "
+            "split them, or say truncation='silent'"
+        )
+        warn(message, TruncationWarning)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A checkpoint, its tokenizer and the prepared encoder; nothing in it changes."""
+
+    checkpoint: "Checkpoint"
+    tokenizer: Tokenizer | StaticTokenizer
+    compute: Callable[..., Array]  # (tokens, observe=None) -> (T, D)
+    threads: int
+    modules: tuple[ModuleParams, ...] = ()  # the weights of checkpoint.modules
+
+    def encode(self, texts: str | Iterable[str], options: Options) -> Any:
+        """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states."""
+        check_texts(texts)
+        width, alone = self.width(options.truncate_dim), isinstance(texts, str)
+        several: Iterable[str] = [texts] if isinstance(texts, str) else texts
+        blocks: list[Any] = []
+        cut: list[int] = []
+        with Progress(several, "text", options.show_progress_bar) as progress:
+            for block, indices in self.blocks(several, options, progress):
+                blocks.append(block)
+                cut += indices
+        report_truncation(cut, self.checkpoint.max_seq_length, options)
+        if options.output_value == "token_embeddings":
+            hidden = [states for block in blocks for states in block]
+            return hidden[0] if alone else hidden
+        vectors = np.concatenate([np.zeros((0, width), np.float32), *blocks])
+        if options.needs_own_ranges and len(vectors):
+            message = f"{options.precision} takes its ranges from these {len(vectors)} texts: give ranges= to fix them"
+            warn(message, MinembedWarning)
+        vectors = self._quantize(vectors, options)
+        return vectors[0] if alone else vectors
+
+    def stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
+        """Check, and then compute window by window."""
+        check_texts(texts)
+        self.width(options.truncate_dim)
+        if isinstance(texts, str):
+            raise InputTypeError("texts is one str: use encode, or give stream an iterable of str")
+        if options.needs_own_ranges:
+            raise InputError(f"stream with precision {options.precision!r} needs ranges= or calibration_embeddings=")
+        return self._stream(texts, options)
+
+    def _stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
+        with Progress(texts, "text", options.show_progress_bar) as progress:
+            for block, cut in self.blocks(texts, options, progress):
+                report_truncation(cut, self.checkpoint.max_seq_length, options)
+                yield self._quantize(np.asarray(block), options)
+
+    def width(self, truncate_dim: int | None) -> int:
+        """The width of the vectors, cut to `truncate_dim` if given; raises InputError if that is wider."""
+        if truncate_dim is not None and truncate_dim > self.checkpoint.dimension:
+            raise InputError(
+                f"truncate_dim {truncate_dim} is more than the model's {self.checkpoint.dimension} numbers"
+            )
+        return truncate_dim or self.checkpoint.truncate_dim or self.checkpoint.dimension
+
+    def blocks(self, texts: Iterable[str], options: Options, progress: Progress) -> Iterator[tuple[Block, list[int]]]:
+        """Yield a block for each window of texts, in order, and the indices of the texts that were cut."""
+        prompt = find_prompt(self.checkpoint, options)
+        skipped = self.tokenizer.prompt_length(prompt) if prompt and not self.checkpoint.include_prompt else 0
+        for start, window in windows(texts, prompt):
+            tokens = self.tokenizer(window, options.errors, start)
+            cut = [] if tokens.truncated is None else (start + np.flatnonzero(tokens.truncated)).tolist()
+            if cut and options.truncation == "error":
+                limit = self.checkpoint.max_seq_length
+                raise InputError(
+                    f"texts[{cut[0]}] has more than {limit} tokens; shorten it, or let truncation='warn' cut it"
+                )
+            if options.output_value == "token_embeddings":
+                yield self.hidden_states(tokens, options.batch_size, progress, start), cut
+            else:
+                yield self._vectors(tokens, options, skipped, start, progress), cut
+
+    def hidden_states(self, tokens: Tokens, batch_size: int | None, progress: Progress, start: int = 0) -> list[Array]:
+        """Compute the hidden states (T_i, D) of every text; `start` is where the first stands among the caller's."""
+        states: list[Array] = [np.empty(0)] * len(tokens)
+
+        def receive(chunk: Array, hidden: Array) -> None:
+            bounds = np.cumsum(tokens.lengths()[chunk])[:-1]
+            for text, rows in zip(chunk.tolist(), np.split(hidden, bounds), strict=True):
+                if not np.isfinite(rows).all():
+                    raise self._explain(tokens.select([text]), start + text)
+                states[text] = rows.copy()  # a view would keep the whole chunk alive
+            progress.advance(len(chunk))
+
+        self._run(self.compute, receive, tokens, batch_size)
+        return states
+
+    def _vectors(self, tokens: Tokens, options: Options, skipped: int, start: int, progress: Progress) -> Array:
+        vectors = np.empty((len(tokens), self.width(options.truncate_dim)), np.float32)
+
+        def receive(chunk: Array, result: Array) -> None:
+            bad = ~np.isfinite(result).all(axis=1)
+            if bad.any():
+                text = int(chunk[bad][0])
+                raise self._explain(tokens.select([text]), start + text)
+            vectors[chunk] = result
+            progress.advance(len(chunk))
+
+        together = self._is_single(tokens, options.batch_size)
+        work = partial(self._embed, options=options, skipped=skipped, together=together)
+        self._run(work, receive, tokens, options.batch_size)
+        return vectors
+
+    def _is_single(self, tokens: Tokens, batch_size: int | None) -> bool:
+        """Whether this is one chunk, so that a core idles which a tier may know how to use."""
+        able = hasattr(self.compute, "one_row") and self.threads > 1 and len(tokens) <= SMALLEST_CHUNK
+        return able and len(plan(tokens.lengths(), self.threads, batch_size)) == 1
+
+    def _quantize(self, vectors: Array, options: Options) -> Array:
+        if not len(vectors) and options.needs_own_ranges:
+            return vectors.astype(options.precision)
+        return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
+
+    def _embed(self, tokens: Tokens, options: Options, skipped: int, together: bool) -> Array:  # (T,) -> (B, width)
+        vectors = transform(self._pooled(tokens, skipped, together), self.checkpoint.modules, self.modules)
+        dim = options.truncate_dim or self.checkpoint.truncate_dim
+        vectors = truncate_embeddings(vectors, dim)
+        again = options.normalize_embeddings
+        if again or (again is None and self.checkpoint.normalize and dim is not None):
+            vectors = l2_normalize(vectors)
+        return vectors
+
+    def _pooled(self, tokens: Tokens, skipped: int, together: bool) -> Array:  # (T,) -> (B, D)
+        if (pooled := getattr(self.compute, "pooled", None)) is not None:  # static embeddings
+            return pooled(tokens)
+        modes = self.checkpoint.pooling
+        one_row = getattr(self.compute, "one_row", None)
+        if one_row is not None and modes in (("cls",), ("lasttoken",)) and not skipped:
+            return one_row(tokens, modes[0], together=together)
+        hidden = self.compute(tokens, together=True) if together else self.compute(tokens)
+        return pool(hidden, tokens.cu_seqlens, modes, skipped)
+
+    def _run(
+        self,
+        work: Callable[[Tokens], Array],
+        receive: Callable[[Array, Array], None],
+        tokens: Tokens,
+        batch_size: int | None,
+    ) -> None:
+        """Do the work chunk by chunk on the threads; `receive` gets the texts of each chunk and its result."""
+
+        def quietly(chunk: Array) -> Array:
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
+                return work(tokens.select(chunk))
+
+        chunks = plan(tokens.lengths(), self.threads, batch_size)
+        with self._guard(), closing(run(quietly, chunks, self.threads)) as results:
+            for i, result in results:
+                receive(chunks[i], result)
+
+    def _guard(self) -> AbstractContextManager[None]:
+        """Hold BLAS to one thread, where it is used."""
+        dense = any(isinstance(module, Dense) for module in self.checkpoint.modules)
+        return single_threaded_blas() if dense or getattr(self.compute, "needs_blas", True) else nullcontext()
+
+    def _explain(self, tokens: Tokens, index: int) -> NumericalError:
+        """Find the first layer in which a text's hidden states leave the numbers."""
+        first: list[str] = []
+
+        def observe(name: str, states: Array) -> None:
+            if not first and not np.isfinite(states).all():
+                first.append(name.split(".")[0] if name.startswith("embeddings") else ".".join(name.split(".")[:2]))
+
+        with np.errstate(all="ignore"), self._guard():
+            self.compute(tokens, observe=observe)
+        where = first[0] if first else "pooling"
+        return NumericalError(f"texts[{index}] gives NaN or infinity, first in {where}: the weights overflow float32")

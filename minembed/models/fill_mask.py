@@ -1,0 +1,153 @@
+"""Filling masks: which words a masked-language model expects in the place of a mask token."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minembed.errors import InputError, NumericalError, TokenizationError, TruncationWarning, warn
+from minembed.models.batching import plan
+from minembed.runtime.checks import check_texts
+from minembed.runtime.threads import run, single_threaded_blas
+from minembed.text.vocabulary import ask
+from minembed.transformer.heads import MaskedHead, word_scores
+from minembed.transformer.ops import softmax
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from minembed.models.engine import Engine
+
+TOGETHER = 64  # texts: their logits are a vocabulary's width a mask
+USUAL = {"mask_token": ("[MASK]", "<mask>"), "pad_token": ("[PAD]", "<pad>")}
+
+
+def special_id(reference: Any, folder: "Path", kind: str) -> int | None:
+    """The id of the special token that a checkpoint's tokenizer files call mask_token or pad_token, or None."""
+    from minembed.runtime.files import optional_json
+
+    named: Any = None
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        named = named or optional_json(folder / file).get(kind)
+    if isinstance(named, dict):
+        named = named.get("content")
+    ids = [ask(reference.token_to_id, token) for token in ((named,) if isinstance(named, str) else USUAL[kind])]
+    return next((int(i) for i in ids if i is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFiller:
+    """An encoder with its masked-LM head: call it with texts.  Nothing in it changes: threads share it.
+
+    `Embedder.fill_mask` makes one for each call, so that an Embedder keeps no head in memory; keep one of your own
+    where there are many calls.
+    """
+
+    engine: "Engine"
+    head: MaskedHead
+    mask_id: int
+    pad_id: int | None
+
+    @classmethod
+    def load(cls, engine: "Engine") -> "MaskFiller":
+        """Read the head of an encoder's checkpoint from its files.
+
+        Raises MissingHeadError where it was saved without, TokenizationError where its tokenizer has no mask.
+        """
+        from minembed.weights.heads import read_masked
+
+        checkpoint, reference = engine.checkpoint, engine.tokenizer.reference
+        head = read_masked(checkpoint)
+        mask, pad = (special_id(reference, checkpoint.folder, kind) for kind in ("mask_token", "pad_token"))
+        if mask is None:
+            raise TokenizationError(
+                f"{checkpoint.folder}: the tokenizer has no mask token, in whose place to put words"
+            )
+        return cls(engine, head, mask, pad)
+
+    @property
+    def mask_token(self) -> str:
+        """What stands in a text for the word to be found."""
+        return str(self.engine.tokenizer.reference.id_to_token(self.mask_id))
+
+    def __call__(self, texts: str | Iterable[str], top_k: int = 5) -> list[Any]:
+        """Find the likeliest words for the masks of a text, or of several.
+
+        A text with one mask gives a list of {"score", "token", "token_str", "sequence"}, the likeliest first; with
+        several masks, one such list a mask, in which the other masks stay.  An iterable of texts gives a list of
+        these.  Raises InputError for a text without a mask, or a bad `top_k`.
+        """
+        check_texts(texts)
+        words = len(self.head.decoder)
+        if isinstance(top_k, bool) or not isinstance(top_k, int | np.integer) or not 1 <= top_k <= words:
+            raise InputError(f"top_k must be a whole number from 1 to the {words} words of the model, not {top_k!r}")
+        if isinstance(texts, str):
+            return next(self._fill([texts], int(top_k), 0))
+        found: list[Any] = []
+        iterator = iter(texts)
+        while window := list(islice(iterator, TOGETHER)):
+            found += self._fill(window, int(top_k), len(found))
+        return found
+
+    def _fill(self, texts: list[str], top_k: int, start: int) -> Iterator[list[Any]]:
+        tokens = self.engine.tokenizer(texts, first_index=start)
+        self._check(tokens, start)
+        bounds = tokens.cu_seqlens
+        scores = self.probabilities(tokens, start)
+        for i in range(len(tokens)):
+            ids = tokens.ids[bounds[i] : bounds[i + 1]]
+            places = np.flatnonzero(ids == self.mask_id).tolist()
+            rows = [
+                self._row(p, ids, place, top_k, len(places) == 1) for p, place in zip(scores[i], places, strict=True)
+            ]
+            yield rows[0] if len(places) == 1 else rows
+
+    def _check(self, tokens: Tokens, start: int) -> None:
+        limit = self.engine.checkpoint.max_seq_length
+        counts = np.add.reduceat(tokens.ids == self.mask_id, tokens.cu_seqlens[:-1], dtype=np.int64)
+        if not counts.all():
+            text = start + int(counts.argmin())
+            raise InputError(f"texts[{text}] has no {self.mask_token} among the first {limit} tokens, which are read")
+        if tokens.truncated is not None and tokens.truncated.any():
+            which = ", ".join(str(start + i) for i in np.flatnonzero(tokens.truncated)[:5])
+            warn(f"texts longer than {limit} tokens were cut: texts[{which}]; shorten them", TruncationWarning)
+
+    def probabilities(self, tokens: Tokens, start: int = 0) -> list[Array]:
+        """Compute the probability of every word for every mask: (masks, V) a text.
+
+        Raises NumericalError where there would be NaN or infinity; `start` is where the first text stands.
+        """
+        found: list[Array] = [np.empty(0)] * len(tokens)
+
+        def work(chunk: Array) -> Array:  # -> (M, V): of all masks of the chunk
+            some = tokens.select(chunk)
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
+                hidden = self.engine.compute(some)[some.ids == self.mask_id]  # (T, D) -> (M, D)
+                return softmax(word_scores(hidden, self.head))
+
+        chunks = plan(tokens.lengths(), self.engine.threads, None)
+        with single_threaded_blas(), closing(run(work, chunks, self.engine.threads)) as results:
+            for i, result in results:
+                if not np.isfinite(result).all():
+                    texts = (start + chunks[i]).tolist()
+                    raise NumericalError(f"one of texts{texts} gives NaN or infinity: the weights overflow float32")
+                masks = [int((tokens.select([text]).ids == self.mask_id).sum()) for text in chunks[i]]
+                for text, rows in zip(chunks[i], np.split(result, np.cumsum(masks)[:-1]), strict=True):
+                    found[text] = rows
+        return found
+
+    def _row(self, p: Array, ids: Array, place: int, top_k: int, alone: bool) -> list[dict[str, Any]]:
+        """The best words of one mask; equal ones by their ids."""
+        reference, row = self.engine.tokenizer.reference, []
+        for word in np.argsort(-p, kind="stable")[:top_k].tolist():
+            filled = ids.copy()
+            filled[place] = word
+            kept = filled[filled != self.pad_id].tolist() if self.pad_id is not None else filled.tolist()
+            texts = reference.decode([word], skip_special_tokens=False), reference.decode(kept, alone)
+            row.append({"score": float(p[word]), "token": word, "token_str": texts[0], "sequence": texts[1]})
+        return row

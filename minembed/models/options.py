@@ -1,0 +1,63 @@
+"""The options of `Embedder.encode`, checked once; names and meanings as in sentence-transformers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minembed.errors import InputError, InputTypeError
+from minembed.types import Array
+
+CHOICES = {
+    "precision": ("float32", "int8", "uint8", "binary", "ubinary"),
+    "output_value": ("sentence_embedding", "token_embeddings"),
+    "truncation": ("warn", "error", "silent"),
+    "errors": ("replace", "strict"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `encode` was asked for.
+
+    Raises InputError for a value that does not exist and InputTypeError for what only other libraries offer.
+
+    >>> Options(truncation="warn").precision
+    'float32'
+    """
+
+    normalize_embeddings: bool | None = None
+    prompt_name: str | None = None
+    prompt: str | None = None
+    truncate_dim: int | None = None
+    precision: str = "float32"
+    ranges: Array | None = None
+    calibration_embeddings: Array | None = None
+    output_value: str = "sentence_embedding"
+    truncation: str = "warn"
+    errors: str = "replace"
+    show_progress_bar: bool | None = None
+    batch_size: int | None = None
+    device: str = "cpu"
+    convert_to_numpy: bool = True
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}; not {getattr(self, name)!r}")
+        for name in ("batch_size", "truncate_dim"):
+            size = getattr(self, name)
+            if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, or None; not {size!r}")
+        for name in ("prompt", "prompt_name"):
+            text = getattr(self, name)
+            if not isinstance(text, str | None):
+                raise InputTypeError(f"{name} must be a str, not {type(text).__name__}")
+        if self.device != "cpu":
+            raise InputTypeError(f"device {self.device!r}: minembed computes on the CPU; leave the option out")
+        if self.convert_to_numpy is not True:
+            raise InputTypeError("minembed returns NumPy arrays; leave convert_to_numpy out and convert the result")
+
+    @property
+    def needs_own_ranges(self) -> bool:
+        """Whether the vectors themselves would have to give the ranges of int8."""
+        return self.precision in ("int8", "uint8") and self.ranges is None and self.calibration_embeddings is None

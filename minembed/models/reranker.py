@@ -1,0 +1,267 @@
+"""Cross-encoders: a query and a document read together, and one score for how well they fit."""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minembed.errors import InputError, InputTypeError, NumericalError, TruncationWarning, warn
+from minembed.models.batching import plan, windows
+from minembed.models.options import CHOICES
+from minembed.runtime.backend import choose, prepare
+from minembed.runtime.progress import Progress
+from minembed.runtime.threads import check_threads, run, single_threaded_blas
+from minembed.text.tokenizer import Tokenizer
+from minembed.transformer.config import Config
+from minembed.transformer.heads import SCORES, Block, read_out, through
+from minembed.transformer.quantization import DTYPES
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    from minembed.weights.cross_encoder import CrossEncoder
+
+ORGANISATION = "cross-encoder"  # of bare names, as sentence-transformers has it
+
+
+def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    bare = isinstance(name, str) and name and not {"/", os.sep} & set(name) and not Path(name).exists()
+    return f"{ORGANISATION}/{name}" if bare else name
+
+
+def _as_pair(pair: object, i: int) -> tuple[str, str]:
+    if isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
+        query, document = pair
+        if isinstance(query, str) and isinstance(document, str):
+            return query, document
+        wrong = document if isinstance(query, str) else query
+        raise InputTypeError(f"pairs[{i}] holds {type(wrong).__name__}: a pair is two str, a query and a document")
+    raise InputTypeError(f"pairs[{i}] is {type(pair).__name__}: a pair is two str, a query and a document")
+
+
+def _is_one_pair(pairs: object) -> bool:
+    return isinstance(pairs, Sequence) and not isinstance(pairs, str) and len(pairs) > 0 and isinstance(pairs[0], str)
+
+
+def _check_size(name: str, size: object) -> None:
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1):
+        raise InputError(f"{name} must be a whole number of at least 1, or None; not {size!r}")
+
+
+def _check_length(limit: object, config: Config) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= config.max_tokens:
+        raise InputError(
+            f"max_seq_length must be a whole number up to the model's {config.max_tokens} positions, not {limit!r}"
+        )
+    return limit
+
+
+@dataclass(frozen=True, slots=True)
+class Reranker:
+    """A loaded cross-encoder.  Nothing in it changes after `load`: threads share it."""
+
+    model: "CrossEncoder"  # what the folder says
+    tokenizer: Tokenizer
+    compute: Any  # tokens -> (T, D)
+    head: tuple[Block, ...]  # (D,) -> (L,)
+    threads: int
+    backend: str
+    dtype: str
+    source: str  # where the checkpoint was found
+    revision: str | None
+
+    @classmethod
+    def load(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        dtype: str | None = None,
+        backend: str = "auto",
+        threads: int | None = None,
+        max_seq_length: int | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        show_progress_bar: bool | None = None,
+    ) -> "Reranker":
+        """Load a cross-encoder: a folder, "org/name", or a bare name, which means "cross-encoder/name".
+
+        The options are those of `Embedder.load`; `dtype` is that of the encoder, the head is computed in float32.
+        Raises MissingHeadError for a checkpoint that gives no scores of pairs, and a MinembedError that names the
+        file, or the argument, and what to do.
+        """
+        from minembed.weights.cross_encoder import read_cross_encoder
+        from minembed.weights.families import read_params
+        from minembed.weights.heads import read_classifier
+        from minembed.weights.sources.locate import locate
+
+        choose(backend)  # raises before anything is read
+        if dtype not in (None, *DTYPES):
+            raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
+        threads = check_threads(threads)
+        found = locate(
+            _full_name(name),
+            revision=revision,
+            local_files_only=local_files_only,
+            token=token,
+            show_progress_bar=show_progress_bar,
+        )
+        model = read_cross_encoder(found.folder)
+        checkpoint = model.checkpoint
+        head = read_classifier(checkpoint, len(model.labels))
+        if max_seq_length is not None:
+            checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
+            model = replace(model, checkpoint=checkpoint)
+        path = checkpoint.folder / "tokenizer.json"
+        tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, checkpoint.config, checkpoint.do_lower_case)
+        tokenizer.pairs(["a"], ["b"])  # a tokenizer that has no place for two texts is refused here
+        dtype = dtype or "float32"
+        backend, compute = prepare(backend, read_params(checkpoint), checkpoint.config, dtype)
+        return cls(model, tokenizer, compute, head, threads, backend, dtype, found.source, found.revision)
+
+    @property
+    def config(self) -> Config:
+        """The architecture."""
+        return self.model.checkpoint.config
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the L numbers that a pair gets; those that rank have one."""
+        return self.model.labels
+
+    @property
+    def max_seq_length(self) -> int:
+        """How many tokens of a pair are read, special ones included."""
+        return self.model.checkpoint.max_seq_length
+
+    def predict(
+        self,
+        pairs: Iterable[Sequence[str]] | Sequence[str],
+        *,
+        activation: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        truncation: str = "warn",
+    ) -> Any:
+        """Score pairs of a query and a document: (N,) float32, (N, L) for L > 1 labels; one pair gives one row.
+
+        A pair's score has the same bits whatever it is batched with.  `activation` of the logits: None is the
+        checkpoint's own (Sigmoid for one label unless it names another), or a name: "Identity" for the logits
+        themselves, "Sigmoid", "Softmax", ...  `truncation` is "warn", "error" or "silent" for pairs beyond
+        max_seq_length, which lose the end of the longer text first.
+
+        Raises InputTypeError (which names the index) for what is no pair of texts, InputError for other bad
+        arguments, NumericalError where a score would be NaN or infinite.
+        """
+        activation = self._check(activation, batch_size, truncation)
+        pairs = pairs.tolist() if isinstance(pairs, np.ndarray) else pairs
+        alone = _is_one_pair(pairs)
+        several: Iterable[Any] = [pairs] if alone else pairs
+        try:
+            iter(several)
+        except TypeError:
+            raise InputTypeError(f"pairs is {type(pairs).__name__}; give a list of (query, document)") from None
+        if isinstance(several, str | bytes):
+            raise InputTypeError(f"pairs is {type(pairs).__name__}; give a list of (query, document)")
+        blocks = [np.zeros((0, len(self.labels)), np.float32)]
+        cut: list[int] = []
+        with Progress(several, "pair", show_progress_bar) as progress:
+            for start, window in windows(several, ""):
+                checked = [_as_pair(pair, i) for i, pair in enumerate(window, start)]
+                scores, indices = self._score(checked, batch_size, progress, start)
+                cut += [start + i for i in indices]
+                if cut and truncation == "error":
+                    raise InputError(f"pairs[{cut[0]}] has more than {self.max_seq_length} tokens; shorten it")
+                blocks.append(scores)
+        if cut and truncation == "warn":
+            which = ", ".join(map(str, cut[:5])) + (", ..." if len(cut) > 5 else "")
+            message = f"{len(cut)} pair(s) longer than {self.max_seq_length} tokens were cut: {which}"
+            warn(f"{message}; shorten the texts, or say truncation='silent'", TruncationWarning)
+        scores = SCORES[activation](np.concatenate(blocks))  # (N, L)
+        scores = scores[:, 0] if len(self.labels) == 1 else scores
+        return scores[0] if alone else scores
+
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        top_k: int | None = None,
+        return_documents: bool = False,
+        activation: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        truncation: str = "warn",
+    ) -> list[dict[str, Any]]:
+        """Order documents by how well they answer a query, best first; equal scores stay in the order given.
+
+        Returns {"corpus_id": index, "score": float} for each, and "text" with `return_documents`; only the best
+        `top_k`, if given.  The other options are those of `predict`.  Raises InputError where the model has
+        several labels: those are classes, and no order.
+        """
+        if not isinstance(query, str):
+            raise InputTypeError(f"query is {type(query).__name__}, not str; for several queries use predict")
+        if isinstance(documents, str | bytes) or not isinstance(documents, Iterable):
+            raise InputTypeError(f"documents is {type(documents).__name__}; give a list or other iterable of str")
+        if len(self.labels) != 1:
+            raise InputError(f"the model scores {len(self.labels)} labels, {', '.join(self.labels)}: use predict")
+        _check_size("top_k", top_k)
+        texts = list(documents)
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InputTypeError(f"documents[{i}] is {type(text).__name__}, not str")
+        scores = self.predict(
+            [(query, text) for text in texts],
+            activation=activation,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            truncation=truncation,
+        )
+        order = np.argsort(-scores, kind="stable")[:top_k].tolist()
+        results: list[dict[str, Any]] = [{"corpus_id": i, "score": float(scores[i])} for i in order]
+        return [{**result, "text": texts[result["corpus_id"]]} for result in results] if return_documents else results
+
+    def info(self) -> dict[str, Any]:
+        """Say what was loaded, from where, and how it computes."""
+        checkpoint = self.model.checkpoint
+        own = {"source": self.source, "revision": self.revision, "folder": str(checkpoint.folder)}
+        what = {"family": checkpoint.family, "labels": self.labels, "activation": self.model.activation}
+        tier = {"backend": self.backend, "dtype": self.dtype, "threads": self.threads}
+        return own | what | {"max_seq_length": self.max_seq_length} | tier
+
+    def _check(self, activation: str | None, batch_size: int | None, truncation: str) -> str:
+        activation = self.model.activation if activation is None else activation
+        if not isinstance(activation, str) or activation not in SCORES:
+            raise InputError(f"activation must be one of {', '.join(SCORES)}; not {activation!r}")
+        if activation == "Softmax" and len(self.labels) == 1:
+            raise InputError("activation 'Softmax' of one label would be 1 for every pair; 'Sigmoid' may be meant")
+        if truncation not in CHOICES["truncation"]:
+            raise InputError(f"truncation must be one of {', '.join(CHOICES['truncation'])}; not {truncation!r}")
+        _check_size("batch_size", batch_size)
+        return activation
+
+    def _score(
+        self, pairs: list[tuple[str, str]], batch_size: int | None, progress: Progress, start: int
+    ) -> tuple[Array, list[int]]:  # -> (n, L), which were cut
+        """Compute the logits of a window of pairs, by chunks of like length, on the threads."""
+        tokens = self.tokenizer.pairs([query for query, _ in pairs], [document for _, document in pairs])
+        logits = np.empty((len(tokens), len(self.labels)), np.float32)
+        chunks = plan(tokens.lengths(), self.threads, batch_size)
+        work = partial(self._logits, together=len(chunks) == 1 and self.threads > 1)
+        with single_threaded_blas(), closing(run(lambda c: work(tokens.select(c)), chunks, self.threads)) as results:
+            for i, result in results:
+                if bad := chunks[i][~np.isfinite(result).all(axis=1)].tolist():
+                    raise NumericalError(f"pairs[{start + bad[0]}] gives NaN or infinity: the weights overflow float32")
+                logits[chunks[i]] = result
+                progress.advance(len(chunks[i]))
+        return logits, [] if tokens.truncated is None else np.flatnonzero(tokens.truncated).tolist()
+
+    def _logits(self, tokens: Tokens, together: bool) -> Array:  # (T,) -> (B, L)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
+            rows = read_out(self.compute, tokens, self.model.checkpoint.pooling[0], together)  # (T,) -> (B, D)
+            return through(rows, self.head)

@@ -1,0 +1,124 @@
+"""Which implementation serves an operation: a table of names, looked up late, so that NumPy is enough."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from minembed.errors import BackendError, BackendWarning, InputError, MinembedError, MissingExtraError, warn
+
+TABLE = {  # operation -> backend -> "module:function"
+    "encoder": {"numpy": "minembed.transformer.tier:prepare", "numba": "minembed.kernels.encoder.tier:prepare"},
+    "attend": {"numpy": "minembed.transformer.attention:attend"},
+    "gelu": {"numpy": "minembed.transformer.ops:gelu"},
+    "layer_norm": {"numpy": "minembed.transformer.ops:layer_norm"},
+    "linear": {"numpy": "minembed.transformer.ops:linear"},
+    "softmax": {"numpy": "minembed.transformer.ops:softmax"},
+    "scan": {"numpy": "minembed.search.scan:scan_numpy", "numba": "minembed.kernels.topk.tier:scan"},
+    "rescore": {"numpy": "minembed.search.scan:rescore_numpy", "numba": "minembed.kernels.topk.tier:rescore"},
+    "adamw": {"numpy": "minembed.train.optim:update", "numba": "minembed.kernels.training.optimizer:update"},
+    "adamw_replay": {"numpy": "minembed.train.optim:replay", "numba": "minembed.kernels.training.optimizer:replay"},
+    "training": {"numba": "minembed.kernels.training.tier:Tier"},
+    "compile": {"numba": "minembed.kernels.encoder.tier:compile_kernels"},
+    "is_compiled": {"numba": "minembed.kernels.encoder.tier:is_compiled"},
+    "describe": {"numba": "minembed.kernels.encoder.tier:describe"},
+}
+BACKENDS = ("numpy", "numba")  # fastest last: "auto" takes the last one that is there
+WORTH_CALLING = 100_000
+WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
+NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
+
+
+def choose(backend: str) -> str:
+    """Turn "auto" into the name of a backend that is installed; raises InputError for one that does not exist.
+
+    >>> choose("numpy")
+    'numpy'
+    """
+    if backend == "auto":
+        return "numba" if find_spec("numba") else "numpy"
+    if backend not in BACKENDS:
+        raise InputError(f"backend {backend!r} is unknown; known: auto, {', '.join(BACKENDS)}")
+    return backend
+
+
+def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
+    """Prepare an encoder: the backend that it is, and a function of tokens.
+
+    Where the numba tier cannot be had (not installed, too old, broken, or its kernels fail their test), a
+    BackendWarning says why, and the NumPy tier does the same work.  Errors of the arguments are raised.
+    """
+    backend = choose(backend)
+    if backend == "numpy":
+        return backend, resolve("encoder", "numpy")(*arguments)
+    try:
+        check_numba()
+        return backend, resolve("encoder", "numba")(*arguments)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a broken installation throws
+        _warn(error)
+        return "numpy", resolve("encoder", "numpy")(*arguments)
+
+
+def tier(backend: str, work: int) -> str:
+    """The backend that serves an operation of so many multiplications; "auto" is NumPy where there are too few to
+    load the kernels for.
+
+    A BackendWarning says so where the numba tier was wanted and cannot be had.
+
+    >>> tier("auto", 1000)
+    'numpy'
+    """
+    loaded = "minembed.kernels.topk.tier" in sys.modules
+    if backend == "auto" and work < (WORTH_CALLING if loaded else WORTH_LOADING):
+        return "numpy"
+    chosen = choose(backend)
+    if chosen == "numpy" or loaded:
+        return chosen
+    try:
+        check_numba()
+        import_module("minembed.kernels.topk.tier")
+        return chosen
+    except Exception as error:  # whatever a broken installation throws
+        _warn(error)
+        return "numpy"
+
+
+def _warn(error: Exception) -> None:
+    message = f"{error}" if isinstance(error, MinembedError) else f"{type(error).__name__}: {error}"
+    warn(f"the numba tier cannot be used, NumPy computes instead: {message}", BackendWarning)
+
+
+def check_numba() -> None:
+    """Raise MissingExtraError where Numba is not installed, BackendError where it is too old or may not compile.
+
+    >>> check_numba() if find_spec("numba") else None
+    """
+    if not find_spec("numba"):
+        raise MissingExtraError("numba is not installed: pip install 'minembed[numba]'")
+    import numba
+
+    version = tuple(int(part) for part in numba.__version__.split(".")[:2])
+    if version < NUMBA_AT_LEAST:
+        wanted = ".".join(map(str, NUMBA_AT_LEAST))
+        raise BackendError(f"numba {numba.__version__} is too old: {wanted} or later is needed")
+    if getattr(numba.config, "DISABLE_JIT", False):
+        raise BackendError("NUMBA_DISABLE_JIT is set, and the kernels exist only compiled")
+
+
+def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:
+    """Find the function that implements an operation; NumPy's where a backend has none of its own.
+
+    Raises InputError for an unknown operation or backend.
+
+    >>> resolve("softmax", "numpy").__module__
+    'minembed.transformer.ops'
+    """
+    if operation not in TABLE:
+        raise InputError(f"operation {operation!r} is unknown; known: {', '.join(TABLE)}")
+    implementations = TABLE[operation]
+    module, name = implementations.get(choose(backend), implementations.get("numpy", "")).split(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function

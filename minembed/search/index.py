@@ -1,0 +1,417 @@
+"""Index: a corpus of texts or vectors that is searched, changed, saved and loaded."""
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minembed.errors import InputError, InputTypeError
+from minembed.runtime.checks import check_texts
+from minembed.search import index_files, index_saving
+from minembed.search.index_blocks import (
+    PRECISIONS,
+    Block,
+    Id,
+    append,
+    code,
+    is_sound,
+    records_of,
+    remove,
+    search,
+    search_bits,
+)
+from minembed.search.index_files import Facts, is_id
+from minembed.search.index_model import check_model, facts_of
+from minembed.search.topk import METRICS
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    from minembed.models.embedder import Embedder
+
+Ids = Sequence[Id] | Iterable[Id]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row that was found."""
+
+    id: Id
+    text: str | None
+    score: float  # larger is more alike, whatever the metric
+    index: int  # the row's place in the index
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What an index holds at some moment; replaced as a whole."""
+
+    blocks: tuple[Block, ...] = ()
+    serial: int = 0  # of the next row
+    next_id: int = 0  # larger than every whole number that ever was an id
+
+
+class Index:
+    """Vectors with ids and texts: `build` or `load` one, `search` it, `add` to it and `remove` from it, `save` it.
+
+    Rows are numbered in the order in which they were added.  A call that fails changes nothing; threads may search
+    while another changes the index, and see it as it was before or after.  `precision` says what a search reads:
+
+    - "float32": the vectors.
+    - "int8": a quarter of the bytes, and for the few rows that could be among the best the vectors.  Both are exact:
+      they find the same rows with the same scores, ordered by their float64 score and then by their number.
+    - "binary": one bit a number.  Approximate: the candidates are the rows that differ from the query in the fewest
+      bits, and only these are scored by their vectors; `rescore_multiplier` of `search` says how many.
+
+    >>> index = Index.build([[1.0, 0.0], [0.0, 1.0]], texts=["east", "north"])
+    >>> index.add([[1.0, 1.0]], texts=["north-east"], ids=["ne"])
+    >>> [(hit.id, hit.text, round(hit.score, 3)) for hit in index.search([0.0, 2.0], k=2)]
+    [(1, 'north', 1.0), ('ne', 'north-east', 0.707)]
+    >>> index.remove(["ne", 0])
+    >>> len(index), 1 in index, index.ids
+    (1, True, [1])
+    """
+
+    def __init__(self, facts: Facts, rows: _Rows, model: "Embedder | None") -> None:
+        """For `build` and `load`."""
+        self._facts, self._rows, self._model = facts, rows, model
+        self._serials: dict[Id, int] | None = None  # of every id; made when it is needed
+        self._lock = threading.Lock()  # held by whoever changes the index
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_facts": self._facts, "_rows": self._rows, "_model": self._model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Index.__init__(self, *state.values())
+
+    @classmethod
+    def build(
+        cls,
+        source: "Embedder | ArrayLike",
+        texts: Iterable[str] | None = None,
+        *,
+        ids: Ids | None = None,
+        metric: str | None = None,
+        precision: str = "float32",
+        metadata: Mapping[str, Any] | None = None,
+        model: "Embedder | None" = None,
+        show_progress_bar: bool | None = None,
+    ) -> "Index":
+        """Make an index of texts, `build(model, texts)`, or of vectors (N, D), `build(vectors, texts=None)`.
+
+        `ids` are str or int, one a row (None: 0, 1, 2, ...).  `metric` is "cosine", "dot", "euclidean" or "manhattan"
+        (None: the model's own; without a model, "cosine").  `metadata` is kept with the index: anything JSON can say.
+        `model` turns texts into vectors later on, where the vectors are given here.
+
+        Raises InputError for NaN or infinity, widths that differ, ids that come twice, or an unknown metric or
+        precision; InputTypeError for texts that are none.
+
+        >>> Index.build([[3.0, 4.0]], ["a text"], ids=["a"], metric="dot", precision="int8")
+        Index(1 row, 2 wide, dot, int8)
+        """
+        embedder: Any = source if hasattr(source, "encode_document") else None
+        if embedder is not None and texts is None:
+            raise InputError("Index.build(model, texts) needs texts; for vectors, Index.build(vectors, model=model)")
+        vectors = None if embedder is not None else as_matrix(source)
+        width = embedder.dimension if vectors is None else vectors.shape[1]
+        model = embedder or model
+        if metric is None:
+            metric = "cosine" if model is None else model.checkpoint.similarity_fn_name
+        for name, value, known in (("metric", metric, tuple(METRICS)), ("precision", precision, PRECISIONS)):
+            if value not in known:
+                raise InputError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
+        described = None if model is None else facts_of(model, width)
+        index = cls(Facts(width, metric, precision, described, _plain(metadata)), _Rows(), model)
+        if vectors is None:
+            index.add(_as_texts(texts), ids=ids, show_progress_bar=show_progress_bar)
+        else:
+            index.add(vectors, texts, ids=ids)
+        return index
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str], model: "Embedder | None" = None, *, verify: bool | None = None
+    ) -> "Index":
+        """Open a saved index.  Its files are mapped: nothing is read that is not needed.
+
+        `model` is for searching by texts and adding some; it must give the vectors of the model that the index was
+        made with, or InputError is raised.  `verify` says when the files are read to the end and compared with their
+        checksums: at once (True), before the first search (None), or never (False).  A file that is missing or
+        damaged is an IndexFileError that names it, here or, for the contents, at that time.
+        """
+        facts, next_id, block = index_files.load(Path(folder))
+        if model is not None and facts.model is not None:
+            check_model(model, facts, str(folder))
+        if block is not None and verify is not None:
+            if verify:
+                block.check()
+            block = replace(block, check=is_sound)
+        rows = _Rows() if block is None else _Rows((block,), len(block.vectors))
+        return cls(facts, replace(rows, next_id=next_id), model)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the index to a folder, new or in place of the index that is there, in one step.
+
+        Whatever happens to the process or the disk, the folder holds the old index or the new one.  Raises
+        InputError for a folder that holds other files, SourceError (an OSError) where it cannot be written.
+        """
+        rows = self._rows
+        index_saving.save(Path(folder).absolute(), self._facts, rows.next_id, rows.blocks)
+
+    def add(
+        self,
+        source: ArrayLike | Iterable[str],
+        texts: Iterable[str] | None = None,
+        *,
+        ids: Ids | None = None,
+        show_progress_bar: bool | None = None,
+    ) -> None:
+        """Add texts, `add(texts)`, which the model turns into vectors, or vectors (n, D), `add(vectors, texts=None)`.
+
+        `ids` that are None go on from the largest whole number that ever was an id here.  Raises as `build` does,
+        and InputError for texts where there is no model; the index is then as it was.
+        """
+        given: list[str | None] | None = None if texts is None else _as_texts(texts)
+        rows: Any = source
+        if given is None and not hasattr(source, "__array__"):
+            rows = [source] if isinstance(source, str) else list(source) if isinstance(source, Iterable) else source
+            if rows == []:
+                return
+            if isinstance(rows, list) and all(isinstance(item, str) for item in rows):
+                given = rows
+                rows = self._needed_model().encode_document(
+                    rows, truncate_dim=self._cut(), show_progress_bar=show_progress_bar
+                )
+        vectors = self._checked(as_matrix(rows), copy=rows is source)
+        if given is not None and len(given) != len(vectors):
+            raise InputError(f"{len(vectors)} vectors need as many texts, or None; got {len(given)}")
+        with self._lock:
+            self._append(vectors, given, ids)
+
+    def remove(self, ids: Id | Ids) -> None:
+        """Take out the rows with these ids; raises InputError, and takes out none, where one is not in the index."""
+        with self._lock:
+            serials = self._known()
+            wanted = _as_ids([ids] if isinstance(ids, str | int) else ids)
+            missing = next((i for i, name in enumerate(wanted) if name not in serials), None)
+            if missing is not None:
+                raise InputError(
+                    f"ids[{missing}] is {wanted[missing]!r}, which is not in the index; nothing was removed"
+                )
+            rows = self._rows
+            numbers = np.sort(np.array([serials[name] for name in wanted], np.int64))
+            self._serials = None  # should this be interrupted, they are made again
+            self._rows = replace(rows, blocks=remove(rows.blocks, numbers))
+            for name in wanted:
+                del serials[name]
+            self._serials = serials
+
+    def search(
+        self,
+        queries: str | Sequence[str] | ArrayLike,
+        k: int = 10,
+        *,
+        as_arrays: bool = False,
+        rescore_multiplier: int = 4,
+        backend: str = "auto",
+        threads: int | None = None,
+    ) -> Any:
+        """Find the k rows that are most alike to each query, best first; of equal scores the earlier row comes first.
+
+        One query, a text or a vector (D,), gives a list of Hit; several, a list of these.  `as_arrays=True` gives the
+        scores and the places of the rows instead, (Q, min(k, N)) float64 and int64, and reads no texts.
+        `rescore_multiplier`: for `precision="binary"`, k times this many candidates are scored by their vectors.
+
+        Raises InputError for NaN or infinity, another width, a negative k, or texts where there is no model;
+        IndexFileError where the files of a loaded index turn out to be damaged.
+        """
+        for name, value, least in (("k", k, 0), ("rescore_multiplier", rescore_multiplier, 1)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        vectors, alone = self._queries(queries)
+        blocks, facts = self._rows.blocks, self._facts
+        if facts.precision == "binary":
+            found = search_bits(blocks, vectors, k, facts.metric, rescore_multiplier, backend, threads)
+        else:
+            found = search(blocks, vectors, k, facts.metric, backend, threads)
+        if as_arrays:
+            return found
+        scores, places = found[0].tolist(), found[1]
+        records = iter(records_of(blocks, places.reshape(-1)))
+        hits = [
+            [Hit(*next(records), score, place) for score, place in zip(*pair, strict=True)]
+            for pair in zip(scores, places.tolist(), strict=True)
+        ]
+        return hits[0] if alone else hits
+
+    def __len__(self) -> int:
+        return sum(block.count for block in self._rows.blocks)
+
+    def __contains__(self, name: object) -> bool:
+        with self._lock:
+            return is_id(name) and name in self._known()
+
+    def __repr__(self) -> str:
+        n, facts = len(self), self._facts
+        rows = "1 row" if n == 1 else f"{n:,} rows"
+        return f"Index({rows}, {facts.dimension} wide, {facts.metric}, {facts.precision})"
+
+    @property
+    def ids(self) -> list[Id]:
+        """The ids of all rows, in order."""
+        return [name for name, _ in index_files.ids_of(self._rows.blocks)]
+
+    @property
+    def texts(self) -> list[str | None]:
+        """The texts of all rows, in order; None where a row has none."""
+        blocks = self._rows.blocks
+        return [text for _, text in records_of(blocks, np.arange(sum(block.count for block in blocks)))]
+
+    @property
+    def dimension(self) -> int:
+        """The width D of the vectors."""
+        return self._facts.dimension
+
+    @property
+    def metric(self) -> str:
+        """What a score is."""
+        return self._facts.metric
+
+    @property
+    def precision(self) -> str:
+        """What a search reads."""
+        return self._facts.precision
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was kept with the index when it was built."""
+        return _plain(self._facts.metadata)
+
+    @property
+    def model(self) -> dict[str, Any] | None:
+        """The name, revision and compute type of the model that the index was made with; None without one."""
+        described = self._facts.model
+        return None if described is None else {key: value for key, value in described.items() if key != "probe"}
+
+    def _needed_model(self) -> "Embedder":
+        if self._model is None:
+            name = (self._facts.model or {}).get("name")
+            made = f", the model it was made with: Index.load(folder, Embedder.load({name!r}))" if name else ""
+            raise InputError(
+                f"this index has no model to turn texts into vectors; give it vectors, or load it with{made or ' one'}"
+            )
+        return self._model
+
+    def _checked(self, x: Array, copy: bool) -> Array:  # (n, D) -> (n, D) float32
+        if x.shape[1] != self._facts.dimension:
+            raise InputError(f"the index holds vectors {self._facts.dimension} wide; got shape {x.shape}")
+        with np.errstate(over="ignore"):
+            vectors = np.array(x, np.float32, order="C", copy=copy or None)
+        bad = ~np.isfinite(vectors).all(axis=1)
+        if bad.any():
+            raise InputError(f"row {int(np.argmax(bad))} holds NaN, infinity or a number beyond float32")
+        return vectors
+
+    def _queries(self, queries: Any) -> tuple[Array, bool]:
+        if isinstance(queries, str):
+            vectors, alone = self._encoded([queries]), True
+        elif isinstance(queries, list | tuple) and queries and all(isinstance(query, str) for query in queries):
+            vectors, alone = self._encoded(queries), False
+        elif isinstance(queries, list | tuple) and not queries:
+            vectors, alone = np.zeros((0, self._facts.dimension)), False
+        else:
+            vectors, alone = as_matrix(queries, one=True), np.ndim(queries) == 1
+        if vectors.shape[1] != self._facts.dimension:
+            raise InputError(f"the index holds vectors {self._facts.dimension} wide; got queries of {vectors.shape[1]}")
+        bad = ~np.isfinite(vectors).all(axis=1)
+        if bad.any():
+            raise InputError(f"queries holds NaN or infinity, first in row {int(np.argmax(bad))}")
+        return vectors, alone
+
+    def _encoded(self, queries: Sequence[str]) -> Array:
+        return self._needed_model().encode_query(queries, truncate_dim=self._cut())
+
+    def _cut(self) -> int | None:
+        width = self._facts.dimension
+        return width if width < self._needed_model().dimension else None
+
+    def _known(self) -> dict[Id, int]:
+        if self._serials is None:
+            self._serials = dict(index_files.ids_of(self._rows.blocks))
+        return self._serials
+
+    def _append(self, vectors: Array, texts: list[str | None] | None, ids: Ids | None) -> None:
+        rows, n = self._rows, len(vectors)
+        names = list(range(rows.next_id, rows.next_id + n)) if ids is None else _as_ids(ids)
+        if len(names) != n:
+            raise InputError(f"{n} rows need as many ids, or None; got {len(names)}")
+        serials = self._serials if ids is None else self._known()  # numbers of our own are new, whatever is there
+        known = next((i for i, name in enumerate(names) if name in serials), None) if serials else None
+        if known is not None:
+            raise InputError(f"ids[{known}] is {names[known]!r}, which is in the index already; nothing was added")
+        if not n:
+            return
+        if not is_id(names[-1]):
+            raise InputError(f"there are no whole numbers of 64 bits above {rows.next_id - 1} left: give ids")
+        records = list(zip(names, texts or [None] * n, strict=True))
+        numbers = np.arange(rows.serial, rows.serial + n)
+        block = Block(vectors, code(vectors, self._facts.precision), records, numbers)
+        self._serials = None  # should this be interrupted, they are made again
+        largest = max((name for name in names if isinstance(name, int)), default=-1)
+        self._rows = _Rows(append(rows.blocks, block), rows.serial + n, max(rows.next_id, largest + 1))
+        if serials is not None:
+            serials.update(zip(names, numbers.tolist(), strict=True))
+            self._serials = serials
+
+
+def as_matrix(x: Any, one: bool = False) -> Array:
+    """Take vectors (n, D) as an array; with `one`, also a single (D,).
+
+    >>> as_matrix([1.0, 2.0], one=True).shape
+    (1, 2)
+    """
+    try:
+        array = np.asarray(x)
+    except (ValueError, TypeError) as e:
+        raise InputError(f"vectors of one width are needed, (n, D): {e}") from e
+    if array.dtype.kind not in "fiub":
+        raise InputTypeError(f"texts, or vectors of numbers, are needed; got {type(x).__name__} of {array.dtype}")
+    if array.ndim == 1 and one:
+        array = array[None]
+    if array.ndim != 2 or not array.shape[1]:
+        raise InputError(f"vectors must have a shape (n, D); got {array.shape}")
+    return array
+
+
+def _as_texts(texts: Any) -> list[Any]:
+    check_texts(texts)
+    several = [texts] if isinstance(texts, str) else list(texts)
+    for i, text in enumerate(several):
+        if not isinstance(text, str):
+            raise InputTypeError(f"texts[{i}] is {type(text).__name__}, not str")
+    return several
+
+
+def _as_ids(ids: Any) -> list[Id]:
+    names = [name.item() if isinstance(name, np.integer) else name for name in ids]
+    for i, name in enumerate(names):
+        if not is_id(name):
+            raise InputTypeError(f"ids[{i}] is {name!r}; an id is a str, or an int of 64 bits")
+    if len(set(names)) < len(names):
+        seen: set[Id] = set()
+        twice = next(i for i, name in enumerate(names) if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError(f"ids[{twice}] is {names[twice]!r}, which is there twice")
+    return names
+
+
+def _plain(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+    except (ValueError, TypeError, RecursionError) as e:
+        raise InputError(f"metadata must be a dict of what JSON can say ({e})") from e
+    return plain

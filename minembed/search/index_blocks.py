@@ -1,0 +1,273 @@
+"""The rows of an index, in blocks that never change: whoever searches sees the index before an `add`, or after it.
+
+New rows are a block of their own.  Blocks of like size are merged, so there are few of them, and a row is copied a
+logarithmic number of times.  A removed row is marked, and drops out when half of its block is removed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from minembed.search.quantized import QuantizedCorpus, quantize_corpus
+from minembed.search.topk import pieces, top_k
+from minembed.types import Array
+
+Id = str | int
+Record = tuple[Id, str | None]  # an id and a text
+SMALL = 1024  # rows: blocks up to this size are merged whatever comes after them
+PIECE = 1 << 16  # rows that are packed, or written, at a time
+PRECISIONS = ("float32", "int8", "binary")
+Coded = QuantizedCorpus | Array | None
+
+
+def is_sound() -> None:
+    """Check rows that are in memory: there is nothing to check.
+
+    >>> is_sound()
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows of an index, in order."""
+
+    vectors: Array  # (n, D) float32
+    coded: Coded  # what is scanned in place of the vectors: int8 rows, bits (n, words) uint64, or None
+    records: Sequence[Record]  # n
+    serials: Array  # (n,) int64, rising: numbers that rows keep for life
+    alive: Array | None = None  # (n,) bool, where some are removed
+    check: Callable[[], None] = is_sound  # raises IndexFileError where the files of the block are damaged
+
+    @property
+    def count(self) -> int:
+        """How many rows are not removed."""
+        return len(self.vectors) if self.alive is None else int(np.count_nonzero(self.alive))
+
+    def rows(self) -> Array:  # -> (count,) int64
+        """The rows that are not removed."""
+        return np.arange(len(self.vectors)) if self.alive is None else np.flatnonzero(self.alive)
+
+
+def code(vectors: Array, precision: str) -> Coded:  # (n, D) float32
+    """Make what a search of some precision scans in place of the vectors.
+
+    >>> code(np.float32([[1, -1, 1]]), "binary").tolist() == [[0b10100000]]  # the first byte of 8
+    True
+    """
+    if precision == "int8":
+        return quantize_corpus(vectors)
+    return pack_bits(vectors) if precision == "binary" else None
+
+
+def pack_bits(vectors: Array) -> Array:  # (n, D) -> (n, D / 64 rounded up) uint64
+    """Keep one bit a number: whether it is positive.
+
+    >>> pack_bits(np.ones((2, 65))).shape
+    (2, 2)
+    """
+    n, D = vectors.shape
+    bits = np.zeros((n, -(-D // 64) * 8), np.uint8)
+    for start, end in pieces(n, PIECE):
+        bits[start:end, : -(-D // 8)] = np.packbits(vectors[start:end] > 0, axis=1)
+    return bits.view(np.uint64)
+
+
+def coded_rows(coded: Coded, rows: Array | slice) -> Coded:
+    """Some rows of what `code` made.
+
+    >>> coded_rows(np.array([[7], [8]]), slice(1, 2))
+    array([[8]])
+    """
+    if isinstance(coded, QuantizedCorpus):
+        return QuantizedCorpus(*(getattr(coded, field.name)[rows] for field in fields(coded)))
+    return None if coded is None else coded[rows]
+
+
+def merge(blocks: Sequence[Block]) -> Block:
+    """Put blocks together, without the rows that are removed.
+
+    >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None)], np.array([0]))
+    >>> merge([one, replace(one, serials=np.array([1]), records=[("b", None)])]).records
+    [('a', None), ('b', None)]
+    """
+    for block in blocks:
+        block.check()
+    parts = [(block, block.rows()) for block in blocks]
+    codes = [coded_rows(block.coded, rows) for block, rows in parts]
+    coded: Coded = None
+    if isinstance(codes[0], QuantizedCorpus):
+        columns = (np.concatenate([getattr(part, field.name) for part in codes]) for field in fields(codes[0]))
+        coded = QuantizedCorpus(*columns)
+    elif codes[0] is not None:
+        coded = np.concatenate([part for part in codes if isinstance(part, np.ndarray)])
+    return Block(
+        np.concatenate([block.vectors[rows] for block, rows in parts]),
+        coded,
+        [block.records[row] for block, rows in parts for row in rows.tolist()],
+        np.concatenate([block.serials[rows] for block, rows in parts]),
+    )
+
+
+def append(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
+    """Add a block at the end, and merge what is of like size.
+
+    >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None)], np.array([0]))
+    >>> [len(block.vectors) for block in append((one,), replace(one, serials=np.array([1])))]
+    [2]
+    """
+    last, size = len(blocks), len(block.vectors)
+    while last and len(blocks[last - 1].vectors) <= max(SMALL, 2 * size):
+        last -= 1
+        size += blocks[last].count
+    return (*blocks[:last], block if last == len(blocks) else merge([*blocks[last:], block]))
+
+
+def remove(blocks: tuple[Block, ...], serials: Array) -> tuple[Block, ...]:  # (m,) rising
+    """Take out the rows with these serial numbers, all of which must be there.
+
+    >>> one = Block(np.ones((3, 2), np.float32), None, [("a", "A"), ("b", "B"), ("c", "C")], np.arange(3))
+    >>> [block.count for block in remove((one,), np.array([1]))]
+    [2]
+    """
+    kept = []
+    for block in blocks:
+        inside = serials[
+            np.searchsorted(serials, block.serials[0]) : np.searchsorted(serials, block.serials[-1], "right")
+        ]
+        if len(inside):
+            alive = np.ones(len(block.vectors), bool) if block.alive is None else block.alive.copy()
+            alive[np.searchsorted(block.serials, inside)] = False
+            block = replace(block, alive=alive)
+            if 2 * block.count <= len(alive) and block.count:
+                block = merge([block])
+        if block.count:
+            kept.append(block)
+    return tuple(kept)
+
+
+def locate(blocks: Sequence[Block], positions: Array) -> Iterator[tuple[Block, Array, Array]]:  # (m,)
+    """Find rows by their position among those that are not removed: (block, which of the positions, its rows).
+
+    >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A"), ("b", "B")], np.arange(2))
+    >>> [(which.tolist(), rows.tolist()) for _, which, rows in locate([one, one], np.array([3, 0]))]
+    [([1], [0]), ([0], [1])]
+    """
+    start = 0
+    for block in blocks:
+        end = start + block.count
+        which = np.flatnonzero((positions >= start) & (positions < end))
+        if len(which):
+            inside = positions[which] - start
+            yield block, which, inside if block.alive is None else block.rows()[inside]
+        start = end
+
+
+def records_of(blocks: Sequence[Block], positions: Array) -> list[Record]:  # (m,)
+    """The ids and texts of some positions, each read once.
+
+    >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A"), ("b", "B")], np.arange(2))
+    >>> records_of([one], np.array([1, 0, 1]))
+    [('b', 'B'), ('a', 'A'), ('b', 'B')]
+    """
+    different, again = np.unique(positions, return_inverse=True)
+    found: list[Record] = [("", None)] * len(different)
+    for block, which, rows in locate(blocks, different):
+        for i, row in zip(which.tolist(), rows.tolist(), strict=True):
+            found[i] = block.records[row]
+    return [found[i] for i in again.tolist()]
+
+
+def search(
+    blocks: Sequence[Block], queries: Array, k: int, metric: str, backend: str, threads: int | None
+) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
+    """Find the k best rows of each query, exactly: scores, and positions among the rows that are not removed.
+
+    >>> one = Block(np.eye(2, dtype=np.float32), None, [("a", "A"), ("b", "B")], np.arange(2))
+    >>> search([one, one], np.array([[0.0, 1.0]]), 2, "dot", "numpy", 1)[1].tolist()
+    [[1, 3]]
+    """
+    scores, positions, start = [np.zeros((len(queries), 0))], [np.zeros((len(queries), 0), np.int64)], 0
+    for block in blocks:
+        block.check()
+        found = _search_block(block, queries, k, metric, backend, threads)
+        scores.append(found[0])
+        positions.append(start + found[1])
+        start += block.count
+    every, where = np.concatenate(scores, axis=1), np.concatenate(positions, axis=1)
+    best = np.argsort(-every, axis=1, kind="stable")[:, :k]  # in each block equal scores stand by position already
+    return np.take_along_axis(every, best, 1), np.take_along_axis(where, best, 1)
+
+
+def _search_block(
+    block: Block, queries: Array, k: int, metric: str, backend: str, threads: int | None
+) -> tuple[Array, Array]:
+    quantized = block.coded if isinstance(block.coded, QuantizedCorpus) else None
+    wanted = asked = min(k, block.count)
+    while True:
+        scores, rows = top_k(queries, block.vectors, asked, metric, backend, threads, quantized)
+        if block.alive is None:
+            return scores, rows
+        alive = block.alive[rows]
+        if alive.sum(axis=1).min(initial=wanted) >= wanted:
+            first = np.argsort(~alive, axis=1, kind="stable")[:, :wanted]
+            rows = np.take_along_axis(rows, first, 1)
+            return np.take_along_axis(scores, first, 1), np.searchsorted(block.rows(), rows)
+        asked = min(len(block.vectors), 4 * asked)  # removed rows stood in the way
+
+
+def search_bits(
+    blocks: Sequence[Block], queries: Array, k: int, metric: str, multiplier: int, backend: str, threads: int | None
+) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
+    """Score exactly the k times `multiplier` rows whose bits differ least from the query's: the k best of these.
+
+    >>> rows = np.float32([[1, 1], [-1, 1], [1, 2]])
+    >>> one = Block(rows, pack_bits(rows), [("a", "A"), ("b", "B"), ("c", "C")], np.arange(3))
+    >>> search_bits([one], np.array([[1.0, 1.0]]), 1, "dot", 2, "numpy", 1)[1].tolist()
+    [[2]]
+    """
+    total = sum(block.count for block in blocks)
+    k = min(k, total)
+    scores, positions = np.zeros((len(queries), k)), np.zeros((len(queries), k), np.int64)
+    for block in blocks:
+        block.check()
+    for i, (query, bits) in enumerate(zip(queries, pack_bits(queries), strict=True)):
+        distances = [np.zeros(0, np.uint32)]
+        for block in blocks:
+            assert isinstance(block.coded, np.ndarray)
+            distance = hamming(block.coded, bits)
+            distances.append(distance if block.alive is None else distance[block.alive])
+        candidates = nearest(np.concatenate(distances), k * multiplier)
+        rows = np.empty((len(candidates), queries.shape[1]), np.float32)
+        for block, which, found in locate(blocks, candidates):
+            rows[which] = block.vectors[found]
+        own, best = top_k(query, rows, k, metric, backend, threads)
+        scores[i], positions[i] = own[0], candidates[best[0]]
+    return scores, positions
+
+
+def hamming(bits: Array, query: Array) -> Array:  # (n, words), (words,) uint64 -> (n,) uint32
+    """In how many bits each row differs from the query.
+
+    >>> hamming(np.uint64([[5], [4]]), np.uint64([4])).tolist()
+    [1, 0]
+    """
+    distances = np.zeros(len(bits), np.uint32)
+    for start, end in pieces(len(bits), PIECE):
+        for word in range(bits.shape[1]):
+            distances[start:end] += np.bitwise_count(bits[start:end, word] ^ query[word])
+    return distances
+
+
+def nearest(distances: Array, m: int) -> Array:  # (n,) -> (min(m, n),) int64, rising
+    """The places of the m smallest numbers; of equal ones the first.
+
+    >>> nearest(np.array([3, 1, 2, 2]), 2).tolist()
+    [1, 2]
+    """
+    if m >= len(distances):
+        return np.arange(len(distances))
+    bound = np.partition(distances, m - 1)[m - 1] if m else 0
+    below = np.flatnonzero(distances < bound)
+    equal = np.flatnonzero(distances == bound)[: m - len(below)]
+    return np.sort(np.concatenate([below, equal]))

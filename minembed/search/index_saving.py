@@ -1,0 +1,162 @@
+"""Write an index: a new data folder, and then index.json in one step.
+
+Whatever happens, index.json names the files of the old index or those of the new one, whole.
+"""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from minembed.errors import IndexFileError, InputError
+from minembed.runtime.arrays import Summed, header_of, put_in_place, sum_of
+from minembed.runtime.files import naming, staging
+from minembed.search.index_blocks import PIECE, Block, Record, coded_rows
+from minembed.search.index_files import (
+    DATA,
+    FORMAT,
+    LARGEST,
+    MANIFEST,
+    TEXTS,
+    VECTORS,
+    VERSION,
+    Facts,
+    layout,
+    read_manifest,
+)
+from minembed.search.topk import pieces
+from minembed.types import Array
+
+STALE = 3600  # seconds, after which files of no index are those of a process that was killed
+
+
+def line_of(record: Record) -> bytes:
+    r"""A line of texts.jsonl; a lone surrogate becomes a JSON escape.
+
+    >>> line_of(("a", "\ud800"))
+    b'{"id": "a", "text": "\\ud800"}\n'
+    """
+    line = json.dumps({"id": record[0], "text": record[1]}, ensure_ascii=False)
+    return line.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _live(blocks: Iterable[Block]) -> Iterator[tuple[Block, Array]]:
+    for block in blocks:
+        rows = block.rows()
+        for start, end in pieces(len(rows), PIECE):
+            yield block, rows[start:end]
+
+
+def _write_texts(path: Path, blocks: Sequence[Block]) -> tuple[dict[str, int], Array]:
+    with path.open("xb") as raw:
+        file, offsets = Summed(raw), [0]
+        for block, rows in _live(blocks):
+            lines = [line_of(block.records[row]) for row in rows.tolist()]
+            offsets += (file.size + np.cumsum([len(line) for line in lines])).tolist()
+            file.write(b"".join(lines))
+        return file.finish(), np.array(offsets, np.int64)
+
+
+def _write_vectors(path: Path, facts: Facts, blocks: Sequence[Block], offsets: Array) -> dict[str, int]:
+    tensors = layout(len(offsets) - 1, facts.dimension, facts.precision)
+    with path.open("xb") as raw:
+        file = Summed(raw)
+        file.write(header_of(tensors))
+        for name, (dtype, shape) in tensors.items():
+            if name == "offsets":
+                file.write_array(np.pad(offsets, (0, shape[0] - len(offsets)), mode="edge"), dtype)
+                continue
+            for block, rows in _live(blocks):
+                file.write_array(_tensor(block, rows, name), dtype)
+        return file.finish()
+
+
+def _tensor(block: Block, rows: Array, name: str) -> Array:
+    if name == "vectors":
+        return block.vectors[rows]
+    coded = coded_rows(block.coded, rows)
+    return coded if isinstance(coded, np.ndarray) else getattr(coded, name)
+
+
+def save(folder: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> None:
+    """Write an index to a folder, in place of the one that is there.
+
+    Raises InputError for a folder that holds anything else, SourceError where the disk fails: the old index stays.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save(Path(folder), Facts(2, "cosine", "float32"), 0, [])
+    ...     read_manifest(Path(folder))["dimension"]
+    2
+    """
+    for block in blocks:
+        block.check()
+    made = check_target(folder)
+    remedy = "free some space there, make it writable, or save elsewhere"
+    try:
+        with naming(f"cannot save the index to {folder}", remedy), staging(folder) as work:
+            _save(folder, work, facts, next_id, blocks)
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()  # it is empty where nothing was saved
+
+
+def check_target(folder: Path) -> bool:
+    """Whether a folder has to be made for an index; raises InputError where it holds something else.
+
+    >>> check_target(Path(__file__).parent / "none")
+    True
+    """
+    if "\0" in str(folder):
+        raise InputError(f"{str(folder)!r} cannot name a folder")
+    if not os.path.lexists(folder):
+        return True
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file: name a folder for the index")
+    names = [path.name for path in folder.iterdir()]
+    others = [name for name in names if not re.match(rf"{DATA.pattern}$|\.minembed-", name)]
+    if others and MANIFEST not in names:
+        raise InputError(f"{folder} holds other files ({min(others)}): name a new folder, or one with an index")
+    return False
+
+
+def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> None:
+    staged, token = work / "data", f"data-{os.urandom(8).hex()}"
+    staged.mkdir()
+    texts, offsets = _write_texts(staged / TEXTS, blocks)
+    files = {TEXTS: texts, VECTORS: _write_vectors(staged / VECTORS, facts, blocks, offsets)}
+    body = {"format": FORMAT, "version": VERSION, "count": len(offsets) - 1, "next_id": next_id, "folder": token}
+    body |= {"dimension": facts.dimension, "metric": facts.metric, "precision": facts.precision}
+    body |= {"model": facts.model, "metadata": facts.metadata, "files": files}
+    manifest = json.dumps(body | {"crc32": sum_of(body)}, indent=2).encode() + b"\n"
+    if len(manifest) > LARGEST:
+        raise InputError(
+            f"metadata is too large: {MANIFEST} would have {len(manifest)} bytes; at most {LARGEST} are read"
+        )
+    before = _data_folder(folder)
+    put_in_place(staged, folder / token, folder / MANIFEST, manifest)
+    _clean(folder, token, before)
+
+
+def _data_folder(folder: Path) -> str | None:
+    """The data folder of the index that is there, if one is."""
+    try:
+        return read_manifest(folder)["folder"]
+    except IndexFileError:
+        return None
+
+
+def _clean(folder: Path, current: str, before: str | None) -> None:
+    """Remove the data of the index that was replaced, and what killed processes left; others may be saving now."""
+    for path in folder.glob("data-*"):
+        with suppress(OSError):
+            stale = time.time() - path.stat().st_mtime > STALE
+            if path.name != current and DATA.fullmatch(path.name) and (stale or path.name == before):
+                shutil.rmtree(path, ignore_errors=True)

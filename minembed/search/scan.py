@@ -1,0 +1,192 @@
+"""The NumPy tier of `top_k`: which rows could be among the best, block by block, and their float64 scores.
+
+The kernels' twin is kernels/topk/scan.py; what both promise is in topk.py.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minembed.errors import InputError
+from minembed.search.quantized import QuantizedCorpus
+from minembed.search.topk import (  # noqa: F401 (DOT: examples)
+    COSINE,
+    DOT,
+    DOUBLE,
+    EUCLIDEAN,
+    LARGEST,
+    MANHATTAN,
+    SINGLE,
+    SMALLEST,
+    Search,
+    best_of,
+    exact_scores,
+)
+from minembed.types import Array
+
+BLOCK = 4096  # corpus rows a step
+PAIRS = 1 << 13  # of query and row, that are scored again at a time
+HELD = 1 << 20  # candidates of all queries, from which on the exact ones are looked for among them
+
+
+def rescore_numpy(search: Search, corpus: Array, which: Array, found: Array, threads: int) -> Array:
+    """The float64 scores of pairs of a query and a row.
+
+    >>> search = Search.of(np.array([[2.0]]), 1, DOT)
+    >>> rescore_numpy(search, np.array([[5.0], [7.0]]), np.array([0]), np.array([1]), threads=1).tolist()
+    [14.0]
+    """
+    scores = np.empty(len(which))
+    for start in range(0, len(which), PAIRS):
+        part = slice(start, start + PAIRS)
+        rows = corpus[found[part]].astype(np.float64)
+        scores[part] = exact_scores(search.queries[which[part]], rows, search.metric)
+    return scores
+
+
+def scan_numpy(
+    search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None
+) -> tuple[Array, Array]:
+    """Find (query, row) of every row that could be among the k best; in float64 where float32 is not enough.
+
+    A quantised corpus is of no use here: NumPy multiplies no bytes.
+
+    >>> which, found = scan_numpy(Search.of(np.eye(2), 1, DOT), np.array([[0.0, 1.0], [1.0, 0.0]]), threads=1)
+    >>> found[np.argsort(which)].tolist()
+    [1, 0]
+    """
+    try:
+        return _scan(search, corpus, np.float32)
+    except Unsafe:
+        return _scan(search, corpus, np.float64)
+
+
+class Unsafe(Exception):
+    """Numbers too large or too small for float32."""
+
+
+def lengths_of(x: Array, original: Array, start: int, metric: int) -> Array:  # (n, D) -> (n,)
+    """How long rows are; raises InputError for NaN or infinity, Unsafe for what float32 cannot measure.
+
+    >>> lengths_of(np.float32([[3, 4]]), np.array([[3.0, 4.0]]), 0, DOT).tolist()
+    [5.0]
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", x, x))
+    if not (lengths < LARGEST).all():
+        check_finite(original, start)
+        if x.dtype == np.float32:
+            raise Unsafe
+    if metric == COSINE and x.dtype == np.float32 and original[lengths < SMALLEST].any():
+        raise Unsafe  # a direction, of which float32 has lost digits
+    return lengths
+
+
+def check_finite(rows: Array, start: int) -> None:
+    """Raise InputError where a row of the corpus holds NaN or infinity.
+
+    >>> check_finite(np.zeros((1, 1)), 0)
+    """
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise InputError(f"corpus holds NaN or infinity, first in row {start + int(np.argmax(bad))}")
+
+
+def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
+    unit = SINGLE if dtype == np.float32 else DOUBLE
+    if dtype == np.float32 and not search.fits_float32():
+        raise Unsafe
+    queries, margins, Q = search.queries.astype(dtype), search.margins(unit), len(search.queries)
+    held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0)  # query, row, lower, upper end
+    floor = np.full(Q, -np.inf)  # what k rows surely reach
+    for start in range(0, len(corpus), BLOCK):
+        original = corpus[start : start + BLOCK]
+        with np.errstate(over="ignore"):
+            x = np.ascontiguousarray(original, dtype)
+        lengths = lengths_of(x, original, start, search.metric)
+        values = scan_values(queries, x, lengths, search.metric)
+        if start == 0 and search.k <= len(x):  # the first floor, before anything is written down
+            lows = values - margins_for(margins[:, :, None], lengths.astype(np.float64))
+            floor = np.partition(lows, -search.k, axis=1)[:, -search.k]
+        reach = floor - margins_for(margins, float(lengths.max()))
+        which, row = np.nonzero(values >= reach.astype(dtype)[:, None])
+        value, margin = values[which, row].astype(np.float64), margins_for(margins[:, which], lengths[row])
+        near = value + margin >= floor[which]
+        found = (which, start + row, value - margin, value + margin)
+        held = tuple(np.concatenate([x, y[near]]) for x, y in zip(held, found, strict=True))
+        if len(held[0]) > 3 * Q * search.k:
+            held, floor = keep(search, corpus, held, floor)
+    held, _ = keep(search, corpus, held, floor)
+    return held[0], held[1]
+
+
+def scan_values(queries: Array, x: Array, lengths: Array, metric: int) -> Array:  # (Q, D), (n, D) -> (Q, n)
+    """What the scan compares: larger is more alike, in the precision of the arrays.
+
+    >>> scan_values(np.ones((1, 1)), np.array([[3.0]]), np.array([3.0]), EUCLIDEAN).tolist()
+    [[-3.0]]
+    """
+    if metric == MANHATTAN:
+        return np.stack([-np.abs(x - q).sum(axis=1) for q in queries])
+    values: Array = queries @ x.T
+    if metric == COSINE:
+        values /= np.where(lengths == 0, lengths.dtype.type(1), lengths)
+    if metric == EUCLIDEAN:
+        values *= 2
+        values -= lengths**2
+    return values
+
+
+def keep(search: Search, corpus: Array, held: Any, floor: Array) -> tuple[Any, Array]:
+    """Drop candidates (query, row, lower, upper end) that k others surely beat; if too many are left, all but the best.
+
+    `floor` is what k rows of each query surely reach, and rises.
+
+    >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
+    >>> search = Search.of(np.ones((1, 1)), 1, DOT)
+    >>> keep(search, np.array([[1.0], [5.0]]), held, np.full(1, -np.inf))[0][1].tolist()
+    [1]
+    """
+    which, _, low, high = held
+    floor = np.maximum(floor, _kth(which, low, search))
+    held = tuple(x[high >= floor[which]] for x in held)
+    enough = len(held[0]) and np.bincount(held[0], minlength=len(floor)).min() >= search.k
+    if enough and len(held[0]) > max(HELD, 8 * len(floor) * search.k):
+        held, best = keep_exact(search, corpus, held)
+        floor = np.maximum(floor, best)
+    return held, floor
+
+
+def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
+    """Keep the k best candidates of each query, by their float64 scores; also the value that the last of them has.
+
+    >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
+    >>> keep_exact(Search.of(np.ones((1, 1)), 1, DOT), np.array([[1.0], [5.0]]), held)[1].tolist()
+    [5.0]
+    """
+    which, row = held[:2]
+    scores = rescore_numpy(search, corpus, which, row, 1)
+    best = best_of(search, which, row, scores)
+    last = best[:, -1]
+    best = best.reshape(-1)
+    return tuple(x[best] for x in held), search.scan_value(scores[last], which[last])
+
+
+def _kth(which: Array, value: Array, search: Search) -> Array:  # -> (Q,)
+    """The k-th largest value of each query; -inf where there are fewer."""
+    order = np.lexsort((-value, which))
+    bounds = np.searchsorted(which[order], np.arange(len(search.lengths) + 1))
+    enough = np.diff(bounds) >= search.k
+    kth = np.full(len(search.lengths), -np.inf)
+    kth[enough] = value[order[bounds[:-1][enough] + search.k - 1]]
+    return kth
+
+
+def margins_for(margins: Array, lengths: Any) -> Array:  # (3, ...), (...) -> (...)
+    """How far the values of rows of these lengths may be off.
+
+    >>> margins_for(np.array([[1.0], [2.0], [3.0]]), 10.0).tolist()
+    [321.0]
+    """
+    found: Array = margins[0] + (margins[1] + margins[2] * lengths) * lengths
+    return found

@@ -1,0 +1,226 @@
+"""The k rows of a corpus that are most alike to a query, exactly, at the speed of float32.
+
+A fast scan in float32 knows how far it may be off: for D products, (2D + 16) 2^-24 times the lengths of both vectors
+(Higham, 2002, section 3.1; any order of sums, with room for what else is rounded).  Every row that could still be among
+the best is kept, and those few are scored again in float64.  So every tier gives the same rows in the same order: by
+the float64 score, and among equals by index.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minembed.errors import InputError
+from minembed.search.quantized import QuantizedCorpus, padded_width
+from minembed.types import Array
+
+DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)
+METRICS = {"dot": DOT, "cosine": COSINE, "euclidean": EUCLIDEAN, "manhattan": MANHATTAN}
+QUERIES = 1024  # that one pass over the corpus serves
+SINGLE, DOUBLE = 2.0**-24, 2.0**-52  # half a unit in the last place, and a whole one
+SMALLEST = 1e-12  # shorter rows may have lost digits of their length in float32
+LARGEST = 1e18  # products of longer rows and queries may leave float32
+FAINTEST = 1e-30  # shorter queries may lose digits on their way to float32
+MANY = 512  # candidates, from which on their sorting is worth more than one call
+LANES = 16  # partial sums of a float64 score
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for: up to QUERIES queries, as the scans want them."""
+
+    queries: Array  # (Q, D) float64
+    lengths: Array  # (Q,) float64
+    k: int
+    metric: int
+
+    @staticmethod
+    def of(queries: Array, k: int, metric: int) -> "Search":
+        """Take the lengths of the queries; a cosine compares directions, so these become 1.
+
+        >>> Search.of(np.array([[3.0, 4.0]]), 1, COSINE).queries.tolist()
+        [[0.6, 0.8]]
+        """
+        lengths = np.sqrt((queries * queries).sum(axis=1))
+        if metric == COSINE:
+            queries = queries / np.where(lengths == 0, 1, lengths)[:, None]
+            lengths = np.where(lengths == 0, 0.0, 1.0)
+        return Search(queries, lengths, k, metric)
+
+    def fits_float32(self) -> bool:
+        """Whether float32 holds the queries and their products.
+
+        >>> Search.of(np.array([[0.0], [1e-20], [1e20]]), 1, DOT).fits_float32()
+        False
+        """
+        return bool(((self.lengths == 0) | ((self.lengths > FAINTEST) & (self.lengths < LARGEST))).all())
+
+    def margins(self, unit: float) -> Array:  # -> (3, Q)
+        """How far a scan's value may be from the true one: a + b longest + c longest^2, for rows up to `longest`.
+
+        `unit` is the rounding of the scan's precision.
+
+        >>> Search.of(np.ones((1, 4)), 1, DOT).margins(2.0**-24)[1].tolist() == [24 * 2 * 2.0**-24]
+        True
+        """
+        D, own, margins = self.queries.shape[1], self.lengths, np.zeros((3, len(self.lengths)))
+        if self.metric == DOT:
+            margins[1] = own
+        elif self.metric == COSINE:
+            margins[0] = 1
+        elif self.metric == EUCLIDEAN:  # the first: what the score itself may be off
+            margins[0], margins[1], margins[2] = DOUBLE / unit * own**2, 2 * own, 1
+        else:
+            margins[0], margins[1] = math.sqrt(D) * own, math.sqrt(D)
+        lost = math.sqrt(D * (2.0**-149 if unit == SINGLE else 2.0**-1074))  # of a length, whose squares vanish
+        margins[0] += (margins[1] + margins[2] * lost) * lost
+        margins[1] += 2 * margins[2] * lost
+        margins *= unit
+        margins[0] += 2.0**-149
+        return (2 * D + 16) * margins
+
+    def scan_value(self, scores: Array, which: Array) -> Array:
+        """Turn exact scores of some queries into the scale on which the scan compares."""
+        return self.lengths[which] ** 2 - scores**2 if self.metric == EUCLIDEAN else scores
+
+
+def top_k(
+    queries: ArrayLike,
+    corpus: ArrayLike,
+    k: int,
+    metric: str = "dot",
+    backend: str = "auto",
+    threads: int | None = None,
+    quantized: QuantizedCorpus | None = None,
+) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
+    """Find the k rows of the corpus that are most alike to each query, exactly.
+
+    `metric` is "dot", "cosine" (0 where a vector is all zeros), "euclidean" or "manhattan" (both minus the distance).
+    Returns scores (float64), best first, and their indices (int64); of equal scores the lower index comes first.
+    The corpus is read in blocks: it may be a memory-mapped file, of any float type.  `quantized`, made of it by
+    `quantize_corpus`, is scanned in its place by the numba tier, but for Manhattan distances: a quarter of the bytes in
+    about half the time or less, and the same result.
+    Raises InputError for an unknown metric or backend, a negative k, widths that differ, a `quantized` of other rows,
+    NaN or infinity.
+
+    >>> scores, indices = top_k([[1.0, 0.0]], [[0.0, 1.0], [2.0, 0.0], [1.0, 0.0]], k=2)
+    >>> scores.tolist(), indices.tolist()
+    ([[2.0, 1.0]], [[1, 2]])
+    """
+    from minembed.runtime.backend import resolve, tier
+    from minembed.runtime.threads import check_threads
+
+    if metric not in METRICS:
+        raise InputError(f"metric {metric!r} is unknown; known: {', '.join(METRICS)}")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+        raise InputError(f"k must be a whole number of at least 0, not {k!r}")
+    own, rows = _matrices(queries, corpus)
+    if quantized is not None:
+        _check_quantized(quantized, rows)
+    backend = tier(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
+    backend = backend if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
+    scan, rescore, threads = resolve("scan", backend), resolve("rescore", backend), check_threads(threads)
+    k = min(int(k), len(rows))
+    scores, indices = np.empty((len(own), k), np.float64), np.empty((len(own), k), np.int64)
+    for first in range(0, len(own) if k else 0, QUERIES):
+        search = Search.of(own[first : first + QUERIES], k, METRICS[metric])
+        which, found = scan(search, rows, threads, quantized)
+        part = slice(first, first + QUERIES)
+        scores[part], indices[part] = rank(search, rows, which, found, rescore, threads)
+    return scores, indices
+
+
+def _matrices(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
+    x, y = (np.atleast_2d(np.asarray(v)) for v in (queries, corpus))
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise InputError(f"vectors of one width are needed, (Q, D) and (N, D); got shapes {x.shape} and {y.shape}")
+    if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
+        raise InputError(f"vectors must be numbers; got arrays of {x.dtype} and {y.dtype}")
+    x = x.astype(np.float64, order="C")  # sums of rows depend on it, in their last bits
+    if not np.isfinite(x).all():
+        raise InputError(f"queries holds NaN or infinity, first in row {np.argwhere(~np.isfinite(x))[0, 0]}")
+    return x, y
+
+
+def _check_quantized(quantized: QuantizedCorpus, rows: Array) -> None:
+    other = "it was made of another corpus"
+    if len(quantized) != len(rows):
+        raise InputError(f"quantized has {len(quantized)} rows, the corpus {len(rows)}: {other}")
+    width = padded_width(rows.shape[1])
+    if quantized.levels.shape[1] != width:
+        raise InputError(f"quantized has {quantized.levels.shape[1]} bytes a row, the corpus needs {width}: {other}")
+
+
+def rank(
+    search: Search, corpus: Array, which: Array, found: Array, rescore: Any, threads: int
+) -> tuple[Array, Array]:  # -> (Q, k) twice
+    """Score the candidates (query `which`, row `found`) in float64, and order the best of each query."""
+    scores = rescore(search, corpus, which, found, threads)
+    best = best_of(search, which, found, scores)
+    return scores[best], found[best]
+
+
+def sum_of(x: Array) -> Array:  # (m, D) -> (m,)
+    """Sum each row in an order that every tier keeps: LANES partial sums, halves added to halves at the end.
+
+    >>> sum_of(np.ones((2, 20))).tolist()
+    [20.0, 20.0]
+    """
+    steps = -(-x.shape[1] // LANES)
+    filled = np.zeros((len(x), steps * LANES), np.float64)
+    filled[:, : x.shape[1]] = x
+    parts = filled.reshape(len(x), steps, LANES)
+    total = np.zeros((len(x), LANES))
+    for j in range(steps):
+        total += parts[:, j]
+    while total.shape[1] > 1:
+        total = total[:, : total.shape[1] // 2] + total[:, total.shape[1] // 2 :]
+    return total[:, 0]
+
+
+def exact_scores(queries: Array, rows: Array, metric: int) -> Array:  # (m, D), (m, D) float64 -> (m,)
+    """Compare row i with row i in float64; for a cosine the queries have length 1, or 0.
+
+    >>> exact_scores(np.array([[0.0, 1.0]]), np.array([[3.0, 4.0]]), COSINE).tolist()
+    [0.8]
+    """
+    if metric == MANHATTAN:
+        return -sum_of(np.abs(rows - queries))
+    if metric == EUCLIDEAN:
+        return -np.sqrt(sum_of((rows - queries) ** 2))
+    scores = sum_of(rows * queries)
+    if metric == COSINE:
+        lengths = np.sqrt(sum_of(rows * rows))
+        scores = np.clip(scores / np.where(lengths == 0, 1, lengths), -1, 1)
+    return scores
+
+
+def best_of(search: Search, which: Array, found: Array, scores: Array) -> Array:  # -> (Q, k)
+    """Where the k best of each query stand: largest score first, then lowest index.
+
+    >>> search = Search.of(np.ones((1, 1)), 2, DOT)
+    >>> best_of(search, np.zeros(3, int), np.array([7, 5, 6]), np.array([1.0, 1.0, 2.0])).tolist()
+    [[2, 1]]
+    """
+    if len(scores) > MANY:  # one fast sort, one of 16 bits that counts, and a look at whether something ties
+        order = np.argsort(-scores)
+        order = order[np.argsort(which[order].astype(np.int16), kind="stable")]
+        own, score = which[order], scores[order]
+    if len(scores) <= MANY or ((own[1:] == own[:-1]) & (score[1:] == score[:-1])).any():
+        order = np.lexsort((found, -scores, which))
+    starts = np.searchsorted(which[order], np.arange(len(search.lengths)))
+    return order[starts[:, None] + np.arange(search.k)]
+
+
+def pieces(n: int, size: int) -> Iterator[tuple[int, int]]:
+    """Cut n rows into ranges of up to `size`.
+
+    >>> list(pieces(5, 2))
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    for start in range(0, n, size):
+        yield start, min(start + size, n)

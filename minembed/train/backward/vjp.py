@@ -1,0 +1,413 @@
+"""The backward pass, beside the forward: for each function f of ops.py, attention.py and encoder.py, its f_vjp.
+
+If y = f(x, p) and dy is the slope of the loss by y, f_vjp tells the slopes by x and by p: vector-Jacobian products.
+`dx` always means dL/dx.  A gradient of parameters is a tree of the parameters' own types.
+
+What the backward needs of the forward it gets from `Tape` (tape.py), which watches the encoder; what is cheap to
+compute again (activations, norms, attention's probabilities) is not kept.  It is one file, longer than others, so that
+the way back can be read from end to end.
+
+T tokens of all texts end to end, D hidden_size, F intermediate_size, H heads of width K, G of them with own keys.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from minembed.train.backward.tape import Tape
+from minembed.train.backward.trees import Rows, gather
+from minembed.transformer.attention import Drop, Softmax, blocks, by_heads, probabilities, runs_of_equal_length
+from minembed.transformer.config import Config
+from minembed.transformer.encoder import Operations, normalize, transformer_layer
+from minembed.transformer.ops import LOG_TAIL, erf, gate, sigmoid, softmax
+from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
+from minembed.transformer.positions import Sight, positions, relative_buckets, rotate
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+Block = Callable[[Array, Array], tuple[Array, dict[str, Linear | Norm | None]]]
+
+# --- ops.py
+
+
+def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
+    """x @ weight + bias, as ops.linear but for the last bits, which training lets depend on the number of rows.
+
+    >>> linear(np.ones((1, 2)), Linear(np.ones((2, 1)), np.ones(1))).tolist()
+    [[3.0]]
+    """
+    y: Array = x @ p.weight
+    if p.bias is not None:
+        y += p.bias
+    return y
+
+
+def linear_vjp(x: Array, p: Linear, dy: Array) -> tuple[Array, Linear]:  # (T, in), (T, out) -> (T, in)
+    """y = x W + b: dx = dy W^T, dW = x^T dy, db = the sum of dy.
+
+    >>> dx, dp = linear_vjp(np.float32([[1, 2]]), Linear(np.float32([[3], [4]])), np.float32([[10]]))
+    >>> dx.tolist(), dp.weight.tolist()
+    ([[30.0, 40.0]], [[10.0], [20.0]])
+    """
+    return dy @ p.weight.T, Linear(x.T @ dy, None if p.bias is None else dy.sum(axis=0))
+
+
+def layer_norm_vjp(x: Array, p: Norm, eps: float, dy: Array) -> tuple[Array, Norm]:  # (T, D), (T, D) -> (T, D)
+    """y = z w + b with z = (x - mean) / deviation: what would only shift or scale x is taken out of dz = dy w.
+
+    >>> dx, dp = layer_norm_vjp(np.float64([[1, 3]]), Norm(np.ones(2), np.zeros(2)), 1e-12, np.float64([[5, 5]]))
+    >>> dx.round(9).tolist(), dp.bias.tolist()
+    ([[0.0, 0.0]], [5.0, 5.0])
+    """
+    z = x - x.mean(axis=-1, keepdims=True)
+    inverse = 1 / np.sqrt((z * z).mean(axis=-1, keepdims=True) + x.dtype.type(eps))  # (T, 1)
+    z *= inverse
+    dz = dy * p.weight
+    dx = dz - dz.mean(axis=-1, keepdims=True)
+    dx -= z * (dz * z).mean(axis=-1, keepdims=True)
+    dx *= inverse
+    return dx, Norm(_over_rows(dy * z), None if p.bias is None else _over_rows(dy))
+
+
+def rms_norm_vjp(x: Array, p: Norm, eps: float, dy: Array) -> tuple[Array, Norm]:  # (..., D), (..., D) -> (..., D)
+    """y = z w with z = x / root mean square: what would only scale x is taken out of dz.
+
+    >>> dx, _ = rms_norm_vjp(np.float64([[3, 4]]), Norm(np.ones(2)), 1e-12, np.float64([[3, 4]]))
+    >>> dx.round(9).tolist()
+    [[0.0, 0.0]]
+    """
+    inverse = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + x.dtype.type(eps))
+    z = x * inverse
+    dz = dy * p.weight
+    dx = (dz - z * (dz * z).mean(axis=-1, keepdims=True)) * inverse
+    return dx, Norm(_over_rows(dy * z))
+
+
+def _over_rows(x: Array) -> Array:  # (..., D) -> (D,)
+    return x.reshape(-1, x.shape[-1]).sum(axis=0)
+
+
+def softmax_vjp(y: Array, dy: Array, kept: Array | None = None) -> Array:  # (..., N), (..., N) -> (..., N)
+    """y = softmax(x): dx = y dy - y (sum of y dy).  Where dy is the slope by what dropout `kept` of y, y dy is kept dy.
+
+    >>> softmax_vjp(np.float64([0.5, 0.5]), np.float64([1, 0])).tolist()
+    [0.25, -0.25]
+    """
+    dx: Array = (y if kept is None else kept) * dy
+    dx -= y * dx.sum(axis=-1, keepdims=True)
+    return dx
+
+
+def gelu_vjp(x: Array, dy: Array) -> Array:
+    """y = x Phi(x): dx = dy (Phi(x) + x phi(x)), with the normal distribution's function Phi and density phi.
+
+    >>> gelu_vjp(np.float64([-10, 0, 10]), np.ones(3)).round(6).tolist()
+    [-0.0, 0.5, 1.0]
+    """
+    if x.dtype != np.float32:
+        phi, normal = np.exp(-x * x / 2) / math.sqrt(2 * math.pi), (1 + erf(x * math.sqrt(0.5))) / 2
+        return dy * (normal + x * phi)
+    a = np.abs(x) * np.float32(0.5)
+    tail = np.full_like(a, LOG_TAIL[0])
+    for coefficient in LOG_TAIL[1:]:  # erfc(a sqrt(2)) = exp(a R(a)), as in ops.gelu
+        tail *= a
+        tail += coefficient
+    tail *= a
+    with np.errstate(under="ignore", over="ignore"):
+        np.exp(tail, out=tail)
+        a *= a
+        slope = np.exp(a * np.float32(-2))
+    tail *= np.float32(0.5)
+    slope *= x
+    slope *= np.float32(1 / math.sqrt(2 * math.pi))
+    slope += np.where(x < 0, tail, 1 - tail)
+    slope *= dy
+    return slope
+
+
+def gelu_tanh_vjp(x: Array, dy: Array) -> Array:
+    """y = x s(z) with the logistic function s and z = c (x + 0.044715 x^3): dx = dy (s + x s (1 - s) z').
+
+    >>> gelu_tanh_vjp(np.float64([0]), np.float64([1])).tolist()
+    [0.5]
+    """
+    c = x.dtype.type(2 * math.sqrt(2 / math.pi))
+    s = sigmoid(c * (x + x.dtype.type(0.044715) * x**3))
+    return dy * (s + x * s * (1 - s) * c * (1 + x.dtype.type(3 * 0.044715) * x * x))
+
+
+def silu_vjp(x: Array, dy: Array) -> Array:
+    """y = x s(x) with the logistic function s: dx = dy s (1 + x (1 - s)).
+
+    >>> silu_vjp(np.float64([0]), np.float64([1])).tolist()
+    [0.5]
+    """
+    s = sigmoid(x)
+    return dy * s * (1 + x * (1 - s))
+
+
+def relu_vjp(x: Array, dy: Array) -> Array:
+    """y = max(x, 0): dx = dy where x is positive; at 0 the slope is taken to be 0.
+
+    >>> relu_vjp(np.float64([-1, 0, 2]), np.ones(3)).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    return dy * (x > 0)
+
+
+ACTIVATION_VJP: dict[str, Callable[[Array, Array], Array]] = {
+    "gelu": gelu_vjp,
+    "gelu_new": gelu_tanh_vjp,
+    "gelu_pytorch_tanh": gelu_tanh_vjp,
+    "relu": relu_vjp,
+    "silu": silu_vjp,
+}
+
+
+def gate_vjp(x: Array, bend: Callable[[Array], Array], bend_vjp: Callable[[Array, Array], Array], dy: Array) -> Array:
+    """y = bend(left half of x) (right half of x): the rule of products; (T, 2F), (T, F) -> (T, 2F).
+
+    >>> gate_vjp(np.float64([[3, 5]]), lambda x: x, lambda x, dy: dy, np.float64([[1]])).tolist()
+    [[5.0, 3.0]]
+    """
+    F = x.shape[1] // 2
+    left, right = np.ascontiguousarray(x[:, :F]), x[:, F:]
+    return np.concatenate([bend_vjp(left, dy * right), dy * bend(left)], axis=1)
+
+
+# --- attention.py
+
+
+def attend_vjp(
+    qkv: Array,
+    cu_seqlens: Array,
+    num_heads: int,
+    num_key_value_heads: int,
+    sight: Sight,
+    drop: Drop | None,
+    dy: Array,
+    softmax: Softmax = softmax,
+    softmax_vjp: Callable[..., Array] = softmax_vjp,
+) -> tuple[Array, Array | None]:  # (T, (H + 2G) K), (T, H K) -> (T, (H + 2G) K), (H, 2N-1) where there is a bias
+    """y = P V with P = softmax(S), S = Q K^T / sqrt(K) + bias: dV = P^T dy, dP = dy V^T, dQ = dS K, dK = dS^T Q.
+
+    Probabilities are computed again, not kept: they are the only thing that grows with the square of a length.
+
+    >>> qkv = np.tile(np.float64([0, 0, 1]), (2, 1))
+    >>> attend_vjp(qkv, np.array([0, 2]), 1, 1, Sight(), None, np.float64([[1], [3]]))[0].tolist()
+    [[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]]
+    """
+    H, G = num_heads, num_key_value_heads
+    dqkv, dbias = np.empty_like(qkv), None if sight.bias is None else np.zeros(sight.bias.shape, np.float64)
+    for n, N, start, stop in runs_of_equal_length(cu_seqlens):
+        q, k, v = by_heads(qkv[start:stop], n, H, G)
+        dcontext = np.ascontiguousarray(dy[start:stop].reshape(n, N, H, -1).transpose(0, 2, 1, 3)).reshape(n * H, N, -1)
+        dq, dk, dv = np.zeros_like(q), np.zeros_like(v), np.zeros_like(v)
+        for heads, some, seen in blocks(n * H, N, sight):
+            p = probabilities(q, k, heads, some, seen, sight, softmax)  # (., some, seen)
+            kept = p if drop is None else drop(p, (start, heads.start, some.start))
+            dkept = dcontext[heads, some] @ v[heads, seen].transpose(0, 2, 1)
+            dv[heads, seen] += kept.transpose(0, 2, 1) @ dcontext[heads, some]
+            ds = softmax_vjp(p, dkept, kept)
+            dq[heads, some] += ds @ k[heads, :, seen].transpose(0, 2, 1)
+            dk[heads, seen] += ds.transpose(0, 2, 1) @ q[heads, some]
+            if dbias is not None:
+                _bias_vjp(ds, heads, some, seen, dbias)
+        dq /= math.sqrt(q.shape[-1])
+        parts = (d.reshape(n, heads, H // heads, N, -1).sum(axis=2) for d, heads in ((dq, H), (dk, G), (dv, G)))
+        rows = np.concatenate([part.transpose(0, 2, 1, 3) for part in parts], axis=2)  # (n, N, H + 2G, K)
+        dqkv[start:stop] = rows.reshape(n * N, -1)
+    return dqkv, dbias
+
+
+def _bias_vjp(ds: Array, heads: slice, some: slice, seen: slice, dbias: Array) -> None:
+    """Add the slope of every score to that of its head's bias for its distance."""
+    distance = np.arange(seen.start, seen.stop) - np.arange(some.start, some.stop)[:, None] + dbias.shape[1] // 2
+    for head, slopes in zip(range(heads.start, heads.stop), ds, strict=True):
+        counted = np.bincount(distance.reshape(-1), slopes.reshape(-1), minlength=dbias.shape[1])
+        dbias[head % len(dbias)] += counted
+
+
+# --- encoder.py
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """What computes the backward steps: as Operations, for the other direction."""
+
+    linear: Callable[..., tuple[Array, Linear]] = linear_vjp
+    layer_norm: Callable[..., tuple[Array, Norm]] = layer_norm_vjp
+    activation: Mapping[str, Callable[..., Array]] = field(default_factory=lambda: ACTIVATION_VJP)
+    attend: Callable[..., tuple[Array, Array | None]] = attend_vjp
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass over some texts: the architecture, the operations of both directions, and what was seen on the way."""
+
+    tokens: Tokens
+    config: Config
+    ops: Operations
+    back: Backward
+    tape: Tape
+
+    @property
+    def seen(self) -> Mapping[str, Array]:
+        """What the encoder showed, by name."""
+        return self.tape.seen
+
+
+def embed_vjp(p: Embeddings, run: Pass, dy: Array) -> Embeddings:  # (T, D)
+    """Three rows were added: each has the slope of the sum; a row that several tokens share has the sum of theirs."""
+    dprojection = None
+    summed = run.seen["embeddings.sum"]
+    if p.projection is not None:
+        dy, dprojection = run.back.linear(normalize(summed, p.norm, run.config), p.projection, dy)
+    dx, dnorm = normalize_vjp(summed, p.norm, run, dy)  # (T, E)
+    dposition = None if p.position is None else _scatter(p.position, positions(run.tokens, run.config.padding_idx), dx)
+    dtypes = None if p.token_type is None else _scatter(p.token_type, run.tokens.types, dx)
+    word: Rows = gather(run.tokens.ids, dx)
+    return Embeddings(word, dposition, dtypes, dnorm, dprojection)  # type: ignore[arg-type]
+
+
+def _scatter(table: Array, indices: Array, dx: Array) -> Array:
+    rows, dtable = gather(indices, dx), np.zeros_like(table)
+    dtable[rows.indices] = rows.values
+    return dtable
+
+
+def normalize_vjp(x: Array, p: Norm | None, run: Pass, dy: Array) -> tuple[Array, Norm | None]:
+    """The backward of `normalize`, of whichever kind."""
+    if p is None:
+        return dy, None
+    vjp = rms_norm_vjp if run.config.norm_type == "rms_norm" else run.back.layer_norm
+    return vjp(x, p, run.config.layer_norm_eps, dy)
+
+
+def feed_forward_vjp(
+    x: Array, p: Layer, run: Pass, place: str, dy: Array
+) -> tuple[Array, dict[str, Linear | Norm | None]]:
+    """Narrow, bend, widen: the steps of `feed_forward`, last first."""
+    h, name = run.seen[f"{place}.intermediate"], run.config.hidden_act
+    bend, bend_vjp = run.ops.activation[name], run.back.activation[name]
+    dbent, doutput = run.back.linear(gate(h, bend) if run.config.gated else bend(h), p.output, dy)
+    dh = gate_vjp(h, bend, bend_vjp, dbent) if run.config.gated else bend_vjp(h, dbent)
+    dx, dintermediate = run.back.linear(x, p.intermediate, dh)
+    return dx, {"intermediate": dintermediate, "output": doutput}
+
+
+def self_attention_vjp(
+    x: Array, p: Layer, run: Pass, sight: Sight, place: str, dy: Array, dbias: list[Array]
+) -> tuple[Array, dict[str, Linear | Norm | None]]:
+    """The steps of `self_attention`, last first; where distance has a bias, its slope is added to `dbias`."""
+    H, G, config = run.config.num_attention_heads, run.config.key_value_heads, run.config
+    dcontext, dattention_output = run.back.linear(run.seen[f"{place}.context"], p.attention_output, dy)
+    raw = run.seen[f"{place}.qkv"].reshape(len(x), H + 2 * G, -1)
+    turned, norms = raw.copy(), ((slice(0, H), p.query_norm), (slice(H, H + G), p.key_norm))
+    for part, norm in norms:
+        turned[:, part] = normalize(turned[:, part], norm, config)
+    if sight.rotary is not None:
+        rotate(turned[:, : H + G], run.tokens.positions(), sight.rotary)
+    drop = run.tape.drop_of(f"{place}.")
+    dqkv, slopes = run.back.attend(turned.reshape(len(x), -1), run.tokens.cu_seqlens, H, G, sight, drop, dcontext)
+    if slopes is not None:
+        dbias.append(slopes)
+    dturned, dnorms = dqkv.reshape(raw.shape), []
+    if sight.rotary is not None:  # a turn's transpose is the turn back
+        rotate(dturned[:, : H + G], run.tokens.positions(), sight.rotary * np.array([[[1]], [[-1]]], np.float32))
+    for part, norm in norms:
+        dturned[:, part], dnorm = normalize_vjp(raw[:, part], norm, run, dturned[:, part])
+        dnorms.append(dnorm)
+    dx, dp = run.back.linear(x, p.qkv, dturned.reshape(len(x), -1))
+    gradients = {"qkv": dp, "attention_output": dattention_output, "query_norm": dnorms[0], "key_norm": dnorms[1]}
+    return dx, gradients
+
+
+def add_vjp(
+    x: Array, name: str, block_vjp: Block, norm: Norm | None, behind: Norm | None, run: Pass, dy: Array
+) -> tuple[Array, dict[str, Linear | Norm | None], Norm | None, Norm | None]:
+    """A sum hands its slope to both of its parts; around it, the norms of `add`."""
+    dsum, dnorm = (dy, None) if run.config.pre_norm else normalize_vjp(run.seen[f"{name}.sum"], norm, run, dy)
+    dmade, dbehind = dsum, None
+    if behind is not None:
+        dmade, dbehind = normalize_vjp(run.seen[name], behind, run, dsum)
+    entered = normalize(x, norm, run.config, run.ops) if run.config.pre_norm else x
+    dx, dblock = block_vjp(entered, run.tape.drop(name, dmade))
+    if run.config.pre_norm:
+        dx, dnorm = normalize_vjp(x, norm, run, dx)
+    return dx + dsum, dblock, dnorm, dbehind
+
+
+def transformer_layer_vjp(
+    x: Array, p: Layer, run: Pass, sight: Sight, place: str, dy: Array, dbias: list[Array]
+) -> tuple[Array, Layer]:  # (T, D), (T, D) -> (T, D)
+    """Feed-forward first, then attention."""
+
+    def attention_vjp(x: Array, dy: Array) -> tuple[Array, dict[str, Linear | Norm | None]]:
+        return self_attention_vjp(x, p, run, sight, place, dy, dbias)
+
+    def by_itself_vjp(x: Array, dy: Array) -> tuple[Array, dict[str, Linear | Norm | None]]:
+        return feed_forward_vjp(x, p, run, place, dy)
+
+    between = _behind_add(p.attention_norm, f"{place}.attention", run)
+    name, post = f"{place}.feed_forward", p.output_post_norm
+    dx, theirs, dnorm, dbehind = add_vjp(between, name, by_itself_vjp, p.output_norm, post, run, dy)
+    norms = {"output_norm": dnorm, "output_post_norm": dbehind}
+    name, post = f"{place}.attention", p.attention_post_norm
+    dx, ours, dnorm, dbehind = add_vjp(x, name, attention_vjp, p.attention_norm, post, run, dx)
+    norms |= {"attention_norm": dnorm, "attention_post_norm": dbehind}
+    return dx, Layer(**ours, **theirs, **norms)  # type: ignore[arg-type]
+
+
+def _behind_add(norm: Norm | None, name: str, run: Pass) -> Array:
+    """What `add` returned: the sum that was seen, normalised again rather than kept."""
+    summed = run.seen[f"{name}.sum"]
+    return summed if run.config.pre_norm else normalize(summed, norm, run.config, run.ops)
+
+
+def encode_vjp(params: Params, seen_by: tuple[Sight, ...], run: Pass, dy: Array) -> Params:  # (T, D)
+    """From the slopes of the hidden states to those of every parameter: the layers of `encode`, last first."""
+    last = len(params.layers) - 1
+    dx, dfinal = dy, None
+    if params.final_norm is not None:
+        dx, dfinal = normalize_vjp(_output(params, last, run), params.final_norm, run, dy)
+    dlayers: list[Layer] = []
+    dbias: list[Array] = []
+    for i in range(last, -1, -1):
+        p, sight, place = params.layers[i], seen_by[i], f"layer.{i}"
+        x, inner = _output(params, i - 1, run), run
+        if f"{place}.qkv" not in run.seen:  # only what enters the layer was kept
+            inner = _again(x, p, run, sight, place)
+        dx, dlayer = transformer_layer_vjp(x, p, inner, sight, place, dx, dbias)
+        dlayers.append(dlayer)
+    dembeddings = embed_vjp(params.embeddings, run, run.tape.drop("embeddings", dx))
+    relative = params.relative_attention_bias
+    drelative = None if relative is None else _buckets_vjp(relative, run.config, dbias)
+    return Params(dembeddings, tuple(reversed(dlayers)), dfinal, drelative)
+
+
+def _output(params: Params, i: int, run: Pass) -> Array:
+    """What layer i gave; layer -1 are the embeddings."""
+    if i < 0:
+        return run.seen["embeddings"]
+    kept = run.seen.get(f"layer.{i}")
+    return _behind_add(params.layers[i].output_norm, f"layer.{i}.feed_forward", run) if kept is None else kept
+
+
+def _again(x: Array, p: Layer, run: Pass, sight: Sight, place: str) -> Pass:
+    """Compute a layer again, to see on the way what was not kept."""
+    tape = Tape(run.tape.dropout, behind=run.tape.behind)
+    transformer_layer(x, p, run.tokens, run.config, sight, tape.watch(run.ops, f"{place}."))
+    return replace(run, tape=tape)
+
+
+def _buckets_vjp(relative: Array, config: Config, dbias: list[Array]) -> Array:  # (buckets, H)
+    """Distances share buckets, and layers share them all."""
+    total = sum(dbias[1:], dbias[0])
+    N = total.shape[1] // 2 + 1
+    buckets = relative_buckets(np.arange(1 - N, N), config.relative_attention_num_buckets)
+    drelative = np.zeros(relative.shape, np.float64)
+    np.add.at(drelative, buckets, total.T)
+    return drelative.astype(relative.dtype)

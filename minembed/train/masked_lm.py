@@ -1,0 +1,105 @@
+"""Masked language modelling: a model learns to name words that are hidden from it, from texts alone."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minembed.data.examples import Examples
+from minembed.errors import InputError, MissingHeadError
+from minembed.runtime.threads import single_threaded_blas
+from minembed.train.backward.trees import flat
+from minembed.train.batches import batches
+from minembed.train.contrastive import fingerprint, identity
+from minembed.train.masked_lm_loss import masked_lm
+from minembed.train.masking import Masked, mask_tokens, words_of
+from minembed.train.model import Trainee
+from minembed.train.settings import Settings
+from minembed.train.step import Method, Step, masked_gradients, tier
+from minembed.train.trainer import State, Task, train
+from minembed.transformer.encoder import encode
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+JUDGED = 64  # texts at a time
+
+
+def train_masked_lm(
+    trainee: Trainee,
+    texts: Sequence[str],
+    settings: Settings,
+    folder: Path,
+    *,
+    evaluation: Sequence[str] = (),
+    resume: bool = False,
+    show_progress_bar: bool | None = None,
+    on_step: Callable[[dict[str, Any]], None] | None = None,
+) -> State:
+    """Train on texts, in place; the best weights by the loss on the `evaluation` texts, or the last, are left.
+
+    A score is minus that loss, in nats a word.  `folder` and `resume` as in train_contrastive.  Raises
+    MissingHeadError for a model that was loaded without its head, and InputError where there are no texts.
+    """
+    if trainee.weights.head is None:
+        raise MissingHeadError("this model was loaded without a masked-LM head: Trainee.load(..., head=True)")
+    if not texts:
+        raise InputError("there are no texts to train on")
+    words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)
+    lengths = np.array([len(text) for text in texts]) if settings.group_by_length else None
+
+    def gradients(tokens: Tokens, number: int) -> Step:
+        masked = mask_tokens(tokens, words, seed=settings.seed, step=number, mlm_probability=settings.mask_probability)
+        return masked_gradients(trainee, masked, Method.of(settings, number))
+
+    def score() -> float:
+        return -masked_loss(trainee, evaluation, settings)
+
+    task = Task(
+        weights=flat(trainee.weights),
+        lazy=frozenset(),  # the decoder gives every row a gradient
+        epoch=partial(batches, len(texts), settings.batch_size, settings.seed, lengths=lengths),
+        prepare=lambda batch: trainee.tokenizer([texts[i] for i in batch.tolist()]),
+        reads=lambda tokens: {},
+        gradients=gradients,
+        score=score if evaluation else None,
+        fingerprint=fingerprint(Examples((tuple(texts),))),
+        model=identity(trainee),
+    )
+    return train(task, settings, folder, resume=resume, show_progress_bar=show_progress_bar, on_step=on_step)
+
+
+def masked_loss(trainee: Trainee, texts: Sequence[str], settings: Settings) -> float:
+    """The mean loss over hidden words of texts, in nats; the same words are hidden at every call."""
+    head, config = trainee.weights.head, trainee.checkpoint.config
+    assert head is not None
+    ops, _ = tier(Method(backend=settings.backend))
+    total, count = 0.0, 0
+    with single_threaded_blas():
+        for masked in judged_by(trainee, texts, settings):
+            hidden = encode(masked.tokens, trainee.weights.encoder, config, ops=ops)
+            value, _, _ = masked_lm(hidden, masked.positions, masked.labels, head)
+            total, count = total + value * len(masked.labels), count + len(masked.labels)
+    return total / max(count, 1)
+
+
+def judged_by(trainee: Trainee, texts: Sequence[str], settings: Settings) -> Iterator[Masked]:
+    """Texts with the words hidden that `masked_loss` asks for."""
+    words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)
+    for i, start in enumerate(range(0, len(texts), JUDGED)):
+        tokens = trainee.tokenizer(list(texts[start : start + JUDGED]))
+        yield mask_tokens(tokens, words, seed=settings.seed + 1, step=i)
+
+
+def unigram_entropy(masked: Iterable[Masked], counts: Array) -> float:  # (V,) -> nats
+    """The loss of a model that knows how frequent words are and reads nothing; words never counted count once.
+
+    >>> from minembed.transformer.tokens import Tokens
+    >>> tokens = Tokens(np.array([0]), np.array([0]), np.array([0, 1]))
+    >>> round(unigram_entropy([Masked(tokens, np.array([0]), np.array([1]))], np.array([1, 1])), 4)
+    0.6931
+    """
+    labels = np.concatenate([m.labels for m in masked])
+    smoothed = np.maximum(counts, 1) / np.maximum(counts, 1).sum()
+    return float(-np.log(smoothed[labels]).mean())

@@ -1,0 +1,145 @@
+"""Attention, the only place where tokens meet, in plain NumPy: each looks at the tokens of its own text.
+
+T tokens of all texts end to end, N tokens of one text, H heads, G of them with keys and values of their own, K width
+of a head.  The float32 tier of kernels/encoder/attention.py computes the same.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from minembed.transformer.ops import softmax
+from minembed.transformer.positions import Sight
+from minembed.types import Array
+
+SCORES_BLOCK = 1 << 17  # elements: the scores of a few heads at a time stay in a core's second-level cache
+LONGEST_WHOLE = 1024  # tokens; longer texts go by some queries at a time, so that memory does not grow with N^2
+EVERYWHERE = Sight()
+Drop = Callable[[Array, tuple[int, int, int]], Array]
+Softmax = Callable[[Array], Array]
+
+
+def attend(
+    qkv: Array,
+    cu_seqlens: Array,
+    num_heads: int,
+    num_key_value_heads: int | None = None,
+    sight: Sight = EVERYWHERE,
+    drop: Drop | None = None,
+    softmax: Softmax = softmax,
+) -> Array:  # (T, (H + 2G) K), (B+1,) -> (T, H K)
+    """Let every token look at the tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K) + bias) V.
+
+    Texts of one length go through one call of matmul: NumPy multiplies the small matrices one by one, so that saves
+    overhead and changes nothing in the result.  `sight` says what is seen, and what distance adds to a score.  In
+    training `drop(probabilities, where)` leaves some out; `where` is three numbers, other ones at every call.
+
+    >>> qkv = np.tile(np.float32([0, 0, 1]), (3, 1))               # equal scores: the average of the values
+    >>> attend(qkv, np.array([0, 1, 3]), num_heads=1).tolist()
+    [[1.0], [1.0], [1.0]]
+    """
+    H, G = num_heads, num_key_value_heads or num_heads
+    out = np.empty((len(qkv), qkv.shape[1] // (H + 2 * G) * H), qkv.dtype)
+    for n, N, start, stop in runs_of_equal_length(cu_seqlens):
+        q, k, v = by_heads(qkv[start:stop], n, H, G)
+        context = np.empty_like(v)
+        for heads, some, seen in blocks(n * H, N, sight):
+            p = probabilities(q, k, heads, some, seen, sight, softmax)  # (., some, seen)
+            if drop is not None:
+                p = drop(p, (start, heads.start, some.start))
+            context[heads, some] = p @ v[heads, seen]  # (., some, K)
+        out[start:stop] = context.reshape(n, H, N, -1).transpose(0, 2, 1, 3).reshape(n * N, -1)
+    return out
+
+
+def runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
+    """Neighbouring texts of one length: how many, their length, their first row and the row behind the last.
+
+    >>> list(runs_of_equal_length(np.array([0, 2, 4, 7])))
+    [(2, 2, 0, 4), (1, 3, 4, 7)]
+    """
+    start = 0
+    for N, texts in groupby(np.diff(cu_seqlens).tolist()):
+        n = sum(1 for _ in texts)
+        yield n, N, start, start + n * N
+        start += n * N
+
+
+def by_heads(qkv: Array, n: int, H: int, G: int) -> tuple[Array, Array, Array]:
+    """Queries, divided by sqrt(K), keys and values of n texts of one length N: for each text and head, a matrix.
+
+    (n N, (H + 2G) K) -> (n H, N, K), (n H, K, N), (n H, N, K); keys are transposed.
+
+    >>> q, k, v = by_heads(np.arange(12).reshape(2, 6) * 1.0, n=1, H=2, G=2)
+    >>> q.tolist(), k.tolist()
+    ([[[0.0], [6.0]], [[1.0], [7.0]]], [[[2.0, 8.0]], [[3.0, 9.0]]])
+    """
+    rows = qkv.reshape(n, len(qkv) // n, H + 2 * G, -1)
+    q = _matrices(rows[:, :, :H].transpose(0, 2, 1, 3))
+    k = _matrices(rows[:, :, H : H + G].transpose(0, 2, 3, 1).repeat(H // G, axis=1))
+    v = _matrices(rows[:, :, H + G :].transpose(0, 2, 1, 3).repeat(H // G, axis=1))
+    q /= math.sqrt(q.shape[-1])
+    return q, k, v
+
+
+def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, as BLAS likes it
+    return np.array(x, order="C").reshape(-1, *x.shape[2:])
+
+
+def blocks(matrices: int, N: int, sight: Sight) -> Iterator[tuple[slice, slice, slice]]:
+    """Which matrices go together, which of their tokens look, and the tokens that these see.
+
+    How a text is cut depends on its length alone.
+
+    >>> list(blocks(2, 3, EVERYWHERE))
+    [(slice(0, 2, None), slice(0, 3, None), slice(0, 3, None))]
+    """
+    step = max(1, SCORES_BLOCK // N**2)
+    for first_head in range(0, matrices, step):
+        heads = slice(first_head, min(first_head + step, matrices))
+        if N <= LONGEST_WHOLE:
+            yield heads, slice(0, N), slice(0, N)
+            continue
+        rows = SCORES_BLOCK // LONGEST_WHOLE
+        for first in range(0, N, rows):
+            last = min(first + rows, N)
+            begin = 0 if sight.back is None else max(0, first - sight.back)
+            end = N if sight.ahead is None else min(N, last + sight.ahead)
+            yield heads, slice(first, last), slice(begin, end)
+
+
+def probabilities(
+    q: Array, k: Array, heads: slice, some: slice, seen: slice, sight: Sight, softmax: Softmax = softmax
+) -> Array:
+    """How much each token takes from those it sees: softmax(Q K^T + bias) -> (heads, some, seen).
+
+    >>> q, k, _ = by_heads(np.zeros((2, 3)), n=1, H=1, G=1)
+    >>> probabilities(q, k, *next(blocks(1, 2, EVERYWHERE)), EVERYWHERE).tolist()
+    [[[0.5, 0.5], [0.5, 0.5]]]
+    """
+    scores = q[heads, some] @ k[heads, :, seen]
+    if sight.bias is not None:
+        scores += _bias(sight.bias, heads, some, seen)
+    if sight.back is not None or sight.ahead is not None:
+        scores[:, ~_reached(some, seen, sight)] = -np.inf
+    return softmax(scores)
+
+
+def _bias(bias: Array, heads: slice, some: slice, seen: slice) -> Array:  # -> (heads, some, seen)
+    """What distance adds to the scores: row i is bias[:, seen - i + N-1]."""
+    which = np.arange(heads.start, heads.stop) % len(bias)
+    first = bias.shape[1] // 2 + seen.start - some.start  # the column of distance 0 is in the middle
+    starts = np.arange(first, first - (some.stop - some.start), -1)
+    return sliding_window_view(bias, seen.stop - seen.start, axis=1)[which[:, None], starts]
+
+
+def _reached(some: slice, seen: slice, sight: Sight) -> Array:  # -> (some, seen)
+    """Which tokens are near enough to be seen."""
+    distance = np.arange(seen.start, seen.stop) - np.arange(some.start, some.stop)[:, None]
+    far = seen.stop + some.stop  # beyond any distance
+    return (distance >= -(far if sight.back is None else sight.back)) & (
+        distance <= (far if sight.ahead is None else sight.ahead)
+    )

@@ -1,0 +1,88 @@
+"""What is done to vectors: unit length, fewer numbers, smaller numbers."""
+
+import numpy as np
+
+from minembed.errors import InputError
+from minembed.types import Array
+
+
+def l2_normalize(x: Array) -> Array:  # (B, D) -> (B, D)
+    """Scale each row to length 1; a row of zeros stays zero.
+
+    >>> l2_normalize(np.float32([[3, 4], [0, 0]])).round(3).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    norms = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    norms += 0 * norms  # an overflow must end in NaN, not in a row of zeros
+    return x / np.where(norms == 0, norms.dtype.type(1), norms)
+
+
+def truncate_embeddings(x: Array, dim: int | None) -> Array:  # (..., D) -> (..., dim)
+    """Keep the first `dim` numbers of each vector, as Matryoshka models allow (Kusupati et al., 2022).
+
+    Lengths are left as they come out: normalise again for a dot product. None keeps all.
+    Raises InputError if `dim` is not between 1 and the width.
+
+    >>> truncate_embeddings(np.ones((2, 1536), np.float32), 256).shape
+    (2, 256)
+    """
+    x = np.asarray(x)
+    if dim is None:
+        return x
+    if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or not 1 <= dim <= x.shape[-1]:
+        raise InputError(
+            f"cannot truncate vectors of width {x.shape[-1]} to {dim!r}: give a number from 1 to that width"
+        )
+    return x[..., :dim]
+
+
+def quantize_embeddings(
+    x: Array,
+    precision: str,
+    ranges: Array | None = None,
+    calibration_embeddings: Array | None = None,
+) -> Array:  # (N, D) -> (N, D) or, for the binary kinds, (N, D / 8)
+    """Store vectors in fewer bits, number for number as sentence-transformers does.
+
+    "int8" and "uint8" cut the range of each column into 255 steps; the range is `ranges` (2, D: minimum and
+    maximum), else that of `calibration_embeddings`, else that of `x` itself.  "ubinary" keeps one bit a number
+    (1 where it is positive) in uint8, "binary" the same minus 128 in int8.  "float32" changes nothing.
+    Raises InputError for an unknown precision, ranges of another shape, or vectors that are quantized already.
+
+    >>> quantize_embeddings(np.float32([[0, 10], [255, 265]]), "uint8").tolist()
+    [[0, 0], [255, 255]]
+    >>> quantize_embeddings(np.float32([[1, -1, 1, -1, -1, -1, -1, 1]]), "ubinary").tolist()
+    [[161]]
+    """
+    x = np.asarray(x)
+    if not np.issubdtype(x.dtype, np.floating):
+        raise InputError(f"vectors to quantize must be of a float type, not {x.dtype}")
+    if precision == "float32":
+        return x.astype(np.float32, copy=False)
+    if precision in ("binary", "ubinary"):
+        bits = np.packbits(x > 0, axis=-1)
+        return bits if precision == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
+    if precision not in ("int8", "uint8"):
+        raise InputError(f"precision {precision!r} is unknown; known: float32, int8, uint8, binary, ubinary")
+    if ranges is None:
+        base = x if calibration_embeddings is None else np.asarray(calibration_embeddings)
+        if base.ndim != 2 or not len(base):
+            raise InputError(
+                f"precision {precision!r} needs ranges, or vectors to take them from; got shape {base.shape}"
+            )
+        ranges = np.stack([base.min(axis=0), base.max(axis=0)])
+    try:
+        ranges = np.asarray(ranges, dtype=np.float32)  # as the reference does
+    except (TypeError, ValueError) as e:
+        raise InputError(f"ranges must be numbers ({e})") from e
+    if not np.isfinite(ranges).all():
+        raise InputError("ranges hold NaN or infinity")
+    if ranges.shape != (2, x.shape[-1]):
+        raise InputError(
+            f"ranges must have shape (2, {x.shape[-1]}): minimum and maximum of each column; got {ranges.shape}"
+        )
+    low, high = ranges
+    steps = (high - low) / ranges.dtype.type(255)
+    steps = np.where(steps == 0, steps.dtype.type(1), steps)
+    levels = np.clip(np.floor((x - low) / steps), 0, 255)
+    return levels.astype(np.uint8) if precision == "uint8" else (levels - 128).astype(np.int8)

@@ -1,0 +1,7 @@
+"""The types that rooms share."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]

@@ -1,0 +1,216 @@
+"""Compiled kernels on disk: kept, found again, made anew when their sources change.
+
+Whatever is wrong with the folder or its files only means compiling again.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from test_kernel_tier import python
+
+from minembed.kernels.compiled import cache as cached
+
+SIGNATURE = (numba.int64,)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache folder of this test's own."""
+    monkeypatch.setenv("MINEMBED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", "")
+    return tmp_path / "cache"
+
+
+def twice():
+    """A function as a new process would find it: compiled for nothing yet."""
+
+    @cached.on_disk
+    @numba.njit
+    def kernel(x):
+        return 2 * x
+
+    return kernel
+
+
+def loaded():
+    """Compile, or load from disk; tells which, and that the function works."""
+    kernel = twice()
+    stored = cached.is_stored(kernel, SIGNATURE)
+    kernel.compile(SIGNATURE)
+    assert kernel(21) == 42 and cached.is_stored(kernel, SIGNATURE)
+    hits = sum(kernel.stats.cache_hits.values())
+    assert (hits == 1) == stored
+    return "from disk" if hits else "compiled"
+
+
+def files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_it_is_compiled_once(cache):
+    assert loaded() == "compiled"
+    assert {path.suffix for path in files(cache)} == {".nbi", ".nbc"}
+    assert all(path.is_relative_to(cached.folder()) for path in files(cache))
+    assert loaded() == "from disk" and loaded() == "from disk"
+    assert all(str(os.getpid()) not in path.name for path in files(cache))  # no temporary file is left
+
+
+DAMAGE = {
+    "empty": b"",
+    "garbage": b"\x93 this is no pickle " * 50,
+    "text": b"numba",
+    "a pickle of something else": b"\x80\x04N.",
+    "a pickle that names what is not there": b"\x80\x04\x95\x14\x00\x00\x00\x00\x00\x00\x00\x8c\x05nobodyX",
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "cut", "cut late"])
+@pytest.mark.parametrize("suffixes", [(".nbi",), (".nbc",), (".nbi", ".nbc")], ids="+".join)
+def test_damaged_files_are_replaced(cache, suffixes, damage):
+    assert loaded() == "compiled"
+    for path in files(cache):
+        if path.suffix in suffixes:
+            whole = path.read_bytes()
+            path.write_bytes(DAMAGE.get(damage, whole[: 40 if damage == "cut" else len(whole) - 7]))
+    kernel = twice()
+    kernel.compile(SIGNATURE)
+    assert kernel(21) == 42
+    assert loaded() == "from disk"  # repaired
+
+
+def test_files_that_are_gone_or_folders(cache):
+    assert loaded() == "compiled"
+    for suffix in (".nbi", ".nbc"):
+        for path in files(cache):
+            if path.suffix == suffix:
+                path.unlink()
+        assert twice()(21) == 42
+        assert loaded() == "from disk"
+    for suffix in (".nbi", ".nbc"):
+        shutil.rmtree(cached.folder())
+        assert loaded() == "compiled"
+        path = next(path for path in files(cache) if path.suffix == suffix)
+        path.unlink()
+        path.mkdir()
+        kernel = twice()
+        kernel.compile(SIGNATURE)
+        assert kernel(21) == 42
+        path.rmdir()
+
+
+def test_a_folder_that_cannot_be(tmp_path, monkeypatch):
+    """Below a file nobody can make a folder, root neither; what is compiled lives as long as the process."""
+    (tmp_path / "file").write_text("here first")
+    monkeypatch.setenv("MINEMBED_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", "")
+    for _ in range(2):
+        kernel = twice()
+        assert not cached.is_stored(kernel, SIGNATURE)
+        kernel.compile(SIGNATURE)
+        assert kernel(21) == 42 and cached.is_stored(kernel, SIGNATURE)  # in this process
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder(cache):
+    cache.mkdir()
+    cache.chmod(0o500)
+    assert twice()(21) == 42 and not files(cache)
+    cache.chmod(0o700)
+
+
+def test_no_home_folder(monkeypatch):
+    def home():
+        raise RuntimeError("no home")
+
+    for name in ("MINEMBED_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", "")
+    monkeypatch.setattr(Path, "home", home)
+    kernel = twice()
+    assert not cached.is_stored(kernel, SIGNATURE)
+    kernel.compile(SIGNATURE)
+    assert kernel(21) == 42
+
+
+def test_the_users_folder_for_numba(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path / "theirs"))
+    assert loaded() == "compiled" and loaded() == "from disk"
+    assert files(tmp_path / "theirs") and not cache.exists()
+
+
+# ---- when to compile anew ----
+
+
+def test_the_stamp_tells_sources_and_versions(tmp_path, monkeypatch):
+    own = Path(cached.__file__).parent
+    copy = shutil.copytree(own, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    fresh = cached.stamp.__wrapped__
+    before = fresh()
+    assert before == cached.stamp() == fresh()
+    monkeypatch.setattr(cached, "__file__", str(copy / "cached.py"))
+    assert fresh() == before  # where the files lie, and when they were written, says nothing
+    seen = {before}
+    for path in sorted(copy.glob("*.py")):
+        source = path.read_bytes()
+        path.write_bytes(source + b"\n")
+        assert fresh() not in seen, path.name
+        seen.add(fresh())
+        path.write_bytes(source)
+    assert fresh() == before
+    for name in (
+        "minembed.kernels.compiled.cache.__version__",
+        "numba.__version__",
+        "llvmlite.__version__",
+        "numpy.__version__",
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, "0.0.1")
+            assert fresh() not in seen, name
+
+
+def test_another_stamp_is_another_folder(cache, monkeypatch):
+    assert loaded() == "compiled"
+    monkeypatch.setattr(cached, "stamp", lambda: "0123456789abcdef")
+    assert loaded() == "compiled" and loaded() == "from disk"
+    assert len({path.parent for path in files(cache)}) == 2
+
+
+# ---- the real kernels ----
+
+ENCODE = """
+import sys
+import numpy as np
+from minembed import Embedder
+from minembed.kernels.encoder import run
+model = Embedder.load(sys.argv[1], backend="numba")
+assert model.backend == "numba"
+vectors = model.encode([" ".join(["the cat"] * n) for n in range(31)], truncation="silent")
+np.save(sys.argv[2], vectors)
+print(sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))
+"""
+
+
+def test_the_encoder_with_a_damaged_cache(tiny_checkpoint, tmp_path):
+    """All files damaged at once: the same bytes, and the next process finds them whole."""
+    expected, made = tmp_path / "expected.npy", tmp_path / "made.npy"
+    assert len(python(ENCODE, tiny_checkpoint, expected)) == 1  # compiled by now
+    again = python(ENCODE, tiny_checkpoint, expected)
+    source = cached.folder()
+    if not source.is_dir():
+        pytest.skip("this machine keeps no compiled kernels")
+    assert again == ["1 0"]
+    own = tmp_path / "cache" / "kernels" / source.name
+    shutil.copytree(source, own)
+    environment = {"MINEMBED_CACHE": str(tmp_path / "cache")}
+    assert python(ENCODE, tiny_checkpoint, made, **environment) == ["1 0"]  # a copy is as good
+    for path in files(own):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] + b"\0" * 100)
+    assert python(ENCODE, tiny_checkpoint, made, **environment) == ["0 1"]
+    np.testing.assert_array_equal(np.load(made), np.load(expected))
+    assert python(ENCODE, tiny_checkpoint, made, **environment) == ["1 0"]
+    np.testing.assert_array_equal(np.load(made), np.load(expected))

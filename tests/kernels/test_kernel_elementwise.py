@@ -1,0 +1,252 @@
+"""exp, GELU, softmax, LayerNorm and the vectors they are made of, compiled, against float64."""
+
+import math
+
+import fit_exp
+import numpy as np
+import oracle
+import pytest
+from kernel_drivers import GUARD, mapped
+from numba import njit
+
+from minembed.kernels.encoder import elementwise
+from minembed.kernels.tiles.registers import TARGET
+from minembed.kernels.vectors.simd import address
+
+# what the docstrings of kernels/encoder/elementwise.py promise
+EXP = 2e-7  # relative: the polynomial's 0.8e-7, two roundings and the exponent's own
+EXP_COARSE = 8e-5  # relative: the polynomial; far below the 2e-3 of bfloat16
+GELU = 3e-7  # up to 4; beyond, relative to |x|:
+GELU_BEYOND = 2e-7
+GELU_COARSE = 8e-6  # up to 4: the polynomial of 7.1e-6 and roundings; beyond, relative to |x|:
+GELU_COARSE_BEYOND = 4e-5
+FITTED = 1.05  # of the fit's own error: the last digit of a coefficient
+EPS = 6e-8  # half a unit in the last place of 1
+NORM_ROUNDINGS = 16  # as minembed.transformer.ops.layer_norm: two means, a root, a division, a product and a sum
+SOFTMAX_ROUNDINGS = 6  # a difference, an exponential (3 of its own) and what the difference was rounded by
+BFLOAT16 = 2.0**-8  # half a unit in the last place, relative
+FUSED = bool({"fma", "neon"} & TARGET.features)  # else x log2(e) is rounded by itself, and exp is off by that much
+FURTHEST = 1e31  # beyond, |x| e^-87 is no longer nothing; no activation is
+
+exp, exp_coarse, gelu, gelu_coarse = (
+    mapped(function)
+    for function in (elementwise.exp, elementwise.exp_coarse, elementwise.gelu, elementwise.gelu_coarse)
+)
+SPECIAL = np.float32([0.0, -0.0, 1e-45, -1e-45, 1e-38, -1e-38, 1.0, -1.0, 87.0, -87.0])
+
+
+def normal(*shape, seed=11):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def every_size(seed=5, low=2.0**-149, high=FURTHEST):
+    """Numbers of both signs, of every order of magnitude."""
+    rng = np.random.default_rng(seed)
+    size = np.exp(rng.uniform(math.log(low), math.log(high), 100_003))
+    return (size * rng.choice([-1, 1], size.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("function", "bound"), [(exp, EXP), (exp_coarse, EXP_COARSE)], ids=["exp", "exp_coarse"])
+def test_exp(function, bound):
+    small = every_size(high=87)
+    x = np.concatenate([np.linspace(-87, 88, 1_000_003).astype(np.float32), small, SPECIAL])
+    exact = np.exp(x.astype(np.float64))
+    assert np.max(np.abs(function(x) / exact - 1) - (0 if FUSED else EPS * np.abs(x))) <= bound
+    lowest = function(np.float32([-87]))
+    assert 0 < lowest < 2e-38
+    np.testing.assert_array_equal(function(np.float32([-88, -104, -1e10, -3e38, -np.inf])), np.repeat(lowest, 5))
+    assert np.isnan(function(np.float32([np.nan, -np.nan, 1.0]))).tolist() == [True, True, False]
+
+
+def test_exp_of_zero_is_nearly_one():
+    """The largest score of a row gets the weight that softmax divides by."""
+    assert abs(exp(np.float32([0]))[0] - 1) <= EXP and abs(exp_coarse(np.float32([0]))[0] - 1) <= EXP_COARSE
+
+
+def exact_gelu(x):
+    x = x.astype(np.float64)
+    grid, tail = oracle.tail_table(16.0)
+    return np.maximum(x, 0) - np.abs(x) * np.interp(np.abs(x), grid, tail, right=0)
+
+
+@pytest.mark.parametrize(
+    ("function", "near", "beyond"),
+    [(gelu, GELU, GELU_BEYOND), (gelu_coarse, GELU_COARSE, GELU_COARSE_BEYOND)],
+    ids=["gelu", "gelu_coarse"],
+)
+def test_gelu(function, near, beyond):
+    x = np.concatenate([np.linspace(-17, 17, 1_000_003).astype(np.float32), every_size(), SPECIAL])
+    error = np.abs(function(x) - exact_gelu(x))
+    bound = np.where(np.abs(x) <= 4, near, np.maximum(near, beyond * np.abs(x.astype(np.float64))))
+    worst = np.argmax(error / bound)
+    assert error[worst] <= bound[worst], (x[worst], error[worst])
+
+
+@pytest.mark.parametrize("function", [gelu, gelu_coarse], ids=["gelu", "gelu_coarse"])
+def test_gelu_never_makes_a_number_of_what_is_none(function):
+    got = function(np.float32([np.nan, np.inf, -np.inf, 3e38, 1.0, 0.0, -0.0]))
+    assert np.isnan(got[0]) and not np.isfinite(got[1:3]).any() and np.isfinite(got[3:]).all()
+    assert got[5:].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("letter", "fit", "error"),
+    [
+        ("E", lambda: fit_exp.fit_power(6, exact=True), fit_exp.power_error),
+        ("C", lambda: fit_exp.fit_power(4, exact=False), fit_exp.power_error),
+        ("P", fit_exp.fit_gelu, fit_exp.gelu_error),
+    ],
+)
+def test_the_coefficients_are_as_good_as_the_fit(letter, fit, error):
+    fitted, _ = fit()
+    own = [getattr(elementwise, f"{letter}{i}") for i in range(len(fitted))]
+    assert error(own[::-1] if letter == "P" else own) <= FITTED * error(fitted)
+
+
+def test_the_fit_is_the_best_there_is():
+    """The error of a minimax polynomial is equally large at one place more than it has coefficients."""
+    for count in (4, 6):
+        coef, largest = fit_exp.fit_power(count, exact=False)
+        f = np.linspace(-0.5, 0.5, 100_003)
+        error = np.polynomial.Polynomial(coef)(f) / np.exp2(f) - 1
+        turns = [part[np.argmax(np.abs(part))] for part in np.split(error, np.flatnonzero(np.diff(np.sign(error))) + 1)]
+        assert len(turns) == count + 1 and np.abs(turns).min() >= 0.98 * largest
+
+
+# ---- rows ----
+
+
+@njit
+def softmax(row, start, n):
+    return elementwise.softmax_row(address(row, start), n)
+
+
+@njit
+def softmax_bfloat16(row, start, n, to):
+    return elementwise.softmax_row_bfloat16(address(row, start), n, address(to, start))
+
+
+LENGTHS = [*range(1, 41), 257]
+
+
+def guarded_row(values):
+    """A row between guards, with as much room as whole vectors of 16 need."""
+    n = len(values)
+    row = np.full(3 + -(-n // 16) * 16 + 5, GUARD)
+    row[3 : 3 + n] = values
+    return row
+
+
+def assert_softmax(values, got, total, bound):
+    """Weights against math.exp; a weight that is nearly nothing may be e^-87 instead."""
+    values = np.asarray(values, np.float64)
+    exact = np.exp(values - values.max())
+    np.testing.assert_allclose(got, exact, rtol=bound(values), atol=2e-38)
+    np.testing.assert_allclose(total, exact.sum(), rtol=bound(values))
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_softmax_row(n):
+    for values in (5 * normal(n, seed=n), np.full(n, -7.25, np.float32), np.float32(3e38) * normal(n).clip(-1, 1)):
+        row = guarded_row(values)
+        total = softmax(row, 3, n)
+        rounded = EPS * np.abs(np.clip(values.astype(np.float64) - values.max(), -88, 0)).max()  # of the difference
+        rounded *= 1 if FUSED else 2
+        assert_softmax(values, row[3 : 3 + n], total, lambda v, by=rounded: SOFTMAX_ROUNDINGS * EPS + by)
+        end = 3 + -(-n // 16) * 16
+        assert not row[3 + n : end].any()  # filled up with zeros: they are multiplied by what lies there
+        assert (row[:3] == GUARD).all() and (row[end:] == GUARD).all()
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_softmax_row_bfloat16(n):
+    for values in (5 * normal(n, seed=n), np.full(n, -7.25, np.float32), np.float32(3e38) * normal(n).clip(-1, 1)):
+        row = guarded_row(values)
+        before, to = row.copy(), np.full(len(row), 0x4711, np.uint16)
+        total = softmax_bfloat16(row, 3, n, to)
+        np.testing.assert_array_equal(row, before)  # the scores stay
+        weights = (to.astype(np.uint32) << 16).view(np.float32)[3 : 3 + n].astype(np.float64)
+        rounded = EPS * 88 + EXP_COARSE
+        assert_softmax(values, weights, total, lambda v, by=rounded: BFLOAT16 + by)
+        end = 3 + -(-n // 16) * 16
+        assert not to[3 + n : end].any()
+        assert (to[:3] == 0x4711).all() and (to[end:] == 0x4711).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 16, 37])
+def test_softmax_of_what_is_no_number(n):
+    to = np.zeros(64, np.uint16)
+    for place in {0, n // 2, n - 1}:
+        values = normal(n)
+        values[place] = np.nan
+        assert np.isnan(softmax(guarded_row(values), 3, n)) and np.isnan(
+            softmax_bfloat16(guarded_row(values), 3, n, to)
+        )
+        values[place] = np.inf
+        assert np.isnan(softmax(guarded_row(values), 3, n))
+        if n > 1:
+            values[place] = -np.inf
+            row = guarded_row(values)
+            assert np.isfinite(softmax(row, 3, n)) and row[3 + place] < 2e-38
+
+
+@njit
+def add_norm(x, residual, weight, bias, width, eps, out):
+    elementwise.add_norm_row(
+        address(x, 3), address(residual, 3), address(weight, 3), address(bias, 3), width, eps, address(out, 3)
+    )
+
+
+def normed(x, residual, weight, bias, eps=1e-12, in_place=False):
+    """LayerNorm(x + residual) of one row by the kernel; nothing around the rows is read or written."""
+    width = len(x)
+
+    def between_guards(row, guard=np.nan):  # NaN: a lane that is read and used would spoil the result
+        return np.concatenate([np.full(3, guard), row, np.full(19, guard)]).astype(np.float32)
+
+    rows = [between_guards(row) for row in (x, residual, weight, bias)]
+    out = rows[1] if in_place else between_guards(np.zeros(width), GUARD)
+    add_norm(*rows, width, np.float32(eps), out)
+    for row in (rows[0], out):
+        around = np.delete(row, slice(3, 3 + width))
+        assert np.isnan(around).all() or (around == GUARD).all()
+    np.testing.assert_array_equal(rows[0][3 : 3 + width], x + residual)  # x holds the sum afterwards
+    return out[3 : 3 + width]
+
+
+WIDTHS = [1, 7, 16, 31, 40, 384]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1e-3, 0), (1e3, 0), (1, 100)])
+def test_add_norm_row(width, scale, offset):
+    weight, bias = normal(width, seed=2), normal(width, seed=3)
+    for seed in range(5):
+        x, residual = scale * normal(width, seed=seed) + np.float32(offset), scale * normal(width, seed=seed + 50)
+        exact = oracle.layer_norm((x + residual)[None], weight, bias, 1e-12)[0]
+        size = max(1, np.abs(exact).max()) * (1 + offset / scale)  # the mean cancels
+        if width > 1:  # of one number, the difference from its mean is 0: there rounding is all
+            np.testing.assert_allclose(
+                normed(x, residual, weight, bias), exact, rtol=0, atol=NORM_ROUNDINGS * EPS * size
+            )
+        np.testing.assert_array_equal(
+            normed(x, residual, weight, bias, in_place=True), normed(x, residual, weight, bias)
+        )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 1e-20, 1234.567])
+def test_add_norm_of_a_constant_row_is_the_bias(width, value):
+    weight, bias = normal(width), normal(width, seed=12)
+    row, other = np.full(width, value, np.float32), np.full(width, 0.7, np.float32)
+    np.testing.assert_array_equal(normed(row, other, weight, bias), bias)
+
+
+@pytest.mark.parametrize("width", [7, 16, 31, 384])
+def test_an_overflow_of_add_norm_is_nan(width):
+    weight, bias = normal(width), normal(width, seed=12)
+    for bad in (np.nan, np.inf, -np.inf, 3e38):
+        for place in {0, width // 2, width - 1}:
+            x = normal(width)
+            x[place] = bad
+            assert np.isnan(normed(x, normal(width, seed=13), weight, bias)).all(), (bad, place)

@@ -1,0 +1,174 @@
+"""Instruction sets: which is chosen, and AVX2 run for real on this CPU."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+from places import SUPPORT, TESTS
+
+from minembed import Embedder
+from minembed.kernels.tiles import registers as tiles
+from minembed.kernels.vectors.target import Target, read_target
+
+FLOAT32 = 1e-6  # the contract between tiers: AVX2 and AVX-512 both multiply and add with one rounding, in one order
+COSINE = 0.9999  # of bfloat16 and int8: attention rounds to bfloat16 only where the CPU multiplies bfloat16
+
+AVX2 = {"avx2", "fma"}
+AVX512 = AVX2 | {"avx512f", "avx512vl", "avx512bw", "avx512dq"}
+KINDS = [  # LLVM's name of a CPU, the target: and rows and vectors of a tile, bytes, whether bfloat16 is multiplied
+    ("x86-64", Target("x86_64", frozenset()), (2, 1), "plain", False),
+    ("haswell", Target("x86_64", frozenset(AVX2)), (6, 1), "pmaddwd", False),
+    ("alderlake", Target("x86_64", frozenset(AVX2 | {"avxvnni"})), (6, 1), "vnni256", False),
+    ("skylake-avx512", Target("x86_64", frozenset(AVX512)), (14, 2), "pmaddwd", False),
+    ("cascadelake", Target("x86_64", frozenset(AVX512 | {"avx512vnni"})), (14, 2), "vnni512", False),
+    ("znver4", Target("x86_64", frozenset(AVX512 | {"avx512vnni", "avx512bf16"})), (14, 2), "vnni512", True),
+    ("apple-m1", Target("arm64", frozenset({"neon", "dotprod"})), (6, 1), "sdot", False),
+    ("neoverse-n1", Target("aarch64", frozenset({"neon", "dotprod"})), (6, 1), "sdot", False),
+    ("cortex-a72", Target("aarch64", frozenset({"neon"})), (6, 1), "plain", False),
+]
+IDS = [kind[0] for kind in KINDS]
+
+
+# ---- which is chosen ----
+
+
+@pytest.mark.parametrize(("cpu", "chosen", "tile", "dot_bytes", "dot_bfloat16"), KINDS, ids=IDS)
+def test_what_suits_an_instruction_set(cpu, chosen, tile, dot_bytes, dot_bfloat16):
+    assert (chosen.tile, chosen.dot_bytes, chosen.dot_bfloat16) == (tile, dot_bytes, dot_bfloat16)
+    assert chosen.describe()
+
+
+@pytest.mark.parametrize(
+    ("cpu", "of_bytes", "of_bfloat16"),
+    [
+        ("x86-64", 2, 2),
+        ("haswell", 4, 4),
+        ("alderlake", 6, 4),
+        ("skylake-avx512", 12, 12),
+        ("cascadelake", 14, 12),
+        ("znver4", 14, 14),
+        ("apple-m1", 6, 4),
+        ("cortex-a72", 4, 4),
+    ],
+)
+def test_what_is_taken_apart_has_smaller_tiles(cpu, of_bytes, of_bfloat16):
+    (chosen,) = [kind[1] for kind in KINDS if kind[0] == cpu]
+    assert (chosen.byte_rows, chosen.bfloat16_rows) == (of_bytes, of_bfloat16)
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """A machine with everything; settings(...) are Numba's."""
+    features = dict.fromkeys(AVX512 | {"avx512vnni", "avx512bf16", "avxvnni", "sse2", "avx"}, True) | {"amx": False}
+    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "znver5")
+    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: features)
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
+
+    def settings(cpu=None, features=None, avx=True):
+        return read_target(SimpleNamespace(CPU_NAME=cpu, CPU_FEATURES=features, ENABLE_AVX=avx))
+
+    return settings
+
+
+def test_the_machine_as_it_is(host):
+    found = host()
+    assert found == host("znver5") and found.machine == "x86_64"
+    assert found.dot_bytes == "vnni512" and found.dot_bfloat16 and "amx" not in found.features
+    assert found.describe() == "AVX-512 VNNI BF16"
+
+
+def test_a_named_cpu_has_no_more_than_it_has(host):
+    assert host("haswell").tile == (6, 1) and host("haswell").dot_bytes == "pmaddwd"
+    assert host("alderlake").dot_bytes == "vnni256" and host("skylake-avx512").dot_bytes == "pmaddwd"
+    assert host("cascadelake").dot_bytes == "vnni512" and not host("cascadelake").dot_bfloat16
+    assert host("sapphirerapids").dot_bfloat16
+    assert host("nehalem").dot_bytes == host("a name nobody knows").dot_bytes == "plain"
+    assert host("nehalem").tile == (2, 1)
+
+
+def test_a_named_cpu_has_no_more_than_this_one(host, monkeypatch):
+    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: dict.fromkeys(AVX2, True))
+    for cpu in ("znver5", "sapphirerapids", "skylake-avx512"):
+        assert host(cpu).tile == (6, 1) and host(cpu).dot_bytes == "pmaddwd" and not host(cpu).dot_bfloat16
+
+
+def test_single_features(host):
+    assert host(features="-avx512f").tile == (6, 1) and not host(features="-avx512f").dot_bfloat16
+    assert host(features="-avx512vnni,-avxvnni").dot_bytes == "pmaddwd"
+    assert not host(features="+sse2,-avx512bf16").dot_bfloat16
+    assert host("haswell", "+avxvnni").dot_bytes == "vnni256"
+    assert host(features="") == host()
+    assert host(avx=False).dot_bytes == "plain" and host(avx=False).tile == (2, 1)
+
+
+@pytest.mark.parametrize("missing", ["-avx2", "-avx", "-avx2,-avx512f"])
+def test_what_rests_on_a_missing_feature_is_missing_too(host, missing):
+    """LLVM takes it away as well, and then aborts where it is asked for."""
+    assert host(features=missing).dot_bytes == "plain" and not host(features=missing).dot_bfloat16
+    assert host(features=missing).tile == (2, 1)
+
+
+def test_this_machine():
+    assert read_target() == tiles.TARGET and tiles.TARGET.tile == (tiles.TILE_ROWS, tiles.TILE_VECTORS)
+    assert (tiles.TARGET.byte_rows, tiles.TARGET.bfloat16_rows) == (tiles.BYTE_ROWS, tiles.BFLOAT16_ROWS)
+    assert set(tiles.TARGET.features) <= {name for name, there in llvm.get_host_cpu_features().items() if there}
+
+
+# ---- AVX2 for real ----
+
+AS_HASWELL = """
+import sys
+import numpy as np
+import test_kernel_assembly as assembly
+import test_kernel_targets as own
+from minembed import Embedder
+from minembed.kernels.tiles import registers as tiles
+assert tiles.TARGET.tile == (6, 1) and tiles.TARGET.dot_bytes == "pmaddwd", tiles.TARGET
+for name in assembly.TILES:
+    assembly.test_the_tiles_of_this_machine_spill_nothing(name)
+for dtype in ("float32", "bfloat16", "int8"):
+    model = Embedder.load(sys.argv[1], backend="numba", dtype=dtype)
+    assert model.backend == "numba"  # so the self-test was passed
+    np.save(f"{sys.argv[2]}/{dtype}.npy", model.encode(own.TEXTS, truncation="silent"))
+print("as haswell")
+"""
+TEXTS = [" ".join(["the cat", "un believ able", "rain and sun"][i % 3 :] * (i // 3)) for i in range(61)]
+needs_more_than_avx2 = pytest.mark.skipif(
+    not {"avx512f", "avx2", "fma"} <= tiles.TARGET.features, reason="this CPU has no more than AVX2"
+)
+
+
+def as_another(cpu):
+    """With the tests importable by name: PYTHONSAFEPATH may keep the working directory from being so."""
+    return os.environ | {
+        "NUMBA_CPU_NAME": cpu,
+        "NUMBA_CPU_FEATURES": "",
+        "PYTHONPATH": os.pathsep.join(map(str, (SUPPORT, TESTS / "kernels", TESTS / "models"))),
+    }
+
+
+@needs_more_than_avx2
+def test_avx2_gives_the_same_vectors(tiny_checkpoint, tmp_path):
+    command = [sys.executable, "-W", "error", "-c", AS_HASWELL, str(tiny_checkpoint), str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, env=as_another("haswell"), cwd=SUPPORT)
+    assert (found.returncode, found.stdout) == (0, "as haswell\n"), found.stderr
+    for dtype in ("float32", "bfloat16", "int8"):
+        here = Embedder.load(tiny_checkpoint, backend="numba", dtype=dtype).encode(TEXTS, truncation="silent")
+        there = np.load(tmp_path / f"{dtype}.npy")
+        if dtype == "float32":
+            assert np.abs(here - there).max() <= FLOAT32
+        assert (here.astype(np.float64) * there).sum(axis=1).min() >= COSINE
+
+
+@needs_more_than_avx2
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["haswell", "nehalem", "skylake-avx512"])
+def test_every_kernel_test_passes_on_a_lesser_cpu(cpu):
+    names = sorted(path.name for path in (TESTS / "kernels").glob("test_kernel_*.py"))
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *names]
+    found = subprocess.run(command, capture_output=True, text=True, env=as_another(cpu), cwd=SUPPORT)
+    assert found.returncode == 0, found.stdout[-5000:]

@@ -1,0 +1,265 @@
+"""The same bits in any batch and on any thread, before and after errors; and BLAS left as it was found."""
+
+import dataclasses
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import threadpoolctl
+from tiny import write_tiny_checkpoint
+
+from minembed import Embedder
+from minembed.errors import InputTypeError, NumericalError
+from minembed.runtime import threads
+from minembed.runtime.threads import available_cores, run, single_threaded_blas
+
+WORDS = (
+    "the a of cat dog house river bread oven rain sun train book code test index query cache and believe 中 x".split()
+)
+
+
+@pytest.fixture
+def tiny_model(tiny_checkpoint, tier):
+    """The tiny checkpoint, loaded with each backend in turn."""
+    return Embedder.load(tiny_checkpoint, backend=tier)
+
+
+def texts_of(n, words, seed):
+    """n texts of 0 or 1 to `words` words."""
+    dice = random.Random(seed)
+    return [" ".join(dice.choices(WORDS, k=dice.randint(0 if i % 7 == 0 else 1, words))) for i in range(n)]
+
+
+def with_threads(model, n):
+    return dataclasses.replace(model, engine=dataclasses.replace(model.engine, threads=n))
+
+
+# ---- the same bits ----
+
+
+def rebatched(model, texts, seed, batch_sizes=(None, 1, 2, 7, 64)):
+    """The vectors of the texts, computed in a random order, in random calls, on some threads, in some batch size."""
+    dice = random.Random(seed)
+    order = dice.sample(range(len(texts)), len(texts))
+    model, batch_size = with_threads(model, dice.choice([1, 2, 3])), dice.choice(batch_sizes)
+    vectors, at = {}, 0
+    while at < len(order):
+        call = order[at : at + dice.choice([1, 2, 3, 5, 50, len(texts)])]
+        found = model.encode([texts[i] for i in call], batch_size=batch_size, truncation="silent")
+        vectors.update(zip(call, found, strict=True))
+        at += len(call)
+    return np.stack([vectors[i] for i in range(len(texts))])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_batch_gives_the_same_bits(tiny_model, seed):
+    texts = texts_of(200, 40, seed=0)
+    expected = with_threads(tiny_model, 1).encode(texts, truncation="silent")
+    assert rebatched(tiny_model, texts, seed).tobytes() == expected.tobytes()
+
+
+WIDTHS = [(8, 1, 8), (12, 3, 20), (30, 2, 50), (36, 4, 100), (63, 3, 65), (100, 5, 130), (128, 2, 512), (384, 12, 1536)]
+
+
+@pytest.mark.parametrize(("hidden_size", "heads", "intermediate_size"), WIDTHS)
+def test_any_width_gives_the_same_bits(tmp_path, tier, hidden_size, heads, intermediate_size):
+    """BLAS has other paths for other widths: those of its tiles, odd ones, narrow ones, and those of the real model."""
+    widths = {"hidden_size": hidden_size, "num_attention_heads": heads, "intermediate_size": intermediate_size}
+    pooling = {"pooling_mode": ["cls", "mean", "max", "weightedmean", "mean_sqrt_len_tokens", "lasttoken"]}
+    model = Embedder.load(write_tiny_checkpoint(tmp_path, num_hidden_layers=1, pooling=pooling, **widths), backend=tier)
+    texts = texts_of(60, 30, seed=7)
+    expected = with_threads(model, 1).encode(texts, truncation="silent")
+    for seed in range(6):
+        found = rebatched(model, texts, seed)
+        assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("number", "seeds"), [(700, 6), pytest.param(2000, 20, marks=pytest.mark.slow)])
+def test_any_batch_of_the_real_model_gives_the_same_bits(minilm, number, seeds):
+    """Thousands of vectors: short texts, in random orders, batchings and numbers of threads."""
+    texts = texts_of(number, 8, seed=1)
+    expected = minilm.encode(texts)
+    assert len(np.unique(expected, axis=0)) > number / 2
+    for seed in range(seeds):
+        found = rebatched(minilm, texts, seed, batch_sizes=(None, None, 16, 64))  # smaller ones are slow: see below
+        assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
+
+
+@pytest.mark.weights
+def test_one_by_one_and_long_texts_of_the_real_model_too(minilm):
+    texts = texts_of(40, 30, seed=2) + texts_of(8, 400, seed=3)
+    expected = minilm.encode(texts, truncation="silent")
+    for i, text in enumerate(texts):
+        assert minilm.encode(text, truncation="silent").tobytes() == expected[i].tobytes()
+    for seed in range(3):
+        assert rebatched(minilm, texts, seed).tobytes() == expected.tobytes()
+
+
+def test_duplicates_have_the_same_bits(tiny_model):
+    texts = texts_of(50, 40, seed=4)
+    vectors = tiny_model.encode(texts * 9, truncation="silent").reshape(9, 50, -1)
+    assert (vectors == vectors[0]).all()
+
+
+# ---- threads ----
+
+
+def test_many_threads_share_one_model(tiny_model):
+    texts = texts_of(50, 30, seed=5)
+    expected = {i: tiny_model.encode(texts[i:], truncation="silent").tobytes() for i in range(32)}
+
+    def work(i):
+        return all(tiny_model.encode(texts[i:], truncation="silent").tobytes() == expected[i] for _ in range(4))
+
+    with ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(work, range(32)))
+
+
+def test_errors_in_some_threads_leave_the_others_alone(tiny_model):
+    texts = texts_of(60, 20, seed=6)
+    expected = tiny_model.encode(texts).tobytes()
+
+    def work(i):
+        if i % 2:
+            with pytest.raises(InputTypeError):
+                tiny_model.encode([*texts, None])
+            return True
+        return tiny_model.encode(texts).tobytes() == expected
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(work, range(64)))
+
+
+def test_run_gives_every_result_once():
+    for n in (0, 1, 2, 50):
+        for workers in (1, 2, 5):
+            assert sorted(run(lambda x: x * x, range(n), workers)) == [(i, i * i) for i in range(n)]
+
+
+def test_run_stops_at_the_first_error():
+    begun = []
+
+    def work(x):
+        begun.append(x)
+        if x == 3:
+            raise LookupError("three")
+        time.sleep(0.001 if x > 3 else 0)  # all of them would take seconds: none is begun after the error is seen
+
+    for workers in (1, 2):
+        begun.clear()
+        with pytest.raises(LookupError, match="three"):
+            list(run(work, range(10_000), workers))
+        assert 3 in begun and len(begun) < 10_000
+    before = threading.active_count()
+    for _ in run(lambda x: x, range(10_000), 2):
+        break
+    assert threading.active_count() <= before  # nobody is left behind
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "max 100000\n"}, float("inf")),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "50000 100000"}, 0.5),
+        ({"cpu.max": "400000 100000\n", "cpu/cpu.cfs_quota_us": "1", "cpu/cpu.cfs_period_us": "1"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, float("inf")),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.5),
+        ({"cpu/cpu.cfs_quota_us": "250000\n"}, float("inf")),
+        ({"cpu.max": ""}, float("inf")),
+        ({"cpu.max": "many of them\n"}, float("inf")),
+        ({"cpu.max": "100000 0\n"}, float("inf")),
+        ({}, float("inf")),
+    ],
+    ids=str,
+)
+def test_the_quota_of_the_control_group(tmp_path, monkeypatch, files, quota):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert threads._cgroup_quota(tmp_path) == quota
+    monkeypatch.setattr(threads, "_cgroup_quota", lambda root: quota)
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    assert available_cores() == {0.5: 1, 1.5: 2, 2.5: 3}.get(quota, 4)
+
+
+# ---- BLAS ----
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_blas_threads():
+    """BLAS with two threads, also on a machine with one core: else there is nothing to restore."""
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        assert before == {2}
+        yield before
+
+
+def test_blas_has_one_thread_meanwhile_and_its_own_again_after(tiny_model, two_blas_threads):
+    seen = []
+
+    def compute(tokens, observe=None):
+        seen.append(blas_threads())
+        return tiny_model.engine.compute(tokens, observe=observe)
+
+    watched = dataclasses.replace(tiny_model, engine=dataclasses.replace(tiny_model.engine, compute=compute))
+    watched.encode(WORDS)
+    assert seen and all(limit == {1} for limit in seen) and blas_threads() == two_blas_threads
+    stream = watched.stream(["a cat"] * 9000)
+    next(stream)
+    assert blas_threads() == two_blas_threads  # not held while the caller looks at a block
+    stream.close()
+
+    def failing(tokens, observe=None):
+        raise LookupError("on purpose")
+
+    broken = dataclasses.replace(tiny_model, engine=dataclasses.replace(tiny_model.engine, compute=failing))
+    with pytest.raises(LookupError):
+        broken.encode(WORDS)
+    assert blas_threads() == two_blas_threads
+
+
+def test_limits_that_overlap_are_lifted_by_the_last(two_blas_threads):
+    first, second = single_threaded_blas(), single_threaded_blas()
+    first.__enter__()
+    second.__enter__()
+    assert blas_threads() == {1}
+    first.__exit__(None, None, None)
+    assert blas_threads() == {1}
+    second.__exit__(None, None, None)
+    assert blas_threads() == two_blas_threads
+
+
+def test_limits_of_many_threads_are_lifted_in_the_end(two_blas_threads):
+    def work(_):
+        with single_threaded_blas():
+            return blas_threads()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(limit == {1} for limit in pool.map(work, range(200)))
+    assert blas_threads() == two_blas_threads
+
+
+def test_refused_work_leaves_the_model_as_it_was(tiny_model):
+    expected = tiny_model.encode(WORDS).tobytes()
+
+    def broken(tokens, observe=None):
+        hidden = tiny_model.engine.compute(tokens, observe=observe)
+        hidden[0] = np.inf
+        return hidden
+
+    for _ in range(5):
+        with pytest.raises(NumericalError):
+            dataclasses.replace(tiny_model, engine=dataclasses.replace(tiny_model.engine, compute=broken)).encode(WORDS)
+        with pytest.raises(InputTypeError):
+            tiny_model.encode([*WORDS, 3])
+        assert tiny_model.encode(WORDS).tobytes() == expected
