@@ -42,7 +42,8 @@ def semantic_search(
 
     Each is {"corpus_id": int, "score": float}, best first; scores are float64.  `score_function` is "cosine", "dot",
     "euclidean" or "manhattan", or a function of `minembed.search.similarity` with that meaning.
-    A single vector is one query.  As sentence-transformers' `util.semantic_search`, but exact in float64, with ties in order of corpus_id.
+    A single vector is one query.  As sentence-transformers' `util.semantic_search`, but exact in float64, with ties in
+    order of corpus_id.
     Raises InputError for an unknown score function, a negative top_k, widths that differ, NaN or infinity.
 
     >>> semantic_search([1.0, 0.0], [[0.0, 1.0], [2.0, 0.0], [1.0, 0.0]], top_k=2)

@@ -88,7 +88,8 @@ def erf(x: Array) -> Array:  # (...) -> (...)
 
 GELU_BLOCK = 1 << 15  # elements: three such arrays stay in a core's second-level cache
 # R in gelu(x) = max(x, 0) - a exp(a R(a)) with a = |x|/2, highest power first: exp(a R(a)) = erfc(a sqrt(2)).
-# Fitted by goldens/make/fit_gelu.py to 9e-9 for |x| <= 7; a R(a) falls without end beyond, where the tail is below float32.
+# Fitted by tests/goldens/make/fit_gelu.py to 9e-9 for |x| <= 7; beyond, a R(a) falls without end, and the tail is
+# below float32.
 LOG_TAIL = np.array(
     [-0.00033751325, 0.002489291, -0.005832337, -0.006034836, 0.080354296, -0.29182944, -1.2730678, -1.5957787],
     dtype=np.float32,
