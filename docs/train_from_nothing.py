@@ -26,8 +26,8 @@ from minembed.cli.demo import COOKING, PROGRAMMING, separation
 from minembed.data.examples import read_examples
 from minembed.maps.heat import RAMP
 from minembed.maps.picture import INK, SOFT, figure, save, settings
-from minembed.train.judging import retrieval_score
-from minembed.train.masked_lm import judged_by, masked_loss, unigram_entropy
+from minembed.train.evaluation import retrieval_score
+from minembed.train.masked_lm import held_out, masked_loss, unigram_entropy
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 
@@ -154,7 +154,7 @@ def unigrams(folder: Path) -> dict[str, float]:
     counts = np.bincount(ids, minlength=new.checkpoint.config.vocab_size)
     counts[:5] = 0  # special tokens are never asked for
     found = {"tokens": len(ids), "vocabulary": len(counts)}
-    found["unigram_entropy"] = round(unigram_entropy(judged_by(new, held, Settings()), counts), 3)
+    found["unigram_entropy"] = round(unigram_entropy(held_out(new, held, Settings()), counts), 3)
     return found | {n: round(masked_loss(m, held, Settings()), 3) for n, m in (("before", new), ("after", learnt))}
 
 

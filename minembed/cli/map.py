@@ -153,6 +153,7 @@ def command(
     from minembed.maps.chart import Map
     from minembed.maps.page import check_count
     from minembed.maps.projection import check_settings
+    from minembed.maps.saving import write
 
     numbers, texts, labels = read(Corpus.of(corpus, file_format, field), label)
     rows = drawn(len(texts), sample, seed)
@@ -185,7 +186,7 @@ def command(
             tell=tell,
             **settings,
         )
-        chart.write(file, output.suffix.lower().removeprefix("."))
+        write(chart, file, output.suffix.lower().removeprefix("."))
     click.echo(f"{output}: {chart.title}\n{chart.trust_line}", err=True)
 
 

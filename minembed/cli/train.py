@@ -140,7 +140,7 @@ def contrastive(
     """
     from minembed.data.examples import read_examples
     from minembed.train.contrastive import BOUNDS, check_examples, train_contrastive
-    from minembed.train.judging import NDCG, judge, measure_of
+    from minembed.train.evaluation import NDCG, evaluate, measure_of
     from minembed.train.model import Trainee
 
     settings, saved = _settings(config, options), _place(folder)
@@ -156,7 +156,7 @@ def contrastive(
     held = None if evaluation is None else read_examples(evaluation, labelled=None)  # the scale of scores is no matter
     measure = "spearman" if held is None else measure_of(held)
     trainee = Trainee.load(model, max_seq_length=max_seq_length, revision=revision, local_files_only=offline)
-    before = None if held is None else judge(trainee, held, settings)
+    before = None if held is None else evaluate(trainee, held, settings)
     state = train_contrastive(trainee, pairs, settings, folder, evaluation=held, resume=resume)
     facts = {"steps": state.step, "skipped": state.skipped, f"{measure}_before": before}
     facts |= {measure: state.best if held else None, "best_step": state.best_step if held else None}

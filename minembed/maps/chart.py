@@ -14,7 +14,6 @@ from minembed.maps.projection import Projection, check_vectors, project
 from minembed.maps.trust import NEAR, Trust, measure
 from minembed.types import Array
 
-FORMATS = ("html", "png", "svg")
 Tell = Callable[[str], None]
 
 
@@ -92,33 +91,15 @@ class Map:
 
     def save(self, path: str | Path) -> None:
         """Write a page (.html) or a picture (.png, .svg); raises InputError for another ending."""
-        path = Path(path)
-        kind = check_ending(path)
-        with path.open("wb") as file:
-            self.write(file, kind)
+        from minembed.maps.saving import save  # late: a page and a picture are made of a Map
+
+        save(self, Path(path))
 
     def write(self, file: BinaryIO, kind: str) -> None:
         """Write a page or a picture to an open file: kind is "html", "png" or "svg"."""
-        if kind == "html":
-            from minembed.maps.page import page
+        from minembed.maps.saving import write
 
-            file.write(page(self).encode("utf-8"))
-        else:
-            from minembed.maps.picture import draw
-
-            draw(self, file, kind)
-
-
-def check_ending(path: Path) -> str:
-    """The format that a file's name asks for.
-
-    >>> check_ending(Path("a.SVG"))
-    'svg'
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise InputError(f"{path.name!r} must end in {', '.join('.' + form for form in FORMATS)}")
-    return kind
+        write(self, file, kind)
 
 
 def check_texts(texts: Sequence[str], n: int, labels: Sequence[str] | None) -> None:

@@ -13,7 +13,7 @@ from minembed.data.examples import Examples
 from minembed.errors import InputError
 from minembed.train.backward.trees import flat
 from minembed.train.batches import batches
-from minembed.train.judging import Evaluation, judge, measure_of
+from minembed.train.evaluation import Evaluation, evaluate, measure_of
 from minembed.train.losses import LOSSES, NEED_LABELS, Loss, matryoshka
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
@@ -60,7 +60,7 @@ def train_contrastive(
         prepare=lambda batch: _ready(trainee, examples, batch),
         reads=lambda ready: {WORD: np.unique(np.concatenate([column.ids for column in ready[0]]))},
         gradients=partial(_gradients, trainee, loss_of(settings), settings),
-        score=None if evaluation is None else partial(judge, trainee, evaluation, settings),
+        score=None if evaluation is None else partial(evaluate, trainee, evaluation, settings),
         fingerprint=fingerprint(examples),
         model=identity(trainee),
     )

@@ -77,14 +77,14 @@ def masked_loss(trainee: Trainee, texts: Sequence[str], settings: Settings) -> f
     ops, _ = tier(Method(backend=settings.backend))
     total, count = 0.0, 0
     with single_threaded_blas():
-        for masked in judged_by(trainee, texts, settings):
+        for masked in held_out(trainee, texts, settings):
             hidden = encode(masked.tokens, trainee.weights.encoder, config, ops=ops)
             value, _, _ = masked_lm(hidden, masked.positions, masked.labels, head)
             total, count = total + value * len(masked.labels), count + len(masked.labels)
     return total / max(count, 1)
 
 
-def judged_by(trainee: Trainee, texts: Sequence[str], settings: Settings) -> Iterator[Masked]:
+def held_out(trainee: Trainee, texts: Sequence[str], settings: Settings) -> Iterator[Masked]:
     """Texts with the words hidden that `masked_loss` asks for."""
     words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)
     for i, start in enumerate(range(0, len(texts), JUDGED)):

@@ -98,7 +98,7 @@ def test_nothing_is_run_on_the_word_of_a_file():
             n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func).endswith("import_module")
         ]
         if not all(isinstance(call.args[0], ast.Constant) for call in by_name):
-            assert name in ("minembed", "minembed.runtime.backend", "minembed.cli"), (
+            assert name in ("minembed", "minembed.train", "minembed.runtime.backend", "minembed.cli"), (
                 f"{name} imports by name; only the closed tables may"
             )
 
@@ -119,6 +119,23 @@ def test_import_is_light():
     )
     heavy = {"numba", "llvmlite", "tokenizers", "safetensors", "huggingface_hub", "click", "tqdm", "threadpoolctl"}
     assert not loaded & {*heavy, "torch", "scipy", "requests", "urllib3", "httpx", "asyncio", "multiprocessing"}
+
+
+def test_public_names_are_found_where_they_are_documented():
+    import minembed.maps
+    import minembed.train
+
+    for package in (minembed, minembed.maps, minembed.train):
+        for name in package.__all__:
+            assert getattr(package, name) is not None
+        with pytest.raises(AttributeError, match="has no attribute 'other'"):
+            _ = package.other
+    from minembed.train.contrastive import train_contrastive
+    from minembed.train.data import Examples
+    from minembed.train.masked import train_masked_lm
+
+    assert minembed.train.Examples is Examples and minembed.train.train_masked_lm is train_masked_lm
+    assert minembed.train.train_contrastive is train_contrastive
 
 
 def test_core_dependencies_are_few():
@@ -232,8 +249,8 @@ NEED_A_MODEL = {
     },
     "minembed.train.masking": {"words_of"},
     "minembed.train.contrastive": {"train_contrastive", "identity"},
-    "minembed.train.judging": {"judge", "sts_score", "retrieval_score"},
-    "minembed.train.masked_lm": {"train_masked_lm", "masked_loss", "judged_by"},
+    "minembed.train.evaluation": {"evaluate", "sts_score", "retrieval_score"},
+    "minembed.train.masked_lm": {"train_masked_lm", "masked_loss", "held_out"},
     "minembed.train.step": {"contrastive_gradients", "masked_gradients"},
     "minembed.train.trainer": {"train"},
     "minembed.search.index_model": {"name_of", "probe", "facts_of", "check_model"},

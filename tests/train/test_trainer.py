@@ -21,7 +21,7 @@ from minembed.errors import InputError, MinembedError, NumericalError, SourceErr
 from minembed.train import checkpoints, trainer
 from minembed.train.backward.trees import Rows, flat
 from minembed.train.contrastive import train_contrastive
-from minembed.train.judging import judge
+from minembed.train.evaluation import evaluate
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 from minembed.train.step import Step
@@ -112,7 +112,7 @@ def test_the_best_weights_are_kept(tiny_checkpoint, tmp_path):
     )
     state = train_contrastive(trainee, PAIRS, settings, tmp_path / "run", evaluation=PAIRS)
     assert state.step < 60 and state.worse == 2
-    assert judge(trainee, PAIRS, settings) == state.best
+    assert evaluate(trainee, PAIRS, settings) == state.best
 
 
 def test_two_processes_do_not_train_in_one_folder(tiny_checkpoint, tmp_path):
@@ -360,7 +360,7 @@ sys.path.insert(0, {tests!r})
 from test_trainer import BASE, PAIRS
 from minembed.train.checkpoints import has_checkpoint
 from minembed.train.contrastive import train_contrastive
-from minembed.train.judging import judge
+from minembed.train.evaluation import evaluate
 from minembed.train.model import Trainee
 folder = Path({folder!r})
 again, said = has_checkpoint(folder), lambda line: print("step", flush=True)

@@ -8,7 +8,7 @@ import pytest
 from minembed.data.examples import Examples, read_examples
 from minembed.errors import InputError
 from minembed.train.contrastive import train_contrastive
-from minembed.train.judging import judge, measure_of, retrieval_score, sts_score
+from minembed.train.evaluation import evaluate, measure_of, retrieval_score, sts_score
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 
@@ -50,11 +50,11 @@ def test_a_model_that_has_collapsed_has_no_correlation(tiny_checkpoint):
 
 def test_the_best_weights_are_those_that_find_best(tiny_checkpoint, tmp_path):
     trainee = Trainee.load(tiny_checkpoint)
-    before = judge(trainee, PAIRS, SETTINGS)
+    before = evaluate(trainee, PAIRS, SETTINGS)
     pairs = Examples(PAIRS.columns[:2])
     state = train_contrastive(trainee, pairs, SETTINGS, tmp_path / "run", evaluation=PAIRS)
     scores = [line["score"] for line in state.history if "score" in line]
-    assert len(scores) == 2 and max(scores) == state.best == judge(trainee, PAIRS, SETTINGS) > before
+    assert len(scores) == 2 and max(scores) == state.best == evaluate(trainee, PAIRS, SETTINGS) > before
 
 
 def test_a_function_of_ones_own(tiny_checkpoint, tmp_path):

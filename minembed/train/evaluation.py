@@ -47,7 +47,7 @@ def measure_of(evaluation: Evaluation) -> str:
     return "spearman"
 
 
-def judge(trainee: Trainee, evaluation: Evaluation, settings: Settings) -> float:
+def evaluate(trainee: Trainee, evaluation: Evaluation, settings: Settings) -> float:
     """The score of the weights as they are; raises InputError as `measure_of` does."""
     measure = measure_of(evaluation)
     model = trainee.embedder(settings.backend, settings.threads)
