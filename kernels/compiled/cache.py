@@ -1,7 +1,8 @@
 """Compiled kernels on disk: made once on a machine, and made anew whenever anything that they come from changes.
 
 Numba's own cache looks at one file's time of change and would keep kernels whose tiles, in another file, have changed.
-Here the folder's name is a hash of every kernel's source and of the versions of all that compiles; Numba adds the CPU.
+Here the folder's name is a hash of every source that compiled code comes from (all kernels, and the modules outside
+whose constants they freeze) and of the versions of all that compiles; Numba adds the CPU.
 It lies in minembed's cache folder, or in NUMBA_CACHE_DIR where the user has set that.  A folder that cannot be written
 or a damaged file only means compiling again.
 
@@ -23,9 +24,24 @@ from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.runtime import _nrt_python
 
+from minembed import version
 from minembed.errors import SourceError
 from minembed.runtime.folders import cache_folder
 from minembed.version import __version__
+
+KERNELS = Path(__file__).parents[1]
+PACKAGE = Path(version.__file__).parent
+FROZEN = ("search/topk.py",)  # modules outside the kernels whose constants are compiled into them; a test finds others
+
+
+def sources() -> dict[str, Path]:
+    """Every file that compiled code comes from, by a name that does not depend on where the package lies.
+
+    >>> {"kernels/encoder/gemm.py", "search/topk.py"} <= set(sources())
+    True
+    """
+    kernels = {f"kernels/{path.relative_to(KERNELS).as_posix()}": path for path in sorted(KERNELS.rglob("*.py"))}
+    return kernels | {name: PACKAGE / name for name in FROZEN}
 
 
 @cache
@@ -34,8 +50,10 @@ def stamp() -> str:
     digest = hashlib.sha256()
     versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
     digest.update("\0".join(versions).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for name, path in sources().items():
+        content = path.read_bytes() if path.is_file() else b""  # installed without sources: the version has to do
+        digest.update(f"\0{name}\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 Whatever is wrong with the folder or its files only means compiling again.
 """
 
+import ast
 import os
 import shutil
 from pathlib import Path
@@ -147,21 +148,30 @@ def test_the_users_folder_for_numba(cache, tmp_path, monkeypatch):
 
 
 def test_the_stamp_tells_sources_and_versions(tmp_path, monkeypatch):
-    own = Path(cached.__file__).parent
-    copy = shutil.copytree(own, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    kernels, package = tmp_path / "kernels", tmp_path / "minembed"
     fresh = cached.stamp.__wrapped__
     before = fresh()
     assert before == cached.stamp() == fresh()
-    monkeypatch.setattr(cached, "__file__", str(copy / "cached.py"))
+    for own, copy in ((cached.KERNELS, kernels), (cached.PACKAGE, package)):
+        shutil.copytree(own, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cached, "KERNELS", kernels)
+    monkeypatch.setattr(cached, "PACKAGE", package)
     assert fresh() == before  # where the files lie, and when they were written, says nothing
     seen = {before}
-    for path in sorted(copy.glob("*.py")):
+    paths = [*sorted(kernels.rglob("*.py")), *(package / name for name in cached.FROZEN)]
+    assert len(paths) > 30 and kernels / "tiles" / "registers.py" in paths and package / "search" / "topk.py" in paths
+    for path in paths:
         source = path.read_bytes()
         path.write_bytes(source + b"\n")
-        assert fresh() not in seen, path.name
+        assert fresh() not in seen, path
         seen.add(fresh())
         path.write_bytes(source)
     assert fresh() == before
+    (kernels / "tiles" / "another.py").write_bytes(b"")
+    assert fresh() not in seen
+    (kernels / "tiles" / "another.py").unlink()
+    (package / "types.py").write_bytes(b"")
+    assert fresh() == before  # nothing of it is compiled
     for name in (
         "minembed.kernels.compiled.cache.__version__",
         "numba.__version__",
@@ -171,6 +181,73 @@ def test_the_stamp_tells_sources_and_versions(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(name, "0.0.1")
             assert fresh() not in seen, name
+
+
+COMPILES = {"njit", "intrinsic", "overload", "register_jitable", "infer_global", "lower_builtin", "register_model"}
+
+
+def parts_of(path):
+    """Of a module: the names that the statement of each top-level name loads ("" where it has none), where imported
+    names come from, and which are compiled."""
+    made, origins, compiled = {"": set()}, {}, {""}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            origins |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+            continue
+        every = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+        defined = [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+        for name in defined or {n.id for n in every if isinstance(n.ctx, ast.Store)} or {""}:
+            made.setdefault(name, set()).update(n.id for n in every if isinstance(n.ctx, ast.Load))
+        if isinstance(node, ast.FunctionDef) and node.decorator_list:
+            compiled.add(node.name)
+    return made, origins, compiled if COMPILES & set(origins) else set()
+
+
+def file_of(module):
+    """The file of a module of minembed; None of any other, and of a name that is no module."""
+    first, *rest = module.split(".")
+    folder = cached.PACKAGE
+    if rest[:1] == ["kernels"]:
+        folder, rest = cached.KERNELS, rest[1:]
+    path = folder.joinpath(*rest).with_suffix(".py")
+    return path if first == "minembed" and rest and path.is_file() else None
+
+
+def compiled_from():
+    """Every file that a name in compiled code leads to, through imports and through what constants are made of."""
+    modules, reached = {path: parts_of(path) for path in cached.KERNELS.rglob("*.py")}, set()
+
+    def follow(path, name):
+        if (path, name) in reached or name == "on_disk":  # which says where compiled code is kept, not what it is
+            return
+        reached.add((path, name))
+        if path not in modules:
+            modules[path] = parts_of(path)
+        made, origins, _ = modules[path]
+        for used in made.get(name, ()):
+            follow(path, used)
+        if name in origins:
+            module, original = origins[name]
+            whole, one = file_of(f"{module}.{original}"), file_of(module)
+            if whole:  # a module as a whole: any of its names may be meant
+                for every in parts_of(whole)[0]:
+                    follow(whole, every)
+            elif one:
+                follow(one, original)
+
+    for path, (_, _, compiled) in list(modules.items()):
+        for name in compiled:
+            follow(path, name)
+    return {path for path, name in reached if name in modules[path][0]}
+
+
+def test_the_stamp_covers_all_that_compiled_code_comes_from():
+    """A constant of a module that the stamp leaves out would stay as it was when the code was compiled."""
+    covered, wanted = set(cached.sources().values()), compiled_from()
+    assert cached.KERNELS / "tiles" / "registers.py" in wanted
+    assert not wanted - covered, "name these in minembed.kernels.compiled.cache.FROZEN"
+    outside = {path for path in wanted if not path.is_relative_to(cached.KERNELS)}
+    assert outside == {cached.PACKAGE / name for name in cached.FROZEN}, "FROZEN names what nothing is compiled from"
 
 
 def test_another_stamp_is_another_folder(cache, monkeypatch):
