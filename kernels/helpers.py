@@ -6,6 +6,7 @@ A sleeper is woken on another core than that of whoever asks.  Linux would often
 virtual machine, where it takes sleeping cores for busy ones; for the milliseconds until it looks again, one would wait.
 """
 
+import _thread
 import ctypes
 import os
 import threading
@@ -51,50 +52,73 @@ def _allow(cores: set[int]) -> None:
             os.sched_setaffinity(0, cores)
 
 
-class Partner:
+class _Job:
+    """Whether a piece of work is done; only the helper says so."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, done: bool = False) -> None:
+        self.done = done
+
+
+class Helper:
     """A thread that sleeps until it is asked.
 
-    >>> partner, done = Partner(), threading.Event()
-    >>> partner.ask(done.set), done.wait(5)
+    An interrupt may leave `ask` between any two steps.  So nothing is taken that would have to be given back: work is
+    handed over in one step, and that it is done is said by the helper's own thread, which no signal reaches.  Work that
+    comes while there is other work is done later, which is as good as never for whoever asked.
+
+    >>> helper, done = Helper(), threading.Event()
+    >>> helper.ask(done.set), done.wait(5)
     (True, True)
     """
 
     def __init__(self) -> None:
-        self._busy = threading.Lock()
-        self._work: SimpleQueue[tuple[Callable[[], None], set[int]]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._given: SimpleQueue[tuple[_Job, Callable[[], None], set[int]]] = SimpleQueue()
+        self._last = _Job(done=True)  # or one before it, where an interrupt came after it was handed over
+        self._thread: dict[str, int] = {}  # its native id, which it sets itself
 
     def ask(self, work: Callable[[], None]) -> bool:
-        """Let it do the work, if it is idle; returns whether it will.  Never waits."""
-        if not self._busy.acquire(blocking=False):
+        """Let it do the work, if it is idle; returns whether it will.  Never waits.
+
+        The work must have an end, and must not raise.
+        """
+        if not self._last.done:
             return False
-        if self._thread is None:
-            thread = threading.Thread(target=self._serve, name="minembed-partner", daemon=True)
+        if not self._thread:
             try:
-                thread.start()
+                # threading.Thread.start waits for the thread; an interrupt there can leave one that never begins
+                _thread.start_new_thread(self._serve, ())
             except RuntimeError:  # no more threads, or the interpreter is on its way out
-                self._busy.release()
                 return False
-            self._thread = thread
-        self._work.put((work, _keep_off(self._thread.native_id)))
+        job = _Job()
+        self._given.put((job, work, _keep_off(self._thread.get("id"))))
+        self._last = job
         return True
 
     def _serve(self) -> None:
-        while True:
-            work, cores = self._work.get()
-            try:
-                _allow(cores)
-                work()
-            finally:
-                self._busy.release()
+        own = threading.get_native_id()
+        if self._thread.setdefault("id", own) != own:
+            return  # another was begun by somebody who was interrupted then
+        try:
+            while True:
+                job, work, cores = self._given.get()
+                try:
+                    _allow(cores)
+                    work()
+                finally:
+                    job.done = True
+                    del work  # and with it the arrays that it holds
+        finally:
+            self._thread.clear()  # whoever asks next begins another
 
 
-partner = Partner()
-_more = [partner]  # grows as more threads are asked for
+helper = Helper()
+_helpers = [helper]  # grows as more threads are asked for
 
 
 def share(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
-    """Do the work on every item, here and on up to `threads` - 1 partners; the results in the order of the items.
+    """Do the work on every item, here and on up to `threads` - 1 helpers; the results in the order of the items.
 
     When an item raises an error no further ones are begun, and the error is raised when those at work are done.
 
@@ -118,13 +142,16 @@ def share(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -
             finally:
                 done.put(None)
 
-    while len(_more) < threads - 1:
-        _more.append(Partner())
-    for helper in _more[: max(0, min(threads, len(items)) - 1)]:
-        helper.ask(take)
-    take()
-    for _ in items:
-        done.get()
+    while len(_helpers) < threads - 1:
+        _helpers.append(Helper())
+    try:
+        for each in _helpers[: max(0, min(threads, len(items)) - 1)]:
+            each.ask(take)
+        take()
+        for _ in items:
+            done.get()
+    finally:
+        left.clear()  # after an interrupt: helpers end with the item that they have
     if errors:
         raise errors[0]
     return [results[i] for i in range(len(items))]
@@ -132,8 +159,8 @@ def share(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -
 
 def _renew() -> None:
     """A forked child has no threads but its own."""
-    for helper in _more:
-        helper.__init__()  # type: ignore[misc]
+    for each in _helpers:
+        each.__init__()  # type: ignore[misc]
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,8 +1,8 @@
-"""A second core for a single query: the panels of a product are shared between the caller and a partner.
+"""A second core for a single query: the panels of a product are shared between the caller and a helper.
 
-The caller posts a product (pointers and sizes) on a board in memory and then takes panels one by one; a partner, if one
+The caller posts a product (pointers and sizes) on a board in memory and then takes panels one by one; a helper, if one
 is there, takes panels of the same product.  Each panel is computed as it would be alone, so not a bit changes.  The
-caller waits for nothing but panels that the partner has begun: a partner that never comes costs nothing.
+caller waits for nothing but panels that the helper has begun: a helper that never comes costs nothing.
 
 Taking a panel is one compare-and-swap on the ticket, which holds the job's number, how many panels it has, and which is
 next.  That it succeeds proves that the job is still open, and so that what was read from the board before it belongs to
@@ -95,7 +95,7 @@ def multiply_together(board, operand, rows, width, group, p, out_width, out, str
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def assist(board, weights, operand, floats, zero_points):
-    """The partner: take panels until the board is closed.  The arrays only tell the types."""
+    """The helper: take panels until the board is closed.  The arrays only tell the types."""
     b = address(board, 0)
     w, o, f, z = address(weights, 0), address(operand, 0), address(floats, 0), address(zero_points, 0)
     while read(word(b, CLOSED)) == 0:

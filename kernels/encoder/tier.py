@@ -19,7 +19,7 @@ from minembed.kernels.encoder.packing import WEIGHTS, Packed, aligned, pack
 from minembed.kernels.encoder.run import ALL, CHUNK, FIRST, LAST, run
 from minembed.kernels.encoder.sharing import BOARD, CLOSED, TEAM, assist
 from minembed.kernels.encoder.workspace import TEAM_ROWS, operand_elements, sizes
-from minembed.kernels.helpers import partner
+from minembed.kernels.helpers import helper
 from minembed.kernels.tiles.registers import PANEL
 from minembed.kernels.vectors.target import TARGET
 from minembed.transformer.config import Config
@@ -132,11 +132,11 @@ class Encoder:
         ids, kinds, places = self._look_up(tokens)
         board = np.zeros(BOARD, np.int64)
         worth = cu_seqlens[-1] * p.weights.nbytes >= TEAM_WORK
-        if together and worth and cu_seqlens[-1] <= TEAM_ROWS:
-            operand = scratch.floats if p.dtype == "float32" else scratch.operand
-            types = p.weights, operand, scratch.floats, scratch.zero_points
-            board[TEAM] = partner.ask(lambda: assist(board, *types))
         try:
+            if together and worth and cu_seqlens[-1] <= TEAM_ROWS:
+                operand = scratch.floats if p.dtype == "float32" else scratch.operand
+                types = p.weights, operand, scratch.floats, scratch.zero_points
+                board[TEAM] = helper.ask(lambda: assist(board, *types))
             run(
                 ids, kinds, places, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales,
                 p.position, p.token_type, p.norm, self.zeros, *self.sees, self.shape, self.choices,
@@ -144,7 +144,7 @@ class Encoder:
                 scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
             )  # fmt: skip
         finally:
-            board[CLOSED] = 1
+            board[CLOSED] = 1  # whatever happens: a helper takes panels until then
         self.idle.append(scratch)
 
     def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:

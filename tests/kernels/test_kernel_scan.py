@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from numba import njit
 
-from minembed.kernels import helpers as partner
-from minembed.kernels.helpers import Partner, share
+from minembed.kernels import helpers
+from minembed.kernels.helpers import Helper, share
 from minembed.kernels.topk import candidates
 from minembed.kernels.topk import tier as similarity
 from minembed.kernels.topk.scan import DONE
@@ -149,7 +149,7 @@ def test_shared_work_comes_back_in_order():
 
 def test_helpers_come(monkeypatch):
     """Each item waits until two other threads have one too."""
-    monkeypatch.setattr(partner, "_more", [Partner(), Partner()])  # with no late leftovers of other tests
+    monkeypatch.setattr(helpers, "_helpers", [Helper(), Helper()])  # with no late leftovers of other tests
     together = threading.Barrier(3)
     assert sorted(share(lambda i: together.wait(PATIENCE), range(3), 3)) == [0, 1, 2]
 
@@ -177,7 +177,7 @@ def test_busy_helpers_are_not_waited_for():
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be moved here")
 def test_a_helper_may_use_every_core_when_it_works():
-    helper, done, seen = Partner(), threading.Event(), []
+    helper, done, seen = Helper(), threading.Event(), []
     before = os.sched_getaffinity(0)
     for _ in range(20):
         done.clear()
@@ -192,9 +192,9 @@ def test_a_helper_does_not_begin_where_the_caller_is(monkeypatch):
     cores, stop = os.sched_getaffinity(0), threading.Event()
     sleeper = threading.Thread(target=stop.wait, args=(PATIENCE,))
     sleeper.start()
-    monkeypatch.setattr(partner, "_core", lambda: min(cores))
-    assert partner._keep_off(sleeper.native_id) == cores
+    monkeypatch.setattr(helpers, "_core", lambda: min(cores))
+    assert helpers._keep_off(sleeper.native_id) == cores
     assert os.sched_getaffinity(sleeper.native_id) == cores - {min(cores)}
     stop.set()
     sleeper.join()
-    assert partner._keep_off(sleeper.native_id) in (set(), cores)  # of a thread that is gone: nothing is asked
+    assert helpers._keep_off(sleeper.native_id) in (set(), cores)  # of a thread that is gone: nothing is asked

@@ -5,19 +5,21 @@ Also: pooling that needs one row computes one row, with the same bits.
 
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from interrupts import cpu_share, interrupt, needs_timer
 from kernel_drivers import DTYPES
 from test_kernel_encoder import config_of, packed
 
 from minembed.kernels.encoder import tier
 from minembed.kernels.encoder.selftest import random_params
-from minembed.kernels.helpers import Partner
+from minembed.kernels.helpers import Helper
 
 LENGTHS = [1, 2, 7, 13, 31, 64]
-STAYS_AWAY = 30  # seconds: far more than the call takes, so that waiting for a partner would show
+STAYS_AWAY = 30  # seconds: far more than the call takes, so that waiting for a helper would show
 
 
 @pytest.fixture
@@ -43,18 +45,18 @@ def test_two_cores_give_the_same_bits(always, heads, size, F, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_partner_that_never_comes_is_not_waited_for(always, monkeypatch, dtype):
+def test_a_helper_that_never_comes_is_not_waited_for(always, monkeypatch, dtype):
     model, config = model_of(dtype)
     tokens = packed([31], config)
     alone, asked = model(tokens), []
-    monkeypatch.setattr(tier.partner, "ask", lambda work: asked.append(work) or True)
+    monkeypatch.setattr(tier.helper, "ask", lambda work: asked.append(work) or True)
     np.testing.assert_array_equal(model(tokens, together=True), alone)
     assert len(asked) == 1
     asked[0]()  # comes when all is over, and leaves at once
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_partner_that_is_late_leaves_when_the_work_is_done(always, monkeypatch, dtype):
+def test_a_helper_that_is_late_leaves_when_the_work_is_done(always, monkeypatch, dtype):
     model, config = model_of(dtype)
     tokens, late = packed([31], config), []
     alone = model(tokens)
@@ -64,7 +66,7 @@ def test_a_partner_that_is_late_leaves_when_the_work_is_done(always, monkeypatch
         late[-1].start()
         return True
 
-    monkeypatch.setattr(tier.partner, "ask", ask)
+    monkeypatch.setattr(tier.helper, "ask", ask)
     for _ in range(30):
         np.testing.assert_array_equal(model(tokens, together=True), alone)
     for timer in late:
@@ -73,7 +75,7 @@ def test_a_partner_that_is_late_leaves_when_the_work_is_done(always, monkeypatch
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_32_callers_and_one_partner(always, dtype):
+def test_32_callers_and_one_helper(always, dtype):
     model, config = model_of(dtype)
     tokens = [packed([n], config, seed=n) for n in range(1, 33)]
     expected = [model(t).tobytes() for t in tokens]
@@ -85,19 +87,72 @@ def test_32_callers_and_one_partner(always, dtype):
         assert all(pool.map(work, range(32)))
 
 
-def test_who_asks_first_has_the_partner():
-    partner, go, done = Partner(), threading.Event(), threading.Event()
-    assert partner.ask(lambda: go.wait(STAYS_AWAY) and done.set())
+def test_who_asks_first_has_the_helper():
+    helper, go, done = Helper(), threading.Event(), threading.Event()
+    assert helper.ask(lambda: go.wait(STAYS_AWAY) and done.set())
     begin = time.perf_counter()
-    assert not partner.ask(lambda: None)
+    assert not helper.ask(lambda: None)
     assert time.perf_counter() - begin < STAYS_AWAY / 10
     go.set()
     assert done.wait(STAYS_AWAY)
+    _comes(helper)
+
+
+@needs_timer
+def test_interrupted_queries_keep_their_helper(always, monkeypatch):
+    """Every call is interrupted somewhere, and the helper comes to the next one, and idles afterwards."""
+    own = Helper()
+    monkeypatch.setattr(tier, "helper", own)
+    model, config = model_of("float32")
+    tokens = packed([31], config)
+    alone = model(tokens).tobytes()
+    interrupt(lambda: model(tokens, together=True), 300, seed=1)
+    assert model(tokens, together=True).tobytes() == alone
+    _comes(own)
+    assert cpu_share() < 0.5  # a helper that nobody lets go of spins
+
+
+def _comes(helper):
     for _ in range(1000):
-        if partner.ask(lambda: None):
+        if helper.ask(lambda: None):
             return
         time.sleep(0.01)
-    pytest.fail("the partner stays busy")
+    pytest.fail("the helper stays busy")
+
+
+@needs_timer
+@pytest.mark.parametrize("seed", range(3))
+def test_interrupted_asking_leaves_the_helper_idle(seed):
+    helper, comes = Helper(), threading.Event()
+
+    def ask():
+        for _ in range(500):
+            helper.ask(lambda: None)
+
+    interrupt(ask, 300, seed)
+    _comes(helper)
+    _comes(helper)
+    for _ in range(1000):
+        if helper.ask(comes.set):
+            break
+        time.sleep(0.01)
+    assert comes.wait(STAYS_AWAY)
+
+
+def test_a_helper_lets_go_of_what_it_did():
+    class Work:
+        def __call__(self):
+            done.set()
+
+    helper, done, work = Helper(), threading.Event(), Work()
+    held = weakref.ref(work)
+    assert helper.ask(work) and done.wait(STAYS_AWAY)
+    del work
+    for _ in range(1000):
+        if held() is None:
+            return
+        time.sleep(0.01)
+    pytest.fail("the helper holds its work, and with it a model that is gone")
 
 
 @pytest.mark.parametrize("together", [False, True])
