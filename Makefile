@@ -58,7 +58,7 @@ model-table: $(VENV)/dev ## measure every family on its goldens, write the table
 docs: $(VENV)/dev  ## draw the pictures, check links and snippets, build the reference as HTML
 	$(BIN)/pip install -q -e '.[docs]'
 	$(BIN)/python docs/make_pictures.py
-	$(BIN)/pytest -q tests/house/test_package.py -k "links or snippets"
+	$(BIN)/pytest -q tests/house/test_docs.py -k "links or snippets"
 	$(BIN)/pdoc --docformat markdown -o $(VENV)/reference minembed '!minembed.cli' '!minembed.__main__'
 
 map-pictures: $(VENV)/dev ## draw and measure the maps of the docs (about five minutes)

@@ -53,6 +53,19 @@ def minilm_as():
     return load
 
 
+@pytest.fixture
+def quiet_machine(request, monkeypatch, tmp_path_factory):
+    """A terminal that promises nothing; and, unless the real weights are asked for, empty caches and no network."""
+    for name in ("COLORTERM", "NO_COLOR", "WT_SESSION"):
+        monkeypatch.delenv(name, raising=False)
+    if request.node.get_closest_marker("weights") is None:
+        empty = tmp_path_factory.mktemp("caches")
+        monkeypatch.setenv("MINEMBED_CACHE", str(empty / "own"))
+        monkeypatch.setenv("HF_HUB_CACHE", str(empty / "hub"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME", raising=False)
+
+
 def pytest_configure(config):
     """Examples are the same at every run, but for the heavy tests, which look for new ones."""
     settings.register_profile("steady", derandomize=True, database=None)

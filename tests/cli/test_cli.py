@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from command import run
+from command import ANSI, MODULE, leftovers, run
 from safetensors.numpy import load_file
 
 import minembed.cli
@@ -33,30 +33,12 @@ from minembed.weights.sources.cache import own_folder
 from minembed.weights.sources.known import KNOWN
 from minembed.weights.sources.locate import DEFAULT_MODEL, locate
 
+pytestmark = pytest.mark.usefixtures("quiet_machine")
 TEXTS = ["the cat", "a dog in the house", "", "rain on the river", "book train code", "Größe 中文 🙂", "the cat"]
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
-MODULE = [sys.executable, "-m", "minembed"]
-
-
-@pytest.fixture(autouse=True)
-def quiet_machine(request, monkeypatch, tmp_path_factory):
-    """A terminal that promises nothing; and, unless the real weights are asked for, empty caches and no network."""
-    for name in ("COLORTERM", "NO_COLOR", "WT_SESSION"):
-        monkeypatch.delenv(name, raising=False)
-    if request.node.get_closest_marker("weights") is None:
-        empty = tmp_path_factory.mktemp("caches")
-        monkeypatch.setenv("MINEMBED_CACHE", str(empty / "own"))
-        monkeypatch.setenv("HF_HUB_CACHE", str(empty / "hub"))
-        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME", raising=False)
 
 
 def vectors_of(json_lines):
     return np.array([json.loads(line)["embedding"] for line in json_lines.splitlines()])
-
-
-def leftovers(folder):
-    return sorted(path.name for path in folder.iterdir() if path.name.startswith(".minembed"))
 
 
 # --- all commands ---------------------------------------------------------------------------------------------------

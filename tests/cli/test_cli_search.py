@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import ANSI, MODULE, leftovers, quiet_machine, run  # noqa: F401
+from command import ANSI, MODULE, leftovers, run
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder, Index
@@ -24,6 +24,7 @@ from minembed.search import index_blocks
 from minembed.search.index_cache import forget, index_of
 from minembed.search.topk import METRICS
 
+pytestmark = pytest.mark.usefixtures("quiet_machine")
 TEXTS = ["the cat", "a dog in the house", "", "rain on the river", "book train code", "Größe 中文 🙂", "the cat"]
 NUMPY = ["--backend", "numpy"]  # the cache is empty: kernels would be compiled
 NUMBERED = [(i, text) for i, text in enumerate(TEXTS, 1) if text]

@@ -4,7 +4,6 @@ import golden_families as goldens
 import make_model_table as maker
 import pytest
 from places import ROOT
-from test_families import COSINE, VECTOR
 from tiny import write_json
 
 from minembed.errors import UnsupportedModelError
@@ -31,8 +30,8 @@ def test_the_page_is_what_the_code_says(name, page):
 def test_what_was_measured_is_within_the_tolerances(page):
     for row in maker.from_markdown(page, "proof")[1:]:
         numpy, numba, bfloat16, int8 = map(float, row[maker.MEASURED :])
-        assert max(numpy, numba) <= VECTOR and min(numpy, numba) > 0
-        assert COSINE["bfloat16"] <= bfloat16 <= 1 and COSINE["int8"] <= int8 <= 1
+        assert max(numpy, numba) <= goldens.VECTOR and min(numpy, numba) > 0
+        assert goldens.COSINE["bfloat16"] <= bfloat16 <= 1 and goldens.COSINE["int8"] <= int8 <= 1
 
 
 TELLING = {  # what sets apart those whose model_type is that of a family

@@ -11,41 +11,10 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from test_kernel_tier import python
+from kernel_store import SIGNATURE, loaded, twice
+from processes import python
 
 from minembed.kernels.compiled import cache as cached
-
-SIGNATURE = (numba.int64,)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """A cache folder of this test's own."""
-    monkeypatch.setenv("MINEMBED_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(numba.core.config, "CACHE_DIR", "")
-    return tmp_path / "cache"
-
-
-def twice():
-    """A function as a new process would find it: compiled for nothing yet."""
-
-    @cached.on_disk
-    @numba.njit
-    def kernel(x):
-        return 2 * x
-
-    return kernel
-
-
-def loaded():
-    """Compile, or load from disk; tells which, and that the function works."""
-    kernel = twice()
-    stored = cached.is_stored(kernel, SIGNATURE)
-    kernel.compile(SIGNATURE)
-    assert kernel(21) == 42 and cached.is_stored(kernel, SIGNATURE)
-    hits = sum(kernel.stats.cache_hits.values())
-    assert (hits == 1) == stored
-    return "from disk" if hits else "compiled"
 
 
 def files(folder):
@@ -263,7 +232,7 @@ ENCODE = """
 import sys
 import numpy as np
 from minembed import Embedder
-from minembed.kernels.encoder import run
+from minembed.kernels.encoder.run import run
 model = Embedder.load(sys.argv[1], backend="numba")
 assert model.backend == "numba"
 vectors = model.encode([" ".join(["the cat"] * n) for n in range(31)], truncation="silent")

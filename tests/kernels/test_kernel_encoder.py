@@ -5,10 +5,11 @@ import dataclasses
 import corpus
 import numpy as np
 import pytest
+from batchings import rebatched, texts_of, with_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_drivers import DTYPES, encoder_of
-from test_concurrency import rebatched, texts_of, with_threads
+from kernel_inputs import config_of, packed
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -16,7 +17,6 @@ from minembed.kernels.encoder import tier
 from minembed.kernels.encoder.run import CHUNK
 from minembed.kernels.encoder.selftest import random_params
 from minembed.runtime.threads import single_threaded_blas
-from minembed.transformer.config import Config
 from minembed.transformer.encoder import encode
 from minembed.transformer.params import tree_map
 from minembed.transformer.quantization import lower
@@ -41,16 +41,6 @@ LOWERED_TIERS = {"float32": 0.999999, "bfloat16": 0.9999, "int8": 0.9995}
 SAME_FIDELITY = 1e-4  # the difference of the two tiers' mean cosines to float32
 
 SETTINGS = settings(max_examples=61, deadline=None, derandomize=True, database=None)
-
-
-def config_of(heads, size, F, layers, positions=64):
-    return Config(29, heads * size, layers, heads, F, positions, 2, "gelu", 1e-12)
-
-
-def packed(lengths, config, seed=3):
-    rng, T = np.random.default_rng(seed), sum(lengths)
-    ids, types = rng.integers(0, config.vocab_size, T), rng.integers(0, config.type_vocab_size, T)
-    return Tokens(ids, types, np.cumsum([0, *lengths]))
 
 
 def by_numpy(tokens, params, config, dtype, observe=None):

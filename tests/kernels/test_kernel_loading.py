@@ -5,22 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_kernel_cache import cache, loaded, twice
-from test_kernel_tier import python
-from test_quantized import write
+from kernel_store import loaded, twice
+from processes import python
+from tiny import write_int8
 
 from minembed.kernels.compiled import cache as cached
 from minembed.kernels.encoder import packing
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import read_params
 
-__all__ = ["cache"]  # a fixture
-
 
 @pytest.fixture(scope="module")
 def folder(tiny_checkpoint, tmp_path_factory):
     """The tiny checkpoint, stored as int8."""
-    return write(tiny_checkpoint, tmp_path_factory.mktemp("stored") / "int8")
+    return write_int8(tiny_checkpoint, tmp_path_factory.mktemp("stored") / "int8")
 
 
 LOAD = """
@@ -28,7 +26,7 @@ import sys
 import numba
 import numpy as np
 from minembed import Embedder
-from minembed.kernels.encoder import run
+from minembed.kernels.encoder.run import run
 model = Embedder.load(sys.argv[1], backend="numba")
 before = model.encode(["the cat", "rain and sun"])
 print(sum(run.stats.cache_misses.values()), len(run.overloads), "numba.np.linalg" in sys.modules)

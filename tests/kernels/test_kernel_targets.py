@@ -1,5 +1,6 @@
 """Instruction sets: which is chosen, and AVX2 run for real on this CPU."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,29 +9,15 @@ from types import SimpleNamespace
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from cpu_kinds import AVX2, AVX512, IDS, KINDS
 from places import SUPPORT, TESTS
 
 from minembed import Embedder
 from minembed.kernels.tiles import registers as tiles
-from minembed.kernels.vectors.target import Target, read_target
+from minembed.kernels.vectors.target import read_target
 
 FLOAT32 = 1e-6  # the contract between tiers: AVX2 and AVX-512 both multiply and add with one rounding, in one order
 COSINE = 0.9999  # of bfloat16 and int8: attention rounds to bfloat16 only where the CPU multiplies bfloat16
-
-AVX2 = {"avx2", "fma"}
-AVX512 = AVX2 | {"avx512f", "avx512vl", "avx512bw", "avx512dq"}
-KINDS = [  # LLVM's name of a CPU, the target: and rows and vectors of a tile, bytes, whether bfloat16 is multiplied
-    ("x86-64", Target("x86_64", frozenset()), (2, 1), "plain", False),
-    ("haswell", Target("x86_64", frozenset(AVX2)), (6, 1), "pmaddwd", False),
-    ("alderlake", Target("x86_64", frozenset(AVX2 | {"avxvnni"})), (6, 1), "vnni256", False),
-    ("skylake-avx512", Target("x86_64", frozenset(AVX512)), (14, 2), "pmaddwd", False),
-    ("cascadelake", Target("x86_64", frozenset(AVX512 | {"avx512vnni"})), (14, 2), "vnni512", False),
-    ("znver4", Target("x86_64", frozenset(AVX512 | {"avx512vnni", "avx512bf16"})), (14, 2), "vnni512", True),
-    ("apple-m1", Target("arm64", frozenset({"neon", "dotprod"})), (6, 1), "sdot", False),
-    ("neoverse-n1", Target("aarch64", frozenset({"neon", "dotprod"})), (6, 1), "sdot", False),
-    ("cortex-a72", Target("aarch64", frozenset({"neon"})), (6, 1), "plain", False),
-]
-IDS = [kind[0] for kind in KINDS]
 
 
 # ---- which is chosen ----
@@ -121,19 +108,18 @@ def test_this_machine():
 # ---- AVX2 for real ----
 
 AS_HASWELL = """
-import sys
+import json, sys
 import numpy as np
-import test_kernel_assembly as assembly
-import test_kernel_targets as own
+from kernel_assembly import TILES, assert_tile_spills_nothing
 from minembed import Embedder
 from minembed.kernels.tiles import registers as tiles
 assert tiles.TARGET.tile == (6, 1) and tiles.TARGET.dot_bytes == "pmaddwd", tiles.TARGET
-for name in assembly.TILES:
-    assembly.test_the_tiles_of_this_machine_spill_nothing(name)
+for name in TILES:
+    assert_tile_spills_nothing(name)
 for dtype in ("float32", "bfloat16", "int8"):
     model = Embedder.load(sys.argv[1], backend="numba", dtype=dtype)
     assert model.backend == "numba"  # so the self-test was passed
-    np.save(f"{sys.argv[2]}/{dtype}.npy", model.encode(own.TEXTS, truncation="silent"))
+    np.save(f"{sys.argv[2]}/{dtype}.npy", model.encode(json.loads(sys.argv[3]), truncation="silent"))
 print("as haswell")
 """
 TEXTS = [" ".join(["the cat", "un believ able", "rain and sun"][i % 3 :] * (i // 3)) for i in range(61)]
@@ -143,17 +129,17 @@ needs_more_than_avx2 = pytest.mark.skipif(
 
 
 def as_another(cpu):
-    """With the tests importable by name: PYTHONSAFEPATH may keep the working directory from being so."""
+    """The environment of a process that compiles for another CPU, and finds the helpers of the tests."""
     return os.environ | {
         "NUMBA_CPU_NAME": cpu,
         "NUMBA_CPU_FEATURES": "",
-        "PYTHONPATH": os.pathsep.join(map(str, (SUPPORT, TESTS / "kernels", TESTS / "models"))),
+        "PYTHONPATH": str(SUPPORT),
     }
 
 
 @needs_more_than_avx2
 def test_avx2_gives_the_same_vectors(tiny_checkpoint, tmp_path):
-    command = [sys.executable, "-W", "error", "-c", AS_HASWELL, str(tiny_checkpoint), str(tmp_path)]
+    command = [sys.executable, "-W", "error", "-c", AS_HASWELL, str(tiny_checkpoint), str(tmp_path), json.dumps(TEXTS)]
     found = subprocess.run(command, capture_output=True, text=True, env=as_another("haswell"), cwd=SUPPORT)
     assert (found.returncode, found.stdout) == (0, "as haswell\n"), found.stderr
     for dtype in ("float32", "bfloat16", "int8"):
@@ -168,7 +154,7 @@ def test_avx2_gives_the_same_vectors(tiny_checkpoint, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", ["haswell", "nehalem", "skylake-avx512"])
 def test_every_kernel_test_passes_on_a_lesser_cpu(cpu):
-    names = sorted(path.name for path in (TESTS / "kernels").glob("test_kernel_*.py"))
+    names = sorted(map(str, (TESTS / "kernels").glob("test_kernel_*.py")))
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *names]
     found = subprocess.run(command, capture_output=True, text=True, env=as_another(cpu), cwd=SUPPORT)
     assert found.returncode == 0, found.stdout[-5000:]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from interrupts import cpu_share, interrupt, needs_timer
 from kernel_drivers import DTYPES
-from test_kernel_encoder import config_of, packed
+from kernel_inputs import config_of, packed
 
 from minembed.kernels.encoder import tier
 from minembed.kernels.encoder.selftest import random_params

@@ -6,9 +6,7 @@ It stands threads and copies, and leaves a user's own settings of Numba alone.
 import copy
 import io
 import pickle
-import subprocess
 import sys
-import textwrap
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,8 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from test_concurrency import texts_of
+from batchings import texts_of
+from processes import python
 
 from minembed import Embedder
 from minembed.errors import BackendError, BackendWarning, InputError
@@ -215,17 +214,6 @@ def test_copies(tiny_checkpoint, dtype):
         assert other.encode(TEXTS).tobytes() == expected and other.backend == "numba"
         assert other.info() == model.info()
     assert len(run.overloads) == compiled, "compiled again: a copy's arrays are of another type"
-
-
-def python(body, *arguments, **environment):
-    """Run Python in a process of its own, where a warning is an error, and return what it prints."""
-    import os
-
-    kept = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "MINEMBED_CACHE")}
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(body), *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, env=kept | environment)
-    assert found.returncode == 0, found.stderr
-    return found.stdout.split("\n")[:-1]
 
 
 @needs_numba

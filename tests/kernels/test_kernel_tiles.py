@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 from kernel_drivers import GUARD, lowered
-from numba import njit
+from kernel_tiles import (
+    tile_bfloat16,
+    tile_bytes,
+    tile_bytes_streaming,
+    tile_floats,
+    tile_floats_narrow,
+    tile_floats_streaming,
+)
 
 from minembed.kernels.encoder.packing import aligned, pack_table, pack_weight, panels
-from minembed.kernels.tiles import registers as tiles
 from minembed.kernels.tiles.registers import BFLOAT16_ROWS, BYTE_ROWS, PANEL, TILE_ROWS
-from minembed.kernels.vectors.simd import address
 from minembed.transformer.quantization import QuantizedRows, group_size, quantize_rows, round_bfloat16, to_bfloat16
 
 EPS = 6e-8  # half a unit in the last place of 1
@@ -22,52 +27,6 @@ def normal(*shape, seed=17):
 
 
 # ---- tiles ----
-
-
-@njit
-def tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    tiles.tile_floats(
-        rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c
-    )
-
-
-@njit
-def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    tiles.tile_floats_narrow(
-        rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c
-    )
-
-
-@njit
-def tile_floats_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    tiles.tile_floats_streaming(
-        rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c
-    )
-
-
-@njit
-def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    tiles.tile_bfloat16(
-        rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c
-    )
-
-
-@njit
-def tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b):
-    tiles.tile_bytes(
-        rows, address(a, 0), stride_a, address(b, 0), steps, first, address(bias, 0), address(c, 5), stride_c,
-        address(scale_a, 0), address(zero_a, 0), stride_q, address(scale_b, 0), address(sums_b, 0),
-    )  # fmt: skip
-
-
-@njit
-def tile_bytes_streaming(
-    rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
-):
-    tiles.tile_bytes_streaming(
-        rows, address(a, 0), stride_a, address(b, 0), steps, first, address(bias, 0), address(c, 5), stride_c,
-        address(scale_a, 0), address(zero_a, 0), stride_q, address(scale_b, 0), address(sums_b, 0),
-    )  # fmt: skip
 
 
 def guarded(rows, columns, stride):

@@ -5,13 +5,13 @@ import sys
 
 import numpy as np
 import pytest
-from kernel_drivers import GUARD
+from kernel_drivers import GUARD, copied_part
 from numba import njit
-from places import TESTS
+from places import SUPPORT
 
 from minembed.kernels.encoder import attention
 from minembed.kernels.vectors import simd
-from minembed.kernels.vectors.simd import address, load, splat, store
+from minembed.kernels.vectors.simd import address, load, store
 from minembed.transformer.quantization import round_bfloat16, to_bfloat16
 
 
@@ -38,14 +38,6 @@ def test_reductions():
         assert reduced(-np.float32(np.arange(16) == place))[::2] == (-1, -1)
 
 
-@njit
-def copied_part(x, start, count, out):
-    v = simd.load_part(address(x, start), count, splat(np.float32(-7.0)))
-    store(address(out, 0), v)
-    store(address(out, 16), simd.first_lanes(v, count))
-    simd.store_part(address(out, 32 + 1), v, count)
-
-
 @pytest.mark.parametrize("count", range(17))
 def test_parts_of_vectors(count):
     x, out = normal(31), np.full(64, GUARD)
@@ -60,7 +52,7 @@ def test_parts_of_vectors(count):
 AT_THE_EDGE = """
 import ctypes, mmap
 import numpy as np
-from test_kernel_vectors import copied_part
+from kernel_drivers import copied_part
 page = mmap.PAGESIZE
 memory = mmap.mmap(-1, 2 * page)
 start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
@@ -75,7 +67,7 @@ print("alive", flush=True)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect is called as on Linux")
 def test_a_part_is_read_up_to_the_last_byte_of_memory():
-    code = f"import sys; sys.path.append({str(TESTS / 'kernels')!r})\n{AT_THE_EDGE}import os; os._exit(0)"
+    code = f"import sys; sys.path.append({str(SUPPORT)!r})\n{AT_THE_EDGE}import os; os._exit(0)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (0, "alive\n"), found.stderr
 

@@ -13,15 +13,16 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from command import run
 from map_cases import MARKUP, Tags, blobs, facts_of, hostile
 from places import ROOT
-from test_cli import quiet_machine, run  # noqa: F401
 
 from minembed.errors import InputError
 from minembed.maps import Map
 from minembed.maps import page as page_module
 from minembed.maps.page import fill, page
 
+pytestmark = pytest.mark.usefixtures("quiet_machine")
 TEXTS = ["the cat", "a dog in the house", "", "rain on the river", "book train code", "Größe 中文 🙂", "the cat"]
 NUMPY = ["--backend", "numpy"]
 PICTURES = pytest.mark.skipif(not find_spec("matplotlib"), reason="needs matplotlib, of the extra viz")

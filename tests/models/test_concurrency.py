@@ -1,7 +1,6 @@
 """The same bits in any batch and on any thread, before and after errors; and BLAS left as it was found."""
 
 import dataclasses
-import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,16 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import threadpoolctl
+from batchings import WORDS, rebatched, texts_of, with_threads
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
 from minembed.errors import InputTypeError, NumericalError
 from minembed.runtime import threads
 from minembed.runtime.threads import available_cores, run, single_threaded_blas
-
-WORDS = (
-    "the a of cat dog house river bread oven rain sun train book code test index query cache and believe 中 x".split()
-)
 
 
 @pytest.fixture
@@ -27,31 +23,7 @@ def tiny_model(tiny_checkpoint, tier):
     return Embedder.load(tiny_checkpoint, backend=tier)
 
 
-def texts_of(n, words, seed):
-    """n texts of 0 or 1 to `words` words."""
-    dice = random.Random(seed)
-    return [" ".join(dice.choices(WORDS, k=dice.randint(0 if i % 7 == 0 else 1, words))) for i in range(n)]
-
-
-def with_threads(model, n):
-    return dataclasses.replace(model, engine=dataclasses.replace(model.engine, threads=n))
-
-
 # ---- the same bits ----
-
-
-def rebatched(model, texts, seed, batch_sizes=(None, 1, 2, 7, 64)):
-    """The vectors of the texts, computed in a random order, in random calls, on some threads, in some batch size."""
-    dice = random.Random(seed)
-    order = dice.sample(range(len(texts)), len(texts))
-    model, batch_size = with_threads(model, dice.choice([1, 2, 3])), dice.choice(batch_sizes)
-    vectors, at = {}, 0
-    while at < len(order):
-        call = order[at : at + dice.choice([1, 2, 3, 5, 50, len(texts)])]
-        found = model.encode([texts[i] for i in call], batch_size=batch_size, truncation="silent")
-        vectors.update(zip(call, found, strict=True))
-        at += len(call)
-    return np.stack([vectors[i] for i in range(len(texts))])
 
 
 @pytest.mark.parametrize("seed", range(20))

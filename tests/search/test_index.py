@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from exact_topk import METRICS, assert_best
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -16,7 +17,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_topk import METRICS, assert_best
 from tiny import MODULES, write_tiny_checkpoint
 
 from minembed import Embedder, Index, MinembedError, top_k

@@ -11,6 +11,8 @@ from tiny import MODULES, tiny_tokenizer, write_json
 
 from minembed.transformer.tokens import Tokens
 
+VECTOR = 2e-6  # the contract
+COSINE = {"bfloat16": 0.9999, "int8": 0.999}  # the contract of trained weights, on the mean
 FOLDER = GOLDENS_FOLDER / "families"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
 # config.json as the checkpoints on the Hub have it ("hub"), and as transformers 5 writes it ("new")

@@ -9,7 +9,8 @@ from minembed.kernels.encoder import gemm, selftest, tier
 from minembed.kernels.encoder.architecture import GELU
 from minembed.kernels.encoder.packing import pack_weight
 from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
-from minembed.kernels.vectors.simd import address, load, store
+from minembed.kernels.vectors import simd
+from minembed.kernels.vectors.simd import address, load, splat, store
 from minembed.transformer.params import Linear
 from minembed.transformer.quantization import QuantizedLinear, group_size, quantize_weight, round_bfloat16
 
@@ -62,6 +63,14 @@ def _multiply_bend_encode(
     p = (address(weight, 0), address(scales, 0), address(sums, 0), address(bias, 0))
     to = (address(made[0], 0), address(made[1], 0), address(made[2], 0))
     gemm.multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, GELU, address(tile, 0), to)
+
+
+@njit
+def copied_part(x, start, count, out):
+    v = simd.load_part(address(x, start), count, splat(np.float32(-7.0)))
+    store(address(out, 0), v)
+    store(address(out, 16), simd.first_lanes(v, count))
+    simd.store_part(address(out, 32 + 1), v, count)
 
 
 def lowered(weight, bias, dtype):

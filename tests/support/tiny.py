@@ -12,6 +12,11 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
+from minembed.transformer.quantization import quantize
+from minembed.weights import quantized
+from minembed.weights.directory import read_checkpoint
+from minembed.weights.families import read_params
+
 WORDS = """the a of and to in is it on for with cat dog house tree river bread oven rain sun train book code test
 index query cache un believ able ing ed er est re pre over under ##s ##ing ##ed ##er ##able ##ly 中 文 ß ² 🙂""".split()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -135,3 +140,10 @@ def write_tiny_checkpoint(
         tensors = bert_tensors(**sizes, seed=seed)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def write_int8(folder, target):
+    """A checkpoint, stored as int8 in a folder of its own."""
+    checkpoint = read_checkpoint(folder)
+    quantized.save(quantize(read_params(checkpoint)), folder, checkpoint.folder, target)
+    return target

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from differences import CLOSE, slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_cases import CASES, columns_of, labels_of
 from places import GOLDENS_FOLDER
-from test_vjp import CLOSE, slope
 
 from minembed.errors import InputError, NumericalError
 from minembed.train.losses import LOSSES, NEED_LABELS, matryoshka

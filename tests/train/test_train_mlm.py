@@ -8,13 +8,13 @@ from dataclasses import replace
 import golden_heads as goldens
 import numpy as np
 import pytest
+from differences import CLOSE, numbers, slope
 from golden_families import read as read_family
 from golden_families import write_checkpoint as write_family
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from masked_cases import NAMES, asked, is_kept, places
 from places import GOLDENS_FOLDER
-from test_vjp import CLOSE, numbers, slope
 
 from minembed import Embedder
 from minembed.errors import InputError, MissingHeadError, NumericalError, UnsupportedModelError

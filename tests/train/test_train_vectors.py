@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from differences import CLOSE, numbers, slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_vjp import CLOSE, numbers, slope
 
 from minembed.errors import UnsupportedModelError
 from minembed.search.similarity import SIMILARITY, pairwise

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from places import TESTS
+from places import SUPPORT
+from training_cases import BASE, PAIRS
 
 from minembed import Embedder
-from minembed.data.examples import Examples
 from minembed.errors import InputError, MinembedError, NumericalError, SourceError, TrainingError
 from minembed.train import checkpoints, trainer
 from minembed.train.backward.trees import Rows, flat
@@ -26,12 +26,6 @@ from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 from minembed.train.step import Step
 
-WORDS = ["cat", "dog", "sun", "moon", "tree", "rock", "sea", "fire"]
-PAIRS = Examples(
-    (tuple(f"a {w} is here" for w in WORDS * 3), tuple(f"the {w} {i}" for i, w in enumerate(WORDS * 3))),
-    np.linspace(0, 1, 24),
-)
-BASE = Settings(epochs=2, batch_size=5, learning_rate=1e-3, dropout=0.1, backend="numpy", threads=1, save_every=3)
 VARIANTS = {
     "plain": BASE,
     "accumulated": Settings(epochs=2, batch_size=3, accumulation=3, backend="numpy", weight_decay=0.1, save_every=2),
@@ -357,7 +351,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_trainer import BASE, PAIRS
+from training_cases import BASE, PAIRS
 from minembed.train.checkpoints import has_checkpoint
 from minembed.train.contrastive import train_contrastive
 from minembed.train.evaluation import evaluate
@@ -372,7 +366,7 @@ print("done", flush=True)
 def killed_at_random(tiny_checkpoint, tmp_path, kills):
     """Start, kill some time after the first step of each start, and start again; at last let it end."""
     rng, folder = np.random.default_rng(0), tmp_path / "run"
-    script = SCRIPT.format(tests=str(TESTS / "train"), folder=str(folder), model=str(tiny_checkpoint))
+    script = SCRIPT.format(tests=str(SUPPORT), folder=str(folder), model=str(tiny_checkpoint))
     for _ in range(kills):
         process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
         for _ in range(int(rng.integers(1, 4))):

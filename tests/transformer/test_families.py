@@ -21,10 +21,8 @@ from minembed.weights.families import FAMILIES, read_params
 SERVED = [name for name in goldens.NAMES if goldens.family_of(name) in FAMILIES]
 DTYPES = ["float32", "bfloat16", "int8"]
 HIDDEN = 5e-6  # the contract, times the stage's largest |h|; torch's own float32 is 1.6e-6 away at most
-VECTOR = 2e-6  # the contract
 # in float64: 1e-15 each, a few layers of sums; positions that are rounded to float32 first stay 6e-8 apart, and grow
 FORMULA, FORMULA_POSITIONS = 1e-12, 2e-6
-COSINE = {"bfloat16": 0.9999, "int8": 0.999}  # the contract of trained weights, on the mean
 # a choice of an architecture, and another one that its golden must tell from it
 CHOICES = [
     ("bert", {"hidden_act": "gelu_new"}),
@@ -147,7 +145,7 @@ def test_the_formula_in_float64(name, folder_of):
 def test_vectors(name, tier, folder_of):
     golden = goldens.read(name)
     got = vectors_of(prepared(folder_of(name), tier, "float32")(goldens.tokens_of(golden)), golden)
-    assert np.abs(got - golden["pooled"]).max() <= VECTOR
+    assert np.abs(got - golden["pooled"]).max() <= goldens.VECTOR
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:])
@@ -156,7 +154,7 @@ def test_vectors_in_fewer_bits(name, tier, dtype, folder_of):
     golden = goldens.read(name)
     got = vectors_of(prepared(folder_of(name), tier, dtype)(goldens.tokens_of(golden)), golden)
     cosines = (got * golden["pooled"]).sum(axis=1)
-    assert cosines.mean() >= COSINE[dtype], cosines
+    assert cosines.mean() >= goldens.COSINE[dtype], cosines
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -184,7 +182,7 @@ def test_the_whole_way(name, tier, folder_of):
     np.testing.assert_array_equal(vectors["hub"], expected)
     assert len(np.unique(vectors["hub"].round(3), axis=0)) == len(texts)
     for got in vectors.values():  # spellings of one number may differ in a rounding
-        np.testing.assert_allclose(got, expected, rtol=0, atol=VECTOR)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=goldens.VECTOR)
 
 
 @pytest.mark.parametrize(("name", "other"), [(n, other) for n, other in CHOICES if n in SERVED], ids=str)

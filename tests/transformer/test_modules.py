@@ -11,8 +11,7 @@ from faults import assert_same
 from module_cases import CUTS, DENSE, FILES, STACKS, TEXTS, WIDTH, dense, module_tensors, write_case, write_stored
 from places import GOLDENS_FOLDER
 from safetensors.numpy import load_file, save_file
-from test_quantized import write as write_int8
-from tiny import write_json
+from tiny import write_int8, write_json
 
 from minembed import Embedder
 from minembed.errors import ConfigError, UnsupportedModelError, WeightsError

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
+from tiny import write_int8
 
 from minembed import Embedder
 from minembed.cli import main
 from minembed.errors import InputError, UnsupportedModelError, WeightsError
-from minembed.transformer.quantization import quantize
 from minembed.weights import quantized
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import read_params
@@ -20,16 +20,10 @@ from minembed.weights.families import read_params
 TEXTS = ["a b c", "", "the quick brown fox", "a " * 30]
 
 
-def write(folder, target):
-    checkpoint = read_checkpoint(folder)
-    quantized.save(quantize(read_params(checkpoint)), folder, checkpoint.folder, target)
-    return target
-
-
 @pytest.fixture(scope="module")
 def small(tiny_checkpoint, tmp_path_factory):
     """The tiny checkpoint in int8."""
-    return write(tiny_checkpoint, tmp_path_factory.mktemp("quantized") / "int8")
+    return write_int8(tiny_checkpoint, tmp_path_factory.mktemp("quantized") / "int8")
 
 
 def test_the_folder_gives_the_bits_of_quantising_at_load(tier, small, tiny_checkpoint):
@@ -40,7 +34,7 @@ def test_the_folder_gives_the_bits_of_quantising_at_load(tier, small, tiny_check
 
 
 def test_quantising_again_changes_nothing(small, tmp_path):
-    again = write(small, tmp_path / "again")
+    again = write_int8(small, tmp_path / "again")
     assert (again / "model.safetensors").read_bytes() == (small / "model.safetensors").read_bytes()
 
 
@@ -62,7 +56,7 @@ def test_an_existing_folder_is_left_alone(tiny_checkpoint, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
-        write(tiny_checkpoint, tmp_path / "out")
+        write_int8(tiny_checkpoint, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
@@ -72,7 +66,7 @@ def test_a_failed_write_leaves_nothing(tiny_checkpoint, tmp_path, monkeypatch):
 
     monkeypatch.setattr("safetensors.numpy.save_file", full)
     with pytest.raises(OSError, match="No space"):
-        write(tiny_checkpoint, tmp_path / "out")
+        write_int8(tiny_checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

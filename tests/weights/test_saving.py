@@ -21,8 +21,7 @@ from faults import SMALL
 from module_cases import FILES, STACKS, TEXTS, write_case
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from test_quantized import write as write_int8
-from tiny import write_json, write_tiny_checkpoint
+from tiny import write_int8, write_json, write_tiny_checkpoint
 
 from minembed import Embedder
 from minembed.errors import ConfigError, InputError, MinembedError, SourceError, WeightsError

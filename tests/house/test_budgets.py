@@ -1,0 +1,134 @@
+"""The house's rules on size and documentation: short files, short functions, and an example of each public one."""
+
+import ast
+import inspect
+import io
+import tokenize
+
+import pytest
+from modules_of_package import FILES, MODULES, TREES
+
+
+def code_lines(source):
+    """Line numbers that hold code: no docstrings, comments or blank lines."""
+    lines = set()
+    layout = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    skip = {*layout, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.ENCODING}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in skip:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return lines
+
+
+def test_the_encoder_is_short():
+    assert len(code_lines(FILES["minembed.transformer.encoder"].read_text(encoding="utf-8"))) <= 150
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_and_functions_are_short(name):
+    source = FILES[name].read_text(encoding="utf-8")
+    lines = code_lines(source)
+    assert len(lines) <= 300, f"{name} has {len(lines)} lines of code: two ideas in one room?"
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.FunctionDef):
+            body = lines & set(
+                range(node.body[0].lineno, node.end_lineno + 1)
+            )  # a signature of many options is no code
+            assert len(body) <= 40, f"{name}.{node.name} has {len(body)} lines of code"
+
+
+def public_functions():
+    for name, module in MODULES.items():
+        if name.startswith("minembed.cli"):
+            continue  # commands: their examples are in the guide
+        for attribute, value in vars(module).items():
+            if inspect.isfunction(value) and value.__module__ == name and not attribute.startswith("_"):
+                yield f"{name}.{attribute}", value
+
+
+# functions that emit LLVM's language, that work on pointers inside compiled code alone, or that are about code compiled
+# and kept: what they do cannot be shown in a line of Python; tests/test_kernel_*.py show them at work
+COMPILED = {
+    f"minembed.kernels.{name}"
+    for name in (
+        *("vectors.simd", "vectors.emit", "tiles.dot", "tiles.registers", "compiled.cache", "helpers"),
+        *("encoder.gemm", "encoder.attention", "encoder.elementwise", "encoder.run", "encoder.selftest"),
+        *("encoder.sharing", "encoder.activations", "encoder.embeddings", "encoder.heads"),
+        *("topk.scan", "topk.dot_bytes", "training.tier", "training.optimizer"),
+    )
+}
+# functions whose example needs a checkpoint, a network or an extra; the guide and the tests show them at work
+NEED_A_MODEL = {
+    "minembed.runtime.backend": {"prepare"},
+    "minembed.kernels.encoder.packing": {"by_heads", "pack", "layer_vectors", "pack_embeddings"},
+    "minembed.search.topk": {"rank"},
+    "minembed.search.index_cache": {"index_of"},
+    "minembed.data.vectors": {"write_parquet"},
+    "minembed.kernels.topk.tier": {"scan", "rescore"},
+    "minembed.kernels.encoder.tier": {"prepare", "compile_kernels", "is_compiled", "signature"},
+    "minembed.transformer.encoder": {
+        *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "add", "encode")
+    },
+    "minembed.transformer.tier": {"prepare"},
+    "minembed.models.engine": {"find_prompt", "report_truncation"},
+    "minembed.train.backward.vjp": {
+        *("embed_vjp", "normalize_vjp", "feed_forward_vjp", "self_attention_vjp", "add_vjp"),
+        *("transformer_layer_vjp", "encode_vjp"),
+    },
+    "minembed.maps.groups": {"kmeans", "hdbscan"},
+    "minembed.maps.page": {"page", "describe", "fitted"},
+    "minembed.maps.projection": {"tsne", "umap"},
+    "minembed.maps.heat": {"draw_heat"},
+    "minembed.maps.picture": {
+        "draw",
+        "figure",
+        "settings",
+        "save",
+        "scatter",
+        "legend",
+        "note",
+        "group_names",
+        "write",
+    },
+    "minembed.train.masking": {"words_of"},
+    "minembed.train.contrastive": {"train_contrastive", "identity"},
+    "minembed.train.evaluation": {"evaluate", "sts_score", "retrieval_score"},
+    "minembed.train.masked_lm": {"train_masked_lm", "masked_loss", "held_out"},
+    "minembed.train.step": {"contrastive_gradients", "masked_gradients"},
+    "minembed.train.trainer": {"train"},
+    "minembed.search.index_model": {"name_of", "probe", "facts_of", "check_model"},
+    "minembed.weights.sources.cache": {
+        *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),
+        *("shortcoming", "publish"),
+    },
+    "minembed.weights.directory": {"read_checkpoint"},
+    "minembed.weights.families": {"find_family", "read_config", "read_params", "match"},
+    "minembed.weights.families.bert": {"read_config", "read_roberta", "read_electra"},
+    "minembed.weights.families.gemma": {"read_config", "fold"},
+    **{
+        f"minembed.weights.families.{name}": {"read_config"}
+        for name in ("albert", "distilbert", "gte", "jina", "modernbert", "mpnet", "nomic", "qwen")
+    },
+    "minembed.runtime.files": {
+        *("no_duplicates", "read_json", "read_json_value", "optional_json", "staging", "disk_error"),
+    },
+    "minembed.weights.cross_encoder": {"read_cross_encoder"},
+    "minembed.weights.heads": {"read_classifier", "read_masked"},
+    "minembed.models.fill_mask": {"special_id"},
+    "minembed.weights.sources.hub": {"fetch"},
+    "minembed.weights.sources.mirror": {"fetch"},
+    "minembed.weights.layout": {"build", "shapes", "tensors"},
+    "minembed.weights.quantized": {"save", "read", "quantized_layout"},
+    "minembed.weights.static": {"read_static", "read_table", "write_settings"},
+}
+
+
+@pytest.mark.parametrize(("name", "function"), list(public_functions()))
+def test_public_functions_are_documented_by_an_example(name, function):
+    assert function.__doc__, f"{name} has no docstring"
+    module, _, own = name.rpartition(".")
+    if module not in COMPILED and own not in NEED_A_MODEL.get(module, ()):
+        assert ">>>" in function.__doc__, f"{name} has no example"
