@@ -46,7 +46,7 @@ SCALE, ROW, BINS = 520, 150, np.linspace(-0.2, 1.0, 49)
 def pooled(model: Embedder, texts: list[str], layer: str) -> np.ndarray:
     """The mean of each text's hidden states after a layer."""
     tokens, states = model.tokenize(texts), {}
-    model.engine.compute(tokens, observe=lambda name, hidden: states.update({name: hidden.copy()}))
+    model.forward(tokens, observe=lambda name, hidden: states.update({name: hidden.copy()}))
     return np.add.reduceat(states[layer], tokens.cu_seqlens[:-1], axis=0) / tokens.lengths()[:, None]
 
 

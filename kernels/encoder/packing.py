@@ -172,8 +172,9 @@ def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, A
 
 def _release(layer: Layer) -> None:
     """Let go of what was read of a layer's weights where they are mapped from a file: it counts as our memory."""
-    for p in (layer.qkv, layer.attention_output, layer.intermediate, layer.output):
-        source = getattr(p, "levels", None)
+    linears: tuple[Any, ...] = layer.qkv, layer.attention_output, layer.intermediate, layer.output
+    for p in linears:
+        source = p.levels if isinstance(p, QuantizedLinear) else None
         while isinstance(source, np.ndarray) and not isinstance(source, np.memmap):
             source = source.base
         pages: Any = source.base if isinstance(source, np.memmap) and source.mode == "r" else None

@@ -6,8 +6,8 @@ Everything that can fail is done at `prepare`: compiling (seconds, once on a mac
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,11 @@ from minembed.transformer.encoder import embed, normalize
 from minembed.transformer.params import Embeddings, Norm, Params
 from minembed.transformer.positions import positions
 from minembed.transformer.quantization import lower
+from minembed.transformer.tier import NumPyTier, Tier
+from minembed.transformer.tier import prepare as numpy_tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-Observer = Callable[[str, Array], None]
 ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
 TEAM_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
@@ -58,7 +59,7 @@ class Scratch:
 
 
 @dataclass(frozen=True)
-class Encoder:
+class Encoder(Tier):
     """A prepared encoder: call it with tokens.  Nothing in it changes but the buffers that idle between calls."""
 
     packed: Packed
@@ -68,6 +69,7 @@ class Encoder:
     sees: tuple[Array, Array, Array]  # biases, rotations, and what each layer sees: choices.sees_of
     embeddings: Embeddings | None  # where NumPy computes them
     final_norm: Norm | None
+    reference: NumPyTier | None = field(default=None, repr=False, compare=False)  # where it is kept
     zeros: Array = field(init=False, repr=False, compare=False)
 
     idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
@@ -78,56 +80,55 @@ class Encoder:
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = self.packed, self.config, self.shape, self.choices, self.sees, self.embeddings, self.final_norm
-        return Encoder, fields
+        return Encoder, (*fields, self.reference)
+
+    @property
+    def dtype(self) -> str:
+        """The compute type."""
+        return self.packed.dtype
+
+    @property
+    def shares_work(self) -> bool:
+        """Whether a second core can help with few tokens: it can."""
+        return True
 
     @property
     def needs_blas(self) -> bool:
         """Whether BLAS has work to do: it has where embeddings are widened."""
         return self.embeddings is not None and self.embeddings.projection is not None
 
-    def __call__(
-        self, tokens: Tokens, observe: Observer | None = None, together: bool = False
-    ) -> Array:  # (T,) -> (T, D)
-        """Compute the hidden states of every token; `observe` as in minembed.transformer.encoder.encode.
+    def __call__(self, tokens: Tokens, together: bool = False) -> Array:  # (T,) -> (T, D)
+        """Compute the hidden states of every token.
 
         `together` lets a second core help with few tokens, if it is idle; it changes no bit.
         """
         out = np.empty((len(tokens.ids), self.config.hidden_size), np.float32)
         if not len(tokens):
             return out
-        layers = self.config.num_hidden_layers
-        if observe is None:
-            self._run(tokens, 0, layers, out, together=together)
-            return normalize(out, self.final_norm, self.config)
-        self._run(tokens, 0, 0, out)
-        observe("embeddings", out.copy())
-        for i in range(layers):
-            self._run(tokens, i, i + 1, out, embedded=True)
-            observe(f"layer.{i}", out.copy())
+        self._run(tokens, out, together=together)
         return normalize(out, self.final_norm, self.config)
+
+    def pooled(
+        self, tokens: Tokens, modes: Sequence[str], skipped: int = 0, together: bool = False
+    ) -> Array:  # (T,) -> (B, len(modes) * D)
+        """Compute the hidden states and pool them; of the last layer only one row a text, where that is enough."""
+        if len(modes) == 1 and modes[0] in ONE_ROW and not skipped:
+            return self.one_row(tokens, modes[0], together)
+        return super().pooled(tokens, modes, skipped, together)
 
     def one_row(self, tokens: Tokens, mode: str, together: bool = False) -> Array:  # (T,) -> (B, D)
         """Pool by "cls" or "lasttoken": what the last layer would compute for other tokens is left out."""
         rows = len(tokens) if self.embeddings is None else len(tokens.ids)
         out = np.empty((rows, self.config.hidden_size), np.float32)
         if len(tokens):
-            self._run(tokens, 0, self.config.num_hidden_layers, out, keep=ONE_ROW[mode], together=together)
+            self._run(tokens, out, ONE_ROW[mode], together)
         return normalize(out[: len(tokens)], self.final_norm, self.config)
 
-    def _run(
-        self,
-        tokens: Tokens,
-        begin: int,
-        end: int,
-        out: Array,
-        embedded: bool = False,
-        keep: int = ALL,
-        together: bool = False,
-    ) -> None:
-        """Compute some layers; `out` is what went in, where `embedded`, and holds what comes out."""
-        p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
-        if self.embeddings is not None and not embedded:
-            out[...], embedded = embed(tokens, self.embeddings, self.config), True
+    def _run(self, tokens: Tokens, out: Array, keep: int = ALL, together: bool = False) -> None:
+        """Compute all layers into `out`; embeddings that NumPy computes are handed over there."""
+        p, cu_seqlens, embedded = self.packed, tokens.cu_seqlens.astype(np.int64), self.embeddings is not None
+        if self.embeddings is not None:
+            out[...] = embed(tokens, self.embeddings, self.config)
         scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
         ids, kinds, places = self._look_up(tokens)
         board = np.zeros(BOARD, np.int64)
@@ -140,7 +141,7 @@ class Encoder:
             run(
                 ids, kinds, places, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales,
                 p.position, p.token_type, p.norm, self.zeros, *self.sees, self.shape, self.choices,
-                np.float32(self.config.layer_norm_eps), embedded, begin, end, keep, board, scratch.floats,
+                np.float32(self.config.layer_norm_eps), embedded, 0, self.shape[3], keep, board, scratch.floats,
                 scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
             )  # fmt: skip
         finally:
@@ -165,15 +166,17 @@ class Encoder:
                 return scratch
 
 
-def prepare(params: Params, config: Config, dtype: str) -> Encoder:
+def prepare(params: Params, config: Config, dtype: str, keep_params: bool = False) -> Encoder:
     """Pack the parameters, compile what is not on disk yet, and test the kernels.
 
+    `keep_params` keeps what was packed, as the parameters of a NumPy tier, in `reference`.
     Raises InputError for a compute type that does not exist, BackendError where a kernel computes wrong numbers.
     """
     lowered = lower(params, dtype)
     compile_kernels(dtype)
     selftest.check(lambda p, c: _pack(p, c, dtype), dtype)
-    return _pack(lowered, config, dtype)
+    kept = numpy_tier(lowered, config, dtype) if keep_params else None
+    return replace(_pack(lowered, config, dtype), reference=kept)
 
 
 def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minembed.runtime.backend import resolve
 from minembed.runtime.threads import available_cores, single_threaded_blas
+from minembed.transformer import ops
 from minembed.transformer.config import Config
 from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
 from minembed.types import Array
@@ -99,10 +99,9 @@ def compare(embed: Embed, texts: int, rounds: int, seed: int = 0) -> tuple[int, 
 
 def check(model: "Embedder | None", rounds: int = 4) -> Invariance:
     """Test this machine with a model, or with random weights of MiniLM's shape."""
-    linear = resolve("linear", "numpy" if model is None else model.backend)
 
     def as_the_encoder_does(x: Array, weight: Array) -> Array:
-        product: Array = linear(x, Linear(weight, np.zeros(weight.shape[1], np.float32)))
+        product: Array = ops.linear(x, Linear(weight, np.zeros(weight.shape[1], np.float32)))
         return product
 
     config = MINILM if model is None else model.config

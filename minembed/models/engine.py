@@ -1,5 +1,6 @@
 """The way of a text through the house: tokenize, deal out in chunks, encode, pool, normalise, put back in order."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -8,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minembed.errors import InputError, InputTypeError, MinembedWarning, NumericalError, TruncationWarning, warn
+from minembed.errors import (
+    InputError,
+    InputTypeError,
+    MinembedError,
+    MinembedWarning,
+    NumericalError,
+    TruncationWarning,
+    warn,
+)
 from minembed.models.batching import SMALLEST_CHUNK, plan, windows
 from minembed.models.options import Options
 from minembed.models.static import StaticTokenizer
@@ -16,8 +25,9 @@ from minembed.runtime.checks import check_texts
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
+from minembed.transformer.encoder import Observer
 from minembed.transformer.modules import Dense, ModuleParams, transform
-from minembed.transformer.pooling import pool
+from minembed.transformer.tier import NumPyTier, Tier, prepare
 from minembed.transformer.tokens import Tokens
 from minembed.transformer.vectors import l2_normalize, quantize_embeddings, truncate_embeddings
 from minembed.types import Array
@@ -25,6 +35,7 @@ from minembed.types import Array
 if TYPE_CHECKING:
     from minembed.weights.checkpoint import Checkpoint
 
+LOG = logging.getLogger("minembed")
 TASKS = ("query", "document")  # prompts that every checkpoint has, empty where it says nothing
 Block = Array | list[Array]  # vectors (n, D), or hidden states (T_i, D) of n texts
 
@@ -59,7 +70,7 @@ class Engine:
 
     checkpoint: "Checkpoint"
     tokenizer: Tokenizer | StaticTokenizer
-    compute: Callable[..., Array]  # (tokens, observe=None) -> (T, D)
+    compute: Tier
     threads: int
     modules: tuple[ModuleParams, ...] = ()  # the weights of checkpoint.modules
 
@@ -159,7 +170,7 @@ class Engine:
 
     def _is_single(self, tokens: Tokens, batch_size: int | None) -> bool:
         """Whether this is one chunk, so that a core idles which a tier may know how to use."""
-        able = hasattr(self.compute, "one_row") and self.threads > 1 and len(tokens) <= SMALLEST_CHUNK
+        able = self.compute.shares_work and self.threads > 1 and len(tokens) <= SMALLEST_CHUNK
         return able and len(plan(tokens.lengths(), self.threads, batch_size)) == 1
 
     def _quantize(self, vectors: Array, options: Options) -> Array:
@@ -168,23 +179,14 @@ class Engine:
         return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
 
     def _embed(self, tokens: Tokens, options: Options, skipped: int, together: bool) -> Array:  # (T,) -> (B, width)
-        vectors = transform(self._pooled(tokens, skipped, together), self.checkpoint.modules, self.modules)
+        pooled = self.compute.pooled(tokens, self.checkpoint.pooling, skipped, together)
+        vectors = transform(pooled, self.checkpoint.modules, self.modules)
         dim = options.truncate_dim or self.checkpoint.truncate_dim
         vectors = truncate_embeddings(vectors, dim)
         again = options.normalize_embeddings
         if again or (again is None and self.checkpoint.normalize and dim is not None):
             vectors = l2_normalize(vectors)
         return vectors
-
-    def _pooled(self, tokens: Tokens, skipped: int, together: bool) -> Array:  # (T,) -> (B, D)
-        if (pooled := getattr(self.compute, "pooled", None)) is not None:  # static embeddings
-            return pooled(tokens)
-        modes = self.checkpoint.pooling
-        one_row = getattr(self.compute, "one_row", None)
-        if one_row is not None and modes in (("cls",), ("lasttoken",)) and not skipped:
-            return one_row(tokens, modes[0], together=together)
-        hidden = self.compute(tokens, together=True) if together else self.compute(tokens)
-        return pool(hidden, tokens.cu_seqlens, modes, skipped)
 
     def _run(
         self,
@@ -207,17 +209,48 @@ class Engine:
     def _guard(self) -> AbstractContextManager[None]:
         """Hold BLAS to one thread, where it is used."""
         dense = any(isinstance(module, Dense) for module in self.checkpoint.modules)
-        return single_threaded_blas() if dense or getattr(self.compute, "needs_blas", True) else nullcontext()
+        return single_threaded_blas() if dense or self.compute.needs_blas else nullcontext()
+
+    def reference(self) -> NumPyTier:
+        """The NumPy tier in the model's compute type: the one that computes, one that was kept, or one made anew.
+
+        The last reads the weights from the checkpoint's files again, and raises a MinembedError where it cannot.
+        """
+        if self.compute.reference is not None:
+            return self.compute.reference
+        from minembed.weights.families import read_params
+
+        LOG.info("reading the weights of %s again: keep_params=True keeps them", self.checkpoint.folder)
+        return prepare(read_params(self.checkpoint), self.checkpoint.config, self.compute.dtype)
+
+    def observed(self, tokens: Tokens, observe: Observer) -> Array:  # (T,) -> (T, D)
+        """Compute hidden states with an observer, which the NumPy tier serves, whichever computes otherwise."""
+        reference = self.reference()
+        if reference is not self.compute:
+            LOG.info("forward with observe= is computed by the NumPy tier in %s", reference.dtype)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"), single_threaded_blas():
+            hidden = reference(tokens, observe=observe)
+        bad = ~np.isfinite(hidden).all(axis=1)
+        if bad.any():
+            text = int(np.searchsorted(tokens.cu_seqlens, bad.argmax(), side="right")) - 1
+            raise NumericalError(
+                f"texts[{text}] gives NaN or infinity: the weights overflow float32, or observe returned such numbers"
+            )
+        return hidden
 
     def _explain(self, tokens: Tokens, index: int) -> NumericalError:
-        """Find the first layer in which a text's hidden states leave the numbers."""
+        """Find the first layer in which a text's hidden states leave the numbers, by the NumPy tier."""
         first: list[str] = []
 
         def observe(name: str, states: Array) -> None:
             if not first and not np.isfinite(states).all():
                 first.append(name.split(".")[0] if name.startswith("embeddings") else ".".join(name.split(".")[:2]))
 
-        with np.errstate(all="ignore"), self._guard():
-            self.compute(tokens, observe=observe)
+        try:
+            reference = self.reference()
+        except MinembedError:  # the files may be gone
+            return NumericalError(f"texts[{index}] gives NaN or infinity: the weights overflow float32")
+        with np.errstate(all="ignore"), single_threaded_blas():
+            reference(tokens, observe=observe)
         where = first[0] if first else "pooling"
         return NumericalError(f"texts[{index}] gives NaN or infinity, first in {where}: the weights overflow float32")

@@ -18,8 +18,9 @@ from minembed.runtime.progress import Progress
 from minembed.runtime.threads import check_threads, run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
 from minembed.transformer.config import Config
-from minembed.transformer.heads import SCORES, Block, read_out, through
+from minembed.transformer.heads import SCORES, Block, through
 from minembed.transformer.quantization import DTYPES
+from minembed.transformer.tier import Tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
@@ -67,7 +68,7 @@ class Reranker:
 
     model: "CrossEncoder"  # what the folder says
     tokenizer: Tokenizer
-    compute: Any  # tokens -> (T, D)
+    compute: Tier
     head: tuple[Block, ...]  # (D,) -> (L,)
     threads: int
     backend: str
@@ -263,5 +264,5 @@ class Reranker:
 
     def _logits(self, tokens: Tokens, together: bool) -> Array:  # (T,) -> (B, L)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
-            rows = read_out(self.compute, tokens, self.model.checkpoint.pooling[0], together)  # (T,) -> (B, D)
+            rows = self.compute.pooled(tokens, self.model.checkpoint.pooling, together=together)  # (T,) -> (B, D)
             return through(rows, self.head)

@@ -4,7 +4,7 @@ There is no encoder: a token's row does not depend on its neighbours, no special
 no tokens at all; its vector is zero then.  V vocabulary, D width, T tokens of all texts, B texts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,6 +16,8 @@ from minembed.errors import ConfigError, InputError, TokenizationError
 from minembed.text.tokenizer import BATCH, clean
 from minembed.text.vocabulary import ask, read_tokenizer_json
 from minembed.transformer.config import Config
+from minembed.transformer.params import Params
+from minembed.transformer.tier import NumPyTier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
@@ -120,22 +122,25 @@ def _unknown(reference: Any, model: dict[str, Any]) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """A prepared table: call it with tokens for their rows, or ask for the means."""
+class Lookup(NumPyTier):
+    """A prepared table, which is an encoder without layers: its hidden states are the rows of the tokens."""
 
-    rows: Array  # (V, D)
-    needs_blas: ClassVar[bool] = False
+    @property
+    def needs_blas(self) -> bool:
+        """Nothing is multiplied."""
+        return False
 
-    def __call__(self, tokens: Tokens, observe: Callable[[str, Array], None] | None = None) -> Array:
-        """Look up the row of every token: (T,) -> (T, D)."""
-        x: Array = self.rows[tokens.ids]
-        if observe:
-            observe("embeddings", x)
-        return x
+    def pooled(
+        self, tokens: Tokens, modes: Sequence[str] = ("mean",), skipped: int = 0, together: bool = False
+    ) -> Array:  # (T,) -> (B, D)
+        """Average the rows of each text, which may have none; the mean is the only mode of a table."""
+        return mean_rows(self.params.embeddings.word, tokens.ids, tokens.cu_seqlens)
 
-    def pooled(self, tokens: Tokens) -> Array:  # (T,) -> (B, D)
-        """Average the rows of each text."""
-        return mean_rows(self.rows, tokens.ids, tokens.cu_seqlens)
+
+def prepare(params: Params, config: Config, dtype: str) -> Lookup:
+    """Make a table ready.  Raises InputError for a compute type other than float32."""
+    check_dtype(dtype)
+    return Lookup(params, config, dtype, ())
 
 
 def mean_rows(rows: Array, ids: Array, cu_seqlens: Array) -> Array:  # (V, D), (T,), (B+1,) -> (B, D)

@@ -4,17 +4,17 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minembed.errors import BackendError, BackendWarning, InputError, MinembedError, MissingExtraError, warn
 
+if TYPE_CHECKING:
+    from minembed.transformer.config import Config
+    from minembed.transformer.params import Params
+    from minembed.transformer.tier import Tier
+
 TABLE = {  # operation -> backend -> "module:function"
     "encoder": {"numpy": "minembed.transformer.tier:prepare", "numba": "minembed.kernels.encoder.tier:prepare"},
-    "attend": {"numpy": "minembed.transformer.attention:attend"},
-    "gelu": {"numpy": "minembed.transformer.ops:gelu"},
-    "layer_norm": {"numpy": "minembed.transformer.ops:layer_norm"},
-    "linear": {"numpy": "minembed.transformer.ops:linear"},
-    "softmax": {"numpy": "minembed.transformer.ops:softmax"},
     "scan": {"numpy": "minembed.search.scan:scan_numpy", "numba": "minembed.kernels.topk.tier:scan"},
     "rescore": {"numpy": "minembed.search.scan:rescore_numpy", "numba": "minembed.kernels.topk.tier:rescore"},
     "adamw": {"numpy": "minembed.train.optim:update", "numba": "minembed.kernels.training.optimizer:update"},
@@ -43,23 +43,26 @@ def choose(backend: str) -> str:
     return backend
 
 
-def prepare(backend: str, *arguments: Any) -> tuple[str, Callable[..., Any]]:
-    """Prepare an encoder: the backend that it is, and a function of tokens.
+def prepare(
+    backend: str, params: "Params", config: "Config", dtype: str, keep_params: bool = False
+) -> tuple[str, "Tier"]:
+    """Prepare an encoder: the name of the backend that computes, and the tier.
 
+    `keep_params` keeps the NumPy tier beside kernels, whose weights are packed: it shares the parameters' memory.
     Where the numba tier cannot be had (not installed, too old, broken, or its kernels fail their test), a
     BackendWarning says why, and the NumPy tier does the same work.  Errors of the arguments are raised.
     """
     backend = choose(backend)
     if backend == "numpy":
-        return backend, resolve("encoder", "numpy")(*arguments)
+        return backend, resolve("encoder", "numpy")(params, config, dtype)
     try:
         check_numba()
-        return backend, resolve("encoder", "numba")(*arguments)
+        return backend, resolve("encoder", "numba")(params, config, dtype, keep_params)
     except InputError:
         raise
     except Exception as error:  # whatever a broken installation throws
         _warn(error)
-        return "numpy", resolve("encoder", "numpy")(*arguments)
+        return "numpy", resolve("encoder", "numpy")(params, config, dtype)
 
 
 def tier(backend: str, work: int) -> str:
@@ -109,16 +112,18 @@ def check_numba() -> None:
 
 
 def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:
-    """Find the function that implements an operation; NumPy's where a backend has none of its own.
+    """Find the function that implements an operation.
 
-    Raises InputError for an unknown operation or backend.
+    Raises InputError for an unknown operation or backend, or for a backend that lacks the operation.
 
-    >>> resolve("softmax", "numpy").__module__
-    'minembed.transformer.ops'
+    >>> resolve("encoder", "numpy").__module__
+    'minembed.transformer.tier'
     """
     if operation not in TABLE:
         raise InputError(f"operation {operation!r} is unknown; known: {', '.join(TABLE)}")
-    implementations = TABLE[operation]
-    module, name = implementations.get(choose(backend), implementations.get("numpy", "")).split(":")
+    backend, implementations = choose(backend), TABLE[operation]
+    if backend not in implementations:
+        raise InputError(f"operation {operation!r} has no backend {backend!r}; it has {', '.join(implementations)}")
+    module, name = implementations[backend].split(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function

@@ -76,10 +76,10 @@ class Trainee:
         return cls(checkpoint, tokenizer, own_copy(Weights(encoder, modules, masked)))
 
     def embedder(self, backend: str = "auto", threads: int | None = None) -> Embedder:
-        """An Embedder of the weights as they are now; it does not follow when they change."""
+        """An Embedder of the weights as they are now; it does not follow when they change, and keeps its params."""
         threads = check_threads(threads)
         weights, config = own_copy(self.weights), self.checkpoint.config
-        name, compute = prepare(backend, weights.encoder, config, "float32")
+        name, compute = prepare(backend, weights.encoder, config, "float32", keep_params=True)
         engine = Engine(self.checkpoint, self.tokenizer, compute, threads, weights.modules)
         return Embedder(engine, name, "float32", "training", None)
 

@@ -154,7 +154,8 @@ def encode(
     """
     ops = replace(ops, observe=observe) if observe else ops
     x = ops.see("embeddings", embed(tokens, params.embeddings, config, ops))  # (T,) -> (T, D)
-    for i, (layer, sight) in enumerate(zip(params.layers, seen or sights(params, config), strict=True)):
+    seen = sights(params, config) if seen is None else seen
+    for i, (layer, sight) in enumerate(zip(params.layers, seen, strict=True)):
         x = transformer_layer(x, layer, tokens, config, sight, replace(ops, place=f"layer.{i}."))  # -> (T, D)
         x = ops.see(f"layer.{i}", x)
     return normalize(x, params.final_norm, config, ops)

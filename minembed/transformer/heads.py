@@ -12,8 +12,6 @@ import numpy as np
 from minembed.transformer.modules import ACTIVATIONS
 from minembed.transformer.ops import ACTIVATION, layer_norm, linear, softmax
 from minembed.transformer.params import Linear, Norm
-from minembed.transformer.pooling import mean_pool
-from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 INSIDE: dict[str, Callable[[Array], Array]] = {**ACTIVATION, "tanh": np.tanh, "identity": lambda x: x}
@@ -51,23 +49,6 @@ def through(x: Array, blocks: Sequence[Block]) -> Array:  # (B, in) -> (B, out)
         if block.norm is not None:
             x = layer_norm(x, block.norm, block.eps)
     return x
-
-
-def read_out(compute: Callable[..., Array], tokens: Tokens, pooling: str, together: bool = False) -> Array:  # -> (B, D)
-    """Compute what a classification head reads of each text: its first token ("cls"), or the mean of all ("mean").
-
-    `together` lets an idle core help, where the tier knows how.
-
-    >>> tokens = Tokens(np.arange(3), np.zeros(3, int), np.array([0, 2, 3]))
-    >>> read_out(lambda tokens: np.float32([[1], [3], [9]]), tokens, "mean").tolist()
-    [[2.0], [9.0]]
-    """
-    one_row = getattr(compute, "one_row", None)
-    if one_row is not None and pooling == "cls":
-        first: Array = one_row(tokens, "cls", together=together)
-        return first
-    hidden = compute(tokens, together=True) if one_row is not None and together else compute(tokens)  # (T, D)
-    return mean_pool(hidden, tokens.cu_seqlens) if pooling == "mean" else hidden[tokens.cu_seqlens[:-1]]
 
 
 def word_scores(x: Array, head: MaskedHead) -> Array:  # (M, D) -> (M, V)

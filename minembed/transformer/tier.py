@@ -1,13 +1,20 @@
-"""The NumPy tier: the encoder made ready for a compute type."""
+"""What a prepared encoder is (`Tier`), and the one that is always there: the encoder in NumPy (`NumPyTier`)."""
 
-from collections.abc import Callable
-from functools import partial
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
+import numpy as np
+
+from minembed.errors import InputError
 from minembed.transformer.config import Config
-from minembed.transformer.encoder import NUMPY, Operations, encode
+from minembed.transformer.encoder import NUMPY, Observer, Operations, encode
 from minembed.transformer.params import Params
-from minembed.transformer.positions import sights
+from minembed.transformer.pooling import pool
+from minembed.transformer.positions import Sight, sights
 from minembed.transformer.quantization import linear_bfloat16, linear_int8, lower
+from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 OPERATIONS = {  # by compute type
@@ -17,10 +24,99 @@ OPERATIONS = {  # by compute type
 }
 
 
-def prepare(params: Params, config: Config, dtype: str) -> Callable[..., Array]:
-    """Make the NumPy tier ready: a function of tokens (and, if wanted, an observer) to hidden states.
+class Tier(Protocol):
+    """A prepared encoder: a function of tokens to hidden states.
 
-    Raises InputError for a compute type that does not exist.
+    Rows of `minembed.runtime.backend.TABLE` prepare one from parameters, a config and a compute type.  It never changes
+    afterwards, can be pickled and survives `fork`.  Implementations inherit from this class: what they do not define
+    has the default given here.
     """
-    params, seen = lower(params, dtype), sights(params, config)
-    return partial(encode, params=params, config=config, ops=OPERATIONS[dtype], seen=seen)
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def dtype(self) -> str:
+        """The compute type: "float32", "bfloat16" or "int8"."""
+
+    @abstractmethod
+    def __call__(self, tokens: Tokens, together: bool = False) -> Array:
+        """Compute the hidden states of every token: (T,) -> (T, D) float32.
+
+        `together` lets an idle core help, where `shares_work`; it changes no bit.
+        """
+
+    @property
+    def reference(self) -> "NumPyTier | None":
+        """The NumPy tier of the same weights and compute type, where this tier is one or keeps one."""
+        return None
+
+    @property
+    def needs_blas(self) -> bool:
+        """Whether BLAS does part of the work, and so must be held to one thread."""
+        return True
+
+    @property
+    def shares_work(self) -> bool:
+        """Whether `together` makes use of an idle core."""
+        return False
+
+    def pooled(
+        self, tokens: Tokens, modes: Sequence[str], skipped: int = 0, together: bool = False
+    ) -> Array:  # (T,) -> (B, len(modes) * D)
+        """Compute the hidden states and pool them, without the first `skipped` tokens of every text.
+
+        A tier that needs fewer hidden states for that, or none, overrides this; the bits are the same.
+        """
+        return pool(self(tokens, together=together), tokens.cu_seqlens, modes, skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class NumPyTier(Tier):
+    """`minembed.transformer.encoder.encode` with its parameters: every step can be observed, and edited."""
+
+    params: Params  # in the compute type
+    config: Config
+    dtype: str = field()  # has no default: without field(), the property of Tier would be taken for one
+    seen: tuple[Sight, ...]  # by each layer
+
+    @property
+    def reference(self) -> "NumPyTier":
+        """Itself."""
+        return self
+
+    def __call__(self, tokens: Tokens, together: bool = False, observe: Observer | None = None) -> Array:
+        """Compute the hidden states of every token, (T,) -> (T, D); `observe` is that of `Embedder.forward`."""
+        watch = None if observe is None else checked(observe)
+        return encode(tokens, self.params, self.config, watch, OPERATIONS[self.dtype], self.seen)
+
+
+def checked(observe: Observer) -> Observer:
+    """Hand read-only arrays to an observer, and copies of what it returns to the encoder, which computes in place.
+
+    Raises InputError where it returns something else than None or numbers of the same shape.
+
+    >>> double = checked(lambda name, x: 2.0 * x)
+    >>> double("embeddings", np.float32([[1, 2]]))
+    array([[2., 4.]], dtype=float32)
+    """
+
+    def show(name: str, x: Array) -> Array | None:
+        view = x.view()
+        view.flags.writeable = False
+        new = observe(name, view)
+        if new is None:
+            return None
+        if not isinstance(new, np.ndarray) or new.dtype.kind not in "fiu" or new.shape != x.shape:
+            what = f"{new.dtype} of shape {new.shape}" if isinstance(new, np.ndarray) else type(new).__name__
+            raise InputError(
+                f"observe returned {what} for {name!r}: return None, or an array of numbers of shape {x.shape}"
+            )
+        return np.array(new, x.dtype, order="C")
+
+    return show
+
+
+def prepare(params: Params, config: Config, dtype: str) -> NumPyTier:
+    """Make the NumPy tier ready.  Raises InputError for a compute type that does not exist."""
+    return NumPyTier(lower(params, dtype), config, dtype, sights(params, config))

@@ -30,7 +30,7 @@ def sentences():
 
 def pooled(model, texts, layer):
     tokens, layers = model.tokenize(texts), {}
-    model.engine.compute(tokens, observe=lambda name, states: layers.update({name: states.copy()}))
+    model.forward(tokens, observe=lambda name, states: layers.update({name: states.copy()}))
     return np.add.reduceat(layers[layer], tokens.cu_seqlens[:-1], axis=0) / tokens.lengths()[:, None]
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_drivers import DTYPES, encoder_of
 from kernel_inputs import config_of, packed
+from tiers import by_layer
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -122,8 +123,8 @@ def test_every_layer_can_be_watched(dtype):
     config = config_of(3, 17, 61, 3)
     params, tokens = random_params(config), packed([3, 1, 300], dataclasses.replace(config, vocab_size=29))
     tokens = Tokens(tokens.ids, tokens.types, np.array([0, 3, 4, 60, 64, 120, 180, 240, 304]))
-    model, seen, expected = tier.prepare(params, config, dtype), {}, {}
-    last = model(tokens, observe=lambda name, states: seen.update({name: states}))
+    model, expected = tier.prepare(params, config, dtype), {}
+    last, seen = model(tokens), by_layer(model, tokens)
     by_numpy(tokens, params, config, dtype, lambda n, s: expected.update({n: s.copy()}))
     assert list(seen) == ["embeddings", "layer.0", "layer.1", "layer.2"]
     assert [name for name in expected if name in seen] == list(seen)

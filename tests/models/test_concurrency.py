@@ -1,6 +1,5 @@
 """The same bits in any batch and on any thread, before and after errors; and BLAS left as it was found."""
 
-import dataclasses
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 from batchings import WORDS, rebatched, texts_of, with_threads
+from tiers import with_tier
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -179,11 +179,11 @@ def two_blas_threads():
 def test_blas_has_one_thread_meanwhile_and_its_own_again_after(tiny_model, two_blas_threads):
     seen = []
 
-    def compute(tokens, observe=None):
+    def compute(tokens):
         seen.append(blas_threads())
-        return tiny_model.engine.compute(tokens, observe=observe)
+        return tiny_model.engine.compute(tokens)
 
-    watched = dataclasses.replace(tiny_model, engine=dataclasses.replace(tiny_model.engine, compute=compute))
+    watched = with_tier(tiny_model, compute)
     watched.encode(WORDS)
     assert seen and all(limit == {1} for limit in seen) and blas_threads() == two_blas_threads
     stream = watched.stream(["a cat"] * 9000)
@@ -191,10 +191,10 @@ def test_blas_has_one_thread_meanwhile_and_its_own_again_after(tiny_model, two_b
     assert blas_threads() == two_blas_threads  # not held while the caller looks at a block
     stream.close()
 
-    def failing(tokens, observe=None):
+    def failing(tokens):
         raise LookupError("on purpose")
 
-    broken = dataclasses.replace(tiny_model, engine=dataclasses.replace(tiny_model.engine, compute=failing))
+    broken = with_tier(tiny_model, failing)
     with pytest.raises(LookupError):
         broken.encode(WORDS)
     assert blas_threads() == two_blas_threads
@@ -224,14 +224,14 @@ def test_limits_of_many_threads_are_lifted_in_the_end(two_blas_threads):
 def test_refused_work_leaves_the_model_as_it_was(tiny_model):
     expected = tiny_model.encode(WORDS).tobytes()
 
-    def broken(tokens, observe=None):
-        hidden = tiny_model.engine.compute(tokens, observe=observe)
+    def broken(tokens):
+        hidden = tiny_model.engine.compute(tokens)
         hidden[0] = np.inf
         return hidden
 
     for _ in range(5):
         with pytest.raises(NumericalError):
-            dataclasses.replace(tiny_model, engine=dataclasses.replace(tiny_model.engine, compute=broken)).encode(WORDS)
+            with_tier(tiny_model, broken).encode(WORDS)
         with pytest.raises(InputTypeError):
             tiny_model.encode([*WORDS, 3])
         assert tiny_model.encode(WORDS).tobytes() == expected

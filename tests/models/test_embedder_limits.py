@@ -168,7 +168,7 @@ def with_poison(model, word):
     checkpoint = read_checkpoint(model.checkpoint.folder)
     params = read_params(checkpoint)
     params.embeddings.word[tiny.VOCABULARY.index(word)] = np.nan
-    _, compute = prepare(model.backend, params, checkpoint.config, "float32")
+    _, compute = prepare(model.backend, params, checkpoint.config, "float32", keep_params=True)
     return dataclasses.replace(model, engine=dataclasses.replace(model.engine, compute=compute))
 
 

@@ -16,7 +16,7 @@ from minembed.errors import (
     TruncationWarning,
 )
 from minembed.runtime.threads import single_threaded_blas
-from minembed.transformer.heads import read_out, through
+from minembed.transformer.heads import through
 from minembed.transformer.ops import softmax
 from minembed.transformer.params import tree_map
 from minembed.weights.families import FAMILIES
@@ -56,7 +56,7 @@ def quietly(f, *arguments, **options):
 
 def logits_of(model, tokens):
     with single_threaded_blas():
-        return through(read_out(model.compute, tokens, model.model.checkpoint.pooling[0]), model.head)
+        return through(model.compute.pooled(tokens, model.model.checkpoint.pooling), model.head)
 
 
 def distance(got, expected):
@@ -84,7 +84,7 @@ def test_logits(name, tier, folder_of):
 def test_the_head_in_float64(name, folder_of):
     golden, model = goldens.read(name), Reranker.load(folder_of(name), backend="numpy")
     head = tree_map_head(model.head)
-    rows = read_out(model.compute, goldens.tokens_of(golden), model.model.checkpoint.pooling[0]).astype(np.float64)
+    rows = model.compute.pooled(goldens.tokens_of(golden), model.model.checkpoint.pooling).astype(np.float64)
     assert distance(through(rows, head), golden["classifier"]) <= LOGITS  # the encoder's own float32
 
 
