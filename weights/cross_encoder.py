@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import ConfigError, MissingHeadError, SourceError, UnsupportedModelError
-from minembed.runtime.files import optional_json, read_json, read_json_value, typed
+from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.config import Config
 from minembed.transformer.heads import SCORES
 from minembed.weights.checkpoint import Checkpoint

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError, warn
-from minembed.runtime.files import optional_json, read_json, read_json_value, typed
+from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.config import Config
 from minembed.transformer.pooling import POOLING
 from minembed.weights.checkpoint import Checkpoint

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError, MissingHeadError, UnsupportedModelError, WeightsError
-from minembed.runtime.files import read_json
+from minembed.runtime.json_files import read_json
 from minembed.transformer.config import Config
 from minembed.transformer.heads import INSIDE, Block, MaskedHead
 from minembed.transformer.params import Linear, Norm

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import ConfigError, UnsupportedModelError, WeightsError
-from minembed.runtime.files import optional_json, read_json, typed
+from minembed.runtime.json_files import optional_json, read_json, typed
 from minembed.transformer.config import LARGEST_SIZE
 from minembed.transformer.modules import ACTIVATIONS, Dense, DenseParams, LayerNorm, Module, ModuleParams, Normalize
 from minembed.transformer.params import Linear, Norm

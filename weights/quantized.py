@@ -6,7 +6,6 @@ The folder is a checkpoint like any other, but for two files: config.json has a 
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -16,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError, UnsupportedModelError, WeightsError
-from minembed.runtime.files import read_json, staging
+from minembed.runtime.files import staging
+from minembed.runtime.json_files import read_json
+from minembed.runtime.safetensors_files import CODES, header_of, layout_of, write_safetensors
 from minembed.transformer.params import Linear, Params
 from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
 from minembed.types import Array
@@ -25,7 +26,6 @@ from minembed.weights.sources.cache import publish
 from minembed.weights.tensors import Stored, TensorFiles
 
 SETTINGS = {"quant_method": "minembed", "dtype": "int8", "version": 1}
-KINDS = {np.int8: "I8", np.float32: "F32"}
 
 
 def stored_dtype(raw: Mapping[str, Any], path: Path) -> str:
@@ -49,8 +49,6 @@ def save(params: Params, source: Path, transformer: Path, target: Path) -> None:
 
     The folder appears whole or not at all.  Raises InputError where `target` exists.
     """
-    from safetensors.numpy import save_file
-
     if target.exists():
         raise InputError(f"{target} exists already: name a folder that does not")
     inside = transformer.relative_to(source)
@@ -60,13 +58,9 @@ def save(params: Params, source: Path, transformer: Path, target: Path) -> None:
         config = staged / inside / "config.json"
         changed = read_json(config) | {"quantization_config": SETTINGS}
         config.write_text(json.dumps(changed, ensure_ascii=False, indent=2), encoding="utf-8")
-        tensors = {name: np.ascontiguousarray(array) for name, array in named(params)}
-        save_file(tensors, staged / inside / "model.safetensors", metadata={"format": "minembed"})
-        for path in staged.rglob("*"):
-            if path.is_file():
-                path.chmod(config.stat().st_mode)  # safetensors makes files that others cannot read
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
+        tensors = dict(sorted(named(params), key=lambda item: (-item[1].itemsize, item[0])))  # so all are aligned
+        place = staged / inside / "model.safetensors"
+        write_safetensors(place, header_of(layout_of(tensors), {"format": "minembed"}), tensors.values())
         publish(staged, target.absolute())
 
 
@@ -83,7 +77,7 @@ def read(folder: Path, wanted: Params) -> Params:
     Raises WeightsError that lists every tensor that is missing, unknown, or of another type or shape.
     """
     stored, tree = TensorFiles.open(folder).stored, quantized_layout(wanted)
-    expected = {name: (KINDS[array.dtype.type], array.shape) for name, array in named(tree)}
+    expected = {name: (CODES[array.dtype], array.shape) for name, array in named(tree)}
     faults = [f"{name} is unknown" for name in stored if name not in expected]
     for name, (kind, shape) in expected.items():
         if name not in stored:

@@ -9,7 +9,6 @@ The folder is made under another name beside its place, and moved there in one s
 """
 
 import json
-import math
 import os
 import re
 import shutil
@@ -20,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import ConfigError, InputError, WeightsError
-from minembed.runtime.files import naming, read_json, staging, sync_folder
+from minembed.runtime.files import move_into_place, naming, staging
+from minembed.runtime.json_files import read_json
+from minembed.runtime.safetensors_files import Layout, header_of, write_safetensors
 from minembed.transformer.modules import Dense, LayerNorm, ModuleParams, Normalize
 from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
@@ -118,25 +119,10 @@ def save_checkpoint(
         (_write_table if checkpoint.is_static else _write_transformer)(checkpoint, tensors, staged)
         _write_modules(checkpoint, modules, staged)
         (staged / "README.md").write_text(model_card(checkpoint, folder.name, notes), encoding="utf-8")
-        _publish(staged, folder)
-
-
-def _publish(staged: Path, folder: Path) -> None:
-    """Bring everything to the disk, and then the folder to its place."""
-    for path in staged.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-        else:
-            sync_folder(path)
-    sync_folder(staged)
-    try:
-        staged.rename(folder)
-    except OSError:
-        if os.path.lexists(folder):
+        try:
+            move_into_place(staged, folder)
+        except FileExistsError:
             raise InputError(f"{folder} exists already: somebody made it meanwhile") from None
-        raise
-    sync_folder(folder.parent)
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -187,24 +173,18 @@ def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
     ...     TensorFiles.open(Path(folder)).stored["a"].shape
     (2, 3)
     """
-    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # transformers insists on it
-    names, end = sorted(tensors), 0
-    for name in names:
-        shape = tensors[name].shape
-        size = 4 * math.prod(shape)
-        entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [end, end + size]}
-        end += size
-    header = json.dumps(entries).encode()
-    header += b" " * (-len(header) % 8)
+    layout: Layout = {name: ("F32", tensors[name].shape) for name in sorted(tensors)}
+    header = header_of(layout, {"format": "pt"}, aligned=8, separators=(", ", ": "))  # transformers insists on "pt"
     path.parent.mkdir(exist_ok=True)
-    with path.open("xb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        for name in names:
-            with np.errstate(over="ignore"):
-                array = np.ascontiguousarray(tensors[name], dtype="<f4")
-            if not np.isfinite(array).all():
-                raise WeightsError(f"tensor {name!r} holds NaN or infinity (of float32); nothing was saved")
-            file.write(array.data if array.size else b"")
+    write_safetensors(path, header, (_float32(tensors[name], name) for name in layout))
+
+
+def _float32(tensor: Array, name: str) -> Array:
+    with np.errstate(over="ignore"):
+        array = np.asarray(tensor, np.float32)
+    if not np.isfinite(array).all():
+        raise WeightsError(f"tensor {name!r} holds NaN or infinity (of float32); nothing was saved")
+    return array
 
 
 def _write_modules(checkpoint: Checkpoint, params: Sequence[ModuleParams], staged: Path) -> None:

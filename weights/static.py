@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import ConfigError, TokenizationError, WeightsError
-from minembed.runtime.files import optional_json, read_json, typed
+from minembed.runtime.json_files import optional_json, read_json, typed
 from minembed.transformer.config import LARGEST_SIZE, Config
 from minembed.transformer.params import Embeddings, Params
 from minembed.types import Array

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import WeightsError
-from minembed.runtime.files import no_duplicates, read_json
+from minembed.runtime.json_files import no_duplicates, read_json
 from minembed.types import Array
 
 LARGEST_HEADER = 16 << 20  # bytes; real headers have a few thousand entries of about 100 bytes

@@ -77,7 +77,7 @@ def command(
     minembed dedupe shop.csv --field description --threshold 0.9 --json
     cat a.jsonl b.jsonl | minembed dedupe - --format jsonl > unique.jsonl
     """
-    from minembed.data.vectors import replacing
+    from minembed.runtime.files import replacing
 
     with ExitStack() as stack:
         source = Corpus.of(corpus, file_format, field)

@@ -140,8 +140,8 @@ def command(
 
 def draw(cosines: "Array", labels: list[str], sentences: tuple[str, ...], model: str, output: Path) -> None:
     """Draw the heat map to a file."""
-    from minembed.data.vectors import replacing
     from minembed.maps.heat import draw_heat
+    from minembed.runtime.files import replacing
 
     with replacing(output) as file:
         draw_heat(cosines, labels, sentences, f"Cosines of ten sentences · {model}", file, output.suffix[1:].lower())

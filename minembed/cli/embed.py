@@ -182,7 +182,8 @@ def command(
         raise click.UsageError(f"--precision {precision} needs --calibration")
     import numpy as np
 
-    from minembed.data.vectors import WRITERS, replacing
+    from minembed.data.vectors import WRITERS
+    from minembed.runtime.files import replacing
     from minembed.transformer.vectors import quantize_embeddings
 
     with ExitStack() as stack:

@@ -149,11 +149,11 @@ def command(
     minembed map shop.csv --field description --label category -o shop.png
     minembed map notes.txt --method pca --dimensions 3 -o notes.html
     """
-    from minembed.data.vectors import replacing
     from minembed.maps.chart import Map
     from minembed.maps.page import check_count
     from minembed.maps.projection import check_settings
     from minembed.maps.saving import write
+    from minembed.runtime.files import replacing
 
     numbers, texts, labels = read(Corpus.of(corpus, file_format, field), label)
     rows = drawn(len(texts), sample, seed)

@@ -1,25 +1,21 @@
 """The texts of a corpus, from a file or standard input."""
 
 import csv
-import hashlib
 import io
 import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import click
 
 from minembed.data.texts import FIELD, csv_rows, format_of, lines, read_texts
 from minembed.errors import InputError
-
-if TYPE_CHECKING:
-    pass
+from minembed.runtime.checksums import hash_file
 
 STDIN = Path("-")
-CHUNK = 1 << 20  # bytes that are hashed at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +43,8 @@ class Corpus:
 
     def digest(self) -> str:
         """The SHA-256 of its bytes."""
-        digest = hashlib.sha256()
         with self.open() as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+            return hash_file(file)
 
     def passages(self) -> tuple[list[int], list[str]]:
         """Its texts, but for blank ones, and their numbers from 1; raises InputError where there are none."""

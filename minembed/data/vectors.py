@@ -1,18 +1,14 @@
 """Vectors to files and to the screen, block by block, so that more may be written than fits into memory."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from minembed.data.texts import parquet_module
-from minembed.errors import MinembedError
+from minembed.runtime.safetensors_files import CODES, header_of
 from minembed.types import Array
 
 Blocks = Iterable[tuple[Sequence[str], Array]]  # texts and their vectors, (n, width)
@@ -20,41 +16,7 @@ Write = Callable[[BinaryIO, Array, Blocks], int]  # (file, no rows of the right 
 
 EXACT, ROUNDED = "%.9g", "%.6f"  # 9 digits give every float32 back
 TENSOR = "embeddings"  # its name in a safetensors file
-HEADER = 256  # bytes of a safetensors header: more than the longest needs
-DTYPES = {"float32": "F32", "int8": "I8", "uint8": "U8"}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file in one step: readers see the old one or the whole new one, and a failure leaves the old one.
-
-    Through a link, the file it points to is replaced.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "notes"
-    ...     with replacing(path) as file:
-    ...         _ = file.write(b"whole"), path.exists()
-    ...     path.read_bytes(), len(list(Path(folder).iterdir()))
-    (b'whole', 1)
-    """
-    target = path.resolve()
-    temporary = target.with_name(f".minembed-{os.urandom(8).hex()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
-    except OSError as error:
-        if not isinstance(error, MinembedError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)
-        raise
-    finally:
-        with suppress(OSError):  # it is gone already, or was never made
-            temporary.unlink()
+HEADER = 256  # bytes of a safetensors header: room for the largest number of rows
 
 
 def write_npy(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
@@ -90,13 +52,10 @@ def write_safetensors(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
     >>> load(file.getvalue())["embeddings"].shape
     (2, 3)
     """
-    width, dtype = empty.shape[1], empty.dtype
 
     def header(rows: int) -> None:
-        offsets = [0, rows * width * dtype.itemsize]
-        facts = {TENSOR: {"dtype": DTYPES[dtype.name], "shape": [rows, width], "data_offsets": offsets}}
         file.seek(0)
-        file.write((HEADER - 8).to_bytes(8, "little") + json.dumps(facts).encode().ljust(HEADER - 8))
+        file.write(header_of({TENSOR: (CODES[empty.dtype], (rows, empty.shape[1]))}, room=HEADER))
 
     return _append(file, header, blocks)
 

@@ -29,7 +29,7 @@ USUAL = {"mask_token": ("[MASK]", "<mask>"), "pad_token": ("[PAD]", "<pad>")}
 
 def special_id(reference: Any, folder: "Path", kind: str) -> int | None:
     """The id of the special token that a checkpoint's tokenizer files call mask_token or pad_token, or None."""
-    from minembed.runtime.files import optional_json
+    from minembed.runtime.json_files import optional_json
 
     named: Any = None
     for file in ("tokenizer_config.json", "special_tokens_map.json"):

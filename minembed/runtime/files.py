@@ -1,76 +1,20 @@
-"""Files read and written with care: JSON from strangers, and whole files and folders or none."""
+"""Files and folders written whole or not at all: under another name first, then moved into place in one step."""
 
 import errno
-import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import BinaryIO
 
-from minembed.errors import ConfigError, MinembedError, SourceError
-
-LARGEST_JSON = 64 << 20  # bytes
-T = TypeVar("T")
-
-
-def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object, or raise ValueError where a key comes twice (Python's json would keep the last)."""
-    built = dict(pairs)
-    if len(built) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is given twice")
-    return built
-
-
-def read_json(path: Path, error: type[MinembedError] = ConfigError) -> dict[str, Any]:
-    """Read a JSON object from a file; raises `error`, with the file's name, where that fails."""
-    value = read_json_value(path, error)
-    if not isinstance(value, dict):
-        raise error(f"{path} must hold a JSON object, not {type(value).__name__}")
-    return value
-
-
-def read_json_value(path: Path, error: type[MinembedError] = ConfigError) -> Any:
-    """Read any JSON value from a file; raises `error`, with the file's name, where that fails."""
-    try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise error(f"{path} has more than {LARGEST_JSON} bytes; that is no configuration file")
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=no_duplicates)
-    except FileNotFoundError as e:
-        raise error(f"{path} is missing: not a checkpoint folder, or not fully downloaded") from e
-    except OSError as e:
-        raise error(f"{path} cannot be read ({e.strerror or e})") from e
-    except (ValueError, RecursionError) as e:
-        raise error(f"{path} is not sound JSON ({e}); fetch it again") from e
-
-
-def optional_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object, or an empty one where the file does not exist."""
-    return read_json(path) if path.exists() else {}
-
-
-def typed(raw: Mapping[str, Any], key: str, kind: type[T], default: T, path: Path) -> T:
-    """Take a value of a type; null and absent give the default.
-
-    >>> typed({"a": None}, "a", int, 7, Path("config.json"))
-    7
-    """
-    value = raw.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f"{path}: {key} must be of type {kind.__name__}, not {value!r}")
-    return value
-
+from minembed.errors import MinembedError, SourceError
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_STALE_SECONDS = (
-    3600  # twice the longest pull (Mirror.patience), so the work of a live process is never taken for stale
-)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)  # what rename says of a place where something is
+_STALE_SECONDS = 3600  # twice the longest pull (Mirror.patience): the work of a live process is never taken for stale
 
 
 def is_plain_path(text: str) -> bool:
@@ -92,12 +36,98 @@ def staging(parent: Path) -> Iterator[Path]:
     for old in parent.glob(".minembed-*.tmp"):
         if _age(old) > _STALE_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
-    work = parent / f".minembed-{os.urandom(8).hex()}.tmp"
+    work = parent / _work_name()
     try:
         work.mkdir()  # not tempfile.mkdtemp: its mode 0700 would survive the rename and shut out other users
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
+    """Write a file in one step: readers see the old one or the whole new one, and a failure leaves the old one.
+
+    It is written in `work`, a folder on the same disk, or beside its place.  Through a link, the file it points to is
+    replaced.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "notes"
+    ...     with replacing(path) as file:
+    ...         _ = file.write(b"whole"), path.exists()
+    ...     path.read_bytes(), len(list(Path(folder).iterdir()))
+    (b'whole', 1)
+    """
+    target = path.resolve()
+    temporary = (work or target.parent) / _work_name()
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        if not isinstance(error, MinembedError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+    finally:
+        with suppress(OSError):  # it is gone already, or was never made
+            temporary.unlink()
+
+
+def move_into_place(staged: Path, target: Path) -> None:
+    """Bring a folder and all that is in it to the disk, then rename it to `target`, on the same disk.
+
+    Raises FileExistsError where something is there, and OSError where the disk fails.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, staging(Path(folder)) as work:
+    ...     (work / "model").mkdir()
+    ...     move_into_place(work / "model", Path(folder) / "model")
+    ...     (Path(folder) / "model").is_dir()
+    True
+    """
+    for path in staged.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(staged)
+    try:
+        staged.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN or os.path.lexists(target):  # another process may have moved it meanwhile
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        raise
+    sync_folder(target.parent)
+
+
+def put_in_place(staged: Path, data: Path, manifest: Path, content: bytes) -> None:
+    """Move a data folder to its place, and then, in one step, write the file that names it in place of an older one.
+
+    Where a call fails, the older file still names its own data, and the new data is gone.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as name:
+    ...     folder = Path(name)
+    ...     (folder / "work" / "data").mkdir(parents=True)
+    ...     put_in_place(folder / "work" / "data", folder / "data-1", folder / "all.json", b"{}")
+    ...     sorted(path.name for path in folder.iterdir())
+    ['all.json', 'data-1', 'work']
+    """
+    try:
+        with replacing(manifest, staged.parent) as file:
+            file.write(content)
+            move_into_place(staged, data)
+    except BaseException:
+        if not _holds(manifest, content):  # else it names the new data already
+            shutil.rmtree(data, ignore_errors=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -107,7 +137,10 @@ def sync_folder(folder: Path) -> None:
     """
     if sys.platform == "win32":
         return  # a folder cannot be opened there, and renames are journalled
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder may be open for writing, but not for reading
     try:
         os.fsync(handle)
     except OSError as error:
@@ -151,3 +184,14 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _work_name() -> str:
+    return f".minembed-{os.urandom(8).hex()}.tmp"

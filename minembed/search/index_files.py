@@ -10,7 +10,6 @@ index_saving.py writes them.
 import json
 import mmap
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import IndexFileError
-from minembed.runtime.arrays import DTYPES, STEP, Layout, header_of, size_of, sum_of
-from minembed.runtime.files import no_duplicates
+from minembed.runtime.checksums import PIECE, crc32_of, crc32_of_json
+from minembed.runtime.json_files import no_duplicates
+from minembed.runtime.safetensors_files import DTYPES, Layout, header_of, size_of
 from minembed.search.index_blocks import PRECISIONS, Block, Coded, Id, Record
 from minembed.search.quantized import QuantizedCorpus, padded_width
-from minembed.search.topk import METRICS
+from minembed.search.topk import METRICS, pieces
 from minembed.types import Array
 
 MANIFEST, VECTORS, TEXTS = "index.json", "index.safetensors", "texts.jsonl"
@@ -76,7 +76,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError(f"more than {LARGEST} bytes")
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=no_duplicates)
         crc = body.pop("crc32", None) if isinstance(body, dict) else None
-        is_whole = crc == sum_of(body)
+        is_whole = crc == crc32_of_json(body)
     except (FileNotFoundError, NotADirectoryError) as e:
         raise IndexFileError(f"{folder} holds no index: there is no {MANIFEST}; `Index.save` makes one") from e
     except OSError as e:
@@ -143,10 +143,7 @@ class StoredFile:
         """Read the whole file once, and raise IndexFileError unless its CRC-32 is that of index.json."""
         if self.checked:
             return
-        crc = 0
-        for start in range(0, len(self.data), STEP):
-            crc = zlib.crc32(self.data[start : start + STEP].data, crc)
-        if crc != self.crc:
+        if crc32_of(self.data[start:end].data for start, end in pieces(len(self.data), PIECE)) != self.crc:
             raise IndexFileError(f"{self.path} was changed after it was written: its crc32 does not fit; {AGAIN}")
         self.checked = True
 

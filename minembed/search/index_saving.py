@@ -10,13 +10,15 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from minembed.errors import IndexFileError, InputError
-from minembed.runtime.arrays import Summed, header_of, put_in_place, sum_of
-from minembed.runtime.files import naming, staging
+from minembed.runtime.checksums import crc32_of_json
+from minembed.runtime.files import naming, put_in_place, staging
+from minembed.runtime.safetensors_files import Summed, header_of, write_safetensors
 from minembed.search.index_blocks import PIECE, Block, Record, coded_rows
 from minembed.search.index_files import (
     DATA,
@@ -60,21 +62,15 @@ def _write_texts(path: Path, blocks: Sequence[Block]) -> tuple[dict[str, int], A
             lines = [line_of(block.records[row]) for row in rows.tolist()]
             offsets += (file.size + np.cumsum([len(line) for line in lines])).tolist()
             file.write(b"".join(lines))
-        return file.finish(), np.array(offsets, np.int64)
+        return file.facts(), np.array(offsets, np.int64)
 
 
 def _write_vectors(path: Path, facts: Facts, blocks: Sequence[Block], offsets: Array) -> dict[str, int]:
     tensors = layout(len(offsets) - 1, facts.dimension, facts.precision)
-    with path.open("xb") as raw:
-        file = Summed(raw)
-        file.write(header_of(tensors))
-        for name, (dtype, shape) in tensors.items():
-            if name == "offsets":
-                file.write_array(np.pad(offsets, (0, shape[0] - len(offsets)), mode="edge"), dtype)
-                continue
-            for block, rows in _live(blocks):
-                file.write_array(_tensor(block, rows, name), dtype)
-        return file.finish()
+    (room,) = tensors["offsets"][1]
+    padded = np.pad(offsets, (0, room - len(offsets)), mode="edge")
+    rest = (_tensor(block, rows, name) for name in list(tensors)[1:] for block, rows in _live(blocks))
+    return write_safetensors(path, header_of(tensors), chain([padded], rest))
 
 
 def _tensor(block: Block, rows: Array, name: str) -> Array:
@@ -135,7 +131,7 @@ def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence
     body = {"format": FORMAT, "version": VERSION, "count": len(offsets) - 1, "next_id": next_id, "folder": token}
     body |= {"dimension": facts.dimension, "metric": facts.metric, "precision": facts.precision}
     body |= {"model": facts.model, "metadata": facts.metadata, "files": files}
-    manifest = json.dumps(body | {"crc32": sum_of(body)}, indent=2).encode() + b"\n"
+    manifest = json.dumps(body | {"crc32": crc32_of_json(body)}, indent=2).encode() + b"\n"
     if len(manifest) > LARGEST:
         raise InputError(
             f"metadata is too large: {MANIFEST} would have {len(manifest)} bytes; at most {LARGEST} are read"

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import TrainingError
-from minembed.runtime.arrays import put_in_place, read_arrays, sum_file, sum_of, write_arrays
-from minembed.runtime.files import naming, staging
+from minembed.runtime.checksums import crc32_of, crc32_of_json, pieces_of
+from minembed.runtime.files import naming, put_in_place, staging
+from minembed.runtime.safetensors_files import header_of, layout_of, read_arrays, write_safetensors
 from minembed.types import Array
 
 MANIFEST, ARRAYS, LOCK = "checkpoint.json", "arrays.safetensors", ".lock"
@@ -87,8 +88,8 @@ def _save(folder: Path, work: Path, arrays: Mapping[str, Array], facts: Mapping[
     staged, token = work / "data", f"state-{os.urandom(8).hex()}"
     staged.mkdir()
     body = {"format": FORMAT, "version": VERSION, "folder": token, "facts": dict(facts)}
-    body |= write_arrays(staged / ARRAYS, arrays)
-    manifest = json.dumps(body | {"own_crc32": sum_of(body)}).encode() + b"\n"
+    body |= write_safetensors(staged / ARRAYS, header_of(layout_of(arrays)), arrays.values())
+    manifest = json.dumps(body | {"own_crc32": crc32_of_json(body)}).encode() + b"\n"
     put_in_place(staged, folder / token, folder / MANIFEST, manifest)
     for path in folder.glob("state-*"):
         if path.name != token and DATA.fullmatch(path.name):
@@ -116,7 +117,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     path = folder / MANIFEST
     try:
         body = json.loads(path.read_bytes())
-        whole = body.pop("own_crc32") == sum_of(body) and body["format"] == FORMAT and DATA.fullmatch(body["folder"])
+        whole = (
+            body.pop("own_crc32") == crc32_of_json(body) and body["format"] == FORMAT and DATA.fullmatch(body["folder"])
+        )
     except (FileNotFoundError, NotADirectoryError) as e:
         raise TrainingError(f"{path}: there is no checkpoint to resume from") from e
     except OSError as e:
@@ -132,7 +135,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 def _arrays(path: Path, size: int, crc: int) -> dict[str, Array]:
     try:
-        if path.stat().st_size == size and sum_file(path) == crc:
+        with path.open("rb") as file:
+            whole = path.stat().st_size == size and crc32_of(pieces_of(file)) == crc
+        if whole:
             return read_arrays(path)
     except OSError as e:
         raise TrainingError(f"{path} is missing, or cannot be read ({e.strerror or e})") from e

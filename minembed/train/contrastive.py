@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from minembed.data.examples import Examples
 from minembed.errors import InputError
+from minembed.runtime.checksums import crc32_of
 from minembed.train.backward.trees import flat
 from minembed.train.batches import batches
 from minembed.train.evaluation import Evaluation, evaluate, measure_of
@@ -114,12 +116,9 @@ def fingerprint(examples: Examples) -> str:
     >>> fingerprint(Examples((("a",), ("b",)))) == fingerprint(Examples((("a",), ("c",))))
     False
     """
-    crc = 0
-    for column in examples.columns:
-        for text in column:
-            crc = zlib.crc32(text.encode("utf-8", "surrogatepass") + b"\0", crc)
+    texts = (text.encode("utf-8", "surrogatepass") + b"\0" for column in examples.columns for text in column)
     labels = b"" if examples.labels is None else examples.labels.tobytes()
-    return f"{len(examples)}-{zlib.crc32(labels, crc):08x}"
+    return f"{len(examples)}-{crc32_of(chain(texts, [labels])):08x}"
 
 
 def identity(trainee: Trainee) -> str:

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from minembed import Index, MinembedError
 from minembed.errors import IndexFileError, InputError, SourceError
+from minembed.runtime.checksums import crc32_of_json
 from minembed.search import index_files, index_saving
 from minembed.search.index_blocks import PRECISIONS
 
@@ -211,7 +212,7 @@ def mutate(dice, folder):
             try:
                 body = json.loads(content)
                 body.pop("crc32", None)
-                content = json.dumps(body | {"crc32": index_files.sum_of(body)}).encode()
+                content = json.dumps(body | {"crc32": crc32_of_json(body)}).encode()
             except (ValueError, TypeError, AttributeError):
                 return False
         manifest.write_bytes(content)
@@ -271,7 +272,7 @@ def test_index_json_that_says_what_cannot_be(change, words, tmp_path):
     make().save(tmp_path)
     body = json.loads((tmp_path / "index.json").read_text()) | change
     body.pop("crc32")
-    (tmp_path / "index.json").write_text(json.dumps(body | {"crc32": index_files.sum_of(body)}))
+    (tmp_path / "index.json").write_text(json.dumps(body | {"crc32": crc32_of_json(body)}))
     with pytest.raises(IndexFileError) as error:
         Index.load(tmp_path)
     assert words in str(error.value)

@@ -15,7 +15,8 @@ from faults import mutate_json, mutate_safetensors
 from safetensors.numpy import load_file
 
 from minembed.errors import MinembedError, SourceError, TrainingError
-from minembed.runtime import arrays as storage
+from minembed.runtime import safetensors_files as storage
+from minembed.runtime.checksums import crc32_of_json
 from minembed.train.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
 
 
@@ -124,7 +125,7 @@ def test_a_manifest_that_says_what_cannot_be(change, words, tmp_path):
     save_checkpoint(tmp_path, *state(1))
     body = json.loads((tmp_path / "checkpoint.json").read_text()) | change
     del body["own_crc32"]
-    (tmp_path / "checkpoint.json").write_text(json.dumps(body | {"own_crc32": storage.sum_of(body)}))
+    (tmp_path / "checkpoint.json").write_text(json.dumps(body | {"own_crc32": crc32_of_json(body)}))
     with pytest.raises(TrainingError, match=words):
         load_checkpoint(tmp_path)
 

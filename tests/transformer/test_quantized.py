@@ -64,7 +64,7 @@ def test_a_failed_write_leaves_nothing(tiny_checkpoint, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    monkeypatch.setattr("minembed.weights.quantized.write_safetensors", full)
     with pytest.raises(OSError, match="No space"):
         write_int8(tiny_checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

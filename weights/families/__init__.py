@@ -6,7 +6,7 @@ A closed table: nothing is imported or chosen by a string from a file beyond a l
 from pathlib import Path
 
 from minembed.errors import UnsupportedModelError, WeightsError
-from minembed.runtime.files import read_json, typed
+from minembed.runtime.json_files import read_json, typed
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
 from minembed.weights import quantized, static

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minembed.runtime.files import typed
+from minembed.runtime.json_files import typed
 from minembed.transformer.config import Config
 from minembed.transformer.params import Layer, Norm, Params
 from minembed.types import Array

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import ConfigError, UnsupportedModelError
-from minembed.runtime.files import typed
+from minembed.runtime.json_files import typed
 from minembed.transformer.config import Config
 from minembed.weights.families import bert, rotary
 from minembed.weights.families.family import Family, Raw, make_config, refuse_others

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from minembed.runtime.files import typed
+from minembed.runtime.json_files import typed
 from minembed.transformer.config import Config
 from minembed.weights.families import rotary
 from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others

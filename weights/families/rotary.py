@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import ConfigError, UnsupportedModelError
-from minembed.runtime.files import typed
+from minembed.runtime.json_files import typed
 from minembed.weights.families.family import Raw
 
 Rotary = tuple[float, float]  # the base of the angles, and by what positions are divided

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minembed.errors import SourceError
-from minembed.runtime.files import is_plain_path, sync_folder
+from minembed.runtime.files import is_plain_path, move_into_place
 from minembed.runtime.folders import cache_folder, home_folder
 
 _TOKENIZERS = (
@@ -156,20 +156,17 @@ def publish(staged: Path, target: Path) -> None:
     A whole checkpoint that another process put there meanwhile stays, and ours is left in the work folder;
     a damaged one is moved to the work folder, too.
     """
-    for folder in [path for path in staged.rglob("*") if path.is_dir()] + [staged]:
-        sync_folder(folder)
     attempts = 5
     for attempt in range(attempts):
         try:
-            staged.rename(target)
-            break
-        except OSError as error:
+            move_into_place(staged, target)
+            return
+        except FileExistsError as error:
             if target.is_dir() and shortcoming(target) is None:
                 return
             if attempt + 1 == attempts:
                 raise
             _move_aside(target, staged.with_name(f"damaged-{attempt}"), error)
-    sync_folder(target.parent)
 
 
 def _move_aside(target: Path, aside: Path, cause: OSError) -> None:

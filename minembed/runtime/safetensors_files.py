@@ -1,0 +1,127 @@
+"""Safetensors files, written one array after the other, and summed as they are written."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from minembed.types import Array
+
+DTYPES = {"F32": "<f4", "F64": "<f8", "I8": "i1", "U8": "u1", "I64": "<i8", "U64": "<u8", "BOOL": "?"}
+CODES = {np.dtype(dtype): code for code, dtype in DTYPES.items()}
+ALIGNED = 64  # bytes: where the first tensor begins
+Layout = dict[str, tuple[str, tuple[int, ...]]]  # tensor -> dtype, shape
+
+
+def size_of(dtype: str, shape: Sequence[int]) -> int:
+    """How many bytes a tensor takes.
+
+    >>> size_of("F32", (2, 3))
+    24
+    """
+    size = np.dtype(DTYPES[dtype]).itemsize
+    for n in shape:
+        size *= n
+    return size
+
+
+def layout_of(arrays: Mapping[str, Array]) -> Layout:
+    """The tensors of a file that is to hold these arrays.
+
+    >>> layout_of({"a": np.zeros((2, 3), np.float32)})
+    {'a': ('F32', (2, 3))}
+    """
+    return {name: (CODES[array.dtype.newbyteorder("<")], array.shape) for name, array in arrays.items()}
+
+
+def header_of(
+    tensors: Layout,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    room: int = 0,
+    aligned: int = ALIGNED,
+    separators: tuple[str, str] = (",", ":"),
+) -> bytes:
+    """The beginning of a safetensors file: the length of its header, and the header.
+
+    With `room` it takes at least so many bytes, so that a longer header may take its place later.  `aligned` is what
+    the first tensor's place is a multiple of, `separators` are those of JSON.
+
+    >>> len(header_of({"a": ("F32", (3,))})) % ALIGNED
+    0
+    """
+    entries: dict[str, Any] = {} if metadata is None else {"__metadata__": dict(metadata)}
+    end = 0
+    for name, (dtype, shape) in tensors.items():
+        size = size_of(dtype, shape)
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    header = json.dumps(entries, separators=separators).encode()
+    header = header.ljust(room - 8)
+    header += b" " * (-(len(header) + 8) % aligned)
+    return len(header).to_bytes(8, "little") + header
+
+
+@dataclass(slots=True)
+class Summed:
+    """A file that is written, its size and its CRC-32 so far."""
+
+    file: BinaryIO
+    size: int = 0
+    crc: int = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write some bytes."""
+        self.file.write(data)
+        self.size += len(data)
+        self.crc = zlib.crc32(data, self.crc)
+
+    def facts(self) -> dict[str, int]:
+        """What a manifest says of the file."""
+        return {"bytes": self.size, "crc32": self.crc}
+
+
+def write_safetensors(path: Path, header: bytes, parts: Iterable[Array]) -> dict[str, int]:
+    """Write a new safetensors file and return its size and CRC-32.
+
+    `header` is from `header_of`; `parts` are the numbers of all its tensors in order, in any number of arrays of the
+    right dtypes; only one part has to be in memory at a time.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.safetensors"
+    ...     write_safetensors(path, header_of({"a": ("F32", (3,))}), [np.float32([1, 2]), np.float32([3])])["bytes"]
+    ...     read_arrays(path)["a"].tolist()
+    76
+    [1.0, 2.0, 3.0]
+    """
+    with path.open("xb") as raw:
+        file = Summed(raw)
+        file.write(header)
+        for part in parts:
+            if part.size:
+                file.write(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).data.cast("B"))
+        return file.facts()
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Read what `write_safetensors` wrote; what is in the file is trusted: sum it first.
+
+    >>> read_arrays(Path("none"))
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: [Errno 2] No such file or directory: 'none'
+    """
+    with path.open("rb") as file:
+        entries = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        found = {}
+        for name, entry in entries.items():  # which lie in this order
+            array = np.empty(entry["shape"], DTYPES[entry["dtype"]])
+            if array.size:
+                file.readinto(array.data.cast("B"))
+            found[name] = array
+    return found
