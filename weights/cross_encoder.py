@@ -8,7 +8,7 @@ from typing import Any
 from minembed.errors import ConfigError, MissingHeadError, SourceError, UnsupportedModelError
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.config import Config
-from minembed.transformer.heads import SCORES
+from minembed.transformer.heads import SCORE_ACTIVATIONS
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import LENGTH_FILES, safe_path
 from minembed.weights.families import read_config
@@ -38,7 +38,7 @@ class CrossEncoder:
 
     checkpoint: Checkpoint  # its `pooling` is what the head reads: "cls" or "mean"
     labels: tuple[str, ...]
-    activation: str  # of the scores: a row of minembed.transformer.heads.SCORES
+    activation: str  # of the scores: a row of minembed.transformer.heads.SCORE_ACTIVATIONS
 
 
 def read_cross_encoder(folder: Path) -> CrossEncoder:
@@ -167,6 +167,6 @@ def _named_activation(raw: Mapping[str, Any], own: Mapping[str, Any], path: Path
     if not isinstance(named, str) or named not in ACTIVATIONS:
         raise UnsupportedModelError(
             f"{path}: the activation {named!r} of the scores is not computed here, and nothing is imported by name; "
-            f"known: {', '.join(SCORES)} of torch.nn"
+            f"known: {', '.join(SCORE_ACTIVATIONS)} of torch.nn"
         )
     return ACTIVATIONS[named]

@@ -11,7 +11,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.pooling import POOLING
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
-from minembed.weights.modules import BEHIND_POOLING, class_name, read_modules, refuse_unknown
+from minembed.weights.modules import AFTER_POOLING, class_name, read_modules, refuse_unknown
 from minembed.weights.static import MODULE, model2vec_entries, read_static
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
@@ -58,11 +58,13 @@ def _read_entries(folder: Path) -> list[tuple[str, str]]:
         for entry in raw
     ]
     names = [name for name, _ in entries]
-    behind = names[1:] if names[:1] == [MODULE] else names[2:] if names[:2] == ["Transformer", "Pooling"] else [""]
-    if not set(behind) <= set(BEHIND_POOLING):
+    after_pooling = (
+        names[1:] if names[:1] == [MODULE] else names[2:] if names[:2] == ["Transformer", "Pooling"] else [""]
+    )
+    if not set(after_pooling) <= set(AFTER_POOLING):
         raise UnsupportedModelError(
             f"{path}: the modules {' -> '.join(names) or '(none)'} are not computed here; "
-            f"known: Transformer -> Pooling, or {MODULE}, and then any of {', '.join(BEHIND_POOLING)} in any order"
+            f"known: Transformer -> Pooling, or {MODULE}, and then any of {', '.join(AFTER_POOLING)} in any order"
             + ("; a cross-encoder is loaded with Reranker.load" if names == ["Transformer"] else "")
         )
     return entries

@@ -14,7 +14,7 @@ import numpy as np
 from minembed.errors import InputError, MissingHeadError, UnsupportedModelError, WeightsError
 from minembed.runtime.json_files import read_json
 from minembed.transformer.config import Config
-from minembed.transformer.heads import INSIDE, Block, MaskedHead
+from minembed.transformer.heads import HEAD_ACTIVATIONS, Block, MaskedHead
 from minembed.transformer.params import Linear, Norm
 from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
@@ -27,7 +27,7 @@ class Part:
     """One block of a head by the names of its tensors."""
 
     linear: str
-    activation: str = "identity"  # a row of heads.INSIDE, or the setting of config.json that names one
+    activation: str = "identity"  # a row of heads.HEAD_ACTIVATIONS, or the setting of config.json that names one
     norm: str = ""
 
 
@@ -148,13 +148,13 @@ def activation_of(part: Part, raw: Mapping[str, Any], config: Config, path: Path
     >>> activation_of(Part("dense", "hidden_act"), {"hidden_act": "relu"}, config, Path("config.json"))
     'relu'
     """
-    if part.activation in INSIDE:
+    if part.activation in HEAD_ACTIVATIONS:
         return part.activation
     named = raw.get(part.activation)
     if named is None:  # NomicBERT says it in words of its own
         named = "gelu" if part.activation == "classifier_activation" else config.hidden_act
-    if not isinstance(named, str) or named not in INSIDE:
-        known = ", ".join(INSIDE)
+    if not isinstance(named, str) or named not in HEAD_ACTIVATIONS:
+        known = ", ".join(HEAD_ACTIVATIONS)
         raise UnsupportedModelError(f"{path}: {part.activation} = {named!r} is not computed here; known: {known}")
     return named
 

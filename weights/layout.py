@@ -41,7 +41,7 @@ def layout(config: Config, names: Names) -> Params:
 
     def layer(i: int) -> Layer:
         F, own = config.intermediate_size, "layers.{}.query_norm" in names
-        behind = "layers.{}.output_post_norm" in names
+        post_norms = "layers.{}.output_post_norm" in names
         first = i == 0 and config.pre_norm and "embeddings.norm" in names  # nothing happened since that norm
         return Layer(
             qkv=linear("qkv", D, (H + 2 * G) * K),
@@ -52,8 +52,8 @@ def layout(config: Config, names: Names) -> Params:
             output_norm=norm(D),
             query_norm=norm(K) if own else None,
             key_norm=norm(K) if own else None,
-            attention_post_norm=norm(D) if behind else None,
-            output_post_norm=norm(D) if behind else None,
+            attention_post_norm=norm(D) if post_norms else None,
+            output_post_norm=norm(D) if post_norms else None,
         )
 
     buckets, types = config.relative_attention_num_buckets, config.type_vocab_size

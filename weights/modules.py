@@ -18,10 +18,10 @@ from minembed.transformer.params import Linear, Norm
 from minembed.types import Array
 from minembed.weights.tensors import CONVERT, TensorFiles
 
-BEHIND_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
+AFTER_POOLING = ("Dense", "LayerNorm", "Normalize", "Dropout")
 FEATURES = ("module_input_name", "module_output_name")
 DENSE_SETTINGS = ("in_features", "out_features", "bias", "activation_function", "use_residual", *FEATURES)
-KNOWN = ("Transformer", "Pooling", *BEHIND_POOLING, "StaticEmbedding")
+KNOWN = ("Transformer", "Pooling", *AFTER_POOLING, "StaticEmbedding")
 SNAKE = {"LayerNorm": "layer_norm", "StaticEmbedding": "static_embedding"}
 SPELLINGS = ("models.", "base.modules.", "sentence_transformer.modules.")  # old, and since release 5.4
 TORCH = {  # both names by which torch knows each class

@@ -9,34 +9,34 @@ from minembed.kernels.vectors.simd import at, load, maximum, splat, store
 
 
 @njit
-def bend_tile(c, stride, rows, width, bend, weight):
+def activate_tile(c, stride, rows, width, activation, weight):
     """The activation of what has just been written: it is in the first-level cache."""
     for r in range(rows):
         row = at(c, r * stride)
-        if bend == GELU:  # by itself: the loop most models need, and nothing in it to decide
+        if activation == GELU:  # by itself: the loop most models need, and nothing in it to decide
             for column in range(0, width, 16):
                 store(at(row, column), gelu_vector(load(at(row, column)), weight))
         else:
             for column in range(0, width, 16):
-                store(at(row, column), bend_vector(load(at(row, column)), bend, weight))
+                store(at(row, column), activate_vector(load(at(row, column)), activation, weight))
 
 
 @njit
-def gate_row(row, width, bend, weight):
+def gate_row(row, width, activation, weight):
     """The first half of a row, activated, times the second half."""
     for column in range(0, width, 16):
-        v = bend_vector(load(at(row, column)), bend, weight)
+        v = activate_vector(load(at(row, column)), activation, weight)
         store(at(row, column), v * load(at(row, width + column)))
 
 
 @njit
-def bend_vector(v, bend, weight):
+def activate_vector(v, activation, weight):
     """One of the activations."""
-    if bend == GELU:
+    if activation == GELU:
         return gelu_vector(v, weight)
-    if bend == SILU:
+    if activation == SILU:
         return v * sigmoid(v)
-    if bend == GELU_TANH:
+    if activation == GELU_TANH:
         return gelu_tanh(v)
     return maximum(splat(ZERO), v)
 

@@ -7,7 +7,7 @@ import numpy as np
 from minembed.kernels.tiles.registers import PANEL
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
-from minembed.transformer.positions import sights
+from minembed.transformer.positions import attention_patterns
 from minembed.transformer.quantization import group_size
 from minembed.types import Array
 
@@ -43,8 +43,8 @@ def choices_of(params: Params, config: Config) -> tuple[int, ...]:
     first = params.layers[0] if params.layers else None
     own_norms = first is not None and first.query_norm is not None
     bare = config.pre_norm and first is not None and first.attention_norm is None
-    behind = first is not None and first.attention_post_norm is not None
-    norms = norm * config.pre_norm, int(own_norms), int(bare), int(behind)
+    post_norms = first is not None and first.attention_post_norm is not None
+    norms = norm * config.pre_norm, int(own_norms), int(bare), int(post_norms)
     return ACTIVATIONS[config.hidden_act], int(config.gated), *norms
 
 
@@ -55,16 +55,16 @@ def sees_of(params: Params, config: Config) -> tuple[Array, Array, Array]:
     >>> sees.tolist() == [0, FAR, 0, 0, 0]
     True
     """
-    layers = sights(params, config)
-    different = list({id(sight): sight for sight in layers}.values())
+    layers = attention_patterns(params, config)
+    different = list({id(pattern): pattern for pattern in layers}.values())
     shared = layers[0].bias  # by all layers
     longest = 0 if shared is None else (shared.shape[1] + 1) // 2
     bias = np.zeros(MARGIN, np.float32) if shared is None else np.append(shared, np.zeros(MARGIN, np.float32))
-    tables: list[Any] = [sight.rotary.reshape(-1) for sight in different if sight.rotary is not None]
+    tables: list[Any] = [pattern.rotary.reshape(-1) for pattern in different if pattern.rotary is not None]
     positions = config.max_tokens if tables else 0
     rotary = np.concatenate([*tables, np.zeros(PANEL, np.float32)]).astype(np.float32)
     sees = []
-    for sight in layers:
-        back, ahead = (FAR if x is None else x for x in (sight.back, sight.ahead))
-        sees.append([longest, back, ahead, positions, next(i for i, s in enumerate(different) if s is sight)])
+    for pattern in layers:
+        back, ahead = (FAR if x is None else x for x in (pattern.back, pattern.ahead))
+        sees.append([longest, back, ahead, positions, next(i for i, s in enumerate(different) if s is pattern)])
     return bias, rotary, np.array(sees, np.int64).reshape(-1)

@@ -6,7 +6,7 @@ small enough for the second-level cache.  For each text, with the register tiles
     keys are turned, 16 x 16 at a time in registers, to (K, N): so a row of scores comes out as vectors
     for every few rows of queries:  scores = q keys;  softmax;  context = scores values
 
-`sight` = (bias, back, ahead) says what a distance does to a score: `bias` points at what is added at distance 0, and
+`pattern` = (bias, back, ahead) says what a distance does to a score: `bias` points at what is added at distance 0, and
 tokens see so many tokens back and ahead.  Scores beyond that are not computed where whole tiles of them are, and
 otherwise become -inf, whose exponential is 1e-38 of the largest: nothing, in float32.
 
@@ -68,16 +68,16 @@ def turn_16x16(typing_context, source, stride, target, target_stride):
 
 
 @njit
-def reach(i, rows, n, sight):
+def reach(i, rows, n, pattern):
     """From which key, a multiple of 16, to which the queries from i on see."""
-    _, back, ahead = sight
+    _, back, ahead = pattern
     return max(0, i - back) // 16 * 16, min(n, i + rows + ahead)
 
 
 @njit
-def place_rows(scores, stride, i, rows, first, last, sight, biased):
+def place_rows(scores, stride, i, rows, first, last, pattern, biased):
     """Add what depends on distance to the scores of queries i... and keys first...last-1."""
-    bias, back, ahead = sight
+    bias, back, ahead = pattern
     for r in range(rows):
         row = at(scores, r * stride)
         if biased:
@@ -90,7 +90,7 @@ def place_rows(scores, stride, i, rows, first, last, sight, biased):
 
 
 @njit
-def attend_floats(qkv, stride, n, size, out, out_stride, sight, biased, room):
+def attend_floats(qkv, stride, n, size, out, out_stride, pattern, biased, room):
     """One head of a text of n tokens, in float32; q, k, v of `size` lie side by side in rows of qkv.
 
     Writes up to a panel beyond the head's columns of `out`: the next head overwrites it.
@@ -105,7 +105,7 @@ def attend_floats(qkv, stride, n, size, out, out_stride, sight, biased, room):
     for block in range(blocks):
         rows = (n - i) // (blocks - block)
         q = at(qkv, i * stride)
-        first, last = reach(i, rows, n, sight)
+        first, last = reach(i, rows, n, pattern)
         j = first
         while j < last:
             if last - j > 16:
@@ -114,7 +114,7 @@ def attend_floats(qkv, stride, n, size, out, out_stride, sight, biased, room):
             else:
                 tile_floats_narrow(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j - first), padded)
                 j += 16
-        place_rows(scores, padded, i, rows, first, last, sight, biased)
+        place_rows(scores, padded, i, rows, first, last, pattern, biased)
         for r in range(rows):
             sums[r] = softmax_row(at(scores, r * padded), last - first)
         for c in range(0, size, PANEL):
@@ -147,7 +147,7 @@ def round_head(qkv, stride, n, size, padded, room):
 
 
 @njit
-def attend_bfloat16(qkv, stride, n, size, out, out_stride, sight, biased, room):
+def attend_bfloat16(qkv, stride, n, size, out, out_stride, pattern, biased, room):
     """As attend_floats, with products of bfloat16 summed in float32; size is even."""
     keys, scores, sums, zeros, queries, values, weights = room
     padded = (n + PANEL - 1) // PANEL * PANEL
@@ -157,12 +157,12 @@ def attend_bfloat16(qkv, stride, n, size, out, out_stride, sight, biased, room):
     i = 0
     for block in range(blocks):
         rows = (n - i) // (blocks - block)
-        first, last = reach(i, rows, n, sight)
+        first, last = reach(i, rows, n, pattern)
         seen = last - first
         for j in range(0, seen, PANEL):
             k, q = as_shorts(at(keys, first + j)), at(queries, i * wide)
             tile_bfloat16(rows, q, wide, k, 2 * padded, size // 2, zeros, at(scores, j), padded)
-        place_rows(scores, padded, i, rows, first, last, sight, biased)
+        place_rows(scores, padded, i, rows, first, last, pattern, biased)
         for r in range(rows):
             sums[r] = softmax_row_bfloat16(at(scores, r * padded), seen, at(weights, r * padded))
         for c in range(0, size, PANEL):
@@ -173,22 +173,22 @@ def attend_bfloat16(qkv, stride, n, size, out, out_stride, sight, biased, room):
         i += rows
 
 
-def attend(weight, qkv, stride, n, size, out, out_stride, sight, biased, room):
+def attend(weight, qkv, stride, n, size, out, out_stride, pattern, biased, room):
     """One head of a text, in the precision that goes with this type of weights."""
     raise NotImplementedError
 
 
 @overload(attend)
-def _choose_attend(weight, qkv, stride, n, size, out, out_stride, sight, biased, room):
+def _choose_attend(weight, qkv, stride, n, size, out, out_stride, pattern, biased, room):
     if weight.dtype == types.float32 or not TARGET.dot_bfloat16:
-        return lambda weight, qkv, stride, n, size, out, out_stride, sight, biased, room: attend_floats(
-            qkv, stride, n, size, out, out_stride, sight, biased, room
+        return lambda weight, qkv, stride, n, size, out, out_stride, pattern, biased, room: attend_floats(
+            qkv, stride, n, size, out, out_stride, pattern, biased, room
         )
 
-    def call(weight, qkv, stride, n, size, out, out_stride, sight, biased, room):
+    def call(weight, qkv, stride, n, size, out, out_stride, pattern, biased, room):
         if size % 2:
-            attend_floats(qkv, stride, n, size, out, out_stride, sight, biased, room)
+            attend_floats(qkv, stride, n, size, out, out_stride, pattern, biased, room)
         else:
-            attend_bfloat16(qkv, stride, n, size, out, out_stride, sight, biased, room)
+            attend_bfloat16(qkv, stride, n, size, out, out_stride, pattern, biased, room)
 
     return call

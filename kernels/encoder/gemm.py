@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from minembed.kernels.encoder.activations import bend_tile
+from minembed.kernels.encoder.activations import activate_tile
 from minembed.kernels.encoder.elementwise import ONE, ZERO
 from minembed.kernels.tiles.registers import PANEL, count_tiles, tile_bfloat16, tile_bytes, tile_floats
 from minembed.kernels.vectors.simd import (
@@ -51,15 +51,15 @@ TINY = f32(1e-30)
 
 
 @njit
-def multiply(operand, rows, width, group, p, out_width, out, stride, bend):
-    """out = bias + operand weight, activated as `bend` says.  A panel of B serves all rows before the next begins."""
+def multiply(operand, rows, width, group, p, out_width, out, stride, activation):
+    """out = bias + operand weight, activated by that function.  A panel of B serves all rows before the next begins."""
     panels = (out_width + PANEL - 1) // PANEL
     for panel in range(panels):
-        multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend)
+        multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, activation)
 
 
 @njit
-def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend):
+def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, activation):
     """The columns of one panel of multiply's result."""
     blocks = count_tiles(rows, p[0])
     i = 0
@@ -67,14 +67,14 @@ def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, strid
         count = (rows - i) // (blocks - block)
         c = at(out, i * stride + panel * PANEL)
         multiply_panel(operand, i, count, width, group, p, panel, c, stride)
-        if bend:
-            bend_tile(c, stride, count, PANEL, bend, p[0])
+        if activation:
+            activate_tile(c, stride, count, PANEL, activation, p[0])
         fetch_ahead(p[0], panel + 1, panels, width, group, block, blocks)
         i += count
 
 
 @njit
-def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, bend, tile, buffers):
+def multiply_activate_encode(operand, rows, width, group, p, out_width, out_group, activation, tile, buffers):
     """encode(activation(bias + operand weight)), by bands of out_group columns that never leave the first-level cache.
 
     out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
@@ -90,7 +90,7 @@ def multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, b
                 c = at(tile, panel * PANEL)
                 multiply_panel(operand, i, count, width, group, p, band * span + panel, c, out_group)
                 fetch_ahead(p[0], (band + 1) * span + panel, panels, width, group, block, blocks)
-            bend_tile(tile, out_group, count, out_group, bend, p[0])
+            activate_tile(tile, out_group, count, out_group, activation, p[0])
             encode_band(tile, out_group, i, count, out_group, band * out_group, stride, out_group, p[0], buffers)
             i += count
     return buffers[0], stride, buffers[1], buffers[2]

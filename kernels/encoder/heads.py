@@ -8,7 +8,7 @@ from minembed.kernels.vectors.simd import at
 
 
 @njit
-def sight_of(sees, layer, bias, rotary, half):
+def pattern_of(sees, layer, bias, rotary, half):
     """What a layer sees: (longest text if there is a bias, bias, back, ahead, rotations, as many as positions)."""
     own = at(sees, SEES * layer)
     longest, back, ahead, positions, kind = own[0], own[1], own[2], own[3], own[4]
@@ -16,9 +16,9 @@ def sight_of(sees, layer, bias, rotary, half):
 
 
 @njit
-def place_heads(head, stride, cu_seqlens, first, last, size, norms, choices, sight, eps):
+def place_heads(head, stride, cu_seqlens, first, last, size, norms, choices, pattern, eps):
     """Normalise the queries and keys of a head, and turn them by their positions, where the architecture does so."""
-    _, _, _, _, rotary, positions = sight
+    _, _, _, _, rotary, positions = pattern
     half = size // 2
     if choices[HEAD_NORMS] == 0 and positions == 0:
         return
@@ -36,7 +36,7 @@ def place_heads(head, stride, cu_seqlens, first, last, size, norms, choices, sig
 
 
 @njit
-def reach_of(sight, h):
+def reach_of(pattern, h):
     """What a head sees, as attention.py wants it; its bias of distance 0 is in the middle of its row."""
-    longest, bias, back, ahead, _, _ = sight
+    longest, bias, back, ahead, _, _ = pattern
     return at(bias, max(0, h * (2 * longest - 1) + longest - 1)), back, ahead

@@ -135,8 +135,8 @@ def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns:
         scale = np.float32(1 / math.sqrt(config.head_size))
         first = np.concatenate([first, layer.query_norm.weight * scale, layer.key_norm.weight])
     if config.pre_norm:
-        behind = [[] if p is None else norm(p) for p in (layer.attention_post_norm, layer.output_post_norm)]
-        return [*before, first, second, *behind[0], *after, third, fourth, *behind[1]]
+        post_norms = [[] if p is None else norm(p) for p in (layer.attention_post_norm, layer.output_post_norm)]
+        return [*before, first, second, *post_norms[0], *after, third, fourth, *post_norms[1]]
     return [first, second, *before, third, fourth, *after]
 
 

@@ -25,8 +25,8 @@ from minembed.kernels.encoder.architecture import (
 from minembed.kernels.encoder.attention import attend
 from minembed.kernels.encoder.elementwise import add_norm_row, add_row, rms_row
 from minembed.kernels.encoder.embeddings import embed
-from minembed.kernels.encoder.gemm import depth, encode, multiply, multiply_bend_encode
-from minembed.kernels.encoder.heads import place_heads, reach_of, sight_of
+from minembed.kernels.encoder.gemm import depth, encode, multiply, multiply_activate_encode
+from minembed.kernels.encoder.heads import pattern_of, place_heads, reach_of
 from minembed.kernels.encoder.sharing import TEAM, multiply_together
 from minembed.kernels.encoder.workspace import FFN_ROWS, lay_out, operand_elements, operand_scales, padded
 from minembed.kernels.tiles.registers import PANEL
@@ -37,7 +37,7 @@ ALL, FIRST, LAST = 0, 1, 2  # rows of each text
 
 
 @njit(inline="always")
-def self_attention(board, source, x, cu_seqlens, first, last, keep, p, shape, choices, sight, work, buffers, eps, y):
+def self_attention(board, source, x, cu_seqlens, first, last, keep, p, shape, choices, pattern, work, buffers, eps, y):
     """y = output(attention(source)), head by head: the columns of one head, then every text's attention in it.
 
     Afterwards only the rows that `keep` names are needed, here and in x, to which y will be added.
@@ -56,11 +56,11 @@ def self_attention(board, source, x, cu_seqlens, first, last, keep, p, shape, ch
         if not board[TEAM]:
             multiply(operand, rows, D, group, after(p, D, group, h * columns), columns, qkv, wide, NOTHING)
         head = at(qkv, h * columns if board[TEAM] else 0)
-        place_heads(head, wide, cu_seqlens, first, last, size, norms, choices, sight, eps)
+        place_heads(head, wide, cu_seqlens, first, last, size, norms, choices, pattern, eps)
         for text in range(first, last):
             row, n = cu_seqlens[text] - cu_seqlens[first], cu_seqlens[text + 1] - cu_seqlens[text]
-            to, seen = at(context, row * across + h * size), reach_of(sight, h)
-            attend(p[0], at(head, row * wide), wide, n, size, to, across, seen, sight[0] > 0, room)
+            to, seen = at(context, row * across + h * size), reach_of(pattern, h)
+            attend(p[0], at(head, row * wide), wide, n, size, to, across, seen, pattern[0] > 0, room)
     p = after(p, D, group, heads * columns)
     if choices[HEAD_NORMS]:
         p = p[0], p[1], p[2], at(p[3], 2 * size)
@@ -73,12 +73,12 @@ def self_attention(board, source, x, cu_seqlens, first, last, keep, p, shape, ch
 
 
 @njit
-def product(board, operand, rows, width, group, p, out_width, out, stride, bend):
+def product(board, operand, rows, width, group, p, out_width, out, stride, activation):
     """multiply, alone or together."""
     if board[TEAM]:
-        multiply_together(board, operand, rows, width, group, p, out_width, out, stride, bend)
+        multiply_together(board, operand, rows, width, group, p, out_width, out, stride, activation)
     else:
-        multiply(operand, rows, width, group, p, out_width, out, stride, bend)
+        multiply(operand, rows, width, group, p, out_width, out, stride, activation)
 
 
 @njit(inline="always")
@@ -112,7 +112,7 @@ def _choose_intermediate(board, operand, rows, D, group_d, p, F, group_f, choice
 
     def rounded(board, operand, rows, D, group_d, p, F, group_f, choices, h, wide, buffers):
         if F % group_f == 0 and group_f % PANEL == 0 and not board[TEAM] and not choices[GATED]:
-            return multiply_bend_encode(operand, rows, D, group_d, p, F, group_f, choices[ACTIVATION], h, buffers)
+            return multiply_activate_encode(operand, rows, D, group_d, p, F, group_f, choices[ACTIVATION], h, buffers)
         widen(board, operand, rows, D, group_d, p, F, choices, h, wide)
         return encode(h, wide, rows, F, group_f, p[0], buffers)
 
@@ -158,7 +158,9 @@ def norm_first(x, rows, p, D, kind, zeros, eps, y):
 
 
 @njit(inline="always")
-def transformer_layer(board, cu_seqlens, first, last, keep, p, shape, choices, sight, eps, zeros, work, buffers, bare):
+def transformer_layer(
+    board, cu_seqlens, first, last, keep, p, shape, choices, pattern, eps, zeros, work, buffers, bare
+):
     """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
 
     Where norms come first, what enters is normalised instead; a `bare` layer has no norm before attention.
@@ -169,12 +171,12 @@ def transformer_layer(board, cu_seqlens, first, last, keep, p, shape, choices, s
     x, _, _, y, _, _ = work
     kind, a, b = choices[PRE_NORM], buffers[0], buffers
     if kind == 0:
-        p = self_attention(board, x, x, cu_seqlens, first, last, keep, p, shape, choices, sight, work, a, eps, y)
+        p = self_attention(board, x, x, cu_seqlens, first, last, keep, p, shape, choices, pattern, work, a, eps, y)
         p = add_norm(y, x, rows, p, D, eps)
         p = feed_forward(board, x, rows, p, shape, choices, work, b, y)
         return add_norm(y, x, rows, p, D, eps)
     p = norm_first(x, everything, p, D, NOTHING if bare else kind, zeros, eps, y)
-    p = self_attention(board, y, x, cu_seqlens, first, last, keep, p, shape, choices, sight, work, a, eps, y)
+    p = self_attention(board, y, x, cu_seqlens, first, last, keep, p, shape, choices, pattern, work, a, eps, y)
     p = norm_behind(y, rows, p, D, choices, zeros, eps)
     add_rows(x, y, rows, D)
     p = norm_first(x, rows, p, D, kind, zeros, eps, y)
@@ -186,7 +188,7 @@ def transformer_layer(board, cu_seqlens, first, last, keep, p, shape, choices, s
 
 @njit
 def norm_behind(y, rows, p, D, choices, zeros, eps):
-    """y = norm(y), where norms also stand behind blocks."""
+    """y = norm(y), where blocks have post-norms."""
     return norm_first(y, rows, p, D, choices[PRE_NORM], zeros, eps, y) if choices[POST_NORMS] else p
 
 
@@ -267,11 +269,11 @@ def run(
         for layer in range(end):
             if layer >= begin:
                 wanted = keep if layer == end - 1 else ALL
-                sight = sight_of(sees_, layer, address(bias, 0), address(rotary, 0), half)
+                pattern = pattern_of(sees_, layer, address(bias, 0), address(rotary, 0), half)
                 bare = layer == 0 and choices[BARE] != 0
                 p = transformer_layer(
-                    address(board, 0), cu, first, last, wanted, p, shape, choices, sight, eps, address(zeros, 0), work,
-                    buffers, bare,
+                    address(board, 0), cu, first, last, wanted, p, shape, choices, pattern, eps, address(zeros, 0),
+                    work, buffers, bare,
                 )  # fmt: skip
             else:
                 p = skip_layer(p, shape, choices)

@@ -67,12 +67,12 @@ def word(typing_context, board, n):
 
 
 @njit
-def multiply_together(board, operand, rows, width, group, p, out_width, out, stride, bend):
+def multiply_together(board, operand, rows, width, group, p, out_width, out, stride, activation):
     """gemm.multiply, with whoever helps."""
     panels = (out_width + PANEL - 1) // PANEL
     fields = (
         number_of(operand[0]), operand[1], number_of(operand[2]), number_of(operand[3]), rows, width, group,
-        number_of(p[0]), number_of(p[1]), number_of(p[2]), number_of(p[3]), number_of(out), stride, bend,
+        number_of(p[0]), number_of(p[1]), number_of(p[2]), number_of(p[3]), number_of(out), stride, activation,
     )  # fmt: skip
     for i in range(len(fields)):
         board[FIELDS + i] = fields[i]
@@ -86,7 +86,7 @@ def multiply_together(board, operand, rows, width, group, p, out_width, out, str
         if panel >= panels:
             break
         if swap(word(board, TICKET), ticket, ticket + 1):
-            multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, bend)
+            multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, activation)
             mine += 1
     while read(word(board, DONE)) - done_before < panels - mine:
         relax()
@@ -115,7 +115,7 @@ def assist(board, weights, operand, floats, zero_points):
             pointer_like(b[FIELDS + 10], f),
         )  # fmt: skip
         rows, width, group = b[FIELDS + 4], b[FIELDS + 5], b[FIELDS + 6]
-        out, stride, bend = pointer_like(b[FIELDS + 11], f), b[FIELDS + 12], b[FIELDS + 13]
+        out, stride, activation = pointer_like(b[FIELDS + 11], f), b[FIELDS + 12], b[FIELDS + 13]
         if swap(word(b, TICKET), ticket, ticket + 1):
-            multiply_one_panel(product, rows, width, group, p, panel, panels, out, stride, bend)
+            multiply_one_panel(product, rows, width, group, p, panel, panels, out, stride, activation)
             add(word(b, DONE), 1)

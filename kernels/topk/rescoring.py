@@ -7,7 +7,7 @@ from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.elementwise import ZERO
-from minembed.kernels.vectors.float64 import absolute_doubles, load_doubles, no_doubles, sum_doubles, widen
+from minembed.kernels.vectors.float64 import absolute_float64, load_float64, sum_float64, widen, zeros_float64
 from minembed.kernels.vectors.simd import address, at, load, load_part, prefetch, splat
 from minembed.search.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN
 
@@ -24,24 +24,24 @@ def load_row(row, j, width):
 @njit
 def score(row, query, width, metric):
     """Compare a row with a query, whose end is filled with zeros."""
-    total = squares = no_doubles()
+    total = squares = zeros_float64()
     if metric == MANHATTAN:
         for j in range(0, width, LANES):
-            total = total + absolute_doubles(load_row(row, j, width) - load_doubles(at(query, j)))
-        return -sum_doubles(total)
+            total = total + absolute_float64(load_row(row, j, width) - load_float64(at(query, j)))
+        return -sum_float64(total)
     if metric == EUCLIDEAN:
         for j in range(0, width, LANES):
-            d = load_row(row, j, width) - load_doubles(at(query, j))
+            d = load_row(row, j, width) - load_float64(at(query, j))
             total = total + d * d
-        return -math.sqrt(sum_doubles(total))
+        return -math.sqrt(sum_float64(total))
     for j in range(0, width, LANES):
         v = load_row(row, j, width)
-        total = total + v * load_doubles(at(query, j))
+        total = total + v * load_float64(at(query, j))
         if metric == COSINE:
             squares = squares + v * v
-    product = sum_doubles(total)
+    product = sum_float64(total)
     if metric == COSINE:
-        length = math.sqrt(sum_doubles(squares))
+        length = math.sqrt(sum_float64(squares))
         return min(max(product / (ONE if length == 0 else length), -ONE), ONE)
     return product
 

@@ -18,7 +18,7 @@ from minembed.runtime.progress import Progress
 from minembed.runtime.threads import check_threads, run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
 from minembed.transformer.config import Config
-from minembed.transformer.heads import SCORES, Block, through
+from minembed.transformer.heads import SCORE_ACTIVATIONS, Block, through
 from minembed.transformer.quantization import DTYPES
 from minembed.transformer.tier import Tier
 from minembed.transformer.tokens import Tokens
@@ -183,7 +183,7 @@ class Reranker:
             which = ", ".join(map(str, cut[:5])) + (", ..." if len(cut) > 5 else "")
             message = f"{len(cut)} pair(s) longer than {self.max_seq_length} tokens were cut: {which}"
             warn(f"{message}; shorten the texts, or say truncation='silent'", TruncationWarning)
-        scores = SCORES[activation](np.concatenate(blocks))  # (N, L)
+        scores = SCORE_ACTIVATIONS[activation](np.concatenate(blocks))  # (N, L)
         scores = scores[:, 0] if len(self.labels) == 1 else scores
         return scores[0] if alone else scores
 
@@ -237,8 +237,8 @@ class Reranker:
 
     def _check(self, activation: str | None, batch_size: int | None, truncation: str) -> str:
         activation = self.model.activation if activation is None else activation
-        if not isinstance(activation, str) or activation not in SCORES:
-            raise InputError(f"activation must be one of {', '.join(SCORES)}; not {activation!r}")
+        if not isinstance(activation, str) or activation not in SCORE_ACTIVATIONS:
+            raise InputError(f"activation must be one of {', '.join(SCORE_ACTIVATIONS)}; not {activation!r}")
         if activation == "Softmax" and len(self.labels) == 1:
             raise InputError("activation 'Softmax' of one label would be 1 for every pair; 'Sigmoid' may be meant")
         if truncation not in CHOICES["truncation"]:

@@ -40,7 +40,7 @@ def is_clear(first: tuple[Array, bool], second: tuple[Array, bool], room: int) -
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SpecialTokens:
     """The special tokens around texts, seen in an encoding of texts that are known to have tokens."""
 
     sides: tuple[int | None, ...]  # of each token of the example: which text it is of, None for special ones
@@ -48,7 +48,7 @@ class Frame:
     types: Array
 
     @staticmethod
-    def of(reference: Any, *examples: str) -> "Frame":
+    def of(reference: Any, *examples: str) -> "SpecialTokens":
         """Look at one example, or at a pair.
 
         Raises ConfigError where a text does not stand there just once.
@@ -59,7 +59,7 @@ class Frame:
         for i, text in enumerate(examples):
             if found.count(i) != len(ask(reference.encode, text, None, False, False).ids):
                 raise ConfigError("the post_processor of tokenizer.json does not give each text its one place")
-        return Frame(found, np.array(encoding.ids, dtype=np.int64), np.array(encoding.type_ids, dtype=np.int64))
+        return SpecialTokens(found, np.array(encoding.ids, dtype=np.int64), np.array(encoding.type_ids, dtype=np.int64))
 
     @property
     def n_special(self) -> int:

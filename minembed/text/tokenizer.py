@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minembed.errors import ConfigError, InputError, InputTypeError, TokenizationError
-from minembed.text.special_tokens import Frame, example, is_clear, longest_first
+from minembed.text.special_tokens import SpecialTokens, example, is_clear, longest_first
 from minembed.text.vocabulary import ask, read_vocabulary
 from minembed.transformer.config import Config
 from minembed.types import Array
@@ -49,8 +49,8 @@ class Tokenizer:
         self._keeps_end: bool = options.get("keeps_end", False)
         self._prefix: PrefixReader | WordReader | None = options.get("prefix")
         self._example = example(reference)
-        self._frame = self._frame_of(self._example)
-        n = self._frame.n_special
+        self._special = self._special_tokens_of(self._example)
+        n = self._special.n_special
         if max_seq_length < n + 1:
             raise ConfigError(
                 f"max_seq_length {max_seq_length} leaves no room for text: {n} special tokens are added, "
@@ -79,7 +79,7 @@ class Tokenizer:
             prefix = None
         own_options = {"keeps_end": vocabulary.keeps_end, "has_types": vocabulary.has_types, "prefix": prefix}
         tokenizer = Tokenizer(reference, max_seq_length, config, **own_options)
-        ids = [*ask(reference.get_vocab, False).values(), *tokenizer._frame.ids]  # added tokens: see _pack
+        ids = [*ask(reference.get_vocab, False).values(), *tokenizer._special.ids]  # added tokens: see _pack
         if max(ids) >= config.vocab_size:
             raise ConfigError(f"{path}: token id {max(ids)} is beyond vocab_size {config.vocab_size} of config.json")
         return tokenizer
@@ -94,7 +94,7 @@ class Tokenizer:
         texts = [clean(text, i, errors) for i, text in enumerate(texts, first_index)]
         ids, types, counts, bounds = [], [], [], []
         for encoding, read in self._encodings(texts):
-            counts.append(len(encoding.ids) if read is None else read + self._frame.n_special)
+            counts.append(len(encoding.ids) if read is None else read + self._special.n_special)
             bounds.append(read is not None)
             ids.append(self._cut(encoding.ids))
             types.append(self._cut(encoding.type_ids))
@@ -108,8 +108,8 @@ class Tokenizer:
         """
         if len(queries) != len(documents):
             raise InputError(f"each query needs its document: {len(queries)} queries, {len(documents)} documents")
-        frame = self._frame_of(self._example, self._example)
-        room = self.max_seq_length - frame.n_special
+        special = self._special_tokens_of(self._example, self._example)
+        room = self.max_seq_length - special.n_special
         if room < 2:
             raise ConfigError(f"max_seq_length {self.max_seq_length} leaves no room for a pair of texts")
         named = (("queries", queries), ("documents", documents))
@@ -118,24 +118,24 @@ class Tokenizer:
         for texts, first, second in zip(zip(*sides, strict=True), *map(self._bare, sides), strict=True):
             both = (first, second) if is_clear(first, second, room) else [(self._whole(t), False) for t in texts]
             kept = longest_first(len(both[0][0]), len(both[1][0]), room)
-            own = frame.around([self._some(side[0], n) for side, n in zip(both, kept, strict=True)])
+            own = special.around([self._some(side[0], n) for side, n in zip(both, kept, strict=True)])
             ids.append(own[0])
             types.append(own[1])
-            counts.append(len(both[0][0]) + len(both[1][0]) + frame.n_special)
+            counts.append(len(both[0][0]) + len(both[1][0]) + special.n_special)
             bounds.append(both[0][1] or both[1][1])
         return self._pack(ids, types, counts, bounds, "queries", 0)
 
     def prompt_length(self, prompt: str) -> int:
         """Count the tokens that a prompt puts in front of a text, the opening special token included."""
-        return len(ask(self.reference.encode, prompt).ids) - self._frame.n_closing
+        return len(ask(self.reference.encode, prompt).ids) - self._special.n_closing
 
-    def _frame_of(self, *examples: str) -> Frame:
-        frame = Frame.of(self.reference, *examples)
-        if 1 < self._n_types <= frame.types.max():
+    def _special_tokens_of(self, *examples: str) -> SpecialTokens:
+        special = SpecialTokens.of(self.reference, *examples)
+        if 1 < self._n_types <= special.types.max():
             raise ConfigError(
-                f"tokenizer.json gives tokens the type {frame.types.max()}: beyond type_vocab_size {self._n_types}"
+                f"tokenizer.json gives tokens the type {special.types.max()}: beyond type_vocab_size {self._n_types}"
             )
-        return frame
+        return special
 
     def _pack(
         self, ids: list[Array], types: list[Array], counts: list[int], bounds: list[bool], name: str, first: int
@@ -181,10 +181,10 @@ class Tokenizer:
     def _bare(self, texts: list[str]) -> Iterator[tuple[Array, bool]]:
         """The tokens of each text without special ones, and whether there may be more."""
         for encoding, read in self._encodings(texts):
-            yield self._frame.inside(encoding.ids)[:read], read is not None
+            yield self._special.inside(encoding.ids)[:read], read is not None
 
     def _whole(self, text: str) -> Array:
-        return self._frame.inside(ask(self.reference.encode, text).ids)
+        return self._special.inside(ask(self.reference.encode, text).ids)
 
     def _some(self, array: Array, n: int) -> Array:
         return array[len(array) - n :] if self._keeps_end else array[:n]
@@ -194,6 +194,6 @@ class Tokenizer:
         array = np.array(values, dtype=np.int64)
         if len(array) <= self.max_seq_length:
             return array
-        opening, end = self._frame.n_opening, len(array) - self._frame.n_closing
-        text = self._some(array[opening:end], self.max_seq_length - self._frame.n_special)
+        opening, end = self._special.n_opening, len(array) - self._special.n_closing
+        text = self._some(array[opening:end], self.max_seq_length - self._special.n_special)
         return np.concatenate([array[:opening], text, array[end:]])

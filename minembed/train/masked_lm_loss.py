@@ -10,7 +10,7 @@ import numpy as np
 
 from minembed.errors import InputError, NumericalError
 from minembed.train.backward.vjp import ACTIVATION_VJP, layer_norm_vjp, linear, linear_vjp
-from minembed.transformer.heads import INSIDE, Block, MaskedHead
+from minembed.transformer.heads import HEAD_ACTIVATIONS, Block, MaskedHead
 from minembed.transformer.ops import layer_norm
 from minembed.transformer.params import Linear, Norm
 from minembed.types import Array
@@ -19,7 +19,7 @@ from minembed.weights.heads import masked_layout
 
 LOGITS = 1 << 22  # numbers: of so many logits, 16 MiB in float32, there is one array at a time (a row is V at least)
 WORDS = 1 << 12  # rows of the decoder whose slopes are added at once
-INSIDE_VJP: dict[str, Callable[[Array, Array], Array]] = {  # of heads.INSIDE
+HEAD_ACTIVATIONS_VJP: dict[str, Callable[[Array, Array], Array]] = {  # of heads.HEAD_ACTIVATIONS
     **ACTIVATION_VJP,
     "tanh": lambda x, dy: dy * (1 - np.tanh(x) ** 2),
     "identity": lambda x, dy: dy,
@@ -61,7 +61,7 @@ def _through(x: Array, blocks: Sequence[Block]) -> tuple[Array, list[tuple[Array
     for block in blocks:
         z = linear(x, block.linear)
         entered.append((x, z))
-        x = INSIDE[block.activation](z)
+        x = HEAD_ACTIVATIONS[block.activation](z)
         if block.norm is not None:
             x = layer_norm(x, block.norm, block.eps)
     return x, entered
@@ -81,8 +81,8 @@ def blocks_vjp(
     for block, (x, z) in reversed(list(zip(blocks, entered, strict=True))):
         dnorm = None
         if block.norm is not None:
-            dy, dnorm = layer_norm_vjp(INSIDE[block.activation](z), block.norm, block.eps, dy)
-        dy, dlinear = linear_vjp(x, block.linear, INSIDE_VJP[block.activation](z, dy))
+            dy, dnorm = layer_norm_vjp(HEAD_ACTIVATIONS[block.activation](z), block.norm, block.eps, dy)
+        dy, dlinear = linear_vjp(x, block.linear, HEAD_ACTIVATIONS_VJP[block.activation](z, dy))
         gradients.append(replace(block, linear=dlinear, norm=dnorm))
     return dy, tuple(reversed(gradients))
 

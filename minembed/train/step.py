@@ -28,7 +28,7 @@ from minembed.transformer.encoder import Operations, encode
 from minembed.transformer.modules import transform
 from minembed.transformer.ops import ACTIVATION
 from minembed.transformer.pooling import pool
-from minembed.transformer.positions import Sight, sights
+from minembed.transformer.positions import AttentionPattern, attention_patterns
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
@@ -80,7 +80,9 @@ def contrastive_gradients(
     """
     tokens = concatenate(columns)
     chunks = deal_out(tokens.lengths())
-    work = _Work(trainee, tokens, sights(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method))
+    work = _Work(
+        trainee, tokens, attention_patterns(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method)
+    )
     vectors, kept = np.empty(0), dict[int, _Forward]()
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore", under="ignore"):  # results are checked
         for i, forward in run(partial(work.forward, keep=not method.cached), list(enumerate(chunks)), method.threads):
@@ -102,7 +104,9 @@ def masked_gradients(trainee: Trainee, masked: Masked, method: Method) -> Step:
     shown, hidden = masked.tokens, np.full(len(masked.tokens.ids), -1, np.int64)
     hidden[masked.positions] = masked.labels
     chunks = deal_out(shown.lengths())
-    work = _Work(trainee, shown, sights(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method))
+    work = _Work(
+        trainee, shown, attention_patterns(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method)
+    )
     values = [0.0] * len(chunks)
 
     def gradients(item: tuple[int, Array]) -> dict[str, Gradient]:
@@ -126,8 +130,8 @@ def tier(method: Method) -> tuple[Operations, Backward]:
     softmax, softmax_vjp = own.softmax, own.softmax_vjp
     ops = Operations(own.linear, own.layer_norm, {**ACTIVATION, "gelu": own.gelu}, partial(attend, softmax=softmax))
     attend_back = partial(attend_vjp, softmax=softmax, softmax_vjp=softmax_vjp)
-    bend_back = {**ACTIVATION_VJP, "gelu": own.gelu_vjp}
-    return ops, Backward(own.linear_vjp, own.layer_norm_vjp, bend_back, attend_back)
+    activation_vjp = {**ACTIVATION_VJP, "gelu": own.gelu_vjp}
+    return ops, Backward(own.linear_vjp, own.layer_norm_vjp, activation_vjp, attend_back)
 
 
 def deal_out(lengths: Array) -> list[Array]:  # (B,) -> indices of texts, by chunk
@@ -191,7 +195,7 @@ class _Forward:
 class _Work:
     trainee: Trainee
     tokens: Tokens
-    sights: tuple[Sight, ...]
+    patterns: tuple[AttentionPattern, ...]
     method: Method
     ops: Operations
     back: Backward
@@ -200,23 +204,23 @@ class _Work:
         i, chunk = item
         labels, weights, config = hidden.select(chunk).ids, self.trainee.weights, self.trainee.checkpoint.config
         tape, tokens = self._tape(i, self.method.recompute), self.tokens.select(chunk)
-        states = encode(tokens, weights.encoder, config, tape, tape.watch(self.ops), self.sights)
+        states = encode(tokens, weights.encoder, config, tape, tape.watch(self.ops), self.patterns)
         assert weights.head is not None
         places = np.flatnonzero(labels >= 0)
         value, dstates, dhead = masked_lm(states, places, labels[places], weights.head, count)
-        dencoder = encode_vjp(weights.encoder, self.sights, Pass(tokens, config, self.ops, self.back, tape), dstates)
+        dencoder = encode_vjp(weights.encoder, self.patterns, Pass(tokens, config, self.ops, self.back, tape), dstates)
         return value, flat_gradients(weights, Weights(dencoder, (None,) * len(weights.modules), dhead))
 
     def _tape(self, i: int, sparing: bool) -> Tape:
         dropout, layers = self.method.dropout, self.trainee.weights.encoder.layers
-        behind = any(layer.attention_post_norm or layer.output_post_norm for layer in layers)
-        return Tape(None if dropout is None else dropout.at(dropout.step, "chunk", i), sparing, behind)
+        post_norms = any(layer.attention_post_norm or layer.output_post_norm for layer in layers)
+        return Tape(None if dropout is None else dropout.at(dropout.step, "chunk", i), sparing, post_norms)
 
     def forward(self, item: tuple[int, Array], keep: bool = True) -> _Forward:
         i, chunk = item
         weights, checkpoint, tokens = self.trainee.weights, self.trainee.checkpoint, self.tokens.select(chunk)
         tape = self._tape(i, self.method.recompute or not keep)
-        hidden = encode(tokens, weights.encoder, checkpoint.config, tape, tape.watch(self.ops), self.sights)
+        hidden = encode(tokens, weights.encoder, checkpoint.config, tape, tape.watch(self.ops), self.patterns)
         pooled = pool(hidden, tokens.cu_seqlens, checkpoint.pooling)
         return _Forward(tape, tokens, hidden, pooled, transform(pooled, checkpoint.modules, weights.modules))
 
@@ -227,6 +231,6 @@ class _Work:
         dpooled, dmodules = transform_vjp(made.pooled, checkpoint.modules, weights.modules, dvectors)
         dhidden = pool_vjp(made.hidden, made.tokens.cu_seqlens, checkpoint.pooling, 0, dpooled)
         one = Pass(made.tokens, checkpoint.config, self.ops, self.back, made.tape)
-        dencoder = encode_vjp(weights.encoder, self.sights, one, dhidden)
+        dencoder = encode_vjp(weights.encoder, self.patterns, one, dhidden)
         made.tape.seen.clear()  # the other chunks are still at work
         return flat_gradients(weights, Weights(dencoder, dmodules))

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minembed.transformer.ops import softmax
-from minembed.transformer.positions import Sight
+from minembed.transformer.positions import AttentionPattern
 from minembed.types import Array
 
 SCORES_BLOCK = 1 << 17  # elements: the scores of a few heads at a time stay in a core's second-level cache
-LONGEST_WHOLE = 1024  # tokens; longer texts go by some queries at a time, so that memory does not grow with N^2
-EVERYWHERE = Sight()
+UNSPLIT_LENGTH = 1024  # tokens; longer texts go by some queries at a time, so that memory does not grow with N^2
+FULL_ATTENTION = AttentionPattern()
 Drop = Callable[[Array, tuple[int, int, int]], Array]
 Softmax = Callable[[Array], Array]
 
@@ -27,14 +27,14 @@ def attend(
     cu_seqlens: Array,
     num_heads: int,
     num_key_value_heads: int | None = None,
-    sight: Sight = EVERYWHERE,
+    pattern: AttentionPattern = FULL_ATTENTION,
     drop: Drop | None = None,
     softmax: Softmax = softmax,
 ) -> Array:  # (T, (H + 2G) K), (B+1,) -> (T, H K)
     """Let every token look at the tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K) + bias) V.
 
     Texts of one length go through one call of matmul: NumPy multiplies the small matrices one by one, so that saves
-    overhead and changes nothing in the result.  `sight` says what is seen, and what distance adds to a score.  In
+    overhead and changes nothing in the result.  `pattern` says what is seen, and what distance adds to a score.  In
     training `drop(probabilities, where)` leaves some out; `where` is three numbers, other ones at every call.
 
     >>> qkv = np.tile(np.float32([0, 0, 1]), (3, 1))               # equal scores: the average of the values
@@ -46,8 +46,8 @@ def attend(
     for n, N, start, stop in runs_of_equal_length(cu_seqlens):
         q, k, v = by_heads(qkv[start:stop], n, H, G)
         context = np.empty_like(v)
-        for heads, some, seen in blocks(n * H, N, sight):
-            p = probabilities(q, k, heads, some, seen, sight, softmax)  # (., some, seen)
+        for heads, some, seen in blocks(n * H, N, pattern):
+            p = probabilities(q, k, heads, some, seen, pattern, softmax)  # (., some, seen)
             if drop is not None:
                 p = drop(p, (start, heads.start, some.start))
             context[heads, some] = p @ v[heads, seen]  # (., some, K)
@@ -89,42 +89,42 @@ def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, as
     return np.array(x, order="C").reshape(-1, *x.shape[2:])
 
 
-def blocks(matrices: int, N: int, sight: Sight) -> Iterator[tuple[slice, slice, slice]]:
+def blocks(matrices: int, N: int, pattern: AttentionPattern) -> Iterator[tuple[slice, slice, slice]]:
     """Which matrices go together, which of their tokens look, and the tokens that these see.
 
     How a text is cut depends on its length alone.
 
-    >>> list(blocks(2, 3, EVERYWHERE))
+    >>> list(blocks(2, 3, FULL_ATTENTION))
     [(slice(0, 2, None), slice(0, 3, None), slice(0, 3, None))]
     """
     step = max(1, SCORES_BLOCK // N**2)
     for first_head in range(0, matrices, step):
         heads = slice(first_head, min(first_head + step, matrices))
-        if N <= LONGEST_WHOLE:
+        if N <= UNSPLIT_LENGTH:
             yield heads, slice(0, N), slice(0, N)
             continue
-        rows = SCORES_BLOCK // LONGEST_WHOLE
+        rows = SCORES_BLOCK // UNSPLIT_LENGTH
         for first in range(0, N, rows):
             last = min(first + rows, N)
-            begin = 0 if sight.back is None else max(0, first - sight.back)
-            end = N if sight.ahead is None else min(N, last + sight.ahead)
+            begin = 0 if pattern.back is None else max(0, first - pattern.back)
+            end = N if pattern.ahead is None else min(N, last + pattern.ahead)
             yield heads, slice(first, last), slice(begin, end)
 
 
 def probabilities(
-    q: Array, k: Array, heads: slice, some: slice, seen: slice, sight: Sight, softmax: Softmax = softmax
+    q: Array, k: Array, heads: slice, some: slice, seen: slice, pattern: AttentionPattern, softmax: Softmax = softmax
 ) -> Array:
     """How much each token takes from those it sees: softmax(Q K^T + bias) -> (heads, some, seen).
 
     >>> q, k, _ = by_heads(np.zeros((2, 3)), n=1, H=1, G=1)
-    >>> probabilities(q, k, *next(blocks(1, 2, EVERYWHERE)), EVERYWHERE).tolist()
+    >>> probabilities(q, k, *next(blocks(1, 2, FULL_ATTENTION)), FULL_ATTENTION).tolist()
     [[[0.5, 0.5], [0.5, 0.5]]]
     """
     scores = q[heads, some] @ k[heads, :, seen]
-    if sight.bias is not None:
-        scores += _bias(sight.bias, heads, some, seen)
-    if sight.back is not None or sight.ahead is not None:
-        scores[:, ~_reached(some, seen, sight)] = -np.inf
+    if pattern.bias is not None:
+        scores += _bias(pattern.bias, heads, some, seen)
+    if pattern.back is not None or pattern.ahead is not None:
+        scores[:, ~_reached(some, seen, pattern)] = -np.inf
     return softmax(scores)
 
 
@@ -136,10 +136,10 @@ def _bias(bias: Array, heads: slice, some: slice, seen: slice) -> Array:  # -> (
     return sliding_window_view(bias, seen.stop - seen.start, axis=1)[which[:, None], starts]
 
 
-def _reached(some: slice, seen: slice, sight: Sight) -> Array:  # -> (some, seen)
+def _reached(some: slice, seen: slice, pattern: AttentionPattern) -> Array:  # -> (some, seen)
     """Which tokens are near enough to be seen."""
     distance = np.arange(seen.start, seen.stop) - np.arange(some.start, some.stop)[:, None]
     far = seen.stop + some.stop  # beyond any distance
-    return (distance >= -(far if sight.back is None else sight.back)) & (
-        distance <= (far if sight.ahead is None else sight.ahead)
+    return (distance >= -(far if pattern.back is None else pattern.back)) & (
+        distance <= (far if pattern.ahead is None else pattern.ahead)
     )

@@ -6,8 +6,13 @@ from minembed.errors import ConfigError, UnsupportedModelError
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")  # "gelu" is the erf form
 LARGEST_SIZE = 1 << 24  # far beyond any real model: stops a damaged config before it allocates
-MAY_BE_ZERO: tuple[str, ...] = ("type_vocab_size", "padding_idx", "relative_attention_num_buckets", "local_attention")
-MAY_BE_ZERO += ("first_global_layer",)
+FIELDS_FROM_ZERO: tuple[str, ...] = (
+    "type_vocab_size",
+    "padding_idx",
+    "relative_attention_num_buckets",
+    "local_attention",
+)
+FIELDS_FROM_ZERO += ("first_global_layer",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Config:
 
     def __post_init__(self) -> None:
         bare = ("num_hidden_layers",) if self.position_embedding_type == "none" else ()  # a table of static embeddings
-        may_be_zero = (*MAY_BE_ZERO, *bare)
+        may_be_zero = (*FIELDS_FROM_ZERO, *bare)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int or (field.type == int | None and value is not None):

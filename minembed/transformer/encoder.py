@@ -17,11 +17,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from minembed.transformer.attention import EVERYWHERE, Drop, attend
+from minembed.transformer.attention import FULL_ATTENTION, Drop, attend
 from minembed.transformer.config import Config
 from minembed.transformer.ops import ACTIVATION, gate, layer_norm, linear, rms_norm
 from minembed.transformer.params import Embeddings, Layer, Norm, Params
-from minembed.transformer.positions import Sight, positions, rotate, sights
+from minembed.transformer.positions import AttentionPattern, attention_patterns, positions, rotate
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
@@ -78,35 +78,42 @@ def normalize(x: Array, p: Norm | None, config: Config, ops: Operations = NUMPY)
 
 
 def feed_forward(x: Array, p: Layer, config: Config, ops: Operations) -> Array:
-    """Every token by itself: widen, bend, narrow."""
+    """Every token by itself: widen, activate, narrow."""
     h = ops.see("intermediate", ops.linear(x, p.intermediate))  # (T, D) -> (T, F), or (T, 2F)
-    bend = ops.activation[config.hidden_act]
-    h = gate(h, bend) if config.gated else bend(h, out=h)  # -> (T, F)
+    activation = ops.activation[config.hidden_act]
+    h = gate(h, activation) if config.gated else activation(h, out=h)  # -> (T, F)
     return ops.linear(h, p.output)  # (T, F) -> (T, D)
 
 
-def self_attention(x: Array, p: Layer, tokens: Tokens, config: Config, sight: Sight, ops: Operations) -> Array:
+def self_attention(
+    x: Array, p: Layer, tokens: Tokens, config: Config, pattern: AttentionPattern, ops: Operations
+) -> Array:
     """Every token gathers what it needs from the other tokens of its text."""
     H, G = config.num_attention_heads, config.key_value_heads
     qkv = ops.see("qkv", ops.linear(x, p.qkv))  # (T, D) -> (T, (H + 2G) K)
     q, k, _ = np.split(qkv.reshape(len(x), H + 2 * G, -1), [H, H + G], axis=1)  # views
     if p.query_norm is not None and p.key_norm is not None:
         q[...], k[...] = normalize(q, p.query_norm, config), normalize(k, p.key_norm, config)
-    if sight.rotary is not None:
-        rotate(q, tokens.positions(), sight.rotary)
-        rotate(k, tokens.positions(), sight.rotary)
-    context = ops.attend(qkv, tokens.cu_seqlens, H, G, sight, ops.drop(ops.place))  # -> (T, H K)
+    if pattern.rotary is not None:
+        rotate(q, tokens.positions(), pattern.rotary)
+        rotate(k, tokens.positions(), pattern.rotary)
+    context = ops.attend(qkv, tokens.cu_seqlens, H, G, pattern, ops.drop(ops.place))  # -> (T, H K)
     context = ops.see("context", context)
     return ops.linear(context, p.attention_output)  # (T, H K) -> (T, D)
 
 
 def transformer_layer(
-    x: Array, p: Layer, tokens: Tokens, config: Config, sight: Sight = EVERYWHERE, ops: Operations = NUMPY
+    x: Array,
+    p: Layer,
+    tokens: Tokens,
+    config: Config,
+    pattern: AttentionPattern = FULL_ATTENTION,
+    ops: Operations = NUMPY,
 ) -> Array:  # (T, D) -> (T, D)
     """Attention, then feed-forward; each adds what it found to its input."""
 
     def attention(x: Array) -> Array:
-        return self_attention(x, p, tokens, config, sight, ops)
+        return self_attention(x, p, tokens, config, pattern, ops)
 
     def by_itself(x: Array) -> Array:
         return feed_forward(x, p, config, ops)
@@ -141,7 +148,7 @@ def encode(
     config: Config,
     observe: Observer | None = None,
     ops: Operations = NUMPY,
-    seen: tuple[Sight, ...] | None = None,
+    patterns: tuple[AttentionPattern, ...] | None = None,
 ) -> Array:
     """Compute the hidden states of every token; `ops` are other ones where the weights are not float32.
 
@@ -149,13 +156,13 @@ def encode(
     "layer.0", "layer.1", ... as they are computed, and before each what it is made of: "embeddings.sum",
     "layer.0.qkv", "layer.0.context", "layer.0.attention", "layer.0.attention.sum", "layer.0.intermediate",
     "layer.0.feed_forward", "layer.0.feed_forward.sum".  It must not change them, and copies what it keeps; an array
-    that it returns is gone on with in place of the one that it was given.  `seen` is `sights(params, config)`, where
-    it is known already.
+    that it returns is gone on with in place of the one that it was given.  `patterns` is
+    `attention_patterns(params, config)`, where it is known already.
     """
     ops = replace(ops, observe=observe) if observe else ops
     x = ops.see("embeddings", embed(tokens, params.embeddings, config, ops))  # (T,) -> (T, D)
-    seen = sights(params, config) if seen is None else seen
-    for i, (layer, sight) in enumerate(zip(params.layers, seen, strict=True)):
-        x = transformer_layer(x, layer, tokens, config, sight, replace(ops, place=f"layer.{i}."))  # -> (T, D)
+    patterns = attention_patterns(params, config) if patterns is None else patterns
+    for i, (layer, pattern) in enumerate(zip(params.layers, patterns, strict=True)):
+        x = transformer_layer(x, layer, tokens, config, pattern, replace(ops, place=f"layer.{i}."))  # -> (T, D)
         x = ops.see(f"layer.{i}", x)
     return normalize(x, params.final_norm, config, ops)

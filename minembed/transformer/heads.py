@@ -14,8 +14,8 @@ from minembed.transformer.ops import ACTIVATION, layer_norm, linear, softmax
 from minembed.transformer.params import Linear, Norm
 from minembed.types import Array
 
-INSIDE: dict[str, Callable[[Array], Array]] = {**ACTIVATION, "tanh": np.tanh, "identity": lambda x: x}
-SCORES = {**ACTIVATIONS, "Softmax": softmax}  # of the logits; torch's names
+HEAD_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {**ACTIVATION, "tanh": np.tanh, "identity": lambda x: x}
+SCORE_ACTIVATIONS = {**ACTIVATIONS, "Softmax": softmax}  # of the logits; torch's names
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Block:
     """One step of a head: norm(activation(x @ weight + bias))."""
 
     linear: Linear  # (in, out)
-    activation: str = "identity"  # a row of INSIDE
+    activation: str = "identity"  # a row of HEAD_ACTIVATIONS
     norm: Norm | None = None  # (out,)
     eps: float = 1e-12
 
@@ -45,7 +45,7 @@ def through(x: Array, blocks: Sequence[Block]) -> Array:  # (B, in) -> (B, out)
     [[0.0], [5.0]]
     """
     for block in blocks:
-        x = INSIDE[block.activation](linear(x, block.linear))  # (B, in) -> (B, out)
+        x = HEAD_ACTIVATIONS[block.activation](linear(x, block.linear))  # (B, in) -> (B, out)
         if block.norm is not None:
             x = layer_norm(x, block.norm, block.eps)
     return x

@@ -1,4 +1,4 @@
-"""Where a token stands, and what it sees of its text: positions, rotations, and scores that depend on distance.
+"""Where a token stands, and which tokens it attends to: positions, rotations, and scores that depend on distance.
 
 N tokens of the longest text, H heads, K width of a head.
 """
@@ -16,31 +16,31 @@ MAX_DISTANCE = 128  # from which on all distances share MPNet's last bucket
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What the tokens of a layer see: all of their text alike, unless said otherwise."""
+class AttentionPattern:
+    """What the tokens of a layer attend to: all of their text alike, unless said otherwise."""
 
     rotary: Array | None = None  # (2, N, K/2): cosine and sine of the angles by which a position turns
     bias: Array | None = None  # (H, 2N-1): added to the score of a token `column - (N-1)` places further on
-    back: int | None = None  # how many places back a token sees; None: all
+    back: int | None = None  # how many places back a token attends to; None: all
     ahead: int | None = None
 
 
-def sights(params: Params, config: Config) -> tuple[Sight, ...]:
-    """What each layer sees, for texts of up to max_tokens.
+def attention_patterns(params: Params, config: Config) -> tuple[AttentionPattern, ...]:
+    """The pattern of each layer, for texts of up to max_tokens.
 
     >>> config = Config(9, 4, 3, 2, 8, 16, 0, "gelu", 1e-5, local_attention=6, global_attn_every_n_layers=2)
     >>> params = Params(None, ())
-    >>> [(sight.back, sight.ahead) for sight in sights(params, config)]
+    >>> [(pattern.back, pattern.ahead) for pattern in attention_patterns(params, config)]
     [(None, None), (3, 3), (None, None)]
     """
-    everywhere = _sight(params, config, config.rope_theta, None)
+    everywhere = _pattern(params, config, config.rope_theta, None)
     if not config.local_attention:
         return (everywhere,) * config.num_hidden_layers
-    nearby = _sight(params, config, config.local_rope_theta, config.local_attention // 2)
+    nearby = _pattern(params, config, config.local_rope_theta, config.local_attention // 2)
     return tuple(nearby if config.is_local(i) else everywhere for i in range(config.num_hidden_layers))
 
 
-def _sight(params: Params, config: Config, theta: float, window: int | None) -> Sight:
+def _pattern(params: Params, config: Config, theta: float, window: int | None) -> AttentionPattern:
     N = config.max_tokens
     rotary = rotary_table(config, theta, N) if config.position_embedding_type == "rotary" else None
     ahead = 0 if config.causal else window
@@ -52,7 +52,7 @@ def _sight(params: Params, config: Config, theta: float, window: int | None) -> 
     if config.position_embedding_type == "alibi":
         parts.append(-alibi_slopes(config.num_attention_heads)[:, None] * np.abs(distance))
     bias = sum(parts[1:], parts[0]).astype(np.float32) if parts else None
-    return Sight(rotary, None if bias is None else np.ascontiguousarray(bias), window, ahead)
+    return AttentionPattern(rotary, None if bias is None else np.ascontiguousarray(bias), window, ahead)
 
 
 def positions(tokens: Tokens, padding_idx: int | None) -> Array:  # -> (T,)

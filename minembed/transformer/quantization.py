@@ -25,7 +25,7 @@ from minembed.types import Array
 
 GROUP = 192  # inputs that share a scale, at most
 DTYPES = ("float32", "bfloat16", "int8")
-TINY = np.float32(1e-30)  # a scale above 0 for a group of zeros
+SMALLEST_SCALE = np.float32(1e-30)  # a scale above 0 for a group of zeros
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def linear_int8(x: Array, p: QuantizedLinear) -> Array:  # (T, in) -> (T, out)
     filled[:, : x.shape[1]] = x
     grouped = filled.reshape(len(x), G, -1)  # (T, in) -> (T, G, group)
     low, high = np.minimum(grouped.min(axis=2), 0), np.maximum(grouped.max(axis=2), 0)
-    scale = (high - low) / np.float32(255) + TINY  # (T, G)
+    scale = (high - low) / np.float32(255) + SMALLEST_SCALE  # (T, G)
     inverse = np.float32(1) / scale
     zero = np.rint(-low * inverse)
     q = np.rint(np.clip(grouped * inverse[..., None] + zero[..., None], 0, 255))

@@ -12,7 +12,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.encoder import NUMPY, Observer, Operations, encode
 from minembed.transformer.params import Params
 from minembed.transformer.pooling import pool
-from minembed.transformer.positions import Sight, sights
+from minembed.transformer.positions import AttentionPattern, attention_patterns
 from minembed.transformer.quantization import linear_bfloat16, linear_int8, lower
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
@@ -78,7 +78,7 @@ class NumPyTier(Tier):
     params: Params  # in the compute type
     config: Config
     dtype: str = field()  # has no default: without field(), the property of Tier would be taken for one
-    seen: tuple[Sight, ...]  # by each layer
+    patterns: tuple[AttentionPattern, ...]  # by each layer
 
     @property
     def reference(self) -> "NumPyTier":
@@ -88,7 +88,7 @@ class NumPyTier(Tier):
     def __call__(self, tokens: Tokens, together: bool = False, observe: Observer | None = None) -> Array:
         """Compute the hidden states of every token, (T,) -> (T, D); `observe` is that of `Embedder.forward`."""
         watch = None if observe is None else checked(observe)
-        return encode(tokens, self.params, self.config, watch, OPERATIONS[self.dtype], self.seen)
+        return encode(tokens, self.params, self.config, watch, OPERATIONS[self.dtype], self.patterns)
 
 
 def checked(observe: Observer) -> Observer:
@@ -119,4 +119,4 @@ def checked(observe: Observer) -> Observer:
 
 def prepare(params: Params, config: Config, dtype: str) -> NumPyTier:
     """Make the NumPy tier ready.  Raises InputError for a compute type that does not exist."""
-    return NumPyTier(lower(params, dtype), config, dtype, sights(params, config))
+    return NumPyTier(lower(params, dtype), config, dtype, attention_patterns(params, config))

@@ -3,7 +3,7 @@
 import numpy as np
 import oracle
 import pytest
-from kernel_drivers import DTYPES, encode, lowered, multiply, multiply_bend_encode
+from kernel_drivers import DTYPES, encode, lowered, multiply, multiply_activate_encode
 
 from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
 from minembed.transformer.quantization import group_size, linear_int8, quantize_weight, round_bfloat16, to_bfloat16
@@ -51,9 +51,9 @@ def test_linear_layers(width, out_width, dtype):
     got = multiply(x, p, dtype)
     exact, size = exact_product(x, p, dtype)
     assert (np.abs(got - exact) <= (SCALED if dtype == "int8" else SUM) * size).all()
-    bent, curve = multiply(x, p, dtype, bend=True), oracle.gelu(got.astype(np.float64))
+    activated, curve = multiply(x, p, dtype, activation=True), oracle.gelu(got.astype(np.float64))
     bound = np.where(np.abs(got) <= 4, GELU[dtype], np.maximum(GELU[dtype], GELU_BEYOND[dtype] * np.abs(got)))
-    assert (np.abs(bent - curve) <= bound).all()
+    assert (np.abs(activated - curve) <= bound).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -132,14 +132,14 @@ def test_bfloat16_of_activations(width):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 @pytest.mark.parametrize(("width", "out_width"), [(37, 64), (200, 160), (384, 384), (384, 1536)])
-def test_bent_and_encoded_at_once(width, out_width, dtype):
-    """multiply_bend_encode is multiply, GELU and encode, bit for bit."""
+def test_activated_and_encoded_at_once(width, out_width, dtype):
+    """multiply_activate_encode is multiply, GELU and encode, bit for bit."""
     assert out_width % group_size(out_width) == 0 == group_size(out_width) % PANEL
     p = lowered(normal(width, out_width) * np.float32(width**-0.5), normal(out_width, seed=3), dtype)
     for rows in (1, 13, 14, 15, 61):
         x = normal(rows, width, seed=rows)
-        wide = multiply(x, p, dtype, bend=True)
-        for got, expected in zip(multiply_bend_encode(x, p, dtype), encode(wide, dtype), strict=True):
+        wide = multiply(x, p, dtype, activation=True)
+        for got, expected in zip(multiply_activate_encode(x, p, dtype), encode(wide, dtype), strict=True):
             np.testing.assert_array_equal(got, expected)
 
 

@@ -38,12 +38,12 @@ def mapped(function):
 
 
 @njit
-def _multiply(x, stride, rows, width, group, weight, scales, sums, bias, out_width, out, out_stride, bend, room):
+def _multiply(x, stride, rows, width, group, weight, scales, sums, bias, out_width, out, out_stride, activation, room):
     operand, scale_a, zero_points = room
     buffers = (address(operand, 0), address(scale_a, 0), address(zero_points, 0))
     operand = gemm.encode(address(x, 0), stride, rows, width, group, address(weight, 0), buffers)
     p = (address(weight, 0), address(scales, 0), address(sums, 0), address(bias, 0))
-    gemm.multiply(operand, rows, width, group, p, out_width, address(out, 0), out_stride, int(bend))
+    gemm.multiply(operand, rows, width, group, p, out_width, address(out, 0), out_stride, int(activation))
 
 
 @njit
@@ -54,7 +54,7 @@ def _encode(x, stride, rows, width, group, weight, room):
 
 
 @njit
-def _multiply_bend_encode(
+def _multiply_activate_encode(
     x, stride, rows, width, group, weight, scales, sums, bias, out_width, out_group, tile, room, made
 ):
     operand, scale_a, zero_points = room
@@ -62,7 +62,7 @@ def _multiply_bend_encode(
     operand = gemm.encode(address(x, 0), stride, rows, width, group, address(weight, 0), buffers)
     p = (address(weight, 0), address(scales, 0), address(sums, 0), address(bias, 0))
     to = (address(made[0], 0), address(made[1], 0), address(made[2], 0))
-    gemm.multiply_bend_encode(operand, rows, width, group, p, out_width, out_group, GELU, address(tile, 0), to)
+    gemm.multiply_activate_encode(operand, rows, width, group, p, out_width, out_group, GELU, address(tile, 0), to)
 
 
 @njit
@@ -96,8 +96,8 @@ def room_for(rows, width, dtype):
     return operand, np.full((rows + 16) * (width + 1), np.nan, np.float32), np.full(size, 99, np.int32)
 
 
-def multiply(x, p, dtype, bend=False):
-    """x times a linear layer by the kernels, then GELU where `bend`; what lies around the result is checked."""
+def multiply(x, p, dtype, activation=False):
+    """x times a linear layer by the kernels, then GELU where `activation`; what lies around the result is checked."""
     rows, width = x.shape
     out_width = len(p.bias)
     columns = -(-out_width // PANEL) * PANEL
@@ -108,7 +108,7 @@ def multiply(x, p, dtype, bend=False):
     weight, scales, sums, bias = packed(p, dtype)
     _multiply(
         wide, width + 5, rows, width, group_size(width), weight, scales, sums, bias, out_width, out.reshape(-1),
-        columns + 7, bend, room_for(rows, width, dtype),
+        columns + 7, activation, room_for(rows, width, dtype),
     )  # fmt: skip
     assert (out[:, columns:] == GUARD).all() and (out[rows] == GUARD).all(), "written beyond the result"
     return out[:rows, :out_width].copy()
@@ -135,14 +135,14 @@ def encode(x, dtype):
     return split_operand(room, rows, width, dtype)
 
 
-def multiply_bend_encode(x, p, dtype):
+def multiply_activate_encode(x, p, dtype):
     """The operand of gelu(x times a linear layer)."""
     rows, width = x.shape
     out_width = len(p.bias)
     made = room_for(rows, out_width, dtype)
     padded = np.concatenate([x.ravel(), np.full(32, np.nan, np.float32)])
     tile = np.full(TILE_ROWS * group_size(out_width) + 16, np.nan, np.float32)
-    _multiply_bend_encode(
+    _multiply_activate_encode(
         padded, width, rows, width, group_size(width), *packed(p, dtype), out_width, group_size(out_width), tile,
         room_for(rows, width, dtype), made,
     )  # fmt: skip

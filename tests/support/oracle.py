@@ -128,7 +128,7 @@ def jina_bert(tensors, ids, types, heads, eps=1e-12):
         x = layer_norm(x + seen, *weights(f"{layer}.attention.output.LayerNorm"), eps)
         wide = linear(x, tensors[f"{layer}.mlp.gated_layers.weight"], 0.0)
         half = wide.shape[1] // 2
-        wide = gelu(wide[:, :half]) * wide[:, half:]  # the first half is bent
+        wide = gelu(wide[:, :half]) * wide[:, half:]  # the first half is activated
         x = x + linear(wide, *weights(f"{layer}.mlp.wo"))
         states.append(layer_norm(x, *weights(f"{layer}.mlp.layernorm"), eps))
     return states

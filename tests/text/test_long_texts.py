@@ -51,8 +51,8 @@ def assert_beginning(tokenizer, text, n):
     reader = tokenizer._prefix
     assert isinstance(reader, WordReader)
     encoding, sure = reader.read(text, n)
-    whole = tokenizer._frame.inside(tokenizer.reference.encode(text).ids).tolist()
-    own = tokenizer._frame.inside(encoding.ids).tolist()
+    whole = tokenizer._special.inside(tokenizer.reference.encode(text).ids).tolist()
+    own = tokenizer._special.inside(encoding.ids).tolist()
     if sure is None:
         assert own == whole, (n, ascii(text))
     else:
@@ -171,6 +171,6 @@ def test_ten_million_characters(tokenizer, monkeypatch, piece):
             return tokenizer.reference.encode(text)
 
     encoding, sure = WordReader(Counting()).read(text, 512)
-    whole = tokenizer._frame.inside(tokenizer.reference.encode(piece * 4000).ids)
-    own = tokenizer._frame.inside(encoding.ids)[:sure]
+    whole = tokenizer._special.inside(tokenizer.reference.encode(piece * 4000).ids)
+    own = tokenizer._special.inside(encoding.ids)[:sure]
     assert sure is not None and sure >= 512 and own.tolist() == whole[:sure].tolist() and sum(seen) < 200_000

@@ -9,7 +9,7 @@ from minembed.train.backward.trees import Rows
 from minembed.train.backward.vjp import Pass, encode_vjp
 from minembed.train.step import Method, tier
 from minembed.transformer.encoder import encode
-from minembed.transformer.positions import sights
+from minembed.transformer.positions import attention_patterns
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, match, read_params
 from minembed.weights.layout import map_named, tensors
@@ -39,7 +39,10 @@ def test_gradients_are_torchs(name, backend, recompute, tmp_path):
     checkpoint = read_checkpoint(goldens.write_checkpoint(golden, tmp_path / "model"))
     params, config, family = read_params(checkpoint), checkpoint.config, FAMILIES[checkpoint.family]
     tokens, (ops, back) = goldens.tokens_of(golden), tier(Method(backend=backend))
-    tape, seen = Tape(sparing=recompute, behind=params.layers[0].output_post_norm is not None), sights(params, config)
+    tape, seen = (
+        Tape(sparing=recompute, post_norms=params.layers[0].output_post_norm is not None),
+        attention_patterns(params, config),
+    )
     encode(tokens, params, config, tape, tape.watch(ops), seen)
     gradients = encode_vjp(params, seen, Pass(tokens, config, ops, back, tape), goldens.slopes(golden))
     stored = match(checkpoint, TensorFiles.open(checkpoint.folder), family)

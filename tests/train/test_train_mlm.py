@@ -23,11 +23,11 @@ from minembed.train import masked_lm_loss as mlm
 from minembed.train.backward.tape import Tape
 from minembed.train.backward.trees import Rows, Weights, flat, flat_gradients
 from minembed.train.backward.vjp import Backward, Pass, encode_vjp, linear
-from minembed.train.masked_lm_loss import INSIDE_VJP, masked_lm, new_head
+from minembed.train.masked_lm_loss import HEAD_ACTIVATIONS_VJP, masked_lm, new_head
 from minembed.transformer.encoder import Operations, encode
-from minembed.transformer.heads import INSIDE, Block, MaskedHead, word_scores
+from minembed.transformer.heads import HEAD_ACTIVATIONS, Block, MaskedHead, word_scores
 from minembed.transformer.params import Linear, Norm
-from minembed.transformer.positions import sights
+from minembed.transformer.positions import attention_patterns
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, read_params
@@ -54,7 +54,7 @@ def test_loss_and_gradients_are_transformers(name, tmp_path):
     golden, checkpoint = goldens.read(name), checkpoint_in(goldens.write_checkpoint(name, "masked", tmp_path))
     params, head, config = read_params(checkpoint), read_masked(checkpoint), checkpoint.config
     head = replace(head, decoder=params.embeddings.word)
-    tokens, tape, seen = goldens.tokens_of(golden), Tape(), sights(params, config)
+    tokens, tape, seen = goldens.tokens_of(golden), Tape(), attention_patterns(params, config)
     ops = Operations(linear=linear)
     hidden = encode(tokens, params, config, tape, tape.watch(ops), seen)
     value, dhidden, dhead = masked_lm(hidden, *asked(golden), head)
@@ -85,7 +85,7 @@ def random_head(D, E, V, activation="gelu", norm=True, bias=True):
 
 @settings(max_examples=15, deadline=None)
 @given(
-    st.sampled_from(sorted(INSIDE)),
+    st.sampled_from(sorted(HEAD_ACTIVATIONS)),
     st.booleans(),
     st.booleans(),
     st.integers(1, 5),
@@ -113,11 +113,11 @@ def test_slopes_are_slopes(activation, norm, bias, T, E, V, block):
         np.testing.assert_allclose(slopes[name], slope(loss, array), rtol=1e-6, atol=1e-7, err_msg=name)
 
 
-@pytest.mark.parametrize("activation", INSIDE)
+@pytest.mark.parametrize("activation", HEAD_ACTIVATIONS)
 def test_activations_inside(activation):
     x, dy = numbers(20), numbers(20, seed=1)
-    expected = slope(lambda: (INSIDE[activation](x) * dy).sum(), x)
-    np.testing.assert_allclose(INSIDE_VJP[activation](x, dy), expected, **CLOSE)
+    expected = slope(lambda: (HEAD_ACTIVATIONS[activation](x) * dy).sum(), x)
+    np.testing.assert_allclose(HEAD_ACTIVATIONS_VJP[activation](x, dy), expected, **CLOSE)
 
 
 def test_the_loss_is_that_of_the_words_scores():

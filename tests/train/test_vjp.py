@@ -14,7 +14,7 @@ from minembed.transformer.attention import attend
 from minembed.transformer.config import Config
 from minembed.transformer.encoder import Operations, encode
 from minembed.transformer.params import Linear, Norm
-from minembed.transformer.positions import Sight, sights
+from minembed.transformer.positions import AttentionPattern, attention_patterns
 from minembed.transformer.tokens import Tokens
 from minembed.weights.layout import layout, map_named
 
@@ -69,45 +69,48 @@ def test_gates(name):
     np.testing.assert_allclose(got, slope(lambda: (ops.gate(x, f) * dy).sum(), x), **CLOSE)
 
 
-SIGHTS = {
-    "all": Sight(),
-    "window": Sight(back=1, ahead=2),
-    "causal": Sight(ahead=0),
-    "bias": Sight(bias=numbers(4, 2 * 9 - 1, seed=9)),
+PATTERNS = {
+    "all": AttentionPattern(),
+    "window": AttentionPattern(back=1, ahead=2),
+    "causal": AttentionPattern(ahead=0),
+    "bias": AttentionPattern(bias=numbers(4, 2 * 9 - 1, seed=9)),
 }
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("name", SIGHTS)
+@pytest.mark.parametrize("name", PATTERNS)
 def test_attention(name, groups):
-    sight, cu_seqlens = SIGHTS[name], np.array([0, 3, 6, 7, 12])
+    pattern, cu_seqlens = PATTERNS[name], np.array([0, 3, 6, 7, 12])
     qkv, dy = numbers(12, (4 + 2 * groups) * 3), numbers(12, 12, seed=1)
 
     def loss():
-        return (attend(qkv, cu_seqlens, 4, groups, sight) * dy).sum()
+        return (attend(qkv, cu_seqlens, 4, groups, pattern) * dy).sum()
 
-    dqkv, dbias = vjp.attend_vjp(qkv, cu_seqlens, 4, groups, sight, None, dy)
+    dqkv, dbias = vjp.attend_vjp(qkv, cu_seqlens, 4, groups, pattern, None, dy)
     np.testing.assert_allclose(dqkv, slope(loss, qkv), **CLOSE)
-    if sight.bias is not None:
-        np.testing.assert_allclose(dbias, slope(loss, sight.bias), **CLOSE)
+    if pattern.bias is not None:
+        np.testing.assert_allclose(dbias, slope(loss, pattern.bias), **CLOSE)
 
 
-@pytest.mark.parametrize("sight", [Sight(), Sight(back=3, ahead=40), Sight(bias=numbers(1, 2 * 1100 - 1, seed=5))])
-def test_attention_over_long_texts(sight):
-    """Beyond LONGEST_WHOLE tokens a text goes by some queries at a time."""
+@pytest.mark.parametrize(
+    "pattern",
+    [AttentionPattern(), AttentionPattern(back=3, ahead=40), AttentionPattern(bias=numbers(1, 2 * 1100 - 1, seed=5))],
+)
+def test_attention_over_long_texts(pattern):
+    """Beyond UNSPLIT_LENGTH tokens a text goes by some queries at a time."""
     N = 1100
     qkv, dy = numbers(N, 6), numbers(N, 2, seed=1)
 
     def loss():
-        return (attend(qkv, np.array([0, N]), 1, 1, sight) * dy).sum()
+        return (attend(qkv, np.array([0, N]), 1, 1, pattern) * dy).sum()
 
-    dqkv, dbias = vjp.attend_vjp(qkv, np.array([0, N]), 1, 1, sight, None, dy)
+    dqkv, dbias = vjp.attend_vjp(qkv, np.array([0, N]), 1, 1, pattern, None, dy)
     some = [(0, 0), (1, 3), (130, 5), (700, 2), (1099, 4)]
     for i in some:
         np.testing.assert_allclose(dqkv[i], slope(loss, qkv, [i])[i], rtol=1e-6, atol=1e-7)
     if dbias is not None:
         i = (0, 1099)
-        np.testing.assert_allclose(dbias[i], slope(loss, sight.bias, [i])[i], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(dbias[i], slope(loss, pattern.bias, [i])[i], rtol=1e-6, atol=1e-7)
 
 
 BASE = Config(11, 8, 3, 2, 12, 16, 2, "gelu", 1e-5)
@@ -128,7 +131,7 @@ CHOICES = {
         ),
         ("embeddings.position", "embeddings.token_type"),
     ),
-    "grouped, rms, behind": (
+    "grouped, rms, post-norms": (
         dataclasses.replace(
             BASE, position_embedding_type="rotary", norm_type="rms_norm", pre_norm=True, num_key_value_heads=1,
             gated=True, hidden_act="gelu_pytorch_tanh", causal=True, without_bias=("qkv", "norm"),
@@ -168,18 +171,18 @@ def test_whole_encoders(name, sparing, dropout):
     types = TOKENS if config.type_vocab_size else dataclasses.replace(TOKENS, types=np.zeros_like(TOKENS.types))
 
     def run(tape):
-        seen = tuple(dataclasses.replace(s, bias=s.bias) for s in sights(params, config))
+        seen = tuple(dataclasses.replace(s, bias=s.bias) for s in attention_patterns(params, config))
         watched = tape.watch(Operations(linear=vjp.linear))
         return encode(types, params, config, tape, watched, exact(seen)), exact(seen)
 
-    def exact(seen):  # sights are rounded to float32, which would hide a small step
+    def exact(seen):  # patterns are rounded to float32, which would hide a small step
         if params.relative_attention_bias is None:
             return seen
         buckets = vjp.relative_buckets(np.arange(1 - config.max_tokens, config.max_tokens), 8)
         bias = np.ascontiguousarray(params.relative_attention_bias[buckets].T)
         return tuple(dataclasses.replace(s, bias=bias) for s in seen)
 
-    tape = Tape(dropout, sparing, behind=params.layers[0].output_post_norm is not None)
+    tape = Tape(dropout, sparing, post_norms=params.layers[0].output_post_norm is not None)
     _, seen = run(tape)
     got = vjp.encode_vjp(params, seen, vjp.Pass(types, config, Operations(linear=vjp.linear), vjp.Backward(), tape), dy)
     gradients = flat_gradients(params, got)

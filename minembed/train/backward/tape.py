@@ -21,7 +21,7 @@ class Tape:
     """Watches one pass over the encoder: keeps what the backward needs, and leaves out what dropout says.
 
     A layer of T tokens takes 10 T D numbers (F = 4 D); with `sparing` only what it gives is kept, T D, and the
-    backward computes the layer again.  With `behind`, norms stand behind blocks, and what blocks make is kept too.
+    backward computes the layer again.  Where blocks have `post_norms`, what blocks make is kept too.
 
     >>> import numpy as np
     >>> tape = Tape()
@@ -33,13 +33,13 @@ class Tape:
 
     dropout: Dropout | None = None
     sparing: bool = False
-    behind: bool = False
+    post_norms: bool = False
     seen: dict[str, Array] = field(default_factory=dict)
 
     def __call__(self, name: str, x: Array) -> Array:
         """Look at what the encoder shows, and give what it shall go on with."""
         x, part = self.drop(name, x), _part(name)
-        if part not in (SPARING if self.sparing else ALL | (set(DROPPED) if self.behind else set())):
+        if part not in (SPARING if self.sparing else ALL | (set(DROPPED) if self.post_norms else set())):
             return x
         self.seen[name] = x
         return x.copy() if part in CHANGED else x

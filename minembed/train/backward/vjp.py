@@ -23,7 +23,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.encoder import Operations, normalize, transformer_layer
 from minembed.transformer.ops import LOG_TAIL, erf, gate, sigmoid, softmax
 from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
-from minembed.transformer.positions import Sight, positions, relative_buckets, rotate
+from minembed.transformer.positions import AttentionPattern, positions, relative_buckets, rotate
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
@@ -166,15 +166,17 @@ ACTIVATION_VJP: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def gate_vjp(x: Array, bend: Callable[[Array], Array], bend_vjp: Callable[[Array, Array], Array], dy: Array) -> Array:
-    """y = bend(left half of x) (right half of x): the rule of products; (T, 2F), (T, F) -> (T, 2F).
+def gate_vjp(
+    x: Array, activation: Callable[[Array], Array], activation_vjp: Callable[[Array, Array], Array], dy: Array
+) -> Array:
+    """y = activation(left half of x) (right half of x): the rule of products; (T, 2F), (T, F) -> (T, 2F).
 
     >>> gate_vjp(np.float64([[3, 5]]), lambda x: x, lambda x, dy: dy, np.float64([[1]])).tolist()
     [[5.0, 3.0]]
     """
     F = x.shape[1] // 2
     left, right = np.ascontiguousarray(x[:, :F]), x[:, F:]
-    return np.concatenate([bend_vjp(left, dy * right), dy * bend(left)], axis=1)
+    return np.concatenate([activation_vjp(left, dy * right), dy * activation(left)], axis=1)
 
 
 # --- attention.py
@@ -185,7 +187,7 @@ def attend_vjp(
     cu_seqlens: Array,
     num_heads: int,
     num_key_value_heads: int,
-    sight: Sight,
+    pattern: AttentionPattern,
     drop: Drop | None,
     dy: Array,
     softmax: Softmax = softmax,
@@ -196,17 +198,17 @@ def attend_vjp(
     Probabilities are computed again, not kept: they are the only thing that grows with the square of a length.
 
     >>> qkv = np.tile(np.float64([0, 0, 1]), (2, 1))
-    >>> attend_vjp(qkv, np.array([0, 2]), 1, 1, Sight(), None, np.float64([[1], [3]]))[0].tolist()
+    >>> attend_vjp(qkv, np.array([0, 2]), 1, 1, AttentionPattern(), None, np.float64([[1], [3]]))[0].tolist()
     [[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]]
     """
     H, G = num_heads, num_key_value_heads
-    dqkv, dbias = np.empty_like(qkv), None if sight.bias is None else np.zeros(sight.bias.shape, np.float64)
+    dqkv, dbias = np.empty_like(qkv), None if pattern.bias is None else np.zeros(pattern.bias.shape, np.float64)
     for n, N, start, stop in runs_of_equal_length(cu_seqlens):
         q, k, v = by_heads(qkv[start:stop], n, H, G)
         dcontext = np.ascontiguousarray(dy[start:stop].reshape(n, N, H, -1).transpose(0, 2, 1, 3)).reshape(n * H, N, -1)
         dq, dk, dv = np.zeros_like(q), np.zeros_like(v), np.zeros_like(v)
-        for heads, some, seen in blocks(n * H, N, sight):
-            p = probabilities(q, k, heads, some, seen, sight, softmax)  # (., some, seen)
+        for heads, some, seen in blocks(n * H, N, pattern):
+            p = probabilities(q, k, heads, some, seen, pattern, softmax)  # (., some, seen)
             kept = p if drop is None else drop(p, (start, heads.start, some.start))
             dkept = dcontext[heads, some] @ v[heads, seen].transpose(0, 2, 1)
             dv[heads, seen] += kept.transpose(0, 2, 1) @ dcontext[heads, some]
@@ -289,17 +291,17 @@ def normalize_vjp(x: Array, p: Norm | None, run: Pass, dy: Array) -> tuple[Array
 def feed_forward_vjp(
     x: Array, p: Layer, run: Pass, place: str, dy: Array
 ) -> tuple[Array, dict[str, Linear | Norm | None]]:
-    """Narrow, bend, widen: the steps of `feed_forward`, last first."""
+    """Narrow, activate, widen: the steps of `feed_forward`, last first."""
     h, name = run.seen[f"{place}.intermediate"], run.config.hidden_act
-    bend, bend_vjp = run.ops.activation[name], run.back.activation[name]
-    dbent, doutput = run.back.linear(gate(h, bend) if run.config.gated else bend(h), p.output, dy)
-    dh = gate_vjp(h, bend, bend_vjp, dbent) if run.config.gated else bend_vjp(h, dbent)
+    activation, activation_vjp = run.ops.activation[name], run.back.activation[name]
+    dactivated, doutput = run.back.linear(gate(h, activation) if run.config.gated else activation(h), p.output, dy)
+    dh = gate_vjp(h, activation, activation_vjp, dactivated) if run.config.gated else activation_vjp(h, dactivated)
     dx, dintermediate = run.back.linear(x, p.intermediate, dh)
     return dx, {"intermediate": dintermediate, "output": doutput}
 
 
 def self_attention_vjp(
-    x: Array, p: Layer, run: Pass, sight: Sight, place: str, dy: Array, dbias: list[Array]
+    x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str, dy: Array, dbias: list[Array]
 ) -> tuple[Array, dict[str, Linear | Norm | None]]:
     """The steps of `self_attention`, last first; where distance has a bias, its slope is added to `dbias`."""
     H, G, config = run.config.num_attention_heads, run.config.key_value_heads, run.config
@@ -308,15 +310,15 @@ def self_attention_vjp(
     turned, norms = raw.copy(), ((slice(0, H), p.query_norm), (slice(H, H + G), p.key_norm))
     for part, norm in norms:
         turned[:, part] = normalize(turned[:, part], norm, config)
-    if sight.rotary is not None:
-        rotate(turned[:, : H + G], run.tokens.positions(), sight.rotary)
+    if pattern.rotary is not None:
+        rotate(turned[:, : H + G], run.tokens.positions(), pattern.rotary)
     drop = run.tape.drop_of(f"{place}.")
-    dqkv, slopes = run.back.attend(turned.reshape(len(x), -1), run.tokens.cu_seqlens, H, G, sight, drop, dcontext)
+    dqkv, slopes = run.back.attend(turned.reshape(len(x), -1), run.tokens.cu_seqlens, H, G, pattern, drop, dcontext)
     if slopes is not None:
         dbias.append(slopes)
     dturned, dnorms = dqkv.reshape(raw.shape), []
-    if sight.rotary is not None:  # a turn's transpose is the turn back
-        rotate(dturned[:, : H + G], run.tokens.positions(), sight.rotary * np.array([[[1]], [[-1]]], np.float32))
+    if pattern.rotary is not None:  # a turn's transpose is the turn back
+        rotate(dturned[:, : H + G], run.tokens.positions(), pattern.rotary * np.array([[[1]], [[-1]]], np.float32))
     for part, norm in norms:
         dturned[:, part], dnorm = normalize_vjp(raw[:, part], norm, run, dturned[:, part])
         dnorms.append(dnorm)
@@ -341,12 +343,12 @@ def add_vjp(
 
 
 def transformer_layer_vjp(
-    x: Array, p: Layer, run: Pass, sight: Sight, place: str, dy: Array, dbias: list[Array]
+    x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str, dy: Array, dbias: list[Array]
 ) -> tuple[Array, Layer]:  # (T, D), (T, D) -> (T, D)
     """Feed-forward first, then attention."""
 
     def attention_vjp(x: Array, dy: Array) -> tuple[Array, dict[str, Linear | Norm | None]]:
-        return self_attention_vjp(x, p, run, sight, place, dy, dbias)
+        return self_attention_vjp(x, p, run, pattern, place, dy, dbias)
 
     def by_itself_vjp(x: Array, dy: Array) -> tuple[Array, dict[str, Linear | Norm | None]]:
         return feed_forward_vjp(x, p, run, place, dy)
@@ -367,7 +369,7 @@ def _behind_add(norm: Norm | None, name: str, run: Pass) -> Array:
     return summed if run.config.pre_norm else normalize(summed, norm, run.config, run.ops)
 
 
-def encode_vjp(params: Params, seen_by: tuple[Sight, ...], run: Pass, dy: Array) -> Params:  # (T, D)
+def encode_vjp(params: Params, patterns: tuple[AttentionPattern, ...], run: Pass, dy: Array) -> Params:  # (T, D)
     """From the slopes of the hidden states to those of every parameter: the layers of `encode`, last first."""
     last = len(params.layers) - 1
     dx, dfinal = dy, None
@@ -376,11 +378,11 @@ def encode_vjp(params: Params, seen_by: tuple[Sight, ...], run: Pass, dy: Array)
     dlayers: list[Layer] = []
     dbias: list[Array] = []
     for i in range(last, -1, -1):
-        p, sight, place = params.layers[i], seen_by[i], f"layer.{i}"
+        p, pattern, place = params.layers[i], patterns[i], f"layer.{i}"
         x, inner = _output(params, i - 1, run), run
         if f"{place}.qkv" not in run.seen:  # only what enters the layer was kept
-            inner = _again(x, p, run, sight, place)
-        dx, dlayer = transformer_layer_vjp(x, p, inner, sight, place, dx, dbias)
+            inner = _again(x, p, run, pattern, place)
+        dx, dlayer = transformer_layer_vjp(x, p, inner, pattern, place, dx, dbias)
         dlayers.append(dlayer)
     dembeddings = embed_vjp(params.embeddings, run, run.tape.drop("embeddings", dx))
     relative = params.relative_attention_bias
@@ -396,10 +398,10 @@ def _output(params: Params, i: int, run: Pass) -> Array:
     return _behind_add(params.layers[i].output_norm, f"layer.{i}.feed_forward", run) if kept is None else kept
 
 
-def _again(x: Array, p: Layer, run: Pass, sight: Sight, place: str) -> Pass:
+def _again(x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str) -> Pass:
     """Compute a layer again, to see on the way what was not kept."""
-    tape = Tape(run.tape.dropout, behind=run.tape.behind)
-    transformer_layer(x, p, run.tokens, run.config, sight, tape.watch(run.ops, f"{place}."))
+    tape = Tape(run.tape.dropout, post_norms=run.tape.post_norms)
+    transformer_layer(x, p, run.tokens, run.config, pattern, tape.watch(run.ops, f"{place}."))
     return replace(run, tape=tape)
 
 
