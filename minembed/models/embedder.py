@@ -21,7 +21,7 @@ from minembed.runtime.threads import check_threads
 from minembed.search import similarity as sim
 from minembed.text.tokenizer import Tokenizer
 from minembed.transformer.config import Config
-from minembed.transformer.encoder import Observer
+from minembed.transformer.operations import Observer
 from minembed.transformer.params import Params
 from minembed.transformer.quantization import DTYPES
 from minembed.transformer.tier import Tier

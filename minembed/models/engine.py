@@ -25,8 +25,8 @@ from minembed.runtime.checks import check_texts
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
-from minembed.transformer.encoder import Observer
 from minembed.transformer.modules import Dense, ModuleParams, transform
+from minembed.transformer.operations import Observer
 from minembed.transformer.tier import NumPyTier, Tier, prepare
 from minembed.transformer.tokens import Tokens
 from minembed.transformer.vectors import l2_normalize, quantize_embeddings, truncate_embeddings

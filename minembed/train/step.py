@@ -24,8 +24,9 @@ from minembed.train.masking import Masked
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
 from minembed.transformer.attention import attend
-from minembed.transformer.encoder import Operations, encode
+from minembed.transformer.encoder import encode
 from minembed.transformer.modules import transform
+from minembed.transformer.operations import Operations
 from minembed.transformer.ops import ACTIVATION
 from minembed.transformer.pooling import pool
 from minembed.transformer.positions import AttentionPattern, attention_patterns
@@ -211,10 +212,10 @@ class _Work:
         dencoder = encode_vjp(weights.encoder, self.patterns, Pass(tokens, config, self.ops, self.back, tape), dstates)
         return value, flat_gradients(weights, Weights(dencoder, (None,) * len(weights.modules), dhead))
 
-    def _tape(self, i: int, sparing: bool) -> Tape:
+    def _tape(self, i: int, recompute: bool) -> Tape:
         dropout, layers = self.method.dropout, self.trainee.weights.encoder.layers
         post_norms = any(layer.attention_post_norm or layer.output_post_norm for layer in layers)
-        return Tape(None if dropout is None else dropout.at(dropout.step, "chunk", i), sparing, post_norms)
+        return Tape(None if dropout is None else dropout.at(dropout.step, "chunk", i), recompute, post_norms)
 
     def forward(self, item: tuple[int, Array], keep: bool = True) -> _Forward:
         i, chunk = item

@@ -1,4 +1,14 @@
-"""A matrix product whose rows have the same bits however many rows there are."""
+"""A matrix product whose rows have the same bits however many rows there are.
+
+BLAS does not promise that.  OpenBLAS takes another path, with other last bits,
+
+- for a product of few multiplications, and for a single row;
+- for columns that do not fill its tiles;
+- in its Haswell and Zen kernels, for the last six of every twelve rows.
+
+`matmul` keeps to one path: rows and columns are filled up, and where the rows of a tile differ, only those that are
+alike are used.  `minembed doctor` checks a machine.
+"""
 
 from functools import cache
 
@@ -6,17 +16,29 @@ import numpy as np
 
 from minembed.types import Array
 
-# BLAS takes other paths, with other last bits, for products of few multiplications, for a single row, depending on the
-# number of rows, for columns that do not fill its tiles, in some kernels for half the rows of a tile (`_row_slots`).
-# Found on OpenBLAS; `minembed doctor` checks a machine.
-SMALL_PRODUCT = 1_000_000
+SMALL_PRODUCT = 1_000_000  # multiplications, from which on OpenBLAS no longer takes its path for small products
 MIN_ROWS = 4
 TILE_COLUMNS = 16
 LONGEST_TILE = 24  # rows
 
 
-def _matmul(x: Array, weight: Array) -> Array:  # (T, in), (in, out) -> (T, out)
-    """x @ weight, where the bits of a row do not depend on its place."""
+def matmul(x: Array, weight: Array) -> Array:  # (T, in), (in, out) -> (T, out)
+    """x @ weight, where the bits of a row do not depend on the other rows, their number or its place.
+
+    >>> x, weight = np.random.default_rng(0).standard_normal((100, 8)), np.ones((8, 5))
+    >>> bool((matmul(x, weight)[70:71] == matmul(x[70:71], weight)).all())
+    True
+    """
+    rows, out = max(MIN_ROWS, SMALL_PRODUCT // weight.size + 1), weight.shape[1]
+    if len(x) < rows:
+        return matmul(np.resize(x, (rows, x.shape[1])), weight)[: len(x)]
+    if odd := out % TILE_COLUMNS:
+        return _by_tiles(x, np.pad(weight, ((0, 0), (0, TILE_COLUMNS - odd))))[:, :out].copy()
+    return _by_tiles(x, weight)
+
+
+def _by_tiles(x: Array, weight: Array) -> Array:  # (T, in), (in, out) -> (T, out)
+    """The product, from those rows of each tile that are computed alike."""
     slots, tile = _row_slots(weight.dtype)
     if slots == tile:
         return x @ weight
@@ -31,10 +53,9 @@ def _matmul(x: Array, weight: Array) -> Array:  # (T, in), (in, out) -> (T, out)
 
 @cache
 def _row_slots(dtype: np.dtype) -> tuple[int, int]:
-    """How many rows of each tile of BLAS get the same bits, and how many rows a tile has.
+    """How many rows of each tile of BLAS get the same bits, and how many rows a tile has; 1, 1 where all are alike.
 
-    OpenBLAS's Haswell and Zen kernels sum the last six of twelve rows in another order: there only the first six are
-    used, at half the speed.  Elsewhere all rows are alike.
+    Of the twelve rows of a Haswell or Zen kernel only the first six are used, at half the speed.
     """
     rng = np.random.default_rng(0)
     row, weight = (rng.standard_normal(shape).astype(dtype) for shape in ((1, 384), (384, 4 * TILE_COLUMNS)))

@@ -2,7 +2,7 @@
 
 T tokens of all texts end to end, D width, F width of the feed-forward block.  Attention is in attention.py.
 float32 in, float32 out; float64 in, float64 out.  Row i of a result depends on row i of the input alone, and not on
-how many rows there are: that is what makes vectors bit-identical in any batch.
+how many rows there are (matmul.py sees to that): so vectors are bit-identical in any batch.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minembed.transformer.matmul import MIN_ROWS, SMALL_PRODUCT, TILE_COLUMNS, _matmul
+from minembed.transformer.matmul import matmul
 from minembed.transformer.params import Linear, Norm
 from minembed.types import Array
 
@@ -21,15 +21,7 @@ def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
     >>> linear(np.float32([[1, 2]]), Linear(np.float32([[1, 0, 1], [0, 1, 1]]), np.float32([0, 0, 10]))).tolist()
     [[1.0, 2.0, 13.0]]
     """
-    rows = max(MIN_ROWS, SMALL_PRODUCT // p.weight.size + 1)
-    if len(x) < rows:
-        return linear(np.resize(x, (rows, x.shape[1])), p)[: len(x)]
-    y: Array
-    if odd := p.weight.shape[1] % TILE_COLUMNS:
-        filled = np.pad(p.weight, ((0, 0), (0, TILE_COLUMNS - odd)))
-        y = _matmul(x, filled)[:, : p.weight.shape[1]].copy()
-    else:
-        y = _matmul(x, p.weight)
+    y = matmul(x, p.weight)
     if p.bias is not None:
         y += p.bias
     return y

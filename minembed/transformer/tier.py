@@ -9,7 +9,8 @@ import numpy as np
 
 from minembed.errors import InputError
 from minembed.transformer.config import Config
-from minembed.transformer.encoder import NUMPY, Observer, Operations, encode
+from minembed.transformer.encoder import encode
+from minembed.transformer.operations import NUMPY, Observer, Operations
 from minembed.transformer.params import Params
 from minembed.transformer.pooling import pool
 from minembed.transformer.positions import AttentionPattern, attention_patterns

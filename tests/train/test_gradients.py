@@ -40,7 +40,7 @@ def test_gradients_are_torchs(name, backend, recompute, tmp_path):
     params, config, family = read_params(checkpoint), checkpoint.config, FAMILIES[checkpoint.family]
     tokens, (ops, back) = goldens.tokens_of(golden), tier(Method(backend=backend))
     tape, seen = (
-        Tape(sparing=recompute, post_norms=params.layers[0].output_post_norm is not None),
+        Tape(recompute=recompute, post_norms=params.layers[0].output_post_norm is not None),
         attention_patterns(params, config),
     )
     encode(tokens, params, config, tape, tape.watch(ops), seen)

@@ -24,8 +24,9 @@ from minembed.train.backward.tape import Tape
 from minembed.train.backward.trees import Rows, Weights, flat, flat_gradients
 from minembed.train.backward.vjp import Backward, Pass, encode_vjp, linear
 from minembed.train.masked_lm_loss import HEAD_ACTIVATIONS_VJP, masked_lm, new_head
-from minembed.transformer.encoder import Operations, encode
+from minembed.transformer.encoder import encode
 from minembed.transformer.heads import HEAD_ACTIVATIONS, Block, MaskedHead, word_scores
+from minembed.transformer.operations import Operations
 from minembed.transformer.params import Linear, Norm
 from minembed.transformer.positions import attention_patterns
 from minembed.weights.checkpoint import Checkpoint

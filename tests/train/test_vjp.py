@@ -12,7 +12,8 @@ from minembed.train.backward.trees import Rows, flat, flat_gradients
 from minembed.transformer import ops
 from minembed.transformer.attention import attend
 from minembed.transformer.config import Config
-from minembed.transformer.encoder import Operations, encode
+from minembed.transformer.encoder import encode
+from minembed.transformer.operations import Operations
 from minembed.transformer.params import Linear, Norm
 from minembed.transformer.positions import AttentionPattern, attention_patterns
 from minembed.transformer.tokens import Tokens
@@ -163,9 +164,9 @@ TOKENS = Tokens(np.array([2, 5, 3, 7, 7, 4, 10, 6, 3]), np.array([0, 0, 1, 0, 1,
 
 
 @pytest.mark.parametrize("dropout", [None, some_dropout], ids=["whole", "dropout"])
-@pytest.mark.parametrize("sparing", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("name", CHOICES)
-def test_whole_encoders(name, sparing, dropout):
+def test_whole_encoders(name, recompute, dropout):
     config, params = weights_of(name)
     dy = numbers(len(TOKENS.ids), config.hidden_size, seed=4)
     types = TOKENS if config.type_vocab_size else dataclasses.replace(TOKENS, types=np.zeros_like(TOKENS.types))
@@ -182,7 +183,7 @@ def test_whole_encoders(name, sparing, dropout):
         bias = np.ascontiguousarray(params.relative_attention_bias[buckets].T)
         return tuple(dataclasses.replace(s, bias=bias) for s in seen)
 
-    tape = Tape(dropout, sparing, post_norms=params.layers[0].output_post_norm is not None)
+    tape = Tape(dropout, recompute, post_norms=params.layers[0].output_post_norm is not None)
     _, seen = run(tape)
     got = vjp.encode_vjp(params, seen, vjp.Pass(types, config, Operations(linear=vjp.linear), vjp.Backward(), tape), dy)
     gradients = flat_gradients(params, got)
@@ -201,11 +202,11 @@ def test_whole_encoders(name, sparing, dropout):
             np.testing.assert_allclose(gradient[i], expected[i], err_msg=f"{path} {i}", **CLOSE)
 
 
-def test_sparing_keeps_little():
+def test_recompute_keeps_little():
     config, params = weights_of("bert")
     kept = []
-    for sparing in (False, True):
-        tape = Tape(sparing=sparing)
+    for recompute in (False, True):
+        tape = Tape(recompute=recompute)
         encode(TOKENS, params, config, tape, tape.watch(Operations(linear=vjp.linear)))
         kept.append(sum(x.size for x in tape.seen.values()))
     T, D, F, layers = len(TOKENS.ids), config.hidden_size, config.intermediate_size, config.num_hidden_layers

@@ -20,14 +20,15 @@ from minembed.train.backward.tape import Tape
 from minembed.train.backward.trees import Rows, gather
 from minembed.transformer.attention import Drop, Softmax, blocks, by_heads, probabilities, runs_of_equal_length
 from minembed.transformer.config import Config
-from minembed.transformer.encoder import Operations, normalize, transformer_layer
+from minembed.transformer.encoder import normalize, transformer_layer
+from minembed.transformer.operations import Operations
 from minembed.transformer.ops import LOG_TAIL, erf, gate, sigmoid, softmax
 from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
 from minembed.transformer.positions import AttentionPattern, positions, relative_buckets, rotate
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-Block = Callable[[Array, Array], tuple[Array, dict[str, Linear | Norm | None]]]
+LayerGradients = dict[str, Linear | Norm | None]  # by the fields of Layer
 
 # --- ops.py
 
@@ -288,27 +289,34 @@ def normalize_vjp(x: Array, p: Norm | None, run: Pass, dy: Array) -> tuple[Array
     return vjp(x, p, run.config.layer_norm_eps, dy)
 
 
-def feed_forward_vjp(
-    x: Array, p: Layer, run: Pass, place: str, dy: Array
-) -> tuple[Array, dict[str, Linear | Norm | None]]:
+def _post_norm_vjp(p: Norm | None, name: str, run: Pass, dy: Array) -> tuple[Array, Norm | None]:
+    """What ends a block: dropout, then a norm of its own, where there is one."""
+    dy, dnorm = (dy, None) if p is None else normalize_vjp(run.seen[name], p, run, dy)
+    return run.tape.drop(name, dy), dnorm
+
+
+def feed_forward_vjp(x: Array, p: Layer, run: Pass, place: str, dy: Array) -> tuple[Array, LayerGradients]:
     """Narrow, activate, widen: the steps of `feed_forward`, last first."""
+    dy, dpost = _post_norm_vjp(p.output_post_norm, f"{place}.feed_forward", run, dy)
     h, name = run.seen[f"{place}.intermediate"], run.config.hidden_act
     activation, activation_vjp = run.ops.activation[name], run.back.activation[name]
-    dactivated, doutput = run.back.linear(gate(h, activation) if run.config.gated else activation(h), p.output, dy)
+    activated = gate(h, activation) if run.config.gated else activation(h)
+    dactivated, doutput = run.back.linear(activated, p.output, dy)
     dh = gate_vjp(h, activation, activation_vjp, dactivated) if run.config.gated else activation_vjp(h, dactivated)
     dx, dintermediate = run.back.linear(x, p.intermediate, dh)
-    return dx, {"intermediate": dintermediate, "output": doutput}
+    return dx, {"intermediate": dintermediate, "output": doutput, "output_post_norm": dpost}
 
 
 def self_attention_vjp(
     x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str, dy: Array, dbias: list[Array]
-) -> tuple[Array, dict[str, Linear | Norm | None]]:
+) -> tuple[Array, LayerGradients]:
     """The steps of `self_attention`, last first; where distance has a bias, its slope is added to `dbias`."""
+    dy, dpost = _post_norm_vjp(p.attention_post_norm, f"{place}.attention", run, dy)
     H, G, config = run.config.num_attention_heads, run.config.key_value_heads, run.config
     dcontext, dattention_output = run.back.linear(run.seen[f"{place}.context"], p.attention_output, dy)
     raw = run.seen[f"{place}.qkv"].reshape(len(x), H + 2 * G, -1)
-    turned, norms = raw.copy(), ((slice(0, H), p.query_norm), (slice(H, H + G), p.key_norm))
-    for part, norm in norms:
+    turned, of_heads = raw.copy(), ((slice(0, H), p.query_norm), (slice(H, H + G), p.key_norm))
+    for part, norm in of_heads:
         turned[:, part] = normalize(turned[:, part], norm, config)
     if pattern.rotary is not None:
         rotate(turned[:, : H + G], run.tokens.positions(), pattern.rotary)
@@ -319,54 +327,37 @@ def self_attention_vjp(
     dturned, dnorms = dqkv.reshape(raw.shape), []
     if pattern.rotary is not None:  # a turn's transpose is the turn back
         rotate(dturned[:, : H + G], run.tokens.positions(), pattern.rotary * np.array([[[1]], [[-1]]], np.float32))
-    for part, norm in norms:
+    for part, norm in of_heads:
         dturned[:, part], dnorm = normalize_vjp(raw[:, part], norm, run, dturned[:, part])
         dnorms.append(dnorm)
     dx, dp = run.back.linear(x, p.qkv, dturned.reshape(len(x), -1))
-    gradients = {"qkv": dp, "attention_output": dattention_output, "query_norm": dnorms[0], "key_norm": dnorms[1]}
-    return dx, gradients
-
-
-def add_vjp(
-    x: Array, name: str, block_vjp: Block, norm: Norm | None, behind: Norm | None, run: Pass, dy: Array
-) -> tuple[Array, dict[str, Linear | Norm | None], Norm | None, Norm | None]:
-    """A sum hands its slope to both of its parts; around it, the norms of `add`."""
-    dsum, dnorm = (dy, None) if run.config.pre_norm else normalize_vjp(run.seen[f"{name}.sum"], norm, run, dy)
-    dmade, dbehind = dsum, None
-    if behind is not None:
-        dmade, dbehind = normalize_vjp(run.seen[name], behind, run, dsum)
-    entered = normalize(x, norm, run.config, run.ops) if run.config.pre_norm else x
-    dx, dblock = block_vjp(entered, run.tape.drop(name, dmade))
-    if run.config.pre_norm:
-        dx, dnorm = normalize_vjp(x, norm, run, dx)
-    return dx + dsum, dblock, dnorm, dbehind
+    norms = {"query_norm": dnorms[0], "key_norm": dnorms[1], "attention_post_norm": dpost}
+    return dx, {"qkv": dp, "attention_output": dattention_output, **norms}
 
 
 def transformer_layer_vjp(
     x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str, dy: Array, dbias: list[Array]
 ) -> tuple[Array, Layer]:  # (T, D), (T, D) -> (T, D)
-    """Feed-forward first, then attention."""
-
-    def attention_vjp(x: Array, dy: Array) -> tuple[Array, dict[str, Linear | Norm | None]]:
-        return self_attention_vjp(x, p, run, pattern, place, dy, dbias)
-
-    def by_itself_vjp(x: Array, dy: Array) -> tuple[Array, dict[str, Linear | Norm | None]]:
-        return feed_forward_vjp(x, p, run, place, dy)
-
-    between = _behind_add(p.attention_norm, f"{place}.attention", run)
-    name, post = f"{place}.feed_forward", p.output_post_norm
-    dx, theirs, dnorm, dbehind = add_vjp(between, name, by_itself_vjp, p.output_norm, post, run, dy)
-    norms = {"output_norm": dnorm, "output_post_norm": dbehind}
-    name, post = f"{place}.attention", p.attention_post_norm
-    dx, ours, dnorm, dbehind = add_vjp(x, name, attention_vjp, p.attention_norm, post, run, dx)
-    norms |= {"attention_norm": dnorm, "attention_post_norm": dbehind}
+    """The formulas of `transformer_layer`, last first: a sum hands its slope to both of its parts."""
+    config, ops, middle = run.config, run.ops, run.seen[f"{place}.attention.sum"]
+    if config.pre_norm:
+        h = normalize(middle, p.output_norm, config, ops)
+        dh, theirs = feed_forward_vjp(h, p, run, place, dy)
+        dx, doutput_norm = normalize_vjp(middle, p.output_norm, run, dh)
+        dmiddle = dx + dy
+        h = normalize(x, p.attention_norm, config, ops)
+        dh, ours = self_attention_vjp(h, p, run, pattern, place, dmiddle, dbias)
+        dx, dattention_norm = normalize_vjp(x, p.attention_norm, run, dh)
+        dx = dx + dmiddle
+    else:
+        dsum, doutput_norm = normalize_vjp(run.seen[f"{place}.feed_forward.sum"], p.output_norm, run, dy)
+        h = normalize(middle, p.attention_norm, config, ops)
+        dh, theirs = feed_forward_vjp(h, p, run, place, dsum)
+        dmiddle, dattention_norm = normalize_vjp(middle, p.attention_norm, run, dh + dsum)
+        dx, ours = self_attention_vjp(x, p, run, pattern, place, dmiddle, dbias)
+        dx = dx + dmiddle
+    norms = {"attention_norm": dattention_norm, "output_norm": doutput_norm}
     return dx, Layer(**ours, **theirs, **norms)  # type: ignore[arg-type]
-
-
-def _behind_add(norm: Norm | None, name: str, run: Pass) -> Array:
-    """What `add` returned: the sum that was seen, normalised again rather than kept."""
-    summed = run.seen[f"{name}.sum"]
-    return summed if run.config.pre_norm else normalize(summed, norm, run.config, run.ops)
 
 
 def encode_vjp(params: Params, patterns: tuple[AttentionPattern, ...], run: Pass, dy: Array) -> Params:  # (T, D)
@@ -391,11 +382,13 @@ def encode_vjp(params: Params, patterns: tuple[AttentionPattern, ...], run: Pass
 
 
 def _output(params: Params, i: int, run: Pass) -> Array:
-    """What layer i gave; layer -1 are the embeddings."""
+    """What layer i gave; layer -1 are the embeddings.  A norm of what was kept is computed again, not kept."""
     if i < 0:
         return run.seen["embeddings"]
-    kept = run.seen.get(f"layer.{i}")
-    return _behind_add(params.layers[i].output_norm, f"layer.{i}.feed_forward", run) if kept is None else kept
+    if f"layer.{i}" in run.seen:
+        return run.seen[f"layer.{i}"]
+    summed = run.seen[f"layer.{i}.feed_forward.sum"]
+    return summed if run.config.pre_norm else normalize(summed, params.layers[i].output_norm, run.config, run.ops)
 
 
 def _again(x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str) -> Pass:
