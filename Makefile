@@ -12,9 +12,9 @@ demo: $(VENV)/user ## make a virtual environment, install, pull the default mode
 	$(BIN)/minembed pull
 	$(BIN)/minembed demo
 
-test: $(VENV)/dev  ## install what the tests need, pull the default model, run all tests
+test: $(VENV)/dev  ## install what the tests need, pull the default model, run all tests on all cores
 	$(BIN)/minembed pull
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/dev ## format, lint and types, as in pre-commit
 	$(BIN)/ruff format --check .

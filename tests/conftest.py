@@ -1,8 +1,10 @@
 """Fixtures: a tiny checkpoint made on the spot, and the real one for tests marked `weights`."""
 
+import os
 from importlib.util import find_spec
 
 import pytest
+from cores import cores_at_hand
 from hypothesis import settings
 from places import TESTS
 from tiny import write_tiny_checkpoint
@@ -14,6 +16,17 @@ collect_ignore = []
 if not find_spec("numba"):
     kernels = (TESTS / "kernels").glob("test_*.py")
     collect_ignore += [str(p) for p in kernels if p.name != "test_kernel_tier.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Where several workers test (pytest -n), they share out the kernels to compile."""
+    if "PYTEST_XDIST_WORKER" in os.environ and find_spec("numba"):
+        from compiling import compile_in_one_process, warm_up
+
+        compile_in_one_process(tmp_path_factory.getbasetemp().parent)
+        worker, workers = os.environ["PYTEST_XDIST_WORKER"], os.environ["PYTEST_XDIST_WORKER_COUNT"]
+        warm_up(int(worker.removeprefix("gw")), int(workers))
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +80,9 @@ def quiet_machine(request, monkeypatch, tmp_path_factory):
 
 
 def pytest_configure(config):
-    """Examples are the same at every run, but for the heavy tests, which look for new ones."""
-    settings.register_profile("steady", derandomize=True, database=None)
+    """Examples are the same at every run, but for the heavy tests, which look for new ones; how long each takes says
+    nothing, as other tests run beside."""
+    settings.register_profile("steady", derandomize=True, database=None, deadline=None)
     if "slow" not in config.option.markexpr:
         settings.load_profile("steady")
 
@@ -80,3 +94,9 @@ def pytest_collection_modifyitems(config, items):
     heavy = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=heavy)
     items[:] = [item for item in items if item not in heavy]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """What `-n auto` means here."""
+    return cores_at_hand()

@@ -8,8 +8,7 @@ import textwrap
 
 def python(body, *arguments, **environment):
     """Run Python in a process of its own, where a warning is an error, and return what it prints."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "MINEMBED_CACHE")}
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(body), *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, env=kept | environment)
+    found = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
     assert found.returncode == 0, found.stderr
     return found.stdout.split("\n")[:-1]
