@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
+from minembed.runtime.checks import check_whole
 from minembed.search.topk import top_k
 
 Relevant = Mapping[Any, Collection[Any] | Mapping[Any, float]]  # by query: the documents, or the grade of each
@@ -161,9 +162,7 @@ def _check_places(at: Mapping[str, Sequence[int]]) -> int:
         if name not in MEASURES:
             raise InputError(f"metric {name!r} is unknown; known: {', '.join(MEASURES)}")
         for k in places:
-            if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-                raise InputError(f"{name}@k needs whole numbers of at least 1, not {k!r}")
-            largest = max(largest, int(k))
+            largest = max(largest, check_whole(f"each k of {name}@k", k))
     return largest
 
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from minembed.errors import InputError, InputTypeError, MinembedWarning, warn
 from minembed.maps.extra import scikit_learn, umap_learn
 from minembed.maps.pca import pca
+from minembed.runtime.checks import check_whole
 from minembed.search.topk import top_k
 from minembed.types import Array
 
@@ -118,8 +119,7 @@ def check_settings(
         raise InputError(f"method {method!r} is unknown; known: {', '.join(NAMES)}")
     if dimensions not in ((2, 3) if method == "pca" else (2,)):
         raise InputError(f"dimensions={dimensions!r}: maps have 2, and by method='pca' also 3")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
-        raise InputError(f"seed must be a whole number from 0 to {LARGEST_SEED}, not {seed!r}")
+    check_whole("seed", seed, 0, LARGEST_SEED)
     if perplexity is not None and method != "tsne":
         raise InputError(f"perplexity is a setting of method='tsne', not of {method!r}")
     if neighbours is not None and method != "umap":

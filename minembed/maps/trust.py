@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.maps.projection import check_vectors
+from minembed.runtime.checks import check_whole
 from minembed.search.similarity import cosine_similarity
 from minembed.search.topk import pieces
 from minembed.types import Array
@@ -55,10 +56,8 @@ def measure(vectors: ArrayLike, points: ArrayLike, k: int = NEAR, *, seed: int =
     x, y = check_vectors(vectors), check_vectors(points)
     if len(x) != len(y):
         raise InputError(f"every vector needs a point: there are {len(x):,} vectors and {len(y):,} points")
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k must be a whole number of at least 1, not {k!r}")
     N = len(x)
-    k = min(int(k), (N - 1) // 2)
+    k = min(check_whole("k", k), (N - 1) // 2)
     if k < 1:
         return None
     which = np.arange(N) if N <= ALL else np.sort(np.random.default_rng(seed).choice(N, SAMPLE, replace=False))

@@ -15,7 +15,7 @@ from minembed.models.engine import Engine
 from minembed.models.options import Options
 from minembed.models.static import StaticTokenizer
 from minembed.runtime.backend import choose, prepare
-from minembed.runtime.checks import check_texts
+from minembed.runtime.checks import check_length, check_texts
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import check_threads
 from minembed.search import similarity as sim
@@ -32,15 +32,6 @@ if TYPE_CHECKING:
     from minembed.weights.checkpoint import Checkpoint
 
 Texts = str | Iterable[str]
-
-
-def _check_length(max_seq_length: object, config: Config) -> int:
-    limit = config.max_tokens
-    if isinstance(max_seq_length, bool) or not isinstance(max_seq_length, int) or not 1 <= max_seq_length <= limit:
-        raise InputError(
-            f"max_seq_length must be a whole number up to the model's {limit} positions, not {max_seq_length!r}"
-        )
-    return max_seq_length
 
 
 def _load_tokenizer(checkpoint: "Checkpoint") -> Tokenizer | StaticTokenizer:
@@ -98,7 +89,7 @@ class Embedder:
         )
         checkpoint = read_checkpoint(found.folder)
         if max_seq_length is not None:
-            checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
+            checkpoint = replace(checkpoint, max_seq_length=check_length(max_seq_length, checkpoint.config.max_tokens))
         tokenizer, config = _load_tokenizer(checkpoint), checkpoint.config
         dtype = dtype or checkpoint.stored_dtype
         compute: Tier

@@ -10,7 +10,7 @@ import numpy as np
 
 from minembed.errors import InputError, NumericalError, TokenizationError, TruncationWarning, warn
 from minembed.models.batching import plan
-from minembed.runtime.checks import check_texts
+from minembed.runtime.checks import check_texts, whole_number
 from minembed.runtime.threads import run, single_threaded_blas
 from minembed.text.vocabulary import ask
 from minembed.transformer.heads import MaskedHead, word_scores
@@ -83,15 +83,15 @@ class MaskFiller:
         these.  Raises InputError for a text without a mask, or a bad `top_k`.
         """
         check_texts(texts)
-        words = len(self.head.decoder)
-        if isinstance(top_k, bool) or not isinstance(top_k, int | np.integer) or not 1 <= top_k <= words:
+        words, number = len(self.head.decoder), whole_number(top_k)
+        if number is None or not 1 <= number <= words:
             raise InputError(f"top_k must be a whole number from 1 to the {words} words of the model, not {top_k!r}")
         if isinstance(texts, str):
-            return next(self._fill([texts], int(top_k), 0))
+            return next(self._fill([texts], number, 0))
         found: list[Any] = []
         iterator = iter(texts)
         while window := list(islice(iterator, TOGETHER)):
-            found += self._fill(window, int(top_k), len(found))
+            found += self._fill(window, number, len(found))
         return found
 
     def _fill(self, texts: list[str], top_k: int, start: int) -> Iterator[list[Any]]:

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from minembed.errors import InputError, InputTypeError
+from minembed.runtime.checks import check_whole
 from minembed.types import Array
 
 CHOICES = {
@@ -46,8 +45,8 @@ class Options:
                 raise InputError(f"{name} must be one of {', '.join(choices)}; not {getattr(self, name)!r}")
         for name in ("batch_size", "truncate_dim"):
             size = getattr(self, name)
-            if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, or None; not {size!r}")
+            if size is not None:
+                check_whole(name, size, also=", or None")
         for name in ("prompt", "prompt_name"):
             text = getattr(self, name)
             if not isinstance(text, str | None):

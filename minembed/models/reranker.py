@@ -14,6 +14,7 @@ from minembed.errors import InputError, InputTypeError, NumericalError, Truncati
 from minembed.models.batching import plan, windows
 from minembed.models.options import CHOICES
 from minembed.runtime.backend import choose, prepare
+from minembed.runtime.checks import check_length, check_whole
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import check_threads, run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
@@ -50,16 +51,8 @@ def _is_one_pair(pairs: object) -> bool:
 
 
 def _check_size(name: str, size: object) -> None:
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1):
-        raise InputError(f"{name} must be a whole number of at least 1, or None; not {size!r}")
-
-
-def _check_length(limit: object, config: Config) -> int:
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= config.max_tokens:
-        raise InputError(
-            f"max_seq_length must be a whole number up to the model's {config.max_tokens} positions, not {limit!r}"
-        )
-    return limit
+    if size is not None:
+        check_whole(name, size, also=", or None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +109,7 @@ class Reranker:
         checkpoint = model.checkpoint
         head = read_classifier(checkpoint, len(model.labels))
         if max_seq_length is not None:
-            checkpoint = replace(checkpoint, max_seq_length=_check_length(max_seq_length, checkpoint.config))
+            checkpoint = replace(checkpoint, max_seq_length=check_length(max_seq_length, checkpoint.config.max_tokens))
             model = replace(model, checkpoint=checkpoint)
         path = checkpoint.folder / "tokenizer.json"
         tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, checkpoint.config, checkpoint.do_lower_case)

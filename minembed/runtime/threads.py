@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from minembed.errors import InputError
+from minembed.runtime.checks import check_whole
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,9 +43,7 @@ def check_threads(threads: int | None) -> int:
     """
     if threads is None:
         return available_cores()
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"threads must be a whole number of at least 1, or None for all cores; not {threads!r}")
-    return threads
+    return check_whole("threads", threads, also=", or None for all cores")
 
 
 class _BlasGuard:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError, InputTypeError
-from minembed.runtime.checks import check_texts
+from minembed.runtime.checks import check_texts, check_whole
 from minembed.search import index_files, index_saving
 from minembed.search.index_blocks import (
     PRECISIONS,
@@ -231,8 +231,7 @@ class Index:
         IndexFileError where the files of a loaded index turn out to be damaged.
         """
         for name, value, least in (("k", k, 0), ("rescore_multiplier", rescore_multiplier, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+            check_whole(name, value, least)
         vectors, alone = self._queries(queries)
         blocks, facts = self._rows.blocks, self._facts
         if facts.precision == "binary":

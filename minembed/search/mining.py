@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
+from minembed.runtime.checks import check_whole
 from minembed.runtime.progress import Progress
 from minembed.search import similarity as sim
 from minembed.search.topk import top_k as exact_top_k
@@ -350,5 +351,4 @@ def _metric(score_function: ScoreFunction) -> str:
 
 def _check_counts(least: int = 0, **counts: int) -> None:
     for name, n in counts.items():
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
-            raise InputError(f"{name} must be a whole number of at least {least}, not {n!r}")
+        check_whole(name, n, least)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
+from minembed.runtime.checks import check_whole
 from minembed.search.quantized import QuantizedCorpus, padded_width
 from minembed.types import Array
 
@@ -116,15 +117,14 @@ def top_k(
 
     if metric not in METRICS:
         raise InputError(f"metric {metric!r} is unknown; known: {', '.join(METRICS)}")
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
-        raise InputError(f"k must be a whole number of at least 0, not {k!r}")
+    k = check_whole("k", k, 0)
     own, rows = _matrices(queries, corpus)
     if quantized is not None:
         _check_quantized(quantized, rows)
     backend = tier(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
     backend = backend if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
     scan, rescore, threads = resolve("scan", backend), resolve("rescore", backend), check_threads(threads)
-    k = min(int(k), len(rows))
+    k = min(k, len(rows))
     scores, indices = np.empty((len(own), k), np.float64), np.empty((len(own), k), np.int64)
     for first in range(0, len(own) if k else 0, QUERIES):
         search = Search.of(own[first : first + QUERIES], k, METRICS[metric])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minembed.errors import InputError, InputTypeError
+from minembed.runtime.checks import check_whole, whole_number
 from minembed.text.tokenizer import SURROGATE, Tokenizer, clean
 from minembed.text.vocabulary import ask
 
@@ -76,12 +77,13 @@ def chunk_text(
     if respect not in RESPECT:
         raise InputError(f"respect {respect!r} is unknown; known: {', '.join(RESPECT)}")
     meter = Meter.of(tokenizer_or_model, max_tokens, clean(prompt, 0, name="prompt"))
-    if isinstance(overlap, bool) or not isinstance(overlap, int) or not 0 <= overlap < meter.room:
+    shared = whole_number(overlap)
+    if shared is None or not 0 <= shared < meter.room:
         raise InputError(
             f"overlap must be a whole number of tokens from 0 to {meter.room - 1}, since {meter.limit} tokens leave "
             f"{meter.room} for text; not {overlap!r}"
         )
-    return list(_chunks(text, meter, overlap, respect))
+    return list(_chunks(text, meter, shared, respect))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,7 @@ class Meter:
         limit = most if max_tokens is None else max_tokens
         if limit is None:
             raise InputError("max_tokens must be given: this tokenizer knows no limit")
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= (most or limit):
-            raise InputError(f"max_tokens must be a whole number from 1 to {most or 'any'}, not {limit!r}")
+        limit = check_whole("max_tokens", limit, 1, most)
         if reference.truncation or reference.padding:
             reference = type(reference).from_str(reference.to_str())
             reference.no_truncation()

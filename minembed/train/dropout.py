@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minembed.errors import InputError
+from minembed.runtime.checks import check_seed
 from minembed.types import Array
 
 LEVELS = 1 << 16  # an element is decided by 16 bits: p is kept to within 2^-17
@@ -40,9 +41,8 @@ class Dropout:
     def __post_init__(self) -> None:
         if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p < 1:
             raise InputError(f"p is the share that dropout leaves out, at least 0 and less than 1; not {self.p!r}")
-        for name, value in (("seed", self.seed), ("step", self.step)):
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
-                raise InputError(f"{name} must be a whole number from 0 to 2^64 - 1, not {value!r}")
+        check_seed("seed", self.seed)
+        check_seed("step", self.step)
 
     def at(self, step: int, *place: str | int) -> "Dropout":
         """The dropout of one step of training, and of one part of its batch.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from minembed.errors import InputError, NumericalError
+from minembed.runtime.checks import whole_number
 from minembed.search.similarity import SIMILARITY, pairwise
 from minembed.train.backward.vjp_vectors import SIMILARITY_VJP, l2_normalize_vjp, pairwise_vjp, truncate_embeddings_vjp
 from minembed.transformer.ops import softmax
@@ -227,7 +228,7 @@ def matryoshka(loss: Loss, dims: Sequence[int], weights: Sequence[float] | None 
     factors = [1.0] * len(dims) if weights is None else list(weights)
     if not dims or len(factors) != len(dims):
         raise InputError(f"matryoshka needs dims, and a weight for each: {len(dims)} dims, {len(factors)} weights")
-    if any(isinstance(dim, bool) or not isinstance(dim, int) or dim < 1 for dim in dims):
+    if any((whole_number(dim) or 0) < 1 for dim in dims):
         raise InputError(f"matryoshka dims must be whole numbers of at least 1, not {list(dims)}")
 
     if not np.isfinite(factors).all():

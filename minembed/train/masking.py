@@ -15,6 +15,7 @@ import numpy as np
 
 from minembed.errors import InputError, TokenizationError
 from minembed.models.fill_mask import special_id
+from minembed.runtime.checks import check_seed
 from minembed.text.tokenizer import Tokenizer
 from minembed.text.vocabulary import ask
 from minembed.transformer.tokens import Tokens
@@ -138,9 +139,8 @@ def _first_pieces(tokens: Tokens, words: Words) -> Array:  # -> (T,)
 
 
 def _check(seed: int, step: int, mlm_probability: float, mask_replace_prob: float, random_replace_prob: float) -> None:
-    for name, value in (("seed", seed), ("step", step)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 1 << 64:
-            raise InputError(f"{name} must be a whole number from 0 to 2^64 - 1, not {value!r}")
+    check_seed("seed", seed)
+    check_seed("step", step)
     for share in (mlm_probability, mask_replace_prob, random_replace_prob):
         if isinstance(share, bool) or not isinstance(share, int | float):
             raise InputError(f"a share of tokens must be a number from 0 to 1, not {share!r}")

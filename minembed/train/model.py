@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minembed.errors import InputError, MissingHeadError, UnsupportedModelError
+from minembed.errors import MissingHeadError, UnsupportedModelError
 from minembed.models.embedder import Embedder
 from minembed.models.engine import Engine
 from minembed.runtime.backend import prepare
+from minembed.runtime.checks import check_length
 from minembed.runtime.threads import check_threads
 from minembed.text.tokenizer import Tokenizer
 from minembed.train.backward.trees import Weights
@@ -61,10 +62,8 @@ class Trainee:
         checkpoint = read_checkpoint(found.folder)
         check_trainable(checkpoint)
         if max_seq_length is not None:
-            limit = checkpoint.config.max_tokens
-            if isinstance(max_seq_length, bool) or not 1 <= max_seq_length <= limit:
-                raise InputError(f"max_seq_length must be a whole number up to {limit}, not {max_seq_length!r}")
-            checkpoint = replace(checkpoint, max_seq_length=max_seq_length)
+            length = check_length(max_seq_length, checkpoint.config.max_tokens)
+            checkpoint = replace(checkpoint, max_seq_length=length)
         tokenizer = Tokenizer.load(
             checkpoint.folder / "tokenizer.json",
             checkpoint.max_seq_length,

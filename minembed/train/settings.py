@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import InputError
+from minembed.runtime.checks import check_whole, whole_number
 from minembed.train.losses import LOSSES
 from minembed.train.schedules import SCHEDULES
 
@@ -71,13 +72,13 @@ class Settings:
             if field.type is bool and not isinstance(getattr(self, field.name), bool):
                 raise InputError(f"{field.name} must be true or false, not {getattr(self, field.name)!r}")
         dims = self.matryoshka_dims
-        if not isinstance(dims, tuple) or not all(type(dim) is int and dim >= 1 for dim in dims):
+        numbers = tuple(map(whole_number, dims)) if isinstance(dims, tuple) else (None,)
+        if any(number is None or number < 1 for number in numbers):
             raise InputError(f"matryoshka_dims must be whole numbers of at least 1, as in (384, 128); not {dims!r}")
+        object.__setattr__(self, "matryoshka_dims", numbers)
 
     def _whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        object.__setattr__(self, name, check_whole(name, getattr(self, name), least))  # an int, which JSON can hold
 
     def _number(self, name: str, low: float, high: float, above: bool = False) -> None:
         value = getattr(self, name)

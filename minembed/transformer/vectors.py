@@ -3,6 +3,7 @@
 import numpy as np
 
 from minembed.errors import InputError
+from minembed.runtime.checks import whole_number
 from minembed.types import Array
 
 
@@ -29,7 +30,7 @@ def truncate_embeddings(x: Array, dim: int | None) -> Array:  # (..., D) -> (...
     x = np.asarray(x)
     if dim is None:
         return x
-    if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or not 1 <= dim <= x.shape[-1]:
+    if not 1 <= (whole_number(dim) or 0) <= x.shape[-1]:
         raise InputError(
             f"cannot truncate vectors of width {x.shape[-1]} to {dim!r}: give a number from 1 to that width"
         )
