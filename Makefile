@@ -24,7 +24,7 @@ check: $(VENV)/dev ## format, lint and types, as in pre-commit
 
 fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of minutes)
 	$(BIN)/minembed pull
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow or fuzz"
 
 test-maps: $(VENV)/dev ## the tests of maps with UMAP too, which the other tests leave out (a minute)
 	$(BIN)/pip install -q -e '.[dev,viz]'

@@ -3,6 +3,7 @@
 import os
 from importlib.util import find_spec
 
+import examples
 import pytest
 from cores import cores_at_hand
 from hypothesis import settings
@@ -83,7 +84,8 @@ def pytest_configure(config):
     """Examples are the same at every run, but for the heavy tests, which look for new ones; how long each takes says
     nothing, as other tests run beside."""
     settings.register_profile("steady", derandomize=True, database=None, deadline=None)
-    if "slow" not in config.option.markexpr:
+    examples.FULL = "slow" in config.option.markexpr.replace("not slow", "")
+    if not examples.FULL:
         settings.load_profile("steady")
 
 

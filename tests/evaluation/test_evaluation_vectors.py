@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from places import GOLDENS_FOLDER
 
@@ -83,7 +84,7 @@ def f1_of(tp, fp, fn, tn):
 
 
 @given(scored)
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_thresholds_against_loops(pairs):
     found = classify(*zip(*pairs, strict=True))
     every = [5, *(score for score, _ in pairs)]
@@ -124,7 +125,7 @@ documents = st.lists(st.integers(0, 9), unique=True, max_size=10)
 
 
 @given(documents, st.dictionaries(st.integers(0, 12), st.integers(0, 3), max_size=6), st.integers(1, 12))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_rankings_against_loops(ranking, grades, k):
     relevant = {document for document, grade in grades.items() if grade > 0}
     at = {name: [k] for name in AT}

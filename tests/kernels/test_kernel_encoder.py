@@ -6,6 +6,7 @@ import corpus
 import numpy as np
 import pytest
 from batchings import rebatched, texts_of, with_threads
+from examples import heavy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_drivers import DTYPES, encoder_of
@@ -203,9 +204,10 @@ def sentences(count):
 
 
 @pytest.mark.weights
-def test_float32_of_the_real_model_is_as_in_numpy(minilm_as):
+@pytest.mark.parametrize("step", [39, *heavy([13])])
+def test_float32_of_the_real_model_is_as_in_numpy(minilm_as, step):
     """Of ordinary and odd texts, up to the longest; against the goldens both are held by test_parity.py."""
-    texts = corpus.texts()[5::13]
+    texts = corpus.texts()[5::step]
     vectors = [minilm_as(backend).encode(texts, truncation="silent") for backend in ("numpy", "numba")]
     assert np.abs(vectors[0] - vectors[1]).max() <= FLOAT32_TIERS
 
@@ -217,8 +219,9 @@ def mean_and_least(a, b):
 
 @pytest.mark.weights
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_fidelity_of_the_real_model(minilm_as, dtype):
-    texts = sentences(1009)
+@pytest.mark.parametrize("number", [337, *heavy([1009])])
+def test_fidelity_of_the_real_model(minilm_as, dtype, number):
+    texts = sentences(number)
     exact, vectors = minilm_as("numba").encode(texts), minilm_as("numba", dtype).encode(texts)
     mean, least = mean_and_least(exact, vectors)
     assert mean >= MEAN_COSINE[dtype] and least >= LEAST_COSINE[dtype], (mean, least)
@@ -230,11 +233,12 @@ def test_fidelity_of_the_real_model(minilm_as, dtype):
 
 @pytest.mark.weights
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_any_batch_of_the_real_model_gives_the_same_bits(minilm_as, dtype):
-    texts = texts_of(280, 12, seed=1) + texts_of(20, 300, seed=2)
+@pytest.mark.parametrize(("short", "long", "seeds"), [(140, 5, 2), *heavy([(280, 20, 4)])])
+def test_any_batch_of_the_real_model_gives_the_same_bits(minilm_as, dtype, short, long, seeds):
+    texts = texts_of(short, 12, seed=1) + texts_of(long, 300, seed=2)
     model = minilm_as("numba", dtype)
     expected = with_threads(model, 1).encode(texts, truncation="silent")
-    for seed in range(4):
+    for seed in range(seeds):
         found = rebatched(model, texts, seed)
         assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
 

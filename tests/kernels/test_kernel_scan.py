@@ -7,7 +7,8 @@ import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from numba import njit
 
 from minembed.kernels import helpers
@@ -113,7 +114,7 @@ def _largest_but(values, n, k):
 numbers = st.one_of(st.integers(-3, 3), st.floats(-(2.0**126), 2.0**126, width=32))
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@examples(500)
 @given(hnp.arrays(np.float32, st.integers(1, 70), elements=numbers), st.integers(0, 69))
 def test_the_kth_largest(x, k):
     k = min(k, len(x) - 1) + 1

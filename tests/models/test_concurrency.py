@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 from batchings import WORDS, rebatched, texts_of, with_threads
+from examples import heavy
 from tiers import with_tier
 from tiny import write_tiny_checkpoint
 
@@ -26,7 +27,7 @@ def tiny_model(tiny_checkpoint, tier):
 # ---- the same bits ----
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(6), *heavy(range(6, 20))])
 def test_any_batch_gives_the_same_bits(tiny_model, seed):
     texts = texts_of(200, 40, seed=0)
     expected = with_threads(tiny_model, 1).encode(texts, truncation="silent")
@@ -36,21 +37,22 @@ def test_any_batch_gives_the_same_bits(tiny_model, seed):
 WIDTHS = [(8, 1, 8), (12, 3, 20), (30, 2, 50), (36, 4, 100), (63, 3, 65), (100, 5, 130), (128, 2, 512), (384, 12, 1536)]
 
 
+@pytest.mark.parametrize("seeds", [range(2), *heavy([range(2, 6)])])
 @pytest.mark.parametrize(("hidden_size", "heads", "intermediate_size"), WIDTHS)
-def test_any_width_gives_the_same_bits(tmp_path, tier, hidden_size, heads, intermediate_size):
+def test_any_width_gives_the_same_bits(tmp_path, tier, hidden_size, heads, intermediate_size, seeds):
     """BLAS has other paths for other widths: those of its tiles, odd ones, narrow ones, and those of the real model."""
     widths = {"hidden_size": hidden_size, "num_attention_heads": heads, "intermediate_size": intermediate_size}
     pooling = {"pooling_mode": ["cls", "mean", "max", "weightedmean", "mean_sqrt_len_tokens", "lasttoken"]}
     model = Embedder.load(write_tiny_checkpoint(tmp_path, num_hidden_layers=1, pooling=pooling, **widths), backend=tier)
     texts = texts_of(60, 30, seed=7)
     expected = with_threads(model, 1).encode(texts, truncation="silent")
-    for seed in range(6):
+    for seed in seeds:
         found = rebatched(model, texts, seed)
         assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize(("number", "seeds"), [(700, 6), pytest.param(2000, 20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("number", "seeds"), [(300, 3), *heavy([(700, 6), (2000, 20)])])
 def test_any_batch_of_the_real_model_gives_the_same_bits(minilm, number, seeds):
     """Thousands of vectors: short texts, in random orders, batchings and numbers of threads."""
     texts = texts_of(number, 8, seed=1)
@@ -62,12 +64,13 @@ def test_any_batch_of_the_real_model_gives_the_same_bits(minilm, number, seeds):
 
 
 @pytest.mark.weights
-def test_one_by_one_and_long_texts_of_the_real_model_too(minilm):
-    texts = texts_of(40, 30, seed=2) + texts_of(8, 400, seed=3)
+@pytest.mark.parametrize(("short", "long", "seeds"), [(20, 3, 1), *heavy([(40, 8, 3)])])
+def test_one_by_one_and_long_texts_of_the_real_model_too(minilm, short, long, seeds):
+    texts = texts_of(short, 30, seed=2) + texts_of(long, 400, seed=3)
     expected = minilm.encode(texts, truncation="silent")
     for i, text in enumerate(texts):
         assert minilm.encode(text, truncation="silent").tobytes() == expected[i].tobytes()
-    for seed in range(3):
+    for seed in range(seeds):
         assert rebatched(minilm, texts, seed).tobytes() == expected.tobytes()
 
 

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import tiny
+from examples import heavy
 from safetensors.numpy import load_file, save_file
 
 import minembed
@@ -81,11 +82,11 @@ def test_warnings_point_at_the_line_of_the_caller(tiny_model, call):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"truncate_dim": 8}, {"precision": "ubinary"}, {"prompt": "a "}, {"normalize_embeddings": False}],
+    [{}, {"precision": "ubinary"}, *heavy([{"truncate_dim": 8}, {"prompt": "a "}, {"normalize_embeddings": False}])],
     ids=str,
 )
 def test_a_stream_has_the_bits_of_encode(tiny_model, options):
-    texts = [TEXTS[i % 6] * (i % 5) + str(i) for i in range(9000)]  # more than two windows
+    texts = [TEXTS[i % 6] * (i % 5 if i % 35 < 5 else 0) + str(i) for i in range(9000)]  # more than two windows
     expected = tiny_model.encode(texts, truncation="silent", **options)
     blocks = list(tiny_model.stream(iter(texts), truncation="silent", **options))
     assert len(blocks) > 1 and same(np.concatenate(blocks), expected)
@@ -135,7 +136,7 @@ def test_progress(tiny_model, capfd):
 # ---- numbers that cannot be ----
 
 
-@pytest.mark.parametrize("factor", [1e20, -1e30, 1e-30])
+@pytest.mark.parametrize("factor", [-1e30, 1e-30, *heavy([1e20])])
 def test_weights_out_of_all_proportion(folder, tier, factor):
     """Each tensor in turn: the vectors are those of float64, or an error names where they leave the numbers."""
     tensors, outcomes = load_file(folder / "model.safetensors"), set()

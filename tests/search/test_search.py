@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from places import GOLDENS_FOLDER
 
@@ -132,7 +133,7 @@ class TestBruteForce:
     """Small whole numbers: duplicates, zeros, ties, and cosines that are a threshold exactly."""
 
     @given(few, thresholds, st.integers(1, 5))
-    @settings(max_examples=500, deadline=None)
+    @examples(500)
     def test_communities(self, rows, threshold, size):
         x = np.array(rows, np.float32).reshape(-1, 3)
         found = community_detection(x, threshold, size)
@@ -143,7 +144,7 @@ class TestBruteForce:
             assert all(i < j for i, j in pairwise(others) if (x[i] == x[j]).all())
 
     @given(few, thresholds)
-    @settings(max_examples=500, deadline=None)
+    @examples(500)
     def test_near_duplicates(self, rows, threshold):
         x = np.array(rows, np.float64).reshape(-1, 3)
         first = near_duplicates(x, threshold)
@@ -151,7 +152,7 @@ class TestBruteForce:
         assert deduplicate(x, threshold).tolist() == [i for i, j in enumerate(first) if i == j]
 
     @given(few.filter(lambda rows: len(rows) > 1), st.integers(0, 60), st.integers(0, 8))
-    @settings(max_examples=300, deadline=None)
+    @examples(300)
     def test_pairs(self, rows, max_pairs, top_k):
         found = paraphrase_mining_embeddings(np.array(rows, np.float32), max_pairs=max_pairs, top_k=top_k)
         scores = [score for score, _, _ in found]

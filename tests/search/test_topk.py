@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from exact_topk import METRICS, assert_best
+from examples import examples
 from hypothesis import given, settings
 
 from minembed import MinembedError, top_k
@@ -37,7 +38,7 @@ def problems(draw):
     return queries, corpus.astype(dtype), draw(st.integers(0, 1 + 2 * len(corpus)))
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
+@examples(1000)
 @given(problems(), st.sampled_from(METRICS))
 def test_brute_force(problem, metric):
     check(problem, metric)

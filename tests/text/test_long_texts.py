@@ -6,7 +6,8 @@ import unicodedata
 
 import pytest
 import tokenizer_kinds as kinds
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Reference
 from tokenizers import normalizers
@@ -81,7 +82,7 @@ def test_spliced_texts(tokenizer, seed):
     assert shorter > 60  # else the texts test nothing
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@examples(400)
 @given(
     st.lists(
         st.one_of(

@@ -6,7 +6,8 @@ from pathlib import Path
 import corpus
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples, heavy
+from hypothesis import given
 from hypothesis import strategies as st
 from places import GOLDENS_FOLDER
 from tokenizers import Tokenizer as Reference
@@ -62,7 +63,7 @@ def test_truncation_is_reported(minilm, reference):
 
 
 # 5,000 strings that Hypothesis makes of any characters and of the pieces: it knows better what is odd, and shrinks
-@settings(derandomize=True, deadline=None, max_examples=250)
+@examples(250)
 @given(
     texts=st.lists(
         st.one_of(
@@ -77,8 +78,9 @@ def test_generated_strings(minilm, reference, texts):
     assert_same_ids(minilm, reference, texts)
 
 
-def test_spliced_strings(minilm, reference):
-    """14,000 strings spliced of two pieces and of characters from everywhere."""
+@pytest.mark.parametrize("thousands", [3, *heavy([14])])
+def test_spliced_strings(minilm, reference, thousands):
+    """Thousands of strings spliced of two pieces and of characters from everywhere."""
     dice = corpus.Dice(31)
     planes = [(0x20, 0x7F), (0x80, 0x250), (0x250, 0x2000), (0x2000, 0x3300), (0x3300, 0xD800), (0xE000, 0x10000)]
     planes += [(0x10000, 0x11000), (0x1D000, 0x20000), (0x20000, 0x32000), (0xE0000, 0xE0200)]
@@ -92,12 +94,13 @@ def test_spliced_strings(minilm, reference):
         middle = "".join(anything() for _ in range(dice.below(6)))
         return a[: dice.below(len(a) + 1)] + middle + b[dice.below(len(b) + 1) :]
 
-    for _ in range(14):
+    for _ in range(thousands):
         assert_same_ids(minilm, reference, [spliced() for _ in range(1000)])
 
 
-def test_long_strings(minilm, reference):
-    """1,200 strings of 2,000 to 30,000 characters: their beginnings alone are tokenized, and that must not show."""
+@pytest.mark.parametrize("hundreds", [3, *heavy([12])])
+def test_long_strings(minilm, reference, hundreds):
+    """Strings of 2,000 to 30,000 characters: their beginnings alone are tokenized, and that must not show."""
     dice = corpus.Dice(32)
 
     def long():
@@ -109,7 +112,7 @@ def test_long_strings(minilm, reference):
             length -= len(parts[-1])
         return "".join(parts)
 
-    for _ in range(12):
+    for _ in range(hundreds):
         assert_same_ids(minilm, reference, [long() for _ in range(100)])
 
 

@@ -1,0 +1,20 @@
+"""How much of a long test is usual: the rest is for `make fuzz`."""
+
+import pytest
+from hypothesis import settings
+
+FULL = False  # set by conftest.py, before tests are imported, where heavy tests are asked for
+
+
+def examples(number):
+    """Decorate a property test: it usually sees a quarter of so many examples, and all of them under `make fuzz`."""
+
+    def decorate(test):
+        return pytest.mark.fuzz(settings(max_examples=number if FULL else number // 4, deadline=None)(test))
+
+    return decorate
+
+
+def heavy(values):
+    """Parameters that `make fuzz` alone goes through."""
+    return [pytest.param(*(x if isinstance(x, tuple) else (x,)), marks=pytest.mark.slow) for x in values]
