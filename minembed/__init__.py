@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from minembed.errors import MinembedError, MinembedWarning
 from minembed.models.embedder import Embedder
-from minembed.search.similarity import cosine_similarity
-from minembed.search.topk import top_k
-from minembed.transformer.vectors import quantize_embeddings, truncate_embeddings
 from minembed.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -25,7 +22,10 @@ if TYPE_CHECKING:
         paraphrase_mining_embeddings,
         semantic_search,
     )
+    from minembed.search.similarity import cosine_similarity
+    from minembed.search.topk import top_k
     from minembed.text.chunking import Chunk, chunk_text
+    from minembed.transformer.vectors import quantize_embeddings, truncate_embeddings
 
 __all__ = [
     "Chunk",
@@ -47,23 +47,31 @@ __all__ = [
     "truncate_embeddings",
 ]
 
-_LATE = {
+_LATE = {  # where the names are that not every program needs
     "Chunk": "text.chunking",
     "Index": "search.index",
     "Reranker": "models.reranker",
     "chunk_text": "text.chunking",
     "community_detection": "search.mining",
+    "cosine_similarity": "search.similarity",
     "deduplicate": "search.mining",
     "near_duplicates": "search.mining",
     "paraphrase_mining": "search.mining",
     "paraphrase_mining_embeddings": "search.mining",
+    "quantize_embeddings": "transformer.vectors",
     "semantic_search": "search.mining",
+    "top_k": "search.topk",
+    "truncate_embeddings": "transformer.vectors",
 }
 
 
-def __getattr__(name: str) -> Any:  # what not every program needs is imported when it is asked for (PEP 562)
+def __getattr__(name: str) -> Any:  # imported when it is asked for (PEP 562)
     if name in _LATE:
         from importlib import import_module
 
         return getattr(import_module(f"minembed.{_LATE[name]}"), name)
     raise AttributeError(f"module 'minembed' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

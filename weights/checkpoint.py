@@ -6,6 +6,7 @@ from pathlib import Path
 
 from minembed.transformer.config import Config
 from minembed.transformer.modules import Module, Normalize, width_after
+from minembed.types import Dtype, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,9 @@ class Checkpoint:
     do_lower_case: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
-    similarity_fn_name: str = "cosine"
+    similarity_fn_name: Metric = "cosine"
     truncate_dim: int | None = None
-    stored_dtype: str = "float32"  # or "int8", where `minembed quantize` made the folder
+    stored_dtype: Dtype = "float32"  # or "int8", where `minembed quantize` made the folder
 
     @property
     def dimension(self) -> int:

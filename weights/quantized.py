@@ -20,7 +20,7 @@ from minembed.runtime.json_files import read_json
 from minembed.runtime.safetensors_files import CODES, header_of, layout_of, write_safetensors
 from minembed.transformer.params import Linear, Params
 from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
-from minembed.types import Array
+from minembed.types import Array, Dtype
 from minembed.weights.layout import map_named, named
 from minembed.weights.sources.cache import publish
 from minembed.weights.tensors import Stored, TensorFiles
@@ -28,7 +28,7 @@ from minembed.weights.tensors import Stored, TensorFiles
 SETTINGS = {"quant_method": "minembed", "dtype": "int8", "version": 1}
 
 
-def stored_dtype(raw: Mapping[str, Any], path: Path) -> str:
+def stored_dtype(raw: Mapping[str, Any], path: Path) -> Dtype:
     """What config.json says of how weights are stored: "float32" (or what becomes it), or "int8".
 
     Raises UnsupportedModelError for the quantisations of others.

@@ -8,21 +8,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 
 import click
 
 from minembed.errors import MinembedWarning
+from minembed.types import Backend, Dtype
 
 if TYPE_CHECKING:
     from minembed.models.embedder import Embedder
 
-DTYPES = (
-    "float32",
-    "bfloat16",
-    "int8",
-)  # minembed.transformer.quantization and minembed.runtime.backend, which help need not import
-BACKENDS = ("numpy", "numba")
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"  # minembed.weights.sources.locate has it too, and a test holds them together
@@ -152,7 +148,7 @@ def model_options(command: Command, default: str = DEFAULT_MODEL) -> Command:
         *source_options(default),
         click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand."),
         click.option("--dtype", type=click.Choice(DTYPES), help="Compute type; default: float32, or as stored."),
-        click.option("--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", help="What computes."),
+        click.option("--backend", type=click.Choice(get_args(Backend)), default="auto", help="What computes."),
     )
     for option in reversed(options):
         command = option(command)
@@ -164,8 +160,8 @@ def load_model(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     max_seq_length: int | None = None,
 ) -> "Embedder":
     """Load what `model_options` asked for."""

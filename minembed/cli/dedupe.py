@@ -12,6 +12,7 @@ import click
 from minembed.cli.console import load_model, model_options
 from minembed.cli.passages import corpus_options
 from minembed.data.corpus import Corpus
+from minembed.types import Backend, Dtype
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -62,8 +63,8 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     as_json: bool,
 ) -> None:
     """Keep the texts of CORPUS that are not nearly the same as one that was kept before.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from minembed.cli.console import load_model, model_options
+from minembed.types import Backend, Dtype
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -95,8 +96,8 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     color: str,
     output: Path | None,
 ) -> None:

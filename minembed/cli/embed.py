@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from minembed.cli.console import as_text, existing_file, load_model, model_options
+from minembed.types import Backend, Dtype, Precision, Truncation
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -125,7 +126,7 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
 @click.option("--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of a vector.")
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "int8", "uint8", "binary", "ubinary"]),
+    type=click.Choice(get_args(Precision)),
     default="float32",
     show_default=True,
     help="Type of the numbers.",
@@ -139,7 +140,7 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
 @click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of a text.")
 @click.option(
     "--truncation",
-    type=click.Choice(["warn", "error", "silent"]),
+    type=click.Choice(get_args(Truncation)),
     default="warn",
     show_default=True,
     help="What to do about longer texts.",
@@ -155,16 +156,16 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     normalize: bool | None,
     prompt_name: str | None,
     prompt: str | None,
     truncate_dim: int | None,
-    precision: str,
+    precision: Precision,
     calibration: Path | None,
     max_seq_length: int | None,
-    truncation: str,
+    truncation: Truncation,
     batch_size: int | None,
 ) -> None:
     """Turn texts into vectors, in order: from the arguments, a file, or standard input.

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -9,8 +10,7 @@ from minembed.cli.console import existing_file, load_model, model_options, table
 from minembed.data.beir import read_documents, read_judgements
 from minembed.data.sts import read_sts
 from minembed.errors import InputError
-
-METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.search.similarity, which help need not import
+from minembed.types import Backend, Dtype, Metric
 
 
 @click.group("evaluate", short_help="Measure a model against people's judgements.")
@@ -30,8 +30,8 @@ def sts(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     prompt_name: str | None,
     truncate_dim: int | None,
     as_json: bool,
@@ -70,7 +70,9 @@ def sts(
 @click.argument("corpus", type=existing_file())
 @click.argument("qrels", type=existing_file())
 @model_options
-@click.option("--metric", type=click.Choice(METRICS), help="How vectors are compared; default: as the model says.")
+@click.option(
+    "--metric", type=click.Choice(get_args(Metric)), help="How vectors are compared; default: as the model says."
+)
 @click.option("--graded", is_flag=True, help="Let nDCG weigh documents by their scores, not only by above 0 or not.")
 @click.option("--query-prompt-name", metavar="NAME", help="The model's prompt for queries; default: its own.")
 @click.option("--corpus-prompt-name", metavar="NAME", help="The model's prompt for documents; default: its own.")
@@ -84,9 +86,9 @@ def retrieval(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
-    metric: str | None,
+    dtype: Dtype | None,
+    backend: Backend,
+    metric: Metric | None,
     graded: bool,
     query_prompt_name: str | None,
     corpus_prompt_name: str | None,

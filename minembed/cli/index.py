@@ -1,14 +1,14 @@
 """`minembed index`: a corpus as an index, which searches open at once."""
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import PRECISIONS, corpus_options
+from minembed.cli.passages import corpus_options
 from minembed.data.corpus import Corpus
-
-METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.search.topk has them too, which help need not import
+from minembed.types import Backend, Dtype, IndexPrecision, Metric
 
 
 @click.command("index", short_help="Make an index of a corpus, for search.")
@@ -25,12 +25,12 @@ METRICS = ("cosine", "dot", "euclidean", "manhattan")  # minembed.search.topk ha
 @model_options
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=click.Choice(get_args(IndexPrecision)),
     default="float32",
     show_default=True,
     help="What is scanned: float32 and int8 are exact, binary is approximate.",
 )
-@click.option("--metric", type=click.Choice(METRICS), help="What a score is; default: as the model says.")
+@click.option("--metric", type=click.Choice(get_args(Metric)), help="What a score is; default: as the model says.")
 def command(
     corpus: Path,
     output: Path,
@@ -40,10 +40,10 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
-    precision: str,
-    metric: str | None,
+    dtype: Dtype | None,
+    backend: Backend,
+    precision: IndexPrecision,
+    metric: Metric | None,
 ) -> None:
     """Embed the passages of CORPUS, and save them as an index for `minembed search` and `minembed.Index`.
 

@@ -11,6 +11,7 @@ from minembed.cli.passages import corpus_options
 from minembed.data.corpus import Corpus
 from minembed.data.texts import FIELD, csv_rows
 from minembed.errors import InputError
+from minembed.types import Backend, Dtype
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -135,8 +136,8 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
 ) -> None:
     """Place the texts of CORPUS on a map, on which texts of like meaning are near each other.
 

@@ -10,7 +10,6 @@ from minembed.data.texts import FORMATS
 if TYPE_CHECKING:
     pass
 
-PRECISIONS = ("float32", "int8", "binary")  # minembed.search.index_blocks has them too, which help need not import
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

@@ -9,6 +9,7 @@ import click
 
 from minembed.cli.console import as_text, model_options
 from minembed.cli.embed import INPUTS, open_texts
+from minembed.types import Backend, Dtype
 
 DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
@@ -41,8 +42,8 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     max_seq_length: int | None,
     as_json: bool,
 ) -> None:

@@ -5,16 +5,17 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from click.core import ParameterSource
 
 from minembed.cli.console import as_text, load_model, model_options
-from minembed.cli.passages import PRECISIONS, corpus_options, one_line
+from minembed.cli.passages import corpus_options, one_line
 from minembed.data.corpus import STDIN, Corpus
 from minembed.errors import InputError
 from minembed.search.index_cache import index_of
+from minembed.types import Backend, Dtype, IndexPrecision
 
 if TYPE_CHECKING:
     from minembed.search.index import Hit, Index
@@ -36,8 +37,8 @@ def open_index(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     model_is_given: bool,
 ) -> "Index":
     """Load an index, and the model that it names unless another is given."""
@@ -99,7 +100,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
 @model_options
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=click.Choice(get_args(IndexPrecision)),
     help="What is scanned: float32 (the default) and int8 are exact, binary is approximate.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a passage.")
@@ -124,9 +125,9 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
-    precision: str | None,
+    dtype: Dtype | None,
+    backend: Backend,
+    precision: IndexPrecision | None,
     as_json: bool,
     no_cache: bool,
     color: str,

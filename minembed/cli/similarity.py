@@ -6,6 +6,7 @@ import sys
 import click
 
 from minembed.cli.console import DEFAULT_MODEL, as_text, load_model, model_options
+from minembed.types import Backend, Dtype
 
 # From this cosine on; the words are those of the STS scale, 5 to 0.  Each bound lies halfway between the median cosines
 # that all-MiniLM-L6-v2 gives to the pairs of STS-B dev about one point of that scale and the next.
@@ -45,8 +46,8 @@ def command(
     revision: str | None,
     offline: bool,
     threads: int | None,
-    dtype: str | None,
-    backend: str,
+    dtype: Dtype | None,
+    backend: Backend,
     as_json: bool,
     color: str,
 ) -> None:

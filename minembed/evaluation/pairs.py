@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.search.similarity import SIMILARITY, pairwise
-from minembed.types import Array
+from minembed.types import Array, Metric
 
 DISTANCES = ("euclidean", "manhattan")  # their thresholds are said as distances, which are positive
 
@@ -62,7 +62,7 @@ def evaluate_triplets(
     anchors: ArrayLike,
     positives: ArrayLike,
     negatives: ArrayLike,
-    metrics: Sequence[str] = ("cosine",),
+    metrics: Sequence[Metric] = ("cosine",),
     margin: float | Mapping[str, float] = 0.0,
 ) -> dict[str, float]:  # three of (N, D)
     """The share of triplets whose anchor is more alike to its positive than to its negative, by more than `margin`.
@@ -87,7 +87,7 @@ def evaluate_triplets(
 
 
 def evaluate_pairs(
-    a: ArrayLike, b: ArrayLike, labels: ArrayLike, metrics: Sequence[str] = ("cosine",)
+    a: ArrayLike, b: ArrayLike, labels: ArrayLike, metrics: Sequence[Metric] = ("cosine",)
 ) -> dict[str, float]:  # (N, D), (N, D), (N,)
     """How well a similarity tells pairs that belong together (label 1) from pairs that do not (0).
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
 from minembed.search.topk import top_k
+from minembed.types import Backend, Metric
 
 Relevant = Mapping[Any, Collection[Any] | Mapping[Any, float]]  # by query: the documents, or the grade of each
 AT = {  # the places at which sentence-transformers measures
@@ -40,13 +41,13 @@ def evaluate_retrieval(
     corpus_ids: Sequence[Any],
     relevant_docs: Relevant,
     *,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     accuracy_at_k: Sequence[int] = AT["accuracy"],
     precision_recall_at_k: Sequence[int] = AT["precision"],
     mrr_at_k: Sequence[int] = AT["mrr"],
     ndcg_at_k: Sequence[int] = AT["ndcg"],
     map_at_k: Sequence[int] = AT["map"],
-    backend: str = "auto",
+    backend: Backend = "auto",
     threads: int | None = None,
 ) -> dict[str, float]:  # (Q, D), (N, D)
     """Search the corpus for every query, exactly, and measure the rankings as `ranking_metrics` does.

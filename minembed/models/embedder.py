@@ -1,51 +1,41 @@
-"""The facade: load a checkpoint, turn texts into vectors."""
+"""The facade: load a checkpoint, turn texts into vectors.
+
+What computes is imported by the methods that need it, so that `import minembed` costs little more than NumPy.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.models import static
-from minembed.models.engine import Engine
-from minembed.models.options import Options
-from minembed.models.static import StaticTokenizer
-from minembed.runtime.backend import choose, prepare
-from minembed.runtime.checks import check_length, check_texts
-from minembed.runtime.progress import Progress
-from minembed.runtime.threads import check_threads
-from minembed.search import similarity as sim
-from minembed.text.tokenizer import Tokenizer
-from minembed.transformer.config import Config
-from minembed.transformer.operations import Observer
-from minembed.transformer.params import Params
-from minembed.transformer.quantization import DTYPES
-from minembed.transformer.tier import Tier
-from minembed.transformer.tokens import Tokens
-from minembed.types import Array
+from minembed.models.options import EncodeOptions, Options
+from minembed.runtime.checks import check_texts
+from minembed.runtime.keywords import takes_options_of
+from minembed.types import Array, Backend, Dtype, Errors, OutputValue, Precision, Truncation
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from minembed.models.engine import Engine
+    from minembed.transformer.config import Config
+    from minembed.transformer.operations import Observer
+    from minembed.transformer.params import Params
+    from minembed.transformer.tokens import Tokens
     from minembed.weights.checkpoint import Checkpoint
 
 Texts = str | Iterable[str]
-
-
-def _load_tokenizer(checkpoint: "Checkpoint") -> Tokenizer | StaticTokenizer:
-    path, limit, config = checkpoint.folder / "tokenizer.json", checkpoint.max_seq_length, checkpoint.config
-    if checkpoint.is_static:
-        return StaticTokenizer.load(path, limit, config, checkpoint.family == "model2vec")
-    return Tokenizer.load(path, limit, config, checkpoint.do_lower_case)
 
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
     """A loaded model.  Nothing in it changes after `load`: threads share it, and it survives fork and pickling."""
 
-    engine: Engine
+    engine: "Engine"
     backend: str
     dtype: str
     source: str  # where the checkpoint was found
@@ -56,8 +46,8 @@ class Embedder:
         cls,
         name: str | os.PathLike[str] = "all-MiniLM-L6-v2",
         *,
-        dtype: str | None = None,
-        backend: str = "auto",
+        dtype: Dtype | None = None,
+        backend: Backend = "auto",
         threads: int | None = None,
         max_seq_length: int | None = None,
         keep_params: bool = False,
@@ -75,31 +65,23 @@ class Embedder:
         looked up in local caches, then fetched, unless `local_files_only`.  Raises a MinembedError that names the file,
         or the argument, and what to do.
         """
+        from minembed.models import loading
+        from minembed.models.engine import Engine
         from minembed.weights.directory import read_checkpoint
-        from minembed.weights.families import read_params
         from minembed.weights.modules import read_module_params
         from minembed.weights.sources.locate import locate
 
-        choose(backend)  # raises before anything is read
-        if dtype not in (None, *DTYPES):
-            raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
-        threads = check_threads(threads)
+        threads = loading.check_request(dtype, backend, threads)  # raises before anything is read
         found = locate(
             name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
         )
-        checkpoint = read_checkpoint(found.folder)
-        if max_seq_length is not None:
-            checkpoint = replace(checkpoint, max_seq_length=check_length(max_seq_length, checkpoint.config.max_tokens))
-        tokenizer, config = _load_tokenizer(checkpoint), checkpoint.config
-        dtype = dtype or checkpoint.stored_dtype
-        compute: Tier
-        if checkpoint.is_static:
-            backend, compute = "numpy", static.prepare(read_params(checkpoint), config, dtype)
-        else:
-            backend, compute = prepare(backend, read_params(checkpoint), config, dtype, keep_params)
+        checkpoint = loading.with_limit(read_checkpoint(found.folder), max_seq_length)
+        load_tokenizer = loading.load_static_tokenizer if checkpoint.is_static else loading.load_tokenizer
+        tokenizer, computed_in = load_tokenizer(checkpoint), dtype or checkpoint.stored_dtype
+        tier, compute = loading.prepare_encoder(checkpoint, backend, computed_in, keep_params)
         modules = read_module_params(checkpoint.root, checkpoint.modules)
         engine = Engine(checkpoint, tokenizer, compute, threads, modules)
-        return cls(engine, backend, dtype, found.source, found.revision)
+        return cls(engine, tier, computed_in, found.source, found.revision)
 
     @property
     def checkpoint(self) -> "Checkpoint":
@@ -107,12 +89,12 @@ class Embedder:
         return self.engine.checkpoint
 
     @property
-    def config(self) -> Config:
+    def config(self) -> "Config":
         """The architecture."""
         return self.checkpoint.config
 
     @property
-    def params(self) -> Params:
+    def params(self) -> "Params":
         """The weights as the NumPy tier computes with them in the model's dtype: `minembed.transformer.params`.
 
         Only one copy of the weights is kept in memory.  With backend="numpy" that is this one.  Kernels pack it: then
@@ -133,6 +115,27 @@ class Embedder:
         """How many tokens of a text are read, special ones included."""
         return self.checkpoint.max_seq_length
 
+    @overload
+    def encode(  # type: ignore[overload-overlap]  # a str is an iterable of str, and comes first
+        self, texts: str, *, output_value: Literal["token_embeddings"], **options: "Unpack[EncodeOptions]"
+    ) -> Array: ...
+
+    @overload
+    def encode(
+        self, texts: Iterable[str], *, output_value: Literal["token_embeddings"], **options: "Unpack[EncodeOptions]"
+    ) -> list[Array]: ...
+
+    @overload
+    def encode(
+        self,
+        texts: Texts,
+        *,
+        output_value: Literal["sentence_embedding"] = ...,
+        device: Literal["cpu"] = ...,
+        convert_to_numpy: Literal[True] = ...,
+        **options: "Unpack[EncodeOptions]",
+    ) -> Array: ...
+
     def encode(
         self,
         texts: Texts,
@@ -141,17 +144,17 @@ class Embedder:
         prompt_name: str | None = None,
         prompt: str | None = None,
         truncate_dim: int | None = None,
-        precision: str = "float32",
+        precision: Precision = "float32",
         ranges: Array | None = None,
         calibration_embeddings: Array | None = None,
-        output_value: str = "sentence_embedding",
-        truncation: str = "warn",
-        errors: str = "replace",
+        output_value: OutputValue = "sentence_embedding",
+        truncation: Truncation = "warn",
+        errors: Errors = "replace",
         show_progress_bar: bool | None = None,
         batch_size: int | None = None,
-        device: str = "cpu",
-        convert_to_numpy: bool = True,
-    ) -> Any:
+        device: Literal["cpu"] = "cpu",
+        convert_to_numpy: Literal[True] = True,
+    ) -> Array | list[Array]:
         """Turn texts into vectors: a str into (D,), an iterable of str into (N, D) float32.
 
         A text's vector has the same bits whatever it is batched with.  `normalize_embeddings`: None does what the
@@ -181,112 +184,31 @@ class Embedder:
         )
         return self.engine.encode(texts, options)
 
-    def encode_query(
-        self,
-        texts: Texts,
-        *,
-        normalize_embeddings: bool | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        truncate_dim: int | None = None,
-        precision: str = "float32",
-        ranges: Array | None = None,
-        calibration_embeddings: Array | None = None,
-        truncation: str = "warn",
-        errors: str = "replace",
-        show_progress_bar: bool | None = None,
-        batch_size: int | None = None,
-    ) -> Any:
+    @takes_options_of(encode, EncodeOptions)
+    def encode_query(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
         """Encode search queries: as `encode`, with the prompt named "query" where the checkpoint has one."""
-        return self.encode(
-            texts,
-            prompt_name=self._task_prompt(prompt_name, prompt, ("query",)),
-            normalize_embeddings=normalize_embeddings,
-            prompt=prompt,
-            truncate_dim=truncate_dim,
-            precision=precision,
-            ranges=ranges,
-            calibration_embeddings=calibration_embeddings,
-            truncation=truncation,
-            errors=errors,
-            show_progress_bar=show_progress_bar,
-            batch_size=batch_size,
-        )
+        return self.encode(texts, **self._with_prompt(options, ("query",)))
 
-    def encode_document(
-        self,
-        texts: Texts,
-        *,
-        normalize_embeddings: bool | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        truncate_dim: int | None = None,
-        precision: str = "float32",
-        ranges: Array | None = None,
-        calibration_embeddings: Array | None = None,
-        truncation: str = "warn",
-        errors: str = "replace",
-        show_progress_bar: bool | None = None,
-        batch_size: int | None = None,
-    ) -> Any:
+    @takes_options_of(encode, EncodeOptions)
+    def encode_document(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
         """Encode passages: as `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
-        return self.encode(
-            texts,
-            prompt_name=self._task_prompt(prompt_name, prompt, ("document", "passage", "corpus")),
-            normalize_embeddings=normalize_embeddings,
-            prompt=prompt,
-            truncate_dim=truncate_dim,
-            precision=precision,
-            ranges=ranges,
-            calibration_embeddings=calibration_embeddings,
-            truncation=truncation,
-            errors=errors,
-            show_progress_bar=show_progress_bar,
-            batch_size=batch_size,
-        )
+        return self.encode(texts, **self._with_prompt(options, ("document", "passage", "corpus")))
 
-    def stream(
-        self,
-        texts: Iterable[str],
-        *,
-        normalize_embeddings: bool | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        truncate_dim: int | None = None,
-        precision: str = "float32",
-        ranges: Array | None = None,
-        calibration_embeddings: Array | None = None,
-        truncation: str = "warn",
-        errors: str = "replace",
-        show_progress_bar: bool | None = None,
-        batch_size: int | None = None,
-    ) -> Iterator[Array]:
+    @takes_options_of(encode, EncodeOptions)
+    def stream(self, texts: Iterable[str], **options: "Unpack[EncodeOptions]") -> Iterator[Array]:
         """Encode any iterable in bounded memory: yields blocks (n, D) of some thousand texts, in order.
 
         The options mean what they mean to `encode`; int8 needs `ranges` or `calibration_embeddings`, since the
         vectors of a stream are never all there.
         """
-        options = Options(
-            normalize_embeddings=normalize_embeddings,
-            prompt_name=prompt_name,
-            prompt=prompt,
-            truncate_dim=truncate_dim,
-            precision=precision,
-            ranges=ranges,
-            calibration_embeddings=calibration_embeddings,
-            truncation=truncation,
-            errors=errors,
-            show_progress_bar=show_progress_bar,
-            batch_size=batch_size,
-        )
-        return self.engine.stream(texts, options)
+        return self.engine.stream(texts, Options(**options))
 
-    def tokenize(self, texts: Texts, *, errors: str = "replace") -> Tokens:
+    def tokenize(self, texts: Texts, *, errors: Errors = "replace") -> "Tokens":
         """Turn texts into packed Tokens, each cut to max_seq_length, with what was cut."""
         check_texts(texts)
         return self.engine.tokenizer([texts] if isinstance(texts, str) else list(texts), errors)
 
-    def forward(self, tokens: Tokens, *, observe: Observer | None = None) -> Array:
+    def forward(self, tokens: "Tokens", *, observe: "Observer | None" = None) -> Array:
         """Compute the hidden states (T, D) of the last layer.
 
         `observe(name, array)` is called with every intermediate result, as it is computed:
@@ -310,6 +232,8 @@ class Embedder:
         >>> model.forward(model.tokenize("hello"), observe=without_attention).shape  # doctest: +SKIP
         (3, 384)
         """
+        from minembed.runtime.progress import Progress
+
         config = self.config
         for name, values, bound in (
             ("ids", tokens.ids, config.vocab_size),
@@ -328,7 +252,13 @@ class Embedder:
 
     def token_embeddings(self, texts: Texts) -> list[Array]:
         """Compute the hidden states of each text, (T_i, D) each."""
-        return list(self.encode([texts] if isinstance(texts, str) else texts, output_value="token_embeddings"))
+        return self.encode([texts] if isinstance(texts, str) else texts, output_value="token_embeddings")
+
+    @overload
+    def fill_mask(self, text: str, top_k: int = 5) -> list[Any]: ...  # of words, or of lists where masks are several
+
+    @overload
+    def fill_mask(self, text: Iterable[str], top_k: int = 5) -> list[list[Any]]: ...
 
     def fill_mask(self, text: Texts, top_k: int = 5) -> list[Any]:
         """Find the likeliest words for the mask in a text, where the checkpoint has its masked-LM head.
@@ -344,10 +274,14 @@ class Embedder:
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
         """Compare all pairs, by the checkpoint's similarity_fn_name (cosine, where it names none)."""
+        from minembed.search import similarity as sim
+
         return sim.SIMILARITY[self.checkpoint.similarity_fn_name](a, b)
 
     def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (N, D) -> (N,)
         """Compare row i of a with row i of b, by the checkpoint's similarity_fn_name."""
+        from minembed.search import similarity as sim
+
         return sim.pairwise(a, b, self.checkpoint.similarity_fn_name)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -368,7 +302,8 @@ class Embedder:
         read = asdict(self.checkpoint) | {"modules": tuple(map(str, self.checkpoint.modules))}
         return own | read | {key: str(read[key]) for key in ("folder", "root")} | tier
 
-    def _task_prompt(self, prompt_name: str | None, prompt: str | None, names: tuple[str, ...]) -> str | None:
-        if prompt_name is not None or prompt is not None:
-            return prompt_name
-        return next((name for name in names if name in self.checkpoint.prompts), names[0])
+    def _with_prompt(self, options: EncodeOptions, names: tuple[str, ...]) -> EncodeOptions:
+        """The options with the prompt of a task, unless they name one: the first there is of `names`."""
+        if options.get("prompt_name") is not None or options.get("prompt") is not None:
+            return options
+        return {**options, "prompt_name": next((n for n in names if n in self.checkpoint.prompts), names[0])}

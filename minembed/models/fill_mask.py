@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -74,6 +74,12 @@ class MaskFiller:
     def mask_token(self) -> str:
         """What stands in a text for the word to be found."""
         return str(self.engine.tokenizer.reference.id_to_token(self.mask_id))
+
+    @overload
+    def __call__(self, texts: str, top_k: int = 5) -> list[Any]: ...
+
+    @overload
+    def __call__(self, texts: Iterable[str], top_k: int = 5) -> list[list[Any]]: ...
 
     def __call__(self, texts: str | Iterable[str], top_k: int = 5) -> list[Any]:
         """Find the likeliest words for the masks of a text, or of several.

@@ -1,17 +1,34 @@
 """The options of `Embedder.encode`, checked once; names and meanings as in sentence-transformers."""
 
 from dataclasses import dataclass
+from typing import Literal, TypedDict, get_args
 
 from minembed.errors import InputError, InputTypeError
 from minembed.runtime.checks import check_whole
-from minembed.types import Array
+from minembed.types import Array, Errors, OutputValue, Precision, Truncation
 
-CHOICES = {
-    "precision": ("float32", "int8", "uint8", "binary", "ubinary"),
-    "output_value": ("sentence_embedding", "token_embeddings"),
-    "truncation": ("warn", "error", "silent"),
-    "errors": ("replace", "strict"),
+CHOICES: dict[str, tuple[str, ...]] = {
+    "precision": get_args(Precision),
+    "output_value": get_args(OutputValue),
+    "truncation": get_args(Truncation),
+    "errors": get_args(Errors),
 }
+
+
+class EncodeOptions(TypedDict, total=False):
+    """The options that `encode_query`, `encode_document` and `stream` take as well; what they mean, `encode` says."""
+
+    normalize_embeddings: bool | None
+    prompt_name: str | None
+    prompt: str | None
+    truncate_dim: int | None
+    precision: Precision
+    ranges: Array | None
+    calibration_embeddings: Array | None
+    truncation: Truncation
+    errors: Errors
+    show_progress_bar: bool | None
+    batch_size: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +45,16 @@ class Options:
     prompt_name: str | None = None
     prompt: str | None = None
     truncate_dim: int | None = None
-    precision: str = "float32"
+    precision: Precision = "float32"
     ranges: Array | None = None
     calibration_embeddings: Array | None = None
-    output_value: str = "sentence_embedding"
-    truncation: str = "warn"
-    errors: str = "replace"
+    output_value: OutputValue = "sentence_embedding"
+    truncation: Truncation = "warn"
+    errors: Errors = "replace"
     show_progress_bar: bool | None = None
     batch_size: int | None = None
-    device: str = "cpu"
-    convert_to_numpy: bool = True
+    device: Literal["cpu"] = "cpu"
+    convert_to_numpy: Literal[True] = True
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():

@@ -6,26 +6,26 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, overload
 
 import numpy as np
 
 from minembed.errors import InputError, InputTypeError, NumericalError, TruncationWarning, warn
 from minembed.models.batching import plan, windows
-from minembed.models.options import CHOICES
-from minembed.runtime.backend import choose, prepare
-from minembed.runtime.checks import check_length, check_whole
+from minembed.runtime.checks import check_whole
+from minembed.runtime.keywords import takes_options_of
 from minembed.runtime.progress import Progress
-from minembed.runtime.threads import check_threads, run, single_threaded_blas
+from minembed.runtime.threads import run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
 from minembed.transformer.config import Config
 from minembed.transformer.heads import SCORE_ACTIVATIONS, Block, through
-from minembed.transformer.quantization import DTYPES
 from minembed.transformer.tier import Tier
 from minembed.transformer.tokens import Tokens
-from minembed.types import Array
+from minembed.types import Array, Backend, Dtype, Truncation
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from minembed.weights.cross_encoder import CrossEncoder
 
 ORGANISATION = "cross-encoder"  # of bare names, as sentence-transformers has it
@@ -55,6 +55,28 @@ def _check_size(name: str, size: object) -> None:
         check_whole(name, size, also=", or None")
 
 
+class PredictOptions(TypedDict, total=False):
+    """The options that `rank` takes as well; what they mean, `predict` says."""
+
+    activation: str | None
+    batch_size: int | None
+    show_progress_bar: bool | None
+    truncation: Truncation
+
+
+class Ranked(TypedDict):
+    """A document in the order of `rank`."""
+
+    corpus_id: int
+    score: float
+
+
+class RankedText(Ranked):
+    """One that carries its text."""
+
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Reranker:
     """A loaded cross-encoder.  Nothing in it changes after `load`: threads share it."""
@@ -74,8 +96,8 @@ class Reranker:
         cls,
         name: str | os.PathLike[str],
         *,
-        dtype: str | None = None,
-        backend: str = "auto",
+        dtype: Dtype | None = None,
+        backend: Backend = "auto",
         threads: int | None = None,
         max_seq_length: int | None = None,
         revision: str | None = None,
@@ -89,15 +111,12 @@ class Reranker:
         Raises MissingHeadError for a checkpoint that gives no scores of pairs, and a MinembedError that names the
         file, or the argument, and what to do.
         """
+        from minembed.models import loading
         from minembed.weights.cross_encoder import read_cross_encoder
-        from minembed.weights.families import read_params
         from minembed.weights.heads import read_classifier
         from minembed.weights.sources.locate import locate
 
-        choose(backend)  # raises before anything is read
-        if dtype not in (None, *DTYPES):
-            raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
-        threads = check_threads(threads)
+        threads = loading.check_request(dtype, backend, threads)  # raises before anything is read
         found = locate(
             _full_name(name),
             revision=revision,
@@ -106,17 +125,13 @@ class Reranker:
             show_progress_bar=show_progress_bar,
         )
         model = read_cross_encoder(found.folder)
-        checkpoint = model.checkpoint
-        head = read_classifier(checkpoint, len(model.labels))
-        if max_seq_length is not None:
-            checkpoint = replace(checkpoint, max_seq_length=check_length(max_seq_length, checkpoint.config.max_tokens))
-            model = replace(model, checkpoint=checkpoint)
-        path = checkpoint.folder / "tokenizer.json"
-        tokenizer = Tokenizer.load(path, checkpoint.max_seq_length, checkpoint.config, checkpoint.do_lower_case)
+        head = read_classifier(model.checkpoint, len(model.labels))
+        model = replace(model, checkpoint=loading.with_limit(model.checkpoint, max_seq_length))
+        tokenizer = loading.load_tokenizer(model.checkpoint)
         tokenizer.pairs(["a"], ["b"])  # a tokenizer that has no place for two texts is refused here
-        dtype = dtype or "float32"
-        backend, compute = prepare(backend, read_params(checkpoint), checkpoint.config, dtype)
-        return cls(model, tokenizer, compute, head, threads, backend, dtype, found.source, found.revision)
+        computed_in = dtype or "float32"
+        tier, compute = loading.prepare_encoder(model.checkpoint, backend, computed_in)
+        return cls(model, tokenizer, compute, head, threads, tier, computed_in, found.source, found.revision)
 
     @property
     def config(self) -> Config:
@@ -133,6 +148,14 @@ class Reranker:
         """How many tokens of a pair are read, special ones included."""
         return self.model.checkpoint.max_seq_length
 
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # one pair, a sequence of str, comes first
+        self, pairs: Sequence[str], **options: "Unpack[PredictOptions]"
+    ) -> np.float32 | Array: ...
+
+    @overload
+    def predict(self, pairs: Iterable[Sequence[str]], **options: "Unpack[PredictOptions]") -> Array: ...
+
     def predict(
         self,
         pairs: Iterable[Sequence[str]] | Sequence[str],
@@ -140,8 +163,8 @@ class Reranker:
         activation: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
-        truncation: str = "warn",
-    ) -> Any:
+        truncation: Truncation = "warn",
+    ) -> np.float32 | Array:
         """Score pairs of a query and a document: (N,) float32, (N, L) for L > 1 labels; one pair gives one row.
 
         A pair's score has the same bits whatever it is batched with.  `activation` of the logits: None is the
@@ -180,6 +203,29 @@ class Reranker:
         scores = scores[:, 0] if len(self.labels) == 1 else scores
         return scores[0] if alone else scores
 
+    @overload
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        top_k: int | None = ...,
+        return_documents: Literal[False] = ...,
+        **options: "Unpack[PredictOptions]",
+    ) -> list[Ranked]: ...
+
+    @overload
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        top_k: int | None = ...,
+        return_documents: Literal[True],
+        **options: "Unpack[PredictOptions]",
+    ) -> list[RankedText]: ...
+
+    @takes_options_of(predict, PredictOptions)
     def rank(
         self,
         query: str,
@@ -187,11 +233,8 @@ class Reranker:
         *,
         top_k: int | None = None,
         return_documents: bool = False,
-        activation: str | None = None,
-        batch_size: int | None = None,
-        show_progress_bar: bool | None = None,
-        truncation: str = "warn",
-    ) -> list[dict[str, Any]]:
+        **options: "Unpack[PredictOptions]",
+    ) -> list[Ranked] | list[RankedText]:
         """Order documents by how well they answer a query, best first; equal scores stay in the order given.
 
         Returns {"corpus_id": index, "score": float} for each, and "text" with `return_documents`; only the best
@@ -209,16 +252,11 @@ class Reranker:
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise InputTypeError(f"documents[{i}] is {type(text).__name__}, not str")
-        scores = self.predict(
-            [(query, text) for text in texts],
-            activation=activation,
-            batch_size=batch_size,
-            show_progress_bar=show_progress_bar,
-            truncation=truncation,
-        )
+        scores = self.predict([(query, text) for text in texts], **options)
         order = np.argsort(-scores, kind="stable")[:top_k].tolist()
-        results: list[dict[str, Any]] = [{"corpus_id": i, "score": float(scores[i])} for i in order]
-        return [{**result, "text": texts[result["corpus_id"]]} for result in results] if return_documents else results
+        if return_documents:
+            return [RankedText(corpus_id=i, score=float(scores[i]), text=texts[i]) for i in order]
+        return [Ranked(corpus_id=i, score=float(scores[i])) for i in order]
 
     def info(self) -> dict[str, Any]:
         """Say what was loaded, from where, and how it computes."""
@@ -234,8 +272,8 @@ class Reranker:
             raise InputError(f"activation must be one of {', '.join(SCORE_ACTIVATIONS)}; not {activation!r}")
         if activation == "Softmax" and len(self.labels) == 1:
             raise InputError("activation 'Softmax' of one label would be 1 for every pair; 'Sigmoid' may be meant")
-        if truncation not in CHOICES["truncation"]:
-            raise InputError(f"truncation must be one of {', '.join(CHOICES['truncation'])}; not {truncation!r}")
+        if truncation not in get_args(Truncation):
+            raise InputError(f"truncation must be one of {', '.join(get_args(Truncation))}; not {truncation!r}")
         _check_size("batch_size", batch_size)
         return activation
 

@@ -1,21 +1,20 @@
 """Index: a corpus of texts or vectors that is searched, changed, saved and loaded."""
 
-import json
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minembed.errors import InputError, InputTypeError
-from minembed.runtime.checks import check_texts, check_whole
+from minembed.errors import InputError
+from minembed.runtime.checks import check_whole
 from minembed.search import index_files, index_saving
+from minembed.search.index_arguments import Ids, Queries, SearchOptions, as_ids, as_json, as_matrix, as_texts
 from minembed.search.index_blocks import (
-    PRECISIONS,
     Block,
     Id,
     append,
@@ -28,13 +27,12 @@ from minembed.search.index_blocks import (
 )
 from minembed.search.index_files import Facts, is_id
 from minembed.search.index_model import check_model, facts_of
-from minembed.search.topk import METRICS
-from minembed.types import Array
+from minembed.types import Array, Backend, IndexPrecision, Metric
 
 if TYPE_CHECKING:
-    from minembed.models.embedder import Embedder
+    from typing_extensions import Unpack
 
-Ids = Sequence[Id] | Iterable[Id]
+    from minembed.models.embedder import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +94,8 @@ class Index:
         texts: Iterable[str] | None = None,
         *,
         ids: Ids | None = None,
-        metric: str | None = None,
-        precision: str = "float32",
+        metric: Metric | None = None,
+        precision: IndexPrecision = "float32",
         metadata: Mapping[str, Any] | None = None,
         model: "Embedder | None" = None,
         show_progress_bar: bool | None = None,
@@ -122,13 +120,16 @@ class Index:
         model = embedder or model
         if metric is None:
             metric = "cosine" if model is None else model.checkpoint.similarity_fn_name
-        for name, value, known in (("metric", metric, tuple(METRICS)), ("precision", precision, PRECISIONS)):
+        for name, value, known in (
+            ("metric", metric, get_args(Metric)),
+            ("precision", precision, get_args(IndexPrecision)),
+        ):
             if value not in known:
                 raise InputError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
         described = None if model is None else facts_of(model, width)
-        index = cls(Facts(width, metric, precision, described, _plain(metadata)), _Rows(), model)
+        index = cls(Facts(width, metric, precision, described, as_json(metadata)), _Rows(), model)
         if vectors is None:
-            index.add(_as_texts(texts), ids=ids, show_progress_bar=show_progress_bar)
+            index.add(as_texts(texts), ids=ids, show_progress_bar=show_progress_bar)
         else:
             index.add(vectors, texts, ids=ids)
         return index
@@ -176,7 +177,7 @@ class Index:
         `ids` that are None go on from the largest whole number that ever was an id here.  Raises as `build` does,
         and InputError for texts where there is no model; the index is then as it was.
         """
-        given: list[str | None] | None = None if texts is None else _as_texts(texts)
+        given: list[str | None] | None = None if texts is None else as_texts(texts)
         rows: Any = source
         if given is None and not hasattr(source, "__array__"):
             rows = [source] if isinstance(source, str) else list(source) if isinstance(source, Iterable) else source
@@ -197,7 +198,7 @@ class Index:
         """Take out the rows with these ids; raises InputError, and takes out none, where one is not in the index."""
         with self._lock:
             serials = self._known()
-            wanted = _as_ids([ids] if isinstance(ids, str | int) else ids)
+            wanted = as_ids([ids] if isinstance(ids, str | int) else ids)
             missing = next((i for i, name in enumerate(wanted) if name not in serials), None)
             if missing is not None:
                 raise InputError(
@@ -211,16 +212,46 @@ class Index:
                 del serials[name]
             self._serials = serials
 
+    @overload
+    def search(
+        self, queries: Queries, k: int = ..., *, as_arrays: Literal[True], **options: "Unpack[SearchOptions]"
+    ) -> tuple[Array, Array]: ...
+
+    @overload
+    def search(  # type: ignore[overload-overlap]  # a str is a sequence of str, and comes first
+        self,
+        queries: str | Sequence[float],
+        k: int = ...,
+        *,
+        as_arrays: Literal[False] = ...,
+        **options: "Unpack[SearchOptions]",
+    ) -> list[Hit]: ...
+
+    @overload
     def search(
         self,
-        queries: str | Sequence[str] | ArrayLike,
+        queries: Sequence[str] | Sequence[Sequence[float]],
+        k: int = ...,
+        *,
+        as_arrays: Literal[False] = ...,
+        **options: "Unpack[SearchOptions]",
+    ) -> list[list[Hit]]: ...
+
+    @overload
+    def search(  # of an array, whose type does not say how many vectors it holds
+        self, queries: Queries, k: int = ..., *, as_arrays: Literal[False] = ..., **options: "Unpack[SearchOptions]"
+    ) -> list[Any]: ...
+
+    def search(
+        self,
+        queries: Queries,
         k: int = 10,
         *,
         as_arrays: bool = False,
         rescore_multiplier: int = 4,
-        backend: str = "auto",
+        backend: Backend = "auto",
         threads: int | None = None,
-    ) -> Any:
+    ) -> tuple[Array, Array] | list[Hit] | list[list[Hit]]:
         """Find the k rows that are most alike to each query, best first; of equal scores the earlier row comes first.
 
         One query, a text or a vector (D,), gives a list of Hit; several, a list of these.  `as_arrays=True` gives the
@@ -289,7 +320,7 @@ class Index:
     @property
     def metadata(self) -> dict[str, Any]:
         """What was kept with the index when it was built."""
-        return _plain(self._facts.metadata)
+        return as_json(self._facts.metadata)
 
     @property
     def model(self) -> dict[str, Any] | None:
@@ -346,7 +377,7 @@ class Index:
 
     def _append(self, vectors: Array, texts: list[str | None] | None, ids: Ids | None) -> None:
         rows, n = self._rows, len(vectors)
-        names = list(range(rows.next_id, rows.next_id + n)) if ids is None else _as_ids(ids)
+        names = list(range(rows.next_id, rows.next_id + n)) if ids is None else as_ids(ids)
         if len(names) != n:
             raise InputError(f"{n} rows need as many ids, or None; got {len(names)}")
         serials = self._serials if ids is None else self._known()  # numbers of our own are new, whatever is there
@@ -366,51 +397,3 @@ class Index:
         if serials is not None:
             serials.update(zip(names, numbers.tolist(), strict=True))
             self._serials = serials
-
-
-def as_matrix(x: Any, one: bool = False) -> Array:
-    """Take vectors (n, D) as an array; with `one`, also a single (D,).
-
-    >>> as_matrix([1.0, 2.0], one=True).shape
-    (1, 2)
-    """
-    try:
-        array = np.asarray(x)
-    except (ValueError, TypeError) as e:
-        raise InputError(f"vectors of one width are needed, (n, D): {e}") from e
-    if array.dtype.kind not in "fiub":
-        raise InputTypeError(f"texts, or vectors of numbers, are needed; got {type(x).__name__} of {array.dtype}")
-    if array.ndim == 1 and one:
-        array = array[None]
-    if array.ndim != 2 or not array.shape[1]:
-        raise InputError(f"vectors must have a shape (n, D); got {array.shape}")
-    return array
-
-
-def _as_texts(texts: Any) -> list[Any]:
-    check_texts(texts)
-    several = [texts] if isinstance(texts, str) else list(texts)
-    for i, text in enumerate(several):
-        if not isinstance(text, str):
-            raise InputTypeError(f"texts[{i}] is {type(text).__name__}, not str")
-    return several
-
-
-def _as_ids(ids: Any) -> list[Id]:
-    names = [name.item() if isinstance(name, np.integer) else name for name in ids]
-    for i, name in enumerate(names):
-        if not is_id(name):
-            raise InputTypeError(f"ids[{i}] is {name!r}; an id is a str, or an int of 64 bits")
-    if len(set(names)) < len(names):
-        seen: set[Id] = set()
-        twice = next(i for i, name in enumerate(names) if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InputError(f"ids[{twice}] is {names[twice]!r}, which is there twice")
-    return names
-
-
-def _plain(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
-    except (ValueError, TypeError, RecursionError) as e:
-        raise InputError(f"metadata must be a dict of what JSON can say ({e})") from e
-    return plain

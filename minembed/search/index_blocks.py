@@ -6,18 +6,19 @@ logarithmic number of times.  A removed row is marked, and drops out when half o
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import get_args
 
 import numpy as np
 
 from minembed.search.quantized import QuantizedCorpus, quantize_corpus
 from minembed.search.topk import pieces, top_k
-from minembed.types import Array
+from minembed.types import Array, Backend, IndexPrecision, Metric
 
 Id = str | int
 Record = tuple[Id, str | None]  # an id and a text
 SMALL = 1024  # rows: blocks up to this size are merged whatever comes after them
 PIECE = 1 << 16  # rows that are packed, or written, at a time
-PRECISIONS = ("float32", "int8", "binary")
+PRECISIONS = get_args(IndexPrecision)
 Coded = QuantizedCorpus | Array | None
 
 
@@ -49,7 +50,7 @@ class Block:
         return np.arange(len(self.vectors)) if self.alive is None else np.flatnonzero(self.alive)
 
 
-def code(vectors: Array, precision: str) -> Coded:  # (n, D) float32
+def code(vectors: Array, precision: IndexPrecision) -> Coded:  # (n, D) float32
     """Make what a search of some precision scans in place of the vectors.
 
     >>> code(np.float32([[1, -1, 1]]), "binary").tolist() == [[0b10100000]]  # the first byte of 8
@@ -179,7 +180,7 @@ def records_of(blocks: Sequence[Block], positions: Array) -> list[Record]:  # (m
 
 
 def search(
-    blocks: Sequence[Block], queries: Array, k: int, metric: str, backend: str, threads: int | None
+    blocks: Sequence[Block], queries: Array, k: int, metric: Metric, backend: Backend, threads: int | None
 ) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
     """Find the k best rows of each query, exactly: scores, and positions among the rows that are not removed.
 
@@ -200,7 +201,7 @@ def search(
 
 
 def _search_block(
-    block: Block, queries: Array, k: int, metric: str, backend: str, threads: int | None
+    block: Block, queries: Array, k: int, metric: Metric, backend: Backend, threads: int | None
 ) -> tuple[Array, Array]:
     quantized = block.coded if isinstance(block.coded, QuantizedCorpus) else None
     wanted = asked = min(k, block.count)
@@ -217,7 +218,13 @@ def _search_block(
 
 
 def search_bits(
-    blocks: Sequence[Block], queries: Array, k: int, metric: str, multiplier: int, backend: str, threads: int | None
+    blocks: Sequence[Block],
+    queries: Array,
+    k: int,
+    metric: Metric,
+    multiplier: int,
+    backend: Backend,
+    threads: int | None,
 ) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
     """Score exactly the k times `multiplier` rows whose bits differ least from the query's: the k best of these.
 

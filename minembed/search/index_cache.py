@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from minembed.data.corpus import Corpus
 from minembed.errors import IndexFileError, InputError, MinembedWarning, SourceError, warn
 from minembed.runtime.folders import cache_folder
+from minembed.types import IndexPrecision
 
 if TYPE_CHECKING:
     from minembed.models.embedder import Embedder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 KEPT, KEPT_BYTES = 32, 4 << 30  # indexes in the cache: those that were used last
 
 
-def index_of(corpus: Corpus, model: "Embedder", precision: str, use_cache: bool = True) -> "Index":
+def index_of(corpus: Corpus, model: "Embedder", precision: IndexPrecision, use_cache: bool = True) -> "Index":
     """The index of a corpus: from the cache, or made and put there."""
     from minembed.search.index import Index
 
@@ -41,7 +42,7 @@ def index_of(corpus: Corpus, model: "Embedder", precision: str, use_cache: bool 
     return index
 
 
-def _key(corpus: Corpus, model: "Embedder", precision: str) -> str:
+def _key(corpus: Corpus, model: "Embedder", precision: IndexPrecision) -> str:
     """A name for an index that changes with everything that its contents depend on."""
     from minembed.search.index_files import VERSION
     from minembed.search.index_model import facts_of

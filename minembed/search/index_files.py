@@ -24,7 +24,7 @@ from minembed.runtime.safetensors_files import DTYPES, Layout, header_of, size_o
 from minembed.search.index_blocks import PRECISIONS, Block, Coded, Id, Record
 from minembed.search.quantized import QuantizedCorpus, padded_width
 from minembed.search.topk import METRICS, pieces
-from minembed.types import Array
+from minembed.types import Array, IndexPrecision, Metric
 
 MANIFEST, VECTORS, TEXTS = "index.json", "index.safetensors", "texts.jsonl"
 FORMAT, VERSION = "minembed index", 1
@@ -38,13 +38,13 @@ class Facts:
     """What an index is, but for its rows."""
 
     dimension: int
-    metric: str
-    precision: str
+    metric: Metric
+    precision: IndexPrecision
     model: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def layout(count: int, dimension: int, precision: str) -> Layout:
+def layout(count: int, dimension: int, precision: IndexPrecision) -> Layout:
     """The tensors of index.safetensors, in the order in which they lie in it.
 
     >>> list(layout(3, 384, "int8"))

@@ -16,12 +16,12 @@ from minembed.runtime.checks import check_whole
 from minembed.runtime.progress import Progress
 from minembed.search import similarity as sim
 from minembed.search.topk import top_k as exact_top_k
-from minembed.types import Array
+from minembed.types import Array, Backend, Metric
 
 if TYPE_CHECKING:
     from minembed.models.embedder import Embedder
 
-ScoreFunction = str | Callable[[ArrayLike, ArrayLike], Array]
+ScoreFunction = Metric | Callable[[ArrayLike, ArrayLike], Array]
 ROWS, COLUMNS = 1024, 4096  # of one block of scores
 PAIRS = 1 << 13  # compared in float64 at a time
 CENTERS = 128  # rows whose communities are looked at together
@@ -34,7 +34,7 @@ def semantic_search(
     *,
     top_k: int = 10,
     score_function: ScoreFunction = "cosine",
-    backend: str = "auto",
+    backend: Backend = "auto",
     threads: int | None = None,
     query_chunk_size: int | None = None,
     corpus_chunk_size: int | None = None,
@@ -69,7 +69,7 @@ def paraphrase_mining(
     truncate_dim: int | None = None,
     prompt_name: str | None = None,
     prompt: str | None = None,
-    backend: str = "auto",
+    backend: Backend = "auto",
     threads: int | None = None,
     query_chunk_size: int | None = None,
     corpus_chunk_size: int | None = None,
@@ -111,7 +111,7 @@ def paraphrase_mining_embeddings(
     top_k: int = 100,
     score_function: ScoreFunction = "cosine",
     show_progress_bar: bool | None = None,
-    backend: str = "auto",
+    backend: Backend = "auto",
     threads: int | None = None,
     query_chunk_size: int | None = None,
     corpus_chunk_size: int | None = None,
@@ -339,7 +339,7 @@ def _matrix(embeddings: ArrayLike) -> Array:
     return rows
 
 
-def _metric(score_function: ScoreFunction) -> str:
+def _metric(score_function: ScoreFunction) -> Metric:
     names = [name for name, f in sim.SIMILARITY.items() if score_function in (name, f)]
     if not names:
         raise InputError(

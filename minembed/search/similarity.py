@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.transformer.vectors import l2_normalize
-from minembed.types import Array
+from minembed.types import Array, Metric
 
 
 def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
@@ -74,7 +74,7 @@ def manhattan_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D)
     return _by_rows(lambda row, b: 0 - np.abs(b - row).sum(axis=-1), a, b)
 
 
-SIMILARITY: dict[str, Callable[[ArrayLike, ArrayLike], Array]] = {
+SIMILARITY: dict[Metric, Callable[[ArrayLike, ArrayLike], Array]] = {
     "cosine": cosine_similarity,
     "dot": dot_product,
     "euclidean": euclidean_similarity,
@@ -82,7 +82,7 @@ SIMILARITY: dict[str, Callable[[ArrayLike, ArrayLike], Array]] = {
 }
 
 
-def pairwise(a: ArrayLike, b: ArrayLike, metric: str = "cosine") -> Array:  # (N, D), (N, D) -> (N,)
+def pairwise(a: ArrayLike, b: ArrayLike, metric: Metric = "cosine") -> Array:  # (N, D), (N, D) -> (N,)
     """Compare row i of a with row i of b.
 
     Raises InputError for an unknown metric or where the shapes differ.

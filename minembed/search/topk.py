@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
 from minembed.search.quantized import QuantizedCorpus, padded_width
-from minembed.types import Array
+from minembed.types import Array, Backend, Metric
 
 DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)
 METRICS = {"dot": DOT, "cosine": COSINE, "euclidean": EUCLIDEAN, "manhattan": MANHATTAN}
@@ -93,8 +93,8 @@ def top_k(
     queries: ArrayLike,
     corpus: ArrayLike,
     k: int,
-    metric: str = "dot",
-    backend: str = "auto",
+    metric: Metric = "dot",
+    backend: Backend = "auto",
     threads: int | None = None,
     quantized: QuantizedCorpus | None = None,
 ) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
@@ -121,9 +121,9 @@ def top_k(
     own, rows = _matrices(queries, corpus)
     if quantized is not None:
         _check_quantized(quantized, rows)
-    backend = tier(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
-    backend = backend if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
-    scan, rescore, threads = resolve("scan", backend), resolve("rescore", backend), check_threads(threads)
+    chosen = tier(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
+    chosen = chosen if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
+    scan, rescore, threads = resolve("scan", chosen), resolve("rescore", chosen), check_threads(threads)
     k = min(k, len(rows))
     scores, indices = np.empty((len(own), k), np.float64), np.empty((len(own), k), np.int64)
     for first in range(0, len(own) if k else 0, QUERIES):

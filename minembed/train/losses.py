@@ -19,7 +19,7 @@ from minembed.search.similarity import SIMILARITY, pairwise
 from minembed.train.backward.vjp_vectors import SIMILARITY_VJP, l2_normalize_vjp, pairwise_vjp, truncate_embeddings_vjp
 from minembed.transformer.ops import softmax
 from minembed.transformer.vectors import l2_normalize
-from minembed.types import Array
+from minembed.types import Array, Metric
 
 Columns = Sequence[Array]
 Loss = Callable[[Columns, Array | None], tuple[float, tuple[Array, ...]]]
@@ -31,7 +31,7 @@ def multiple_negatives_ranking(
     labels: Array | None = None,
     *,
     scale: float = 20.0,
-    similarity_fct: str = "cosine",
+    similarity_fct: Metric = "cosine",
     symmetric: bool = False,
 ) -> tuple[float, tuple[Array, ...]]:
     """Row i of the first column should pick row i of the second out of all rows of all other columns: InfoNCE.
@@ -72,7 +72,7 @@ def _cross_entropy(scores: Array) -> tuple[float, Array]:  # (B, C): row i shoul
 
 
 def multiple_negatives_symmetric_ranking(
-    columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity_fct: str = "cosine"
+    columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity_fct: Metric = "cosine"
 ) -> tuple[float, tuple[Array, ...]]:
     """Each of a pair should pick the other out of the batch: `multiple_negatives_ranking`, both ways.
 
@@ -83,7 +83,7 @@ def multiple_negatives_symmetric_ranking(
 
 
 def triplet(
-    columns: Columns, labels: Array | None = None, *, margin: float = 5.0, distance_metric: str = "euclidean"
+    columns: Columns, labels: Array | None = None, *, margin: float = 5.0, distance_metric: Metric = "euclidean"
 ) -> tuple[float, tuple[Array, ...]]:
     """The anchor should be nearer to its positive than to its negative, by at least a margin (Schroff et al., 2015).
 
@@ -108,7 +108,7 @@ def contrastive(
     labels: Array | None = None,
     *,
     margin: float = 0.5,
-    distance_metric: str = "cosine",
+    distance_metric: Metric = "cosine",
     size_average: bool = True,
 ) -> tuple[float, tuple[Array, ...]]:
     """Pairs with label 1 should be near, pairs with label 0 at least a margin apart (Hadsell et al., 2006).
@@ -132,7 +132,7 @@ def contrastive(
 
 
 def online_contrastive(
-    columns: Columns, labels: Array | None = None, *, margin: float = 0.5, distance_metric: str = "cosine"
+    columns: Columns, labels: Array | None = None, *, margin: float = 0.5, distance_metric: Metric = "cosine"
 ) -> tuple[float, tuple[Array, ...]]:
     """As `contrastive`, of the hard pairs alone: those that lie on the wrong side of some pair of the other label.
 
@@ -158,7 +158,7 @@ def online_contrastive(
     return float(value.sum(dtype=np.float64)), pairwise_vjp(a, b, distance_metric, dscores)
 
 
-def _distance(a: Array, b: Array, metric: str) -> Array:  # (B, D), (B, D) -> (B,)
+def _distance(a: Array, b: Array, metric: Metric) -> Array:  # (B, D), (B, D) -> (B,)
     return (metric == "cosine") - pairwise(a, b, metric)
 
 
@@ -175,7 +175,7 @@ def cosine_similarity(columns: Columns, labels: Array | None = None) -> tuple[fl
 
 
 def cosent(
-    columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity_fct: str = "cosine"
+    columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity_fct: Metric = "cosine"
 ) -> tuple[float, tuple[Array, ...]]:
     """Of two pairs, the one with the higher label should have the higher cosine (Su, 2022).
 

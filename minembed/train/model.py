@@ -12,14 +12,14 @@ import numpy as np
 from minembed.errors import MissingHeadError, UnsupportedModelError
 from minembed.models.embedder import Embedder
 from minembed.models.engine import Engine
+from minembed.models.loading import load_tokenizer, with_limit
 from minembed.runtime.backend import prepare
-from minembed.runtime.checks import check_length
 from minembed.runtime.threads import check_threads
 from minembed.text.tokenizer import Tokenizer
 from minembed.train.backward.trees import Weights
 from minembed.train.masked_lm_loss import new_head
 from minembed.transformer.heads import MaskedHead
-from minembed.types import Array
+from minembed.types import Array, Backend
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import FAMILIES, match, read_params
@@ -61,20 +61,13 @@ class Trainee:
         found = locate(name, revision=revision, local_files_only=local_files_only)
         checkpoint = read_checkpoint(found.folder)
         check_trainable(checkpoint)
-        if max_seq_length is not None:
-            length = check_length(max_seq_length, checkpoint.config.max_tokens)
-            checkpoint = replace(checkpoint, max_seq_length=length)
-        tokenizer = Tokenizer.load(
-            checkpoint.folder / "tokenizer.json",
-            checkpoint.max_seq_length,
-            checkpoint.config,
-            checkpoint.do_lower_case,
-        )
+        checkpoint = with_limit(checkpoint, max_seq_length)
+        tokenizer = load_tokenizer(checkpoint)
         encoder, modules = read_params(checkpoint), read_module_params(checkpoint.root, checkpoint.modules)
         masked = _head(checkpoint, encoder.embeddings.word, make_head, seed) if head else None
         return cls(checkpoint, tokenizer, own_copy(Weights(encoder, modules, masked)))
 
-    def embedder(self, backend: str = "auto", threads: int | None = None) -> Embedder:
+    def embedder(self, backend: Backend = "auto", threads: int | None = None) -> Embedder:
         """An Embedder of the weights as they are now; it does not follow when they change, and keeps its params."""
         threads = check_threads(threads)
         weights, config = own_copy(self.weights), self.checkpoint.config

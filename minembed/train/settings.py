@@ -10,6 +10,7 @@ from minembed.errors import InputError
 from minembed.runtime.checks import check_whole, whole_number
 from minembed.train.losses import LOSSES
 from minembed.train.schedules import SCHEDULES
+from minembed.types import Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Settings:
     save_every: int | None = None  # steps; None: at the end of every epoch
     patience: int | None = None  # evaluations without a better score, after which training stops
     max_bad_steps: int = 5  # in a row, of a loss or gradient that is not finite
-    backend: str = "auto"
+    backend: Backend = "auto"
     threads: int | None = None
 
     def __post_init__(self) -> None:

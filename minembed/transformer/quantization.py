@@ -14,17 +14,17 @@ The vector kernels do the same with integer instructions.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from minembed.errors import InputError
 from minembed.transformer.ops import linear
 from minembed.transformer.params import Embeddings, Linear, Params  # noqa: F401 (Embeddings: examples)
-from minembed.types import Array
+from minembed.types import Array, Dtype
 
 GROUP = 192  # inputs that share a scale, at most
-DTYPES = ("float32", "bfloat16", "int8")
+DTYPES = get_args(Dtype)
 SMALLEST_SCALE = np.float32(1e-30)  # a scale above 0 for a group of zeros
 
 

@@ -1,10 +1,12 @@
 """What is done to vectors: unit length, fewer numbers, smaller numbers."""
 
+from typing import get_args
+
 import numpy as np
 
 from minembed.errors import InputError
 from minembed.runtime.checks import whole_number
-from minembed.types import Array
+from minembed.types import Array, Precision
 
 
 def l2_normalize(x: Array) -> Array:  # (B, D) -> (B, D)
@@ -39,7 +41,7 @@ def truncate_embeddings(x: Array, dim: int | None) -> Array:  # (..., D) -> (...
 
 def quantize_embeddings(
     x: Array,
-    precision: str,
+    precision: Precision,
     ranges: Array | None = None,
     calibration_embeddings: Array | None = None,
 ) -> Array:  # (N, D) -> (N, D) or, for the binary kinds, (N, D / 8)
@@ -64,7 +66,7 @@ def quantize_embeddings(
         bits = np.packbits(x > 0, axis=-1)
         return bits if precision == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
     if precision not in ("int8", "uint8"):
-        raise InputError(f"precision {precision!r} is unknown; known: float32, int8, uint8, binary, ubinary")
+        raise InputError(f"precision {precision!r} is unknown; known: {', '.join(get_args(Precision))}")
     if ranges is None:
         base = x if calibration_embeddings is None else np.asarray(calibration_embeddings)
         if base.ndim != 2 or not len(base):

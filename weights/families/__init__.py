@@ -9,6 +9,7 @@ from minembed.errors import UnsupportedModelError, WeightsError
 from minembed.runtime.json_files import read_json, typed
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
+from minembed.types import Dtype
 from minembed.weights import quantized, static
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families.albert import ALBERT
@@ -54,7 +55,7 @@ def find_family(raw: Raw, path: Path) -> str:
     return "jina_bert" if model_type == "bert" and raw.get("position_embedding_type") == "alibi" else model_type
 
 
-def read_config(path: Path) -> tuple[str, Config, str]:
+def read_config(path: Path) -> tuple[str, Config, Dtype]:
     """Read config.json: the family's name, the architecture, and how the weights are stored.
 
     Raises ConfigError for a malformed file, UnsupportedModelError for a family that is not computed here.
