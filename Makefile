@@ -26,6 +26,10 @@ fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of mi
 	$(BIN)/minembed pull
 	$(BIN)/pytest -m "slow or fuzz"
 
+test-types: $(VENV)/dev ## what mypy and basedpyright make of a user's script (a minute)
+	$(BIN)/pip install -q -e '.[dev,types]'
+	$(BIN)/pytest tests/house/test_types.py
+
 test-maps: $(VENV)/dev ## the tests of maps with UMAP too, which the other tests leave out (a minute)
 	$(BIN)/pip install -q -e '.[dev,viz]'
 	$(BIN)/pytest tests/maps/test_maps.py tests/maps/test_maps_files.py
@@ -95,4 +99,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-maps test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-stream

@@ -13,15 +13,19 @@ of a query, averaged over the queries that have any:
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
+from minembed.runtime.keywords import takes_options_of
 from minembed.search.topk import top_k
 from minembed.types import Backend, Metric
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Relevant = Mapping[Any, Collection[Any] | Mapping[Any, float]]  # by query: the documents, or the grade of each
 AT = {  # the places at which sentence-transformers measures
@@ -34,6 +38,29 @@ AT = {  # the places at which sentence-transformers measures
 }
 
 
+class PlacesOptions(TypedDict, total=False):
+    """The places at which `evaluate_retrieval` measures, by metric."""
+
+    accuracy_at_k: Sequence[int]
+    precision_recall_at_k: Sequence[int]
+    mrr_at_k: Sequence[int]
+    ndcg_at_k: Sequence[int]
+    map_at_k: Sequence[int]
+
+
+def _places(
+    *,
+    accuracy_at_k: Sequence[int] = AT["accuracy"],
+    precision_recall_at_k: Sequence[int] = AT["precision"],
+    mrr_at_k: Sequence[int] = AT["mrr"],
+    ndcg_at_k: Sequence[int] = AT["ndcg"],
+    map_at_k: Sequence[int] = AT["map"],
+) -> dict[str, Sequence[int]]:
+    at = {"accuracy": accuracy_at_k, "precision": precision_recall_at_k, "recall": precision_recall_at_k}
+    return at | {"ndcg": ndcg_at_k, "mrr": mrr_at_k, "map": map_at_k}
+
+
+@takes_options_of(_places, PlacesOptions)
 def evaluate_retrieval(
     query_embeddings: ArrayLike,
     corpus_embeddings: ArrayLike,
@@ -42,13 +69,9 @@ def evaluate_retrieval(
     relevant_docs: Relevant,
     *,
     metric: Metric = "cosine",
-    accuracy_at_k: Sequence[int] = AT["accuracy"],
-    precision_recall_at_k: Sequence[int] = AT["precision"],
-    mrr_at_k: Sequence[int] = AT["mrr"],
-    ndcg_at_k: Sequence[int] = AT["ndcg"],
-    map_at_k: Sequence[int] = AT["map"],
     backend: Backend = "auto",
     threads: int | None = None,
+    **at_k: "Unpack[PlacesOptions]",
 ) -> dict[str, float]:  # (Q, D), (N, D)
     """Search the corpus for every query, exactly, and measure the rankings as `ranking_metrics` does.
 
@@ -61,8 +84,7 @@ def evaluate_retrieval(
     >>> found["cosine_accuracy@1"], found["cosine_mrr@10"], found["cosine_recall@3"]
     (0.0, 0.5, 1.0)
     """
-    at = {"accuracy": accuracy_at_k, "precision": precision_recall_at_k, "recall": precision_recall_at_k}
-    at |= {"ndcg": ndcg_at_k, "mrr": mrr_at_k, "map": map_at_k}
+    at = _places(**at_k)
     largest = _check_places(at)
     queries, corpus = (np.atleast_2d(np.asarray(x)) for x in (query_embeddings, corpus_embeddings))
     _check_ids(query_ids, len(queries), "query")

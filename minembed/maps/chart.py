@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypedDict
 
 from numpy.typing import ArrayLike
 
@@ -12,9 +12,23 @@ from minembed.maps.extra import has
 from minembed.maps.groups import Groups, shorten
 from minembed.maps.projection import Projection, check_vectors, project
 from minembed.maps.trust import NEAR, Trust, measure
+from minembed.runtime.keywords import takes_options_of
 from minembed.types import Array
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 Tell = Callable[[str], None]
+
+
+class ProjectOptions(TypedDict, total=False):
+    """The options of `project` that `Map.of` takes as well."""
+
+    method: str
+    dimensions: int
+    perplexity: float | None
+    neighbours: int | None
+    show_progress_bar: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +43,19 @@ class Map:
     model: str = ""  # what the vectors came from
 
     @classmethod
+    @takes_options_of(project, ProjectOptions)
     def of(
         cls,
         vectors: ArrayLike,
         texts: Sequence[str],
         *,
-        method: str = "tsne",
-        dimensions: int = 2,
         labels: Sequence[str] | None = None,
         clusters: str | int | None = "auto",
         label_name: str = "label",
         model: str = "",
         seed: int = 0,
-        perplexity: float | None = None,
-        neighbours: int | None = None,
-        show_progress_bar: bool | None = None,
         tell: Tell = lambda stage: None,
+        **options: "Unpack[ProjectOptions]",
     ) -> "Map":
         """Place vectors (N, D) of texts on a map, and measure how far it can be trusted.
 
@@ -57,9 +68,8 @@ class Map:
         """
         x = check_vectors(vectors)
         check_texts(texts, len(x), labels)
-        options = {"perplexity": perplexity, "neighbours": neighbours, "show_progress_bar": show_progress_bar}
         tell(f"placing {len(x):,} points")
-        found = project(x, method, dimensions, seed=seed, **options)  # type: ignore[arg-type]
+        found = project(x, seed=seed, **options)
         tell("measuring how far the map can be trusted")
         trust = measure(x, found.points, NEAR, seed=seed)
         if labels is not None:

@@ -30,7 +30,7 @@ def takes_options_of(target: Callable[..., Any], options: type) -> Callable[[Fun
     minembed.errors.InputTypeError: encode_query() got an unexpected keyword argument 'precison'; did you mean ...?
     """
     described = inspect.signature(target).parameters
-    shown = [described[name] for name in options.__annotations__]
+    shown = [described[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in options.__annotations__]
 
     def decorate(function: Function) -> Function:
         own = inspect.signature(function)

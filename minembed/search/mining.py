@@ -6,19 +6,22 @@ memory grows with the rows and never with their pairs.  The size of blocks is ch
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
+from minembed.runtime.keywords import takes_options_of
 from minembed.runtime.progress import Progress
 from minembed.search import similarity as sim
 from minembed.search.topk import top_k as exact_top_k
 from minembed.types import Array, Backend, Metric
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from minembed.models.embedder import Embedder
 
 ScoreFunction = Metric | Callable[[ArrayLike, ArrayLike], Array]
@@ -57,51 +60,16 @@ def semantic_search(
     ]
 
 
-def paraphrase_mining(
-    model: "Embedder",
-    sentences: Iterable[str],
-    *,
-    show_progress_bar: bool | None = None,
-    batch_size: int | None = None,
-    max_pairs: int = 500_000,
-    top_k: int = 100,
-    score_function: ScoreFunction = "cosine",
-    truncate_dim: int | None = None,
-    prompt_name: str | None = None,
-    prompt: str | None = None,
-    backend: Backend = "auto",
-    threads: int | None = None,
-    query_chunk_size: int | None = None,
-    corpus_chunk_size: int | None = None,
-) -> list[list[Any]]:
-    """Find the pairs of sentences that are most alike: [score, i, j] with i < j, the highest score first.
+class MiningOptions(TypedDict, total=False):
+    """The options of `paraphrase_mining_embeddings` that `paraphrase_mining` takes as well."""
 
-    The sentences are encoded, and then compared by `paraphrase_mining_embeddings`; the options are those of
-    `Embedder.encode` and of that function, and so are the errors.
-
-    >>> class Letters:
-    ...     def encode(self, texts, **options):
-    ...         return np.array([[text.count("a"), text.count("b")] for text in texts], np.float32)
-    >>> paraphrase_mining(Letters(), ["aab", "b", "baa"], max_pairs=1)
-    [[1.0, 0, 2]]
-    """
-    embeddings = model.encode(
-        list(sentences),
-        show_progress_bar=show_progress_bar,
-        batch_size=batch_size,
-        truncate_dim=truncate_dim,
-        prompt_name=prompt_name,
-        prompt=prompt,
-    )
-    return paraphrase_mining_embeddings(
-        embeddings,
-        show_progress_bar=show_progress_bar,
-        max_pairs=max_pairs,
-        top_k=top_k,
-        score_function=score_function,
-        backend=backend,
-        threads=threads,
-    )
+    max_pairs: int
+    top_k: int
+    score_function: ScoreFunction
+    backend: Backend
+    threads: int | None
+    query_chunk_size: int | None
+    corpus_chunk_size: int | None
 
 
 def paraphrase_mining_embeddings(
@@ -138,6 +106,40 @@ def paraphrase_mining_embeddings(
             pairs = _best_pairs(np.append(pairs[0], scores[which, place]), np.concatenate([pairs[1], both]), max_pairs)
             progress.advance(end - start)
     return [[score, i, j] for score, (i, j) in zip(pairs[0].tolist(), pairs[1].tolist(), strict=True)]
+
+
+@takes_options_of(paraphrase_mining_embeddings, MiningOptions)
+def paraphrase_mining(
+    model: "Embedder",
+    sentences: Iterable[str],
+    *,
+    show_progress_bar: bool | None = None,
+    batch_size: int | None = None,
+    truncate_dim: int | None = None,
+    prompt_name: str | None = None,
+    prompt: str | None = None,
+    **options: "Unpack[MiningOptions]",
+) -> list[list[Any]]:
+    """Find the pairs of sentences that are most alike: [score, i, j] with i < j, the highest score first.
+
+    The sentences are encoded, and then compared by `paraphrase_mining_embeddings`; the options are those of
+    `Embedder.encode` and of that function, and so are the errors.
+
+    >>> class Letters:
+    ...     def encode(self, texts, **options):
+    ...         return np.array([[text.count("a"), text.count("b")] for text in texts], np.float32)
+    >>> paraphrase_mining(Letters(), ["aab", "b", "baa"], max_pairs=1)
+    [[1.0, 0, 2]]
+    """
+    embeddings = model.encode(
+        list(sentences),
+        show_progress_bar=show_progress_bar,
+        batch_size=batch_size,
+        truncate_dim=truncate_dim,
+        prompt_name=prompt_name,
+        prompt=prompt,
+    )
+    return paraphrase_mining_embeddings(embeddings, show_progress_bar=show_progress_bar, **options)
 
 
 def _best_pairs(scores: Array, pairs: Array, n: int) -> tuple[Array, Array]:  # (P,), (P, 2) -> up to n of both

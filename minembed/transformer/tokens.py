@@ -30,9 +30,10 @@ class Tokens:
     ids: Array  # (T,) vocabulary indices, special tokens included
     types: Array  # (T,) segment, 0 for single texts
     cu_seqlens: Array  # (B+1,) text b is ids[cu_seqlens[b]:cu_seqlens[b+1]]
-    n_tokens: Array | None = None  # (B,) tokens before the cut
-    truncated: Array | None = None  # (B,) whether the text was cut
-    lower_bound: Array | None = None  # (B,) whether n_tokens is only a lower bound: a long text is not read to its end
+    # what a tokenizer tells beside; None in tokens that were put together by hand
+    n_tokens: Array = None  # type: ignore[assignment]  # (B,) tokens before the cut
+    truncated: Array = None  # type: ignore[assignment]  # (B,) whether the text was cut
+    lower_bound: Array = None  # type: ignore[assignment]  # (B,) whether n_tokens is only a lower bound: not all was read
     fewest: ClassVar[int] = 1  # tokens of a text
 
     def __post_init__(self) -> None:

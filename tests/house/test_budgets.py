@@ -32,6 +32,29 @@ def test_the_encoder_is_short():
     assert lines <= 80 and lines == int(said.group(1))
 
 
+MOST_ARGUMENTS = 12
+MANY_ARGUMENTS = {"minembed.models.embedder.encode"}  # the one place where its options are written out
+
+
+def arguments(function):
+    a = function.args
+    names = [arg.arg for arg in (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg) if arg is not None]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def is_command(function):
+    return any(ast.unparse(decorator).split("(")[0].endswith(".command") for decorator in function.decorator_list)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("minembed.kernels")])
+def test_functions_take_few_arguments(name):
+    """Commands take one for each of their options; kernels have no keywords and no bundles that cost nothing."""
+    functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef)]
+    counted = [node for node in functions if not (name.startswith("minembed.cli") and is_command(node))]
+    many = {f"{name}.{node.name}" for node in counted if len(arguments(node)) > MOST_ARGUMENTS}
+    assert many == {allowed for allowed in MANY_ARGUMENTS if allowed.rpartition(".")[0] == name}
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_files_and_functions_are_short(name):
     source = FILES[name].read_text(encoding="utf-8")
@@ -79,6 +102,7 @@ NEED_A_MODEL = {
     },
     "minembed.transformer.tier": {"prepare"},
     "minembed.models.engine": {"find_prompt", "report_truncation"},
+    "minembed.models.static": {"prepare"},
     "minembed.models.loading": {"with_limit", "load_tokenizer", "load_static_tokenizer", "prepare_encoder"},
     "minembed.train.backward.vjp": {
         *("embed_vjp", "normalize_vjp", "feed_forward_vjp", "self_attention_vjp"),

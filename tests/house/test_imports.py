@@ -3,13 +3,12 @@
 import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from modules_of_package import FILES, PACKAGES, TREES
+from modules_of_package import FILES, TREES
 from places import ROOT, TESTS
 
 import minembed
@@ -39,15 +38,6 @@ def imports(name):
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 yield full if full in FILES else node.module
-
-
-@pytest.fixture(scope="module")
-def laid_out(tmp_path_factory):
-    """The three folders as a wheel lays them: an editable install hides minembed.kernels from what reads folders."""
-    folder = tmp_path_factory.mktemp("laid")
-    for package, source in PACKAGES.items():
-        shutil.copytree(source, folder / package.replace(".", "/"), ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
 
 
 def test_arrows_only_point_down(laid_out):
