@@ -10,7 +10,6 @@ The folder is made under another name beside its place, and moved there in one s
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +26,9 @@ from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import FLAGS, safe_path
 from minembed.weights.families import read_config
+from minembed.weights.model_card import model_card
 from minembed.weights.modules import read_module_params, to_tensors
-from minembed.weights.static import MODEL2VEC, MODULE, STATIC, TENSOR, UNLIMITED, read_table, write_settings
+from minembed.weights.static import MODEL2VEC, MODULE, STATIC, TENSOR, read_table, write_settings
 from minembed.weights.tensors import TensorFiles
 
 TOKENIZER_FILES: tuple[str, ...] = (
@@ -232,82 +232,3 @@ def _dense(module: Dense) -> dict[str, Any]:
     settings: dict[str, Any] = {"in_features": module.in_features, "out_features": module.out_features}
     settings |= {"bias": module.bias, "activation_function": f"torch.nn.modules.{place}.{module.activation}"}
     return settings | ({"use_residual": True} if module.use_residual else {})
-
-
-def model_card(checkpoint: Checkpoint, name: str, notes: str = "") -> str:
-    """The README.md of a saved folder; the licence is taken over from the checkpoint's own.
-
-    >>> from minembed.transformer.config import Config
-    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
-    >>> model_card(Checkpoint(Path("model"), "bert", config, ("mean",), 256), "mine").splitlines()[1]
-    'library_name: sentence-transformers'
-    """
-    licence = ""
-    if (checkpoint.root / "README.md").is_file():
-        card = (checkpoint.root / "README.md").read_text(encoding="utf-8", errors="replace")[:65536]
-        found = re.search(r"\A---\n(?:.*\n)*?license: *([\w.-]+) *\n(?:.*\n)*?---", card)
-        licence = f"license: {found[1]}\n" if found else ""
-    begin = [MODULE] if checkpoint.is_static else ["Transformer", f"Pooling({', '.join(checkpoint.pooling)})"]
-    steps = " -> ".join([*begin, *map(str, checkpoint.modules)])
-    endless = checkpoint.is_static and checkpoint.max_seq_length == UNLIMITED
-    prompts = "".join(f"- `{key}`: {json.dumps(text)}\n" for key, text in checkpoint.prompts.items() if text)
-    return CARD.format(
-        licence=licence,
-        name=name,
-        width=checkpoint.dimension,
-        length="any length" if endless else f"up to {checkpoint.max_seq_length} tokens",
-        library=LIBRARY[checkpoint.family == MODEL2VEC].format(name=name),
-        steps=steps,
-        similarity=checkpoint.similarity_fn_name,
-        prompts=f"\nPrompts, by name (`prompt_name=`):\n\n{prompts}" if prompts else "",
-        notes=notes and f"\n{notes.strip()}\n",
-    )
-
-
-SENTENCE_TRANSFORMERS = """With sentence-transformers (`pip install sentence-transformers`):
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("{name}")
-vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
-print(model.similarity(vectors, vectors))
-```
-"""
-OF_MODEL2VEC = """With model2vec (`pip install model2vec`):
-
-```python
-from model2vec import StaticModel
-
-model = StaticModel.from_pretrained("{name}")
-vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
-```
-"""
-LIBRARY = (SENTENCE_TRANSFORMERS, OF_MODEL2VEC)
-CARD = """---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-{licence}tags:
-- sentence-transformers
-- feature-extraction
-- sentence-similarity
-- minembed
----
-
-# {name}
-
-Turns a text of {length} into a vector of {width} numbers; vectors are compared by {similarity}.
-
-    {steps}
-{prompts}
-{library}
-With minembed, on a CPU and without torch (`pip install minembed`):
-
-```python
-from minembed import Embedder
-
-model = Embedder.load("{name}")
-vectors = model.encode(["A cat sits on the mat.", "A feline rests on a rug."])
-print(model.similarity(vectors, vectors))
-```
-{notes}"""

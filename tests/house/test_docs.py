@@ -47,7 +47,7 @@ def test_links_lead_somewhere(page):
 
 
 COMMANDS = ("demo", "embed", "similarity", "search", "index", "dedupe", "map", "rerank")
-COMMANDS += ("evaluate", "models", "pull", "info", "doctor")
+COMMANDS += ("train", "evaluate", "models", "pull", "info", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -96,6 +96,13 @@ def _in_words_of(keys: Mapping[str, str], path: Path, error: MinembedError) -> M
     return type(error)(f"{path}: {message}")
 
 
+MODERN: Raw = {  # what Qwen3, Gemma 3 and ModernBERT share: norms first, gated, rotary, without biases
+    "type_vocab_size": 0,
+    "pre_norm": True,
+    "gated": True,
+    "position_embedding_type": "rotary",
+    "without_bias": ("qkv", "attention_output", "intermediate", "output", "norm"),
+}
 SIZES = {  # of most families: the fields under their own names
     name: name
     for name in (

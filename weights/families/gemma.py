@@ -16,7 +16,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.params import Layer, Norm, Params
 from minembed.types import Array
 from minembed.weights.families import rotary
-from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
+from minembed.weights.families.family import MODERN, SIZES, Family, Raw, make_config, refuse_others
 
 KEYS = {**SIZES, "hidden_act": "hidden_activation", "layer_norm_eps": "rms_norm_eps", "head_dim": "head_dim"} | {
     "num_key_value_heads": "num_key_value_heads",
@@ -54,16 +54,12 @@ def read_config(raw: Raw, path: Path) -> Config:
         path,
         KEYS,
         DEFAULTS,
-        type_vocab_size=0,
         norm_type="rms_norm",
-        pre_norm=True,
-        gated=True,
-        position_embedding_type="rotary",
         rope_theta=theta,
         local_rope_theta=local_theta,
         global_attn_every_n_layers=every,
         first_global_layer=first,
-        without_bias=("qkv", "attention_output", "intermediate", "output", "norm"),
+        **MODERN,
     )
 
 

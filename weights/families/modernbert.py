@@ -5,7 +5,7 @@ from pathlib import Path
 from minembed.runtime.json_files import typed
 from minembed.transformer.config import Config
 from minembed.weights.families import rotary
-from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
+from minembed.weights.families.family import MODERN, SIZES, Family, Raw, make_config, refuse_others
 
 KEYS = {
     **SIZES,
@@ -39,15 +39,11 @@ def read_config(raw: Raw, path: Path) -> Config:
         path,
         KEYS,
         DEFAULTS,
-        type_vocab_size=0,
-        pre_norm=True,
-        gated=True,
-        position_embedding_type="rotary",
         rope_theta=theta,
         local_rope_theta=local_theta,
         global_attn_every_n_layers=every,
         first_global_layer=first,
-        without_bias=("qkv", "attention_output", "intermediate", "output", "norm"),
+        **MODERN,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from minembed.errors import UnsupportedModelError
 from minembed.transformer.config import Config
 from minembed.weights.families import rotary
-from minembed.weights.families.family import SIZES, Family, Raw, make_config, refuse_others
+from minembed.weights.families.family import MODERN, SIZES, Family, Raw, make_config, refuse_others
 
 KEYS = {**SIZES, "hidden_act": "hidden_act", "layer_norm_eps": "rms_norm_eps", "head_dim": "head_dim"} | {
     "num_key_value_heads": "num_key_value_heads"
@@ -39,15 +39,11 @@ def read_config(raw: Raw, path: Path) -> Config:
         path,
         KEYS,
         DEFAULTS,
-        type_vocab_size=0,
         norm_type="rms_norm",
-        pre_norm=True,
-        gated=True,
         causal=True,
-        position_embedding_type="rotary",
         rope_theta=theta,
         rope_scaling=scaling,
-        without_bias=("qkv", "attention_output", "intermediate", "output", "norm"),
+        **MODERN,
     )
 
 
