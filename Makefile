@@ -16,11 +16,12 @@ test: $(VENV)/dev  ## install what the tests need, pull the default model, run a
 	$(BIN)/minembed pull
 	$(BIN)/pytest -n auto --dist loadfile
 
-check: $(VENV)/dev ## format, lint and types, as in pre-commit
+check: $(VENV)/dev ## format, lint, types, and the contracts on imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	rm -rf $(VENV)/typed build && $(BIN)/pip install -q --no-deps --target $(VENV)/typed . && rm -rf build
 	cd $(VENV) && PYTHONPATH=typed bin/mypy --config-file ../pyproject.toml -p minembed
+	cd $(VENV) && PYTHONPATH=typed bin/lint-imports ../pyproject.toml --no-cache --no-logo
 
 fuzz: $(VENV)/dev  ## the heavy tests: exhaustive, fuzzed and soaked (tens of minutes)
 	$(BIN)/minembed pull
