@@ -1,4 +1,4 @@
-"""Attention, the only place where tokens meet, in plain NumPy: each looks at the tokens of its own text.
+"""Attention, the only place where tokens meet, in plain NumPy: each attends to the tokens of its own text.
 
 T tokens of all texts end to end, N tokens of one text, H heads, G of them with keys and values of their own, K width
 of a head.  The float32 tier of kernels/encoder/attention.py computes the same.
@@ -34,8 +34,9 @@ def attend(
     """Let every token look at the tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K) + bias) V.
 
     Texts of one length go through one call of matmul: NumPy multiplies the small matrices one by one, so that saves
-    overhead and changes nothing in the result.  `pattern` says what is seen, and what distance adds to a score.  In
-    training `drop(probabilities, where)` leaves some out; `where` is three numbers, other ones at every call.
+    overhead and changes nothing in the result.  `pattern` says which keys a query reaches, and what distance adds to a
+    score.  In training `drop(probabilities, where)` leaves some out; `where` is three numbers, which differ from call
+    to call.
 
     >>> qkv = np.tile(np.float32([0, 0, 1]), (3, 1))               # equal scores: the average of the values
     >>> attend(qkv, np.array([0, 1, 3]), num_heads=1).tolist()
@@ -46,11 +47,11 @@ def attend(
     for n, N, start, stop in runs_of_equal_length(cu_seqlens):
         q, k, v = by_heads(qkv[start:stop], n, H, G)
         context = np.empty_like(v)
-        for heads, some, seen in blocks(n * H, N, pattern):
-            p = probabilities(q, k, heads, some, seen, pattern, softmax)  # (., some, seen)
+        for heads, queries, keys in blocks(n * H, N, pattern):
+            p = probabilities(q, k, heads, queries, keys, pattern, softmax)  # (., queries, keys)
             if drop is not None:
-                p = drop(p, (start, heads.start, some.start))
-            context[heads, some] = p @ v[heads, seen]  # (., some, K)
+                p = drop(p, (start, heads.start, queries.start))
+            context[heads, queries] = p @ v[heads, keys]  # (., queries, K)
         out[start:stop] = context.reshape(n, H, N, -1).transpose(0, 2, 1, 3).reshape(n * N, -1)
     return out
 
@@ -90,7 +91,7 @@ def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, as
 
 
 def blocks(matrices: int, N: int, pattern: AttentionPattern) -> Iterator[tuple[slice, slice, slice]]:
-    """Which matrices go together, which of their tokens look, and the tokens that these see.
+    """Which matrices go together, which of their queries, and the keys that these reach.
 
     How a text is cut depends on its length alone.
 
@@ -112,34 +113,34 @@ def blocks(matrices: int, N: int, pattern: AttentionPattern) -> Iterator[tuple[s
 
 
 def probabilities(
-    q: Array, k: Array, heads: slice, some: slice, seen: slice, pattern: AttentionPattern, softmax: Softmax = softmax
+    q: Array, k: Array, heads: slice, queries: slice, keys: slice, pattern: AttentionPattern, softmax: Softmax = softmax
 ) -> Array:
-    """How much each token takes from those it sees: softmax(Q K^T + bias) -> (heads, some, seen).
+    """How much each token takes from those it sees: softmax(Q K^T + bias) -> (heads, queries, keys).
 
     >>> q, k, _ = by_heads(np.zeros((2, 3)), n=1, H=1, G=1)
     >>> probabilities(q, k, *next(blocks(1, 2, FULL_ATTENTION)), FULL_ATTENTION).tolist()
     [[[0.5, 0.5], [0.5, 0.5]]]
     """
-    scores = q[heads, some] @ k[heads, :, seen]
+    scores = q[heads, queries] @ k[heads, :, keys]
     if pattern.bias is not None:
-        scores += _bias(pattern.bias, heads, some, seen)
+        scores += _bias(pattern.bias, heads, queries, keys)
     if pattern.back is not None or pattern.ahead is not None:
-        scores[:, ~_reached(some, seen, pattern)] = -np.inf
+        scores[:, ~_reached(queries, keys, pattern)] = -np.inf
     return softmax(scores)
 
 
-def _bias(bias: Array, heads: slice, some: slice, seen: slice) -> Array:  # -> (heads, some, seen)
-    """What distance adds to the scores: row i is bias[:, seen - i + N-1]."""
+def _bias(bias: Array, heads: slice, queries: slice, keys: slice) -> Array:  # -> (heads, queries, keys)
+    """What distance adds to the scores: row i is bias[:, keys - i + N-1]."""
     which = np.arange(heads.start, heads.stop) % len(bias)
-    first = bias.shape[1] // 2 + seen.start - some.start  # the column of distance 0 is in the middle
-    starts = np.arange(first, first - (some.stop - some.start), -1)
-    return sliding_window_view(bias, seen.stop - seen.start, axis=1)[which[:, None], starts]
+    first = bias.shape[1] // 2 + keys.start - queries.start  # the column of distance 0 is in the middle
+    starts = np.arange(first, first - (queries.stop - queries.start), -1)
+    return sliding_window_view(bias, keys.stop - keys.start, axis=1)[which[:, None], starts]
 
 
-def _reached(some: slice, seen: slice, pattern: AttentionPattern) -> Array:  # -> (some, seen)
-    """Which tokens are near enough to be seen."""
-    distance = np.arange(seen.start, seen.stop) - np.arange(some.start, some.stop)[:, None]
-    far = seen.stop + some.stop  # beyond any distance
+def _reached(queries: slice, keys: slice, pattern: AttentionPattern) -> Array:  # -> (queries, keys)
+    """Which keys are near enough to be reached."""
+    distance = np.arange(keys.start, keys.stop) - np.arange(queries.start, queries.stop)[:, None]
+    far = keys.stop + queries.stop  # beyond any distance
     return (distance >= -(far if pattern.back is None else pattern.back)) & (
         distance <= (far if pattern.ahead is None else pattern.ahead)
     )

@@ -208,16 +208,16 @@ def attend_vjp(
         q, k, v = by_heads(qkv[start:stop], n, H, G)
         dcontext = np.ascontiguousarray(dy[start:stop].reshape(n, N, H, -1).transpose(0, 2, 1, 3)).reshape(n * H, N, -1)
         dq, dk, dv = np.zeros_like(q), np.zeros_like(v), np.zeros_like(v)
-        for heads, some, seen in blocks(n * H, N, pattern):
-            p = probabilities(q, k, heads, some, seen, pattern, softmax)  # (., some, seen)
-            kept = p if drop is None else drop(p, (start, heads.start, some.start))
-            dkept = dcontext[heads, some] @ v[heads, seen].transpose(0, 2, 1)
-            dv[heads, seen] += kept.transpose(0, 2, 1) @ dcontext[heads, some]
+        for heads, queries, keys in blocks(n * H, N, pattern):
+            p = probabilities(q, k, heads, queries, keys, pattern, softmax)  # (., queries, keys)
+            kept = p if drop is None else drop(p, (start, heads.start, queries.start))
+            dkept = dcontext[heads, queries] @ v[heads, keys].transpose(0, 2, 1)
+            dv[heads, keys] += kept.transpose(0, 2, 1) @ dcontext[heads, queries]
             ds = softmax_vjp(p, dkept, kept)
-            dq[heads, some] += ds @ k[heads, :, seen].transpose(0, 2, 1)
-            dk[heads, seen] += ds.transpose(0, 2, 1) @ q[heads, some]
+            dq[heads, queries] += ds @ k[heads, :, keys].transpose(0, 2, 1)
+            dk[heads, keys] += ds.transpose(0, 2, 1) @ q[heads, queries]
             if dbias is not None:
-                _bias_vjp(ds, heads, some, seen, dbias)
+                _bias_vjp(ds, heads, queries, keys, dbias)
         dq /= math.sqrt(q.shape[-1])
         parts = (d.reshape(n, heads, H // heads, N, -1).sum(axis=2) for d, heads in ((dq, H), (dk, G), (dv, G)))
         rows = np.concatenate([part.transpose(0, 2, 1, 3) for part in parts], axis=2)  # (n, N, H + 2G, K)
@@ -225,9 +225,9 @@ def attend_vjp(
     return dqkv, dbias
 
 
-def _bias_vjp(ds: Array, heads: slice, some: slice, seen: slice, dbias: Array) -> None:
+def _bias_vjp(ds: Array, heads: slice, queries: slice, keys: slice, dbias: Array) -> None:
     """Add the slope of every score to that of its head's bias for its distance."""
-    distance = np.arange(seen.start, seen.stop) - np.arange(some.start, some.stop)[:, None] + dbias.shape[1] // 2
+    distance = np.arange(keys.start, keys.stop) - np.arange(queries.start, queries.stop)[:, None] + dbias.shape[1] // 2
     for head, slopes in zip(range(heads.start, heads.stop), ds, strict=True):
         counted = np.bincount(distance.reshape(-1), slopes.reshape(-1), minlength=dbias.shape[1])
         dbias[head % len(dbias)] += counted
