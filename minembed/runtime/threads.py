@@ -1,11 +1,15 @@
 """Threads: how many there may be, how work is dealt out to them, and how BLAS is kept to one meanwhile."""
 
+import _thread
 import math
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from minembed.runtime.checks import check_whole
@@ -50,57 +54,91 @@ class _BlasGuard:
     """Limits BLAS to one thread while anyone computes.
 
     threadpoolctl's own context manager is process-wide and restores what it found: two that overlap in time leave
-    the limit of whoever began last. So the first one in sets the limit and the last one out lifts it.
+    the limit of whoever began last.  So the first one in sets the limit and the last one out lifts it.
+
+    An interrupt may end `enter` and `leave` between any two steps.  Either can be called again then, and does what is
+    left to do; a user who is forgotten has left.
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.controller: Any = None
-        self.limiter: Any = None
+        self.lock = threading.RLock()  # may be asked for once more by a user who is forgotten while it is held
+        self.users: list[weakref.ref[_User]] = []
+        self.controller: Any = None  # of threadpoolctl; None as long as nobody has computed
+        self.before: list[int] | None = None  # how many threads they had, where they are limited
 
-    def enter(self) -> None:
+    def enter(self, user: "_User") -> None:
         with self.lock:
-            if self.users == 0:
-                if self.controller is None:
-                    from threadpoolctl import ThreadpoolController  # late: it looks at every loaded library
+            if self.controller is None:
+                from threadpoolctl import ThreadpoolController  # late: it looks at every loaded library
 
-                    self.controller = ThreadpoolController().select(user_api="blas")
-                self.limiter = _uncontrolled(lambda: self.controller.limit(limits=1))
-            self.users += 1
+                self.controller = ThreadpoolController().select(user_api="blas")
+            self.users = [*self._others(user), weakref.ref(user)]
+            if self.before is None or not self._others(user):
+                now = [library.get_num_threads() for library in self.controller.lib_controllers]
+                if self.before is not None:  # whoever was last was interrupted: a limit of 1 may be of ours
+                    now = [n if n != 1 else before for n, before in zip(now, self.before, strict=True)]
+                self.before = now
+                _limit(self.controller.lib_controllers, [1] * len(now))
 
-    def leave(self) -> None:
+    def leave(self, user: "_User") -> None:
         with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                _uncontrolled(self.limiter.restore_original_limits)
+            self.users = self._others(user)
+            if not self.users and self.before is not None:
+                _limit(self.controller.lib_controllers, self.before)
+                self.before = None
+
+    def _others(self, user: "_User") -> "list[weakref.ref[_User]]":
+        return [other for other in self.users if other() is not None and other() is not user]
 
     def limit_this_thread(self) -> None:
-        """Where limits belong to threads (OpenBLAS on OpenMP), a new thread needs its own."""
-        with self.lock:
-            if self.users:
-                _uncontrolled(lambda: self.controller.limit(limits=1))
+        """Where limits belong to threads (OpenMP), a new thread needs its own."""
+        if self.before is not None:
+            for library in self.controller.lib_controllers:
+                if getattr(library, "threading_layer", None) == "openmp":
+                    library.set_num_threads(1)
 
     def reset_in_child(self) -> None:
         """Forget the threads that a fork left behind; the lock was taken before the fork, so that none is in here."""
-        if self.users:
-            self.users = 0
-            _uncontrolled(self.limiter.restore_original_limits)
+        self.users = []
+        if self.before is not None:
+            _limit(self.controller.lib_controllers, self.before)
+            self.before = None
         self.lock.release()
 
 
-def _uncontrolled(change: Callable[[], Result]) -> Result:
+def _limit(libraries: Sequence[Any], threads: Sequence[int]) -> None:
     """Change limits from any thread: threadpoolctl 3.8 lets only the first one that did, for as long as it lives."""
     from threadpoolctl import OpenBLASController
 
-    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
-    if clear is None:
-        return change()
+    clear = getattr(OpenBLASController, "clear_controlling_thread", lambda force: None)
     clear(force=True)
     try:
-        return change()
+        for library, n in zip(libraries, threads, strict=True):
+            library.set_num_threads(n)
     finally:
         clear(force=True)
+
+
+class _User:
+    """Somebody who needs BLAS at one thread, until the block ends, or else until nobody knows of it any more."""
+
+    __slots__ = ("__weakref__",)
+
+    def __enter__(self) -> None:
+        try:
+            _guard.enter(self)
+        except BaseException:
+            _guard.leave(self)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            _guard.leave(self)
+        finally:
+            _guard.leave(self)  # nothing is left to do, unless the first one was interrupted
+
+    def __del__(self) -> None:
+        _guard.leave(self)
 
 
 _guard = _BlasGuard()
@@ -110,13 +148,22 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def single_threaded_blas() -> AbstractContextManager[None]:
+    """Hold BLAS to one thread: the threads are ours, one chunk of texts each.
+
+    >>> with single_threaded_blas():
+    ...     pass
+    """
+    return _User()
+
+
 def run(
     work: Callable[[Item], Result], items: Sequence[Item], threads: int
 ) -> Generator[tuple[int, Result], None, None]:
     """Do the work on every item; yields (index, result) as results come.
 
-    The pool lives as long as the loop, so nothing is left behind for a fork to inherit. An exception, or closing
-    the generator, drops the items not yet begun.
+    The threads live as long as the loop, so nothing is left behind for a fork to inherit.  An exception, an interrupt
+    too, or closing the generator, drops the items not yet begun.
 
     >>> sorted(run(lambda x: x * x, [1, 2, 3], threads=2))
     [(0, 1), (1, 4), (2, 9)]
@@ -124,28 +171,42 @@ def run(
     if threads == 1 or len(items) <= 1:
         yield from ((i, work(item)) for i, item in enumerate(items))
         return
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # late: `import minembed` stays light
-
-    pool = ThreadPoolExecutor(min(threads, len(items)), "minembed", initializer=_guard.limit_this_thread)
+    left, begun = deque(enumerate(items)), 0
+    results: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
+    ended: SimpleQueue[None] = SimpleQueue()
     try:
-        pending = {pool.submit(work, item): i for i, item in enumerate(items)}
-        while pending:
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield pending.pop(future), future.result()
+        for _ in range(min(threads, len(items))):
+            # not a threading.Thread, nor an executor: an interrupt within theirs can leave a lock that nobody releases
+            _thread.start_new_thread(_serve, (work, left, results, ended))
+            begun += 1
+        for _ in items:
+            i, result, error = results.get()
+            if error is not None:
+                raise error
+            yield i, result
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # at most one item a thread is still waited for
+        left.clear()
+        for _ in range(begun):  # at most one item a thread is still waited for
+            ended.get()
+        error = None  # it holds this frame, which would hold it
 
 
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS to one thread: the threads are ours, one chunk of texts each.
-
-    >>> with single_threaded_blas():
-    ...     pass
-    """
-    _guard.enter()
+def _serve(
+    work: Callable[[Item], Result],
+    left: "deque[tuple[int, Item]]",
+    results: "SimpleQueue[tuple[int, Any, BaseException | None]]",
+    ended: "SimpleQueue[None]",
+) -> None:
     try:
-        yield
+        _guard.limit_this_thread()
+        while left:
+            try:
+                i, item = left.popleft()
+            except IndexError:  # another was faster
+                return
+            try:
+                results.put((i, work(item), None))
+            except BaseException as error:
+                results.put((i, None, error))
     finally:
-        _guard.leave()
+        ended.put(None)
