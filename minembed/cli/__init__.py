@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from minembed.cli.console import Failure, one_line_warnings, stops_on_sigterm, use_utf8
+from minembed.cli.console import Failure, one_line_warnings, stops_on_signals, use_utf8
 from minembed.errors import MinembedError
 from minembed.version import __version__
 
@@ -45,7 +45,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error made on purpose ends it with one line and exit code 1."""
         try:
-            with stops_on_sigterm(), one_line_warnings():
+            with stops_on_signals(), one_line_warnings():
                 return super().invoke(ctx)
         except MinembedError as error:
             raise Failure(str(error)) from error

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 import click
 
 from minembed.errors import MinembedWarning
+from minembed.runtime import interrupts
 from minembed.types import Backend, Dtype
 
 if TYPE_CHECKING:
@@ -61,24 +62,32 @@ def as_text(argument: str) -> str:
 
 
 @contextmanager
-def stops_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command as an exception does, so that no half-written file stays behind.
+def stops_on_signals() -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP end the command as exceptions do, so that no half-written file stays behind.
 
-    >>> with stops_on_sigterm():
+    A signal that is ignored, as by nohup, stays so.
+
+    >>> with stops_on_signals():
     ...     pass
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
+    interrupts.forget()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
-        yield
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: interrupts.note(number))
+        with interrupts.not_swallowed():
+            yield
+        interrupts.check()  # it was lost in something that went on without it
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        interrupts.forget()
 
 
 @contextmanager

@@ -119,11 +119,13 @@ def kernels() -> dict[str, str]:
     """
     from minembed.errors import MinembedError
     from minembed.runtime.backend import check_numba, resolve
+    from minembed.runtime.interrupts import not_swallowed
 
     try:
-        check_numba()
-        stored = [dtype for dtype in DTYPES if resolve("is_compiled", "numba")(dtype)]
-        instructions = resolve("describe", "numba")()
+        with not_swallowed():
+            check_numba()
+            stored = [dtype for dtype in DTYPES if resolve("is_compiled", "numba")(dtype)]
+            instructions = resolve("describe", "numba")()
     except MinembedError as error:
         return {"kernels": f"none, NumPy computes: {error}"}
     except Exception as error:  # whatever a broken installation throws

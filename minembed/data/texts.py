@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minembed.errors import InputError, MissingExtraError
+from minembed.runtime.interrupts import not_swallowed
 
 FORMATS = ("txt", "jsonl", "csv", "parquet")
 FIELD = "text"
@@ -139,7 +140,8 @@ def parquet_module() -> Any:
     'pyarrow.parquet'
     """
     try:
-        return import_module("pyarrow.parquet")
+        with not_swallowed():
+            return import_module("pyarrow.parquet")
     except ImportError as error:
         raise MissingExtraError("parquet files need pyarrow: pip install 'minembed[arrow]'") from error
 

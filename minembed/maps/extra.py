@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from minembed.errors import MissingExtraError
+from minembed.runtime.interrupts import not_swallowed
 
 
 def scikit_learn(purpose: str) -> tuple[Any, Any]:
@@ -15,7 +16,8 @@ def scikit_learn(purpose: str) -> tuple[Any, Any]:
     False
     """
     try:
-        return import_module("sklearn.manifold"), import_module("sklearn.cluster")
+        with not_swallowed():
+            return import_module("sklearn.manifold"), import_module("sklearn.cluster")
     except ImportError as error:
         raise missing(purpose, "scikit-learn") from error
 
@@ -27,7 +29,7 @@ def umap_learn() -> Any:
     True
     """
     try:
-        with warnings.catch_warnings():
+        with not_swallowed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TensorFlow, which nothing here needs
             return import_module("umap")
     except ImportError as error:
@@ -41,7 +43,8 @@ def matplotlib() -> Any:
     True
     """
     try:
-        return import_module("matplotlib")
+        with not_swallowed():
+            return import_module("matplotlib")
     except ImportError as error:
         raise missing("a picture", "matplotlib") from error
 

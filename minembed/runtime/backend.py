@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from minembed.errors import BackendError, BackendWarning, InputError, MinembedError, MissingExtraError, warn
+from minembed.runtime.interrupts import not_swallowed
 
 if TYPE_CHECKING:
     from minembed.transformer.config import Config
@@ -56,8 +57,9 @@ def prepare(
     if backend == "numpy":
         return backend, resolve("encoder", "numpy")(params, config, dtype)
     try:
-        check_numba()
-        return backend, resolve("encoder", "numba")(params, config, dtype, keep_params)
+        with not_swallowed():
+            check_numba()
+            return backend, resolve("encoder", "numba")(params, config, dtype, keep_params)
     except InputError:
         raise
     except Exception as error:  # whatever a broken installation throws
@@ -81,9 +83,10 @@ def tier(backend: str, work: int) -> str:
     if chosen == "numpy" or loaded:
         return chosen
     try:
-        check_numba()
-        import_module("minembed.kernels.topk.tier")
-        return chosen
+        with not_swallowed():
+            check_numba()
+            import_module("minembed.kernels.topk.tier")
+            return chosen
     except Exception as error:  # whatever a broken installation throws
         _warn(error)
         return "numpy"

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from minembed.runtime.checks import check_whole
+from minembed.runtime.interrupts import check
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -169,7 +170,9 @@ def run(
     [(0, 1), (1, 4), (2, 9)]
     """
     if threads == 1 or len(items) <= 1:
-        yield from ((i, work(item)) for i, item in enumerate(items))
+        for i, item in enumerate(items):
+            check()
+            yield i, work(item)
         return
     left, begun = deque(enumerate(items)), 0
     results: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
@@ -181,6 +184,7 @@ def run(
             begun += 1
         for _ in items:
             i, result, error = results.get()
+            check()
             if error is not None:
                 raise error
             yield i, result

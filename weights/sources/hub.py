@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from minembed.errors import SourceError
 from minembed.runtime.checksums import hash_file
 from minembed.runtime.files import DISK_ERRORS, disk_error, is_plain_path
+from minembed.runtime.interrupts import not_swallowed
 from minembed.weights.sources import cache
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def fetch(repo: str, revision: str | None, token: str | bool | None = None, *, s
     Raises `SourceError` with the reason; an unreachable Hub takes a few seconds (`HF_HUB_ETAG_TIMEOUT`, default 4).
     """
     try:
-        with _bars(show):
+        with not_swallowed(), _bars(show):
             return _fetch(repo, revision or "main", token)
     except SourceError:
         raise
