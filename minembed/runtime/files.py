@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from minembed.errors import MinembedError, SourceError
+from minembed.runtime.interrupts import not_swallowed
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)  # what rename says of a place where something is
@@ -41,7 +48,52 @@ def staging(parent: Path) -> Iterator[Path]:
         work.mkdir()  # not tempfile.mkdtemp: its mode 0700 would survive the rename and shut out other users
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove(work)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, as far as that is allowed; an interrupt waits until it is.
+
+    >>> remove(Path("none"))
+    """
+    with not_swallowed():
+        try:
+            _remove(path)
+        except BaseException:
+            _remove(path)
+            raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):  # it is gone already, or was never made
+            path.unlink()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[bool]:
+    """Wait until no other process is in such a block with the same folder; yields whether that can be promised here.
+
+    >>> with alone_in(Path()) as alone:
+    ...     alone or sys.platform
+    True
+    """
+    try:
+        handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
+    except OSError:  # it may be open for writing, but not for reading
+        handle = None
+    try:
+        alone = False
+        if handle is not None:
+            with suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                alone = True
+        yield alone
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 @contextmanager
@@ -49,7 +101,7 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
     """Write a file in one step: readers see the old one or the whole new one, and a failure leaves the old one.
 
     It is written in `work`, a folder on the same disk, or beside its place.  Through a link, the file it points to is
-    replaced.
+    replaced.  What is no regular file (a device, a pipe) is written to as it is.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -59,6 +111,10 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
     ...     path.read_bytes(), len(list(Path(folder).iterdir()))
     (b'whole', 1)
     """
+    if _is_special(path):
+        with path.open("wb") as file:
+            yield file
+        return
     target = path.resolve()
     temporary = (work or target.parent) / _work_name()
     try:
@@ -75,8 +131,15 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
             error.filename = str(path)
         raise
     finally:
-        with suppress(OSError):  # it is gone already, or was never made
-            temporary.unlink()
+        remove(temporary)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something is there that is no regular file; raises OSError for links that lead in a circle."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def move_into_place(staged: Path, target: Path) -> None:
@@ -125,8 +188,8 @@ def put_in_place(staged: Path, data: Path, manifest: Path, content: bytes) -> No
             file.write(content)
             move_into_place(staged, data)
     except BaseException:
-        if not _holds(manifest, content):  # else it names the new data already
-            shutil.rmtree(data, ignore_errors=True)
+        if not _may_hold(manifest, content):  # else it names the new data already
+            remove(data)
         raise
 
 
@@ -166,7 +229,8 @@ def naming(attempt: str, remedy: str) -> Iterator[None]:
     minembed.errors.SourceError: cannot write to run: Permission denied; free some space
     """
     try:
-        yield
+        with not_swallowed():
+            yield
     except MinembedError:
         raise
     except OSError as error:
@@ -186,11 +250,13 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _may_hold(path: Path, content: bytes) -> bool:
     try:
         return path.read_bytes() == content
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:  # who knows
+        return True
 
 
 def _work_name() -> str:

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minembed.data.corpus import Corpus
 from minembed.errors import IndexFileError, InputError, MinembedWarning, SourceError, warn
+from minembed.runtime.files import remove
 from minembed.runtime.folders import cache_folder
 from minembed.types import IndexPrecision
 
@@ -66,4 +66,4 @@ def forget(folder: Path, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None
     for number, (_, size, place) in enumerate(sorted(used, reverse=True)):
         total += size
         if number and (number >= kept or total > kept_bytes):
-            shutil.rmtree(place, ignore_errors=True)
+            remove(place)

@@ -6,7 +6,6 @@ Whatever happens, index.json names the files of the old index or those of the ne
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ import numpy as np
 
 from minembed.errors import IndexFileError, InputError
 from minembed.runtime.checksums import crc32_of_json
-from minembed.runtime.files import naming, put_in_place, staging
+from minembed.runtime.files import alone_in, naming, put_in_place, remove, staging
 from minembed.runtime.safetensors_files import Summed, header_of, write_safetensors
 from minembed.search.index_blocks import PIECE, Block, Record, coded_rows
 from minembed.search.index_files import (
@@ -136,9 +135,10 @@ def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence
         raise InputError(
             f"metadata is too large: {MANIFEST} would have {len(manifest)} bytes; at most {LARGEST} are read"
         )
-    before = _data_folder(folder)
-    put_in_place(staged, folder / token, folder / MANIFEST, manifest)
-    _clean(folder, token, before)
+    with alone_in(folder) as alone:
+        before = _data_folder(folder)
+        put_in_place(staged, folder / token, folder / MANIFEST, manifest)
+        _clean(folder, token, before, alone)
 
 
 def _data_folder(folder: Path) -> str | None:
@@ -149,10 +149,13 @@ def _data_folder(folder: Path) -> str | None:
         return None
 
 
-def _clean(folder: Path, current: str, before: str | None) -> None:
-    """Remove the data of the index that was replaced, and what killed processes left; others may be saving now."""
+def _clean(folder: Path, current: str, before: str | None, alone: bool) -> None:
+    """Remove the data of the index that was replaced, and what killed processes left; others may be saving now.
+
+    Where this process is `alone`, no other has data here that is not named yet.
+    """
     for path in folder.glob("data-*"):
         with suppress(OSError):
             stale = time.time() - path.stat().st_mtime > STALE
-            if path.name != current and DATA.fullmatch(path.name) and (stale or path.name == before):
-                shutil.rmtree(path, ignore_errors=True)
+            if path.name != current and DATA.fullmatch(path.name) and (alone or stale or path.name == before):
+                remove(path)

@@ -7,7 +7,6 @@ sums.  Only when it has been replaced are the old files removed.
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from minembed.errors import TrainingError
 from minembed.runtime.checksums import crc32_of, crc32_of_json, pieces_of
-from minembed.runtime.files import naming, put_in_place, staging
+from minembed.runtime.files import naming, put_in_place, remove, staging
 from minembed.runtime.safetensors_files import header_of, layout_of, read_arrays, write_safetensors
 from minembed.types import Array
 
@@ -93,7 +92,7 @@ def _save(folder: Path, work: Path, arrays: Mapping[str, Array], facts: Mapping[
     put_in_place(staged, folder / token, folder / MANIFEST, manifest)
     for path in folder.glob("state-*"):
         if path.name != token and DATA.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
 
 
 def has_checkpoint(folder: Path) -> bool:

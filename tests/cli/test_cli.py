@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import warnings
 from dataclasses import asdict, replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,11 +125,72 @@ def test_ctrl_c_is_quiet(monkeypatch):
     assert run("pull", code=130) == ("", "")
 
 
-def test_sigterm_leaves_nothing_behind(monkeypatch, tmp_path, tiny_checkpoint):
-    monkeypatch.setattr("minembed.cli.embed.load_model", lambda *args: signal.raise_signal(signal.SIGTERM))
-    before = signal.getsignal(signal.SIGTERM)
-    run("embed", "a", "-m", tiny_checkpoint, "-o", tmp_path / "x.npy", code=128 + signal.SIGTERM)
-    assert list(tmp_path.iterdir()) == [] and signal.getsignal(signal.SIGTERM) is before
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@pytest.fixture
+def handled():
+    """Signals as a shell's terminal has them, whoever started the tests."""
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in SIGNALS]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_leave_nothing_behind(handled, monkeypatch, tmp_path, tiny_checkpoint, number):
+    monkeypatch.setattr("minembed.cli.embed.load_model", lambda *args: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    run("embed", "a", "-m", tiny_checkpoint, "-o", tmp_path / "x.npy", code=128 + number)
+    assert list(tmp_path.iterdir()) == [] and signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_swallowed_signal_ends_the_command(handled, monkeypatch, tmp_path, tiny_checkpoint, number):
+    """As NumPy's own modules do while they are imported: the interrupt is printed, and an ImportError comes out."""
+
+    def check_numba():
+        try:
+            signal.raise_signal(number)
+        except BaseException:
+            pass
+        raise ImportError("numpy.core.multiarray failed to import")
+
+    monkeypatch.setattr("minembed.runtime.backend.check_numba", check_numba)
+    args = "embed", "a", "-m", tiny_checkpoint, "-o", tmp_path / "x.npy", "--backend", "numba"
+    run(*args, code=128 + number)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ignored_signal_stays_ignored(handled, monkeypatch, tiny_checkpoint):
+    """Under nohup, for one."""
+    signal.signal(SIGNALS[-1], signal.SIG_IGN)
+    monkeypatch.setattr("minembed.cli.pull.command.callback", lambda **options: signal.raise_signal(SIGNALS[-1]))
+    run("pull")
+    assert signal.getsignal(SIGNALS[-1]) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_what_is_no_file_is_written_to(tmp_path, tiny_checkpoint):
+    """A pipe stays a pipe, and a link to a device leads to the device."""
+    (tmp_path / "null.jsonl").symlink_to(os.devnull)
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    run("embed", "a", "-m", tiny_checkpoint, "-o", tmp_path / "null.jsonl")
+    assert (tmp_path / "null.jsonl").is_symlink() and Path(os.devnull).is_char_device()
+    reader = subprocess.Popen(["cat", tmp_path / "pipe.jsonl"], stdout=subprocess.PIPE, text=True)
+    run("embed", "a", "-m", tiny_checkpoint, "-o", tmp_path / "pipe.jsonl")
+    assert json.loads(reader.communicate()[0])["text"] == "a"
+    assert stat.S_ISFIFO((tmp_path / "pipe.jsonl").stat().st_mode)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_that_lead_in_a_circle(tmp_path, tiny_checkpoint):
+    (tmp_path / "a.npy").symlink_to("b.npy")
+    (tmp_path / "b.npy").symlink_to("a.npy")
+    _, error = run("embed", "a", "-m", tiny_checkpoint, "-o", tmp_path / "a.npy", code=1)
+    assert "a.npy" in error and len(error.splitlines()) == 1
 
 
 # --- as a process ---------------------------------------------------------------------------------------------------

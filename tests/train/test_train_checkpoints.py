@@ -12,6 +12,8 @@ import faults
 import numpy as np
 import pytest
 from faults import mutate_json, mutate_safetensors
+from interrupts import interrupt as interrupt_often
+from interrupts import needs_timer
 from safetensors.numpy import load_file
 
 from minembed.errors import MinembedError, SourceError, TrainingError
@@ -222,6 +224,27 @@ def test_an_interrupt_leaves_the_old_one(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path, *state(2))
     assert_is(load_checkpoint(tmp_path), state(1))
+    assert len(names(tmp_path)) == 2
+
+
+@needs_timer
+@pytest.mark.parametrize(("times", "seed"), [(200, 1), pytest.param(5000, 2, marks=pytest.mark.slow)])
+def test_interrupts_lose_no_checkpoint(tmp_path, times, seed):
+    states, turn = [state(1), state(2)], [0]
+    save_checkpoint(tmp_path, *states[0])
+
+    def save():
+        save_checkpoint(tmp_path, *states[turn[0]])
+
+    def check():
+        turn[0] = 1 - turn[0]
+        found = load_checkpoint(tmp_path)
+        assert_is(found, states[found[1] != states[0][1]])
+        assert not list(tmp_path.glob(".minembed-*"))
+
+    interrupt_often(save, times, seed, check)
+    save()
+    assert_is(load_checkpoint(tmp_path), states[turn[0]])
     assert len(names(tmp_path)) == 2
 
 

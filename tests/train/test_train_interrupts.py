@@ -29,7 +29,7 @@ def test_training_steps(tiny_checkpoint, tier, times, seed):
     def step():
         found = contrastive_gradients(trainee, columns, None, products, method)
         arrays = {n: g.values if isinstance(g, Rows) else g for n, g in found.gradients.items()}
-        return found.value, {name: array.tobytes() for name, array in arrays.items()}
+        return found.loss, {name: array.tobytes() for name, array in arrays.items()}
 
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         expected, running = step(), threading.active_count()

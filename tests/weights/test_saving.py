@@ -18,6 +18,8 @@ import golden_families as families
 import numpy as np
 import pytest
 from faults import SMALL
+from interrupts import interrupt as interrupt_often
+from interrupts import needs_timer, seconds_of
 from module_cases import FILES, STACKS, TEXTS, write_case
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -390,6 +392,24 @@ def test_an_interrupt_leaves_nothing(small, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         small.save(tmp_path / "saved")
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_timer
+@pytest.mark.parametrize(("times", "seed"), [(100, 1), pytest.param(5000, 2, marks=pytest.mark.slow)])
+def test_interrupts_leave_a_whole_model_or_none(small, tmp_path, times, seed):
+    place = tmp_path / "saved"
+    small.save(place)
+    expected = contents(place)
+    shutil.rmtree(place)
+
+    def check():
+        assert list(tmp_path.iterdir()) in ([], [place])
+        if place.exists():
+            assert contents(place) == expected
+            shutil.rmtree(place)
+
+    seconds = seconds_of(lambda: (small.save(place), check()))
+    interrupt_often(lambda: small.save(place), times, seed, check, seconds)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no umask")
