@@ -14,10 +14,10 @@ from minembed.types import Array
 NOTHING = 0  # of any of them
 GELU, GELU_TANH, SILU, RELU = 1, 2, 3, 4
 LAYER_NORM, RMS_NORM = 1, 2
-ACTIVATION, GATED, PRE_NORM, HEAD_NORMS, BARE, POST_NORMS = 0, 1, 2, 3, 4, 5  # places in the tuple of choices
+ACTIVATION, GATED, PRE_NORM, HEAD_NORMS, BARE, POST_NORMS = 0, 1, 2, 3, 4, 5  # places in what architecture_of gives
 ACTIVATIONS = {"gelu": GELU, "gelu_new": GELU_TANH, "gelu_pytorch_tanh": GELU_TANH, "silu": SILU, "relu": RELU}
-SEES = 5  # numbers that say what a layer sees
-FAR = 1 << 40  # tokens: no text is so long
+PATTERN_FIELDS = 5  # numbers that say what a layer sees
+NO_LIMIT = 1 << 40  # tokens: no text is so long
 MARGIN = 16  # numbers that may be read beyond a table
 
 Shape = tuple[int, int, int, int, int, int, int, int]  # D, F, heads, layers, groups of D and F, K, group of heads * K
@@ -33,10 +33,10 @@ def shape_of(config: Config) -> Shape:
     return D, F, H, config.num_hidden_layers, group_size(D), group_size(F), K, group_size(H * K)
 
 
-def choices_of(params: Params, config: Config) -> tuple[int, ...]:
+def architecture_of(params: Params, config: Config) -> tuple[int, ...]:
     """The choices of an encoder, at the places that this file names.
 
-    >>> choices_of(Params(None, ()), Config(9, 4, 1, 2, 8, 16, 0, "silu", 1e-5, gated=True))
+    >>> architecture_of(Params(None, ()), Config(9, 4, 1, 2, 8, 16, 0, "silu", 1e-5, gated=True))
     (3, 1, 0, 0, 0, 0)
     """
     norm = RMS_NORM if config.norm_type == "rms_norm" else LAYER_NORM
@@ -48,11 +48,11 @@ def choices_of(params: Params, config: Config) -> tuple[int, ...]:
     return ACTIVATIONS[config.hidden_act], int(config.gated), *norms
 
 
-def sees_of(params: Params, config: Config) -> tuple[Array, Array, Array]:
-    """The tables of biases and rotations, flat, and SEES numbers a layer: longest, back, ahead, positions, table.
+def patterns_of(params: Params, config: Config) -> tuple[Array, Array, Array]:
+    """The tables of biases and rotations, flat, and of each layer: longest, back, ahead, positions, table.
 
-    >>> bias, rotary, sees = sees_of(Params(None, ()), Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5, causal=True))
-    >>> sees.tolist() == [0, FAR, 0, 0, 0]
+    >>> bias, rotary, patterns = patterns_of(Params(None, ()), Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5, causal=True))
+    >>> patterns.tolist() == [0, NO_LIMIT, 0, 0, 0]
     True
     """
     layers = attention_patterns(params, config)
@@ -63,8 +63,8 @@ def sees_of(params: Params, config: Config) -> tuple[Array, Array, Array]:
     tables: list[Any] = [pattern.rotary.reshape(-1) for pattern in different if pattern.rotary is not None]
     positions = config.max_tokens if tables else 0
     rotary = np.concatenate([*tables, np.zeros(PANEL, np.float32)]).astype(np.float32)
-    sees = []
+    patterns = []
     for pattern in layers:
-        back, ahead = (FAR if x is None else x for x in (pattern.back, pattern.ahead))
-        sees.append([longest, back, ahead, positions, next(i for i, s in enumerate(different) if s is pattern)])
-    return bias, rotary, np.array(sees, np.int64).reshape(-1)
+        back, ahead = (NO_LIMIT if x is None else x for x in (pattern.back, pattern.ahead))
+        patterns.append([longest, back, ahead, positions, next(i for i, s in enumerate(different) if s is pattern)])
+    return bias, rotary, np.array(patterns, np.int64).reshape(-1)

@@ -2,7 +2,7 @@
 
 Rows begin at a pointer and need no alignment.  Each function reads every number once or twice and does all it can
 meanwhile, since these loops wait for the cache, not for the multipliers.  Errors below are measured by
-tests/kernels/test_elementwise.py against float64.
+tests/kernels/test_kernel_elementwise.py against float64.
 """
 
 import math

@@ -47,8 +47,10 @@ def _choose_read_row(table, scales, row, width, out):
 
 
 @njit(inline="always")
-def embed(ids, kinds, places, begin, rows, word, word_scales, position, token_type, norm, width, eps, x, stride):
+def embed(tokens, begin, rows, tables, width, eps, x, stride):
     """What the token is, where it stands, which segment: three rows, added and normalised."""
+    ids, kinds, places = tokens
+    word, word_scales, position, token_type, norm = tables
     for row in range(rows):
         token, here = begin + row, at(x, row * stride)
         read_row(word, word_scales, ids[token], width, here)

@@ -2,31 +2,33 @@
 
 from numba import njit
 
-from minembed.kernels.encoder.architecture import HEAD_NORMS, SEES
+from minembed.kernels.encoder.architecture import HEAD_NORMS, PATTERN_FIELDS
 from minembed.kernels.encoder.elementwise import rms_row, rotate_row
 from minembed.kernels.vectors.simd import at
 
 
 @njit
-def pattern_of(sees, layer, bias, rotary, half):
+def pattern_of(patterns, layer):
     """What a layer sees: (longest text if there is a bias, bias, back, ahead, rotations, as many as positions)."""
-    own = at(sees, SEES * layer)
+    every, bias, rotary, half = patterns
+    own = at(every, PATTERN_FIELDS * layer)
     longest, back, ahead, positions, kind = own[0], own[1], own[2], own[3], own[4]
     return longest, bias, back, ahead, at(rotary, kind * 2 * positions * half), positions
 
 
 @njit
-def place_heads(head, stride, cu_seqlens, first, last, size, norms, choices, pattern, eps):
+def place_heads(head, stride, texts, size, norms, architecture, pattern, eps):
     """Normalise the queries and keys of a head, and turn them by their positions, where the architecture does so."""
+    cu_seqlens, first, last, _ = texts
     _, _, _, _, rotary, positions = pattern
     half = size // 2
-    if choices[HEAD_NORMS] == 0 and positions == 0:
+    if architecture[HEAD_NORMS] == 0 and positions == 0:
         return
     for text in range(first, last):
         for place in range(cu_seqlens[text + 1] - cu_seqlens[text]):
             query = at(head, (cu_seqlens[text] - cu_seqlens[first] + place) * stride)
             key = at(query, size)
-            if choices[HEAD_NORMS]:
+            if architecture[HEAD_NORMS]:
                 rms_row(query, norms, size, eps, query)
                 rms_row(key, at(norms, size), size, eps, key)
             if positions:

@@ -1,12 +1,12 @@
 """A second core for a single query: the panels of a product are shared between the caller and a helper.
 
-The caller posts a product (pointers and sizes) on a board in memory and then takes panels one by one; a helper, if one
-is there, takes panels of the same product.  Each panel is computed as it would be alone, so not a bit changes.  The
-caller waits for nothing but panels that the helper has begun: a helper that never comes costs nothing.
+The caller posts a product (pointers and sizes) in the words of a `job` in memory and then takes panels one by one; a
+helper, if one is there, takes panels of the same product.  Each panel is computed as it would be alone, so not a bit
+changes.  The caller waits for nothing but panels that the helper has begun: a helper that never comes costs nothing.
 
-Taking a panel is one compare-and-swap on the ticket, which holds the job's number, how many panels it has, and which is
-next.  That it succeeds proves that the job is still open, and so that what was read from the board before it belongs to
-that job: the caller writes a new job only when every panel of the old one is taken and done.
+Taking a panel is one compare-and-swap on the ticket, which holds the product's number, how many panels it has, and
+which is next.  That it succeeds proves that the product is still open, and so that what was read from the job before it
+belongs to that product: the caller posts another only when every panel of the old one is taken and done.
 """
 
 from typing import Any
@@ -24,9 +24,9 @@ from minembed.kernels.vectors.atomics import add, read, swap, write
 from minembed.kernels.vectors.emit import I32, I64, declare, move
 from minembed.kernels.vectors.simd import address
 
-TICKET, DONE, CLOSED, TEAM = 0, 8, 16, 17  # what both write has a cache line each; TEAM: whether to share at all
-FIELDS = 24  # where the job's description begins
-BOARD = 48  # int64 in all
+TICKET, DONE, CLOSED, SHARED = 0, 8, 16, 17  # what both write has a cache line each; SHARED: whether to share at all
+FIELDS = 24  # where the description of the product begins
+JOB_WORDS = 48  # int64 in all
 _words = types.CPointer(types.int64)
 
 
@@ -61,13 +61,13 @@ def relax(typing_context):
 
 
 @intrinsic
-def word(typing_context, board, n):
-    """The address of a word of the board."""
+def word(typing_context, job, n):
+    """The address of a word of a job."""
     return _words(_words, types.int64), lambda context, builder, sig, args: move(builder, args[0], args[1])
 
 
 @njit
-def multiply_together(board, operand, rows, width, group, p, out_width, out, stride, activation):
+def multiply_shared(job, operand, rows, width, group, p, out_width, out, stride, activation):
     """gemm.multiply, with whoever helps."""
     panels = (out_width + PANEL - 1) // PANEL
     fields = (
@@ -75,28 +75,28 @@ def multiply_together(board, operand, rows, width, group, p, out_width, out, str
         number_of(p[0]), number_of(p[1]), number_of(p[2]), number_of(p[3]), number_of(out), stride, activation,
     )  # fmt: skip
     for i in range(len(fields)):
-        board[FIELDS + i] = fields[i]
-    job = (read(word(board, TICKET)) >> 32) + 1
-    done_before = read(word(board, DONE))
-    write(word(board, TICKET), job << 32 | panels << 16)
+        job[FIELDS + i] = fields[i]
+    number = (read(word(job, TICKET)) >> 32) + 1
+    done_before = read(word(job, DONE))
+    write(word(job, TICKET), number << 32 | panels << 16)
     mine = 0
     while True:
-        ticket = read(word(board, TICKET))
+        ticket = read(word(job, TICKET))
         panel = ticket & 0xFFFF
         if panel >= panels:
             break
-        if swap(word(board, TICKET), ticket, ticket + 1):
+        if swap(word(job, TICKET), ticket, ticket + 1):
             multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, activation)
             mine += 1
-    while read(word(board, DONE)) - done_before < panels - mine:
+    while read(word(job, DONE)) - done_before < panels - mine:
         relax()
 
 
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
-def assist(board, weights, operand, floats, zero_points):
-    """The helper: take panels until the board is closed.  The arrays only tell the types."""
-    b = address(board, 0)
+def assist(job, weights, operand, floats, zero_points):
+    """The helper: take panels until the job is closed.  The arrays only tell the types."""
+    b = address(job, 0)
     w, o, f, z = address(weights, 0), address(operand, 0), address(floats, 0), address(zero_points, 0)
     while read(word(b, CLOSED)) == 0:
         ticket = read(word(b, TICKET))

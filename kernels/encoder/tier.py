@@ -14,11 +14,12 @@ import numpy as np
 
 from minembed.kernels.compiled import cache as cached
 from minembed.kernels.encoder import selftest
-from minembed.kernels.encoder.architecture import GATED, Shape, choices_of, sees_of, shape_of
+from minembed.kernels.encoder.architecture import GATED, Shape, architecture_of, patterns_of, shape_of
+from minembed.kernels.encoder.layer import ALL_ROWS, FIRST_ROWS, LAST_ROWS
 from minembed.kernels.encoder.packing import WEIGHTS, Packed, aligned, pack
-from minembed.kernels.encoder.run import ALL, CHUNK, FIRST, LAST, run
-from minembed.kernels.encoder.sharing import BOARD, CLOSED, TEAM, assist
-from minembed.kernels.encoder.workspace import TEAM_ROWS, operand_elements, sizes
+from minembed.kernels.encoder.run import CHUNK, run
+from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED, assist
+from minembed.kernels.encoder.workspace import SHARED_ROWS, operand_elements, sizes
 from minembed.kernels.helpers import helper
 from minembed.kernels.tiles.registers import PANEL
 from minembed.kernels.vectors.target import TARGET
@@ -32,8 +33,8 @@ from minembed.transformer.tier import prepare as numpy_tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-ONE_ROW = {"cls": FIRST, "lasttoken": LAST}
-TEAM_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
+ONE_ROW = {"cls": FIRST_ROWS, "lasttoken": LAST_ROWS}
+SHARED_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
 _sizes: Any = sizes
 _elements: Any = operand_elements
@@ -65,8 +66,8 @@ class Encoder(Tier):
     packed: Packed
     config: Config
     shape: Shape
-    choices: tuple[int, ...]
-    sees: tuple[Array, Array, Array]  # biases, rotations, and what each layer sees: choices.sees_of
+    architecture: tuple[int, ...]
+    patterns: tuple[Array, Array, Array]  # biases, rotations, and what each layer patterns: architecture.patterns_of
     embeddings: Embeddings | None  # where NumPy computes them
     final_norm: Norm | None
     reference: NumPyTier | None = field(default=None, repr=False, compare=False)  # where it is kept
@@ -79,8 +80,8 @@ class Encoder(Tier):
         self.packed.word.flags.writeable = False  # a pickled copy has forgotten it, and would be compiled for anew
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = self.packed, self.config, self.shape, self.choices, self.sees, self.embeddings, self.final_norm
-        return Encoder, (*fields, self.reference)
+        numbers = self.shape, self.architecture, self.patterns
+        return Encoder, (self.packed, self.config, *numbers, self.embeddings, self.final_norm, self.reference)
 
     @property
     def dtype(self) -> str:
@@ -124,28 +125,28 @@ class Encoder(Tier):
             self._run(tokens, out, ONE_ROW[mode], together)
         return normalize(out[: len(tokens)], self.final_norm, self.config)
 
-    def _run(self, tokens: Tokens, out: Array, keep: int = ALL, together: bool = False) -> None:
+    def _run(self, tokens: Tokens, out: Array, keep: int = ALL_ROWS, together: bool = False) -> None:
         """Compute all layers into `out`; embeddings that NumPy computes are handed over there."""
         p, cu_seqlens, embedded = self.packed, tokens.cu_seqlens.astype(np.int64), self.embeddings is not None
         if self.embeddings is not None:
             out[...] = embed(tokens, self.embeddings, self.config)
         scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
         ids, kinds, places = self._look_up(tokens)
-        board = np.zeros(BOARD, np.int64)
-        worth = cu_seqlens[-1] * p.weights.nbytes >= TEAM_WORK
+        job = np.zeros(JOB_WORDS, np.int64)
+        worth = cu_seqlens[-1] * p.weights.nbytes >= SHARED_WORK
         try:
-            if together and worth and cu_seqlens[-1] <= TEAM_ROWS:
+            if together and worth and cu_seqlens[-1] <= SHARED_ROWS:
                 operand = scratch.floats if p.dtype == "float32" else scratch.operand
                 types = p.weights, operand, scratch.floats, scratch.zero_points
-                board[TEAM] = helper.ask(lambda: assist(board, *types))
+                job[SHARED] = helper.ask(lambda: assist(job, *types))
             run(
                 ids, kinds, places, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales,
-                p.position, p.token_type, p.norm, self.zeros, *self.sees, self.shape, self.choices,
-                np.float32(self.config.layer_norm_eps), embedded, 0, self.shape[3], keep, board, scratch.floats,
+                p.position, p.token_type, p.norm, self.zeros, *self.patterns, self.shape, self.architecture,
+                np.float32(self.config.layer_norm_eps), embedded, keep, job, scratch.floats,
                 scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
             )  # fmt: skip
         finally:
-            board[CLOSED] = 1  # whatever happens: a helper takes panels until then
+            job[CLOSED] = 1  # whatever happens: a helper takes panels until then
         self.idle.append(scratch)
 
     def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:
@@ -161,7 +162,7 @@ class Encoder(Tier):
             try:
                 scratch = self.idle.pop()
             except IndexError:
-                return Scratch.make(rows, self.shape, self.choices[GATED], self.packed.dtype)
+                return Scratch.make(rows, self.shape, self.architecture[GATED], self.packed.dtype)
             if scratch.rows >= rows:
                 return scratch
 
@@ -186,8 +187,8 @@ def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:
         pack(lowered, config, dtype, PANEL),
         config,
         shape_of(config),
-        choices_of(lowered, config),
-        sees_of(lowered, config),
+        architecture_of(lowered, config),
+        patterns_of(lowered, config),
         own,
         lowered.final_norm,
     )
@@ -200,8 +201,8 @@ def compile_kernels(dtype: str) -> float:
         print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
     compiled = signature(dtype)
     run.compile(compiled)
-    board, weights, floats, zero_points, operand = (compiled[i] for i in (0, 4, 5, 6, -3))
-    assist.compile((board, weights, floats if dtype == "float32" else operand, floats, zero_points))
+    job, weights, floats, zero_points, operand = (compiled[i] for i in (0, 4, 5, 6, -3))
+    assist.compile((job, weights, floats if dtype == "float32" else operand, floats, zero_points))
     return time.perf_counter() - begin
 
 
@@ -218,7 +219,7 @@ def signature(dtype: str) -> tuple[Any, ...]:
     i = types.int64
     return (
         *(ints, ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats),
-        *(floats, floats, ints, typeof((0,) * 8), typeof((0,) * 6), types.float32, types.boolean, i, i, i),
+        *(floats, floats, ints, typeof((0,) * 8), typeof((0,) * 6), types.float32, types.boolean, i),
         *(ints, floats, words, operand, i, floats),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
 from minembed.kernels.vectors.simd import address, as_shorts, at
 
 FFN_ROWS = 112  # rows that the feed-forward block takes at a time
-TEAM_ROWS = 256  # up to so many rows a product may be shared with a second core
+SHARED_ROWS = 256  # up to so many rows a product may be shared with a second core
 SLACK = 16  # rows that may be read, or columns written, beyond the end
 
 
@@ -59,7 +59,7 @@ def sizes(rows, shape, gated):
     wide = (size + 31) // 32 * 32
     all_rows = rows + SLACK
     one_head = padded(3 * size)
-    qkv = max(all_rows * one_head, min(all_rows, TEAM_ROWS + SLACK) * (heads + 1) * one_head)
+    qkv = max(all_rows * one_head, min(all_rows, SHARED_ROWS + SLACK) * (heads + 1) * one_head)
     return (
         all_rows * padded(D), qkv, all_rows * padded(heads * size), all_rows * padded(D),
         min(all_rows, FFN_ROWS + SLACK) * padded(2 * F if gated else F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,

@@ -1,10 +1,15 @@
 """Lists of the rows that could be among the best of a query.
 
-A row is noted with the interval that its value surely lies in, if the upper end reaches the query's threshold.  When a
+A row is pushed with the interval that its value surely lies in, if the upper end reaches the query's threshold.  When a
 list has grown, the threshold rises to what k of its rows surely reach, and rows that cannot reach that are dropped.
 
-Lists are (counts, lows, highs, indices, thresholds, marks): of each query how many rows it has; `capacity` lower ends,
-upper ends and rows; the threshold; and how many rows are waited for before the list is looked at again.
+Lists are (counts, lows, highs, indices, thresholds, marks, capacity): of each query how many rows it has; `capacity`
+lower ends, upper ends and rows; the threshold; and how many rows are waited for before the list is looked at again.
+
+What else the functions take, here and in both scans:
+  terms = ROW_TERMS numbers of a row           value = product * [0] + [1]; its length, its error, what [1] may be off
+  margins = (pointer, stride)                  three numbers of each query, `stride` apart
+  metric = (number, square_margin)             what is compared, and what a square may be off
 """
 
 import numpy as np
@@ -31,62 +36,64 @@ from minembed.kernels.vectors.simd import (
 )
 
 ROWS = 8 * TILE_ROWS  # of the corpus, that stay in the second-level cache while all queries see them
-FACTS = 5  # of a row: value = product * [0] + [1]; its length [2], its error [3], and what [1] may be off [4]
+ROW_TERMS = 5
 LANES = 16
 f32 = np.float32
-LOWEST = f32(-np.inf)
+MINUS_INFINITY = f32(-np.inf)
 
 
 @njit
-def pointers(lists):
-    """The addresses of lists."""
+def pointers(lists, capacity):
+    """Lists as the other functions take them."""
     counts, lows, highs, indices, thresholds, marks = lists
     return (
         address(counts, 0), address(lows, 0), address(highs, 0), address(indices, 0), address(thresholds, 0),
-        address(marks, 0),
+        address(marks, 0), capacity,
     )  # fmt: skip
 
 
 @njit
-def slack_of(margins, stride, query, facts):
-    """How far the value of a row may be off for a query; margins are three numbers of each query, `stride` apart."""
-    own = margins[query] + facts[4]
-    return own + facts[2] * margins[stride + query] + facts[3] * margins[2 * stride + query]
+def slack_of(margins, query, terms):
+    """How far the value of a row may be off for a query."""
+    of, stride = margins
+    own = of[query] + terms[4]
+    return own + terms[2] * of[stride + query] + terms[3] * of[2 * stride + query]
 
 
 @njit
-def values_of(tile, margins, stride, query, facts):
+def values_of(tile, margins, query, terms):
     """The values of a row for 16 queries, and how far they may be off."""
-    value = fma(load(tile), splat(facts[0]), splat(facts[1]))
-    slack = load(at(margins, query)) + splat(facts[4])
-    slack = fma(splat(facts[2]), load(at(margins, stride + query)), slack)
-    return value, fma(splat(facts[3]), load(at(margins, 2 * stride + query)), slack)
+    of, stride = margins
+    value = fma(load(tile), splat(terms[0]), splat(terms[1]))
+    slack = load(at(of, query)) + splat(terms[4])
+    slack = fma(splat(terms[2]), load(at(of, stride + query)), slack)
+    return value, fma(splat(terms[3]), load(at(of, 2 * stride + query)), slack)
 
 
 @njit
-def note(query, row, low, high, lists, capacity):
+def push(query, row, low, high, lists):
     """Put a row at the end of a query's list, to stay if it may reach the threshold: the CPU need not guess."""
-    counts, lows, highs, indices, thresholds = lists[:5]
+    counts, lows, highs, indices, thresholds, _, capacity = lists
     place = query * capacity + counts[query]
     lows[place], highs[place], indices[place] = low, high, row
     counts[query] += high >= thresholds[query]
 
 
 @njit
-def collect(tile, count, first_query, wide, first_row, facts, margins, stride, lists, capacity, ends):
-    """Note every row of a tile of products that may reach a query's threshold."""
+def collect(tile, count, first_query, wide, first_row, terms, margins, lists, ends):
+    """Push every row of a tile of products that may reach a query's threshold."""
     for v in range(0, wide, LANES):
         query = first_query + v
         threshold = load(at(lists[4], query))
         for r in range(count):
-            value, slack = values_of(at(tile, r * PANEL + v), margins, stride, query, at(facts, r * FACTS))
+            value, slack = values_of(at(tile, r * PANEL + v), margins, query, at(terms, r * ROW_TERMS))
             hits = reached(value + slack, threshold)
             if hits:
                 store(ends, value - slack)
                 store(at(ends, LANES), value + slack)
             while hits:
                 lane = first_bit(hits)
-                note(query + lane, first_row + r, ends[lane], ends[LANES + lane], lists, capacity)
+                push(query + lane, first_row + r, ends[lane], ends[LANES + lane], lists)
                 hits &= hits - 1
 
 
@@ -95,14 +102,14 @@ def count_reaching(values, n, least):
     """How many of n values are at least this."""
     count, least = 0, splat(least)
     for i in range(0, n, LANES):
-        count += count_bits(reached(load_part(at(values, i), min(LANES, n - i), splat(LOWEST)), least))
+        count += count_bits(reached(load_part(at(values, i), min(LANES, n - i), splat(MINUS_INFINITY)), least))
     return count
 
 
 @njit
 def largest_but(values, n, k):
     """The k-th largest of n finite values: halving what it lies in, which takes vectors, and no guesses of the CPU."""
-    bottom, top = splat(f32(np.inf)), splat(LOWEST)
+    bottom, top = splat(f32(np.inf)), splat(MINUS_INFINITY)
     for i in range(0, n, LANES):
         v = load_part(at(values, i), min(LANES, n - i), splat(values[0]))
         bottom, top = minimum(v, bottom), maximum(v, top)
@@ -128,9 +135,9 @@ def largest_but(values, n, k):
 
 
 @njit
-def thin(query, k, lists, capacity):
+def prune(query, k, lists):
     """Raise a query's threshold to what k rows surely reach, and drop what is below; False where it is full still."""
-    counts, lows, highs, indices, thresholds, marks = lists
+    counts, lows, highs, indices, thresholds, marks, capacity = lists
     first, n, kept = query * capacity, counts[query], query * capacity
     if n >= k:
         thresholds[query] = max(thresholds[query], largest_but(at(lows, first), n, k))
@@ -145,10 +152,10 @@ def thin(query, k, lists, capacity):
 
 
 @njit
-def has_room(number, k, lists, capacity):
-    """Thin the lists that have grown; False where one is full still."""
+def has_room(number, k, lists):
+    """Prune the lists that have grown; False where one is full still."""
     for query in range(number):
-        if lists[0][query] > lists[5][query] and not thin(query, k, lists, capacity):
+        if lists[0][query] > lists[5][query] and not prune(query, k, lists):
             return False
     return True
 

@@ -10,28 +10,29 @@ from numba import njit, types
 from minembed.kernels.encoder.elementwise import ZERO
 from minembed.kernels.tiles.dot import multiply_bytes
 from minembed.kernels.vectors.emit import VI, fold, load_vector
-from minembed.kernels.vectors.simd import _simple, at, ints, prefetch, splat, to_int
+from minembed.kernels.vectors.simd import at, prefetch, splat, to_int
 from minembed.kernels.vectors.target import TARGET
+from minembed.kernels.vectors.vector import emitted, ints
 
 STEP = 64  # bytes
-AHEAD = 2048  # bytes that are asked for ahead: the CPU's own prefetching stops where a page ends
+PREFETCH_DISTANCE = 2048  # bytes that are asked for ahead: the CPU's own prefetching stops where a page ends
 # what takes the zero point 128 of the rows off, times the sum of the other row: NEON has taken it off already
 SHIFT = 0 if TARGET.dot_bytes == "sdot" else -128
 
 
-@_simple(ints, types.CPointer(types.uint8))
+@emitted(ints, types.CPointer(types.uint8))
 def load_words(builder: Any, pointer: Any) -> Any:
     """64 bytes, as 16 words."""
     return load_vector(builder, pointer, VI)
 
 
-@_simple(ints, ints, ints, ints)
+@emitted(ints, ints, ints, ints)
 def add_products(builder: Any, total: Any, a: Any, b: Any) -> Any:
     """Unsigned bytes of a times signed bytes of b, four products to a lane."""
     return multiply_bytes(builder, total, a, b)
 
 
-@_simple(types.int32, ints)
+@emitted(types.int32, ints)
 def sum_words(builder: Any, a: Any) -> Any:
     """The sum of all lanes."""
     return fold(builder, a, builder.add)
@@ -42,6 +43,6 @@ def dot_bytes(row, query, width):
     """The product of a row of unsigned bytes, as TARGET takes them, with one of signed bytes; width in steps of 64."""
     total = to_int(splat(ZERO))
     for j in range(0, width, STEP):
-        prefetch(at(row, j + AHEAD))
+        prefetch(at(row, j + PREFETCH_DISTANCE))
         total = add_products(total, load_words(at(row, j)), load_words(at(query, j)))
     return sum_words(total)

@@ -6,10 +6,10 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
-from minembed.search.topk import EUCLIDEAN, SINGLE
+from minembed.search.metrics import EUCLIDEAN, FLOAT32_UNIT
 
-SUMS = 16 * SINGLE  # what float32 does to products and their sums, of the lengths that are multiplied
-ROOM = 1 + 1e-5  # for the rounding of margins themselves
+SUMS = 16 * FLOAT32_UNIT  # what float32 does to products and their sums, of the lengths that are multiplied
+ROUNDING = 1 + 1e-5  # for the rounding of margins themselves
 f32 = np.float32
 
 
@@ -40,7 +40,11 @@ def margins_of(left, length, metric, own_margin):
         off += left[j] * left[j]
     off = math.sqrt(off)
     sums, twice = SUMS * (length + off), 2.0 if metric == EUCLIDEAN else 1.0
-    return (own_margin + 2.0**-126) * ROOM, twice * (off + sums) * ROOM, twice * (length + off + sums) * ROOM
+    return (
+        (own_margin + 2.0**-126) * ROUNDING,
+        twice * (off + sums) * ROUNDING,
+        twice * (length + off + sums) * ROUNDING,
+    )
 
 
 @on_disk

@@ -1,4 +1,4 @@
-"""The float64 scores of candidates: minembed.search.topk.exact_scores, summed in the same order, to the same bits."""
+"""The float64 scores of candidates: `exact` of minembed/search/metrics.py, in the same order, to the same bits."""
 
 import math
 
@@ -9,16 +9,16 @@ from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.elementwise import ZERO
 from minembed.kernels.vectors.float64 import absolute_float64, load_float64, sum_float64, widen, zeros_float64
 from minembed.kernels.vectors.simd import address, at, load, load_part, prefetch, splat
-from minembed.search.topk import COSINE, EUCLIDEAN, LANES, MANHATTAN
+from minembed.search.metrics import COSINE, EUCLIDEAN, MANHATTAN, PARTIAL_SUMS
 
-NEXT = 16  # rows that are asked for ahead, since they lie anywhere
+ROWS_AHEAD = 16  # rows that are asked for ahead, since they lie anywhere
 ONE = np.float64(1)
 
 
 @njit
 def load_row(row, j, width):
     """16 numbers of a row as float64; zeros beyond its end."""
-    return widen(load(at(row, j)) if j + LANES <= width else load_part(at(row, j), width - j, splat(ZERO)))
+    return widen(load(at(row, j)) if j + PARTIAL_SUMS <= width else load_part(at(row, j), width - j, splat(ZERO)))
 
 
 @njit
@@ -26,15 +26,15 @@ def score(row, query, width, metric):
     """Compare a row with a query, whose end is filled with zeros."""
     total = squares = zeros_float64()
     if metric == MANHATTAN:
-        for j in range(0, width, LANES):
+        for j in range(0, width, PARTIAL_SUMS):
             total = total + absolute_float64(load_row(row, j, width) - load_float64(at(query, j)))
         return -sum_float64(total)
     if metric == EUCLIDEAN:
-        for j in range(0, width, LANES):
+        for j in range(0, width, PARTIAL_SUMS):
             d = load_row(row, j, width) - load_float64(at(query, j))
             total = total + d * d
         return -math.sqrt(sum_float64(total))
-    for j in range(0, width, LANES):
+    for j in range(0, width, PARTIAL_SUMS):
         v = load_row(row, j, width)
         total = total + v * load_float64(at(query, j))
         if metric == COSINE:
@@ -52,7 +52,7 @@ def rescore_rows(rows, width, queries, stride, metric, which, found, begin, end,
     """The float64 scores of pairs of a query and a row; queries are `stride` apart, filled with zeros."""
     x, q = address(rows, 0), address(queries, 0)
     for pair in range(begin, end):
-        if pair + NEXT < end:
-            for j in range(0, width, LANES):
-                prefetch(at(x, found[pair + NEXT] * width + j))
+        if pair + ROWS_AHEAD < end:
+            for j in range(0, width, PARTIAL_SUMS):
+                prefetch(at(x, found[pair + ROWS_AHEAD] * width + j))
         scores[pair] = score(at(x, found[pair] * width), at(q, which[pair] * stride), width, metric)

@@ -14,7 +14,7 @@ from numba import njit
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.elementwise import ZERO
 from minembed.kernels.tiles.registers import PANEL, TILE_ROWS, tile_floats, tile_floats_streaming
-from minembed.kernels.topk.candidates import FACTS, LANES, ROWS, collect, has_room, note, pointers
+from minembed.kernels.topk.candidates import LANES, ROW_TERMS, ROWS, collect, has_room, pointers, push
 from minembed.kernels.vectors.atomics import add
 from minembed.kernels.vectors.simd import (
     address,
@@ -31,11 +31,11 @@ from minembed.kernels.vectors.simd import (
     store,
     sum_lanes,
 )
-from minembed.search.topk import COSINE, EUCLIDEAN, LARGEST, MANHATTAN, SMALLEST
+from minembed.search.metrics import COSINE, EUCLIDEAN, LONGEST_ROW, MANHATTAN, SHORTEST_ROW
 
 f32 = np.float32
-AHEAD = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
-LARGEST_SQUARE, SMALLEST_SQUARE = f32(LARGEST**2), f32(1.001 * SMALLEST**2)
+PREFETCH_DISTANCE = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
+LARGEST_SQUARE, SMALLEST_SQUARE = f32(LONGEST_ROW**2), f32(1.001 * SHORTEST_ROW**2)
 DONE, FULL, UNSAFE = range(3)  # why scan_rows returns
 
 
@@ -49,22 +49,23 @@ def is_zero(row, width):
 
 
 @njit
-def describe(row, width, square, metric, square_margin, facts):
-    """Write the facts of a row with this square; False where float32 cannot measure it."""
+def write_terms(row, width, square, metric, terms):
+    """The terms of a row with this square; False where float32 cannot measure it."""
+    number, square_margin = metric
     length = f32(math.sqrt(square))
-    facts[0], facts[1], facts[2], facts[3], facts[4] = f32(1.0), ZERO, length, ZERO, ZERO
-    if metric == COSINE:
-        facts[0] = ZERO if length == ZERO else f32(1.0) / length
-        if length < SMALLEST:
+    terms[0], terms[1], terms[2], terms[3], terms[4] = f32(1.0), ZERO, length, ZERO, ZERO
+    if number == COSINE:
+        terms[0] = ZERO if length == ZERO else f32(1.0) / length
+        if length < SHORTEST_ROW:
             return is_zero(row, width)
-    elif metric == EUCLIDEAN:
-        facts[0], facts[1], facts[4] = f32(2.0), -square, square * square_margin
-    return length < LARGEST
+    elif number == EUCLIDEAN:
+        terms[0], terms[1], terms[4] = f32(2.0), -square, square * square_margin
+    return length < LONGEST_ROW
 
 
 @njit
-def measure(rows, first, count, width, metric, square_margin, facts):
-    """The facts of some rows; False where float32 is not enough."""
+def measure(rows, first, count, width, metric, terms):
+    """The terms of some rows; False where float32 is not enough."""
     whole = width // 16 * 16
     for r in range(count):
         row, squares = at(rows, (first + r) * width), splat(ZERO)
@@ -74,7 +75,7 @@ def measure(rows, first, count, width, metric, square_margin, facts):
         if whole < width:
             v = load_part(at(row, whole), width - whole, splat(ZERO))
             squares = fma(v, v, squares)
-        if not describe(row, width, sum_lanes(squares), metric, square_margin, at(facts, r * FACTS)):
+        if not write_terms(row, width, sum_lanes(squares), metric, at(terms, r * ROW_TERMS)):
             return False
     return True
 
@@ -84,7 +85,7 @@ def multiply_tile(rows, first, count, width, packed, queries, panel, wide, metri
     """Products of some rows with the queries of a panel; for the Manhattan distance, minus the distances."""
     a = at(rows, first * width)
     b = at(packed, panel * width * PANEL)
-    if metric == MANHATTAN:
+    if metric[0] == MANHATTAN:
         for r in range(count):
             for q in range(wide):
                 total = ZERO
@@ -103,8 +104,8 @@ def dot_and_square(x, y, width):
     whole, zero = width // 32 * 32, splat(ZERO)
     a = b = c = d = zero
     for j in range(0, whole, 32):
-        prefetch(at(x, j + AHEAD))
-        prefetch(at(x, j + 16 + AHEAD))
+        prefetch(at(x, j + PREFETCH_DISTANCE))
+        prefetch(at(x, j + 16 + PREFETCH_DISTANCE))
         v, w = load(at(x, j)), load(at(x, j + 16))
         a, b = fma(v, load(at(y, j)), a), fma(w, load(at(y, j + 16)), b)
         c, d = fma(v, v, c), fma(w, w, d)
@@ -116,21 +117,23 @@ def dot_and_square(x, y, width):
 
 
 @njit
-def describe_lanes(values, squares, metric, square_margin, margins, stride):
+def intervals_of(values, squares, metric, margins):
     """The lower and upper ends of where the values of 16 rows lie for the only query, of their products and squares."""
+    number, square_margin = metric
+    of, stride = margins
     product, square = load(values), load(squares)
-    length, own, slack = square_root(square), splat(ZERO), splat(margins[0])
-    if metric == COSINE:
-        product = product / maximum(length, splat(SMALLEST))
-    elif metric == EUCLIDEAN:
+    length, own, slack = square_root(square), splat(ZERO), splat(of[0])
+    if number == COSINE:
+        product = product / maximum(length, splat(SHORTEST_ROW))
+    elif number == EUCLIDEAN:
         product, own = fma(splat(f32(2.0)), product, splat(ZERO) - square), square * splat(square_margin)
-    slack = fma(length, splat(margins[stride]), slack + own)
+    slack = fma(length, splat(of[stride]), slack + own)
     return product - slack, product + slack
 
 
 @njit
-def scan_single(rows, first, count, width, query, metric, margins, stride, square_margin, first_row, lists, room):
-    """Note every row that may reach the threshold of the only query, which waits for the memory alone.
+def scan_single(rows, first, count, width, query, metric, margins, first_row, lists, room):
+    """Push every row that may reach the threshold of the only query, which waits for the memory alone.
 
     Returns False where float32 is not enough.
     """
@@ -142,20 +145,20 @@ def scan_single(rows, first, count, width, query, metric, margins, stride, squar
         every = (1 << n) - 1
         if every & ~reached(splat(LARGEST_SQUARE), load(squares)):
             return False
-        if metric == COSINE:
+        if metric[0] == COSINE:
             short = every & ~reached(load(squares), splat(SMALLEST_SQUARE))
             while short:
                 if not is_zero(at(rows, (first + i + first_bit(short)) * width), width):
                     return False
                 short &= short - 1
-        low, high = describe_lanes(values, squares, metric, square_margin, margins, stride)
+        low, high = intervals_of(values, squares, metric, margins)
         hits = every & reached(high, splat(lists[4][0]))
         if hits:
             store(ends, low)
             store(at(ends, LANES), high)
         while hits:
             r = first_bit(hits)
-            note(0, first_row + i + r, ends[r], ends[LANES + r], lists, 0)
+            push(0, first_row + i + r, ends[r], ends[LANES + r], lists)
             hits &= hits - 1
     return True
 
@@ -174,32 +177,30 @@ def scan_rows(
     rows, turn, piece, end, place, offset, width, packed, queries, number, metric, k, margins, stride, square_margin,
     lists, capacity, room,
 ):  # fmt: skip
-    """Scan rows 0..end-1, whose indices are `offset` more; margins are as `slack_of` wants them.
+    """Scan rows 0..end-1, whose indices are `offset` more; `margins` as candidates.py says.
 
     Threads share the rows: each takes `piece` of them at a time, in `turn`, and is at work on those from `place[0]` to
     `place[1]`.  Returns DONE when all are taken; FULL where a list is full of rows that none of the others surely beat:
     when there is room, the scan goes on; or UNSAFE where float32 is not enough.
     """
     r, q, p, m, z = address(rows, 0), address(queries, 0), address(packed, 0), address(margins, 0), address(room, 0)
-    tile, facts = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
-    ends, found = at(facts, FACTS * ROWS), pointers(lists)
-    single = number == 1 and metric != MANHATTAN
+    tile, terms = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
+    ends, found = at(terms, ROW_TERMS * ROWS), pointers(lists, capacity)
+    slack, compared, single = (m, stride), (metric, square_margin), number == 1 and metric != MANHATTAN
     while place[0] < place[1] or next_rows(turn, piece, end, place):
         i = place[0]
         count = min(ROWS, place[1] - i)
-        if not has_room(number, k, found, capacity):
+        if not has_room(number, k, found):
             return FULL
-        if single and not scan_single(
-            r, i, count, width, q, metric, m, stride, square_margin, offset + i, found, facts
-        ):
+        if single and not scan_single(r, i, count, width, q, compared, slack, offset + i, found, terms):
             return UNSAFE
         for panel in range(0 if single else (number + PANEL - 1) // PANEL):
             wide = min(PANEL, number - panel * PANEL)
             for t in range(0, count, TILE_ROWS):
-                some, own = min(TILE_ROWS, count - t), at(facts, t * FACTS)
-                if panel == 0 and not measure(r, i + t, some, width, metric, square_margin, own):
+                some, own = min(TILE_ROWS, count - t), at(terms, t * ROW_TERMS)
+                if panel == 0 and not measure(r, i + t, some, width, compared, own):
                     return UNSAFE
-                multiply_tile(r, i + t, some, width, p, q, panel, wide, metric, z, tile)
-                collect(tile, some, panel * PANEL, wide, offset + i + t, own, m, stride, found, capacity, ends)
+                multiply_tile(r, i + t, some, width, p, q, panel, wide, compared, z, tile)
+                collect(tile, some, panel * PANEL, wide, offset + i + t, own, slack, found, ends)
         place[0] += count
     return DONE

@@ -2,6 +2,9 @@
 
 Every row meets the queries rounded to bytes.  Where that leaves a row in question, what was rounded off the query is
 multiplied too, so that only the row's own rounding is left in its interval.
+
+`corpus` = (levels, scales, lengths, errors, width); queries in bytes, and what was rounded off them (`rest`), are
+(levels, scales, sums); terms, margins, metric and lists as candidates.py says.
 """
 
 import numpy as np
@@ -10,96 +13,94 @@ from numba import njit
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.elementwise import ZERO
 from minembed.kernels.tiles.registers import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes, tile_bytes_streaming
-from minembed.kernels.topk.candidates import FACTS, LANES, ROWS, has_room, note, pointers, slack_of, values_of
+from minembed.kernels.topk.candidates import LANES, ROW_TERMS, ROWS, has_room, pointers, push, slack_of, values_of
 from minembed.kernels.topk.dot_bytes import SHIFT, dot_bytes
 from minembed.kernels.topk.scan import DONE, FULL, next_rows
 from minembed.kernels.vectors.simd import address, at, first_bit, fma, load, load_part, maximum, reached, splat
-from minembed.search.topk import COSINE, EUCLIDEAN
+from minembed.search.metrics import COSINE, EUCLIDEAN
 
 f32 = np.float32
-SECOND = 3  # where the margins of queries begin that are rounded twice
-SHORTEST = f32(1e-30)  # below any row that is not all zeros
+REST_MARGINS = 3  # where the margins of queries begin that are rounded twice
+SHORTEST_LENGTH = f32(1e-30)  # below any row that is not all zeros
 
 
 @njit
-def describe_bytes(rows, first, count, metric, square_margin, facts):
-    """The facts of some quantised rows."""
+def write_terms_bytes(corpus, first, count, metric, terms):
+    """The terms of some quantised rows."""
+    number, square_margin = metric
     for r in range(count):
-        length, error, own = rows[2][first + r], rows[3][first + r], at(facts, r * FACTS)
+        length, error, own = corpus[2][first + r], corpus[3][first + r], at(terms, r * ROW_TERMS)
         own[0], own[1], own[2], own[3], own[4] = f32(1.0), ZERO, length, error, ZERO
-        if metric == COSINE:
+        if number == COSINE:
             own[0] = ZERO if length == ZERO else f32(1.0) / length
             own[2], own[3] = f32(1.0), error * own[0]
-        elif metric == EUCLIDEAN:
+        elif number == EUCLIDEAN:
             own[0], own[1], own[4] = f32(2.0), -length * length, length * length * square_margin
 
 
 @njit
-def note_closer(query, row, product, rows, width, facts, rest, margins, stride, lists, capacity):
-    """Note a row that may reach a query's threshold when what was rounded off the query is multiplied too."""
+def push_closer(query, row, product, corpus, terms, rest, margins, lists):
+    """Push a row that may reach a query's threshold when what was rounded off the query is multiplied too."""
     columns, scales, sums = rest
-    whole = dot_bytes(at(rows[0], row * width), at(columns, query * width), width) + SHIFT * sums[query]
-    value = (product + f32(whole) * scales[query] * rows[1][row]) * facts[0] + facts[1]
-    slack = slack_of(at(margins, SECOND * stride), stride, query, facts)
-    note(query, row, value - slack, value + slack, lists, capacity)
+    width = corpus[4]
+    whole = dot_bytes(at(corpus[0], row * width), at(columns, query * width), width) + SHIFT * sums[query]
+    value = (product + f32(whole) * scales[query] * corpus[1][row]) * terms[0] + terms[1]
+    slack = slack_of((at(margins[0], REST_MARGINS * margins[1]), margins[1]), query, terms)
+    push(query, row, value - slack, value + slack, lists)
 
 
 @njit
-def collect_bytes(
-    tile, count, first_query, wide, rows, width, first_row, facts, rest, margins, stride, lists, capacity
-):  # fmt: skip
-    """Note every row of a tile of products that may reach a query's threshold."""
+def collect_bytes(tile, count, first_query, wide, corpus, first_row, terms, rest, margins, lists):
+    """Push every row of a tile of products that may reach a query's threshold."""
     for v in range(0, wide, LANES):
         threshold = load(at(lists[4], first_query + v))
         for r in range(count):
-            products, own = at(tile, r * PANEL + v), at(facts, r * FACTS)
-            value, slack = values_of(products, margins, stride, first_query + v, own)
+            products, own = at(tile, r * PANEL + v), at(terms, r * ROW_TERMS)
+            value, slack = values_of(products, margins, first_query + v, own)
             hits = reached(value + slack, threshold)
             while hits:
                 lane = first_bit(hits)
-                note_closer(
-                    first_query + v + lane, first_row + r, products[lane], rows, width, own, rest, margins, stride,
-                    lists, capacity,
-                )  # fmt: skip
+                push_closer(first_query + v + lane, first_row + r, products[lane], corpus, own, rest, margins, lists)
                 hits &= hits - 1
 
 
 @njit
-def highest_of(products, rows, first, count, metric, square_margin, margins, stride):
+def highest_of(products, corpus, first, count, metric, margins):
     """The upper ends of where the values of up to 16 rows lie for the only query."""
+    number, square_margin = metric
+    of, stride = margins
     none = splat(ZERO)
     scale, length, error = (
-        load_part(at(rows[1], first), count, none), load_part(at(rows[2], first), count, none),
-        load_part(at(rows[3], first), count, none),
+        load_part(at(corpus[1], first), count, none), load_part(at(corpus[2], first), count, none),
+        load_part(at(corpus[3], first), count, none),
     )  # fmt: skip
     value, own = load(products) * scale, none
-    if metric == COSINE:
-        length = maximum(length, splat(SHORTEST))
+    if number == COSINE:
+        length = maximum(length, splat(SHORTEST_LENGTH))
         value, error, length = value / length, error / length, splat(f32(1.0))
-    elif metric == EUCLIDEAN:
+    elif number == EUCLIDEAN:
         square = length * length
         value, own = fma(splat(f32(2.0)), value, none - square), square * splat(square_margin)
-    slack = fma(length, splat(margins[stride]), splat(margins[0]) + own)
-    return value + fma(error, splat(margins[2 * stride]), slack)
+    slack = fma(length, splat(of[stride]), splat(of[0]) + own)
+    return value + fma(error, splat(of[2 * stride]), slack)
 
 
 @njit
-def scan_single_bytes(
-    rows, width, first, count, query, query_scale, query_sum, metric, square_margin, rest, margins, stride, lists, room
-):  # fmt: skip
-    """Note every row that may reach the threshold of the only query."""
-    products, facts = room, at(room, LANES)
+def scan_single_bytes(corpus, first, count, query, metric, rest, margins, lists, room):
+    """Push every row that may reach the threshold of the only query."""
+    products, terms, width = room, at(room, LANES), corpus[4]
+    levels, scale, total = query[0], query[1][0], query[2][0]
     for i in range(first, first + count, LANES):
         n = min(LANES, first + count - i)
         for r in range(n):
-            whole = dot_bytes(at(rows[0], (i + r) * width), query, width) + SHIFT * query_sum
-            products[r] = f32(whole) * query_scale
-        highest = highest_of(products, rows, i, n, metric, square_margin, margins, stride)
+            whole = dot_bytes(at(corpus[0], (i + r) * width), levels, width) + SHIFT * total
+            products[r] = f32(whole) * scale
+        highest = highest_of(products, corpus, i, n, metric, margins)
         hits = ((1 << n) - 1) & reached(highest, splat(lists[4][0]))
         while hits:
             r = first_bit(hits)
-            describe_bytes(rows, i + r, 1, metric, square_margin, facts)
-            note_closer(0, i + r, products[r] * rows[1][i + r], rows, width, facts, rest, margins, stride, lists, 0)
+            write_terms_bytes(corpus, i + r, 1, metric, terms)
+            push_closer(0, i + r, products[r] * corpus[1][i + r], corpus, terms, rest, margins, lists)
             hits &= hits - 1
 
 
@@ -114,37 +115,32 @@ def scan_bytes(
     What was rounded off the queries, quantised again, is in `left` as rows.
     """
     p, m, z, none = address(packed, 0), address(margins, 0), address(room, 0), address(zero_points, 0)
-    tile, facts = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
-    rows = address(levels, 0), address(scales, 0), address(lengths, 0), address(errors, 0)
-    found, rest = pointers(lists), (address(left, 0), address(left_scales, 0), address(left_sums, 0))
+    tile, terms = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)
+    corpus = address(levels, 0), address(scales, 0), address(lengths, 0), address(errors, 0), width
+    query = address(once, 0), address(once_scales, 0), address(once_sums, 0)
+    slack, compared = (m, stride), (metric, square_margin)
+    found, rest = pointers(lists, capacity), (address(left, 0), address(left_scales, 0), address(left_sums, 0))
     while place[0] < place[1] or next_rows(turn, piece, end, place):
         i = place[0]
         count = min(ROWS, place[1] - i)
-        if not has_room(number, k, found, capacity):
+        if not has_room(number, k, found):
             return FULL
         if number == 1:
-            scan_single_bytes(
-                rows, width, i, count, address(once, 0), once_scales[0], once_sums[0], metric, square_margin, rest, m,
-                stride, found, tile,
-            )  # fmt: skip
+            scan_single_bytes(corpus, i, count, query, compared, rest, slack, found, tile)
         else:
-            describe_bytes(rows, i, count, metric, square_margin, facts)
+            write_terms_bytes(corpus, i, count, compared, terms)
         for panel in range(0 if number == 1 else (number + PANEL - 1) // PANEL):
             q, b = panel * PANEL, at(p, panel * width * PANEL)
-            wide, by_column = min(PANEL, number - q), (address(once_scales, q), address(once_sums, q))
+            wide, scales_b, sums_b = min(PANEL, number - q), at(query[1], q), at(query[2], q)
             for t in range(0, count, BYTE_ROWS):
                 some = min(BYTE_ROWS, count - t)
-                x, scale = at(rows[0], (i + t) * width), at(rows[1], i + t)
+                x, scale = at(corpus[0], (i + t) * width), at(corpus[1], i + t)
                 if wide <= LANES:
                     tile_bytes_streaming(
-                        some, x, width, b, width // 4, True, z, tile, PANEL, scale, none, 1, by_column[0], by_column[1]
+                        some, x, width, b, width // 4, True, z, tile, PANEL, scale, none, 1, scales_b, sums_b
                     )
                 else:
-                    tile_bytes(
-                        some, x, width, b, width // 4, True, z, tile, PANEL, scale, none, 1, by_column[0], by_column[1]
-                    )
-                collect_bytes(
-                    tile, some, q, wide, rows, width, i + t, at(facts, t * FACTS), rest, m, stride, found, capacity
-                )
+                    tile_bytes(some, x, width, b, width // 4, True, z, tile, PANEL, scale, none, 1, scales_b, sums_b)
+                collect_bytes(tile, some, q, wide, corpus, i + t, at(terms, t * ROW_TERMS), rest, slack, found)
         place[0] += count
     return DONE

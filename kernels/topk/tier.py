@@ -9,23 +9,23 @@ import numpy as np
 from minembed.kernels.encoder.packing import aligned, panels
 from minembed.kernels.helpers import share
 from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
-from minembed.kernels.topk.candidates import FACTS, LANES, ROWS, join
+from minembed.kernels.topk.candidates import LANES, ROW_TERMS, ROWS, join
 from minembed.kernels.topk.queries import round_queries
 from minembed.kernels.topk.rescoring import rescore_rows
 from minembed.kernels.topk.scan import DONE, FULL, UNSAFE, scan_rows
 from minembed.kernels.topk.scan_bytes import scan_bytes
 from minembed.search import scan as tier
-from minembed.search import topk
+from minembed.search.metrics import EUCLIDEAN, FLOAT32_UNIT, PARTIAL_SUMS
 from minembed.search.quantized import ZERO_POINT, QuantizedCorpus
-from minembed.search.topk import COSINE, EUCLIDEAN, MANHATTAN, Search, pieces
+from minembed.search.topk import Search, best_of, pieces
 from minembed.transformer.quantization import pad_to
 from minembed.types import Array
 
-ENTRIES = 1 << 21
+TOTAL_ENTRIES = 1 << 21
 PIECE = 1 << 12  # rows that a thread takes at a time
-WIDEST = 1 << 16  # bytes of a row: 255 * 127 times as many fit into int32
+WIDEST_ROW = 1 << 16  # bytes of a row: 255 * 127 times as many fit into int32
 PAIRS = 1 << 8  # of a query and a row, that a thread scores at a time
-WORTH_A_THREAD = 20_000_000  # multiplications: with fewer, another thread costs more than it saves
+THREAD_WORK = 20_000_000  # multiplications: with fewer, another thread costs more than it saves
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class Lists:
     @classmethod
     def make(cls, threads: int, number: int, k: int) -> "Lists":
         """Lists without an entry, of some million entries in all where that is enough."""
-        capacity = 2 * k + max(3 * ROWS, min(8 * k + 4096, ENTRIES // number))
+        capacity = 2 * k + max(3 * ROWS, min(8 * k + 4096, TOTAL_ENTRIES // number))
         thresholds = np.full((threads, pad_to(number, PANEL)), np.inf, np.float32)
         thresholds[:, :number] = -np.inf
         size = (threads, number * capacity)
-        room = 2 * PANEL + TILE_ROWS * PANEL + FACTS * ROWS + 2 * LANES
+        room = 2 * PANEL + TILE_ROWS * PANEL + ROW_TERMS * ROWS + 2 * LANES
         return cls(
             np.zeros((threads, number), np.int64), np.empty(size, np.float32), np.empty(size, np.float32),
             np.empty(size, np.int64), thresholds,
@@ -85,11 +85,11 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
         return tier.scan_numpy(search, corpus, threads)
     queries = np.ascontiguousarray(search.queries, np.float32)
     whole = corpus.dtype == np.float32 and corpus.flags.c_contiguous
-    if quantized is not None and search.metric != MANHATTAN and _can_be_rounded(search, quantized):
+    if quantized is not None and search.metric.from_products and _can_be_rounded(search, quantized):
         go, whole = _scan_quantized(search, quantized), True
     else:
         go = _scan_floats(search, queries, corpus)
-    threads = min(threads, 1 + len(queries) * corpus.size // WORTH_A_THREAD)
+    threads = min(threads, 1 + len(queries) * corpus.size // THREAD_WORK)
     spans = [Span.of(0, len(corpus))] * threads if whole else [Span.of(*x) for x in pieces(len(corpus), tier.BLOCK)]
     lists = Lists.make(threads, len(queries), search.k)
     idle = deque(range(threads))
@@ -109,7 +109,7 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
 def _scan_floats(search: Search, queries: Array, corpus: Array) -> Scan:
     number, width = queries.shape
     packed = queries.reshape(-1) if number == 1 else panels(np.ascontiguousarray(queries.T), PANEL, 1, width)
-    a, b, c = _up(search.margins(topk.SINGLE))
+    a, b, c = _up(search.margins(FLOAT32_UNIT))
     padded = pad_to(number, PANEL)
     margins = np.zeros((3, padded), np.float32)
     margins[0, :number], margins[1, :number], square = a, b, c.max()
@@ -119,11 +119,11 @@ def _scan_floats(search: Search, queries: Array, corpus: Array) -> Scan:
         original = corpus[span.begin : span.end]
         with np.errstate(over="ignore"):  # what overflows is found by its length
             rows = np.ascontiguousarray(original, np.float32)
-        if search.metric == COSINE and original.dtype == np.float64 and original[~rows.any(axis=1)].any():
+        if search.metric.is_direction and original.dtype == np.float64 and original[~rows.any(axis=1)].any():
             return UNSAFE  # rows that vanish have directions
         stopped: int = scan_rows(
             _flat(rows), span.turn, PIECE, len(rows), place, span.begin, width, packed, flat_queries, number,
-            search.metric, search.k, flat_margins, padded, square, lists.of(thread), lists.capacity,
+            search.metric.number, search.k, flat_margins, padded, square, lists.of(thread), lists.capacity,
             lists.rooms[thread],
         )  # fmt: skip
         return stopped
@@ -135,7 +135,7 @@ def _can_be_rounded(search: Search, corpus: QuantizedCorpus) -> bool:
     """Whether no product of these queries with a quantised row might leave float32, or a sum of bytes int32."""
     lengths = search.lengths
     safe = (lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))
-    return bool(safe.all()) and corpus.levels.shape[1] <= WIDEST
+    return bool(safe.all()) and corpus.levels.shape[1] <= WIDEST_ROW
 
 
 def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
@@ -143,21 +143,21 @@ def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
     padded = pad_to(number, PANEL)
     once, rest = np.zeros((2, number, width), np.int8)
     scales, sums, margins = (np.zeros((n, padded), t) for n, t in ((2, np.float32), (2, np.int32), (6, np.float32)))
-    euclidean = search.metric == EUCLIDEAN
-    own_margins = search.margins(topk.SINGLE)[0] if euclidean else np.zeros(number)
+    euclidean = search.metric.number == EUCLIDEAN
+    own_margins = search.margins(FLOAT32_UNIT)[0] if euclidean else np.zeros(number)
     queries = search.queries.copy()
-    round_queries(queries, search.lengths, search.metric, own_margins, once, rest, scales, sums, margins)
+    round_queries(queries, search.lengths, search.metric.number, own_margins, once, rest, scales, sums, margins)
     packed = once.reshape(-1) if number == 1 else panels(once.T, PANEL, 4, width)
-    square = np.float32(16 * topk.SINGLE if euclidean else 0)
+    square = np.float32(16 * FLOAT32_UNIT if euclidean else 0)
     plain, left = once.view(np.uint8).reshape(-1), rest.view(np.uint8).reshape(-1)
     zero_points = np.full(TILE_ROWS, ZERO_POINT, np.int32)
-    facts = _flat(corpus.levels), _flat(corpus.scales), _flat(corpus.lengths), _flat(corpus.errors)
+    rows = _flat(corpus.levels), _flat(corpus.scales), _flat(corpus.lengths), _flat(corpus.errors)
 
     def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
         stopped: int = scan_bytes(
-            *facts, span.turn, PIECE, span.end, place, width, packed, plain, scales[0], sums[0], left,
-            scales[1], sums[1], zero_points, number, search.metric, search.k, margins.reshape(-1), padded, square,
-            lists.of(thread), lists.capacity, lists.rooms[thread],
+            *rows, span.turn, PIECE, span.end, place, width, packed, plain, scales[0], sums[0], left,
+            scales[1], sums[1], zero_points, number, search.metric.number, search.k, margins.reshape(-1), padded,
+            square, lists.of(thread), lists.capacity, lists.rooms[thread],
         )  # fmt: skip
         return stopped
 
@@ -196,7 +196,7 @@ def _make_room(search: Search, corpus: Array, lists: Lists, thread: int) -> None
         first, none = query * lists.capacity, np.zeros(counts[query], np.int64)
         row = indices[first : first + counts[query]].copy()
         scores = rescore(own, corpus, none, row, 1)
-        best = topk.best_of(own, none, row, scores)[0]
+        best = best_of(own, none, row, scores)[0]
         for x in (lows, highs, indices):
             x[first : first + search.k] = x[first + best]
         counts[query], marks[query] = search.k, lists.capacity - ROWS
@@ -209,11 +209,13 @@ def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: 
     if corpus.dtype != np.float32 or not corpus.flags.c_contiguous:
         return tier.rescore_numpy(search, corpus, which, found, threads)
     scores, flat, width = np.empty(len(which)), _flat(corpus), search.queries.shape[1]
-    queries = np.zeros((len(search.queries), pad_to(width, topk.LANES)))
+    queries = np.zeros((len(search.queries), pad_to(width, PARTIAL_SUMS)))
     queries[:, :width] = search.queries
 
     def work(part: tuple[int, int]) -> None:
-        rescore_rows(flat, width, queries.reshape(-1), queries.shape[1], search.metric, which, found, *part, scores)
+        rescore_rows(
+            flat, width, queries.reshape(-1), queries.shape[1], search.metric.number, which, found, *part, scores
+        )
 
     share(work, list(pieces(len(which), PAIRS)), threads)
     return scores

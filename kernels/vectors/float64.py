@@ -8,8 +8,8 @@ from numba import types
 from numba.extending import models, register_model
 
 from minembed.kernels.vectors.emit import call, fold, load_vector
-from minembed.kernels.vectors.simd import Vector, _operator, _simple, floats
 from minembed.kernels.vectors.target import LANES
+from minembed.kernels.vectors.vector import Vector, arithmetic, emitted, floats
 
 VD = ir.VectorType(ir.DoubleType(), LANES)
 
@@ -31,34 +31,34 @@ class _Float64Model(models.PrimitiveModel):
 
 
 for _function, _emit in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _operator(_function, float64, _emit)
+    arithmetic(_function, float64, _emit)
 
 
-@_simple(float64)
+@emitted(float64)
 def zeros_float64(builder: Any) -> Any:
     """Zeros."""
     return ir.Constant(VD, [0.0] * LANES)
 
 
-@_simple(float64, floats)
+@emitted(float64, floats)
 def widen(builder: Any, a: Any) -> Any:
     """16 float32 as float64."""
     return builder.fpext(a, VD)
 
 
-@_simple(float64, types.CPointer(types.float64))
+@emitted(float64, types.CPointer(types.float64))
 def load_float64(builder: Any, pointer: Any) -> Any:
     """16 float64."""
     return load_vector(builder, pointer, VD)
 
 
-@_simple(float64, float64)
+@emitted(float64, float64)
 def absolute_float64(builder: Any, a: Any) -> Any:
     """|a|."""
     return call(builder, "llvm.fabs.v16f64", a)
 
 
-@_simple(types.float64, float64)
+@emitted(types.float64, float64)
 def sum_float64(builder: Any, a: Any) -> Any:
     """The sum of all lanes: the upper half added to the lower, until one is left."""
     return fold(builder, a, builder.fadd)

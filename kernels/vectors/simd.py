@@ -10,14 +10,11 @@ CPointer: `address(array, i)` makes one, `at(p, n)` moves it by n elements, `p[n
 The twin to step through, in plain NumPy, is minembed/transformer/encoder.py and minembed/transformer/ops.py.
 """
 
-import operator
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import intrinsic
 
 from minembed.kernels.vectors.emit import (
     F32,
@@ -39,65 +36,7 @@ from minembed.kernels.vectors.emit import (
     store_vector,
 )
 from minembed.kernels.vectors.target import LANES
-
-
-class Vector(types.Type):
-    """Numba's type of 16 lanes of float32, int32 or float64."""
-
-    def __init__(self, dtype: str) -> None:
-        super().__init__(name=f"vector({dtype} x {LANES})")
-
-
-floats, ints = Vector("float32"), Vector("int32")
-
-
-@register_model(Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: Vector) -> None:
-        super().__init__(dmm, fe_type, VF if fe_type is floats or fe_type == floats else VI)
-
-
-# --- what is written between vectors: + - * /
-
-
-def _operator(function: Callable[..., Any], kind: Vector, emit: str) -> None:
-    @infer_global(function)
-    class _Template(ConcreteTemplate):
-        cases = (signature(kind, kind, kind),)
-
-    @lower_builtin(function, kind, kind)
-    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return getattr(builder, emit)(*args)
-
-
-for _function, _emit in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _operator(_function, floats, _emit)
-_operator(operator.truediv, floats, "fdiv")
-_operator(operator.add, ints, "add")
-
-
-def _simple(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make an intrinsic of a function of (builder, arguments) whose types are fixed; None takes any pointer."""
-
-    def wrap(emit: Callable[..., Any]) -> Any:
-        names = ", ".join(f"a{i}" for i in range(len(parameters)))
-
-        def build(typing_context: Any, *args: Any) -> Any:
-            wanted = [a if p is None else p for a, p in zip(args, parameters, strict=True)]
-
-            def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-                made = emit(builder, *values)
-                return context.get_dummy_value() if made is None else made
-
-            return signature(args[0] if result is None else result, *wanted), generate
-
-        scope: dict[str, Any] = {"build": build}  # Numba reads the names of an intrinsic's parameters
-        exec(f"def {emit.__name__}(typing_context, {names}): return build(typing_context, {names})", scope)
-        scope[emit.__name__].__doc__ = emit.__doc__
-        return intrinsic(scope[emit.__name__])
-
-    return wrap
-
+from minembed.kernels.vectors.vector import emitted, floats, ints
 
 _pointer = types.CPointer(types.float32)
 _bytes, _shorts = types.CPointer(types.uint8), types.CPointer(types.uint16)
@@ -115,25 +54,25 @@ def address(typing_context: Any, array: Any, index: Any) -> Any:
     return sig, generate
 
 
-@_simple(None, None, types.int64)
+@emitted(None, None, types.int64)
 def at(builder: Any, pointer: Any, n: Any) -> Any:
     """The pointer moved by n elements."""
     return move(builder, pointer, n)
 
 
-@_simple(floats, _pointer)
+@emitted(floats, _pointer)
 def load(builder: Any, pointer: Any) -> Any:
     """16 floats."""
     return load_vector(builder, pointer)
 
 
-@_simple(types.void, _pointer, floats)
+@emitted(types.void, _pointer, floats)
 def store(builder: Any, pointer: Any, value: Any) -> None:
     """Write 16 floats."""
     store_vector(builder, pointer, value)
 
 
-@_simple(floats, _pointer, types.int64, floats)
+@emitted(floats, _pointer, types.int64, floats)
 def load_part(builder: Any, pointer: Any, count: Any, other: Any) -> Any:
     """The first `count` floats, and the lanes of `other` beyond; nothing beyond is read."""
     where = builder.bitcast(pointer, VF.as_pointer())
@@ -144,7 +83,7 @@ def load_part(builder: Any, pointer: Any, count: Any, other: Any) -> Any:
     return builder.call(function, [where, ir.Constant(I32, 4), mask, other])
 
 
-@_simple(types.void, _pointer, floats, types.int64)
+@emitted(types.void, _pointer, floats, types.int64)
 def store_part(builder: Any, pointer: Any, value: Any, count: Any) -> None:
     """Write the first `count` lanes."""
     where = builder.bitcast(pointer, VF.as_pointer())
@@ -158,161 +97,161 @@ def store_part(builder: Any, pointer: Any, value: Any, count: Any) -> None:
     builder.call(function, [value, where, ir.Constant(I32, 4), mask])
 
 
-@_simple(floats, floats, types.int64)
+@emitted(floats, floats, types.int64)
 def first_lanes(builder: Any, value: Any, count: Any) -> Any:
     """The first `count` lanes, and zeros."""
     return builder.select(first_mask(builder, count), value, ir.Constant(VF, [0.0] * LANES))
 
 
-@_simple(floats, types.float32)
+@emitted(floats, types.float32)
 def splat(builder: Any, scalar: Any) -> Any:
     """The same number in every lane."""
     return broadcast(builder, scalar)
 
 
-@_simple(floats, floats, floats, floats)
+@emitted(floats, floats, floats, floats)
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the CPU can."""
     return call(builder, "llvm.fmuladd.v16f32", a, b, c)
 
 
-@_simple(floats, floats, floats)
+@emitted(floats, floats, floats)
 def maximum(builder: Any, a: Any, b: Any) -> Any:
     """The larger lane by lane; b where either is NaN, so put what may be NaN second."""
     return larger(builder, a, b)
 
 
-@_simple(floats, floats, floats)
+@emitted(floats, floats, floats)
 def minimum(builder: Any, a: Any, b: Any) -> Any:
     """The smaller lane by lane; b where either is NaN."""
     return smaller(builder, a, b)
 
 
-@_simple(floats, floats)
+@emitted(floats, floats)
 def absolute(builder: Any, a: Any) -> Any:
     """|a|."""
     return call(builder, "llvm.fabs.v16f32", a)
 
 
-@_simple(floats, floats)
+@emitted(floats, floats)
 def square_root(builder: Any, a: Any) -> Any:
     """The square root, rounded correctly."""
     return call(builder, "llvm.sqrt.v16f32", a)
 
 
-@_simple(floats, floats)
+@emitted(floats, floats)
 def nearest(builder: Any, a: Any) -> Any:
     """The nearest whole number, ties to even."""
     return call(builder, "llvm.rint.v16f32", a)
 
 
-@_simple(ints, floats)
+@emitted(ints, floats)
 def to_int(builder: Any, a: Any) -> Any:
     """Whole numbers as int32; what does not fit is any number."""
     return builder.fptosi(a, VI)
 
 
-@_simple(floats, ints)
+@emitted(floats, ints)
 def power_of_two(builder: Any, n: Any) -> Any:
     """2^n for -127 < n < 128, put together from its exponent bits."""
     biased = builder.add(n, broadcast(builder, ir.Constant(I32, 127)))
     return builder.bitcast(builder.shl(biased, broadcast(builder, ir.Constant(I32, 23))), VF)
 
 
-@_simple(types.float32, floats)
+@emitted(types.float32, floats)
 def sum_lanes(builder: Any, a: Any) -> Any:
     """The sum of all lanes, in a fixed order."""
     return fold(builder, a, builder.fadd)
 
 
-@_simple(types.float32, floats)
+@emitted(types.float32, floats)
 def max_lanes(builder: Any, a: Any) -> Any:
     """The largest lane."""
     return fold(builder, a, lambda x, y: larger(builder, x, y))
 
 
-@_simple(types.float32, floats)
+@emitted(types.float32, floats)
 def min_lanes(builder: Any, a: Any) -> Any:
     """The smallest lane."""
     return fold(builder, a, lambda x, y: smaller(builder, x, y))
 
 
-@_simple(types.int64, floats, floats)
+@emitted(types.int64, floats, floats)
 def reached(builder: Any, a: Any, b: Any) -> Any:
     """A bit for each lane of a that is at least that of b."""
     lanes = builder.bitcast(builder.fcmp_ordered(">=", a, b), ir.IntType(LANES))
     return builder.zext(lanes, I64)
 
 
-@_simple(floats, floats, floats, floats)
+@emitted(floats, floats, floats, floats)
 def where_reached(builder: Any, a: Any, b: Any, other: Any) -> Any:
     """The lanes of a that are at least those of b, and the others of `other`."""
     return builder.select(builder.fcmp_ordered(">=", a, b), a, other)
 
 
-@_simple(types.int64, types.int64)
+@emitted(types.int64, types.int64)
 def count_bits(builder: Any, bits: Any) -> Any:
     """How many bits are set."""
     return call(builder, "llvm.ctpop.i64", bits)
 
 
-@_simple(types.int64, types.int64)
+@emitted(types.int64, types.int64)
 def first_bit(builder: Any, bits: Any) -> Any:
     """The place of the lowest bit that is set."""
     return call(builder, "llvm.cttz.i64", bits, ir.Constant(ir.IntType(1), 0))
 
 
-@_simple(types.void, _bytes, ints)
+@emitted(types.void, _bytes, ints)
 def store_bytes(builder: Any, pointer: Any, value: Any) -> None:
     """Write the lowest byte of each lane."""
     store_vector(builder, pointer, builder.trunc(value, ir.VectorType(I8, LANES)))
 
 
-@_simple(types.void, _shorts, floats)
+@emitted(types.void, _shorts, floats)
 def store_bfloat16(builder: Any, pointer: Any, value: Any) -> None:
     """Write 16 floats as bfloat16, rounded to nearest even."""
     store_vector(builder, pointer, round_bfloat16(builder, value))
 
 
-@_simple(floats, types.CPointer(types.int8))
+@emitted(floats, types.CPointer(types.int8))
 def load_signed_bytes(builder: Any, pointer: Any) -> Any:
     """16 int8 as floats."""
     return builder.sitofp(builder.sext(load_vector(builder, pointer, ir.VectorType(I8, LANES)), VI), VF)
 
 
-@_simple(floats, _shorts)
+@emitted(floats, _shorts)
 def load_bfloat16(builder: Any, pointer: Any) -> Any:
     """16 bfloat16 as floats: the upper halves."""
     halves = builder.zext(load_vector(builder, pointer, ir.VectorType(ir.IntType(16), LANES)), VI)
     return builder.bitcast(builder.shl(halves, broadcast(builder, ir.Constant(I32, 16))), VF)
 
 
-@_simple(ints, floats, floats)
+@emitted(ints, floats, floats)
 def pair_bfloat16(builder: Any, a: Any, b: Any) -> Any:
     """Two floats of a lane as one word: a, rounded to bfloat16, in the lower half, b in the upper."""
     low, high = (builder.zext(round_bfloat16(builder, x), VI) for x in (a, b))
     return builder.or_(low, builder.shl(high, broadcast(builder, ir.Constant(I32, 16))))
 
 
-@_simple(types.void, _shorts, ints)
+@emitted(types.void, _shorts, ints)
 def store_words(builder: Any, pointer: Any, value: Any) -> None:
     """Write 16 words, which are pairs of bfloat16."""
     store_vector(builder, pointer, value)
 
 
-@_simple(_pointer, _shorts)
+@emitted(_pointer, _shorts)
 def as_floats(builder: Any, pointer: Any) -> Any:
     """The same address, to move pairs of bfloat16 about as if they were floats."""
     return builder.bitcast(pointer, F32.as_pointer())
 
 
-@_simple(_shorts, _pointer)
+@emitted(_shorts, _pointer)
 def as_shorts(builder: Any, pointer: Any) -> Any:
     """The same address, and back."""
     return builder.bitcast(pointer, ir.IntType(16).as_pointer())
 
 
-@_simple(types.void, None)
+@emitted(types.void, None)
 def prefetch(builder: Any, pointer: Any) -> None:
     """Ask for the cache line at an address, to be in the second-level cache when it is needed."""
     where = builder.bitcast(pointer, I8.as_pointer())

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.search.similarity import SIMILARITY, pairwise
+from minembed.search.metrics import METRICS
+from minembed.search.similarity import pairwise
 from minembed.types import Array, Metric
-
-DISTANCES = ("euclidean", "manhattan")  # their thresholds are said as distances, which are positive
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:  # (N,), (N,) -> -1 to 1
@@ -106,7 +105,7 @@ def evaluate_pairs(
     found = {}
     for metric in metrics:
         values = asdict(classify(pairwise(x, y, metric), labels))
-        if metric in DISTANCES:
+        if METRICS[metric].is_distance:  # thresholds are given as distances, which are positive
             values |= {name: 0 - value for name, value in values.items() if name.endswith("threshold")}
         found[metric] = values
     flat = {f"{metric}_{name}": value for metric, values in found.items() for name, value in values.items()}
@@ -179,8 +178,8 @@ def _matthews(guess: Array, truth: Array) -> float:
 
 
 def _check_metrics(metrics: Sequence[str], name: str = "metrics") -> None:
-    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(SIMILARITY):
-        raise InputError(f"{name} must be some of {', '.join(SIMILARITY)}, as a list; got {metrics!r}")
+    if isinstance(metrics, str) or not metrics or not set(metrics) <= set(METRICS):
+        raise InputError(f"{name} must be some of {', '.join(METRICS)}, as a list; got {metrics!r}")
 
 
 def _vectors(x: ArrayLike, name: str) -> Array:

@@ -22,8 +22,9 @@ from minembed.runtime.checksums import PIECE, crc32_of, crc32_of_json
 from minembed.runtime.json_files import no_duplicates
 from minembed.runtime.safetensors_files import DTYPES, Layout, header_of, size_of
 from minembed.search.index_blocks import PRECISIONS, Block, Coded, Id, Record
+from minembed.search.metrics import METRICS
 from minembed.search.quantized import QuantizedCorpus, padded_width
-from minembed.search.topk import METRICS, pieces
+from minembed.search.topk import pieces
 from minembed.types import Array, IndexPrecision, Metric
 
 MANIFEST, VECTORS, TEXTS = "index.json", "index.safetensors", "texts.jsonl"

@@ -16,6 +16,7 @@ from minembed.runtime.checks import check_whole
 from minembed.runtime.keywords import takes_options_of
 from minembed.runtime.progress import Progress
 from minembed.search import similarity as sim
+from minembed.search.topk import pieces
 from minembed.search.topk import top_k as exact_top_k
 from minembed.types import Array, Backend, Metric
 
@@ -321,15 +322,6 @@ def unit_rows(rows: Array, start: int) -> Array:  # (n, D) -> (n, D) float64
     lengths = np.sqrt((x * x).sum(axis=1))[:, None]
     x /= np.where(lengths == 0, 1, lengths)
     return x
-
-
-def pieces(n: int, size: int) -> Iterator[tuple[int, int]]:
-    """Cut n rows into ranges of up to `size`.
-
-    >>> list(pieces(5, 2))
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    return ((start, min(start + size, n)) for start in range(0, n, size))
 
 
 def _matrix(embeddings: ArrayLike) -> Array:

@@ -8,31 +8,27 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError
-from minembed.search.quantized import QuantizedCorpus
-from minembed.search.topk import (  # noqa: F401 (DOT: examples)
-    COSINE,
-    DOT,
-    DOUBLE,
-    EUCLIDEAN,
-    LARGEST,
-    MANHATTAN,
-    SINGLE,
-    SMALLEST,
-    Search,
-    best_of,
-    exact_scores,
+from minembed.search.metrics import (  # noqa: F401 (METRICS: examples)
+    FLOAT32_UNIT,
+    FLOAT64_UNIT,
+    LONGEST_ROW,
+    METRICS,
+    SHORTEST_ROW,
+    MetricRow,
 )
+from minembed.search.quantized import QuantizedCorpus
+from minembed.search.topk import Search, best_of
 from minembed.types import Array
 
 BLOCK = 4096  # corpus rows a step
 PAIRS = 1 << 13  # of query and row, that are scored again at a time
-HELD = 1 << 20  # candidates of all queries, from which on the exact ones are looked for among them
+MOST_HELD = 1 << 20  # candidates of all queries, from which on the exact ones are looked for among them
 
 
 def rescore_numpy(search: Search, corpus: Array, which: Array, found: Array, threads: int) -> Array:
     """The float64 scores of pairs of a query and a row.
 
-    >>> search = Search.of(np.array([[2.0]]), 1, DOT)
+    >>> search = Search.of(np.array([[2.0]]), 1, METRICS["dot"])
     >>> rescore_numpy(search, np.array([[5.0], [7.0]]), np.array([0]), np.array([1]), threads=1).tolist()
     [14.0]
     """
@@ -40,7 +36,7 @@ def rescore_numpy(search: Search, corpus: Array, which: Array, found: Array, thr
     for start in range(0, len(which), PAIRS):
         part = slice(start, start + PAIRS)
         rows = corpus[found[part]].astype(np.float64)
-        scores[part] = exact_scores(search.queries[which[part]], rows, search.metric)
+        scores[part] = search.metric.exact(search.queries[which[part]], rows)
     return scores
 
 
@@ -51,7 +47,8 @@ def scan_numpy(
 
     A quantised corpus is of no use here: NumPy multiplies no bytes.
 
-    >>> which, found = scan_numpy(Search.of(np.eye(2), 1, DOT), np.array([[0.0, 1.0], [1.0, 0.0]]), threads=1)
+    >>> search = Search.of(np.eye(2), 1, METRICS["dot"])
+    >>> which, found = scan_numpy(search, np.array([[0.0, 1.0], [1.0, 0.0]]), threads=1)
     >>> found[np.argsort(which)].tolist()
     [1, 0]
     """
@@ -65,19 +62,19 @@ class Unsafe(Exception):
     """Numbers too large or too small for float32."""
 
 
-def lengths_of(x: Array, original: Array, start: int, metric: int) -> Array:  # (n, D) -> (n,)
+def lengths_of(x: Array, original: Array, start: int, metric: MetricRow) -> Array:  # (n, D) -> (n,)
     """How long rows are; raises InputError for NaN or infinity, Unsafe for what float32 cannot measure.
 
-    >>> lengths_of(np.float32([[3, 4]]), np.array([[3.0, 4.0]]), 0, DOT).tolist()
+    >>> lengths_of(np.float32([[3, 4]]), np.array([[3.0, 4.0]]), 0, METRICS["dot"]).tolist()
     [5.0]
     """
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.sqrt(np.einsum("ij,ij->i", x, x))
-    if not (lengths < LARGEST).all():
+    if not (lengths < LONGEST_ROW).all():
         check_finite(original, start)
         if x.dtype == np.float32:
             raise Unsafe
-    if metric == COSINE and x.dtype == np.float32 and original[lengths < SMALLEST].any():
+    if metric.is_direction and x.dtype == np.float32 and original[lengths < SHORTEST_ROW].any():
         raise Unsafe  # a direction, of which float32 has lost digits
     return lengths
 
@@ -93,7 +90,7 @@ def check_finite(rows: Array, start: int) -> None:
 
 
 def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
-    unit = SINGLE if dtype == np.float32 else DOUBLE
+    unit = FLOAT32_UNIT if dtype == np.float32 else FLOAT64_UNIT
     if dtype == np.float32 and not search.fits_float32():
         raise Unsafe
     queries, margins, Q = search.queries.astype(dtype), search.margins(unit), len(search.queries)
@@ -104,7 +101,7 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
         with np.errstate(over="ignore"):
             x = np.ascontiguousarray(original, dtype)
         lengths = lengths_of(x, original, start, search.metric)
-        values = scan_values(queries, x, lengths, search.metric)
+        values = search.metric.scan(queries, x, lengths)
         if start == 0 and search.k <= len(x):  # the first floor, before anything is written down
             lows = values - margins_for(margins[:, :, None], lengths.astype(np.float64))
             floor = np.partition(lows, -search.k, axis=1)[:, -search.k]
@@ -120,30 +117,13 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
     return held[0], held[1]
 
 
-def scan_values(queries: Array, x: Array, lengths: Array, metric: int) -> Array:  # (Q, D), (n, D) -> (Q, n)
-    """What the scan compares: larger is more alike, in the precision of the arrays.
-
-    >>> scan_values(np.ones((1, 1)), np.array([[3.0]]), np.array([3.0]), EUCLIDEAN).tolist()
-    [[-3.0]]
-    """
-    if metric == MANHATTAN:
-        return np.stack([-np.abs(x - q).sum(axis=1) for q in queries])
-    values: Array = queries @ x.T
-    if metric == COSINE:
-        values /= np.where(lengths == 0, lengths.dtype.type(1), lengths)
-    if metric == EUCLIDEAN:
-        values *= 2
-        values -= lengths**2
-    return values
-
-
 def keep(search: Search, corpus: Array, held: Any, floor: Array) -> tuple[Any, Array]:
     """Drop candidates (query, row, lower, upper end) that k others surely beat; if too many are left, all but the best.
 
     `floor` is what k rows of each query surely reach, and rises.
 
     >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
-    >>> search = Search.of(np.ones((1, 1)), 1, DOT)
+    >>> search = Search.of(np.ones((1, 1)), 1, METRICS["dot"])
     >>> keep(search, np.array([[1.0], [5.0]]), held, np.full(1, -np.inf))[0][1].tolist()
     [1]
     """
@@ -151,7 +131,7 @@ def keep(search: Search, corpus: Array, held: Any, floor: Array) -> tuple[Any, A
     floor = np.maximum(floor, _kth(which, low, search))
     held = tuple(x[high >= floor[which]] for x in held)
     enough = len(held[0]) and np.bincount(held[0], minlength=len(floor)).min() >= search.k
-    if enough and len(held[0]) > max(HELD, 8 * len(floor) * search.k):
+    if enough and len(held[0]) > max(MOST_HELD, 8 * len(floor) * search.k):
         held, best = keep_exact(search, corpus, held)
         floor = np.maximum(floor, best)
     return held, floor
@@ -161,7 +141,7 @@ def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
     """Keep the k best candidates of each query, by their float64 scores; also the value that the last of them has.
 
     >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
-    >>> keep_exact(Search.of(np.ones((1, 1)), 1, DOT), np.array([[1.0], [5.0]]), held)[1].tolist()
+    >>> keep_exact(Search.of(np.ones((1, 1)), 1, METRICS["dot"]), np.array([[1.0], [5.0]]), held)[1].tolist()
     [5.0]
     """
     which, row = held[:2]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.transformer.vectors import l2_normalize
+from minembed.search.metrics import METRICS
 from minembed.types import Array, Metric
 
 
@@ -23,17 +23,6 @@ def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     return x, y
 
 
-def _by_rows(f: Callable[[Array, Array], Array], a: ArrayLike, b: ArrayLike) -> Array:
-    x, y = _rows(a, b)
-    return np.array([f(row, y) for row in x]).reshape(len(x), len(y))
-
-
-def _unit(x: Array) -> Array:  # (N, D) -> (N, D)
-    """Scale rows to length 1; first by a power of two, which is exact, so that no square overflows or vanishes."""
-    _, exponent = np.frexp(np.abs(x).max(axis=1, keepdims=True, initial=0))
-    return l2_normalize(np.ldexp(x, -exponent))
-
-
 def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
     """The cosine of the angle between every row of a and every row of b; 0 where a row is all zeros.
 
@@ -42,8 +31,7 @@ def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) ->
     >>> cosine_similarity([[1.0, 1.0]], [[2.0, 2.0], [0.0, 0.0]]).round(6).tolist()
     [[1.0, 0.0]]
     """
-    a, b = _rows(a, b)
-    return np.clip(_unit(a) @ _unit(b).T, -1, 1)
+    return METRICS["cosine"].pairs(*_rows(a, b))
 
 
 def dot_product(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
@@ -52,8 +40,7 @@ def dot_product(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M
     >>> dot_product([[1.0, 2.0]], [[3.0, 4.0]]).tolist()
     [[11.0]]
     """
-    a, b = _rows(a, b)
-    return a @ b.T
+    return METRICS["dot"].pairs(*_rows(a, b))
 
 
 def euclidean_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
@@ -62,7 +49,7 @@ def euclidean_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D)
     >>> euclidean_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-5.0]]
     """
-    return _by_rows(lambda row, b: 0 - np.sqrt(((b - row) ** 2).sum(axis=-1)), a, b)  # 0, not -0, of equal rows
+    return METRICS["euclidean"].pairs(*_rows(a, b))
 
 
 def manhattan_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
@@ -71,7 +58,7 @@ def manhattan_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D)
     >>> manhattan_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-7.0]]
     """
-    return _by_rows(lambda row, b: 0 - np.abs(b - row).sum(axis=-1), a, b)
+    return METRICS["manhattan"].pairs(*_rows(a, b))
 
 
 SIMILARITY: dict[Metric, Callable[[ArrayLike, ArrayLike], Array]] = {
@@ -90,15 +77,9 @@ def pairwise(a: ArrayLike, b: ArrayLike, metric: Metric = "cosine") -> Array:  #
     >>> pairwise([[3.0, 4.0], [1.0, 0.0]], [[3.0, 4.0], [0.0, 1.0]]).round(6).tolist()
     [1.0, 0.0]
     """
+    if metric not in METRICS:
+        raise InputError(f"metric {metric!r} is unknown; known: {', '.join(METRICS)}")
     a, b = _rows(a, b)
     if len(a) != len(b):
         raise InputError(f"pairwise comparison needs as many rows on both sides, got {len(a)} and {len(b)}")
-    if metric == "cosine":
-        return np.clip((_unit(a) * _unit(b)).sum(axis=-1), -1, 1)
-    if metric == "dot":
-        return (a * b).sum(axis=-1)
-    if metric == "euclidean":
-        return 0 - np.sqrt(((a - b) ** 2).sum(axis=-1))
-    if metric == "manhattan":
-        return 0 - np.abs(a - b).sum(axis=-1)
-    raise InputError(f"metric {metric!r} is unknown; known: {', '.join(SIMILARITY)}")
+    return METRICS[metric].rows(a, b)

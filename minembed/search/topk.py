@@ -16,18 +16,13 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
+from minembed.search.metrics import FLOAT32_UNIT, LONGEST_ROW, METRICS, MetricRow
 from minembed.search.quantized import QuantizedCorpus, padded_width
 from minembed.types import Array, Backend, Metric
 
-DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)
-METRICS = {"dot": DOT, "cosine": COSINE, "euclidean": EUCLIDEAN, "manhattan": MANHATTAN}
 QUERIES = 1024  # that one pass over the corpus serves
-SINGLE, DOUBLE = 2.0**-24, 2.0**-52  # half a unit in the last place, and a whole one
-SMALLEST = 1e-12  # shorter rows may have lost digits of their length in float32
-LARGEST = 1e18  # products of longer rows and queries may leave float32
-FAINTEST = 1e-30  # shorter queries may lose digits on their way to float32
-MANY = 512  # candidates, from which on their sorting is worth more than one call
-LANES = 16  # partial sums of a float64 score
+SHORTEST_QUERY = 1e-30  # shorter queries may lose digits on their way to float32
+FAST_SORT = 512  # candidates, from which on more than one call to sort them is worth it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +32,17 @@ class Search:
     queries: Array  # (Q, D) float64
     lengths: Array  # (Q,) float64
     k: int
-    metric: int
+    metric: MetricRow
 
     @staticmethod
-    def of(queries: Array, k: int, metric: int) -> "Search":
-        """Take the lengths of the queries; a cosine compares directions, so these become 1.
+    def of(queries: Array, k: int, metric: MetricRow) -> "Search":
+        """Take the lengths of the queries; where directions are compared, these become 1.
 
-        >>> Search.of(np.array([[3.0, 4.0]]), 1, COSINE).queries.tolist()
+        >>> Search.of(np.array([[3.0, 4.0]]), 1, METRICS["cosine"]).queries.tolist()
         [[0.6, 0.8]]
         """
         lengths = np.sqrt((queries * queries).sum(axis=1))
-        if metric == COSINE:
+        if metric.is_direction:
             queries = queries / np.where(lengths == 0, 1, lengths)[:, None]
             lengths = np.where(lengths == 0, 0.0, 1.0)
         return Search(queries, lengths, k, metric)
@@ -55,29 +50,22 @@ class Search:
     def fits_float32(self) -> bool:
         """Whether float32 holds the queries and their products.
 
-        >>> Search.of(np.array([[0.0], [1e-20], [1e20]]), 1, DOT).fits_float32()
+        >>> Search.of(np.array([[0.0], [1e-20], [1e20]]), 1, METRICS["dot"]).fits_float32()
         False
         """
-        return bool(((self.lengths == 0) | ((self.lengths > FAINTEST) & (self.lengths < LARGEST))).all())
+        return bool(((self.lengths == 0) | ((self.lengths > SHORTEST_QUERY) & (self.lengths < LONGEST_ROW))).all())
 
     def margins(self, unit: float) -> Array:  # -> (3, Q)
         """How far a scan's value may be from the true one: a + b longest + c longest^2, for rows up to `longest`.
 
         `unit` is the rounding of the scan's precision.
 
-        >>> Search.of(np.ones((1, 4)), 1, DOT).margins(2.0**-24)[1].tolist() == [24 * 2 * 2.0**-24]
+        >>> Search.of(np.ones((1, 4)), 1, METRICS["dot"]).margins(2.0**-24)[1].tolist() == [24 * 2 * 2.0**-24]
         True
         """
         D, own, margins = self.queries.shape[1], self.lengths, np.zeros((3, len(self.lengths)))
-        if self.metric == DOT:
-            margins[1] = own
-        elif self.metric == COSINE:
-            margins[0] = 1
-        elif self.metric == EUCLIDEAN:  # the first: what the score itself may be off
-            margins[0], margins[1], margins[2] = DOUBLE / unit * own**2, 2 * own, 1
-        else:
-            margins[0], margins[1] = math.sqrt(D) * own, math.sqrt(D)
-        lost = math.sqrt(D * (2.0**-149 if unit == SINGLE else 2.0**-1074))  # of a length, whose squares vanish
+        margins[0], margins[1], margins[2] = self.metric.margins(own, D, unit)
+        lost = math.sqrt(D * (2.0**-149 if unit == FLOAT32_UNIT else 2.0**-1074))  # of a length, whose squares vanish
         margins[0] += (margins[1] + margins[2] * lost) * lost
         margins[1] += 2 * margins[2] * lost
         margins *= unit
@@ -86,7 +74,7 @@ class Search:
 
     def scan_value(self, scores: Array, which: Array) -> Array:
         """Turn exact scores of some queries into the scale on which the scan compares."""
-        return self.lengths[which] ** 2 - scores**2 if self.metric == EUCLIDEAN else scores
+        return self.metric.scan_of_scores(scores, self.lengths[which])
 
 
 def top_k(
@@ -164,53 +152,18 @@ def rank(
     return scores[best], found[best]
 
 
-def sum_of(x: Array) -> Array:  # (m, D) -> (m,)
-    """Sum each row in an order that every tier keeps: LANES partial sums, halves added to halves at the end.
-
-    >>> sum_of(np.ones((2, 20))).tolist()
-    [20.0, 20.0]
-    """
-    steps = -(-x.shape[1] // LANES)
-    filled = np.zeros((len(x), steps * LANES), np.float64)
-    filled[:, : x.shape[1]] = x
-    parts = filled.reshape(len(x), steps, LANES)
-    total = np.zeros((len(x), LANES))
-    for j in range(steps):
-        total += parts[:, j]
-    while total.shape[1] > 1:
-        total = total[:, : total.shape[1] // 2] + total[:, total.shape[1] // 2 :]
-    return total[:, 0]
-
-
-def exact_scores(queries: Array, rows: Array, metric: int) -> Array:  # (m, D), (m, D) float64 -> (m,)
-    """Compare row i with row i in float64; for a cosine the queries have length 1, or 0.
-
-    >>> exact_scores(np.array([[0.0, 1.0]]), np.array([[3.0, 4.0]]), COSINE).tolist()
-    [0.8]
-    """
-    if metric == MANHATTAN:
-        return -sum_of(np.abs(rows - queries))
-    if metric == EUCLIDEAN:
-        return -np.sqrt(sum_of((rows - queries) ** 2))
-    scores = sum_of(rows * queries)
-    if metric == COSINE:
-        lengths = np.sqrt(sum_of(rows * rows))
-        scores = np.clip(scores / np.where(lengths == 0, 1, lengths), -1, 1)
-    return scores
-
-
 def best_of(search: Search, which: Array, found: Array, scores: Array) -> Array:  # -> (Q, k)
     """Where the k best of each query stand: largest score first, then lowest index.
 
-    >>> search = Search.of(np.ones((1, 1)), 2, DOT)
+    >>> search = Search.of(np.ones((1, 1)), 2, METRICS["dot"])
     >>> best_of(search, np.zeros(3, int), np.array([7, 5, 6]), np.array([1.0, 1.0, 2.0])).tolist()
     [[2, 1]]
     """
-    if len(scores) > MANY:  # one fast sort, one of 16 bits that counts, and a look at whether something ties
+    if len(scores) > FAST_SORT:  # one fast sort, one of 16 bits that counts, and a look at whether something ties
         order = np.argsort(-scores)
         order = order[np.argsort(which[order].astype(np.int16), kind="stable")]
         own, score = which[order], scores[order]
-    if len(scores) <= MANY or ((own[1:] == own[:-1]) & (score[1:] == score[:-1])).any():
+    if len(scores) <= FAST_SORT or ((own[1:] == own[:-1]) & (score[1:] == score[:-1])).any():
         order = np.lexsort((found, -scores, which))
     starts = np.searchsorted(which[order], np.arange(len(search.lengths)))
     return order[starts[:, None] + np.arange(search.k)]

@@ -22,7 +22,7 @@ from minembed.cli import passages, search
 from minembed.data.corpus import Corpus
 from minembed.search import index_blocks
 from minembed.search.index_cache import forget, index_of
-from minembed.search.topk import METRICS
+from minembed.search.metrics import METRICS
 
 pytestmark = pytest.mark.usefixtures("quiet_machine")
 TEXTS = ["the cat", "a dog in the house", "", "rain on the river", "book train code", "Größe 中文 🙂", "the cat"]

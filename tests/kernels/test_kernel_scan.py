@@ -19,8 +19,9 @@ from minembed.kernels.topk.scan import DONE
 from minembed.kernels.vectors import simd
 from minembed.kernels.vectors.simd import address, load, store
 from minembed.runtime.threads import available_cores
+from minembed.search.metrics import FLOAT32_UNIT, METRICS
 from minembed.search.quantized import quantize_corpus
-from minembed.search.topk import METRICS, SINGLE, Search, exact_scores
+from minembed.search.topk import Search
 
 PATIENCE = 30  # seconds: far more than any of this takes
 
@@ -40,7 +41,7 @@ def values(search, corpus):
     """What a scan compares, from the float64 scores: (Q, N)."""
     N, found = len(corpus), []
     for q, query in enumerate(search.queries):
-        scores = exact_scores(np.broadcast_to(query, corpus.shape), corpus.astype(np.float64), search.metric)
+        scores = search.metric.exact(np.broadcast_to(query, corpus.shape), corpus.astype(np.float64))
         found.append(search.scan_value(scores, np.full(N, q)))
     return np.stack(found)
 
@@ -71,7 +72,7 @@ def test_intervals_hold_the_value(metric, bytes_, number, width):
         np.testing.assert_array_equal(lists.indices[0, part], np.arange(len(corpus)))
         assert (lists.lows[0, part] <= true[q]).all() and (true[q] <= lists.highs[0, part]).all()
     if not bytes_:  # and are no wider than float32 makes them
-        a, b, c = search.margins(SINGLE)[:, :1]
+        a, b, c = search.margins(FLOAT32_UNIT)[:, :1]
         lengths = np.linalg.norm(corpus.astype(np.float64), axis=1)
         widths = lists.highs[0, : len(corpus)].astype(np.float64) - lists.lows[0, : len(corpus)]
         assert (widths <= 2.01 * (a + b * lengths + c * lengths**2) + 1e-6 * np.abs(true[0])).all()

@@ -11,8 +11,8 @@ from minembed.models.options import EncodeOptions, Options
 from minembed.models.reranker import PredictOptions, Reranker
 from minembed.search.index import Index
 from minembed.search.index_arguments import SearchOptions
+from minembed.search.metrics import METRICS
 from minembed.search.similarity import SIMILARITY
-from minembed.search.topk import METRICS
 from minembed.types import Metric
 
 OF_ENCODE_ALONE = {"output_value", "device", "convert_to_numpy"}

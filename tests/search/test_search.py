@@ -15,6 +15,7 @@ from places import GOLDENS_FOLDER
 from minembed import MinembedError
 from minembed.search import mining as search
 from minembed.search import topk
+from minembed.search.metrics import METRICS
 from minembed.search.mining import (
     community_detection,
     deduplicate,
@@ -26,6 +27,7 @@ from minembed.search.mining import (
 from minembed.search.similarity import SIMILARITY
 from minembed.search.similarity import pairwise as similarity_pairwise
 
+COSINE = METRICS["cosine"]
 FOLDER = GOLDENS_FOLDER / "search"
 ARRAYS = dict(np.load(FOLDER / "vectors.npz"))
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
@@ -106,10 +108,10 @@ def brute_duplicates(x, threshold):
 
 def brute_pairs(x, max_pairs, top_k):
     cosines, rows, pairs = np.clip(cosines_of(x), -1, 1), np.asarray(x, np.float64), set()
-    units = topk.Search.of(rows, 1, topk.COSINE).queries
+    units = topk.Search.of(rows, 1, COSINE).queries
     for i in range(len(x)):
         # cosines that differ in their last bit alone are no ties: that bit is topk's to say, and tested there
-        exact = topk.exact_scores(np.broadcast_to(units[i], rows.shape), rows, topk.COSINE)
+        exact = COSINE.exact(np.broadcast_to(units[i], rows.shape), rows)
         others = sorted((j for j in range(len(x)) if j != i), key=lambda j, exact=exact: (-exact[j], j))
         pairs |= {(min(i, j), max(i, j)) for j in others[:top_k]}
     return sorted(((cosines[i, j], i, j) for i, j in pairs), reverse=True)[:max_pairs]

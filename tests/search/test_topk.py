@@ -95,7 +95,7 @@ def test_more_equal_rows_than_a_list_holds(tier, metric):
 def test_full_lists_of_several_threads(monkeypatch, metric, form, number):
     """Rows that no scan tells apart, spread over threads, which stop to make room and go on."""
     if TIERS[-1] == "numba":
-        monkeypatch.setattr("minembed.kernels.topk.tier.WORTH_A_THREAD", 1)
+        monkeypatch.setattr("minembed.kernels.topk.tier.THREAD_WORK", 1)
     corpus = np.repeat(random(1, 24, 3), 30_000, axis=0)
     corpus[::11, 5] = np.nextafter(corpus[0, 5], np.float32(np.inf))
     corpus = corpus.astype(np.float64) if form == "float64" else corpus
@@ -123,7 +123,7 @@ def test_rows_that_grow_longer(tier):
 
 
 def test_more_candidates_than_are_held(monkeypatch):
-    monkeypatch.setattr(scan, "HELD", 100)
+    monkeypatch.setattr(scan, "MOST_HELD", 100)
     corpus = np.repeat(random(2, 5, 5), 6000, axis=0)
     queries = random(2, 5, 6)
     for metric in METRICS:
@@ -176,7 +176,7 @@ def test_scores_depend_on_no_layout(tier):
 
 
 def test_infinite_scores_that_tie():
-    search, n = topk.Search.of(np.ones((2, 1)), 300, topk.DOT), 2000
+    search, n = topk.Search.of(np.ones((2, 1)), 300, topk.METRICS["dot"]), 2000
     for score in (-np.inf, np.inf, 1.0):
         order = topk.best_of(search, np.repeat([0, 1], n // 2), np.arange(n), np.full(n, score))
         np.testing.assert_array_equal(order, np.arange(300) + np.array([[0], [n // 2]]))

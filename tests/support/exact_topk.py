@@ -30,7 +30,7 @@ def assert_best(queries, corpus, k, metric, scores, indices):
     assert scores.shape == indices.shape == (len(queries), min(k, len(corpus)))
     assert scores.dtype == np.float64 and indices.dtype == np.int64
     for q in range(len(queries)):
-        every = topk.exact_scores(np.broadcast_to(search.queries[q], rows.shape), rows, search.metric)
+        every = search.metric.exact(np.broadcast_to(search.queries[q], rows.shape), rows)
         expected = sorted(range(len(corpus)), key=lambda i, every=every: (-every[i], i))[:k]
         assert indices[q].tolist() == expected
         assert scores[q].tolist() == every[expected].tolist()  # the same bits in every tier

@@ -1,0 +1,167 @@
+"""The metrics: all that a search, an evaluation or a loss has to know of one, in one row of one table.
+
+A score is larger for vectors that are more alike; a distance counts as minus the distance.  The compiled scans cannot
+call Python: they know a metric by its number, and kernels/topk states its formulas again.
+
+N and M rows, Q queries, n rows of a corpus, D width.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minembed.transformer.vectors import l2_normalize
+from minembed.types import Array, Metric
+
+DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)  # the numbers of the metrics
+FLOAT32_UNIT, FLOAT64_UNIT = (
+    2.0**-24,
+    2.0**-52,
+)  # of rounding: half a unit in the last place, and a whole
+SHORTEST_ROW = 1e-12  # shorter rows may have lost digits of their length in float32
+LONGEST_ROW = 1e18  # products of longer rows and queries may leave float32
+PARTIAL_SUMS = 16  # partial sums of a float64 score
+
+Terms = tuple[Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """What a score is, and what an exact search needs beside it."""
+
+    name: Metric
+    number: int
+    pairs: Callable[[Array, Array], Array]  # (N, D), (M, D) -> (N, M): every row with every row
+    rows: Callable[[Array, Array], Array]  # (N, D), (N, D) -> (N,): row i with row i
+    exact: Callable[[Array, Array], Array]  # (n, D), (n, D) float64 -> (n,): the same to the bit in every tier
+    scan: Callable[[Array, Array, Array], Array]  # (Q, D), (n, D), (n,) lengths -> (Q, n): what a fast scan compares
+    margins: Callable[[Array, int, float], Terms]  # (Q,) lengths, D, unit -> a, b, c: see Search.margins
+    is_distance: bool = False
+    is_direction: bool = False  # lengths do not matter; exact search wants queries of length 1, or 0
+    from_products: bool = True  # a scan value comes from the dot product
+    scan_of_scores: Callable[[Array, Array], Array] = lambda scores, lengths: scores  # exact scores on the scan's scale
+
+
+def sum_of(x: Array) -> Array:  # (n, D) -> (n,)
+    """Sum each row in an order that every tier keeps: PARTIAL_SUMS partial sums, halves added to halves at the end.
+
+    >>> sum_of(np.ones((2, 20))).tolist()
+    [20.0, 20.0]
+    """
+    steps = -(-x.shape[1] // PARTIAL_SUMS)
+    filled = np.zeros((len(x), steps * PARTIAL_SUMS), np.float64)
+    filled[:, : x.shape[1]] = x
+    parts = filled.reshape(len(x), steps, PARTIAL_SUMS)
+    total = np.zeros((len(x), PARTIAL_SUMS))
+    for j in range(steps):
+        total += parts[:, j]
+    while total.shape[1] > 1:
+        total = total[:, : total.shape[1] // 2] + total[:, total.shape[1] // 2 :]
+    return total[:, 0]
+
+
+# ---- dot product: x . y
+
+
+def _dot_scan(queries: Array, x: Array, lengths: Array) -> Array:
+    values: Array = queries @ x.T
+    return values
+
+
+_DOT = MetricRow(
+    "dot",
+    DOT,
+    pairs=lambda a, b: a @ b.T,
+    rows=lambda a, b: (a * b).sum(axis=-1),
+    exact=lambda queries, rows: sum_of(rows * queries),
+    scan=_dot_scan,
+    margins=lambda own, D, unit: (0.0, own, 0.0),
+)
+
+# ---- cosine: x . y / (|x| |y|), 0 where a row is all zeros
+
+
+def _unit(x: Array) -> Array:  # (N, D) -> (N, D)
+    """Scale rows to length 1; first by a power of two, which is exact, so that no square overflows or vanishes."""
+    _, exponent = np.frexp(np.abs(x).max(axis=1, keepdims=True, initial=0))
+    return l2_normalize(np.ldexp(x, -exponent))
+
+
+def _cosine_exact(queries: Array, rows: Array) -> Array:
+    scores = sum_of(rows * queries)
+    lengths = np.sqrt(sum_of(rows * rows))
+    return np.clip(scores / np.where(lengths == 0, 1, lengths), -1, 1)
+
+
+def _cosine_scan(queries: Array, x: Array, lengths: Array) -> Array:
+    values = _dot_scan(queries, x, lengths)
+    values /= np.where(lengths == 0, lengths.dtype.type(1), lengths)
+    return values
+
+
+_COSINE = MetricRow(
+    "cosine",
+    COSINE,
+    pairs=lambda a, b: np.clip(_unit(a) @ _unit(b).T, -1, 1),
+    rows=lambda a, b: np.clip((_unit(a) * _unit(b)).sum(axis=-1), -1, 1),
+    exact=_cosine_exact,
+    scan=_cosine_scan,
+    margins=lambda own, D, unit: (1.0, 0.0, 0.0),
+    is_direction=True,
+)
+
+# ---- minus the Euclidean distance, - |x - y|; the scan compares 2 x . q - x^2, which is q^2 - |x - q|^2
+
+
+def _by_rows(f: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:  # (N, D), (M, D) -> (N, M)
+    return np.array([f(row, y) for row in x]).reshape(len(x), len(y))
+
+
+def _euclidean(a: Array, b: Array) -> Array:
+    scores: Array = 0 - np.sqrt(((a - b) ** 2).sum(axis=-1))  # 0, not -0, of equal rows
+    return scores
+
+
+def _euclidean_scan(queries: Array, x: Array, lengths: Array) -> Array:
+    values = _dot_scan(queries, x, lengths)
+    values *= 2
+    values -= lengths**2
+    return values
+
+
+_EUCLIDEAN = MetricRow(
+    "euclidean",
+    EUCLIDEAN,
+    pairs=lambda a, b: _by_rows(_euclidean, a, b),
+    rows=_euclidean,
+    exact=lambda queries, rows: -np.sqrt(sum_of((rows - queries) ** 2)),
+    scan=_euclidean_scan,
+    margins=lambda own, D, unit: (FLOAT64_UNIT / unit * own**2, 2 * own, 1.0),  # a: what the score itself may be off
+    is_distance=True,
+    scan_of_scores=lambda scores, lengths: lengths**2 - scores**2,
+)
+
+# ---- minus the Manhattan distance, - sum |x - y|
+
+
+def _manhattan(a: Array, b: Array) -> Array:
+    scores: Array = 0 - np.abs(a - b).sum(axis=-1)
+    return scores
+
+
+_MANHATTAN = MetricRow(
+    "manhattan",
+    MANHATTAN,
+    pairs=lambda a, b: _by_rows(_manhattan, a, b),
+    rows=_manhattan,
+    exact=lambda queries, rows: -sum_of(np.abs(rows - queries)),
+    scan=lambda queries, x, lengths: np.stack([-np.abs(x - q).sum(axis=1) for q in queries]),
+    margins=lambda own, D, unit: (math.sqrt(D) * own, math.sqrt(D), 0.0),
+    is_distance=True,
+    from_products=False,
+)
+
+METRICS: dict[str, MetricRow] = {metric.name: metric for metric in (_COSINE, _DOT, _EUCLIDEAN, _MANHATTAN)}
