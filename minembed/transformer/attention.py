@@ -57,7 +57,7 @@ def attend(
 
 
 def runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
-    """Neighbouring texts of one length: how many, their length, their first row and the row behind the last.
+    """Neighbouring texts of one length: how many, their length, their first row and the row after the last.
 
     >>> list(runs_of_equal_length(np.array([0, 2, 4, 7])))
     [(2, 2, 0, 4), (1, 3, 4, 7)]

@@ -64,7 +64,7 @@ ModuleParams = DenseParams | Norm | None
 
 
 def width_after(module: Module, width: int) -> int:
-    """How wide vectors are behind a module, if they were `width` wide before it.
+    """How wide vectors are after a module, if they were `width` wide before it.
 
     >>> width_after(Dense("2_Dense", 384, 128), 384), width_after(Normalize(), 384)
     (128, 384)

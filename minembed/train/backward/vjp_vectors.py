@@ -1,4 +1,4 @@
-"""The backward pass behind the encoder, beside pooling.py, modules.py and similarity.py.
+"""The backward pass after the encoder, beside pooling.py, modules.py and similarity.py.
 
 As in vjp.py: f_vjp gets what f was given and dy, the slope of the loss by what f returned; dx means dL/dx.
 T tokens, B texts, D width.
@@ -108,7 +108,7 @@ def truncate_embeddings_vjp(x: Array, dim: int, dy: Array) -> Array:  # (..., D)
 def transform_vjp(
     x: Array, modules: Sequence[Module], params: Sequence[ModuleParams], dy: Array
 ) -> tuple[Array, tuple[ModuleParams, ...]]:  # (B, D), (B, D') -> (B, D)
-    """The modules behind the pooling, last first; what entered each is computed again.
+    """The modules after the pooling, last first; what entered each is computed again.
 
     >>> from minembed.transformer.modules import Normalize
     >>> transform_vjp(np.float64([[3, 4]]), [Normalize()], [None], np.float64([[4, -3]]))[0].round(9).tolist()
