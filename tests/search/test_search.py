@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from examples import examples
+from examples import examples, heavy
 from hypothesis import given
 from hypothesis import strategies as st
 from places import GOLDENS_FOLDER
@@ -259,19 +259,22 @@ def test_what_is_refused(call, message):
 
 
 MEASURE = """
-import resource, numpy as np
+import resource, sys, numpy as np
 from minembed.search import mining as search
-x = np.random.default_rng(0).standard_normal((30_000, 64), dtype=np.float32)
-x[15_000:] = x[:15_000] + 0.2 * x[15_000:]
+thousands = int(sys.argv[1])
+half = thousands * 500
+x = np.random.default_rng(0).standard_normal((2 * half, 64), dtype=np.float32)
+x[half:] = x[:half] + 0.2 * x[half:]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert 14_000 < len(search.deduplicate(x, 0.9)) < 16_000
-assert len(search.community_detection(x, 0.9, 2)) > 14_000
+assert 14_000 < len(search.deduplicate(x, 0.9)) * 30 / thousands < 16_000
+assert len(search.community_detection(x, 0.9, 2)) * 30 / thousands > 14_000
 assert len(search.paraphrase_mining_embeddings(x, top_k=5, max_pairs=1000)) == 1000
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
-def test_memory_is_that_of_rows_not_of_pairs():
-    found = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
-    assert int(found.stdout) < 400_000  # KB; all pairs in float32 would be 3.6 GB
+@pytest.mark.parametrize("thousands", [16, *heavy([30])])
+def test_memory_is_that_of_rows_not_of_pairs(thousands):
+    found = subprocess.run([sys.executable, "-c", MEASURE, str(thousands)], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 400_000  # KB; all pairs in float32 would be 1 GB (of 30,000 rows 3.6 GB)

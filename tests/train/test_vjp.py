@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from differences import CLOSE, numbers, slope
+from examples import heavy
 
 from minembed.train.backward import vjp
 from minembed.train.backward.tape import Tape
@@ -163,8 +164,9 @@ def some_dropout(x, *place):
 TOKENS = Tokens(np.array([2, 5, 3, 7, 7, 4, 10, 6, 3]), np.array([0, 0, 1, 0, 1, 1, 0, 0, 0]), np.array([0, 3, 8, 9]))
 
 
-@pytest.mark.parametrize("dropout", [None, some_dropout], ids=["whole", "dropout"])
-@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(
+    ("recompute", "dropout"), [(False, None), (True, some_dropout), *heavy([(False, some_dropout), (True, None)])]
+)
 @pytest.mark.parametrize("name", CHOICES)
 def test_whole_encoders(name, recompute, dropout):
     config, params = weights_of(name)
