@@ -1,6 +1,6 @@
 """The types that rooms share, and the names that options may have: written here once, checked from here everywhere."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
@@ -14,3 +14,24 @@ Metric = Literal["cosine", "dot", "euclidean", "manhattan"]
 OutputValue = Literal["sentence_embedding", "token_embeddings"]
 Truncation = Literal["warn", "error", "silent"]  # what happens to texts that are too long
 Errors = Literal["replace", "strict"]  # what happens to lone surrogates
+
+
+class TextModel(Protocol):
+    """What search needs of a model: from texts to vectors, and which model it is.  An `Embedder` is one."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def revision(self) -> str | None: ...  # noqa: D102
+    @property
+    def dtype(self) -> str: ...  # noqa: D102
+    @property
+    def dimension(self) -> int: ...  # noqa: D102
+    @property
+    def max_seq_length(self) -> int: ...  # noqa: D102
+    @property
+    def checkpoint(self) -> Any: ...  # noqa: D102
+
+    def encode(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+    def encode_query(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+    def encode_document(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102

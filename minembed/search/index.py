@@ -27,12 +27,10 @@ from minembed.search.index_blocks import (
 )
 from minembed.search.index_files import Facts, is_id
 from minembed.search.index_model import check_model, facts_of
-from minembed.types import Array, Backend, IndexPrecision, Metric
+from minembed.types import Array, Backend, IndexPrecision, Metric, TextModel
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from minembed.models.embedder import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Index:
     (1, True, [1])
     """
 
-    def __init__(self, facts: Facts, rows: _Rows, model: "Embedder | None") -> None:
+    def __init__(self, facts: Facts, rows: _Rows, model: TextModel | None) -> None:
         """For `build` and `load`."""
         self._facts, self._rows, self._model = facts, rows, model
         self._serials: dict[Id, int] | None = None  # of every id; made when it is needed
@@ -90,14 +88,14 @@ class Index:
     @classmethod
     def build(
         cls,
-        source: "Embedder | ArrayLike",
+        source: TextModel | ArrayLike,
         texts: Iterable[str] | None = None,
         *,
         ids: Ids | None = None,
         metric: Metric | None = None,
         precision: IndexPrecision = "float32",
         metadata: Mapping[str, Any] | None = None,
-        model: "Embedder | None" = None,
+        model: TextModel | None = None,
         show_progress_bar: bool | None = None,
     ) -> "Index":
         """Make an index of texts, `build(model, texts)`, or of vectors (N, D), `build(vectors, texts=None)`.
@@ -136,7 +134,7 @@ class Index:
 
     @classmethod
     def load(
-        cls, folder: str | os.PathLike[str], model: "Embedder | None" = None, *, verify: bool | None = None
+        cls, folder: str | os.PathLike[str], model: TextModel | None = None, *, verify: bool | None = None
     ) -> "Index":
         """Open a saved index.  Its files are mapped: nothing is read that is not needed.
 
@@ -328,7 +326,7 @@ class Index:
         described = self._facts.model
         return None if described is None else {key: value for key, value in described.items() if key != "probe"}
 
-    def _needed_model(self) -> "Embedder":
+    def _needed_model(self) -> TextModel:
         if self._model is None:
             name = (self._facts.model or {}).get("name")
             made = f", the model it was made with: Index.load(folder, Embedder.load({name!r}))" if name else ""

@@ -11,16 +11,15 @@ from minembed.data.corpus import Corpus
 from minembed.errors import IndexFileError, InputError, MinembedWarning, SourceError, warn
 from minembed.runtime.files import remove
 from minembed.runtime.folders import cache_folder
-from minembed.types import IndexPrecision
+from minembed.types import IndexPrecision, TextModel
 
 if TYPE_CHECKING:
-    from minembed.models.embedder import Embedder
     from minembed.search.index import Index
 
 KEPT, KEPT_BYTES = 32, 4 << 30  # indexes in the cache: those that were used last
 
 
-def index_of(corpus: Corpus, model: "Embedder", precision: IndexPrecision, use_cache: bool = True) -> "Index":
+def index_of(corpus: Corpus, model: TextModel, precision: IndexPrecision, use_cache: bool = True) -> "Index":
     """The index of a corpus: from the cache, or made and put there."""
     from minembed.search.index import Index
 
@@ -42,7 +41,7 @@ def index_of(corpus: Corpus, model: "Embedder", precision: IndexPrecision, use_c
     return index
 
 
-def _key(corpus: Corpus, model: "Embedder", precision: IndexPrecision) -> str:
+def _key(corpus: Corpus, model: TextModel, precision: IndexPrecision) -> str:
     """A name for an index that changes with everything that its contents depend on."""
     from minembed.search.index_files import VERSION
     from minembed.search.index_model import facts_of

@@ -2,22 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minembed.errors import IndexFileError, InputError
 from minembed.search.index_files import Facts
-from minembed.types import Array
-
-if TYPE_CHECKING:
-    from minembed.models.embedder import Embedder
+from minembed.types import Array, TextModel
 
 PROBE = "The quick brown fox jumps over the lazy dog."  # whose vector tells models apart
 SAME = 0.2  # of its length, up to which vectors are those of one model, in int8 for instance
 
 
-def name_of(model: "Embedder") -> str:
+def name_of(model: TextModel) -> str:
     """The name by which `Embedder.load` finds a model again: "org/name" where it lies in a cache, else its folder."""
     if model.source != "folder":
         for part in reversed(model.checkpoint.root.parts):
@@ -26,12 +23,12 @@ def name_of(model: "Embedder") -> str:
     return str(model.checkpoint.root)
 
 
-def probe(model: "Embedder", width: int) -> Array:  # -> (width,)
+def probe(model: TextModel, width: int) -> Array:  # -> (width,)
     """The vector of a fixed text."""
     return model.encode_document(PROBE, truncate_dim=width if width < model.dimension else None, truncation="silent")
 
 
-def facts_of(model: "Embedder", width: int) -> dict[str, Any]:
+def facts_of(model: TextModel, width: int) -> dict[str, Any]:
     """What an index keeps of its model; raises InputError where the model's vectors are narrower than `width`."""
     if width > model.dimension:
         raise InputError(f"the vectors are {width} wide, those of the model {model.dimension}")
@@ -39,7 +36,7 @@ def facts_of(model: "Embedder", width: int) -> dict[str, Any]:
     return {"name": name_of(model), "revision": model.revision, "dtype": model.dtype, "probe": vector}
 
 
-def check_model(model: "Embedder", facts: Facts, where: str) -> None:
+def check_model(model: TextModel, facts: Facts, where: str) -> None:
     """Raise InputError unless a model gives the vectors of the one that an index was made with."""
     kept: Mapping[str, Any] = facts.model or {}
     vector = np.array(kept.get("probe"), object)

@@ -18,12 +18,11 @@ from minembed.runtime.progress import Progress
 from minembed.search import similarity as sim
 from minembed.search.topk import pieces
 from minembed.search.topk import top_k as exact_top_k
-from minembed.types import Array, Backend, Metric
+from minembed.types import Array, Backend, Metric, TextModel
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from minembed.models.embedder import Embedder
 
 ScoreFunction = Metric | Callable[[ArrayLike, ArrayLike], Array]
 ROWS, COLUMNS = 1024, 4096  # of one block of scores
@@ -111,7 +110,7 @@ def paraphrase_mining_embeddings(
 
 @takes_options_of(paraphrase_mining_embeddings, MiningOptions)
 def paraphrase_mining(
-    model: "Embedder",
+    model: TextModel,
     sentences: Iterable[str],
     *,
     show_progress_bar: bool | None = None,

@@ -8,15 +8,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minembed.errors import InputError, InputTypeError
 from minembed.runtime.checks import check_whole, whole_number
 from minembed.text.tokenizer import SURROGATE, Tokenizer, clean
 from minembed.text.vocabulary import ask
-
-if TYPE_CHECKING:
-    from minembed.models.embedder import Embedder
 
 RESPECT = ("sentences", "words", "tokens")
 TEXT = re.compile(r"\S")
@@ -44,7 +41,7 @@ class Chunk:
 
 def chunk_text(
     text: str,
-    tokenizer_or_model: "Embedder | Tokenizer | Any",
+    tokenizer_or_model: Tokenizer | Any,
     *,
     max_tokens: int | None = None,
     overlap: int = 0,
