@@ -11,6 +11,7 @@ from places import TESTS
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
+from minembed.runtime.folders import cache_folder
 
 # without numba there are no kernels to test; what happens then is in test_kernel_tier.py, which needs none
 collect_ignore = []
@@ -69,10 +70,15 @@ def minilm_as():
 
 @pytest.fixture
 def quiet_machine(request, monkeypatch, tmp_path_factory):
-    """A terminal that promises nothing; and, unless the real weights are asked for, empty caches and no network."""
+    """A terminal that promises nothing; and, unless the real weights are asked for, caches without a model, and no
+    network.  Compiled kernels stay where they are, for processes that a test starts too."""
     for name in ("COLORTERM", "NO_COLOR", "WT_SESSION"):
         monkeypatch.delenv(name, raising=False)
     if request.node.get_closest_marker("weights") is None:
+        kernels = os.environ.get("NUMBA_CACHE_DIR", str(cache_folder() / "kernels"))
+        monkeypatch.setenv("NUMBA_CACHE_DIR", kernels)
+        if find_spec("numba"):
+            monkeypatch.setattr("numba.core.config.CACHE_DIR", kernels)
         empty = tmp_path_factory.mktemp("caches")
         monkeypatch.setenv("MINEMBED_CACHE", str(empty / "own"))
         monkeypatch.setenv("HF_HUB_CACHE", str(empty / "hub"))
