@@ -13,15 +13,9 @@ from minembed.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from minembed.models.reranker import Reranker
+    from minembed.search.communities import community_detection, deduplicate, near_duplicates
     from minembed.search.index import Index
-    from minembed.search.mining import (
-        community_detection,
-        deduplicate,
-        near_duplicates,
-        paraphrase_mining,
-        paraphrase_mining_embeddings,
-        semantic_search,
-    )
+    from minembed.search.mining import paraphrase_mining, paraphrase_mining_embeddings, semantic_search
     from minembed.search.similarity import cosine_similarity
     from minembed.search.topk import top_k
     from minembed.text.chunking import Chunk, chunk_text
@@ -52,10 +46,10 @@ _LATE = {  # where the names are that not every program needs
     "Index": "search.index",
     "Reranker": "models.reranker",
     "chunk_text": "text.chunking",
-    "community_detection": "search.mining",
+    "community_detection": "search.communities",
     "cosine_similarity": "search.similarity",
-    "deduplicate": "search.mining",
-    "near_duplicates": "search.mining",
+    "deduplicate": "search.communities",
+    "near_duplicates": "search.communities",
     "paraphrase_mining": "search.mining",
     "paraphrase_mining_embeddings": "search.mining",
     "quantize_embeddings": "transformer.vectors",

@@ -104,7 +104,7 @@ def compare(texts: Sequence[str], model: Any, threshold: float) -> tuple["Array"
     """Say for each text which one stands for it, and its cosine with that one."""
     import numpy as np
 
-    from minembed.search.mining import near_duplicates
+    from minembed.search.communities import near_duplicates
     from minembed.search.similarity import pairwise
 
     place = {text: i for i, text in enumerate(dict.fromkeys(texts))}  # equal texts are embedded once

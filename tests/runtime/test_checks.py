@@ -13,7 +13,8 @@ from minembed.maps.projection import check_settings
 from minembed.maps.trust import measure
 from minembed.runtime.checks import whole_number
 from minembed.runtime.threads import check_threads
-from minembed.search.mining import community_detection, paraphrase_mining_embeddings
+from minembed.search.communities import community_detection
+from minembed.search.mining import paraphrase_mining_embeddings
 from minembed.train.dropout import Dropout
 from minembed.train.losses import cosine_similarity, matryoshka
 from minembed.train.model import Trainee

@@ -13,17 +13,10 @@ from hypothesis import strategies as st
 from places import GOLDENS_FOLDER
 
 from minembed import MinembedError
-from minembed.search import mining as search
-from minembed.search import topk
+from minembed.search import communities, mining, topk
+from minembed.search.communities import community_detection, deduplicate, near_duplicates
 from minembed.search.metrics import METRICS
-from minembed.search.mining import (
-    community_detection,
-    deduplicate,
-    near_duplicates,
-    paraphrase_mining,
-    paraphrase_mining_embeddings,
-    semantic_search,
-)
+from minembed.search.mining import paraphrase_mining, paraphrase_mining_embeddings, semantic_search
 from minembed.search.similarity import SIMILARITY
 from minembed.search.similarity import pairwise as similarity_pairwise
 
@@ -127,7 +120,8 @@ thresholds = st.sampled_from([-1, -0.5, 0, 0.3, 0.5, 0.6, 0.75, 0.8, 0.95, 1])
 def small_blocks(monkeypatch):
     """Many blocks for few rows."""
     for name, size in {"ROWS": 5, "COLUMNS": 7, "PAIRS": 3, "CENTERS": 2}.items():
-        monkeypatch.setattr(search, name, size)
+        monkeypatch.setattr(communities, name, size)
+    monkeypatch.setattr(mining, "ROWS", 5)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -183,7 +177,7 @@ def test_near_the_threshold_float64_decides():
     across /= np.linalg.norm(across)
     cosines = 0.9 + np.array([-1e-7, 1e-7, -1e-9, 1e-9, -1e-11, 1e-11])
     x = np.stack([base, *(c * base + np.sqrt(1 - c * c) * across for c in cosines)])
-    _, near = search.Alike(x, 0.9).pairs(np.zeros(1, int), np.arange(1, 7))
+    _, near = communities.Alike(x, 0.9).pairs(np.zeros(1, int), np.arange(1, 7))
     assert near.tolist() == np.flatnonzero(cosines >= 0.9).tolist()
 
 
@@ -191,7 +185,8 @@ def test_the_same_in_any_blocks(monkeypatch):
     x = ARRAYS["x"]
     found = community_detection(x, 0.6, 5), near_duplicates(x, 0.8).tolist(), paraphrase_mining_embeddings(x, top_k=5)
     for name, size in {"ROWS": 13, "COLUMNS": 29, "PAIRS": 7, "CENTERS": 3}.items():
-        monkeypatch.setattr(search, name, size)
+        monkeypatch.setattr(communities, name, size)
+    monkeypatch.setattr(mining, "ROWS", 13)
     again = community_detection(x, 0.6, 5), near_duplicates(x, 0.8).tolist(), paraphrase_mining_embeddings(x, top_k=5)
     assert found == again
 
@@ -260,7 +255,7 @@ def test_what_is_refused(call, message):
 
 MEASURE = """
 import resource, sys, numpy as np
-from minembed.search import mining as search
+import minembed as search
 thousands = int(sys.argv[1])
 half = thousands * 500
 x = np.random.default_rng(0).standard_normal((2 * half, 64), dtype=np.float32)
