@@ -6,6 +6,8 @@ from pathlib import Path
 
 from minembed.errors import SourceError
 
+NO_HOME = "this user has no home folder; set MINEMBED_CACHE to a folder for models"
+
 
 def cache_folder() -> Path:
     """Return the folder that holds what minembed has pulled: `$MINEMBED_CACHE`, else the platform's cache folder.
@@ -17,13 +19,18 @@ def cache_folder() -> Path:
     """
     if named := os.environ.get("MINEMBED_CACHE"):
         return Path(named).expanduser().absolute()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = home_folder() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache"
-    return Path(base) / "minembed"
+    from platformdirs import user_cache_path  # late: not every program needs a folder
+
+    try:
+        folder = user_cache_path("minembed", appauthor=False, opinion=False)
+    except RuntimeError as error:
+        raise SourceError(NO_HOME) from error
+    if not folder.is_absolute():  # "~" where there is no home: what older platformdirs give
+        raise SourceError(NO_HOME)
+    if sys.platform == "darwin" and not folder.exists():  # a newer platformdirs follows XDG_CACHE_HOME there
+        known = home_folder() / "Library" / "Caches" / "minembed"
+        return known if known.exists() else folder
+    return folder
 
 
 def home_folder() -> Path:
@@ -37,4 +44,4 @@ def home_folder() -> Path:
     try:
         return Path.home()
     except RuntimeError as error:
-        raise SourceError("this user has no home folder; set MINEMBED_CACHE to a folder for models") from error
+        raise SourceError(NO_HOME) from error

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from fakes import COMMIT, FILES, MODULES, PLAIN, REPO, fill_hub_cache, write
+from platformdirs.macos import MacOS
+from platformdirs.windows import Windows
 
 from minembed.errors import SourceError
+from minembed.runtime.folders import home_folder
 from minembed.weights.sources import cache, hub
 from minembed.weights.sources.locate import DEFAULT_MODEL, Located, cache_folder, locate
 
@@ -17,28 +20,42 @@ def test_the_cache_folder_follows_the_platform(home: Path, monkeypatch: pytest.M
     monkeypatch.setenv("MINEMBED_CACHE", "~/models")
     assert cache_folder() == home / "models"
     monkeypatch.setenv("MINEMBED_CACHE", "")
-    monkeypatch.setenv("LOCALAPPDATA", str(home / "Local"))
-    for platform, expected in (
-        ("linux", ".cache/minembed"),
-        ("darwin", "Library/Caches/minembed"),
-        ("win32", "Local/minembed"),
-    ):
-        monkeypatch.setattr(sys, "platform", platform)
-        assert cache_folder() == home / expected
-    monkeypatch.setattr(sys, "platform", "linux")
+    assert cache_folder() == home / ".cache/minembed"
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "xdg"))
     assert cache_folder() == home / "xdg/minembed"
 
 
-def test_without_a_home_folder_the_error_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+def as_on(system: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """platformdirs chooses its system once, when it is imported."""
+    monkeypatch.setattr("platformdirs.PlatformDirs", system)
 
+
+def test_the_cache_folder_on_windows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINEMBED_CACHE", raising=False)
+    as_on(Windows, monkeypatch)
+    monkeypatch.setattr("platformdirs.windows.get_win_folder", lambda name: str(home / "Local"))  # the system's answer
+    assert cache_folder() == home / "Local/minembed"
+
+
+def test_the_cache_folder_on_macos(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINEMBED_CACHE", raising=False)
+    as_on(MacOS, monkeypatch)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache_folder() == home / "Library/Caches/minembed"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "xdg"))
+    assert cache_folder() == Path(MacOS("minembed").user_cache_dir)  # which may be the same, in an older platformdirs
+    (home / "Library/Caches/minembed").mkdir(parents=True)
+    assert cache_folder() == home / "Library/Caches/minembed"  # a cache that is there goes on being used
+
+
+def test_without_a_home_folder_the_error_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MINEMBED_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where nobody is
     with pytest.raises(SourceError, match="set MINEMBED_CACHE"):
         cache_folder()
+    with pytest.raises(SourceError, match="set MINEMBED_CACHE"):
+        home_folder()
 
 
 def test_the_hugging_face_cache_follows_its_variables(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
