@@ -82,8 +82,23 @@ def public_functions():
 COMPILED = {
     f"minembed.kernels.{name}"
     for name in (
-        *("vectors.simd", "vectors.emit", "tiles.dot", "tiles.registers", "compiled.cache", "helpers"),
-        *("encoder.gemm", "encoder.attention", "encoder.elementwise", "encoder.run", "encoder.selftest"),
+        *(
+            "vectors.simd",
+            "vectors.vector",
+            "vectors.emit",
+            "tiles.dot",
+            "tiles.registers",
+            "compiled.cache",
+            "helpers",
+        ),
+        *(
+            "encoder.gemm",
+            "encoder.attention",
+            "encoder.elementwise",
+            "encoder.run",
+            "encoder.layer",
+            "encoder.selftest",
+        ),
         *("encoder.sharing", "encoder.activations", "encoder.embeddings", "encoder.heads"),
         *("topk.scan", "topk.dot_bytes", "training.tier", "training.optimizer"),
     )
