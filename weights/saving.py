@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import ConfigError, InputError, WeightsError
-from minembed.runtime.files import move_into_place, naming, staging
+from minembed.runtime.files import can_be_named, move_into_place, naming, staging
 from minembed.runtime.json_files import read_json
 from minembed.runtime.safetensors_files import Layout, header_of, write_safetensors
 from minembed.transformer.modules import Dense, LayerNorm, ModuleParams, Normalize
@@ -102,7 +102,9 @@ def save_checkpoint(
         ...
     minembed.errors.InputError: . exists already: name a folder that does not
     """
-    if "\0" in str(folder) or os.path.lexists(folder):
+    if not can_be_named(folder):
+        raise InputError(f"{str(folder)!r} cannot name a folder")
+    if os.path.lexists(folder):
         raise InputError(f"{folder} exists already: name a folder that does not")
     if checkpoint.stored_dtype != "float32":
         raise InputError(

@@ -40,7 +40,12 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line, once the streams can carry any text."""
         use_utf8()
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except OSError as error:  # of the disk that --help is written to
+            if error.errno == errno.EPIPE:
+                raise
+            raise Failure(error.strerror or str(error)) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error made on purpose ends it with one line and exit code 1."""

@@ -49,6 +49,15 @@ def use_utf8() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
+def prints_to_terminal() -> bool:
+    """Whether standard output is there, and a terminal.
+
+    >>> prints_to_terminal() in (True, False)
+    True
+    """
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def as_text(argument: str) -> str:
     """Read an argument as UTF-8 where the locale is of another mind.
 

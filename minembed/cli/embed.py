@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from minembed.cli.console import as_text, existing_file, load_model, model_options
+from minembed.cli.console import as_text, existing_file, load_model, model_options, prints_to_terminal
 from minembed.types import Backend, Dtype, Precision, Truncation
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
 
     columns = shutil.get_terminal_size().columns
     for texts, block in blocks:
-        shown = preview(texts, block, columns) if sys.stdout.isatty() else json_lines(texts, block, ROUNDED)
+        shown = preview(texts, block, columns) if prints_to_terminal() else json_lines(texts, block, ROUNDED)
         for line in shown:
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
@@ -200,7 +200,7 @@ def command(
             truncate_dim=truncate_dim,
             precision=precision,
             ranges=ranges,
-            show_progress_bar=None if output or not sys.stdout.isatty() else False,
+            show_progress_bar=None if output or not prints_to_terminal() else False,
             truncation=truncation,
             batch_size=batch_size,
         )

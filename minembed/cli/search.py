@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 from click.core import ParameterSource
 
-from minembed.cli.console import as_text, load_model, model_options
+from minembed.cli.console import as_text, load_model, model_options, prints_to_terminal
 from minembed.cli.passages import corpus_options, one_line
 from minembed.data.corpus import STDIN, Corpus
 from minembed.errors import InputError
@@ -164,7 +164,7 @@ def command(
 
     found = index.search(wanted, k, backend=backend, threads=threads)
     depth = colour_depth(color, sys.stdout)
-    if as_json or (not sys.stdout.isatty() and depth == "never"):
+    if as_json or (not prints_to_terminal() and depth == "never"):
         write(wanted, found, as_json)
     else:
         show(wanted, found, index.metric, depth)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, overload
 
 import numpy as np
@@ -32,7 +31,8 @@ ORGANISATION = "cross-encoder"  # of bare names, as sentence-transformers has it
 
 
 def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    bare = isinstance(name, str) and name and not {"/", os.sep} & set(name) and not Path(name).exists()
+    plain = isinstance(name, str) and name and not {"/", os.sep} & set(name)
+    bare = plain and not os.path.exists(name)  # noqa: PTH110 (pathlib raises OSError for names that are too long)
     return f"{ORGANISATION}/{name}" if bare else name
 
 

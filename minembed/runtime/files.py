@@ -33,6 +33,18 @@ def is_plain_path(text: str) -> bool:
     return all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in text.split("/"))
 
 
+def can_be_named(path: Path) -> bool:
+    r"""Whether the system can be asked for a path: it has no NUL, and no character that no name can have.
+
+    >>> can_be_named(Path("a")), can_be_named(Path("a\0")), can_be_named(Path("\ud800"))
+    (True, False, False)
+    """
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 @contextmanager
 def staging(parent: Path) -> Iterator[Path]:
     """Make a work folder beside the place of publication and remove it whatever happens.

@@ -16,7 +16,7 @@ import numpy as np
 
 from minembed.errors import IndexFileError, InputError
 from minembed.runtime.checksums import crc32_of_json
-from minembed.runtime.files import alone_in, naming, put_in_place, remove, staging
+from minembed.runtime.files import alone_in, can_be_named, naming, put_in_place, remove, staging
 from minembed.runtime.safetensors_files import Summed, header_of, write_safetensors
 from minembed.search.index_blocks import PIECE, Block, Record, coded_rows
 from minembed.search.index_files import (
@@ -109,7 +109,7 @@ def check_target(folder: Path) -> bool:
     >>> check_target(Path(__file__).parent / "none")
     True
     """
-    if "\0" in str(folder):
+    if not can_be_named(folder):
         raise InputError(f"{str(folder)!r} cannot name a folder")
     if not os.path.lexists(folder):
         return True

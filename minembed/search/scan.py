@@ -17,7 +17,7 @@ from minembed.search.metrics import (  # noqa: F401 (METRICS: examples)
     MetricRow,
 )
 from minembed.search.quantized import QuantizedCorpus
-from minembed.search.topk import Search, best_of
+from minembed.search.topk import LONGEST, SHORTEST, Search, best_of, check_finite
 from minembed.types import Array
 
 BLOCK = 4096  # corpus rows a step
@@ -74,19 +74,15 @@ def lengths_of(x: Array, original: Array, start: int, metric: MetricRow) -> Arra
         check_finite(original, start)
         if x.dtype == np.float32:
             raise Unsafe
+        if not (lengths < LONGEST).all():
+            row = start + int(np.argmax(~(lengths < LONGEST)))
+            raise InputError(f"corpus has too large numbers, first in row {row}: their squares leave float64; scale it")
     if metric.is_direction and x.dtype == np.float32 and original[lengths < SHORTEST_ROW].any():
         raise Unsafe  # a direction, of which float32 has lost digits
+    if metric.is_direction and x.dtype == np.float64 and (faint := original[lengths < SHORTEST]).any():
+        row = start + int(np.flatnonzero(lengths < SHORTEST)[np.argmax(faint.any(axis=1))])
+        raise InputError(f"corpus has too small numbers, first in row {row}: their squares leave float64; scale it")
     return lengths
-
-
-def check_finite(rows: Array, start: int) -> None:
-    """Raise InputError where a row of the corpus holds NaN or infinity.
-
-    >>> check_finite(np.zeros((1, 1)), 0)
-    """
-    bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        raise InputError(f"corpus holds NaN or infinity, first in row {start + int(np.argmax(bad))}")
 
 
 def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:

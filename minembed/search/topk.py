@@ -23,6 +23,8 @@ from minembed.types import Array, Backend, Metric
 QUERIES = 1024  # that one pass over the corpus serves
 SHORTEST_QUERY = 1e-30  # shorter queries may lose digits on their way to float32
 FAST_SORT = 512  # candidates, from which on more than one call to sort them is worth it
+LONGEST, SHORTEST = 1e150, 1e-140  # squares of larger numbers, and of smaller ones or their differences, leave float64
+PIECE = 1 << 12  # rows that are checked at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ def top_k(
     chosen = chosen if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
     scan, rescore, threads = resolve("scan", chosen), resolve("rescore", chosen), check_threads(threads)
     k = min(k, len(rows))
+    for start, end in pieces(0 if k and len(own) else len(rows), PIECE):  # no scan will come across NaN
+        check_finite(rows[start:end], start)
     scores, indices = np.empty((len(own), k), np.float64), np.empty((len(own), k), np.int64)
     for first in range(0, len(own) if k else 0, QUERIES):
         search = Search.of(own[first : first + QUERIES], k, METRICS[metric])
@@ -131,7 +135,23 @@ def _matrices(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
     x = x.astype(np.float64, order="C")  # sums of rows depend on it, in their last bits
     if not np.isfinite(x).all():
         raise InputError(f"queries holds NaN or infinity, first in row {np.argwhere(~np.isfinite(x))[0, 0]}")
+    largest = np.abs(x).max(axis=1, initial=0)
+    outside = (largest != 0) & ~((largest > SHORTEST) & (largest < LONGEST))
+    if outside.any():
+        row = int(np.argmax(outside))
+        size = "large" if largest[row] > 1 else "small"
+        raise InputError(f"queries has too {size} numbers, first in row {row}: their squares leave float64; scale it")
     return x, y
+
+
+def check_finite(rows: Array, start: int) -> None:
+    """Raise InputError where a row of the corpus holds NaN or infinity.
+
+    >>> check_finite(np.zeros((1, 1)), 0)
+    """
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise InputError(f"corpus holds NaN or infinity, first in row {start + int(np.argmax(bad))}")
 
 
 def _check_quantized(quantized: QuantizedCorpus, rows: Array) -> None:

@@ -185,6 +185,18 @@ def test_what_is_no_file_is_written_to(tmp_path, tiny_checkpoint):
     assert leftovers(tmp_path) == []
 
 
+def test_standard_output_may_be_closed(monkeypatch, tiny_checkpoint):
+    monkeypatch.setattr("sys.stdout", None)
+    assert not console.prints_to_terminal()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_help_onto_a_full_disk():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*MODULE, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr.splitlines()[0] == "minembed: No space left on device"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 def test_links_that_lead_in_a_circle(tmp_path, tiny_checkpoint):
     (tmp_path / "a.npy").symlink_to("b.npy")

@@ -490,3 +490,9 @@ def test_processes_that_save_to_one_place_while_others_read(tmp_path):
 def test_errors_are_named():
     assert issubclass(IndexFileError, MinembedError) and issubclass(IndexFileError, ValueError)
     assert index_saving.STALE > 60
+
+
+def test_names_that_no_folder_has():
+    for name in ("a\0", "a\ud800"):
+        with pytest.raises(InputError, match="cannot name a folder"):
+            make().save(name)

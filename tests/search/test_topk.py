@@ -11,7 +11,7 @@ from exact_topk import METRICS, assert_best
 from examples import examples
 from hypothesis import given, settings
 
-from minembed import MinembedError, top_k
+from minembed import Index, MinembedError, top_k
 from minembed.errors import InputError
 from minembed.search import scan, topk
 from minembed.search.quantized import quantize_corpus
@@ -280,3 +280,39 @@ def test_of_another_corpus():
         top_k(np.eye(2), np.ones((3, 2)), 1, quantized=quantize_corpus(np.eye(2)))
     with pytest.raises(MinembedError, match="quantized has 64 bytes a row, the corpus needs 128"):
         top_k(np.ones((2, 70)), np.ones((3, 70)), 1, quantized=quantize_corpus(np.ones((3, 24))))
+
+
+# ---- the edges of float64 ----
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("number", [1e155, 1e308, 1e-162, 5e-324])
+def test_queries_that_leave_float64_are_refused(tier, metric, number):
+    with pytest.raises(InputError, match=r"queries has too (large|small) numbers, first in row 1"):
+        top_k([[1.0, 0, 0], [0, 0, number]], np.eye(3), 1, metric, backend=tier)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_that_leave_float64_are_refused(tier, metric):
+    corpus = np.eye(4)
+    corpus[2, 2] = 1e155
+    with pytest.raises(InputError, match="corpus has too large numbers, first in row 2"):
+        top_k([[1.0, 0, 0, 0]], corpus, 1, metric, backend=tier)
+    corpus[2, 2] = 1e-162
+    if metric == "cosine":
+        with pytest.raises(InputError, match="corpus has too small numbers, first in row 2"):
+            top_k([[1.0, 0, 0, 0]], corpus, 1, metric, backend=tier)
+    else:
+        assert top_k([[1.0, 0, 0, 0]], corpus, 1, metric, backend=tier)[1] == [[0]]
+
+
+def test_an_index_refuses_such_queries():
+    with pytest.raises(InputError, match="too large numbers"):
+        Index.build(np.eye(4)).search([0, 0, 1e155, 2e155])
+
+
+def test_no_hits_wanted_and_the_corpus_is_checked_still(tier):
+    with pytest.raises(InputError, match="corpus holds NaN or infinity, first in row 1"):
+        top_k([[1.0]], [[0.0], [np.nan]], 0, backend=tier)
+    with pytest.raises(InputError, match="corpus holds NaN or infinity, first in row 1"):
+        top_k(np.empty((0, 1)), [[0.0], [np.inf]], 2, backend=tier)

@@ -379,7 +379,7 @@ def test_places_that_cannot_be(small, tmp_path):
         small.save(tmp_path / "file" / "saved")
     with pytest.raises(SourceError, match="cannot save to"):
         small.save(tmp_path / ("x" * 300))
-    for bad in ("", ".", "a\0b"):
+    for bad in ("", ".", "a\0b", "a\ud800"):
         with pytest.raises(InputError):
             small.save(bad)
 

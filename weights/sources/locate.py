@@ -126,9 +126,9 @@ def _existing_folder(name: str | os.PathLike[str]) -> Path | None:
         path = Path(text).expanduser()
     except RuntimeError:  # "~nobody" is a user that this machine does not know
         path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 (pathlib raises OSError for names that are too long)
         return path.absolute()
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110 (as above)
         raise SourceError(f"{path} is a file; pass the folder that holds the whole checkpoint")
     if not isinstance(name, str) or not _NAME.fullmatch(text):
         raise SourceError(f'there is no folder {path}, and this is not a model\'s name ("org/name" or a bare name)')
