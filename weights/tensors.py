@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import WeightsError
+from minembed.runtime.files import check_regular
 from minembed.runtime.json_files import no_duplicates, read_json
 from minembed.types import Array
 
@@ -65,6 +66,7 @@ def _read_header(path: Path) -> dict[str, Stored]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path)
         size = path.stat().st_size
         with path.open("rb") as file:
             beginning = file.read(64)

@@ -45,6 +45,27 @@ def can_be_named(path: Path) -> bool:
         return False
 
 
+def check_regular(path: Path) -> None:
+    """Raise OSError for what is no file: reading from a pipe may wait for ever, and a device may have no end.
+
+    >>> check_regular(Path())
+    Traceback (most recent call last):
+    OSError: [Errno 22] it is no regular file: '.'
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def read_regular(path: Path, largest: int) -> bytes:
+    """Read a whole file; raises OSError for one of more than `largest` bytes, and for what is no file."""
+    check_regular(path)
+    with path.open("rb") as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(errno.EFBIG, f"it has more than {largest} bytes", str(path))
+    return content
+
+
 @contextmanager
 def staging(parent: Path) -> Iterator[Path]:
     """Make a work folder beside the place of publication and remove it whatever happens.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from minembed.errors import ConfigError, MinembedError
+from minembed.runtime.files import read_regular
 
 LARGEST_JSON = 64 << 20  # bytes
 T = TypeVar("T")
@@ -33,7 +34,7 @@ def read_json_value(path: Path, error: type[MinembedError] = ConfigError) -> Any
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise error(f"{path} has more than {LARGEST_JSON} bytes; that is no configuration file")
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=no_duplicates)
+        return json.loads(read_regular(path, LARGEST_JSON).decode("utf-8"), object_pairs_hook=no_duplicates)
     except FileNotFoundError as e:
         raise error(f"{path} is missing: not a checkpoint folder, or not fully downloaded") from e
     except OSError as e:

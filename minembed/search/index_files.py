@@ -19,6 +19,7 @@ import numpy as np
 
 from minembed.errors import IndexFileError
 from minembed.runtime.checksums import PIECE, crc32_of, crc32_of_json
+from minembed.runtime.files import check_regular
 from minembed.runtime.json_files import no_duplicates
 from minembed.runtime.safetensors_files import DTYPES, Layout, header_of, size_of
 from minembed.search.index_blocks import PRECISIONS, Block, Coded, Id, Record
@@ -71,6 +72,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
+        check_regular(path)
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
         if len(raw) > LARGEST:
@@ -132,6 +134,7 @@ class StoredFile:
             size = path.stat().st_size
             if size != facts["bytes"]:
                 raise IndexFileError(f"{path} has {size} bytes, not the {facts['bytes']} of {MANIFEST}; {AGAIN}")
+            check_regular(path)
             with path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
         except FileNotFoundError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from minembed.errors import ConfigError, TokenizationError, UnsupportedModelError
+from minembed.runtime.files import read_regular
 from minembed.transformer.config import LARGEST_SIZE
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ CLASSES = {  # by model_type, for folders that name no class
 }
 # what str::trim_end of Rust, with which the reference reads the lines of vocab.txt, takes away
 WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+LARGEST_FILE = 512 << 20  # bytes: ten times the largest tokenizer.json that is known
 CONVERT = "convert it where transformers is installed: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
 
 
@@ -103,7 +105,7 @@ def _settings(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_regular(path, LARGEST_FILE).decode("utf-8"))
     except OSError as e:
         raise TokenizationError(f"{path} cannot be read ({e.strerror})") from e
     except (ValueError, RecursionError) as e:
@@ -137,7 +139,7 @@ def read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
     from tokenizers import Tokenizer as Reference  # late, so that `import minembed` stays light
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, LARGEST_FILE).decode("utf-8")
         layout = json.loads(text)
         if isinstance(layout, dict):
             _check_prefix(layout.get("model"))
@@ -258,7 +260,7 @@ def _word_piece(settings: Settings, name: str, path: Path) -> Any:
 
     source, special = path.with_name("vocab.txt"), _special_tokens(settings, WORD_PIECE[name], path)
     try:
-        lines = source.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        lines = read_regular(source, LARGEST_FILE).decode("utf-8").removesuffix("\n").split("\n")
     except OSError as e:
         raise TokenizationError(f"{source} cannot be read ({e.strerror})") from e
     except UnicodeDecodeError as e:

@@ -14,12 +14,13 @@ from typing import Any
 
 from minembed.errors import TrainingError
 from minembed.runtime.checksums import crc32_of, crc32_of_json, pieces_of
-from minembed.runtime.files import naming, put_in_place, remove, staging
+from minembed.runtime.files import naming, put_in_place, read_regular, remove, staging
 from minembed.runtime.safetensors_files import header_of, layout_of, read_arrays, write_safetensors
 from minembed.types import Array
 
 MANIFEST, ARRAYS, LOCK = "checkpoint.json", "arrays.safetensors", ".lock"
 FORMAT, VERSION = "minembed training", 1
+LARGEST = 64 << 20  # bytes of checkpoint.json
 DATA = re.compile(r"state-[0-9a-f]{16}")
 REMEDY = (
     "the last checkpoint, if there is one, is still there: free some space, or make the folder writable, and resume"
@@ -115,7 +116,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """
     path = folder / MANIFEST
     try:
-        body = json.loads(path.read_bytes())
+        body = json.loads(read_regular(path, LARGEST))
         whole = (
             body.pop("own_crc32") == crc32_of_json(body) and body["format"] == FORMAT and DATA.fullmatch(body["folder"])
         )

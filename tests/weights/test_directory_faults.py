@@ -1,6 +1,7 @@
 """Damaged and hostile folders: each loads, or is refused by a MinembedError; nothing outside the folder is touched."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -358,3 +359,30 @@ def test_the_tokenizer_has_no_settings_that_lead_out(folder, tmp_path):
     tiny.write_json(folder / "tokenizer.json", layout)
     assert load_and_encode(folder)
     assert not Path(tmp_path / "vocab.txt").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "modules.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+)
+def test_what_is_no_file_is_not_read(tiny_checkpoint, tmp_path, name, kind):
+    """A pipe would be waited for, and a device has no end."""
+    place = tmp_path / "model"
+    shutil.copytree(tiny_checkpoint, place)
+    (place / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(place / name)
+    else:
+        (place / name).symlink_to("/dev/zero")
+    with pytest.raises(MinembedError):
+        Embedder.load(place, backend="numpy")
+
+
+def test_a_tokenizer_of_gigabytes_is_not_read(tiny_checkpoint, tmp_path):
+    place = tmp_path / "model"
+    shutil.copytree(tiny_checkpoint, place)
+    with (place / "tokenizer.json").open("r+b") as file:
+        file.truncate(3 << 30)  # sparse
+    with pytest.raises(MinembedError, match=r"tokenizer\.json cannot be read \(it has more than"):
+        Embedder.load(place, backend="numpy")
