@@ -2,7 +2,8 @@
 
     python docs/learn/minimal.py MODEL_FOLDER "a text"        (`minembed info` shows the folder)
 
-N tokens of the text, D = 384 numbers for each, F = 1536 inside the feed-forward block, H = 12 heads of K = 32.
+N tokens of the text, D = 384 numbers for each, F = 1536 inside the feed-forward block, H = 12 heads of K = 32;
+6 layers.
 """
 
 import json
@@ -19,7 +20,7 @@ def linear(x, w, name):  # (N, in) -> (N, out)
     return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
 
-def layer_norm(x, w, name, eps=1e-12):  # (N, D) -> (N, D): each row to mean 0 and variance 1, then a learnt scale
+def layer_norm(x, w, name, eps=1e-12):  # (N, D) -> (N, D): rows to mean 0, variance 1; then a learnt scale and shift
     z = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + eps)
     return z * w[f"{name}.weight"] + w[f"{name}.bias"]
 
@@ -34,6 +35,7 @@ def gelu(x):  # (N, F) -> (N, F): x times the probability that a normal random n
 
 
 def attention(x, w, name, H):  # (N, D) -> (N, D): every token asks all tokens, in H heads side by side
+    # query: what a token looks for; key: what it offers to others; value: what it hands over
     parts = [linear(x, w, f"{name}.self.{part}") for part in ("query", "key", "value")]  # three times (N, D)
     q, k, v = (part.reshape(len(x), H, -1).swapaxes(0, 1) for part in parts)  # (N, D) -> (H, N, K)
     scores = q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1])  # (H, N, N): how well key j answers query i

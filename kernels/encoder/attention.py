@@ -1,7 +1,7 @@
 """Attention on packed texts: every token looks at the tokens of its own text.
 
 One head at a time: `heads` (rows, 3K) holds its queries, keys and values side by side, fresh from the linear layer and
-small enough for the second-level cache.  For each text, with the register tiles of tiles.py:
+small enough for the second-level cache.  For each text, with the register tiles of kernels/tiles:
 
     keys are turned, 16 x 16 at a time in registers, to (K, N): so a row of scores comes out as vectors
     for every few rows of queries:  scores = q keys;  softmax;  context = scores values

@@ -67,7 +67,7 @@ class Encoder(Tier):
     config: Config
     shape: Shape
     architecture: tuple[int, ...]
-    patterns: tuple[Array, Array, Array]  # biases, rotations, and what each layer patterns: architecture.patterns_of
+    patterns: tuple[Array, Array, Array]  # biases, rotations, and what each layer sees: architecture.patterns_of
     embeddings: Embeddings | None  # where NumPy computes them
     final_norm: Norm | None
     reference: NumPyTier | None = field(default=None, repr=False, compare=False)  # where it is kept

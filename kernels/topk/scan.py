@@ -1,6 +1,6 @@
 """The scan behind `top_k`: scores of all rows of a corpus, of which only the promising ones are ever written down.
 
-The corpus streams by once, some rows at a time, which are multiplied with all queries by the register tiles of tiles.py
+The corpus streams by once, some rows at a time, which are multiplied with all queries by the register tiles of tiles/
 while they lie in the cache.  A row whose value cannot reach its query's threshold, all but a few, leaves no trace;
 candidates.py keeps the others.  scan_bytes.py is its twin for a quantised corpus.  search/topk.py says why this is
 exact, and is the NumPy tier.

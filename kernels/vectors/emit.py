@@ -1,6 +1,6 @@
 """What kernels are made of: helpers that emit LLVM's vector IR, for vectors of 16 lanes.
 
-simd.py makes values of Numba of them, tiles.py and dots.py the register tiles.
+simd.py makes values of Numba of them, tiles/registers.py and tiles/dot.py the register tiles.
 """
 
 from collections.abc import Callable

@@ -211,7 +211,7 @@ class Embedder:
     def forward(self, tokens: "Tokens", *, observe: "Observer | None" = None) -> Array:
         """Compute the hidden states (T, D) of the last layer.
 
-        `observe(name, array)` is called with every intermediate result, as it is computed:
+        `observe(name, array)` is called with these intermediate results, as they are computed:
 
         - "embeddings.sum" and "embeddings" (T, D), before and after their norm;
         - of each layer i, "layer.i.qkv", "layer.i.context" (before the output projection), "layer.i.attention" (after

@@ -25,7 +25,7 @@ TABLE = {  # operation -> backend -> "module:function"
     "is_compiled": {"numba": "minembed.kernels.encoder.tier:is_compiled"},
     "describe": {"numba": "minembed.kernels.encoder.tier:describe"},
 }
-BACKENDS = ("numpy", "numba")  # fastest last: "auto" takes the last one that is there
+BACKENDS = ("numpy", "numba")  # the reference first
 WORTH_CALLING = 100_000
 WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call

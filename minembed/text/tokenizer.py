@@ -1,4 +1,8 @@
-"""From texts to packed tokens: an adapter on the library `tokenizers`."""
+"""From texts to packed tokens: a thin adapter on the library `tokenizers`, which threads can share.
+
+The tokenizer object is set up once and never changed afterwards.  Truncation is ours: `tokenizers` ignores a limit of 0
+or 1, and reads a text to its end before it cuts it.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,11 +15,11 @@ from minembed.errors import ConfigError, InputError, InputTypeError, Tokenizatio
 from minembed.text.special_tokens import SpecialTokens, example, is_clear, longest_first
 from minembed.text.vocabulary import ask, read_vocabulary
 from minembed.transformer.config import Config
+from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 if TYPE_CHECKING:
     from minembed.text.prefix import PrefixReader, WordReader
-from minembed.transformer.tokens import Tokens
 
 BATCH = 256  # texts
 TRUNCATE_FROM = 4096  # characters: shorter texts are tokenized whole

@@ -13,5 +13,6 @@ docs/learn/minimal.py has all of it for one model on one page; here it is for ev
 What these pass around: `tokens` (a batch: all texts end to end), `params` (the weights, a shape on every field),
 `config` (the choices of an architecture, by the names of config.json) and `operations` (which function computes a
 step).  What an application needs beside it: `heads` (scores of pairs, words for a mask), `matmul` (the same bits for a
-row in any batch), `quantization` (bfloat16 and int8) and `tier` (the encoder, ready for a compute type).
+row in any batch), `quantization` (bfloat16 and int8) and `tier` (the encoder,
+made ready for float32, bfloat16 or int8).
 """

@@ -5,14 +5,15 @@ All texts of a batch lie end to end, with no padding and no mask:
     ids         [101 7592 102 | 101 2088 2003 2307 102]       (T,)     token ids
     cu_seqlens  [0              3                    8]       (B+1,)   text b is rows cu_seqlens[b]:cu_seqlens[b+1]
 
-T tokens of all texts, B texts, N tokens of one text, D hidden_size, F intermediate_size, H heads of width K, of which G
-have keys and values of their own (in most models all).
+T tokens of all texts, B texts, N tokens of one text, D hidden_size, F intermediate_size, H heads of queries of width K
+that share G heads of keys and values (in most models G = H), E width of the embeddings where it is not D.
 
 The architecture is BERT (Devlin et al., 2018): each layer is attention, then a feed-forward block, each added to its
 input and normalised.  What later models do otherwise is said by `config`, or by a parameter that is None.
 
-`ops` (operations.py) says which function computes a step: linear, layer_norm and the activations of ops.py, attend of
-attention.py, or another compute type's own.  `ops.see(name, x)` is x, shown to whoever observes.
+The argument `ops` (operations.py; not the module ops.py) holds the functions that compute the steps: linear, layer_norm
+and the activations of ops.py, attend of attention.py, or another compute type's own.  `ops.see(name, x)` gives x, and
+shows it to whoever observes; `ops.drop(ops.place)` is dropout, None but in training, at a place such as "layer.3.".
 """
 
 from dataclasses import replace
@@ -106,10 +107,10 @@ def encode(
 ) -> Array:
     """Compute the hidden states of every token: (T, D), in the dtype of the parameters.
 
-    `observe(name, array)` is handed every intermediate result as it is computed: "embeddings.sum", "embeddings", then
-    for each layer "layer.0.qkv", "layer.0.context", "layer.0.attention", "layer.0.attention.sum",
-    "layer.0.intermediate", "layer.0.feed_forward", "layer.0.feed_forward.sum" and "layer.0", what it gives.  It must
-    not change them, and copies what it keeps; an array that it returns takes the place of the one that it was given.
+    `observe(name, array)` is handed these results as they are computed: "embeddings.sum", "embeddings", then for each
+    layer "layer.0.qkv", "layer.0.context", "layer.0.attention", "layer.0.attention.sum", "layer.0.intermediate",
+    "layer.0.feed_forward", "layer.0.feed_forward.sum" and "layer.0", what it gives.  It must not write into them, and
+    copies what it keeps; to change one, it returns another array, with which the computation goes on.
     `ops` are other ones where the weights are not float32.  `patterns` is `attention_patterns(params, config)`, where
     that is known already.
     """

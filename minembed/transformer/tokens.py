@@ -1,20 +1,13 @@
-"""From texts to packed token ids: a thin, re-entrant adapter on the `tokenizers` package.
-
-The tokenizer object is set up once and never changed afterwards, so threads share it. Truncation is ours:
-`tokenizers` ignores a limit of 0 or 1 and reads a text to its end before cutting it.
-"""
+"""What the encoder reads: the tokens of several texts, end to end, without padding.  text/tokenizer.py makes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from minembed.errors import InputError
 from minembed.types import Array
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

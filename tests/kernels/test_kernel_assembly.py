@@ -109,7 +109,7 @@ def test_the_largest_tiles_of_other_machines_spill_nothing(cpu, chosen, name, mo
 
 
 def everything_else(builder, a, b, c, steps):
-    """Emit every function of simd.py and dots.py that turns vectors into vectors."""
+    """Emit every function of simd.py and dot.py that turns vectors into vectors."""
     x, y = (emit.load_vector(builder, pointer) for pointer in (a, b))
     n = builder.bitcast(x, emit.VI)
     float_type, short_type = types.CPointer(types.float32), types.CPointer(types.uint16)
