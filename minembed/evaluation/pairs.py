@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
+from minembed.runtime.checks import as_matrix, check_finite
 from minembed.search.metrics import METRICS
 from minembed.search.similarity import pairwise
 from minembed.types import Array, Metric
@@ -183,11 +184,8 @@ def _check_metrics(metrics: Sequence[str], name: str = "metrics") -> None:
 
 
 def _vectors(x: ArrayLike, name: str) -> Array:
-    array = np.atleast_2d(np.asarray(x, dtype=np.float64))
-    if array.ndim != 2 or not array.size:
-        raise InputError(f"{name} must be at least one vector, (N, D); got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} holds NaN or infinity, first in row {np.argwhere(~np.isfinite(array))[0, 0]}")
+    array = as_matrix(name, x, "at least one vector, shape (N, D)", one=True, least=(1, 1), dtype=np.float64)
+    check_finite(name, array)
     return array
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minembed.errors import InputError, InputTypeError, MinembedWarning, warn
+from minembed.errors import InputError, MinembedWarning, warn
 from minembed.maps.extra import scikit_learn, umap_learn
 from minembed.maps.pca import pca
-from minembed.runtime.checks import check_whole
+from minembed.runtime.checks import as_matrix, check_whole
 from minembed.search.topk import top_k
 from minembed.types import Array
 
@@ -56,15 +56,7 @@ def check_vectors(vectors: ArrayLike) -> Array:  # -> (N, D) float64
     >>> check_vectors([[1, 2]]).tolist()
     [[1.0, 2.0]]
     """
-    try:
-        x = np.asarray(vectors)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"vectors of one width are needed, (N, D): {error}") from error
-    if x.dtype.kind not in "fiub":
-        raise InputTypeError(f"vectors must be numbers; got {x.dtype}")
-    if x.ndim != 2 or not x.shape[0] or not x.shape[1]:
-        raise InputError(f"a map needs vectors of the shape (N, D) with at least one row; got {x.shape}")
-    x = x.astype(np.float64)
+    x = as_matrix("vectors", vectors, "numbers of shape (N, D) with at least one row", least=(1, 1)).astype(np.float64)
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
         raise InputError(f"row {int(bad.argmax())} of the vectors holds NaN or infinity; leave such rows out")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_whole
+from minembed.runtime.checks import as_matrix, check_finite, check_whole
 from minembed.runtime.progress import Progress
 from minembed.search.topk import pieces
 from minembed.types import Array
@@ -29,12 +29,8 @@ def as_rows(embeddings: ArrayLike) -> Array:  # -> (N, D)
     >>> as_rows([1.0, 2.0]).shape
     (1, 2)
     """
-    rows = np.asarray(embeddings)
-    if rows.ndim == 1:
-        rows = rows.reshape(1, -1) if len(rows) else rows.reshape(0, 0)
-    if rows.ndim != 2 or rows.dtype.kind not in "fiub":
-        raise InputError(f"embeddings must be numbers of shape (N, D); got shape {rows.shape} of {rows.dtype}")
-    return rows
+    rows = as_matrix("embeddings", embeddings, one=True)
+    return rows if rows.size or np.ndim(embeddings) > 1 else rows[:0]  # an empty list holds no vector
 
 
 def unit_rows(rows: Array, start: int) -> Array:  # (n, D) -> (n, D) float64
@@ -43,9 +39,7 @@ def unit_rows(rows: Array, start: int) -> Array:  # (n, D) -> (n, D) float64
     >>> unit_rows(np.array([[3e200, 4e200], [0.0, 0.0]]), 0).round(6).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
-    bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        raise InputError(f"embeddings holds NaN or infinity, first in row {start + int(np.argmax(bad))}")
+    check_finite("embeddings", rows, start)
     x = rows.astype(np.float64)
     largest = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
     x /= np.where(largest == 0, 1, largest)

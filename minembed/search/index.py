@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_whole
+from minembed.runtime.checks import check_finite, check_whole
 from minembed.search import index_files, index_saving
-from minembed.search.index_arguments import Ids, Queries, SearchOptions, as_ids, as_json, as_matrix, as_texts
+from minembed.search.index_arguments import Ids, Queries, SearchOptions, as_ids, as_json, as_texts, as_vectors
 from minembed.search.index_blocks import (
     Block,
     Id,
@@ -113,7 +113,7 @@ class Index:
         embedder: Any = source if hasattr(source, "encode_document") else None
         if embedder is not None and texts is None:
             raise InputError("Index.build(model, texts) needs texts; for vectors, Index.build(vectors, model=model)")
-        vectors = None if embedder is not None else as_matrix(source)
+        vectors = None if embedder is not None else as_vectors("source", source)
         width = embedder.dimension if vectors is None else vectors.shape[1]
         model = embedder or model
         if metric is None:
@@ -186,7 +186,7 @@ class Index:
                 rows = self._needed_model().encode_document(
                     rows, truncate_dim=self._cut(), show_progress_bar=show_progress_bar
                 )
-        vectors = self._checked(as_matrix(rows), copy=rows is source)
+        vectors = self._checked(as_vectors("source", rows), copy=rows is source)
         if given is not None and len(given) != len(vectors):
             raise InputError(f"{len(vectors)} vectors need as many texts, or None; got {len(given)}")
         with self._lock:
@@ -353,12 +353,10 @@ class Index:
         elif isinstance(queries, list | tuple) and not queries:
             vectors, alone = np.zeros((0, self._facts.dimension)), False
         else:
-            vectors, alone = as_matrix(queries, one=True), np.ndim(queries) == 1
+            vectors, alone = as_vectors("queries", queries, one=True), np.ndim(queries) == 1
         if vectors.shape[1] != self._facts.dimension:
             raise InputError(f"the index holds vectors {self._facts.dimension} wide; got queries of {vectors.shape[1]}")
-        bad = ~np.isfinite(vectors).all(axis=1)
-        if bad.any():
-            raise InputError(f"queries holds NaN or infinity, first in row {int(np.argmax(bad))}")
+        check_finite("queries", vectors)
         return vectors, alone
 
     def _encoded(self, queries: Sequence[str]) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError, InputTypeError
-from minembed.runtime.checks import check_texts
+from minembed.runtime.checks import as_matrix, check_texts
 from minembed.search.index_blocks import Id
 from minembed.search.index_files import is_id
 from minembed.types import Array, Backend
@@ -25,23 +25,13 @@ class SearchOptions(TypedDict, total=False):
     threads: int | None
 
 
-def as_matrix(x: Any, one: bool = False) -> Array:
+def as_vectors(name: str, x: Any, one: bool = False) -> Array:
     """Take vectors (n, D) as an array; with `one`, also a single (D,).
 
-    >>> as_matrix([1.0, 2.0], one=True).shape
+    >>> as_vectors("queries", [1.0, 2.0], one=True).shape
     (1, 2)
     """
-    try:
-        array = np.asarray(x)
-    except (ValueError, TypeError) as e:
-        raise InputError(f"vectors of one width are needed, (n, D): {e}") from e
-    if array.dtype.kind not in "fiub":
-        raise InputTypeError(f"texts, or vectors of numbers, are needed; got {type(x).__name__} of {array.dtype}")
-    if array.ndim == 1 and one:
-        array = array[None]
-    if array.ndim != 2 or not array.shape[1]:
-        raise InputError(f"vectors must have a shape (n, D); got {array.shape}")
-    return array
+    return as_matrix(name, x, "texts, or vectors of numbers of shape (n, D)", one=one, least=(0, 1))
 
 
 def as_texts(texts: Any) -> list[Any]:

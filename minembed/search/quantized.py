@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
+from minembed.runtime.checks import as_matrix
 from minembed.types import Array
 
 BLOCK = 4096  # rows
@@ -36,9 +37,7 @@ def quantize_corpus(rows: ArrayLike) -> QuantizedCorpus:  # (N, D)
     >>> small.levels[:, :4].tolist(), small.lengths.round(3).tolist()
     ([[255, 64, 128, 128]], [1.1180000305175781])
     """
-    x = np.asarray(rows)
-    if x.ndim != 2 or x.dtype.kind not in "fiub":
-        raise InputError(f"a corpus is a matrix of numbers, (N, D); got shape {x.shape} of {x.dtype}")
+    x = as_matrix("corpus", rows)
     N, D = x.shape
     levels = np.full((N, padded_width(D)), ZERO_POINT, np.uint8)
     scales, lengths, errors = (np.empty(N, np.float32) for _ in range(3))

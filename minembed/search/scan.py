@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError
+from minembed.runtime.checks import check_finite
 from minembed.search.metrics import (  # noqa: F401 (METRICS: examples)
     FLOAT32_UNIT,
     FLOAT64_UNIT,
@@ -17,7 +18,7 @@ from minembed.search.metrics import (  # noqa: F401 (METRICS: examples)
     MetricRow,
 )
 from minembed.search.quantized import QuantizedCorpus
-from minembed.search.topk import LONGEST, SHORTEST, Search, best_of, check_finite
+from minembed.search.topk import LONGEST, SHORTEST, Search, best_of
 from minembed.types import Array
 
 BLOCK = 4096  # corpus rows a step
@@ -71,7 +72,7 @@ def lengths_of(x: Array, original: Array, start: int, metric: MetricRow) -> Arra
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.sqrt(np.einsum("ij,ij->i", x, x))
     if not (lengths < LONGEST_ROW).all():
-        check_finite(original, start)
+        check_finite("corpus", original, start)
         if x.dtype == np.float32:
             raise Unsafe
         if not (lengths < LONGEST).all():

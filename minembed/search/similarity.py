@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
+from minembed.runtime.checks import as_matrices
 from minembed.search.metrics import METRICS
 from minembed.types import Array, Metric
 
 
 def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    x, y = (np.atleast_2d(np.asarray(v)) for v in (a, b))
+    x, y = as_matrices(("a", "b"), a, b)
     x, y = (v if v.dtype in (np.float32, np.float64) else v.astype(np.float64) for v in (x, y))
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise InputError(f"vectors of one width are needed, (N, D) and (M, D); got shapes {x.shape} and {y.shape}")
     return x, y
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_whole
+from minembed.runtime.checks import as_matrices, check_finite, check_whole
 from minembed.search.metrics import FLOAT32_UNIT, LONGEST_ROW, METRICS, MetricRow
 from minembed.search.quantized import QuantizedCorpus, padded_width
 from minembed.types import Array, Backend, Metric
@@ -108,7 +108,7 @@ def top_k(
     if metric not in METRICS:
         raise InputError(f"metric {metric!r} is unknown; known: {', '.join(METRICS)}")
     k = check_whole("k", k, 0)
-    own, rows = _matrices(queries, corpus)
+    own, rows = _rows(queries, corpus)
     if quantized is not None:
         _check_quantized(quantized, rows)
     chosen = tier(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
@@ -116,7 +116,7 @@ def top_k(
     scan, rescore, threads = resolve("scan", chosen), resolve("rescore", chosen), check_threads(threads)
     k = min(k, len(rows))
     for start, end in pieces(0 if k and len(own) else len(rows), PIECE):  # no scan will come across NaN
-        check_finite(rows[start:end], start)
+        check_finite("corpus", rows[start:end], start)
     scores, indices = np.empty((len(own), k), np.float64), np.empty((len(own), k), np.int64)
     for first in range(0, len(own) if k else 0, QUERIES):
         search = Search.of(own[first : first + QUERIES], k, METRICS[metric])
@@ -126,15 +126,10 @@ def top_k(
     return scores, indices
 
 
-def _matrices(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
-    x, y = (np.atleast_2d(np.asarray(v)) for v in (queries, corpus))
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise InputError(f"vectors of one width are needed, (Q, D) and (N, D); got shapes {x.shape} and {y.shape}")
-    if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
-        raise InputError(f"vectors must be numbers; got arrays of {x.dtype} and {y.dtype}")
+def _rows(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
+    x, y = as_matrices(("queries", "corpus"), queries, corpus)
     x = x.astype(np.float64, order="C")  # sums of rows depend on it, in their last bits
-    if not np.isfinite(x).all():
-        raise InputError(f"queries holds NaN or infinity, first in row {np.argwhere(~np.isfinite(x))[0, 0]}")
+    check_finite("queries", x)
     largest = np.abs(x).max(axis=1, initial=0)
     outside = (largest != 0) & ~((largest > SHORTEST) & (largest < LONGEST))
     if outside.any():
@@ -142,16 +137,6 @@ def _matrices(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
         size = "large" if largest[row] > 1 else "small"
         raise InputError(f"queries has too {size} numbers, first in row {row}: their squares leave float64; scale it")
     return x, y
-
-
-def check_finite(rows: Array, start: int) -> None:
-    """Raise InputError where a row of the corpus holds NaN or infinity.
-
-    >>> check_finite(np.zeros((1, 1)), 0)
-    """
-    bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        raise InputError(f"corpus holds NaN or infinity, first in row {start + int(np.argmax(bad))}")
 
 
 def _check_quantized(quantized: QuantizedCorpus, rows: Array) -> None:

@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 
 from minembed.errors import InputError
-from minembed.runtime.checks import whole_number
+from minembed.runtime.checks import as_matrix, whole_number
 from minembed.types import Array, Precision
 
 
@@ -68,11 +68,9 @@ def quantize_embeddings(
     if precision not in ("int8", "uint8"):
         raise InputError(f"precision {precision!r} is unknown; known: {', '.join(get_args(Precision))}")
     if ranges is None:
-        base = x if calibration_embeddings is None else np.asarray(calibration_embeddings)
-        if base.ndim != 2 or not len(base):
-            raise InputError(
-                f"precision {precision!r} needs ranges, or vectors to take them from; got shape {base.shape}"
-            )
+        base = x if calibration_embeddings is None else calibration_embeddings
+        name = f"the vectors that give precision {precision!r} its ranges"
+        base = as_matrix(name, base, "numbers of shape (N, D) with at least one row (or give ranges)", least=(1, 0))
         ranges = np.stack([base.min(axis=0), base.max(axis=0)])
     try:
         ranges = np.asarray(ranges, dtype=np.float32)  # as the reference does

@@ -1,4 +1,4 @@
-"""Whole numbers as arguments: Python's and NumPy's are taken everywhere, and nothing else."""
+"""Arguments: whole numbers and matrices of numbers, of Python and NumPy, are taken everywhere; nothing else is."""
 
 import json
 from dataclasses import asdict
@@ -7,19 +7,22 @@ import numpy as np
 import pytest
 
 from minembed import Embedder, Index, chunk_text, semantic_search, top_k
-from minembed.errors import InputError
+from minembed.errors import InputError, InputTypeError
+from minembed.evaluation.pairs import evaluate_pairs
 from minembed.evaluation.retrieval import ranking_metrics
-from minembed.maps.projection import check_settings
+from minembed.maps.projection import check_settings, project
 from minembed.maps.trust import measure
-from minembed.runtime.checks import whole_number
+from minembed.runtime.checks import as_matrices, as_matrix, check_finite, whole_number
 from minembed.runtime.threads import check_threads
-from minembed.search.communities import community_detection
+from minembed.search import similarity
+from minembed.search.communities import community_detection, near_duplicates
 from minembed.search.mining import paraphrase_mining_embeddings
+from minembed.search.quantized import quantize_corpus
 from minembed.train.dropout import Dropout
 from minembed.train.losses import cosine_similarity, matryoshka
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
-from minembed.transformer.vectors import truncate_embeddings
+from minembed.transformer.vectors import quantize_embeddings, truncate_embeddings
 
 ROWS = np.random.default_rng(7).standard_normal((11, 5)).astype(np.float32)
 INDEX = Index.build(ROWS, precision="binary")
@@ -85,3 +88,51 @@ def test_whole_number():
     assert type(whole_number(np.int8(3))) is int
     for value in (None, False, np.False_, 2.0, np.float32(2), "2", [2], np.array([2, 3])):
         assert whole_number(value) is None
+
+
+MATRICES = {  # each a function of one matrix
+    "top_k: queries": lambda x: top_k(x, ROWS, 3, backend="numpy"),
+    "top_k: corpus": lambda x: top_k(ROWS, x, 3, backend="numpy"),
+    "cosine_similarity": lambda x: similarity.cosine_similarity(x, ROWS),
+    "near_duplicates": near_duplicates,
+    "quantize_corpus": quantize_corpus,
+    "Index.build": lambda x: Index.build(x),
+    "Index.search": lambda x: INDEX.search(x, backend="numpy"),
+    "evaluate_pairs": lambda x: evaluate_pairs(x, x, np.arange(11) % 2),
+    "map": lambda x: project(x, "pca").points,
+    "calibration": lambda x: quantize_embeddings(ROWS, "int8", calibration_embeddings=x),
+}
+
+
+@pytest.mark.parametrize(
+    "bad", [3.0, ROWS[None], [[1.0, 2.0], [3.0]], [["a", "b"], ["c", "d"]]], ids=["0-d", "3-d", "ragged", "str"]
+)
+@pytest.mark.parametrize("name", MATRICES)
+def test_what_is_no_matrix_is_refused(name, bad):
+    MATRICES[name](ROWS)
+    with pytest.raises(InputError):
+        MATRICES[name](bad)
+
+
+def test_as_matrix_copies_nothing(tmp_path):
+    assert as_matrix("x", ROWS) is ROWS and as_matrix("x", ROWS, one=True) is ROWS
+    assert np.shares_memory(as_matrix("x", ROWS[0], one=True), ROWS)
+    assert all(map(np.shares_memory, as_matrices(("a", "b"), ROWS, ROWS.T[:, :5]), (ROWS, ROWS)))
+    np.save(tmp_path / "rows.npy", ROWS)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert np.shares_memory(as_matrix("x", mapped), mapped)
+
+
+def test_messages_of_matrices():
+    for values, options, words in (
+        (ROWS[0], {}, r"^x must be numbers of shape \(N, D\); got \(5,\)$"),
+        (ROWS[:0], {"least": (1, 0)}, r"got \(0, 5\)$"),
+        (ROWS[:, :0], {"least": (0, 1)}, r"got \(11, 0\)$"),
+        ([[1], [2, 3]], {}, "^x must be numbers, in vectors of one width: "),
+    ):
+        with pytest.raises(InputError, match=words):
+            as_matrix("x", values, **options)
+    with pytest.raises(InputTypeError, match=r"^x must be points; got list of <U1$"):
+        as_matrix("x", [["a"]], "points")
+    with pytest.raises(InputError, match=r"^x holds NaN or infinity, first in row 12$"):
+        check_finite("x", np.where(np.arange(11)[:, None] > 1, np.inf, ROWS), 10)
