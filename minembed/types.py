@@ -15,6 +15,14 @@ OutputValue = Literal["sentence_embedding", "token_embeddings"]
 Truncation = Literal["warn", "error", "silent"]  # what happens to texts that are too long
 Errors = Literal["replace", "strict"]  # what happens to lone surrogates
 
+Schedule = Literal["linear", "cosine", "constant"]  # how the learning rate goes; the first is the default
+LabelledLoss = Literal["contrastive", "online_contrastive", "cosine_similarity", "cosent"]
+Loss = Literal["multiple_negatives_ranking", "multiple_negatives_symmetric_ranking", "triplet", LabelledLoss]
+Size = Literal["tiny", "small"]  # of a model that is made from nothing
+MapMethod = Literal["tsne", "umap", "pca"]
+TextFormat = Literal["txt", "jsonl", "csv", "parquet"]  # of a file of texts
+Color = Literal["auto", "truecolor", "256", "never"]  # of a terminal
+
 
 class TextModel(Protocol):
     """What search needs of a model: from texts to vectors, and which model it is.  An `Embedder` is one."""

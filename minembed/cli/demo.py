@@ -3,12 +3,12 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.types import Backend, Dtype
+from minembed.types import Backend, Color, Dtype
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -78,7 +78,7 @@ def check_picture(ctx: click.Context, parameter: click.Parameter, value: Path | 
 @model_options
 @click.option(
     "--color",
-    type=click.Choice(["auto", "truecolor", "256", "never"]),
+    type=click.Choice(get_args(Color)),
     default="auto",
     show_default=True,
     help="Colours of the heat map.",

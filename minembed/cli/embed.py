@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from minembed.cli.console import as_text, existing_file, load_model, model_options, prints_to_terminal
-from minembed.types import Backend, Dtype, Precision, Truncation
+from minembed.types import Backend, Dtype, Precision, TextFormat, Truncation
 
 if TYPE_CHECKING:
     from minembed.types import Array
 
 STDIN = Path("-")
-INPUTS = ("txt", "jsonl", "csv", "parquet")
 OUTPUTS = (".npy", ".jsonl", ".safetensors", ".parquet")
 
 
@@ -105,7 +104,12 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
     metavar="FILE",
     help=".txt (a text a line), .jsonl, .csv or .parquet; - is standard input.",
 )
-@click.option("--format", "file_format", type=click.Choice(INPUTS), help="Format of the input; default: by its name.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(get_args(TextFormat)),
+    help="Format of the input; default: by its name.",
+)
 @click.option(
     "--field",
     metavar="NAME",

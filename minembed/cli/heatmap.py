@@ -14,7 +14,6 @@ from minembed.types import Array
 
 RAMP = ((48, 18, 84), (50, 62, 138), (34, 106, 142), (28, 148, 132), (84, 186, 96), (172, 214, 58), (252, 232, 74))
 CELL = 6  # columns a number takes, with the space around it
-DEPTHS = ("truecolor", "256", "never")
 CUBE = (0, 95, 135, 175, 215, 255)  # the levels of the 6 x 6 x 6 colours of 256-colour terminals
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -11,12 +11,11 @@ from minembed.cli.passages import corpus_options
 from minembed.data.corpus import Corpus
 from minembed.data.texts import FIELD, csv_rows
 from minembed.errors import InputError
-from minembed.types import Backend, Dtype
+from minembed.types import Backend, Dtype, MapMethod
 
 if TYPE_CHECKING:
     from minembed.types import Array
 
-METHODS = ("tsne", "umap", "pca")
 CLUSTERS = ("auto", "kmeans", "hdbscan", "none")
 ENDINGS = (".html", ".png", ".svg")
 
@@ -94,7 +93,7 @@ def drawn(count: int, sample: int | None, seed: int) -> list[int]:
 )
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
+    type=click.Choice(get_args(MapMethod)),
     default="tsne",
     show_default=True,
     help="pca needs nothing more; the others are in the extra viz.",

@@ -4,12 +4,13 @@ import json
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from minembed.cli.console import as_text, model_options
-from minembed.cli.embed import INPUTS, open_texts
-from minembed.types import Backend, Dtype
+from minembed.cli.embed import open_texts
+from minembed.types import Backend, Dtype, TextFormat
 
 DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
@@ -25,7 +26,12 @@ DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
     metavar="FILE",
     help=".txt (a document a line), .jsonl, .csv or .parquet; - is standard input.",
 )
-@click.option("--format", "file_format", type=click.Choice(INPUTS), help="Format of the input; default: by its name.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(get_args(TextFormat)),
+    help="Format of the input; default: by its name.",
+)
 @click.option("--field", metavar="NAME", help='Field or column of the documents; default: "text".')
 @click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print the best N alone.")
 @partial(model_options, default=DEFAULT_RERANKER)

@@ -15,7 +15,7 @@ from minembed.cli.passages import corpus_options, one_line
 from minembed.data.corpus import STDIN, Corpus
 from minembed.errors import InputError
 from minembed.search.index_cache import index_of
-from minembed.types import Backend, Dtype, IndexPrecision
+from minembed.types import Backend, Color, Dtype, IndexPrecision
 
 if TYPE_CHECKING:
     from minembed.search.index import Hit, Index
@@ -107,7 +107,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
 @click.option("--no-cache", is_flag=True, help="Neither look for the index of the corpus in the cache nor keep it.")
 @click.option(
     "--color",
-    type=click.Choice(["auto", "truecolor", "256", "never"]),
+    type=click.Choice(get_args(Color)),
     default="auto",
     show_default=True,
     help="Colours of the scores.",

@@ -2,11 +2,12 @@
 
 import json
 import sys
+from typing import get_args
 
 import click
 
 from minembed.cli.console import DEFAULT_MODEL, as_text, load_model, model_options
-from minembed.types import Backend, Dtype
+from minembed.types import Backend, Color, Dtype
 
 # From this cosine on; the words are those of the STS scale, 5 to 0.  Each bound lies halfway between the median cosines
 # that all-MiniLM-L6-v2 gives to the pairs of STS-B dev about one point of that scale and the next.
@@ -35,7 +36,7 @@ def reading(cosine: float) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the texts and the matrix.")
 @click.option(
     "--color",
-    type=click.Choice(["auto", "truecolor", "256", "never"]),
+    type=click.Choice(get_args(Color)),
     default="auto",
     show_default=True,
     help="Colours of the matrix.",

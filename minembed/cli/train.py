@@ -6,22 +6,21 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from minembed.cli.console import DEFAULT_MODEL, existing_file, source_options
 from minembed.errors import InputError
+from minembed.types import Backend, LabelledLoss, Loss, Schedule, Size
 
 if TYPE_CHECKING:
     from minembed.train.settings import Settings
     from minembed.train.trainer import State
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-NEED_LABELS = ("contrastive", "online_contrastive", "cosine_similarity", "cosent")
-LOSS_NAMES = ("multiple_negatives_ranking", "multiple_negatives_symmetric_ranking", "triplet", *NEED_LABELS)
-SCHEDULE_NAMES = ("linear", "cosine", "constant")  # minembed.train has these names too, which help need not import
-SIZE_NAMES = ("tiny", "small")
+NEED_LABELS, LOSS_NAMES = get_args(LabelledLoss), get_args(Loss)
+SCHEDULE_NAMES, SIZE_NAMES = get_args(Schedule), get_args(Size)
 NEW_LENGTH, NEW_RATE = 128, 2e-3  # tokens, and learning rate, of a model made from nothing
 SAVED, START = "model", "start"
 UNTOLD = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps", "cached", "recompute")
@@ -79,7 +78,7 @@ def common_options(command: Command) -> Command:
         click.option("--recompute/--no-recompute", default=None, help="Less memory, a third more work."),
         click.option("--max-seq-length", type=count, metavar="N", help="Tokens of a text that are read."),
         click.option("--threads", type=count, metavar="N", help="Default: the cores at hand."),
-        click.option("--backend", type=click.Choice(["auto", "numpy", "numba"]), help="What computes."),
+        click.option("--backend", type=click.Choice(get_args(Backend)), help="What computes."),
         click.option("--resume", is_flag=True, help="Go on from the checkpoint in FOLDER."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     )

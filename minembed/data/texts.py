@@ -8,12 +8,13 @@ import json
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 from minembed.errors import InputError, MissingExtraError
 from minembed.runtime.interrupts import not_swallowed
+from minembed.types import TextFormat
 
-FORMATS = ("txt", "jsonl", "csv", "parquet")
+FORMATS = get_args(TextFormat)
 FIELD = "text"
 
 

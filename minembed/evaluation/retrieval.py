@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_whole
+from minembed.runtime.checks import whole_number
 from minembed.runtime.keywords import takes_options_of
 from minembed.search.topk import top_k
 from minembed.types import Backend, Metric
@@ -185,7 +185,10 @@ def _check_places(at: Mapping[str, Sequence[int]]) -> int:
         if name not in MEASURES:
             raise InputError(f"metric {name!r} is unknown; known: {', '.join(MEASURES)}")
         for k in places:
-            largest = max(largest, check_whole(f"each k of {name}@k", k))
+            number = whole_number(k)
+            if number is None or number < 1:
+                raise InputError(f"{name}@k needs whole numbers of at least 1, not {k!r}")
+            largest = max(largest, number)
     return largest
 
 

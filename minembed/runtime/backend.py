@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from minembed.errors import BackendError, BackendWarning, InputError, MinembedError, MissingExtraError, warn
 from minembed.runtime.interrupts import not_swallowed
+from minembed.types import Backend
 
 if TYPE_CHECKING:
     from minembed.transformer.config import Config
@@ -25,7 +26,7 @@ TABLE = {  # operation -> backend -> "module:function"
     "is_compiled": {"numba": "minembed.kernels.encoder.tier:is_compiled"},
     "describe": {"numba": "minembed.kernels.encoder.tier:describe"},
 }
-BACKENDS = ("numpy", "numba")  # the reference first
+BACKENDS = tuple(name for name in get_args(Backend) if name != "auto")  # the reference first
 WORTH_CALLING = 100_000
 WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call

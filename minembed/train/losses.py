@@ -10,6 +10,7 @@ too few, or outside their range, and for options that cannot be; NumericalError 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from minembed.search.similarity import SIMILARITY, pairwise
 from minembed.train.backward.vjp_vectors import SIMILARITY_VJP, l2_normalize_vjp, pairwise_vjp, truncate_embeddings_vjp
 from minembed.transformer.ops import softmax
 from minembed.transformer.vectors import l2_normalize
-from minembed.types import Array, Metric
+from minembed.types import Array, LabelledLoss, Metric
 
 Columns = Sequence[Array]
 Loss = Callable[[Columns, Array | None], tuple[float, tuple[Array, ...]]]
@@ -211,7 +212,7 @@ LOSSES: dict[str, Callable[..., tuple[float, tuple[Array, ...]]]] = {
     "cosine_similarity": cosine_similarity,
     "cosent": cosent,
 }
-NEED_LABELS = ("contrastive", "online_contrastive", "cosine_similarity", "cosent")
+NEED_LABELS = get_args(LabelledLoss)
 
 
 def matryoshka(loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None) -> Loss:

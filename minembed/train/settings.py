@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole, whole_number
@@ -66,7 +66,7 @@ class Settings:
         for name in ("scale", "margin"):
             if getattr(self, name) is not None:
                 self._number(name, 0, math.inf, above=name == "scale")
-        for name, known in (("loss", LOSSES), ("schedule", SCHEDULES), ("backend", ("auto", "numpy", "numba"))):
+        for name, known in (("loss", LOSSES), ("schedule", SCHEDULES), ("backend", get_args(Backend))):
             if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
                 raise InputError(f"{name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
         for field in fields(self):
