@@ -10,6 +10,7 @@ from minembed.weights.static import MODEL2VEC, MODULE, UNLIMITED
 def model_card(checkpoint: Checkpoint, name: str, notes: str = "") -> str:
     """The README.md of a saved folder; the licence is taken over from the checkpoint's own.
 
+    >>> from pathlib import Path
     >>> from minembed.transformer.config import Config
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
     >>> model_card(Checkpoint(Path("model"), "bert", config, ("mean",), 256), "mine").splitlines()[1]
