@@ -81,7 +81,10 @@ def staging(parent: Path) -> Iterator[Path]:
         work.mkdir()  # not tempfile.mkdtemp: its mode 0700 would survive the rename and shut out other users
         yield work
     finally:
-        remove(work)
+        try:
+            remove(work)
+        finally:
+            remove(work)  # what an interrupt on the way into the first kept it from
 
 
 def remove(path: Path) -> None:
@@ -164,7 +167,10 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
             error.filename = str(path)
         raise
     finally:
-        remove(temporary)
+        try:
+            remove(temporary)
+        finally:
+            remove(temporary)  # as in staging
 
 
 def _is_special(path: Path) -> bool:

@@ -80,6 +80,9 @@ def not_swallowed() -> Iterator[None]:
     except Exception as error:
         check()
         interrupt = interrupt_behind(error, outside)
-        if interrupt is not None:
-            raise interrupt from None
-        raise
+        try:
+            if interrupt is not None:
+                raise interrupt from None
+            raise
+        finally:
+            interrupt = outside = None  # its traceback holds this frame, which would hold it, and all on the way
