@@ -1,6 +1,5 @@
 """Checksums: of files, of bytes that come in pieces, and of what a JSON object says."""
 
-import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +26,8 @@ def hash_file(file: BinaryIO, algorithm: str = "sha256", prefix: bytes = b"") ->
     >>> hash_file(BytesIO(b"abc"), "sha1")
     'a9993e364706816aba3e25717850c26c9cd0d89d'
     """
+    import hashlib  # late: a model is found and loaded without it
+
     digest = hashlib.new(algorithm, prefix, usedforsecurity=False)  # SHA-1 is git's: systems under FIPS allow it so
     for piece in pieces_of(file):
         digest.update(piece)

@@ -57,7 +57,14 @@ def check_regular(path: Path) -> None:
 
 
 def read_regular(path: Path, largest: int) -> bytes:
-    """Read a whole file; raises OSError for one of more than `largest` bytes, and for what is no file."""
+    """Read a whole file; raises OSError for one of more than `largest` bytes, and for what is no file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "notes").write_bytes(b"whole")
+    ...     read_regular(Path(folder) / "notes", largest=5)
+    b'whole'
+    """
     check_regular(path)
     with path.open("rb") as file:
         content = file.read(largest + 1)

@@ -34,7 +34,10 @@ def check() -> None:
 
 
 def forget() -> None:
-    """Forget all signals: the exception came out, or what it should end has ended."""
+    """Forget all signals: the exception came out, or what it should end has ended.
+
+    >>> forget()
+    """
     _noted.clear()
 
 

@@ -18,8 +18,9 @@ from tiny import write_tiny_checkpoint
 
 from minembed import Embedder, Index
 from minembed.cli import index as index_command
-from minembed.cli import passages, search
-from minembed.data.corpus import Corpus
+from minembed.cli import search
+from minembed.data.corpus import STDIN, Corpus
+from minembed.runtime.folders import cache_folder
 from minembed.search import index_blocks
 from minembed.search.index_cache import forget, index_of
 from minembed.search.metrics import METRICS
@@ -48,7 +49,7 @@ def model(tiny_checkpoint):
 
 
 def cached():
-    folder = passages.cache_folder() / "indexes"
+    folder = cache_folder() / "indexes"
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
@@ -162,10 +163,10 @@ def test_the_model_is_asked_once(corpus, model, monkeypatch):
 @pytest.mark.parametrize("name", ["index.json", "texts.jsonl", "index.safetensors"])
 def test_a_damaged_index_is_made_again(name, corpus, model):
     out, _ = run("search", corpus, "x", *model)
-    (path,) = (passages.cache_folder() / "indexes").rglob(name)
+    (path,) = (cache_folder() / "indexes").rglob(name)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert run("search", corpus, "x", *model) == (out, "") and len(cached()) == 1
-    assert Index.load(passages.cache_folder() / "indexes" / cached()[0], verify=True).texts[0] == "the cat"
+    assert Index.load(cache_folder() / "indexes" / cached()[0], verify=True).texts[0] == "the cat"
     shutil.rmtree(path.parent, ignore_errors=True)
     assert run("search", corpus, "x", *model)[0] == out
 
@@ -192,11 +193,11 @@ def test_what_was_not_used_for_longest_is_forgotten(tmp_path):
 
 def test_use_counts(corpus, model, tiny_checkpoint, monkeypatch):
     run("search", corpus, "x", *model)
-    place = passages.cache_folder() / "indexes" / cached()[0]
+    place = cache_folder() / "indexes" / cached()[0]
     os.utime(place, (0, 0))
     run("search", corpus, "x", *model)
     assert place.stat().st_mtime > time.time() - 60
-    monkeypatch.setattr(passages, "cache_folder", lambda: pytest.fail("not asked for"))
+    monkeypatch.setattr("minembed.search.index_cache.cache_folder", lambda: pytest.fail("not asked for"))
     loaded = Embedder.load(tiny_checkpoint, backend="numpy")
     assert len(index_of(Corpus.of(corpus, None, None), loaded, "float32", use_cache=False)) == 6
 
@@ -334,11 +335,18 @@ def test_no_terminal_is_waited_for(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO()))
     with pytest.raises(search.click.UsageError, match="pipe them in"):
-        Corpus.of(passages.STDIN, None, None)
+        Corpus.of(STDIN, None, None)
+
+
+def choices(command, option):
+    """The values that an option of a command takes."""
+    return next(tuple(parameter.type.choices) for parameter in command.params if parameter.name == option)
 
 
 def test_tables_that_help_does_not_import():
-    assert passages.PRECISIONS == index_blocks.PRECISIONS and set(index_command.METRICS) == set(METRICS)
+    for command in (index_command.command, search.command):
+        assert choices(command, "precision") == tuple(index_blocks.PRECISIONS)
+    assert set(choices(index_command.command, "metric")) == set(METRICS)
 
 
 def test_in_a_pipe(corpus, model):

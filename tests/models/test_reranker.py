@@ -6,6 +6,7 @@ import warnings
 import golden_heads as goldens
 import numpy as np
 import pytest
+from examples import heavy
 
 from minembed import Reranker
 from minembed.errors import (
@@ -161,8 +162,13 @@ def test_an_alibi_encoder_by_its_oracle(tmp_path, tier):
 # ---- the same bits ----
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
-@pytest.mark.parametrize("name", NAMES)
+FEWER = [(name, dtype) for name in NAMES for dtype in FEWER_BITS]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, "float32") for name in NAMES), *FEWER[::5], *heavy(x for i, x in enumerate(FEWER) if i % 5)],
+)
 def test_any_batch_gives_the_same_bits(name, tier, dtype, folder_of):
     model = load(folder_of(name), backend=tier, dtype=dtype, threads=2)
     pairs = goldens.PAIRS

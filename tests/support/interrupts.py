@@ -113,3 +113,8 @@ def cpu_share(seconds: float = 0.2) -> float:
     begin, used = time.perf_counter(), time.process_time()
     time.sleep(seconds)
     return (time.process_time() - used) / (time.perf_counter() - begin)
+
+
+def is_calm(tries: int = 25) -> bool:
+    """Whether the other threads of this process come to rest: those of BLAS look for work a while longer."""
+    return any(cpu_share() < 0.5 for _ in range(tries))

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import threadpoolctl
-from interrupts import cpu_share, interrupt, needs_timer
+from interrupts import interrupt, is_calm, needs_timer
 
 from minembed.train.backward.trees import Rows
 from minembed.train.model import Trainee
@@ -35,5 +35,5 @@ def test_training_steps(tiny_checkpoint, tier, times, seed):
         expected, running = step(), threading.active_count()
         interrupt(step, times, seed)
         limits = {info["num_threads"] for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"}
-        assert limits == {2} and threading.active_count() <= running and cpu_share() < 0.5
+        assert limits == {2} and threading.active_count() <= running and is_calm()
         assert step() == expected

@@ -6,6 +6,7 @@ import warnings
 import golden_families as goldens
 import numpy as np
 import pytest
+from examples import heavy
 from tiers import by_layer
 
 from minembed import Embedder
@@ -165,8 +166,13 @@ def test_vectors_in_fewer_bits(name, tier, dtype, folder_of):
     assert cosines.mean() >= goldens.COSINE[dtype], cosines
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", SERVED)
+FEWER = [(name, dtype) for name in SERVED for dtype in DTYPES[1:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, "float32") for name in SERVED), *FEWER[::5], *heavy(x for i, x in enumerate(FEWER) if i % 5)],
+)
 def test_any_batch_gives_the_same_bits(name, tier, dtype, folder_of):
     compute, tokens = prepared(folder_of(name), tier, dtype), goldens.tokens_of(goldens.read(name))
     together = compute(tokens)
@@ -193,7 +199,12 @@ def test_the_whole_way(name, tier, folder_of):
         np.testing.assert_allclose(got, expected, rtol=0, atol=goldens.VECTOR)
 
 
-@pytest.mark.parametrize(("name", "other"), [(n, other) for n, other in CHOICES if n in SERVED], ids=str)
+TOLD = [(name, other) for name, other in CHOICES if name in SERVED]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [*TOLD[::3], *heavy(x for i, x in enumerate(TOLD) if i % 3)], ids=str
+)  # all when a golden is made anew: make fuzz
 def test_the_golden_tells_choices_apart(name, other, folder_of):
     golden, checkpoint = goldens.read(name), read_checkpoint(folder_of(name))
     config = dataclasses.replace(checkpoint.config, **other)
