@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from places import ROOT, SUPPORT
@@ -21,13 +20,20 @@ def run(module, *arguments, laid_out, cwd):
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
-def mypy_errors(script, laid_out, *options):
-    """The lines that mypy objects to."""
-    cache = ("--cache-dir", laid_out / ".mypy_cache")
-    done = run("mypy", "--no-error-summary", *cache, *options, script, laid_out=laid_out, cwd=script.parent)
+@pytest.fixture(scope="module")
+def mypy_errors(laid_out, tmp_path_factory):
+    """The lines that mypy objects to, by file, and all that it says: one run reads the script and the guide."""
+    folder = tmp_path_factory.mktemp("mypy")
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    snippets = "\n".join(re.findall(r"```python\n(.*?)```", guide, re.S))
+    (folder / "guide.py").write_text(snippets, encoding="utf-8")
+    (folder / "mypy.ini").write_text("[mypy]\nstrict = true\n[mypy-guide]\nallow_untyped_globals = true\n")
+    options = ("--no-error-summary", "--cache-dir", folder / "cache", "--config-file", "mypy.ini")
+    done = run("mypy", *options, copied(folder).name, "guide.py", laid_out=laid_out, cwd=folder)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    found = re.findall(rf"^{re.escape(script.name)}:(\d+): error: .*$", done.stdout, re.M)
-    return sorted({int(line) for line in found}), done.stdout
+    found = re.findall(r"^(\S+):(\d+): error: .*$", done.stdout, re.M)
+    errors = {name: sorted({int(n) for file, n in found if file == name}) for name in ("guide.py", SCRIPT.name)}
+    return errors, snippets.splitlines(), done.stdout
 
 
 def pyright_errors(script, laid_out):
@@ -51,10 +57,9 @@ def copied(tmp_path):
     return script
 
 
-def test_mypy_knows_the_types_and_catches_wrong_values(laid_out, tmp_path):
-    script = copied(tmp_path)
-    found, said = mypy_errors(script, laid_out, "--strict")
-    assert found == marked(script), said
+def test_mypy_knows_the_types_and_catches_wrong_values(mypy_errors):
+    errors, _, said = mypy_errors
+    assert errors[SCRIPT.name] == marked(SCRIPT), said
 
 
 @pytest.mark.skipif(not find_spec("basedpyright"), reason="needs the extra `types`")
@@ -64,10 +69,6 @@ def test_basedpyright_knows_the_types_and_catches_wrong_values(laid_out, tmp_pat
     assert found == marked(script), said
 
 
-def test_mypy_accepts_the_snippets_of_the_guide(laid_out, tmp_path):
-    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-    script: Path = tmp_path / "guide.py"
-    script.write_text("\n".join(re.findall(r"```python\n(.*?)```", guide, re.S)), encoding="utf-8")
-    found, said = mypy_errors(script, laid_out, "--allow-untyped-globals")
-    lines = script.read_text(encoding="utf-8").splitlines()
-    assert [lines[number - 1] for number in found] == GUIDE_ERRORS, said
+def test_mypy_accepts_the_snippets_of_the_guide(mypy_errors):
+    errors, guide, said = mypy_errors
+    assert [guide[number - 1] for number in errors["guide.py"]] == GUIDE_ERRORS, said

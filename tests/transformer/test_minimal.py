@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from examples import heavy
 from places import ROOT
 
 MINIMAL = ROOT / "docs" / "learn" / "minimal.py"
@@ -24,9 +25,9 @@ TEXTS = [
     "مرحبا بالعالم",
     "🤗 zero\u200bwidth, e\u0301 and \ufffd",
     "supercalifragilisticexpialidocious " * 9,
-    "word " * 253 + "is the last but one of the 256 that are read",
     "far beyond the limit, " * 400,
 ]
+AT_THE_LIMIT = ["word " * 253 + "is the last but one of the 256 that are read"]
 
 
 def test_it_is_short():
@@ -49,10 +50,11 @@ def minimal():
 
 
 @pytest.mark.weights
-def test_it_gives_the_vectors_of_encode(minimal, minilm):
+@pytest.mark.parametrize("texts", [TEXTS, *heavy([AT_THE_LIMIT])])
+def test_it_gives_the_vectors_of_encode(minimal, minilm, texts):
     folder = minilm.info()["folder"]
-    expected = minilm.encode(TEXTS, truncation="silent")
-    for text, vector in zip(TEXTS, expected, strict=True):
+    expected = minilm.encode(texts, truncation="silent")
+    for text, vector in zip(texts, expected, strict=True):
         found = minimal.embed(folder, text)
         assert found.shape == (384,) and found.dtype == np.float32
         np.testing.assert_allclose(found, vector, rtol=0, atol=1e-5, err_msg=repr(text[:40]))
