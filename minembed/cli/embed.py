@@ -32,7 +32,7 @@ def open_texts(
     texts: tuple[str, ...], source: Path | None, file_format: str | None, field: str | None, stack: ExitStack
 ) -> Iterable[str]:
     """Find out where the texts come from; files are closed with the stack."""
-    from minembed.data.texts import format_of, read_texts
+    from minembed.data.old_texts import format_of, read_texts
 
     if texts == (str(STDIN),):
         texts, source = (), source or STDIN

@@ -9,7 +9,7 @@ import click
 from minembed.cli.console import existing_file, load_model, model_options
 from minembed.cli.passages import corpus_options
 from minembed.data.corpus import Corpus
-from minembed.data.texts import FIELD, csv_rows
+from minembed.data.old_texts import FIELD, csv_rows
 from minembed.errors import InputError
 from minembed.types import Backend, Dtype, MapMethod
 

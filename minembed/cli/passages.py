@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from minembed.data.texts import FORMATS
+from minembed.data.old_texts import FORMATS
 
 if TYPE_CHECKING:
     pass

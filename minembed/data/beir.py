@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minembed.data.texts import json_rows, lines
+from minembed.data.old_texts import json_rows, lines
 from minembed.errors import InputError
 
 IDS = ("_id", "id")

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import click
 
-from minembed.data.texts import FIELD, csv_rows, format_of, lines, read_texts
+from minembed.data.old_texts import FIELD, csv_rows, format_of, lines, read_texts
 from minembed.errors import InputError
 from minembed.runtime.checksums import hash_file
 

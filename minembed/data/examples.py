@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minembed.data.texts import csv_rows, format_of, json_rows, parquet_module
+from minembed.data.old_texts import csv_rows, format_of, json_rows, parquet_module
 from minembed.errors import InputError
 from minembed.types import Array
 
@@ -97,7 +97,7 @@ def read_texts(path: Path, field: str | None = None) -> tuple[str, ...]:
     ...     read_texts(file)
     ('one', 'two')
     """
-    from minembed.data import texts
+    from minembed.data import old_texts as texts
 
     with path.open("rb") as file:
         found = tuple(t for t in texts.read_texts(file, str(path), format_of(path), field) if t.strip())

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from minembed.data.texts import csv_rows, json_rows, parquet_module
+from minembed.data.old_texts import csv_rows, json_rows, parquet_module
 from minembed.errors import InputError
 
 

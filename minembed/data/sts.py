@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minembed.data.texts import csv_rows, json_rows
+from minembed.data.old_texts import csv_rows, json_rows
 from minembed.errors import InputError
 
 COLUMNS = ("sentence1", "sentence2", "score")

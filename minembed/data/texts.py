@@ -1,163 +1,133 @@
-"""Texts from arguments, standard input and files: line by line, so that a file may be larger than memory.
+"""The texts of a user's file: which column they are in, which rows have none, and one line that says so."""
 
-Whatever is wrong with a file is an InputError that names the file and the line.
-"""
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import csv
-import json
-from collections.abc import Iterable, Iterator
-from importlib import import_module
-from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from minembed.data.columns import Column, choose_column, find_column, text_of, value_of
+from minembed.data.source import Source
+from minembed.data.table import Reading, Row, Table, open_table
+from minembed.errors import InputError
+from minembed.types import Missing
 
-from minembed.errors import InputError, MissingExtraError
-from minembed.runtime.interrupts import not_swallowed
-from minembed.types import TextFormat
-
-FORMATS = get_args(TextFormat)
-FIELD = "text"
+LOG = logging.getLogger("minembed")
+FIRST_PLACES = 5  # of missing texts, in a message
 
 
-def read_texts(file: BinaryIO, name: str, file_format: str, field: str | None) -> Iterator[str]:
-    """Yield the texts of a file: one a line, or `field` of every object or row.
+class TextRow(NamedTuple):
+    """A row of a file: its number from 1, its text (None: missing), and all of it."""
 
-    >>> import io
-    >>> list(read_texts(io.BytesIO(b'{"text": "one"}\\n"two"\\n'), "x.jsonl", "jsonl", None))
-    ['one', 'two']
+    number: int
+    text: str | None
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of a file, in order."""
+
+    table: Table
+    column: Column
+    missing: Missing = "error"
+
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+        return self.table.name
+
+    def rows(self, whole_rows: bool = True) -> Iterator[TextRow]:
+        """Read them; without `whole_rows`, no other columns of parquet and feather.
+
+        A missing text is None, or "" where `missing` is "empty"; raises InputError where it is "error".
+        """
+        columns = None if whole_rows else [self.column.path[0]]
+        for number, row in enumerate(self.table.rows(columns), 1):
+            text = text_of(value_of(row.values, self.column), self.column.name, row.place)
+            if text is None:
+                if self.missing == "error":
+                    raise InputError(f"{row.place}: {self._what} is missing; {REMEDY}")
+                if self.missing == "empty":
+                    text = ""
+            yield TextRow(number, text, row)
+
+    def survey(self) -> "Survey":
+        """Read the file once, before anything is computed: how many rows it has, and how many texts are missing.
+
+        Raises InputError, with the first places, where some are and `missing` is "error".
+        """
+        missing, places, rows = 0, list[str](), 0
+        lenient = Texts(self.table, self.column, "skip")
+        for number, text, row in lenient.rows(whole_rows=False):
+            rows = number
+            if text is None:
+                missing += 1
+                if missing <= FIRST_PLACES:
+                    places.append(row.place.removeprefix(f"{self.name}, "))
+        if missing and self.missing == "error":
+            told = ", ".join(places) + (", ..." if missing > len(places) else "")
+            raise InputError(f"{self.name}: {self._what} is missing in {missing:,} of {rows:,} rows ({told}); {REMEDY}")
+        return Survey(rows, missing)
+
+    @property
+    def _what(self) -> str:
+        return f"the text in column {self.column.name!r}" if self.table.has_columns else "the text"
+
+    def told(self, survey: "Survey | None" = None) -> str:
+        """One line that says what is read, and how."""
+        unit = "rows" if self.table.has_columns else "lines"
+        count = "" if survey is None else f"{survey.rows:,} {unit if survey.rows != 1 else unit[:-1]}"
+        left = {"skip": "left out", "empty": 'read as ""', "error": ""}[self.missing]
+        missing = f"{survey.missing:,} without a text, {left}" if survey is not None and survey.missing else ""
+        what = f'column "{self.column.name}"' if self.table.has_columns else "a text a line"
+        parts = ", ".join(part for part in (count, what, missing) if part)
+        return f"{self.name}: {parts} ({', '.join(self.table.details)})"
+
+
+REMEDY = "--missing skip leaves such rows out, --missing empty reads them as empty texts"
+
+
+class Survey(NamedTuple):
+    """What a file has: rows, and rows without a text."""
+
+    rows: int
+    missing: int
+
+
+def open_texts(
+    source: Source, reading: Reading, field: str | None, missing: Missing, wanted: tuple[str, ...] = ()
+) -> Texts:
+    """Open a file and find the column of its texts; a pipe is read once, as its rows come.
+
+    Raises InputError where the form of the file or the column is in doubt.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from pathlib import Path
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "shop.csv"
+    ...     _ = path.write_text("id;description\\n1;Rye bread\\n2;Sweet cake\\n")
+    ...     texts = open_texts(Source.of(path), Reading(), None, "error")
+    ...     [row.text for row in texts.rows()], texts.told(texts.survey()).removeprefix(folder)
+    (['Rye bread', 'Sweet cake'], '/shop.csv: 2 rows, column "description" (csv, ";", utf-8)')
     """
-    if file_format == "jsonl":
-        return (_field_of(value, field or FIELD, place) for place, value in json_rows(file, name))
-    if file_format == "csv":
-        return _column(csv_rows(file, name), field, name)
-    if file_format == "parquet":
-        return _parquet(file, field or FIELD, name)
-    return (line.removesuffix("\n").removesuffix("\r") for line in lines(file, name))
+    table = open_table(source, reading, (*wanted, *([field] if field is not None else [])))
+    if not table.has_columns:
+        if field is not None:
+            raise InputError(f"{source.name} is a text a line, without columns: leave out --field, or say --format")
+        return Texts(table, Column("text", ("text",)), missing)
+    if not table.columns:
+        raise InputError(f"{source.name} is empty: it has no rows, and no names of columns")
+    samples = [row.values for row in table.sample]
+    return Texts(table, choose_column(table.columns, samples, field, source.name, not table.whole), missing)
 
 
-def format_of(path: Path) -> str:
-    """The format that a file's name tells: by its ending, and text where that is unknown.
+def column_of(table: Table, field: str, option: str) -> Column:
+    """Another column of a table, by its name, number or path; raises InputError where there is none.
 
-    >>> format_of(Path("a.CSV")), format_of(Path("notes.md"))
-    ('csv', 'txt')
+    >>> table = Table(Source("x.csv"), "csv", ("id", "text"), (), True, ())
+    >>> column_of(table, "1", "--id").name
+    'id'
     """
-    ending = path.suffix.lower().removeprefix(".")
-    return ending if ending in FORMATS else "txt"
-
-
-def lines(file: BinaryIO, name: str) -> Iterator[str]:
-    r"""Decode lines of UTF-8, with or without a byte order mark; each keeps its end.
-
-    >>> import io
-    >>> list(lines(io.BytesIO(b"\xef\xbb\xbfone\r\ntwo"), "x.txt"))
-    ['one\r\n', 'two']
-    """
-    for number, raw in enumerate(file, 1):
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{name}, line {number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
-            ) from error
-        yield line.removeprefix("\ufeff") if number == 1 else line
-
-
-def json_rows(file: BinaryIO, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the place and the value of every JSON line that is not blank.
-
-    >>> import io
-    >>> list(json_rows(io.BytesIO(b'[1]\\n\\n{}'), "x.jsonl"))
-    [('x.jsonl, line 1', [1]), ('x.jsonl, line 3', {})]
-    """
-    for number, line in enumerate(lines(file, name), 1):
-        if not line.strip():
-            continue
-        place = f"{name}, line {number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{place}: not JSON ({error}); every line must hold one JSON value") from error
-        yield place, value
-
-
-def csv_rows(file: BinaryIO, name: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place and the cells of every row that is not blank; cells may hold line breaks in quotes.
-
-    >>> import io
-    >>> list(csv_rows(io.BytesIO(b'a,"b, c"\\n'), "x.csv"))
-    [('x.csv, line 1', ['a', 'b, c'])]
-    """
-    reader = csv.reader(lines(file, name), strict=True)
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise InputError(
-                f"{name}, line {reader.line_num}: not sound CSV ({error}); texts of any shape fit into .jsonl"
-            ) from error
-        if row is None:
-            return
-        if row:
-            yield f"{name}, line {reader.line_num}", row
-
-
-def _field_of(value: Any, field: str, place: str) -> str:
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, dict) or field not in value:
-        has = ", ".join(map(repr, value)) if isinstance(value, dict) else f"a JSON {type(value).__name__}"
-        raise InputError(f"{place}: there is no field {field!r} in {has or 'an empty object'}; --field names another")
-    text = value[field]
-    if not isinstance(text, str):
-        raise InputError(f"{place}: field {field!r} is {json.dumps(text)[:40]}, not a text")
-    return text
-
-
-def _column(rows: Iterator[tuple[str, list[str]]], field: str | None, name: str) -> Iterator[str]:
-    first = next(rows, None)
-    if first is None:
-        return
-    place, header = first
-    wanted = field or FIELD
-    if wanted in header:
-        column = header.index(wanted)
-    elif field is not None:
-        raise InputError(f"{place}: there is no column {field!r} among {', '.join(map(repr, header))}")
-    else:
-        column = 0
-        yield header[0]  # no header, then: a text like the others
-    for place, row in rows:
-        if len(row) != len(header):
-            raise InputError(
-                f"{place}: {len(row)} cells where the first row has {len(header)}; quote texts with commas"
-            )
-        yield row[column]
-
-
-def parquet_module() -> Any:
-    """Import pyarrow.parquet, or raise MissingExtraError with what to install.
-
-    >>> from importlib.util import find_spec
-    >>> parquet_module().__name__ if find_spec("pyarrow") else "pyarrow.parquet"
-    'pyarrow.parquet'
-    """
-    try:
-        with not_swallowed():
-            return import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtraError("parquet files need pyarrow: pip install 'minembed[arrow]'") from error
-
-
-def _parquet(file: BinaryIO, field: str, name: str) -> Iterator[str]:
-    try:
-        table = parquet_module().ParquetFile(file)
-    except ValueError as error:  # pyarrow's own errors derive from it
-        raise InputError(f"{name}: not a parquet file ({error})") from error
-    if field not in table.schema_arrow.names:
-        raise InputError(f"{name}: there is no column {field!r} among {', '.join(table.schema_arrow.names)}")
-    texts: Iterable[Any] = (
-        text for batch in table.iter_batches(batch_size=1024, columns=[field]) for text in batch.column(0).to_pylist()
-    )
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"{name}, row {row}: {field!r} is {type(text).__name__}, not a text")
-        yield text
+    if not table.has_columns:
+        raise InputError(f"{table.name} is a text a line, without columns: {option} needs a table")
+    return find_column(table.columns, [row.values for row in table.sample], field, table.name, option, not table.whole)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minembed.data.texts import parquet_module
+from minembed.data.old_texts import parquet_module
 from minembed.runtime.safetensors_files import CODES, header_of
 from minembed.types import Array
 

@@ -1,0 +1,97 @@
+"""Tables of Apache Arrow: parquet and feather, through the extra `arrow`."""
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from minembed.errors import InputError, MissingExtraError
+from minembed.runtime.interrupts import not_swallowed
+from minembed.types import TextFormat
+
+BATCH = 1024  # rows that are read at a time
+Record = tuple[str, dict[str, Any], str]  # its place, its values, and nothing: it is not written as text
+
+
+def arrow_module() -> Any:
+    """Import pyarrow, or raise MissingExtraError with what to install.
+
+    >>> from importlib.util import find_spec
+    >>> arrow_module().__name__ if find_spec("pyarrow") else "pyarrow"
+    'pyarrow'
+    """
+    try:
+        with not_swallowed():
+            import_module("pyarrow.parquet")
+            return import_module("pyarrow")
+    except ImportError as error:
+        raise MissingExtraError("parquet and feather files need pyarrow: pip install 'minembed[arrow]'") from error
+
+
+def open_arrow(file: Any, form: TextFormat, name: str) -> Any:
+    """Open a file of Arrow, which must be able to seek: as a pyarrow ParquetFile, or as a reader of record batches.
+
+    Raises InputError for a file that is damaged.
+
+    >>> import io
+    >>> open_arrow(io.BytesIO(b"PAR1"), "parquet", "x.parquet")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    minembed.errors.InputError: x.parquet: not a parquet file (...)
+    """
+    arrow = arrow_module()
+    try:
+        if form == "parquet":
+            return arrow.parquet.ParquetFile(file)
+        try:
+            return arrow.ipc.open_file(file)
+        except ValueError:  # pyarrow's own errors derive from it
+            file.seek(0)
+            return arrow.ipc.open_stream(file)
+    except ValueError as error:
+        raise InputError(f"{name}: not a {form} file ({error})") from error
+
+
+def schema_of(opened: Any) -> Any:
+    """The names and types of the columns of an open file.
+
+    >>> from types import SimpleNamespace
+    >>> schema_of(SimpleNamespace(schema=("text",)))
+    ('text',)
+    """
+    return opened.schema_arrow if hasattr(opened, "schema_arrow") else opened.schema
+
+
+def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """The rows as record batches of at most 1,024, with all columns or those named."""
+    if hasattr(opened, "iter_batches"):
+        yield from opened.iter_batches(batch_size=BATCH, columns=None if columns is None else list(columns))
+        return
+    if hasattr(opened, "num_record_batches"):
+        found: Iterator[Any] = (opened.get_batch(i) for i in range(opened.num_record_batches))
+    else:
+        found = iter(opened)
+    for batch in found:
+        chosen = batch if columns is None else batch.select(list(columns))
+        for begin in range(0, chosen.num_rows, BATCH):
+            yield chosen.slice(begin, BATCH)
+
+
+def arrow_records(opened: Any, name: str, columns: Sequence[str] | None = None) -> Iterator[Record]:
+    """Read the rows of an open file, numbered from 0; all columns, or those named.
+
+    >>> import io
+    >>> from importlib.util import find_spec
+    >>> if find_spec("pyarrow"):
+    ...     file, table = io.BytesIO(), arrow_module().table({"text": ["one"]})
+    ...     arrow_module().parquet.write_table(table, file)
+    ...     assert list(arrow_records(open_arrow(file, "parquet", "x"), "x")) == [("x, row 0", {"text": "one"}, "")]
+    """
+    number = 0
+    try:
+        for batch in _batches_of(opened, columns):
+            for row in batch.to_pylist():
+                yield f"{name}, row {number}", row, ""
+                number += 1
+    except (ValueError, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}, row {number}: cannot be read ({error})") from error

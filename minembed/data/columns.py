@@ -1,0 +1,139 @@
+"""Which column of a table holds the texts, and the text that a row has there."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minembed.data.headings import ADDRESS, DATE, NUMBER, TEXTS, plain
+from minembed.errors import InputError
+
+EXAMPLE = 40  # characters of a value that a message shows
+TEXT_LIKE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]", re.DOTALL)  # letters, a space, letters
+LONG_WORD = 40  # characters of a value that is a text without a space, in languages that have none
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column, or a field of what it holds: "doc.body" has the path ("doc", "body")."""
+
+    name: str
+    path: tuple[str, ...]
+
+
+def choose_column(
+    names: Sequence[str], rows: Sequence[Mapping[str, Any]], field: str | None, name: str, more: bool = False
+) -> Column:
+    """The column that `field` names, or the one that holds the texts.
+
+    Without a field that is the only column with a name that people give to texts, or else the only one with texts in
+    the first rows.  Raises InputError, with all columns and an example of each, where that is none or several.
+
+    >>> rows = [{"id": "A1", "category": "food", "description": "Rye bread, 1 kg"}]
+    >>> choose_column(list(rows[0]), rows, None, "shop.csv").name
+    'description'
+    """
+    if field is not None:
+        return find_column(names, rows, field, name, "--field", more)
+    if len(names) == 1:
+        return Column(names[0], (names[0],))
+    for group in TEXTS:
+        found = [column for column in names if plain(column) in group]
+        if len(found) == 1 or (group is TEXTS[0] and "text" in found):
+            return Column(*(("text", ("text",)) if len(found) > 1 else (found[0], (found[0],))))
+        if found:
+            raise _unclear(f"{name}: {len(found)} columns may hold the texts", names, rows)
+    found = [column for column in names if _holds_texts([row.get(column) for row in rows])]
+    if len(found) != 1:
+        raise _unclear(f"{name}: no column is surely the texts", names, rows)
+    return Column(found[0], (found[0],))
+
+
+def find_column(
+    names: Sequence[str], rows: Sequence[Mapping[str, Any]], field: str, name: str, option: str, more: bool = False
+) -> Column:
+    """The column that `field` names: by its name, by its number from 1, or by a path, as in "doc.body".
+
+    With `more`, fields may come in later rows that the first rows do not have.  Raises InputError where there is none.
+
+    >>> find_column(["id", "doc"], [{"doc": {"body": "one"}}], "doc.body", "x.jsonl", "--field").path
+    ('doc', 'body')
+    """
+    if field in names:
+        return Column(field, (field,))
+    if field.isascii() and field.isdigit() and 1 <= int(field) <= len(names):
+        return Column(names[int(field) - 1], (names[int(field) - 1],))
+    parts = field.split(".")
+    for i in range(len(parts) - 1, 0, -1):
+        if ".".join(parts[:i]) in names:
+            column = Column(field, (".".join(parts[:i]), *parts[i:]))
+            if more or any(_inner(row, column.path) is not None for row in rows):
+                return column
+    if more:
+        return Column(field, (field,))
+    near = difflib.get_close_matches(field, names, 1)
+    told = f" (did you mean {near[0]!r}?)" if near else ""
+    raise _unclear(f"{name}: there is no column {field!r}{told}", names, rows, option)
+
+
+def value_of(row: Mapping[str, Any], column: Column) -> Any:
+    """What a row has in a column; None where it has nothing.
+
+    >>> value_of({"doc": [{"body": "one"}, {"body": "two"}]}, Column("doc.body", ("doc", "body")))
+    ['one', 'two']
+    """
+    return row.get(column.path[0]) if len(column.path) == 1 else _inner(row, column.path)
+
+
+def text_of(value: Any, column: str, place: str) -> str | None:
+    """A value as a text: a list of texts is joined by line breaks; None where it is missing (null, NaN, blank).
+
+    Raises InputError for a number, an object and anything else.
+
+    >>> text_of(["one", "two"], "doc", "x, row 0"), text_of(" ", "doc", "x, row 1")
+    ('one\\ntwo', None)
+    """
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return text_of("\n".join(value), column, place)
+    raise InputError(f"{place}: {column!r} is {str(value)[:EXAMPLE]} ({type(value).__name__}), not a text")
+
+
+def _inner(row: Any, path: Sequence[str]) -> Any:
+    for i, part in enumerate(path):
+        if isinstance(row, list):
+            if part.isascii() and part.isdigit():
+                row = row[int(part)] if int(part) < len(row) else None
+                continue
+            return [_inner(item, path[i:]) for item in row]
+        row = row.get(part) if isinstance(row, Mapping) else None
+    return row
+
+
+def _holds_texts(values: Sequence[Any]) -> bool:
+    """Whether most of some values are texts of more words than one, and none are lists, objects and the like."""
+    told = [value for value in values if value is not None and value != ""]
+    if not told or not all(isinstance(value, str) for value in told):
+        return False
+    kinds = (NUMBER, ADDRESS, DATE)
+    texts = [
+        value
+        for value in told
+        if not any(kind.fullmatch(value.strip()) for kind in kinds)
+        and (TEXT_LIKE.search(value) or len(value) >= LONG_WORD)
+    ]
+    return 2 * len(texts) > len(told)
+
+
+def _unclear(what: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]], option: str = "--field") -> InputError:
+    width = min(max(map(len, names), default=0), 30)
+    lines = []
+    for column in names[:40]:
+        example = next((row[column] for row in rows if row.get(column) not in (None, "")), None)
+        lines.append(f"  {column:<{width}}  {str(example)[:EXAMPLE]!r}")
+    more = [f"  and {len(names) - 40} more"] if len(names) > 40 else []
+    return InputError("\n".join([f"{what}; name one with {option}:", *lines, *more]))

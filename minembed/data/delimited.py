@@ -1,0 +1,170 @@
+"""Tables with delimiters: which delimiter it is, and the records, each with the lines that it was written in."""
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from minembed.errors import InputError
+
+DELIMITERS = (",", ";", "\t", "|")
+NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
+EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line that Excel writes, and reads, but nobody else
+SHOWN = 3  # rows that a message shows
+Record = tuple[str, list[str], str]  # its place, its cells, and its lines as they are
+
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # no limit but memory: the default refuses cells of 128 KiB
+
+
+def check_delimiter(name: str) -> str:
+    r"""The delimiter that a character or a name means; raises InputError for more characters than one.
+
+    >>> check_delimiter("tab"), check_delimiter(";")
+    ('\t', ';')
+    """
+    found = NAMES.get(name.lower(), name)
+    if len(found) != 1 or found in '"\r\n\0':
+        raise InputError(f"a delimiter is one character, or {', '.join(NAMES)}; not {name!r}")
+    return found
+
+
+def excel_delimiter(first: str) -> str | None:
+    """The delimiter that a first line "sep=;" names; None for another line.
+
+    >>> excel_delimiter("sep=;\\r\\n"), excel_delimiter("id;text")
+    (';', None)
+    """
+    found = EXCEL.fullmatch(first)
+    return found and found[1]
+
+
+def find_delimiter(lines: Sequence[str], whole: bool, name: str) -> str:
+    """Find the delimiter of a table from its first lines: the only one by which all rows are of one width.
+
+    Without any in the first row, the table has one column.  `whole` says that no lines follow.  Raises InputError, with
+    the first rows in both readings, where two fit.
+
+    >>> find_delimiter(["id;text\\n", "1;one, two\\n"], True, "x.csv")
+    ';'
+    """
+    rows = {delimiter: rows_of(lines, whole, delimiter) for delimiter in DELIMITERS}
+    widths = {delimiter: list(map(len, found)) for delimiter, found in rows.items() if found}
+    fit = [d for d, found in widths.items() if min(found) == max(found) > 1]
+    if len(fit) > 1:
+        told = "\n".join(f"  by {d!r}: {'; '.join(map(str, rows[d][:SHOWN]))}" for d in fit)
+        raise InputError(f"{name}: its delimiter is in doubt; say it with --delimiter:\n{told}")
+    if fit:
+        return fit[0]
+    wide = [d for d, found in widths.items() if found[0] > 1]
+    return max(wide, key=lambda d: widths[d].count(widths[d][0]), default=",")
+
+
+def rows_of(lines: Sequence[str], whole: bool, delimiter: str) -> list[list[str]]:
+    """The cells of some lines that are not blank; none, where they are no table with this delimiter.
+
+    >>> rows_of(["a;b\\n", "\\n", '"c', ";d"], False, ";")
+    [['a', 'b']]
+    """
+    found: list[list[str]] = []
+    try:
+        found.extend(row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row)
+    except csv.Error:
+        unfinished = not whole and _ends_in_quotes(lines, delimiter)  # in the midst of a cell of many lines
+        return found if unfinished else []
+    return found
+
+
+def _ends_in_quotes(lines: Sequence[str], delimiter: str) -> bool:
+    try:
+        list(csv.reader([*lines, '"'], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True
+
+
+def leading_records(lines: Sequence[str], name: str, delimiter: str, before: int, whole: bool) -> list[Record]:
+    """The records of the first lines of a table; one that is not whole is left out, if more lines follow.
+
+    >>> leading_records(["a,b\\n", '"c'], "x.csv", ",", 0, whole=False)
+    [('x.csv, line 1', ['a', 'b'], 'a,b\\n')]
+    """
+    found: list[Record] = []
+    try:
+        found.extend(records(iter(lines), name, delimiter, before))
+    except InputError:
+        if whole or not _ends_in_quotes(lines, delimiter):
+            raise
+    return found
+
+
+def records(lines: Iterable[str], name: str, delimiter: str, before: int = 0) -> Iterator[Record]:
+    r"""Read the rows; cells may hold line breaks in quotes.  `before` lines stood before these.
+
+    Blank lines are left out, but for those that are the blank cells of a table of one column.  Raises InputError, with
+    the line, for quotes that do not match, and for a row of another width than the first.
+
+    >>> list(records(['a,"b, c"\n'], "x.csv", ","))
+    [('x.csv, line 1', ['a', 'b, c'], 'a,"b, c"\n')]
+    """
+    width, blank = 0, list[Record]()
+    for place, cells, raw in _raw_records(lines, name, delimiter, before):
+        if not cells:
+            if width == 1:
+                blank.append((place, [""], raw))
+            continue
+        width = width or len(cells)
+        if len(cells) != width:
+            raise InputError(
+                f"{place}: {len(cells)} cells where the first row has {width}, split by {delimiter!r}; quote cells "
+                f"that hold it, or name another with --delimiter: {raw.strip()[:80]!r}"
+            )
+        yield from blank  # those at the end are no rows
+        blank.clear()
+        if delimiter == "\t" and raw.count("\n") > 1:
+            _check_quotes(place, cells, raw, name)
+        yield place, cells, raw
+
+
+def _raw_records(lines: Iterable[str], name: str, delimiter: str, before: int) -> Iterator[Record]:
+    taken: list[str] = []
+
+    def noted() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    reader = csv.reader(noted(), delimiter=delimiter, strict=True)
+    while True:
+        taken.clear()
+        begin = before + reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise InputError(
+                f"{name}, line {begin}: not sound CSV ({error}); texts of any shape fit into .jsonl"
+            ) from error
+        if cells is None:
+            return
+        yield f"{name}, line {begin}", cells, "".join(taken)
+
+
+def _check_quotes(place: str, cells: Sequence[str], raw: str, name: str) -> None:
+    """Refuse a row of many lines, each of which would be a row by itself: tables with tabs often have bare quotes."""
+    alone = [line.count("\t") + 1 for line in raw.rstrip("\r\n").split("\n")]
+    if len(cells) > 1 and set(alone) == {len(cells)}:
+        raise InputError(
+            f"{place}: {len(alone)} rows, or one cell in quotes over so many lines? Write each quote that is part of a "
+            f'text twice, within quotes ("a ""b"" c"): {raw[:80]!r}'
+        )
+
+
+def csv_line(row: Sequence[str], delimiter: str = ",") -> str:
+    """A row as a line.
+
+    >>> csv_line(["a", "b, c"])
+    'a,"b, c"\\n'
+    """
+    line = io.StringIO()
+    csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(row)
+    return line.getvalue()

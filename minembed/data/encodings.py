@@ -1,0 +1,111 @@
+"""From bytes to text: UTF-8 and UTF-16 are certain by their mark or their validity; any other encoding must be said."""
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from minembed.errors import InputError
+
+MARKS = (  # UTF-32's first, since UTF-16's is its beginning
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+WESTERN = ("cp1252", "cp1250", "mac_roman", "cp1251")  # what a cell may be, where most of its letters are ASCII
+OTHERS = ("cp1251", "shift_jis", "gb18030", "euc_kr", "cp1253", "cp1252")  # and where few are
+LONGEST_CELL = 40  # bytes of it that a message shows
+
+
+def check_encoding(name: str) -> str:
+    """The name that Python has for an encoding of text; raises InputError for another.
+
+    >>> check_encoding("Latin-1")
+    'iso8859-1'
+    """
+    try:
+        found = codecs.lookup(name)
+        "".encode(name)  # there are others than of text, and that refuses them
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"there is no encoding {name!r}; some that there are: utf-8, utf-16, cp1252, cp1250"
+        ) from error
+    return found.name
+
+
+def encoding_of(head: bytes) -> str:
+    r"""The encoding that a file's beginning tells: by its mark, by the zeros of UTF-16, or else UTF-8.
+
+    >>> encoding_of(b"\xff\xfea\0"), encoding_of("Grüße, wie es sich gehört".encode("utf-16-le")), encoding_of(b"a")
+    ('utf-16', 'utf-16-le', 'utf-8')
+    """
+    for mark, name in MARKS:
+        if head.startswith(mark):
+            return name
+    for name, zeros, letters in (("utf-16-le", head[1::2], head[0::2]), ("utf-16-be", head[0::2], head[1::2])):
+        if zeros.count(0) and not letters.count(0) and _is_utf16(head, name, zeros.count(0) / len(zeros)):
+            return name
+    return "utf-8"
+
+
+def _is_utf16(head: bytes, name: str, zeros: float) -> bool:
+    """Whether bytes with zeros at every other place only are UTF-16 without a mark, not UTF-8 with some zeros in it."""
+    text = head[: len(head) // 2 * 2].decode(name, "ignore")
+    return (zeros > 0.2 or (zeros > 0.01 and "\n" in text)) and all(c.isprintable() or c in "\t\r\n" for c in text)
+
+
+def lines_of(file: Any, encoding: str, name: str, newline: str) -> Iterator[str]:
+    r"""Decode lines, each with its end; a byte order mark is left out.
+
+    `newline` is "\n", or "" for "\n", "\r" and "\r\n".  Raises InputError, with the line and two readings of the first
+    cell that is of another encoding.
+
+    >>> list(lines_of(io.BytesIO(b"\xef\xbb\xbfone\r\ntwo"), "utf-8", "x.txt", "\n"))
+    ['one\r\n', 'two']
+    """
+    text = io.TextIOWrapper(_buffered(file), encoding, newline=newline)
+    number = 0
+    try:
+        for line in text:
+            number += 1
+            yield line.removeprefix("\ufeff") if number == 1 else line
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        number += 1 + (before.count(b"\n") if encoding == "utf-8" else 0)
+        raise InputError(f"{name}, line {number}: not {encoding}; {_readings(error)}") from error
+
+
+def _buffered(file: Any) -> Any:
+    return io.BufferedReader(file, 1 << 16) if isinstance(file, io.RawIOBase) else file
+
+
+def _readings(error: UnicodeDecodeError) -> str:
+    """What a cell with a byte that cannot be decoded may be."""
+    if not error.encoding.startswith("utf-8"):
+        return f"{error.reason}: say which encoding it is with --encoding"
+    cell = _cell_around(error.object, error.start)
+    high = sum(byte > 127 for byte in cell)
+    found: dict[str, str] = {}
+    for name in WESTERN if 2 * high <= len(cell) else OTHERS:
+        try:
+            reading = cell.decode(name)
+        except UnicodeDecodeError:
+            continue
+        if reading.isprintable() and reading not in found:
+            found[reading] = name
+    told = " and ".join(f"{reading!r} in {name}" for reading, name in list(found.items())[:2])
+    told = f"is {told}" if told else "is in no encoding known here"
+    return f"{cell!r} {told}: say which with --encoding, or save the file as UTF-8"
+
+
+def _cell_around(block: bytes, place: int) -> bytes:
+    """The bytes around a place, up to what ends a cell or a line."""
+    ends = b',;\t|"\r\n'
+    begin = end = place
+    while begin > max(0, place - LONGEST_CELL // 2) and block[begin - 1] not in ends:
+        begin -= 1
+    while end < min(len(block), begin + LONGEST_CELL) and block[end] not in ends:
+        end += 1
+    return block[begin:end]

@@ -1,0 +1,105 @@
+"""Names of columns: those that people give to texts, and whether a first row holds names or data."""
+
+import re
+from collections.abc import Sequence
+
+from minembed.errors import InputError
+from minembed.types import Header
+
+TEXTS = (  # names that say what the column is for, the strongest group first
+    ("text", "texts"),
+    tuple("sentence sentences content contents body passage passages document documents pagecontent".split()),
+    tuple(
+        "description review reviewtext reviewbody comment commenttext message abstract summary paragraph chunk tweet "
+        "utterance question query queries answer caption note notes".split()
+    ),
+)
+FIRST = tuple("anchor query sentence1 text1 s1 question question1 premise sent1 senta sentencea".split())
+SECOND = tuple(
+    "positive pos answer sentence2 text2 s2 document passage question2 hypothesis sent2 sentb sentenceb".split()
+)
+NEGATIVE = re.compile(r"neg(ative)?s?\d*")
+SCORES = tuple("score scores label labels similarity similarityscore gold isduplicate relatednessscore".split())
+OTHERS = tuple(
+    "id docid index title name category class topic url link date time language timestamp author user username userid "
+    "rating stars price source lang key tag tags type year split queryid corpusid pairid genre".split()
+)
+KNOWN = frozenset((*(name for group in TEXTS for name in group), *FIRST, *SECOND, *SCORES, *OTHERS))
+
+LONGEST = 60  # characters of a name; a longer cell is data
+NUMBER = re.compile(r"[-+]?[\d.,\s]*\d[\d.,\s]*([eE][-+]?\d+)?%?")
+ADDRESS = re.compile(r"(https?://|www\.)\S+|\S+@\S+\.\S+", re.IGNORECASE)
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
+
+
+def plain(name: str) -> str:
+    """A name in small letters, without signs, to compare it with others.
+
+    >>> plain("Sentence_1"), plain(" Text")
+    ('sentence1', 'text')
+    """
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def has_heading(
+    rows: Sequence[Sequence[str]], said: Header | None, wanted: Sequence[str], name: str, bare: int | None = None
+) -> bool:
+    """Whether the first of some rows names the columns.
+
+    It does if no cell of it looks like data (long, a number, an address, one that comes again below) and one is a name
+    that is `wanted` or known, or a word above numbers.  It does not in a table of `bare` columns whose last has numbers
+    only.  Raises InputError, with the first rows, where neither decides it, and nobody `said` it.
+
+    >>> has_heading([["id", "text"], ["1", "one"]], None, (), "x.csv")
+    True
+    >>> has_heading([["bread"], ["cake"]], None, (), "x.csv")
+    Traceback (most recent call last):
+    minembed.errors.InputError: x.csv: does its first row name the columns? Say --header yes or --header no:
+      ['bread']
+      ['cake']
+    """
+    if said is not None or not rows:
+        return said == "yes"
+    first, below = rows[0], rows[1:]
+    if bare is not None and all(len(row) == bare and NUMBER.fullmatch(row[-1].strip()) for row in rows):
+        return False
+    data = [_looks_like_data(cell) for cell in first]
+    again = [cell.strip() != "" and any(row[i] == cell for row in below) for i, cell in enumerate(first)]
+    if not any(data) and not any(again):
+        named = any(cell in wanted for cell in first) or any(plain(cell) in KNOWN for cell in first)
+        if named or any(NEGATIVE.fullmatch(plain(cell)) for cell in first) or _stands_over_numbers(first, below):
+            return True
+    shown = "\n".join(f"  {[cell[:60] for cell in row[:8]]}" for row in rows[:3])
+    raise InputError(f"{name}: does its first row name the columns? Say --header yes or --header no:\n{shown}")
+
+
+def _looks_like_data(cell: str) -> bool:
+    kinds = (NUMBER, ADDRESS, DATE)
+    return len(cell) > LONGEST or "\n" in cell.strip() or any(kind.fullmatch(cell.strip()) for kind in kinds)
+
+
+def _stands_over_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether some column has at least two numbers, and nothing else, below a word."""
+    for i, cell in enumerate(first):
+        values = [row[i].strip() for row in below if row[i].strip()]
+        is_word = re.fullmatch(r"[^\W\d]\w+", cell.strip()) and plain(cell) not in ("nan", "none", "null", "na", "inf")
+        if is_word and len(values) > 1 and all(NUMBER.fullmatch(value) for value in values):
+            return True
+    return False
+
+
+def distinct(cells: Sequence[str]) -> tuple[str, ...]:
+    """Names for columns: an empty one becomes its number, and the second of a name gets a number behind it.
+
+    >>> distinct(["", "text", "text"])
+    ('column_1', 'text', 'text_2')
+    """
+    found: list[str] = []
+    for i, cell in enumerate(cells, 1):
+        name = base = cell.strip() or f"column_{i}"
+        count = 1
+        while name in found or (name != base and name in cells):
+            count += 1
+            name = f"{base}_{count}"
+        found.append(name)
+    return tuple(found)

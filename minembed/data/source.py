@@ -1,0 +1,213 @@
+"""Where the bytes of a file come from: a path, which can be read again, or a pipe, which is read once."""
+
+import bz2
+import io
+import lzma
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from gzip import GzipFile
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from minembed.errors import InputError, MissingExtraError
+from minembed.runtime.checksums import hash_file, pieces_of
+from minembed.runtime.interrupts import not_swallowed
+
+STDIN = Path("-")
+BLOCK = 1 << 16  # bytes that are read at a time
+IN_MEMORY = 64 << 20  # bytes of a pipe that are kept in memory, before they are kept on the disk
+
+
+class Stream(io.RawIOBase):
+    """Bytes whose beginning can be looked at before they are read.
+
+    >>> stream = Stream(io.BytesIO(b"one two"))
+    >>> stream.look(3)[:3], stream.read()
+    (b'one', b'one two')
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self._head = b""
+        self._read = getattr(raw, "read1", raw.read)
+        self.ended = False
+
+    def look(self, size: int = 1) -> bytes:
+        """The first bytes that were not read yet: at least `size`, but where there are no more."""
+        with unpacking():
+            while len(self._head) < size and not self.ended:
+                block = self._read(BLOCK)
+                self.ended = not block
+                self._head += block
+        return self._head
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes; 0 at the end."""
+        block = self._head[: len(buffer)]
+        if block:
+            self._head = self._head[len(block) :]
+        else:
+            with unpacking():
+                block = self._read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        """Close what it reads from, too."""
+        if not self.closed:
+            self.raw.close()
+        super().close()
+
+
+@contextmanager
+def unpacking() -> Iterator[None]:
+    """Turn what a damaged archive raises into an InputError.
+
+    >>> with unpacking():
+    ...     raise EOFError("end")
+    Traceback (most recent call last):
+    minembed.errors.InputError: the compressed data is damaged or cut off (end); make the file again
+    """
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _damaged(error) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not the archive's
+            raise
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> InputError:
+    return InputError(f"the compressed data is damaged or cut off ({error}); make the file again")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of a user: `path`, or the open `pipe`; `name` stands in messages."""
+
+    name: str
+    path: Path | None = None
+    pipe: BinaryIO | None = None
+    kept: bool = False  # the pipe was copied to where it can be read again
+
+    @classmethod
+    def of(cls, path: Path) -> "Source":
+        """A path, "-" for standard input, or a named pipe, which is opened here; nothing is read.
+
+        Raises InputError where there is no standard input, or nobody writes to it.
+
+        >>> Source.of(Path("texts.csv")).name
+        'texts.csv'
+        """
+        if path == STDIN:
+            if sys.stdin is None or sys.stdin.isatty():
+                raise InputError("no texts: name a file, or pipe them in")
+            return cls("standard input", pipe=_standard_input())
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            return cls(str(path), pipe=path.open("rb", buffering=0))
+        return cls(str(path), path)
+
+    @property
+    def again(self) -> bool:
+        """Whether it can be read more than once."""
+        return self.path is not None or self.kept
+
+    @property
+    def size(self) -> int | None:
+        """Its bytes, packed as they are; None for a pipe."""
+        return None if self.path is None else self.path.stat().st_size
+
+    def keep(self) -> "Source":
+        """The same, so that it can be read again: a pipe is copied, to the disk beyond 64 MiB."""
+        if self.again:
+            return self
+        copy = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115: it lives as long as the source
+        for piece in pieces_of(self.packed()):
+            copy.write(piece)
+        return replace(self, pipe=cast(BinaryIO, copy), kept=True)
+
+    def packed(self) -> BinaryIO:
+        """Open its bytes as they are."""
+        if self.path is not None:
+            return self.path.open("rb", buffering=0)
+        assert self.pipe is not None
+        if self.kept:
+            self.pipe.seek(0)
+        return cast(BinaryIO, _Borrowed(self.pipe)) if self.kept else self.pipe
+
+    def open(self) -> tuple[Stream, str | None]:
+        """Open it, unpacked; the second says how it was packed, None where it was not.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "a.txt.bz2"
+        ...     _ = path.write_bytes(bz2.compress(b"one"))
+        ...     stream, packed = Source.of(path).open()
+        ...     with stream:
+        ...         stream.read(), packed
+        (b'one', 'bz2')
+        """
+        stream = Stream(self.packed())
+        head = stream.look(6)
+        for kind, (mark, unpack) in PACKED.items():
+            if head.startswith(mark):
+                return Stream(unpack(io.BufferedReader(stream, BLOCK))), kind
+        return stream, None
+
+    def digest(self) -> str:
+        """The SHA-256 of its bytes, as they are; of a pipe that is kept."""
+        with self.packed() as file:
+            return hash_file(file)
+
+
+class _Borrowed(io.RawIOBase):
+    """A file that stays open when this is closed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._file.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def _standard_input() -> Any:
+    try:
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: PTH123, SIM115: as the source lives
+    except (OSError, AttributeError):  # no file of the system, as where a test puts its own in place
+        return sys.stdin.buffer
+
+
+def _zstd(file: Any) -> Any:
+    if sys.version_info >= (3, 14):
+        return import_module("compression.zstd").ZstdFile(file)
+    try:
+        with not_swallowed():
+            return import_module("pyarrow").input_stream(file, compression="zstd")
+    except ImportError as error:
+        raise MissingExtraError(
+            ".zst files need Python 3.14 or pyarrow: pip install 'minembed[arrow]', or unpack the file"
+        ) from error
+
+
+PACKED: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
+    "gz": (b"\x1f\x8b", lambda file: GzipFile(fileobj=file)),
+    "bz2": (b"BZh", bz2.BZ2File),
+    "xz": (b"\xfd7zXZ\0", lzma.LZMAFile),
+    "zst": (b"\x28\xb5\x2f\xfd", _zstd),
+}

@@ -1,0 +1,286 @@
+"""A user's file as rows: one reader for every form, which says how it read it."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, NamedTuple
+
+from minembed.data import arrow_rows, delimited, json_rows
+from minembed.data.encodings import check_encoding, encoding_of, lines_of
+from minembed.data.forms import binary_form, form_of_name, json_form
+from minembed.data.headings import KNOWN, distinct, has_heading, plain
+from minembed.data.source import Source, Stream
+from minembed.errors import InputError
+from minembed.types import Header, TextFormat
+
+SAMPLE = 1 << 16  # bytes that are looked at first
+SAMPLE_ROWS = 100
+WIDEST_SAMPLE = 64  # columns of parquet that are looked at
+ONE = "text"  # the name of the only column of a file without columns
+ARROW: tuple[TextFormat, ...] = ("parquet", "feather")
+
+
+class Row(NamedTuple):
+    """A row: where it stands, its values by column, and how it is written (with its line end, if it has one)."""
+
+    place: str
+    values: Mapping[str, Any]
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a user says of a file; what is None is found out, or an error."""
+
+    form: TextFormat | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: Header | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An open file: what it is, its columns, its first rows, and all its rows, which a pipe gives once."""
+
+    source: Source
+    form: TextFormat
+    columns: tuple[str, ...]  # of JSON: of the first rows
+    sample: tuple[Row, ...]
+    whole: bool  # the sample is all there is
+    details: tuple[str, ...]  # how it is read, for people
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    heading: tuple[str, ...] | None = None  # the first row as it stands, if it names the columns
+    before: str = ""  # the lines before the first row, as they stand
+    newline: str = ""  # what ends a line, as io.TextIOWrapper has it
+    stream: Stream | None = field(default=None, repr=False)  # of a pipe
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.source.name
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether its rows are more than texts."""
+        return self.form != "txt"
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Read all rows, from the first; of parquet and feather only the columns that are named."""
+        with self.stream or self.source.open()[0] as stream:
+            if self.form in ARROW:
+                opened = arrow_rows.open_arrow(_seekable(stream, self.source), self.form, self.name)
+                yield from (Row(*record) for record in arrow_rows.arrow_records(opened, self.name, columns))
+                return
+            lines = lines_of(stream, self.encoding, self.name, self.newline)
+            yield from _text_rows(self, lines)
+
+
+def open_table(source: Source, reading: Reading, wanted: Sequence[str] = (), bare: int | None = None) -> Table:
+    """Open a file and find out how it is written; of a pipe, no more is read than that needs.
+
+    `wanted` are names of columns that the caller looks for, and `bare` is how many columns there are without a heading,
+    the last of numbers.  Raises InputError where the form, the encoding, the delimiter or the heading is in doubt, with
+    what to say.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from pathlib import Path
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "shop.csv"
+    ...     _ = path.write_text("id;text\\n1;one\\n")
+    ...     table = open_table(Source.of(path), Reading())
+    ...     table.columns, [dict(row.values) for row in table.rows()], table.details
+    (('id', 'text'), [{'id': '1', 'text': 'one'}], ('csv', '";"', 'utf-8'))
+    """
+    stream, packed = source.open()
+    try:
+        head = stream.look(SAMPLE if source.again else 4)
+        encoding = check_encoding(reading.encoding) if reading.encoding else encoding_of(head)
+        form = reading.form or _form(source, stream, encoding)
+        details = (form, *([packed] if packed else []))
+        if form in ARROW:
+            table = _open_arrow(source, stream, form, details)
+        elif form in ("csv", "tsv"):
+            table = _open_delimited(source, stream, form, encoding, details, reading)
+            table = _with_heading(table, reading.header, wanted, bare)
+        else:
+            table = _open_lines(source, stream, form, encoding, details)
+    except BaseException:
+        stream.close()
+        raise
+    if table.stream is None:
+        stream.close()
+    return table
+
+
+def _form(source: Source, stream: Stream, encoding: str) -> TextFormat:
+    """By the name, unless the content has a mark; by the content, where the name says nothing."""
+    named = form_of_name(source.name)
+    marked = binary_form(stream.look(), source.name)
+    if marked is not None:
+        return marked
+    if named in ARROW:
+        raise InputError(f"{source.name}: not a {named} file, by its content; --format says what it is")
+    text, whole = _beginning(stream, encoding, 2 if source.again else 1)
+    found = json_form(text, whole)
+    if named in ("csv", "tsv") and found is not None and text.lstrip()[:1] == "{":
+        raise InputError(f"{source.name} is JSON, by its content: say --format {found}")
+    if named == "json" and found == "jsonl" and "\n" in text.strip():
+        return "jsonl"
+    return named or found or _plain_form(source, stream, encoding)
+
+
+def _plain_form(source: Source, stream: Stream, encoding: str) -> TextFormat:
+    """Lines of text, unless they look like a table: then somebody must say which it is."""
+    text, whole = _beginning(stream, encoding, 1)
+    if any(delimiter in text for delimiter in delimited.DELIMITERS) or plain(text) in KNOWN:
+        text, whole = _beginning(stream, encoding, 3)  # of a pipe that is written slowly, too
+    lines = _split(text, whole, "\n")
+    if not looks_like_table(lines, whole):
+        return "txt"
+    shown = "\n".join(f"  {line.rstrip()[:80]}" for line in lines[:3])
+    raise InputError(f"{source.name}: is it a table or a text a line? Say --format csv, tsv, jsonl or txt:\n{shown}")
+
+
+def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
+    """Whether lines are rows of one width, or all in quotes, or stand below names of columns.
+
+    >>> looks_like_table(["id,text\\n", "1,one\\n"], True), looks_like_table(["Hello, you\\n", "Well, no\\n"], True)
+    (True, False)
+    """
+    full = [line.strip() for line in lines if line.strip()]
+    if len(full) > 1 and (plain(full[0]) in KNOWN or all(line[0] == line[-1] == '"' for line in full)):
+        return True
+    if full and delimited.excel_delimiter(full[0]):
+        return True
+    for delimiter in delimited.DELIMITERS:
+        rows = delimited.rows_of(lines, whole, delimiter)
+        if len(rows) > 1 and min(map(len, rows)) == max(map(len, rows)) > 1:
+            if delimiter == "\t" or not any(cell[:1] == " " for row in rows for cell in row):  # as prose has
+                return True
+        if rows and len(rows[0]) > 1 and all(plain(cell) in KNOWN for cell in rows[0]):
+            return True
+    return False
+
+
+def _beginning(stream: Stream, encoding: str, lines: int) -> tuple[str, bool]:
+    """The text at the beginning, at least so many whole lines of it, and whether it is all there is."""
+    size = 1
+    while True:
+        head = stream.look(size)
+        text = head.decode(encoding, "ignore").removeprefix("\ufeff")
+        if stream.ended or text.count("\n") + text.count("\r") >= lines:
+            return text, stream.ended
+        size = max(len(head) + 1, 2 * len(head))
+
+
+def _split(text: str, whole: bool, newline: str) -> list[str]:
+    """Text as lines, without the last one where it may go on."""
+    lines = io.StringIO(text, newline=newline).readlines()
+    return lines if whole or len(lines) < 2 else lines[:-1]
+
+
+def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str, details: tuple[str, ...]) -> Table:
+    """A text a line, or JSON."""
+    text, whole = _beginning(stream, encoding, 1 if form != "json" else 0)
+    newline = "\r" if "\r" in text and "\n" not in text and form != "json" else "\n"
+    kept = None if source.again else stream
+    table = Table(source, form, (ONE,), (), whole, (*details, encoding), encoding, newline=newline, stream=kept)
+    if form == "txt":
+        return table
+    rows = _text_rows(table, [text] if form == "json" else _split(text, whole, newline))
+    sample = list[Row]()
+    with suppress(InputError):  # it comes again, or the beginning ends in the midst of a value
+        sample.extend(islice(rows, SAMPLE_ROWS))
+    names = dict.fromkeys(name for row in sample for name in row.values)
+    return replace(table, columns=tuple(names) or (ONE,), sample=tuple(sample))
+
+
+def _open_delimited(
+    source: Source, stream: Stream, form: TextFormat, encoding: str, details: tuple[str, ...], reading: Reading
+) -> Table:
+    """A table with a delimiter; its heading is not looked for yet."""
+    said = delimited.check_delimiter(reading.delimiter) if reading.delimiter else None
+    size = SAMPLE
+    while True:
+        stream.look(size)
+        text, whole = _beginning(stream, encoding, 2)
+        lines = _split(text, whole, "")
+        before = lines[0] if lines and delimited.excel_delimiter(lines[0]) else ""
+        lines = lines[1:] if before else lines
+        delimiter = said or delimited.excel_delimiter(before) or ("\t" if form == "tsv" else None)
+        delimiter = delimiter or delimited.find_delimiter(lines, whole, source.name)
+        records = delimited.leading_records(lines, source.name, delimiter, 1 if before else 0, whole)
+        if whole or len(records) > 1:
+            break
+        size = 2 * len(stream.look())  # a cell is longer than the sample
+    sample = tuple(
+        Row(place, {str(i): cell for i, cell in enumerate(cells, 1)}, raw)
+        for place, cells, raw in records[: SAMPLE_ROWS + 1]
+    )
+    details = (*details, json.dumps(delimiter), encoding)
+    kept = None if source.again else stream
+    return Table(source, form, (), sample, whole, details, encoding, delimiter, None, before, "", kept)
+
+
+def _with_heading(table: Table, said: Header | None, wanted: Sequence[str], bare: int | None) -> Table:
+    """Find out whether the first row of a table with a delimiter names the columns."""
+    cells = [list(row.values.values()) for row in table.sample]
+    headed = has_heading(cells, said, wanted, table.name, bare)
+    first = cells[0] if cells else []
+    names = distinct(first) if headed else tuple(str(i + 1) for i in range(len(first)))
+    rows = [Row(row.place, dict(zip(names, row.values.values(), strict=True)), row.raw) for row in table.sample]
+    return replace(
+        table,
+        columns=names,
+        sample=tuple(rows[1:] if headed else rows),
+        details=table.details if headed or not cells else (*table.details, "no heading"),
+        heading=tuple(first) if headed else None,
+    )
+
+
+def _open_arrow(source: Source, stream: Stream, form: TextFormat, details: tuple[str, ...]) -> Table:
+    kept = source if source.again else Source(source.name, pipe=_seekable(stream, source), kept=True)
+    opened = arrow_rows.open_arrow(_seekable(kept.open()[0], kept), form, source.name)
+    names = tuple(arrow_rows.schema_of(opened).names)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{source.name}: two columns have the name {twice!r}; rename one")
+    records = islice(arrow_rows.arrow_records(opened, source.name, names[:WIDEST_SAMPLE]), SAMPLE_ROWS)
+    sample = tuple(Row(*record) for record in records)
+    return Table(kept, form, names, sample, len(sample) < SAMPLE_ROWS, details)
+
+
+def _seekable(stream: Stream, source: Source) -> Any:
+    """A file of Arrow is read from its end: one that is packed, or a pipe, is read into memory first."""
+    if source.path is not None and isinstance(stream.raw, io.FileIO):
+        return source.path.open("rb")
+    return io.BytesIO(stream.read())
+
+
+def _text_rows(table: Table, lines: Iterable[str]) -> Iterator[Row]:
+    """The rows of all forms but Arrow's, from decoded lines."""
+    if table.form == "txt":
+        for number, line in enumerate(lines, 1):
+            text = line.removesuffix("\n").removesuffix("\r")
+            yield Row(f"{table.name}, line {number}", {ONE: text}, line)
+    elif table.form in ("csv", "tsv"):
+        lines = iter(lines)
+        skipped = len([next(lines) for _ in range(bool(table.before))])
+        rows = delimited.records(lines, table.name, table.delimiter, skipped)
+        if table.heading is not None:
+            next(rows, None)
+        for place, cells, raw in rows:
+            yield Row(place, dict(zip(table.columns, cells, strict=True)), raw)
+    else:
+        records = json_rows.line_records if table.form == "jsonl" else json_rows.array_records
+        for place, value, raw in records(lines, table.name):
+            if isinstance(value, str):
+                yield Row(place, {ONE: value}, raw)
+            elif isinstance(value, dict):
+                yield Row(place, value, raw)
+            else:
+                raise InputError(f"{place}: it must be an object or a text, not a JSON {json_rows.kind_of(value)}")
