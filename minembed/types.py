@@ -23,6 +23,7 @@ MapMethod = Literal["tsne", "umap", "pca"]
 TextFormat = Literal["txt", "csv", "tsv", "jsonl", "json", "parquet", "feather"]  # of a file of texts
 Missing = Literal["error", "skip", "empty"]  # what happens to a row without a text
 Header = Literal["yes", "no"]  # whether the first row of a table names its columns
+Quotes = Literal["yes", "no"]  # whether quotes around a cell enclose it, or are part of its text
 Color = Literal["auto", "truecolor", "256", "never"]  # of a terminal
 
 

@@ -5,13 +5,16 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from minembed.errors import InputError
+from minembed.types import Quotes
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
 EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line that Excel writes, and reads, but nobody else
 SHOWN = 3  # rows that a message shows
+REMEDY = "--quotes no reads quotes as part of the texts"
 Record = tuple[str, list[str], str]  # its place, its cells, and its lines as they are
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # no limit but memory: the default refuses cells of 128 KiB
@@ -39,7 +42,7 @@ def excel_delimiter(first: str) -> str | None:
     return found and found[1]
 
 
-def find_delimiter(lines: Sequence[str], whole: bool, name: str) -> str:
+def find_delimiter(lines: Sequence[str], whole: bool, name: str, quotes: Quotes = "yes") -> str:
     """Find the delimiter of a table from its first lines: the only one by which all rows are of one width.
 
     Without any in the first row, the table has one column.  `whole` says that no lines follow.  Raises InputError, with
@@ -48,7 +51,7 @@ def find_delimiter(lines: Sequence[str], whole: bool, name: str) -> str:
     >>> find_delimiter(["id;text\\n", "1;one, two\\n"], True, "x.csv")
     ';'
     """
-    rows = {delimiter: rows_of(lines, whole, delimiter) for delimiter in DELIMITERS}
+    rows = {delimiter: rows_of(lines, whole, delimiter, quotes) for delimiter in DELIMITERS}
     widths = {delimiter: list(map(len, found)) for delimiter, found in rows.items() if found}
     fit = [d for d, found in widths.items() if min(found) == max(found) > 1]
     if len(fit) > 1:
@@ -60,7 +63,7 @@ def find_delimiter(lines: Sequence[str], whole: bool, name: str) -> str:
     return max(wide, key=lambda d: widths[d].count(widths[d][0]), default=",")
 
 
-def rows_of(lines: Sequence[str], whole: bool, delimiter: str) -> list[list[str]]:
+def rows_of(lines: Sequence[str], whole: bool, delimiter: str, quotes: Quotes = "yes") -> list[list[str]]:
     """The cells of some lines that are not blank; none, where they are no table with this delimiter.
 
     >>> rows_of(["a;b\\n", "\\n", '"c', ";d"], False, ";")
@@ -68,22 +71,30 @@ def rows_of(lines: Sequence[str], whole: bool, delimiter: str) -> list[list[str]
     """
     found: list[list[str]] = []
     try:
-        found.extend(row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row)
+        found.extend(row for row in _reader(lines, delimiter, quotes) if row)
     except csv.Error:
         unfinished = not whole and _ends_in_quotes(lines, delimiter)  # in the midst of a cell of many lines
         return found if unfinished else []
     return found
 
 
+def _reader(lines: Iterable[str], delimiter: str, quotes: Quotes) -> Any:
+    """The csv module's reader, which knows how many lines it has read."""
+    quoting = csv.QUOTE_MINIMAL if quotes == "yes" else csv.QUOTE_NONE
+    return csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+
+
 def _ends_in_quotes(lines: Sequence[str], delimiter: str) -> bool:
     try:
-        list(csv.reader([*lines, '"'], delimiter=delimiter, strict=True))
+        list(_reader([*lines, '"'], delimiter, "yes"))
     except csv.Error:
         return False
     return True
 
 
-def leading_records(lines: Sequence[str], name: str, delimiter: str, before: int, whole: bool) -> list[Record]:
+def leading_records(
+    lines: Sequence[str], name: str, delimiter: str, before: int, whole: bool, quotes: Quotes = "yes"
+) -> list[Record]:
     """The records of the first lines of a table; one that is not whole is left out, if more lines follow.
 
     >>> leading_records(["a,b\\n", '"c'], "x.csv", ",", 0, whole=False)
@@ -91,14 +102,16 @@ def leading_records(lines: Sequence[str], name: str, delimiter: str, before: int
     """
     found: list[Record] = []
     try:
-        found.extend(records(iter(lines), name, delimiter, before))
+        found.extend(records(iter(lines), name, delimiter, before, quotes))
     except InputError:
-        if whole or not _ends_in_quotes(lines, delimiter):
+        if whole or quotes == "no" or not _ends_in_quotes(lines, delimiter):
             raise
     return found
 
 
-def records(lines: Iterable[str], name: str, delimiter: str, before: int = 0) -> Iterator[Record]:
+def records(
+    lines: Iterable[str], name: str, delimiter: str, before: int = 0, quotes: Quotes = "yes"
+) -> Iterator[Record]:
     r"""Read the rows; cells may hold line breaks in quotes.  `before` lines stood before these.
 
     Blank lines are left out, but for those that are the blank cells of a table of one column.  Raises InputError, with
@@ -108,25 +121,26 @@ def records(lines: Iterable[str], name: str, delimiter: str, before: int = 0) ->
     [('x.csv, line 1', ['a', 'b, c'], 'a,"b, c"\n')]
     """
     width, blank = 0, list[Record]()
-    for place, cells, raw in _raw_records(lines, name, delimiter, before):
+    for place, cells, raw in _raw_records(lines, name, delimiter, before, quotes):
         if not cells:
             if width == 1:
                 blank.append((place, [""], raw))
             continue
         width = width or len(cells)
         if len(cells) != width:
+            hint = f"; {REMEDY}" if delimiter == "\t" and quotes == "yes" and '"' in raw else ""
             raise InputError(
                 f"{place}: {len(cells)} cells where the first row has {width}, split by {delimiter!r}; quote cells "
-                f"that hold it, or name another with --delimiter: {raw.strip()[:80]!r}"
+                f"that hold it, or name another with --delimiter{hint}: {raw.strip()[:80]!r}"
             )
         yield from blank  # those at the end are no rows
         blank.clear()
-        if delimiter == "\t" and raw.count("\n") > 1:
+        if delimiter == "\t" and quotes == "yes" and raw.count("\n") > 1:
             _check_quotes(place, cells, raw, name)
         yield place, cells, raw
 
 
-def _raw_records(lines: Iterable[str], name: str, delimiter: str, before: int) -> Iterator[Record]:
+def _raw_records(lines: Iterable[str], name: str, delimiter: str, before: int, quotes: Quotes) -> Iterator[Record]:
     taken: list[str] = []
 
     def noted() -> Iterator[str]:
@@ -134,7 +148,7 @@ def _raw_records(lines: Iterable[str], name: str, delimiter: str, before: int) -
             taken.append(line)
             yield line
 
-    reader = csv.reader(noted(), delimiter=delimiter, strict=True)
+    reader = _reader(noted(), delimiter, quotes)
     while True:
         taken.clear()
         begin = before + reader.line_num + 1
@@ -142,7 +156,7 @@ def _raw_records(lines: Iterable[str], name: str, delimiter: str, before: int) -
             cells = next(reader, None)
         except csv.Error as error:
             raise InputError(
-                f"{name}, line {begin}: not sound CSV ({error}); texts of any shape fit into .jsonl"
+                f"{name}, line {begin}: not sound CSV ({error}); {REMEDY}; texts of any shape fit into .jsonl"
             ) from error
         if cells is None:
             return
@@ -154,8 +168,8 @@ def _check_quotes(place: str, cells: Sequence[str], raw: str, name: str) -> None
     alone = [line.count("\t") + 1 for line in raw.rstrip("\r\n").split("\n")]
     if len(cells) > 1 and set(alone) == {len(cells)}:
         raise InputError(
-            f"{place}: {len(alone)} rows, or one cell in quotes over so many lines? Write each quote that is part of a "
-            f'text twice, within quotes ("a ""b"" c"): {raw[:80]!r}'
+            f"{place}: {len(alone)} rows, or one cell in quotes over so many lines? {REMEDY}, or write each of these "
+            f'twice, within quotes ("a ""b"" c"): {raw[:80]!r}'
         )
 
 

@@ -14,17 +14,26 @@ TEXTS = (  # names that say what the column is for, the strongest group first
         "utterance question query queries answer caption note notes".split()
     ),
 )
-FIRST = tuple("anchor query sentence1 text1 s1 question question1 premise sent1 senta sentencea".split())
-SECOND = tuple(
-    "positive pos answer sentence2 text2 s2 document passage question2 hypothesis sent2 sentb sentenceb".split()
+FIRST = (  # of two texts, the strongest group first
+    ("anchor",),
+    tuple("query sentence1 text1 s1 question question1 premise sent1 senta sentencea texta".split()),
 )
-NEGATIVE = re.compile(r"neg(ative)?s?\d*")
-SCORES = tuple("score scores label labels similarity similarityscore gold isduplicate relatednessscore".split())
+SECOND = (
+    tuple("positive positives pos".split()),
+    tuple(
+        "answer answers sentence2 text2 s2 document passage question2 hypothesis sent2 sentb sentenceb textb".split()
+    ),
+)
+NEGATIVE = re.compile(r"(hard)?neg(ative)?s?\d*")
+SCORES = (
+    tuple("score scores similarity similarityscore relatednessscore gold goldscore".split()),
+    tuple("label labels isduplicate".split()),
+)
 OTHERS = tuple(
     "id docid index title name category class topic url link date time language timestamp author user username userid "
     "rating stars price source lang key tag tags type year split queryid corpusid pairid genre".split()
 )
-KNOWN = frozenset((*(name for group in TEXTS for name in group), *FIRST, *SECOND, *SCORES, *OTHERS))
+KNOWN = frozenset((*(name for groups in (TEXTS, FIRST, SECOND, SCORES) for group in groups for name in group), *OTHERS))
 
 LONGEST = 60  # characters of a name; a longer cell is data
 NUMBER = re.compile(r"[-+]?[\d.,\s]*\d[\d.,\s]*([eE][-+]?\d+)?%?")
@@ -42,13 +51,19 @@ def plain(name: str) -> str:
 
 
 def has_heading(
-    rows: Sequence[Sequence[str]], said: Header | None, wanted: Sequence[str], name: str, bare: int | None = None
+    rows: Sequence[Sequence[str]],
+    said: Header | None,
+    wanted: Sequence[str],
+    name: str,
+    bare: int | None = None,
+    option: str = "",
 ) -> bool:
     """Whether the first of some rows names the columns.
 
     It does if no cell of it looks like data (long, a number, an address, one that comes again below) and one is a name
-    that is `wanted` or known, or a word above numbers.  It does not in a table of `bare` columns whose last has numbers
-    only.  Raises InputError, with the first rows, where neither decides it, and nobody `said` it.
+    that is `wanted` or known, or a word above numbers.  It does not where it has `bare` cells of which the last alone
+    is a number.  Raises InputError, with the first rows, where neither decides it, and nobody `said` it; `option` is
+    where a user says names that are wanted.
 
     >>> has_heading([["id", "text"], ["1", "one"]], None, (), "x.csv")
     True
@@ -61,7 +76,7 @@ def has_heading(
     if said is not None or not rows:
         return said == "yes"
     first, below = rows[0], rows[1:]
-    if bare is not None and all(len(row) == bare and NUMBER.fullmatch(row[-1].strip()) for row in rows):
+    if len(first) == bare and [i for i, cell in enumerate(first) if NUMBER.fullmatch(cell.strip())] == [bare - 1]:
         return False
     data = [_looks_like_data(cell) for cell in first]
     again = [cell.strip() != "" and any(row[i] == cell for row in below) for i, cell in enumerate(first)]
@@ -70,7 +85,8 @@ def has_heading(
         if named or any(NEGATIVE.fullmatch(plain(cell)) for cell in first) or _stands_over_numbers(first, below):
             return True
     shown = "\n".join(f"  {[cell[:60] for cell in row[:8]]}" for row in rows[:3])
-    raise InputError(f"{name}: does its first row name the columns? Say --header yes or --header no:\n{shown}")
+    told = f"Say --header yes or --header no{f', or name them with {option}' if option else ''}"
+    raise InputError(f"{name}: does its first row name the columns? {told}:\n{shown}")
 
 
 def _looks_like_data(cell: str) -> bool:

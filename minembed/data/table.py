@@ -12,9 +12,10 @@ from minembed.data import arrow_rows, delimited, json_rows
 from minembed.data.encodings import check_encoding, encoding_of, lines_of
 from minembed.data.forms import binary_form, form_of_name, json_form
 from minembed.data.headings import KNOWN, distinct, has_heading, plain
+from minembed.data.quoting import find_quotes
 from minembed.data.source import Source, Stream
 from minembed.errors import InputError
-from minembed.types import Header, TextFormat
+from minembed.types import Header, Quotes, TextFormat
 
 SAMPLE = 1 << 16  # bytes that are looked at first
 SAMPLE_ROWS = 100
@@ -39,6 +40,7 @@ class Reading:
     encoding: str | None = None
     delimiter: str | None = None
     header: Header | None = None
+    quotes: Quotes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Table:
     before: str = ""  # the lines before the first row, as they stand
     newline: str = ""  # what ends a line, as io.TextIOWrapper has it
     stream: Stream | None = field(default=None, repr=False)  # of a pipe
+    quotes: Quotes = "yes"  # whether they enclose cells
 
     @property
     def name(self) -> str:
@@ -79,12 +82,14 @@ class Table:
             yield from _text_rows(self, lines)
 
 
-def open_table(source: Source, reading: Reading, wanted: Sequence[str] = (), bare: int | None = None) -> Table:
+def open_table(
+    source: Source, reading: Reading, wanted: Sequence[str] = (), bare: int | None = None, option: str = ""
+) -> Table:
     """Open a file and find out how it is written; of a pipe, no more is read than that needs.
 
-    `wanted` are names of columns that the caller looks for, and `bare` is how many columns there are without a heading,
-    the last of numbers.  Raises InputError where the form, the encoding, the delimiter or the heading is in doubt, with
-    what to say.
+    `wanted` are names of columns that the caller looks for (where a user says them with `option`), and `bare` is how
+    many columns there are without a heading, the last of numbers.  Raises InputError where the form, the encoding, the
+    delimiter or the heading is in doubt, with what to say.
 
     >>> from tempfile import TemporaryDirectory
     >>> from pathlib import Path
@@ -105,7 +110,7 @@ def open_table(source: Source, reading: Reading, wanted: Sequence[str] = (), bar
             table = _open_arrow(source, stream, form, details)
         elif form in ("csv", "tsv"):
             table = _open_delimited(source, stream, form, encoding, details, reading)
-            table = _with_heading(table, reading.header, wanted, bare)
+            table = _with_heading(table, reading.header, wanted, bare, option)
         else:
             table = _open_lines(source, stream, form, encoding, details)
     except BaseException:
@@ -191,12 +196,17 @@ def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str,
     table = Table(source, form, (ONE,), (), whole, (*details, encoding), encoding, newline=newline, stream=kept)
     if form == "txt":
         return table
-    rows = _text_rows(table, [text] if form == "json" else _split(text, whole, newline))
     sample = list[Row]()
-    with suppress(InputError):  # it comes again, or the beginning ends in the midst of a value
-        sample.extend(islice(rows, SAMPLE_ROWS))
+    while True:
+        rows = _text_rows(table, [text] if form == "json" else _split(text, whole, newline))
+        with suppress(InputError):  # it comes again, or the beginning ends in the midst of a value
+            sample.extend(islice(rows, SAMPLE_ROWS))
+        if sample or whole or form != "json":
+            break
+        stream.look(2 * len(stream.look()))  # the first value is longer
+        text, whole = _beginning(stream, encoding, 0)
     names = dict.fromkeys(name for row in sample for name in row.values)
-    return replace(table, columns=tuple(names) or (ONE,), sample=tuple(sample))
+    return replace(table, columns=tuple(names) or (ONE,), sample=tuple(sample), whole=whole)
 
 
 def _open_delimited(
@@ -212,8 +222,9 @@ def _open_delimited(
         before = lines[0] if lines and delimited.excel_delimiter(lines[0]) else ""
         lines = lines[1:] if before else lines
         delimiter = said or delimited.excel_delimiter(before) or ("\t" if form == "tsv" else None)
-        delimiter = delimiter or delimited.find_delimiter(lines, whole, source.name)
-        records = delimited.leading_records(lines, source.name, delimiter, 1 if before else 0, whole)
+        delimiter = delimiter or delimited.find_delimiter(lines, whole, source.name, reading.quotes or "yes")
+        quotes = reading.quotes or (find_quotes(lines, whole, source.name) if delimiter == "\t" else "yes")
+        records = delimited.leading_records(lines, source.name, delimiter, 1 if before else 0, whole, quotes)
         if whole or len(records) > 1:
             break
         size = 2 * len(stream.look())  # a cell is longer than the sample
@@ -221,15 +232,15 @@ def _open_delimited(
         Row(place, {str(i): cell for i, cell in enumerate(cells, 1)}, raw)
         for place, cells, raw in records[: SAMPLE_ROWS + 1]
     )
-    details = (*details, json.dumps(delimiter), encoding)
+    details = (*details, json.dumps(delimiter), encoding, *(["quotes are text"] if quotes == "no" else []))
     kept = None if source.again else stream
-    return Table(source, form, (), sample, whole, details, encoding, delimiter, None, before, "", kept)
+    return Table(source, form, (), sample, whole, details, encoding, delimiter, None, before, "", kept, quotes)
 
 
-def _with_heading(table: Table, said: Header | None, wanted: Sequence[str], bare: int | None) -> Table:
+def _with_heading(table: Table, said: Header | None, wanted: Sequence[str], bare: int | None, option: str) -> Table:
     """Find out whether the first row of a table with a delimiter names the columns."""
     cells = [list(row.values.values()) for row in table.sample]
-    headed = has_heading(cells, said, wanted, table.name, bare)
+    headed = has_heading(cells, said, wanted, table.name, bare, option)
     first = cells[0] if cells else []
     names = distinct(first) if headed else tuple(str(i + 1) for i in range(len(first)))
     rows = [Row(row.place, dict(zip(names, row.values.values(), strict=True)), row.raw) for row in table.sample]
@@ -270,7 +281,7 @@ def _text_rows(table: Table, lines: Iterable[str]) -> Iterator[Row]:
     elif table.form in ("csv", "tsv"):
         lines = iter(lines)
         skipped = len([next(lines) for _ in range(bool(table.before))])
-        rows = delimited.records(lines, table.name, table.delimiter, skipped)
+        rows = delimited.records(lines, table.name, table.delimiter, skipped, table.quotes)
         if table.heading is not None:
             next(rows, None)
         for place, cells, raw in rows:
