@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
@@ -25,6 +25,7 @@ from minembed.search.index_blocks import (
     search,
     search_bits,
 )
+from minembed.search.index_fields import Fields, as_fields, check_count, fields_of
 from minembed.search.index_files import Facts, is_id
 from minembed.search.index_model import check_model, facts_of
 from minembed.types import Array, Backend, IndexPrecision, Metric, TextModel
@@ -41,6 +42,11 @@ class Hit:
     text: str | None
     score: float  # larger is more alike, whatever the metric
     index: int  # the row's place in the index
+    fields: Mapping[str, Any] | None = field(default=None, hash=False)  # what was given beside the text: a dict
+
+    def __repr__(self) -> str:
+        more = "" if self.fields is None else f", fields={self.fields!r}"
+        return f"Hit(id={self.id!r}, text={self.text!r}, score={self.score!r}, index={self.index!r}{more})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class _Rows:
 
 
 class Index:
-    """Vectors with ids and texts: `build` or `load` one, `search` it, `add` to it and `remove` from it, `save` it.
+    """Vectors with ids, texts and fields: `build` or `load` one, `search` it, `add` to it, `remove` from it, `save` it.
 
     Rows are numbered in the order in which they were added.  A call that fails changes nothing; threads may search
     while another changes the index, and see it as it was before or after.  `precision` says what a search reads:
@@ -95,6 +101,7 @@ class Index:
         metric: Metric | None = None,
         precision: IndexPrecision = "float32",
         metadata: Mapping[str, Any] | None = None,
+        fields: Fields | None = None,
         model: TextModel | None = None,
         show_progress_bar: bool | None = None,
     ) -> "Index":
@@ -102,10 +109,12 @@ class Index:
 
         `ids` are str or int, one a row (None: 0, 1, 2, ...).  `metric` is "cosine", "dot", "euclidean" or "manhattan"
         (None: the model's own; without a model, "cosine").  `metadata` is kept with the index: anything JSON can say.
-        `model` turns texts into vectors later on, where the vectors are given here.
+        `fields`, one mapping from str or None a row, come back in `Hit.fields` as JSON says them: NumPy's numbers as
+        numbers, dates and times as texts of ISO 8601, Decimal and UUID as their texts.  `model` turns texts into
+        vectors later on, where the vectors are given here.
 
-        Raises InputError for NaN or infinity, widths that differ, ids that come twice, or an unknown metric or
-        precision; InputTypeError for texts that are none.
+        Raises InputError for NaN or infinity, widths that differ, ids that come twice, an unknown metric or precision,
+        or a field that JSON cannot say, with its row and key; InputTypeError for texts that are none.
 
         >>> Index.build([[3.0, 4.0]], ["a text"], ids=["a"], metric="dot", precision="int8")
         Index(1 row, 2 wide, dot, int8)
@@ -127,9 +136,9 @@ class Index:
         described = None if model is None else facts_of(model, width)
         index = cls(Facts(width, metric, precision, described, as_json(metadata)), _Rows(), model)
         if vectors is None:
-            index.add(as_texts(texts), ids=ids, show_progress_bar=show_progress_bar)
+            index.add(as_texts(texts), ids=ids, fields=fields, show_progress_bar=show_progress_bar)
         else:
-            index.add(vectors, texts, ids=ids)
+            index.add(vectors, texts, ids=ids, fields=fields)
         return index
 
     @classmethod
@@ -168,13 +177,15 @@ class Index:
         texts: Iterable[str] | None = None,
         *,
         ids: Ids | None = None,
+        fields: Fields | None = None,
         show_progress_bar: bool | None = None,
     ) -> None:
         """Add texts, `add(texts)`, which the model turns into vectors, or vectors (n, D), `add(vectors, texts=None)`.
 
-        `ids` that are None go on from the largest whole number that ever was an id here.  Raises as `build` does,
-        and InputError for texts where there is no model; the index is then as it was.
+        `ids` that are None go on from the largest whole number that ever was an id here; `fields` are those of `build`.
+        Raises as `build` does, and InputError for texts where there is no model; the index is then as it was.
         """
+        kept = as_fields(fields)
         given: list[str | None] | None = None if texts is None else as_texts(texts)
         rows: Any = source
         if given is None and not hasattr(source, "__array__"):
@@ -183,6 +194,7 @@ class Index:
                 return
             if isinstance(rows, list) and all(isinstance(item, str) for item in rows):
                 given = rows
+                check_count(kept, len(given))
                 rows = self._needed_model().encode_document(
                     rows, truncate_dim=self._cut(), show_progress_bar=show_progress_bar
                 )
@@ -190,7 +202,7 @@ class Index:
         if given is not None and len(given) != len(vectors):
             raise InputError(f"{len(vectors)} vectors need as many texts, or None; got {len(given)}")
         with self._lock:
-            self._append(vectors, given, ids)
+            self._append(vectors, given, ids, kept)
 
     def remove(self, ids: Id | Ids) -> None:
         """Take out the rows with these ids; raises InputError, and takes out none, where one is not in the index."""
@@ -272,7 +284,10 @@ class Index:
         scores, places = found[0].tolist(), found[1]
         records = iter(records_of(blocks, places.reshape(-1)))
         hits = [
-            [Hit(*next(records), score, place) for score, place in zip(*pair, strict=True)]
+            [
+                Hit(name, text, score, place, fields_of(kept))
+                for score, place, (name, text, kept) in zip(*pair, records, strict=False)
+            ]
             for pair in zip(scores, places.tolist(), strict=True)
         ]
         return hits[0] if alone else hits
@@ -298,7 +313,14 @@ class Index:
     def texts(self) -> list[str | None]:
         """The texts of all rows, in order; None where a row has none."""
         blocks = self._rows.blocks
-        return [text for _, text in records_of(blocks, np.arange(sum(block.count for block in blocks)))]
+        return [text for _, text, _ in records_of(blocks, np.arange(sum(block.count for block in blocks)))]
+
+    @property
+    def fields(self) -> list[dict[str, Any] | None]:
+        """The fields of all rows, in order; None where a row has none."""
+        blocks = self._rows.blocks
+        records = records_of(blocks, np.arange(sum(block.count for block in blocks)))
+        return [fields_of(kept) for _, _, kept in records]
 
     @property
     def dimension(self) -> int:
@@ -371,8 +393,11 @@ class Index:
             self._serials = dict(index_files.ids_of(self._rows.blocks))
         return self._serials
 
-    def _append(self, vectors: Array, texts: list[str | None] | None, ids: Ids | None) -> None:
+    def _append(
+        self, vectors: Array, texts: list[str | None] | None, ids: Ids | None, fields: list[str | None] | None
+    ) -> None:
         rows, n = self._rows, len(vectors)
+        check_count(fields, n)
         names = list(range(rows.next_id, rows.next_id + n)) if ids is None else as_ids(ids)
         if len(names) != n:
             raise InputError(f"{n} rows need as many ids, or None; got {len(names)}")
@@ -384,7 +409,7 @@ class Index:
             return
         if not is_id(names[-1]):
             raise InputError(f"there are no whole numbers of 64 bits above {rows.next_id - 1} left: give ids")
-        records = list(zip(names, texts or [None] * n, strict=True))
+        records = list(zip(names, texts or [None] * n, fields or [None] * n, strict=True))
         numbers = np.arange(rows.serial, rows.serial + n)
         block = Block(vectors, code(vectors, self._facts.precision), records, numbers)
         self._serials = None  # should this be interrupted, they are made again

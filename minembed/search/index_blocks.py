@@ -15,7 +15,7 @@ from minembed.search.topk import pieces, top_k
 from minembed.types import Array, Backend, IndexPrecision, Metric
 
 Id = str | int
-Record = tuple[Id, str | None]  # an id and a text
+Record = tuple[Id, str | None, str | None]  # an id, a text, and fields as JSON
 SMALL = 1024  # rows: blocks up to this size are merged whatever comes after them
 PIECE = 1 << 16  # rows that are packed, or written, at a time
 PRECISIONS = get_args(IndexPrecision)
@@ -88,9 +88,9 @@ def coded_rows(coded: Coded, rows: Array | slice) -> Coded:
 def merge(blocks: Sequence[Block]) -> Block:
     """Put blocks together, without the rows that are removed.
 
-    >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None)], np.array([0]))
-    >>> merge([one, replace(one, serials=np.array([1]), records=[("b", None)])]).records
-    [('a', None), ('b', None)]
+    >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None, None)], np.array([0]))
+    >>> merge([one, replace(one, serials=np.array([1]), records=[("b", None, None)])]).records
+    [('a', None, None), ('b', None, None)]
     """
     for block in blocks:
         block.check()
@@ -113,7 +113,7 @@ def merge(blocks: Sequence[Block]) -> Block:
 def append(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
     """Add a block at the end, and merge what is of like size.
 
-    >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None)], np.array([0]))
+    >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None, None)], np.array([0]))
     >>> [len(block.vectors) for block in append((one,), replace(one, serials=np.array([1])))]
     [2]
     """
@@ -127,7 +127,7 @@ def append(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 def remove(blocks: tuple[Block, ...], serials: Array) -> tuple[Block, ...]:  # (m,) rising
     """Take out the rows with these serial numbers, all of which must be there.
 
-    >>> one = Block(np.ones((3, 2), np.float32), None, [("a", "A"), ("b", "B"), ("c", "C")], np.arange(3))
+    >>> one = Block(np.ones((3, 2), np.float32), None, [(name, None, None) for name in "abc"], np.arange(3))
     >>> [block.count for block in remove((one,), np.array([1]))]
     [2]
     """
@@ -150,7 +150,7 @@ def remove(blocks: tuple[Block, ...], serials: Array) -> tuple[Block, ...]:  # (
 def locate(blocks: Sequence[Block], positions: Array) -> Iterator[tuple[Block, Array, Array]]:  # (m,)
     """Find rows by their position among those that are not removed: (block, which of the positions, its rows).
 
-    >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A"), ("b", "B")], np.arange(2))
+    >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))
     >>> [(which.tolist(), rows.tolist()) for _, which, rows in locate([one, one], np.array([3, 0]))]
     [([1], [0]), ([0], [1])]
     """
@@ -165,14 +165,14 @@ def locate(blocks: Sequence[Block], positions: Array) -> Iterator[tuple[Block, A
 
 
 def records_of(blocks: Sequence[Block], positions: Array) -> list[Record]:  # (m,)
-    """The ids and texts of some positions, each read once.
+    """The ids, texts and fields of some positions, each read once.
 
-    >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A"), ("b", "B")], np.arange(2))
+    >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))
     >>> records_of([one], np.array([1, 0, 1]))
-    [('b', 'B'), ('a', 'A'), ('b', 'B')]
+    [('b', 'B', None), ('a', 'A', None), ('b', 'B', None)]
     """
     different, again = np.unique(positions, return_inverse=True)
-    found: list[Record] = [("", None)] * len(different)
+    found: list[Record] = [("", None, None)] * len(different)
     for block, which, rows in locate(blocks, different):
         for i, row in zip(which.tolist(), rows.tolist(), strict=True):
             found[i] = block.records[row]
@@ -184,7 +184,7 @@ def search(
 ) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
     """Find the k best rows of each query, exactly: scores, and positions among the rows that are not removed.
 
-    >>> one = Block(np.eye(2, dtype=np.float32), None, [("a", "A"), ("b", "B")], np.arange(2))
+    >>> one = Block(np.eye(2, dtype=np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))
     >>> search([one, one], np.array([[0.0, 1.0]]), 2, "dot", "numpy", 1)[1].tolist()
     [[1, 3]]
     """
@@ -229,7 +229,7 @@ def search_bits(
     """Score exactly the k times `multiplier` rows whose bits differ least from the query's: the k best of these.
 
     >>> rows = np.float32([[1, 1], [-1, 1], [1, 2]])
-    >>> one = Block(rows, pack_bits(rows), [("a", "A"), ("b", "B"), ("c", "C")], np.arange(3))
+    >>> one = Block(rows, pack_bits(rows), [("a", "A", None), ("b", "B", None), ("c", "C", None)], np.arange(3))
     >>> search_bits([one], np.array([[1.0, 1.0]]), 1, "dot", 2, "numpy", 1)[1].tolist()
     [[2]]
     """

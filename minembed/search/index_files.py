@@ -2,7 +2,7 @@
 
     index.json                       format, metric, precision, count, model, and the size and CRC-32 of the other files
     data-<random>/index.safetensors  offsets of the texts' lines, vectors, and what is scanned in their place
-    data-<random>/texts.jsonl        a line each: {"id": ..., "text": ...}
+    data-<random>/texts.jsonl        a line each: {"id": ..., "text": ..., "fields": {...}}, or without fields
 
 index_saving.py writes them.
 """
@@ -21,6 +21,7 @@ from minembed.errors import IndexFileError
 from minembed.runtime.checksums import PIECE, crc32_of, crc32_of_json
 from minembed.runtime.files import check_regular
 from minembed.runtime.json_files import no_duplicates
+from minembed.runtime.json_values import json_of
 from minembed.runtime.safetensors_files import DTYPES, Layout, header_of, size_of
 from minembed.search.index_blocks import PRECISIONS, Block, Coded, Id, Record
 from minembed.search.metrics import METRICS
@@ -154,7 +155,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecords(Sequence[Record]):
-    """Ids and texts in texts.jsonl, each read when it is asked for."""
+    """Ids, texts and fields in texts.jsonl, each read when it is asked for."""
 
     file: StoredFile
     offsets: Array  # (n + 1,) int64
@@ -168,12 +169,13 @@ class StoredRecords(Sequence[Record]):
         begin, end = self.offsets[i : i + 2].tolist()
         try:
             line = json.loads(self.file.data[begin:end].tobytes().decode("utf-8"))
-            record: Record = line["id"], line["text"]
+            name, text, fields = line["id"], line["text"], line.get("fields")
+            kept = None if fields is None else json_of(fields, "fields")
         except (ValueError, RecursionError, TypeError, KeyError) as e:
             raise IndexFileError(f"{self.file.path}: line {i + 1} is no id and text ({e}); {AGAIN}") from e
-        if not is_id(record[0]) or not isinstance(record[1], str | None):
+        if not is_id(name) or not isinstance(text, str | None):
             raise IndexFileError(f"{self.file.path}: line {i + 1} is no id and text; {AGAIN}")
-        return record
+        return name, text, kept
 
 
 def is_id(value: object) -> bool:
@@ -253,7 +255,7 @@ def _load(folder: Path, body: Mapping[str, Any]) -> tuple[Facts, int, Block | No
 def ids_of(blocks: Iterable[Block]) -> Iterator[tuple[Id, int]]:
     """The id and the serial number of every row that is not removed.
 
-    >>> list(ids_of([Block(np.ones((1, 2), np.float32), None, [("a", None)], np.array([7]))]))
+    >>> list(ids_of([Block(np.ones((1, 2), np.float32), None, [("a", None, None)], np.array([7]))]))
     [('a', 7)]
     """
     for block in blocks:

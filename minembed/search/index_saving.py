@@ -40,10 +40,13 @@ STALE = 3600  # seconds, after which files of no index are those of a process th
 def line_of(record: Record) -> bytes:
     r"""A line of texts.jsonl; a lone surrogate becomes a JSON escape.
 
-    >>> line_of(("a", "\ud800"))
-    b'{"id": "a", "text": "\\ud800"}\n'
+    >>> line_of(("a", "\ud800", None)), line_of((7, "b", '{"price": 3}'))
+    (b'{"id": "a", "text": "\\ud800"}\n', b'{"id": 7, "text": "b", "fields": {"price": 3}}\n')
     """
-    line = json.dumps({"id": record[0], "text": record[1]}, ensure_ascii=False)
+    name, text, fields = record
+    line = json.dumps({"id": name, "text": text}, ensure_ascii=False)
+    if fields is not None:
+        line = f'{line[:-1]}, "fields": {fields}}}'
     return line.encode("utf-8", "backslashreplace") + b"\n"
 
 

@@ -1,8 +1,10 @@
 """Index: built, searched, changed; wrong arguments leave it as it was."""
 
 import copy
+import datetime
 import pickle
 import threading
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -181,6 +183,68 @@ def test_metadata_is_kept_apart():
     assert index.metadata == {"a": {"b": 1}, "c": [1, 2]}
 
 
+FIELDS = [{"price": 2.5, "tags": ["a", "ä"], "made": None}, None, {}]
+
+
+def test_hits_carry_the_fields_of_their_rows(tmp_path):
+    index = Index.build(np.eye(3), ["a", "b", "c"], ids=["x", "y", 7], fields=iter(FIELDS))
+    index.add([[1, 1, 1]], fields=[{"lone \ud800": "\ud800\\"}])
+    index.save(tmp_path)
+    for one in (index, Index.load(tmp_path), Index.load(tmp_path, verify=False)):
+        assert one.fields == [*FIELDS, {"lone \ud800": "\ud800\\"}]
+        assert one.search([1, 0, 0], k=1) == [Hit("x", "a", 1.0, 0, FIELDS[0])]
+        assert [hit.fields for hits in one.search(np.eye(3), k=1) for hit in hits] == FIELDS
+        one.add([[0, 0, 1]], ["d"], fields=[{"price": 3}])
+        one.remove("x")
+        assert [hit.fields for hit in one.search([0, 0, 1], k=2)] == [{}, {"price": 3}]
+
+
+def test_fields_of_a_hit_are_its_own():
+    given = {"tags": ["a"]}
+    index = Index.build([[0.0, 1.0]], fields=[given])
+    given["tags"].append("b")
+    first, again = index.search([0, 1])[0], index.search([0, 1])[0]
+    first.fields["tags"].append("c")
+    assert again.fields == {"tags": ["a"]} == index.search([0, 1])[0].fields and hash(first) == hash(again)
+    assert repr(again) == "Hit(id=0, text=None, score=1.0, index=0, fields={'tags': ['a']})"
+    assert repr(Hit("a", None, 0.5, 3)) == "Hit(id='a', text=None, score=0.5, index=3)"
+
+
+def test_values_of_fields_that_json_has_other_words_for():
+    values = {
+        "count": np.int64(3),
+        "score": np.float32(0.1),
+        "is_new": np.bool_(True),
+        "list": np.arange(3),
+        "day": datetime.date(2024, 2, 29),
+        "time": datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.timezone.utc),
+        "moment": np.datetime64("2024-02-29T12:30"),
+        "cost": Decimal("2.50"),
+        "pair": (1, {"deep": Decimal(1)}),
+    }
+    assert Index.build(np.ones((1, 2)), fields=[values]).fields == [
+        {
+            "count": 3,
+            "score": 0.10000000149011612,
+            "is_new": True,
+            "list": [0, 1, 2],
+            "day": "2024-02-29",
+            "time": "2024-02-29T12:30:00+00:00",
+            "moment": "2024-02-29T12:30",
+            "cost": "2.50",
+            "pair": [1, {"deep": "1"}],
+        }
+    ]
+
+
+def test_fields_are_checked_before_texts_are_embedded(tiny_model, monkeypatch):
+    index = Index.build(tiny_model, [])
+    monkeypatch.setattr(type(tiny_model), "encode_document", lambda *args, **options: pytest.fail("it was embedded"))
+    for fields, words in [([{"a": set()}, None], r"fields\[0\]\['a'\]"), ([None], "2 rows need as many fields")]:
+        with pytest.raises(InputError, match=words):
+            index.add(["one", "two"], fields=fields)
+
+
 def test_searching_while_it_changes():
     index, failures = Index.build(np.ones((100, 4)), [str(i) for i in range(100)]), []
 
@@ -283,6 +347,17 @@ def test_load_with_a_model(tiny_model, tiny_checkpoint, tmp_path):
         (lambda index: index.add(np.ones((1, 3)), ids=[1.5]), "ids[0] is 1.5; an id is a str, or an int of 64 bits"),
         (lambda index: index.add(np.ones((1, 3)), ids=[True]), "ids[0] is True"),
         (lambda index: index.add(np.ones((1, 3)), ids=[1 << 70]), "an int of 64 bits"),
+        (lambda index: index.add(np.ones((1, 3)), fields=[]), "1 rows need as many fields"),
+        (lambda index: index.add(np.ones((1, 3)), fields={"a": 1}), "fields is dict; give a list with one mapping"),
+        (lambda index: index.add(np.ones((1, 3)), fields=["a"]), "fields[0] is str, not a mapping"),
+        (lambda index: index.add(np.ones((1, 3)), fields=[{1: 2}]), "fields[0] has the key 1, a int; keys must be str"),
+        (
+            lambda index: index.add(np.ones((2, 3)), fields=[None, {"a": 1, "b": float("nan")}]),
+            "fields[1]['b'] is nan, which JSON cannot say: give None where a value is missing",
+        ),
+        (lambda index: index.add(np.ones((1, 3)), fields=[{"b": b"x"}]), "fields[0]['b'] is of type bytes"),
+        (lambda index: index.add(np.ones((1, 3)), fields=[{"b": [{"c": {1}}]}]), "it holds '{1}', of type set"),
+        (lambda index: index.add(np.ones((1, 3)), fields=[{"b": Decimal("nan")}]), "fields[0]['b'] is of type Decimal"),
         (lambda index: index.remove(["a", "z"]), "ids[1] is 'z', which is not in the index; nothing was removed"),
         (lambda index: index.remove(["a", "a"]), "there twice"),
         (lambda index: index.remove(7), "ids[0] is 7"),

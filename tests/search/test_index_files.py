@@ -96,6 +96,15 @@ def test_the_files(tmp_path):
     assert facts["count"] == 7 and facts["precision"] == "binary" and facts["metadata"] == {"seed": 1}
 
 
+def test_fields_stand_beside_the_text_and_nothing_stands_where_there_are_none(tmp_path):
+    index = Index.build(np.ones((2, 2)), ["a", "ö"], fields=[{"price": 2.5, "tags": ["x"]}, None])
+    index.save(tmp_path)
+    lines = ['{"id": 0, "text": "a", "fields": {"price": 2.5, "tags": ["x"]}}\n', '{"id": 1, "text": "ö"}\n']
+    assert (data_of(tmp_path) / "texts.jsonl").read_bytes() == "".join(lines).encode()
+    Index.load(tmp_path).save(tmp_path)
+    assert (data_of(tmp_path) / "texts.jsonl").read_bytes() == "".join(lines).encode()
+
+
 def test_an_empty_index_is_saved(tmp_path):
     for precision in PRECISIONS:
         Index.build(np.zeros((0, 3)), precision=precision).save(tmp_path)
@@ -311,7 +320,8 @@ def test_no_index_at_all(tmp_path):
 def test_unverified_lines_that_are_no_records(tmp_path):
     make().save(tmp_path)
     path = data_of(tmp_path) / "texts.jsonl"
-    for line in (b"x", b"[]", b'{"id": true, "text": ""}', b'{"id": 1, "text": 2}', b'{"id": 1}'):
+    bad_fields = [b'{"id": 1, "text": "", "fields": %b}' % value for value in (b"[]", b'"a"', b'{"b": NaN}')]
+    for line in (b"x", b"[]", b'{"id": true, "text": ""}', b'{"id": 1, "text": 2}', b'{"id": 1}', *bad_fields):
         path.write_bytes(line.ljust(path.stat().st_size))
         with pytest.raises(IndexFileError, match="no id and text"):
             Index.load(tmp_path, verify=False).search(np.ones(5))
