@@ -10,6 +10,7 @@ import shutil
 import numba
 import numpy as np
 import pytest
+from examples import heavy
 from kernel_store import SIGNATURE, loaded, twice
 from processes import python
 
@@ -237,11 +238,24 @@ print(sum(run.stats.cache_hits.values()), sum(run.stats.cache_misses.values()))
 """
 
 
-def test_the_encoder_with_a_damaged_cache(tiny_checkpoint, tmp_path):
+SOFTMAX = """
+import sys
+import numpy as np
+from minembed.kernels.training.rows import softmax_rows
+x = np.random.default_rng(0).standard_normal(31 * 48, np.float32)
+out = np.zeros_like(x)
+softmax_rows(x, 31, 48, out)
+np.save(sys.argv[2], out)
+print(sum(softmax_rows.stats.cache_hits.values()), sum(softmax_rows.stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.parametrize("script", [SOFTMAX, *heavy([ENCODE])], ids=["softmax", "encoder"])
+def test_kernels_with_a_damaged_cache(tiny_checkpoint, tmp_path, script):
     """All files damaged at once: the same bytes, and the next process finds them whole."""
     expected, made = tmp_path / "expected.npy", tmp_path / "made.npy"
-    assert len(python(ENCODE, tiny_checkpoint, expected)) == 1  # compiled by now
-    again = python(ENCODE, tiny_checkpoint, expected)
+    assert len(python(script, tiny_checkpoint, expected)) == 1  # compiled by now
+    again = python(script, tiny_checkpoint, expected)
     source = cached.folder()
     if not source.is_dir():
         pytest.skip("this machine keeps no compiled kernels")
@@ -249,10 +263,10 @@ def test_the_encoder_with_a_damaged_cache(tiny_checkpoint, tmp_path):
     own = tmp_path / "cache" / "kernels" / source.name
     shutil.copytree(source, own)
     environment = {"MINEMBED_CACHE": str(tmp_path / "cache")}
-    assert python(ENCODE, tiny_checkpoint, made, **environment) == ["1 0"]  # a copy is as good
+    assert python(script, tiny_checkpoint, made, **environment) == ["1 0"]  # a copy is as good
     for path in files(own):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] + b"\0" * 100)
-    assert python(ENCODE, tiny_checkpoint, made, **environment) == ["0 1"]
+    assert python(script, tiny_checkpoint, made, **environment) == ["0 1"]
     np.testing.assert_array_equal(np.load(made), np.load(expected))
-    assert python(ENCODE, tiny_checkpoint, made, **environment) == ["1 0"]
+    assert python(script, tiny_checkpoint, made, **environment) == ["1 0"]
     np.testing.assert_array_equal(np.load(made), np.load(expected))

@@ -136,11 +136,14 @@ def test_progress(tiny_model, capfd):
 # ---- numbers that cannot be ----
 
 
+@pytest.mark.parametrize("skipped", ["layer.0.", *heavy([None])])
 @pytest.mark.parametrize("factor", [-1e30, 1e-30, *heavy([1e20])])
-def test_weights_out_of_all_proportion(folder, tier, factor):
+def test_weights_out_of_all_proportion(folder, tier, factor, skipped):
     """Each tensor in turn: the vectors are those of float64, or an error names where they leave the numbers."""
     tensors, outcomes = load_file(folder / "model.safetensors"), set()
     for name, array in tensors.items():
+        if skipped and skipped in name:
+            continue
         save_file(tensors | {name: array * np.float32(factor)}, folder / "model.safetensors")
         checkpoint = read_checkpoint(folder)
         double = tree_map(lambda a: a.astype(np.float64), read_params(checkpoint))

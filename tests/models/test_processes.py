@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+from examples import heavy
 
 
 @pytest.fixture(autouse=True)
@@ -84,8 +85,9 @@ WHILE_OTHERS_ENCODE = """
     for other in others:
         other.start()
     codes = []
-    for i in range(20):
-        time.sleep(0.001 * i)
+    forks = int(sys.argv[2])
+    for i in range(forks):
+        time.sleep(0.02 * i / forks)
         child = os.fork()
         if child == 0:
             same = model.encode(texts).tobytes() == expected
@@ -101,8 +103,9 @@ WHILE_OTHERS_ENCODE = """
 
 if hasattr(os, "fork"):  # Windows has none
 
-    def test_forks_while_other_threads_encode(tiny_checkpoint):
-        assert script(tiny_checkpoint, WHILE_OTHERS_ENCODE) == ["0"] * 20
+    @pytest.mark.parametrize("forks", [8, *heavy([20])])
+    def test_forks_while_other_threads_encode(tiny_checkpoint, forks):
+        assert script(tiny_checkpoint, WHILE_OTHERS_ENCODE, str(forks)) == ["0"] * forks
 
 
 @pytest.mark.parametrize("call", ["encode", "stream"])
@@ -163,37 +166,39 @@ PEAK = """
 """
 
 
-def test_a_stream_needs_no_more_memory_the_longer_it_is(tiny_checkpoint):
+@pytest.mark.parametrize("number", [10_000, *heavy([20_000])])  # a window has 4096
+def test_a_stream_needs_no_more_memory_the_longer_it_is(tiny_checkpoint, number):
     body = """
-    model = load()
+    model, number = load(), int(sys.argv[2])
     model.encode(texts)
     before, n = megabytes(), 0
-    for block in model.stream(f"the cat {i}" for i in range(20_000)):
+    for block in model.stream(f"the cat {i}" for i in range(number)):
         n += len(block)
     middle = megabytes()
-    for block in model.stream(f"the cat {i}" for i in range(60_000)):
+    for block in model.stream(f"the cat {i}" for i in range(3 * number)):
         n += len(block)
-    assert n == 80_000
+    assert n == 4 * number
     print(middle - before, megabytes() - middle)
     """
-    first, more = map(float, script(tiny_checkpoint, PEAK + body))
+    first, more = map(float, script(tiny_checkpoint, PEAK + body, str(number)))
     assert first < 100  # the bound of the specification; a window of 4096 texts is what is held
     assert more < 10  # three times as many texts: nothing is added but what the allocator scatters
 
 
-def test_memory_is_flat_over_random_lengths(tiny_checkpoint):
+@pytest.mark.parametrize("rounds", [20, *heavy([60])])
+def test_memory_is_flat_over_random_lengths(tiny_checkpoint, rounds):
     body = """
-    dice, model = random.Random(8), load()
+    dice, model, rounds = random.Random(8), load(), int(sys.argv[2])
     def some():
         return ["the cat " * dice.randrange(40) for _ in range(dice.randrange(1, 400))]
     model.encode(["the cat " * 40] * 400, truncation="silent")
-    for _ in range(30):
+    for _ in range(rounds // 2):
         model.encode(some(), truncation="silent")
     before = megabytes()
-    for _ in range(60):
+    for _ in range(rounds):
         model.encode(some(), truncation="silent")
         model.token_embeddings(["the cat"] * 50)
     print(megabytes() - before)
     """
-    (growth,) = map(float, script(tiny_checkpoint, PEAK + body))
-    assert growth < 10  # 60 rounds that each left 200 kB behind would show
+    (growth,) = map(float, script(tiny_checkpoint, PEAK + body, str(rounds)))
+    assert growth < 10  # 60 rounds that each left 200 kB behind would show, or 20 that left 500
