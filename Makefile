@@ -35,6 +35,11 @@ test-maps: $(VENV)/dev ## the tests of maps with UMAP too, which the other tests
 	$(BIN)/pip install -q -e '.[dev,viz]'
 	$(BIN)/pytest tests/maps/test_maps.py tests/maps/test_maps_files.py
 
+test-columns:      ## columns of pandas, polars and pyarrow, in an environment of their own (a minute)
+	$(PYTHON) -m venv $(VENV)/columns
+	$(VENV)/columns/bin/pip install -q -e . pytest hypothesis pandas polars pyarrow
+	$(VENV)/columns/bin/pytest tests/models/test_columns.py tests/runtime/test_text_columns.py
+
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "make test-browser needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
@@ -100,4 +105,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-stream

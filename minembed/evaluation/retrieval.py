@@ -12,7 +12,7 @@ of a query, averaged over the queries that have any:
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.runtime.checks import whole_number
+from minembed.runtime.columns import column
 from minembed.runtime.keywords import takes_options_of
 from minembed.search.topk import top_k
 from minembed.types import Backend, Metric
@@ -64,8 +65,8 @@ def _places(
 def evaluate_retrieval(
     query_embeddings: ArrayLike,
     corpus_embeddings: ArrayLike,
-    query_ids: Sequence[Any],
-    corpus_ids: Sequence[Any],
+    query_ids: Iterable[Any],
+    corpus_ids: Iterable[Any],
     relevant_docs: Relevant,
     *,
     metric: Metric = "cosine",
@@ -87,8 +88,7 @@ def evaluate_retrieval(
     at = _places(**at_k)
     largest = _check_places(at)
     queries, corpus = (np.atleast_2d(np.asarray(x)) for x in (query_embeddings, corpus_embeddings))
-    _check_ids(query_ids, len(queries), "query")
-    _check_ids(corpus_ids, len(corpus), "corpus")
+    query_ids, corpus_ids = _as_ids(query_ids, len(queries), "query"), _as_ids(corpus_ids, len(corpus), "corpus")
     judged = [i for i, query in enumerate(query_ids) if _grades(relevant_docs, query)]
     if not judged:
         raise InputError("relevant_docs has no document for any of the queries")
@@ -192,7 +192,8 @@ def _check_places(at: Mapping[str, Sequence[int]]) -> int:
     return largest
 
 
-def _check_ids(ids: Sequence[Any], n: int, name: str) -> None:
+def _as_ids(values: Iterable[Any], n: int, name: str) -> Sequence[Any]:
+    ids = values if isinstance(values, str) else list(column(values, f"{name}_ids", "ids"))
     if len(ids) != n:
         raise InputError(f"each vector needs its id: {n} of {name}_embeddings, {len(ids)} of {name}_ids")
     seen = set()
@@ -200,3 +201,4 @@ def _check_ids(ids: Sequence[Any], n: int, name: str) -> None:
         if one in seen:
             raise InputError(f"{name}_ids[{i}] is {one!r}, which came before")
         seen.add(one)
+    return ids

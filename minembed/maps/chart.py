@@ -1,9 +1,9 @@
 """A map: points, texts, groups and trust, ready to be looked at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from numpy.typing import ArrayLike
 
@@ -12,6 +12,8 @@ from minembed.maps.extra import has
 from minembed.maps.groups import Groups, shorten
 from minembed.maps.projection import Projection, check_vectors, project
 from minembed.maps.trust import NEAR, Trust, measure
+from minembed.runtime.checks import whole_number
+from minembed.runtime.columns import as_labels, as_texts
 from minembed.runtime.keywords import takes_options_of
 from minembed.types import Array
 
@@ -47,9 +49,9 @@ class Map:
     def of(
         cls,
         vectors: ArrayLike,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
-        labels: Sequence[str] | None = None,
+        labels: Iterable[Any] | None = None,
         clusters: str | int | None = "auto",
         label_name: str = "label",
         model: str = "",
@@ -59,6 +61,7 @@ class Map:
     ) -> "Map":
         """Place vectors (N, D) of texts on a map, and measure how far it can be trusted.
 
+        `texts` and `labels` are columns of one entry a vector; a label may be a number, a bool or missing as well.
         Groups are the values of `labels`, where given; else clusters: `clusters` is a number (of k-means), "kmeans",
         "hdbscan", "none", or "auto": k-means where scikit-learn is installed.  `method` and the other settings are
         those of `project`; `tell` is called with what is being done.
@@ -67,19 +70,21 @@ class Map:
         True
         """
         x = check_vectors(vectors)
-        check_texts(texts, len(x), labels)
+        texts = _one_each("texts", as_texts(texts, one=True), len(x))
+        names = None if labels is None else _one_each("labels", as_labels(labels), len(x))
         tell(f"placing {len(x):,} points")
         found = project(x, seed=seed, **options)
         tell("measuring how far the map can be trusted")
         trust = measure(x, found.points, NEAR, seed=seed)
-        if labels is not None:
-            groups = Groups.of_values(labels, label_name)
+        if names is not None:
+            groups = Groups.of_values(names, label_name)
         elif clusters in (None, "none") or len(x) < 3 or (clusters == "auto" and not has("sklearn")):
             groups = Groups.none(len(x))
         else:
             tell("finding clusters")
-            by = "kmeans" if isinstance(clusters, int) or clusters == "auto" else str(clusters)
-            groups = Groups.found(x, found.points, texts, by, clusters if isinstance(clusters, int) else None, seed)
+            count = whole_number(clusters)
+            by = "kmeans" if count is not None or clusters == "auto" else str(clusters)
+            groups = Groups.found(x, found.points, texts, by, count, seed)
         return cls(x, tuple(texts), found, groups, trust, model)
 
     @property
@@ -112,16 +117,7 @@ class Map:
         write(self, file, kind)
 
 
-def check_texts(texts: Sequence[str], n: int, labels: Sequence[str] | None) -> None:
-    """Refuse texts and labels that do not fit the vectors.
-
-    >>> check_texts(["a"], 1, None)
-    """
-    for name, values in (("texts", texts), ("labels", labels)):
-        if values is None:
-            continue
-        if isinstance(values, str) or len(values) != n:
-            raise InputError(f"every vector needs one of {name}: there are {n:,} vectors and {len(values):,} {name}")
-        bad = next((i for i, value in enumerate(values) if not isinstance(value, str)), None)
-        if bad is not None:
-            raise InputError(f"{name}[{bad}] is {type(values[bad]).__name__}, not str")
+def _one_each(name: str, values: list[str], n: int) -> list[str]:
+    if len(values) != n:
+        raise InputError(f"every vector needs one of {name}: there are {n:,} vectors and {len(values):,} {name}")
+    return values

@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from minembed.errors import InputError
 from minembed.maps.colours import KINDS
 from minembed.maps.extra import scikit_learn
 from minembed.maps.marks import visible
+from minembed.runtime.columns import as_labels
 from minembed.transformer.vectors import l2_normalize
 from minembed.types import Array
 
@@ -54,13 +56,14 @@ class Groups:
         return cls(np.full(n, NONE), (), "", "all points")
 
     @classmethod
-    def of_values(cls, values: Sequence[str], column: str = "label") -> "Groups":
-        """A group for each value; the most frequent ones, where there are too many to tell apart.
+    def of_values(cls, values: Iterable[Any], column: str = "label") -> "Groups":
+        """A group for each value of a column of labels; the most frequent ones, where there are too many to tell apart.
 
         >>> groups = Groups.of_values(["b", "a", "b"])
         >>> groups.names, groups.labels.tolist()
         (('b', 'a'), [0, 1, 0])
         """
+        values = as_labels(values, "values")
         counts = Counter(values)
         order = sorted(counts, key=lambda value: (-counts[value], value))
         kept = order if len(order) <= KINDS else order[: KINDS - 1]

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.models.options import EncodeOptions, Options
-from minembed.runtime.checks import check_texts
 from minembed.runtime.keywords import takes_options_of
 from minembed.types import Array, Backend, Dtype, Errors, OutputValue, Precision, Truncation
 
@@ -131,7 +130,7 @@ class Embedder:
         texts: Texts,
         *,
         output_value: Literal["sentence_embedding"] = ...,
-        device: Literal["cpu"] = ...,
+        device: Literal["cpu"] | None = ...,
         convert_to_numpy: Literal[True] = ...,
         **options: "Unpack[EncodeOptions]",
     ) -> Array: ...
@@ -152,10 +151,13 @@ class Embedder:
         errors: Errors = "replace",
         show_progress_bar: bool | None = None,
         batch_size: int | None = None,
-        device: Literal["cpu"] = "cpu",
+        device: Literal["cpu"] | None = "cpu",
         convert_to_numpy: Literal[True] = True,
     ) -> Array | list[Array]:
-        """Turn texts into vectors: a str into (D,), an iterable of str into (N, D) float32.
+        """Turn texts into vectors: a str into (D,), a column of N texts into (N, D) float32.
+
+        A column is any iterable of str: a list, a generator, an array, a Series of pandas or polars, an array of
+        pyarrow.
 
         A text's vector has the same bits whatever it is batched with.  `normalize_embeddings`: None does what the
         checkpoint's modules say (and again after `truncate_dim`), True always normalises, False never beyond the
@@ -205,8 +207,7 @@ class Embedder:
 
     def tokenize(self, texts: Texts, *, errors: Errors = "replace") -> "Tokens":
         """Turn texts into packed Tokens, each cut to max_seq_length, with what was cut."""
-        check_texts(texts)
-        return self.engine.tokenizer([texts] if isinstance(texts, str) else list(texts), errors)
+        return self.engine.tokenize(texts, errors)
 
     def forward(self, tokens: "Tokens", *, observe: "Observer | None" = None) -> Array:
         """Compute the hidden states (T, D) of the last layer.

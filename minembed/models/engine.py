@@ -21,7 +21,7 @@ from minembed.errors import (
 from minembed.models.batching import SMALLEST_CHUNK, plan, windows
 from minembed.models.options import Options
 from minembed.models.static import StaticTokenizer
-from minembed.runtime.checks import check_texts
+from minembed.runtime.columns import column
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
@@ -76,9 +76,10 @@ class Engine:
 
     def encode(self, texts: str | Iterable[str], options: Options) -> Any:
         """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states."""
-        check_texts(texts)
         width, alone = self.width(options.truncate_dim), isinstance(texts, str)
-        several: Iterable[str] = [texts] if isinstance(texts, str) else texts
+        several: Iterable[str] = [texts] if isinstance(texts, str) else column(texts, "texts")
+        if alone and options.needs_own_ranges:
+            raise InputError(f"one vector gives {options.precision} no ranges: give ranges= or calibration_embeddings=")
         blocks: list[Any] = []
         cut: list[int] = []
         with Progress(several, "text", options.show_progress_bar) as progress:
@@ -90,7 +91,7 @@ class Engine:
             hidden = [states for block in blocks for states in block]
             return hidden[0] if alone else hidden
         vectors = np.concatenate([np.zeros((0, width), np.float32), *blocks])
-        if options.needs_own_ranges and len(vectors):
+        if options.needs_own_ranges and len(vectors) > 1:
             message = f"{options.precision} takes its ranges from these {len(vectors)} texts: give ranges= to fix them"
             warn(message, MinembedWarning)
         vectors = self._quantize(vectors, options)
@@ -98,19 +99,23 @@ class Engine:
 
     def stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
         """Check, and then compute window by window."""
-        check_texts(texts)
         self.width(options.truncate_dim)
         if isinstance(texts, str):
             raise InputTypeError("texts is one str: use encode, or give stream an iterable of str")
+        several = column(texts, "texts")
         if options.needs_own_ranges:
             raise InputError(f"stream with precision {options.precision!r} needs ranges= or calibration_embeddings=")
-        return self._stream(texts, options)
+        return self._stream(several, options)
 
     def _stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
         with Progress(texts, "text", options.show_progress_bar) as progress:
             for block, cut in self.blocks(texts, options, progress):
                 report_truncation(cut, self.checkpoint.max_seq_length, options)
                 yield self._quantize(np.asarray(block), options)
+
+    def tokenize(self, texts: str | Iterable[str], errors: str) -> Tokens:
+        """Turn one text, or a column of texts, into Tokens."""
+        return self.tokenizer([texts] if isinstance(texts, str) else list(column(texts, "texts")), errors)
 
     def width(self, truncate_dim: int | None) -> int:
         """The width of the vectors, cut to `truncate_dim` if given; raises InputError if that is wider."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from minembed.errors import InputError, NumericalError, TokenizationError, TruncationWarning, warn
 from minembed.models.batching import plan
-from minembed.runtime.checks import check_texts, whole_number
+from minembed.runtime.checks import whole_number
+from minembed.runtime.columns import column
 from minembed.runtime.threads import run, single_threaded_blas
 from minembed.text.vocabulary import ask
 from minembed.transformer.heads import MaskedHead, word_scores
@@ -88,14 +89,13 @@ class MaskFiller:
         several masks, one such list a mask, in which the other masks stay.  An iterable of texts gives a list of
         these.  Raises InputError for a text without a mask, or a bad `top_k`.
         """
-        check_texts(texts)
         words, number = len(self.head.decoder), whole_number(top_k)
         if number is None or not 1 <= number <= words:
             raise InputError(f"top_k must be a whole number from 1 to the {words} words of the model, not {top_k!r}")
         if isinstance(texts, str):
             return next(self._fill([texts], number, 0))
         found: list[Any] = []
-        iterator = iter(texts)
+        iterator = iter(column(texts, "texts"))
         while window := list(islice(iterator, TOGETHER)):
             found += self._fill(window, number, len(found))
         return found

@@ -53,7 +53,7 @@ class Options:
     errors: Errors = "replace"
     show_progress_bar: bool | None = None
     batch_size: int | None = None
-    device: Literal["cpu"] = "cpu"
+    device: Literal["cpu"] | None = "cpu"
     convert_to_numpy: Literal[True] = True
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Options:
             text = getattr(self, name)
             if not isinstance(text, str | None):
                 raise InputTypeError(f"{name} must be a str, not {type(text).__name__}")
-        if self.device != "cpu":
+        if self.device not in ("cpu", None):
             raise InputTypeError(f"device {self.device!r}: minembed computes on the CPU; leave the option out")
         if self.convert_to_numpy is not True:
             raise InputTypeError("minembed returns NumPy arrays; leave convert_to_numpy out and convert the result")

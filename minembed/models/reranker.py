@@ -1,7 +1,7 @@
 """Cross-encoders: a query and a document read together, and one score for how well they fit."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ import numpy as np
 from minembed.errors import InputError, InputTypeError, NumericalError, TruncationWarning, warn
 from minembed.models.batching import plan, windows
 from minembed.runtime.checks import check_whole
+from minembed.runtime.columns import as_texts, column, is_table, missing
 from minembed.runtime.keywords import takes_options_of
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import run, single_threaded_blas
@@ -42,8 +43,23 @@ def _as_pair(pair: object, i: int) -> tuple[str, str]:
         if isinstance(query, str) and isinstance(document, str):
             return query, document
         wrong = document if isinstance(query, str) else query
+        if absent := missing(wrong):
+            remedy = 'leave such pairs out, or put "" in its place'
+            raise InputTypeError(f"pairs[{i}] has a text that is missing ({absent}); {remedy}")
         raise InputTypeError(f"pairs[{i}] holds {type(wrong).__name__}: a pair is two str, a query and a document")
     raise InputTypeError(f"pairs[{i}] is {type(pair).__name__}: a pair is two str, a query and a document")
+
+
+def _as_pairs(pairs: Any) -> Iterable[Any]:
+    """Take what yields pairs; raises InputTypeError, with what to write instead, for what does not."""
+    kind = type(pairs).__name__
+    if is_table(pairs):
+        raise InputTypeError(f"pairs is {kind}: give two of its columns, as in zip(table[a], table[b])")
+    if isinstance(pairs, Mapping):
+        raise InputTypeError(f"pairs is {kind}: give pairs.items()")
+    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
+        raise InputTypeError(f"pairs is {kind}; give a list of (query, document)")
+    return column(pairs.tolist() if isinstance(pairs, np.ndarray) else pairs, "pairs", "(query, document)")
 
 
 def _is_one_pair(pairs: object) -> bool:
@@ -176,15 +192,9 @@ class Reranker:
         arguments, NumericalError where a score would be NaN or infinite.
         """
         activation = self._check(activation, batch_size, truncation)
-        pairs = pairs.tolist() if isinstance(pairs, np.ndarray) else pairs
-        alone = _is_one_pair(pairs)
-        several: Iterable[Any] = [pairs] if alone else pairs
-        try:
-            iter(several)
-        except TypeError:
-            raise InputTypeError(f"pairs is {type(pairs).__name__}; give a list of (query, document)") from None
-        if isinstance(several, str | bytes):
-            raise InputTypeError(f"pairs is {type(pairs).__name__}; give a list of (query, document)")
+        several = _as_pairs(pairs)
+        alone = _is_one_pair(several)
+        several = [several] if alone else several
         blocks = [np.zeros((0, len(self.labels)), np.float32)]
         cut: list[int] = []
         with Progress(several, "pair", show_progress_bar) as progress:
@@ -243,15 +253,10 @@ class Reranker:
         """
         if not isinstance(query, str):
             raise InputTypeError(f"query is {type(query).__name__}, not str; for several queries use predict")
-        if isinstance(documents, str | bytes) or not isinstance(documents, Iterable):
-            raise InputTypeError(f"documents is {type(documents).__name__}; give a list or other iterable of str")
         if len(self.labels) != 1:
             raise InputError(f"the model scores {len(self.labels)} labels, {', '.join(self.labels)}: use predict")
         _check_size("top_k", top_k)
-        texts = list(documents)
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise InputTypeError(f"documents[{i}] is {type(text).__name__}, not str")
+        texts = as_texts(documents, "documents")
         scores = self.predict([(query, text) for text in texts], **options)
         order = np.argsort(-scores, kind="stable")[:top_k].tolist()
         if return_documents:

@@ -12,11 +12,23 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_finite, check_whole
+from minembed.runtime.columns import as_texts
 from minembed.search import index_files, index_saving
-from minembed.search.index_arguments import Ids, Queries, SearchOptions, as_ids, as_json, as_texts, as_vectors
+from minembed.search.index_arguments import (
+    Ids,
+    Queries,
+    SearchOptions,
+    as_id,
+    as_ids,
+    as_json,
+    as_some_ids,
+    as_texts_or_vectors,
+    as_vectors,
+)
 from minembed.search.index_blocks import (
     Block,
     Id,
+    Record,
     append,
     code,
     is_sound,
@@ -136,7 +148,7 @@ class Index:
         described = None if model is None else facts_of(model, width)
         index = cls(Facts(width, metric, precision, described, as_json(metadata)), _Rows(), model)
         if vectors is None:
-            index.add(as_texts(texts), ids=ids, fields=fields, show_progress_bar=show_progress_bar)
+            index.add(as_texts(texts, one=True), ids=ids, fields=fields, show_progress_bar=show_progress_bar)
         else:
             index.add(vectors, texts, ids=ids, fields=fields)
         return index
@@ -186,17 +198,16 @@ class Index:
         Raises as `build` does, and InputError for texts where there is no model; the index is then as it was.
         """
         kept = as_fields(fields)
-        given: list[str | None] | None = None if texts is None else as_texts(texts)
+        given = None if texts is None else as_texts(texts, one=True)
         rows: Any = source
-        if given is None and not hasattr(source, "__array__"):
-            rows = [source] if isinstance(source, str) else list(source) if isinstance(source, Iterable) else source
-            if rows == []:
+        if given is None:
+            given, rows = as_texts_or_vectors("source", source)
+            if isinstance(rows, list) and not rows:
                 return
-            if isinstance(rows, list) and all(isinstance(item, str) for item in rows):
-                given = rows
+            if given is not None:
                 check_count(kept, len(given))
                 rows = self._needed_model().encode_document(
-                    rows, truncate_dim=self._cut(), show_progress_bar=show_progress_bar
+                    given, truncate_dim=self._cut(), show_progress_bar=show_progress_bar
                 )
         vectors = self._checked(as_vectors("source", rows), copy=rows is source)
         if given is not None and len(given) != len(vectors):
@@ -208,7 +219,7 @@ class Index:
         """Take out the rows with these ids; raises InputError, and takes out none, where one is not in the index."""
         with self._lock:
             serials = self._known()
-            wanted = as_ids([ids] if isinstance(ids, str | int) else ids)
+            wanted = as_some_ids(ids)
             missing = next((i for i, name in enumerate(wanted) if name not in serials), None)
             if missing is not None:
                 raise InputError(
@@ -271,8 +282,7 @@ class Index:
         Raises InputError for NaN or infinity, another width, a negative k, or texts where there is no model;
         IndexFileError where the files of a loaded index turn out to be damaged.
         """
-        for name, value, least in (("k", k, 0), ("rescore_multiplier", rescore_multiplier, 1)):
-            check_whole(name, value, least)
+        k, rescore_multiplier = check_whole("k", k, 0), check_whole("rescore_multiplier", rescore_multiplier, 1)
         vectors, alone = self._queries(queries)
         blocks, facts = self._rows.blocks, self._facts
         if facts.precision == "binary":
@@ -297,6 +307,7 @@ class Index:
 
     def __contains__(self, name: object) -> bool:
         with self._lock:
+            name = as_id(name)
             return is_id(name) and name in self._known()
 
     def __repr__(self) -> str:
@@ -368,14 +379,13 @@ class Index:
         return vectors
 
     def _queries(self, queries: Any) -> tuple[Array, bool]:
-        if isinstance(queries, str):
-            vectors, alone = self._encoded([queries]), True
-        elif isinstance(queries, list | tuple) and queries and all(isinstance(query, str) for query in queries):
-            vectors, alone = self._encoded(queries), False
-        elif isinstance(queries, list | tuple) and not queries:
+        texts, rows = as_texts_or_vectors("queries", queries)
+        if texts is not None:
+            vectors, alone = self._encoded(texts), isinstance(queries, str)
+        elif isinstance(rows, list) and not rows:
             vectors, alone = np.zeros((0, self._facts.dimension)), False
         else:
-            vectors, alone = as_vectors("queries", queries, one=True), np.ndim(queries) == 1
+            vectors, alone = as_vectors("queries", rows, one=True), np.ndim(rows) == 1
         if vectors.shape[1] != self._facts.dimension:
             raise InputError(f"the index holds vectors {self._facts.dimension} wide; got queries of {vectors.shape[1]}")
         check_finite("queries", vectors)
@@ -394,7 +404,7 @@ class Index:
         return self._serials
 
     def _append(
-        self, vectors: Array, texts: list[str | None] | None, ids: Ids | None, fields: list[str | None] | None
+        self, vectors: Array, texts: list[str] | None, ids: Ids | None, fields: list[str | None] | None
     ) -> None:
         rows, n = self._rows, len(vectors)
         check_count(fields, n)
@@ -409,7 +419,8 @@ class Index:
             return
         if not is_id(names[-1]):
             raise InputError(f"there are no whole numbers of 64 bits above {rows.next_id - 1} left: give ids")
-        records = list(zip(names, texts or [None] * n, fields or [None] * n, strict=True))
+        nothing = [None] * n
+        records: list[Record] = list(zip(names, texts or nothing, fields or nothing, strict=True))
         numbers = np.arange(rows.serial, rows.serial + n)
         block = Block(vectors, code(vectors, self._facts.precision), records, numbers)
         self._serials = None  # should this be interrupted, they are made again

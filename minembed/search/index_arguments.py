@@ -1,20 +1,21 @@
 """What a caller gives an index, as it is kept: texts, ids, vectors and metadata, checked."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError, InputTypeError
-from minembed.runtime.checks import as_matrix, check_texts
+from minembed.runtime.checks import as_matrix
+from minembed.runtime.columns import as_texts, column
 from minembed.search.index_blocks import Id
 from minembed.search.index_files import is_id
 from minembed.types import Array, Backend
 
 Ids = Sequence[Id] | Iterable[Id]
-Queries = str | Sequence[str] | ArrayLike
+Queries = str | Iterable[str] | ArrayLike
 
 
 class SearchOptions(TypedDict, total=False):
@@ -34,27 +35,40 @@ def as_vectors(name: str, x: Any, one: bool = False) -> Array:
     return as_matrix(name, x, "texts, or vectors of numbers of shape (n, D)", one=one, least=(0, 1))
 
 
-def as_texts(texts: Any) -> list[Any]:
-    """Take one text, or several, as a list; raises InputTypeError for what is no text.
+def as_texts_or_vectors(name: str, source: Any) -> tuple[list[str] | None, Any]:
+    """Take one text or a column of texts as a list, or what holds vectors as it can be given to `as_vectors`.
 
-    >>> as_texts("one")
-    ['one']
+    Raises InputTypeError for what is neither, such as a table of texts, and for an item that is no text beside texts.
+
+    >>> as_texts_or_vectors("queries", "one"), as_texts_or_vectors("queries", (1.0, 2.0))
+    ((['one'], None), (None, [1.0, 2.0]))
     """
-    check_texts(texts)
-    several = [texts] if isinstance(texts, str) else list(texts)
-    for i, text in enumerate(several):
-        if not isinstance(text, str):
-            raise InputTypeError(f"texts[{i}] is {type(text).__name__}, not str")
-    return several
+    if isinstance(source, str):
+        return as_texts(source, name, one=True), None
+    if _is_array_of_numbers(source):
+        return None, source
+    items = list(column(source, name, "str or of vectors"))
+    if any(isinstance(item, str) or item is None for item in items):
+        return as_texts(items, name), None
+    return None, items
+
+
+def _is_array_of_numbers(source: Any) -> bool:
+    if isinstance(source, np.ndarray) and source.ndim != 1:
+        return True  # or will be refused as one
+    if not hasattr(source, "__array__"):
+        return False
+    array = np.asarray(source)
+    return array.dtype.kind in "fiub" and array.shape != (0,)  # which a column without texts may be as well
 
 
 def as_ids(ids: Any) -> list[Id]:
-    """Take ids as a list of str and int; raises InputError where one comes twice.
+    """Take a column of ids as a list of str and int; raises InputError where one comes twice.
 
     >>> as_ids(np.array([3, 5]))
     [3, 5]
     """
-    names = [name.item() if isinstance(name, np.integer) else name for name in ids]
+    names = [as_id(name) for name in column(ids, "ids", "ids")]
     for i, name in enumerate(names):
         if not is_id(name):
             raise InputTypeError(f"ids[{i}] is {name!r}; an id is a str, or an int of 64 bits")
@@ -63,6 +77,24 @@ def as_ids(ids: Any) -> list[Id]:
         twice = next(i for i, name in enumerate(names) if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise InputError(f"ids[{twice}] is {names[twice]!r}, which is there twice")
     return names
+
+
+def as_some_ids(ids: Any) -> list[Id]:
+    """Take one id, or several in any order, as a list.
+
+    >>> as_some_ids(np.int64(3)), as_some_ids({"a"})
+    ([3], ['a'])
+    """
+    return as_ids([ids] if isinstance(ids, str | int | np.integer) else list(ids) if isinstance(ids, Set) else ids)
+
+
+def as_id(name: Any) -> Any:
+    """Take NumPy's whole numbers and texts as Python's, which are equal to them; anything else is left as it is.
+
+    >>> as_id(np.int64(3)), as_id(np.str_("a")), as_id(3.0)
+    (3, 'a', 3.0)
+    """
+    return name.item() if isinstance(name, np.integer | np.str_) else name
 
 
 def as_json(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
+from minembed.runtime.columns import as_texts
 from minembed.runtime.keywords import takes_options_of
 from minembed.runtime.progress import Progress
 from minembed.search import similarity as sim
@@ -92,8 +93,7 @@ def paraphrase_mining_embeddings(
     [[1.0, 0, 2], [0.0, 0, 1]]
     """
     metric, rows = _metric(score_function), as_rows(embeddings)
-    check_whole("max_pairs", max_pairs, 0)
-    check_whole("top_k", top_k, 0)
+    max_pairs, top_k = check_whole("max_pairs", max_pairs, 0), check_whole("top_k", top_k, 0)
     pairs = np.empty(0), np.empty((0, 2), np.int64)
     with Progress(range(len(rows)), "row", show_progress_bar) as progress:
         for start, end in pieces(len(rows), ROWS):
@@ -121,8 +121,8 @@ def paraphrase_mining(
 ) -> list[list[Any]]:
     """Find the pairs of sentences that are most alike: [score, i, j] with i < j, the highest score first.
 
-    The sentences are encoded, and then compared by `paraphrase_mining_embeddings`; the options are those of
-    `Embedder.encode` and of that function, and so are the errors.
+    The sentences, a column of texts, are encoded, and then compared by `paraphrase_mining_embeddings`; the options are
+    those of `Embedder.encode` and of that function, and so are the errors.
 
     >>> class Letters:
     ...     def encode(self, texts, **options):
@@ -131,7 +131,7 @@ def paraphrase_mining(
     [[1.0, 0, 2]]
     """
     embeddings = model.encode(
-        list(sentences),
+        as_texts(sentences, "sentences"),
         show_progress_bar=show_progress_bar,
         batch_size=batch_size,
         truncate_dim=truncate_dim,

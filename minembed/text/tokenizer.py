@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minembed.errors import ConfigError, InputError, InputTypeError, TokenizationError
+from minembed.errors import ConfigError, InputError, TokenizationError
+from minembed.runtime.columns import as_text
 from minembed.text.special_tokens import SpecialTokens, example, is_clear, longest_first
 from minembed.text.vocabulary import ask, read_vocabulary
 from minembed.transformer.config import Config
@@ -32,11 +33,11 @@ def clean(text: object, index: int, errors: str = "replace", name: str = "texts"
     >>> clean("a\ud83d\ude00 \ud83d", 0) == "a\U0001f600 \ufffd"
     True
     """
-    if not isinstance(text, str):
-        raise InputTypeError(f"{name}[{index}] is {type(text).__name__}, not str")
+    if type(text) is not str:
+        text = as_text(text, index, name)
     lone = None if text.isascii() else SURROGATE.search(text)
     if lone is None:
-        return str(text)
+        return text
     if errors == "strict":
         raise InputError(f"{name}[{index}] has a surrogate at character {lone.start()}; errors='replace' repairs it")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -9,6 +9,7 @@ import numpy as np
 
 from minembed.data.examples import Examples
 from minembed.errors import InputError, MissingHeadError
+from minembed.runtime.columns import as_texts
 from minembed.runtime.threads import single_threaded_blas
 from minembed.train.backward.trees import flat
 from minembed.train.batches import batches
@@ -28,11 +29,11 @@ JUDGED = 64  # texts at a time
 
 def train_masked_lm(
     trainee: Trainee,
-    texts: Sequence[str],
+    texts: Iterable[str],
     settings: Settings,
     folder: Path,
     *,
-    evaluation: Sequence[str] = (),
+    evaluation: Iterable[str] = (),
     resume: bool = False,
     show_progress_bar: bool | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
@@ -44,6 +45,7 @@ def train_masked_lm(
     """
     if trainee.weights.head is None:
         raise MissingHeadError("this model was loaded without a masked-LM head: Trainee.load(..., head=True)")
+    texts, evaluation = as_texts(texts), as_texts(evaluation, "evaluation")
     if not texts:
         raise InputError("there are no texts to train on")
     words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)

@@ -50,7 +50,8 @@ def quantize_embeddings(
     "int8" and "uint8" cut the range of each column into 255 steps; the range is `ranges` (2, D: minimum and
     maximum), else that of `calibration_embeddings`, else that of `x` itself.  "ubinary" keeps one bit a number
     (1 where it is positive) in uint8, "binary" the same minus 128 in int8.  "float32" changes nothing.
-    Raises InputError for an unknown precision, ranges of another shape, or vectors that are quantized already.
+    Raises InputError for an unknown precision, ranges of another shape, a single vector without ranges, or vectors that
+    are quantized already.
 
     >>> quantize_embeddings(np.float32([[0, 10], [255, 265]]), "uint8").tolist()
     [[0, 0], [255, 255]]
@@ -68,9 +69,11 @@ def quantize_embeddings(
     if precision not in ("int8", "uint8"):
         raise InputError(f"precision {precision!r} is unknown; known: {', '.join(get_args(Precision))}")
     if ranges is None:
-        base = x if calibration_embeddings is None else calibration_embeddings
+        own = calibration_embeddings is None
         name = f"the vectors that give precision {precision!r} its ranges"
-        base = as_matrix(name, base, "numbers of shape (N, D) with at least one row (or give ranges)", least=(1, 0))
+        rows = "two rows: one has no range" if own else "one row"
+        what = f"numbers of shape (N, D) with at least {rows} (or give ranges)"
+        base = as_matrix(name, x if own else calibration_embeddings, what, least=(2 if own else 1, 0))
         ranges = np.stack([base.min(axis=0), base.max(axis=0)])
     try:
         ranges = np.asarray(ranges, dtype=np.float32)  # as the reference does

@@ -152,7 +152,7 @@ def test_values_are_put_in_once():
         (["a"], None, "there are 3 vectors and 1 texts"),
         ("abc", None, "every vector needs one of texts"),
         (["a", "b", 3], None, "texts[2] is int, not str"),
-        (["a", "b", "c"], ["x", None, "y"], "labels[1] is NoneType"),
+        (["a", "b", "c"], "xyz", "labels is str; give a list or other iterable of labels"),
         (["a", "b", "c"], ["x"], "3 vectors and 1 labels"),
     ],
 )

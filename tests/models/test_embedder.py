@@ -53,7 +53,7 @@ def test_one_text_and_many(tiny_model):
         tuple(TEXTS),
         iter(TEXTS),
         (t for t in TEXTS),
-        dict.fromkeys(TEXTS),
+        dict.fromkeys(TEXTS).keys(),
         np.array(TEXTS),
         map(np.str_, TEXTS),
     ):
@@ -80,7 +80,7 @@ def test_texts_without_text(tiny_model, blank):
     assert same(tiny_model.encode(["a cat", blank, "x"])[1], vector)
 
 
-@pytest.mark.parametrize("item", [None, 7, 1.5, float("nan"), b"a", bytearray(b"a"), ["a"], ("a",), {"a": 1}, object()])
+@pytest.mark.parametrize("item", [7, 1.5, b"a", bytearray(b"a"), ["a"], ("a",), {"a": 1}, object()])
 @pytest.mark.parametrize(
     "call", ["encode", "encode_query", "encode_document", "tokenize", "token_embeddings", "stream"]
 )
@@ -126,13 +126,14 @@ def test_errors_of_the_caller_come_out_as_they_are(tiny_model):
 
 @pytest.mark.parametrize(
     "options",
-    [{"device": "cuda"}, {"device": None}, {"convert_to_numpy": False}, {"convert_to_tensor": True}, {"foo": 1}],
+    [{"device": "cuda"}, {"convert_to_numpy": False}, {"convert_to_tensor": True}, {"foo": 1}],
     ids=str,
 )
 def test_options_of_other_libraries(tiny_model, options):
     with pytest.raises(TypeError, match=next(iter(options))):
         tiny_model.encode("a", **options)
-    assert same(tiny_model.encode("a", device="cpu", convert_to_numpy=True), tiny_model.encode("a"))
+    for device in ("cpu", None):
+        assert same(tiny_model.encode("a", device=device, convert_to_numpy=True), tiny_model.encode("a"))
 
 
 BAD = [{"truncate_dim": dim} for dim in (0, -1, 33, 10**9, True, "8", 8.0, [8])]
@@ -228,6 +229,10 @@ def test_ranges_of_the_texts_themselves(tiny_model, precision):
     assert same(found, quantize_embeddings(tiny_model.encode(TEXTS), precision))
     with pytest.raises(InputError, match="ranges"):
         tiny_model.stream(TEXTS, precision=precision)
+    with pytest.raises(InputError, match=f"^one vector gives {precision} no ranges: give ranges="):
+        tiny_model.encode("a cat", precision=precision)
+    with pytest.raises(InputError, match="at least two rows: one has no range"):
+        tiny_model.encode(["a cat"], precision=precision)
 
 
 def test_token_embeddings(tiny_model):

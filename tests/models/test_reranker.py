@@ -265,7 +265,7 @@ def test_a_shorter_limit(folder_of):
         ([("a", "b"), "ab"], r"pairs\[1\] is str"),
         ([("a", "b", "c")], r"pairs\[0\] is tuple"),
         ([("a", 7)], r"pairs\[0\] holds int"),
-        ([(None, "b")], r"pairs\[0\] holds NoneType"),
+        ([(None, "b")], r"pairs\[0\] has a text that is missing \(None\)"),
     ],
     ids=str,
 )
@@ -282,7 +282,7 @@ def test_bad_arguments(folder_of):
         model.rank("a", "b")
     with pytest.raises(InputTypeError, match="documents is int"):
         model.rank("a", 7)
-    with pytest.raises(InputTypeError, match=r"documents\[1\] is NoneType"):
+    with pytest.raises(InputTypeError, match=r"documents\[1\] is missing \(None\)"):
         model.rank("a", ["b", None])
     for name, value in (("top_k", 0), ("top_k", True), ("batch_size", 0), ("activation", "tanh"), ("truncation", "no")):
         with pytest.raises(InputError, match=name):

@@ -10,6 +10,7 @@ from minembed import Embedder, Index, chunk_text, semantic_search, top_k
 from minembed.errors import InputError, InputTypeError
 from minembed.evaluation.pairs import evaluate_pairs
 from minembed.evaluation.retrieval import ranking_metrics
+from minembed.maps import Map
 from minembed.maps.projection import check_settings, project
 from minembed.maps.trust import measure
 from minembed.runtime.checks import as_matrices, as_matrix, check_finite, whole_number
@@ -34,6 +35,7 @@ CALLS = {  # each a function of one whole number
     "Index.search: k": lambda n, model: INDEX.search(ROWS[0], k=n, backend="numpy"),
     "Index.search: rescore_multiplier": lambda n, model: INDEX.search(ROWS[0], rescore_multiplier=n, backend="numpy"),
     "semantic_search: top_k": lambda n, model: semantic_search(ROWS, ROWS, top_k=n, backend="numpy"),
+    "mining: top_k": lambda n, model: paraphrase_mining_embeddings(ROWS, top_k=n, backend="numpy"),
     "mining: max_pairs": lambda n, model: paraphrase_mining_embeddings(ROWS, max_pairs=n, backend="numpy"),
     "community_detection: min_community_size": lambda n, model: community_detection(ROWS, min_community_size=n),
     "ranking_metrics: at": lambda n, model: ranking_metrics({0: [1, 0]}, {0: {0: 1}}, at={"ndcg": [n]}),
@@ -45,6 +47,7 @@ CALLS = {  # each a function of one whole number
     "matryoshka: dims": lambda n, model: matryoshka(cosine_similarity, [n])([ROWS, ROWS], np.ones(11))[0],
     "chunk_text: max_tokens": lambda n, model: chunk_text("the cat sat", model, max_tokens=n),
     "chunk_text: overlap": lambda n, model: chunk_text("the cat sat", model, overlap=n),
+    "map: clusters": lambda n, model: Map.of(ROWS, ["a"] * 11, method="pca", clusters=n).groups.names,
     "encode: batch_size": lambda n, model: model.encode(["the cat", "a"], batch_size=n),
     "encode: truncate_dim": lambda n, model: model.encode("the cat", truncate_dim=n),
     "load: max_seq_length": lambda n, model: (

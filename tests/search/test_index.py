@@ -109,6 +109,29 @@ def test_ids_of_its_own_go_on_from_the_largest():
     assert index.ids == [5, "5", 8] and "5" in index and 6 not in index and [] not in index and True not in index
 
 
+def test_numpys_ids_are_the_same_as_pythons(tmp_path):
+    numbers, names = np.array([7, 3, 5]), np.array(["a", "b", "c"])
+    for ids, python in ((numbers, [7, 3, 5]), (numbers.astype(np.uint8), [7, 3, 5]), (names, ["a", "b", "c"])):
+        index = Index.build(random(3, 4, 1), ids=ids)
+        assert index.ids == python and [type(one) for one in index.ids] == [type(one) for one in python]
+        index.save(tmp_path / "index")
+        for same in (index, Index.load(tmp_path / "index")):
+            assert all(one in same for one in [*ids, *python]) and ids[0] == same.ids[0] and hash(ids[0])
+            same.remove(ids[0])
+            assert ids[0] not in same and python[0] not in same and len(same) == 2
+            same.remove({*ids[1:]})
+            assert len(same) == 0
+    for other in (np.True_, np.float64(1), True, 1.0, None, [1]):
+        assert other not in Index.build(random(2, 4, 1), ids=np.array([0, 1]))
+
+
+def test_small_integers_of_numpy_do_not_overflow():
+    index = Index.build(random(1200, 8, 1), precision="binary")
+    wide = index.search(random(1, 8, 2), k=200, rescore_multiplier=4, as_arrays=True)
+    small = index.search(random(1, 8, 2), k=np.uint8(200), rescore_multiplier=np.uint8(4), as_arrays=True)
+    assert all(np.array_equal(a, b) for a, b in zip(wide, small, strict=True))
+
+
 def test_the_largest_id(tmp_path):
     index = Index.build(np.ones((1, 2)), ids=[(1 << 63) - 1])
     index.save(tmp_path)
@@ -339,7 +362,7 @@ def test_load_with_a_model(tiny_model, tiny_checkpoint, tmp_path):
         (lambda index: index.add([[1, 2, 3]], ["x", "y"]), "1 vectors need as many texts"),
         (lambda index: index.add([[1, 2, 3]], [7]), "texts[0] is int"),
         (lambda index: index.add([[1, 2, 3]], b"x"), "texts is bytes"),
-        (lambda index: index.add(["x", 3]), "texts, or vectors of numbers"),
+        (lambda index: index.add(["x", 3]), "source[1] is int, not str"),
         (lambda index: index.add(["x"]), "no model"),
         (lambda index: index.add(np.ones((2, 3)), ids=["new", "b"]), "ids[1] is 'b', which is in the index already"),
         (lambda index: index.add(np.ones((3, 3)), ids=["new", 1, "new"]), "ids[2] is 'new', which is there twice"),

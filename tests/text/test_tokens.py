@@ -200,7 +200,7 @@ def test_other_texts_of_the_batch_are_unaffected(tiny_model, bad):
     assert ids(tiny_model.tokenize(TEXTS, errors="strict")) == ids(alone)
 
 
-@pytest.mark.parametrize("item", [None, 1, 1.5, float("nan"), b"a", bytearray(b"a"), ["a"], ("a",), {"a"}, object()])
+@pytest.mark.parametrize("item", [1, 1.5, b"a", bytearray(b"a"), ["a"], ("a",), {"a"}, object()])
 def test_items_that_are_no_text(tiny_model, item):
     with pytest.raises(InputTypeError, match=rf"texts\[2\] is {type(item).__name__}, not str"):
         tiny_model.tokenize(["a", "b", item, "c"])

@@ -149,6 +149,10 @@ def test_quantize_refuses_what_it_cannot_do(quantized):
         quantize_embeddings(vectors[0], "uint8")
     with pytest.raises(InputError, match="float"):
         quantize_embeddings(quantize_embeddings(vectors, "uint8"), "binary")
+    for one in (vectors[0], vectors[:1], vectors[:0]):
+        for precision in ("int8", "uint8"):
+            with pytest.raises(InputError, match=r"at least two rows: one has no range \(or give ranges\)"):
+                quantize_embeddings(one, precision)
     assert quantize_embeddings(vectors[:0], "ubinary").shape == (0, 3)
     assert quantize_embeddings(vectors[:0], "int8", ranges=quantized["ranges"]).shape == (0, 24)
 
