@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minembed.errors import ConfigError, MissingHeadError, SourceError, UnsupportedModelError
+from minembed.errors import ConfigError, MissingHeadError, UnsupportedModelError
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.config import Config
 from minembed.transformer.heads import SCORE_ACTIVATIONS
 from minembed.weights.checkpoint import Checkpoint
-from minembed.weights.directory import LENGTH_FILES, safe_path
+from minembed.weights.directory import LENGTH_FILES, check_folder, safe_path
 from minembed.weights.families import read_config
 from minembed.weights.modules import TORCH, class_name, refuse_unknown
 
@@ -47,8 +47,7 @@ def read_cross_encoder(folder: Path) -> CrossEncoder:
     Raises SourceError where there is no such folder, MissingHeadError for a model that gives no scores of pairs,
     ConfigError for malformed files, UnsupportedModelError for what is not computed here.
     """
-    if not folder.is_dir():
-        raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
+    check_folder(folder)
     overall = folder / "config_sentence_transformers.json"
     inside, own = _read_modules(folder, optional_json(overall), overall)
     place = folder / inside

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError, warn
+from minembed.runtime.files import can_be_named, is_too_long
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.config import Config
 from minembed.transformer.pooling import POOLING
@@ -34,11 +35,26 @@ def safe_path(relative: str, source: Path) -> str:
     odd = any(c in "\\:\0" or "\ud800" <= c <= "\udfff" for c in relative)
     if relative.startswith("/") or ".." in parts or odd:
         raise ConfigError(f"{source}: path {relative!r} must be a plain path below the folder")
+    if is_too_long(source.parent / relative / max(LENGTH_FILES, key=len)):
+        raise ConfigError(f"{source}: path {relative!r} is too long for this system")
     root = source.parent.resolve()
     target = (root / relative).resolve()
     if not any(target.is_relative_to(allowed) for allowed in (root, root.parent.parent / "blobs")):
         raise ConfigError(f"{source}: path {relative!r} leads out of the folder, to {target}")
     return relative
+
+
+def check_folder(folder: Path) -> None:
+    """Raise SourceError for what is no folder.
+
+    >>> check_folder(Path("none"))
+    Traceback (most recent call last):
+    minembed.errors.SourceError: the folder none does not exist
+    """
+    if not can_be_named(folder) or is_too_long(folder) or not folder.exists():
+        raise SourceError(f"the folder {folder} does not exist")
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is not a folder")
 
 
 def _read_entries(folder: Path) -> list[tuple[str, str]]:
@@ -185,8 +201,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises SourceError where there is no such folder, ConfigError for malformed files, UnsupportedModelError for
     modules or settings that are not computed here.
     """
-    if not folder.is_dir():
-        raise SourceError(f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist")
+    check_folder(folder)
     entries = _read_entries(folder)
     checkpoint = (read_static if entries[0][0] == MODULE else _read_encoder)(folder, entries)
     overall = folder / "config_sentence_transformers.json"

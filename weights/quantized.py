@@ -7,22 +7,21 @@ The folder is a checkpoint like any other, but for two files: config.json has a 
 
 import json
 import shutil
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minembed.errors import InputError, UnsupportedModelError, WeightsError
-from minembed.runtime.files import staging
+from minembed.errors import UnsupportedModelError, WeightsError
+from minembed.runtime.files import check_regular
 from minembed.runtime.json_files import read_json
+from minembed.runtime.new_folder import new_folder
 from minembed.runtime.safetensors_files import CODES, header_of, layout_of, write_safetensors
 from minembed.transformer.params import Linear, Params
 from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
 from minembed.types import Array, Dtype
 from minembed.weights.layout import map_named, named
-from minembed.weights.sources.cache import publish
 from minembed.weights.tensors import Stored, TensorFiles
 
 SETTINGS = {"quant_method": "minembed", "dtype": "int8", "version": 1}
@@ -47,28 +46,40 @@ def stored_dtype(raw: Mapping[str, Any], path: Path) -> Dtype:
 def save(params: Params, source: Path, transformer: Path, target: Path) -> None:
     """Write a folder like `source`, whose weights (in its folder `transformer`) are these quantised parameters.
 
-    The folder appears whole or not at all.  Raises InputError where `target` exists.
+    The folder appears whole or not at all.  Raises InputError where `target` exists, and SourceError, an OSError with
+    its errno, where the disk fails, or for something in `source` that is no file.
     """
-    if target.exists():
-        raise InputError(f"{target} exists already: name a folder that does not")
     inside = transformer.relative_to(source)
-    with staging(target.absolute().parent) as work:
-        staged = work / "model"
-        shutil.copytree(source, staged, ignore=partial(_weights, transformer), copy_function=shutil.copyfile)
+    with new_folder(target) as staged:
+        _copy(source, staged, transformer)
         config = staged / inside / "config.json"
         changed = read_json(config) | {"quantization_config": SETTINGS}
         config.write_text(json.dumps(changed, ensure_ascii=False, indent=2), encoding="utf-8")
         tensors = dict(sorted(named(params), key=lambda item: (-item[1].itemsize, item[0])))  # so all are aligned
         place = staged / inside / "model.safetensors"
         write_safetensors(place, header_of(layout_of(tensors), {"format": "minembed"}), tensors.values())
-        publish(staged, target.absolute())
 
 
-def _weights(transformer: Path, folder: str, names: list[str]) -> set[str]:
+def _copy(source: Path, target: Path, transformer: Path) -> None:
+    """Copy a folder, but for the weights of its transformer."""
+    found = [path for path in source.iterdir() if not path.name.startswith(".minembed-")]  # not this very copy
+    left = _weights(transformer, source, [path.name for path in found])
+    for path in found:
+        if path.name in left:
+            continue
+        if path.is_dir():
+            (target / path.name).mkdir()
+            _copy(path, target / path.name, transformer)
+        else:
+            check_regular(path)  # a pipe would be waited for, a device copied until the disk is full
+            shutil.copyfile(path, target / path.name)
+
+
+def _weights(transformer: Path, folder: Path, names: Sequence[str]) -> set[str]:
     """What is not copied: the transformer's weights in whatever format, and what other programs left there."""
     endings = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".h5", ".msgpack", ".onnx", ".ot", ".tmp")
     left = {name for name in names if name.endswith(endings) or name in (".git", "onnx", "openvino", ".cache")}
-    return left if Path(folder) == transformer else left - {"model.safetensors"}  # that of a Dense module stays
+    return left if folder == transformer else left - {"model.safetensors"}  # that of a Dense module stays
 
 
 def read(folder: Path, wanted: Params) -> Params:

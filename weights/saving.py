@@ -9,7 +9,6 @@ The folder is made under another name beside its place, and moved there in one s
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import ConfigError, InputError, WeightsError
-from minembed.runtime.files import can_be_named, move_into_place, naming, staging
 from minembed.runtime.json_files import read_json
+from minembed.runtime.new_folder import check_new, new_folder
 from minembed.runtime.safetensors_files import Layout, header_of, write_safetensors
 from minembed.transformer.modules import Dense, LayerNorm, ModuleParams, Normalize
 from minembed.types import Array
@@ -102,10 +101,7 @@ def save_checkpoint(
         ...
     minembed.errors.InputError: . exists already: name a folder that does not
     """
-    if not can_be_named(folder):
-        raise InputError(f"{str(folder)!r} cannot name a folder")
-    if os.path.lexists(folder):
-        raise InputError(f"{folder} exists already: name a folder that does not")
+    check_new(folder)
     if checkpoint.stored_dtype != "float32":
         raise InputError(
             f"{checkpoint.folder} holds {checkpoint.stored_dtype} weights, from which nothing else can be made, and "
@@ -113,18 +109,10 @@ def save_checkpoint(
         )
     if modules is None:
         modules = read_module_params(checkpoint.root, checkpoint.modules)
-    folder = folder.absolute()
-    remedy = "free some space there, make it writable, or save elsewhere"
-    with naming(f"cannot save to {folder}", remedy), staging(folder.parent) as work:
-        staged = work / "model"
-        staged.mkdir()
+    with new_folder(folder) as staged:
         (_write_table if checkpoint.is_static else _write_transformer)(checkpoint, tensors, staged)
         _write_modules(checkpoint, modules, staged)
-        (staged / "README.md").write_text(model_card(checkpoint, folder.name, notes), encoding="utf-8")
-        try:
-            move_into_place(staged, folder)
-        except FileExistsError:
-            raise InputError(f"{folder} exists already: somebody made it meanwhile") from None
+        (staged / "README.md").write_text(model_card(checkpoint, folder.absolute().name, notes), encoding="utf-8")
 
 
 def _write_json(path: Path, value: object) -> None:

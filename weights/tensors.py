@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import WeightsError
-from minembed.runtime.files import check_regular
+from minembed.runtime.files import can_be_named, check_regular, is_too_long
 from minembed.runtime.json_files import no_duplicates, read_json
 from minembed.types import Array
 
@@ -96,6 +96,8 @@ def _read_shards(folder: Path, index: Path) -> dict[str, Stored]:
     for shard in sorted(set(weight_map.values())):
         if PurePosixPath(shard).name != shard or "\\" in shard or not shard.endswith(".safetensors"):
             raise WeightsError(f"{index}: shard name {shard!r} is not a plain .safetensors file name")
+        if not can_be_named(folder / shard) or is_too_long(folder / shard):
+            raise WeightsError(f"{index}: {shard!r} cannot name a file")
         if not (folder / shard).exists():
             raise WeightsError(f"{folder / shard} is missing, though {index.name} names it: download it too")
         header = _read_header(folder / shard)

@@ -1,5 +1,6 @@
 """What the terminal sees: UTF-8 whatever the locale, errors and warnings of one line, and the options of a model."""
 
+import errno
 import io
 import signal
 import sys
@@ -39,11 +40,25 @@ class Failure(click.ClickException):
         click.echo(f"minembed: {self.format_message()}", file=file, err=True)
 
 
+class _Closed(io.RawIOBase):
+    """What stands for a standard output that is closed: nothing is written to it in silence."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
 def use_utf8() -> None:
     """Let standard output and error carry any text, also where the locale is "C".
 
+    A standard output that is closed raises OSError where something is written to it.
+
     >>> use_utf8()
     """
+    if sys.stdout is None:
+        sys.stdout = io.TextIOWrapper(_Closed(), encoding="utf-8", write_through=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

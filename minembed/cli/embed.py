@@ -52,8 +52,10 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     import numpy as np
 
     from minembed.errors import InputError
+    from minembed.runtime.files import check_regular
 
     try:
+        check_regular(path)
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is not a .npy file ({error}); make one with minembed embed -o") from error

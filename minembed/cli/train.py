@@ -69,7 +69,7 @@ def common_options(command: Command) -> Command:
         click.option("--weight-decay", type=float, metavar="X", help="Default: 0."),
         click.option("--max-grad-norm", type=float, metavar="X", help="Gradients are cut to this; default: 1."),
         click.option("--dropout", type=float, metavar="P", help="Default: 0.1."),
-        click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Default: 12."),
+        click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Default: 12."),
         click.option("--group-by-length/--no-group-by-length", default=None, help="Put like lengths in a batch."),
         click.option("--evaluate-every", type=count, metavar="STEPS", help="Default: every epoch."),
         click.option("--save-every", type=count, metavar="STEPS", help="Default: every epoch."),

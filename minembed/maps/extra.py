@@ -8,6 +8,8 @@ from typing import Any
 from minembed.errors import MissingExtraError
 from minembed.runtime.interrupts import not_swallowed
 
+LARGEST_SEED = 2**32 - 1  # that these packages take
+
 
 def scikit_learn(purpose: str) -> tuple[Any, Any]:
     """Import sklearn's manifold and cluster modules, or say what to install.

@@ -10,8 +10,9 @@ import numpy as np
 
 from minembed.errors import InputError
 from minembed.maps.colours import KINDS
-from minembed.maps.extra import scikit_learn
+from minembed.maps.extra import LARGEST_SEED, scikit_learn
 from minembed.maps.marks import visible
+from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_labels
 from minembed.transformer.vectors import l2_normalize
 from minembed.types import Array
@@ -86,14 +87,15 @@ class Groups:
         """Find clusters, and name each by its most typical words.
 
         "kmeans" divides the vectors themselves, so that the map cannot mislead it; "hdbscan" finds the islands of the
-        map, as the eye does, and leaves out what lies between.  Raises InputError for an impossible count,
-        MissingExtraError without the extra `viz`.
+        map, as the eye does, and leaves out what lies between.  Raises InputError for an impossible count
+        or seed, MissingExtraError without the extra `viz`.
         """
         N = len(vectors)
         if method not in METHODS:
             raise InputError(f"clusters={method!r} is unknown; known: {', '.join(METHODS)}")
         if count is not None and (method != "kmeans" or not 1 <= count <= min(N, KINDS)):
             raise InputError(f"a number of clusters goes with k-means, and is 1 to {min(N, KINDS)}, not {count}")
+        seed = check_whole("seed", seed, 0, LARGEST_SEED)
         if method == "kmeans":
             unit = l2_normalize(np.asarray(vectors, np.float64))
             raw = kmeans(unit, count or min(MOST, max(2, round(N**0.5 / 5))), seed)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError, MinembedWarning, warn
-from minembed.maps.extra import scikit_learn, umap_learn
+from minembed.maps.extra import LARGEST_SEED, scikit_learn, umap_learn
 from minembed.maps.pca import pca
 from minembed.runtime.checks import as_matrix, check_whole
 from minembed.search.topk import top_k
@@ -28,7 +28,6 @@ FEWEST = 5  # different vectors: with fewer there are no neighbourhoods to keep
 SMALL_FOR_UMAP = 4096  # below this umap-learn finds the neighbours itself, exactly
 STEPS = 1000  # of t-SNE
 FEW = 2_000  # points that t-SNE places on one thread
-LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,9 @@ def project(
     if method == "pca":
         return Projection(points, "pca", "", tuple(shares.tolist()))
     spread = points[:, 0].std()
-    shown = sys.stderr.isatty() if show_progress_bar is None else show_progress_bar
+    shown = show_progress_bar
+    if shown is None:
+        shown = sys.stderr is not None and sys.stderr.isatty()
     if method == "tsne":
         size = perplexity or min(30.0, (len(x) - 1) / 3)
         return Projection(tsne(x, size, seed, points / spread * 1e-4, shown), "tsne", f"perplexity {size:.3g}")

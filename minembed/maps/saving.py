@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from minembed.errors import InputError
 from minembed.maps.page import page
 from minembed.maps.picture import draw
+from minembed.runtime.files import can_be_named, naming, replacing
 
 if TYPE_CHECKING:
     from minembed.maps.chart import Map
@@ -14,7 +15,9 @@ FORMATS = ("html", "png", "svg")
 
 
 def save(chart: "Map", path: Path) -> None:
-    """Write a map to a file, in the format that its ending names; raises InputError for another ending.
+    """Write a map to a file in one step, in the format that its ending names.
+
+    Raises InputError for another ending, SourceError, an OSError with its errno, where the disk fails.
 
     >>> from minembed.maps import Map
     >>> save(Map.of([[0.0, 1.0], [1.0, 0.0]], ["up", "right"], method="pca"), Path("map.txt"))
@@ -22,7 +25,9 @@ def save(chart: "Map", path: Path) -> None:
     minembed.errors.InputError: 'map.txt' must end in .html, .png, .svg
     """
     kind = check_ending(path)
-    with path.open("wb") as file:
+    if not can_be_named(path):
+        raise InputError(f"{str(path)!r} cannot name a file")
+    with naming(f"cannot write {path}", "free some space there, or name another file"), replacing(path) as file:
         write(chart, file, kind)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
 from minembed.maps.projection import check_vectors
-from minembed.runtime.checks import check_whole
+from minembed.runtime.checks import check_seed, check_whole
 from minembed.search.similarity import cosine_similarity
 from minembed.search.topk import pieces
 from minembed.types import Array
@@ -44,7 +44,8 @@ def measure(vectors: ArrayLike, points: ArrayLike, k: int = NEAR, *, seed: int =
     """Compare neighbourhoods on a map (N, 2) or (N, 3) with those of the vectors (N, D) by cosine.
 
     Of fewer than 2k + 1 points, k is what they allow; of fewer than three there is nothing to say: None.  Above 8,000
-    points, 2,000 drawn by the seed are looked at.  Raises InputError for NaN or rows that do not fit.
+    points, 2,000 drawn by the seed are looked at.  Raises InputError for NaN, rows that do not fit, or a seed beyond
+    64 bits.
 
     >>> angles = np.array([0.0, 0.1, 0.3, 0.6, 1.0])  # gaps that grow
     >>> vectors, points = np.stack([np.cos(angles), np.sin(angles)], axis=1), angles[:, None]
@@ -56,7 +57,7 @@ def measure(vectors: ArrayLike, points: ArrayLike, k: int = NEAR, *, seed: int =
     x, y = check_vectors(vectors), check_vectors(points)
     if len(x) != len(y):
         raise InputError(f"every vector needs a point: there are {len(x):,} vectors and {len(y):,} points")
-    N = len(x)
+    N, seed = len(x), check_seed("seed", seed)
     k = min(check_whole("k", k), (N - 1) // 2)
     if k < 1:
         return None

@@ -45,6 +45,21 @@ def can_be_named(path: Path) -> bool:
         return False
 
 
+def is_too_long(path: Path) -> bool:
+    """Whether the system takes no path as long as this, or none with so long a name; pathlib's `exists` raises then.
+
+    >>> is_too_long(Path("a" * 200)), is_too_long(Path("a" * 2000))
+    (False, True)
+    """
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    except ValueError:  # see can_be_named
+        return False
+    return False
+
+
 def check_regular(path: Path) -> None:
     """Raise OSError for what is no file: reading from a pipe may wait for ever, and a device may have no end.
 

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from minembed.errors import TrainingError
+from minembed.errors import InputError, TrainingError
 from minembed.runtime.checksums import crc32_of, crc32_of_json, pieces_of
-from minembed.runtime.files import naming, put_in_place, read_regular, remove, staging
+from minembed.runtime.files import can_be_named, is_too_long, naming, put_in_place, read_regular, remove, staging
 from minembed.runtime.safetensors_files import header_of, layout_of, read_arrays, write_safetensors
 from minembed.types import Array
 
@@ -43,7 +43,8 @@ still there: free some space, or make the folder writable, and resume
 def held(folder: Path) -> Iterator[None]:
     """Make the folder of a training, where there is none, and keep other processes from training in it meanwhile.
 
-    The system lets go of it when the process ends, however that happens.  Raises TrainingError where another has it.
+    The system lets go of it when the process ends, however that happens.  Raises TrainingError where another has it,
+    InputError for what cannot name a folder.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder, held(Path(folder)):
@@ -52,6 +53,8 @@ def held(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # late: only training needs it
 
+    if not can_be_named(folder):
+        raise InputError(f"{str(folder)!r} cannot name a folder")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -102,7 +105,7 @@ def has_checkpoint(folder: Path) -> bool:
     >>> has_checkpoint(Path("no such folder"))
     False
     """
-    return (folder / MANIFEST).is_file()
+    return not is_too_long(folder / MANIFEST) and (folder / MANIFEST).is_file()
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:

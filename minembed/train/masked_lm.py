@@ -89,9 +89,10 @@ def masked_loss(trainee: Trainee, texts: Sequence[str], settings: Settings) -> f
 def held_out(trainee: Trainee, texts: Sequence[str], settings: Settings) -> Iterator[Masked]:
     """Texts with the words hidden that `masked_loss` asks for."""
     words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)
+    seed = (settings.seed + 1) % 2**64  # other words than in training
     for i, start in enumerate(range(0, len(texts), JUDGED)):
         tokens = trainee.tokenizer(list(texts[start : start + JUDGED]))
-        yield mask_tokens(tokens, words, seed=settings.seed + 1, step=i)
+        yield mask_tokens(tokens, words, seed=seed, step=i)
 
 
 def unigram_entropy(masked: Iterable[Masked], counts: Array) -> float:  # (V,) -> nats

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from minembed.errors import InputError, NumericalError
+from minembed.runtime.checks import check_seed
 from minembed.train.backward.vjp import ACTIVATION_VJP, layer_norm_vjp, linear, linear_vjp
 from minembed.transformer.heads import HEAD_ACTIVATIONS, Block, MaskedHead
 from minembed.transformer.ops import layer_norm
@@ -144,7 +145,7 @@ def new_head(checkpoint: Checkpoint, word: Array, *, seed: int = 0, std: float =
 
     Most have BERT's: dense, activation, LayerNorm, and then the word embeddings as decoder.  Weights are drawn from a
     normal distribution of deviation `std`, biases are 0, as BERT's were at first; the decoder is `word` itself, (V, E).
-    Raises InputError for a table of another shape, and what weights.heads.masked_layout does.
+    Raises InputError for a table of another shape or an impossible seed, and what weights.heads.masked_layout does.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -160,7 +161,7 @@ def new_head(checkpoint: Checkpoint, word: Array, *, seed: int = 0, std: float =
     shape = masked_layout(checkpoint)
     if word.shape != shape.decoder.shape:
         raise InputError(f"the word embeddings have the shape {word.shape}, not {shape.decoder.shape}")
-    numbers, dtype = np.random.Generator(np.random.Philox(key=seed)), word.dtype
+    numbers, dtype = np.random.Generator(np.random.Philox(key=check_seed("seed", seed))), word.dtype
 
     def zeros(bias: Array | None) -> Array | None:
         return None if bias is None else np.zeros(bias.shape, dtype)

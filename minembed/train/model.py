@@ -14,6 +14,7 @@ from minembed.models.embedder import Embedder
 from minembed.models.engine import Engine
 from minembed.models.loading import load_tokenizer, with_limit
 from minembed.runtime.backend import prepare
+from minembed.runtime.checks import check_seed
 from minembed.runtime.threads import check_threads
 from minembed.text.tokenizer import Tokenizer
 from minembed.train.backward.trees import Weights
@@ -55,9 +56,10 @@ class Trainee:
 
         A head that the checkpoint does not have is made where `make_head` says so, with nothing learnt yet.  Raises
         MissingHeadError where it does not, UnsupportedModelError for what cannot be trained (static embeddings, int8
-        folders, Gemma, whose weights are stored in another form than they are computed with), and what Embedder.load
-        raises.
+        folders, Gemma, whose weights are stored in another form than they are computed with), InputError for a seed
+        beyond 64 bits, and what Embedder.load raises.
         """
+        seed = check_seed("seed", seed)
         found = locate(name, revision=revision, local_files_only=local_files_only)
         checkpoint = read_checkpoint(found.folder)
         check_trainable(checkpoint)

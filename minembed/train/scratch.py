@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError
+from minembed.runtime.checks import check_seed
 from minembed.transformer.config import Config
 from minembed.transformer.modules import Normalize
 from minembed.types import Array
@@ -37,8 +38,8 @@ def new_model(
 ) -> None:
     """Write a BERT that has learnt nothing, with a WordPiece vocabulary of these texts, to a new folder.
 
-    The same texts and seed give the same bytes.  Raises InputError for an unknown size, and where there are too few
-    texts for a vocabulary.
+    The same texts and seed give the same bytes.  Raises InputError for an unknown size, a seed beyond 64 bits, and
+    where there are too few texts for a vocabulary.
 
     >>> from minembed import Embedder
     >>> with TemporaryDirectory() as place:
@@ -48,6 +49,7 @@ def new_model(
     """
     if size not in SIZES:
         raise InputError(f"size {size!r} is unknown; known: {', '.join(SIZES)}")
+    seed = check_seed("seed", seed)
     D, layers, heads, F, V = SIZES[size]
     with TemporaryDirectory() as work:
         found = _write_tokenizer(Path(work), texts, V, max_seq_length)

@@ -2,12 +2,13 @@
 
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_whole, whole_number
+from minembed.runtime.checks import check_seed, check_whole, whole_number
 from minembed.train.losses import LOSSES
 from minembed.train.schedules import SCHEDULES
 from minembed.types import Backend
@@ -52,8 +53,9 @@ class Settings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulation", 1), ("seed", 0), ("max_bad_steps", 1)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulation", 1), ("max_bad_steps", 1)):
             self._whole(name, least)
+        object.__setattr__(self, "seed", check_seed("seed", self.seed))
         for name in ("max_steps", "evaluate_every", "save_every", "patience", "threads"):
             if getattr(self, name) is not None:
                 self._whole(name, 1)
@@ -83,7 +85,8 @@ class Settings:
 
     def _number(self, name: str, low: float, high: float, above: bool = False) -> None:
         value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not (low <= value < high):
+        finite = isinstance(value, int | float) and abs(value) <= sys.float_info.max
+        if isinstance(value, bool) or not finite or not (low <= value < high):
             raise InputError(f"{name} must be a number from {low:g} to below {high:g}, not {value!r}")
         if above and value == low:
             raise InputError(f"{name} must be above {low:g}")

@@ -190,6 +190,17 @@ def test_standard_output_may_be_closed(monkeypatch, tiny_checkpoint):
     assert not console.prints_to_terminal()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a descriptor that is closed")
+@pytest.mark.parametrize("command", [["embed", "a"], ["similarity", "a", "b", "--json"], ["models", "--json"], ["-h"]])
+def test_a_closed_standard_output(tiny_checkpoint, command):
+    """As after `>&-`: a result that goes nowhere is no success."""
+    model = ["-m", tiny_checkpoint, "--backend", "numpy"] if len(command) > 1 and "models" not in command else []
+    done = subprocess.run(
+        [*MODULE, *command, *model], stderr=subprocess.PIPE, text=True, preexec_fn=lambda: os.close(1), check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "minembed: standard output is closed\n")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
 def test_help_onto_a_full_disk():
     with Path("/dev/full").open("w") as full:

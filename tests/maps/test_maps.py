@@ -154,6 +154,14 @@ def test_what_cannot_be_placed(vectors, options, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**64, 0.5])
+def test_seeds_that_are_none(seed):
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        measure(np.eye(5), np.eye(5), 1, seed=seed)
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        Groups.found(np.eye(5), np.eye(5), list("abcde"), seed=seed)
+
+
 def test_the_extra_is_named(monkeypatch):
     for package in ("sklearn", "umap", "matplotlib"):
         monkeypatch.setitem(sys.modules, package, None)

@@ -17,7 +17,7 @@ from command import run
 from map_cases import MARKUP, Tags, blobs, facts_of, hostile
 from places import ROOT
 
-from minembed.errors import InputError
+from minembed.errors import InputError, SourceError
 from minembed.maps import Map
 from minembed.maps import page as page_module
 from minembed.maps.page import fill, page
@@ -382,3 +382,15 @@ def test_the_heat_map_of_the_demo(kind, tmp_path, model):
     run("demo", *model, "-o", tmp_path / f"heat.{kind}")
     assert first == (tmp_path / f"heat.{kind}").read_bytes()
     assert "must end in .png or .svg" in run("demo", *model, "-o", tmp_path / "heat.gif", code=2)[1]
+
+
+def test_maps_are_written_whole_and_faults_are_named(tmp_path, monkeypatch):
+    chart = Map.of([[0.0, 1.0], [1.0, 0.0]], ["up", "right"], method="pca", clusters=None)
+    for bad, error in (("a\0.html", InputError), ("a\ud800.html", InputError), ("a" * 300 + ".html", SourceError)):
+        with pytest.raises(error, match=r"cannot (name|write)"):
+            chart.save(tmp_path / bad)
+    (tmp_path / "map.html").write_text("the old one")
+    monkeypatch.setattr("minembed.maps.saving.page", lambda chart: "\ud800")  # that no file can hold
+    with pytest.raises(UnicodeEncodeError):
+        chart.save(tmp_path / "map.html")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["the old one"]

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from minembed.errors import MinembedError, SourceError, TrainingError
 from minembed.runtime import safetensors_files as storage
 from minembed.runtime.checksums import crc32_of_json
-from minembed.train.checkpoints import has_checkpoint, load_checkpoint, save_checkpoint
+from minembed.train.checkpoints import has_checkpoint, held, load_checkpoint, save_checkpoint
 
 
 def state(seed):
@@ -225,6 +225,13 @@ def test_an_interrupt_leaves_the_old_one(tmp_path, monkeypatch):
         save_checkpoint(tmp_path, *state(2))
     assert_is(load_checkpoint(tmp_path), state(1))
     assert len(names(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("bad", ["a\0", "a\ud800", "a" * 300])
+def test_names_that_no_folder_has(tmp_path, bad):
+    assert not has_checkpoint(tmp_path / bad)
+    with pytest.raises(MinembedError, match="cannot"), held(tmp_path / bad):
+        pass
 
 
 @needs_timer

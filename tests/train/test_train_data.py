@@ -192,6 +192,8 @@ FAULTS = [
     ({"max_grad_norm": float("inf")}, "max_grad_norm"),
     ({"mask_probability": 0.0}, "mask_probability"),
     ({"seed": -1}, "seed"),
+    ({"seed": 2**64}, r"seed must be a whole number from 0 to 2\^64 - 1, not 18446744073709551616"),
+    ({"weight_decay": 10**400}, "weight_decay must be a number"),
 ]
 
 

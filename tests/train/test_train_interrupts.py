@@ -20,7 +20,7 @@ def products(columns, labels):
 
 
 @needs_timer
-@pytest.mark.parametrize(("times", "seed"), [(40, 1), pytest.param(2500, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("times", "seed"), [(40, 1), pytest.param(5000, 2, marks=pytest.mark.slow)])
 def test_training_steps(tiny_checkpoint, tier, times, seed):
     trainee, half = Trainee.load(tiny_checkpoint), len(TEXTS) // 2
     columns = [trainee.tokenizer(TEXTS[:half]), trainee.tokenizer(TEXTS[half:])]

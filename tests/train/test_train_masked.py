@@ -114,6 +114,11 @@ def test_what_is_refused(new, tmp_path):
         train_masked_lm(load(new), [], SETTINGS, tmp_path / "run")
     with pytest.raises(InputError, match="size 'huge' is unknown"):
         new_model(tmp_path / "x", TEXTS, size="huge")
+    for seed in (-1, 2**64):
+        with pytest.raises(InputError, match="seed must be a whole number"):
+            new_model(tmp_path / "x", TEXTS, size="tiny", seed=seed)
+        with pytest.raises(InputError, match="seed must be a whole number"):
+            Trainee.load(new, head=True, make_head=True, seed=seed)
     with pytest.raises(InputError, match="no words that come twice"):
         new_model(tmp_path / "x", [], size="tiny")
     with pytest.raises(InputError, match="exists already"):

@@ -353,6 +353,8 @@ def test_numbers_of_a_new_head(tmp_path):
     assert not np.array_equal(block.linear.weight, c.blocks[0].linear.weight)
     with pytest.raises(InputError, match=r"shape \(3, 35\), not \(157, 35\)"):
         new_head(checkpoint, word[:3])
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        new_head(checkpoint, word, seed=2**64)
 
 
 def test_what_a_file_says_twice_is_written_twice():

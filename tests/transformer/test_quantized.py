@@ -1,6 +1,8 @@
 """int8 folders: written whole or not at all, read by memory map, the same bits as quantising at load."""
 
+import errno
 import json
+import os
 import shutil
 import stat
 
@@ -8,11 +10,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
-from tiny import write_int8
+from tiny import MODULES, write_int8, write_json
 
 from minembed import Embedder
 from minembed.cli import main
-from minembed.errors import InputError, UnsupportedModelError, WeightsError
+from minembed.errors import InputError, MinembedError, SourceError, UnsupportedModelError, WeightsError
 from minembed.weights import quantized
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import read_params
@@ -68,6 +70,49 @@ def test_a_failed_write_leaves_nothing(tiny_checkpoint, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_int8(tiny_checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [("shutil", "copyfile"), ("minembed.weights.quantized", "write_safetensors")]
+)
+def test_a_full_disk_is_named(tiny_checkpoint, tmp_path, monkeypatch, owner, name):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"{owner}.{name}", full)
+    with pytest.raises(SourceError) as error:
+        write_int8(tiny_checkpoint, tmp_path / "out")
+    remedy = "free some space there, make it writable, or save elsewhere"
+    assert str(error.value) == f"cannot save to {tmp_path / 'out'}: No space left on device; {remedy}"
+    assert error.value.errno == errno.ENOSPC and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_what_is_no_file_is_not_copied(tiny_checkpoint, tmp_path):
+    """A pipe would be waited for, and a device fill the disk."""
+    place = tmp_path / "model"
+    shutil.copytree(tiny_checkpoint, place)
+    (place / "1_Pooling" / "zeros").symlink_to("/dev/zero")
+    with pytest.raises(SourceError, match="it is no regular file"):
+        write_int8(place, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("bad", ["a\0", "a\ud800", "a" * 300])
+def test_names_that_no_folder_has(tiny_checkpoint, tmp_path, bad):
+    with pytest.raises(MinembedError, match="cannot"):
+        write_int8(tiny_checkpoint, tmp_path / bad)
+
+
+def test_a_copy_within_the_folder_itself(tiny_checkpoint, tmp_path):
+    """Where the encoder lies deeper, the copy is made beside it."""
+    place = tmp_path / "model"
+    shutil.copytree(tiny_checkpoint, place / "0_Transformer")
+    shutil.move(place / "0_Transformer" / "1_Pooling", place)
+    modules = [{**module, "path": module["path"] or "0_Transformer"} for module in MODULES]
+    write_json(place / "modules.json", modules)
+    write_int8(place, place / "out")
+    assert np.isfinite(Embedder.load(place / "out", backend="numpy").encode("a")).all()
 
 
 def damaged(small, tmp_path, change):

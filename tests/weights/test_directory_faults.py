@@ -17,8 +17,9 @@ from module_cases import NORMALIZE, STACKS, Case, dense, write_case, write_store
 from places import GOLDENS_FOLDER
 from settings_oracle import rewrite
 
-from minembed import Embedder
-from minembed.errors import MinembedError, MinembedWarning
+from minembed import Embedder, Reranker
+from minembed.errors import ConfigError, MinembedError, MinembedWarning, SourceError
+from minembed.weights.cross_encoder import read_cross_encoder
 from minembed.weights.directory import read_checkpoint
 
 SETTINGS = ["config.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"]
@@ -377,6 +378,34 @@ def test_what_is_no_file_is_not_read(tiny_checkpoint, tmp_path, name, kind):
         (place / name).symlink_to("/dev/zero")
     with pytest.raises(MinembedError):
         Embedder.load(place, backend="numpy")
+
+
+@pytest.mark.parametrize("i", range(3))
+def test_paths_that_are_too_long(tiny_checkpoint, tmp_path, i):
+    for path in ("n" * 300, "d/" * 2500 + "d"):
+        place = tmp_path / "model"
+        shutil.copytree(tiny_checkpoint, place, dirs_exist_ok=True)
+        modules = [dict(module) for module in tiny.MODULES]
+        modules[i]["path"] = path
+        tiny.write_json(place / "modules.json", modules)
+        with pytest.raises(ConfigError, match=r"modules\.json: path '.*' is too long for this system"):
+            Embedder.load(place, backend="numpy")
+        tiny.write_json(place / "config_sentence_transformers.json", {"model_type": "CrossEncoder"})
+        tiny.write_json(place / "modules.json", [{**modules[0], "path": path}])
+        with pytest.raises(ConfigError, match=r"modules\.json: path '.*' is too long for this system"):
+            Reranker.load(place, backend="numpy")
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "d/" * 2500, "a\0", "a\ud800"])
+def test_names_that_no_folder_has(name):
+    for load in (Embedder.load, Reranker.load):
+        with pytest.raises(MinembedError):
+            load(name, local_files_only=True)
+        with pytest.raises(MinembedError):
+            load("org/name", revision=name, local_files_only=True)
+    for read in (read_checkpoint, read_cross_encoder):
+        with pytest.raises(SourceError, match="does not exist"):
+            read(Path(name))
 
 
 def test_a_tokenizer_of_gigabytes_is_not_read(tiny_checkpoint, tmp_path):

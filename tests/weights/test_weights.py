@@ -241,6 +241,14 @@ def test_shards(small, copy):
     assert_same(parameters(copy), small[1])
 
 
+def test_a_shard_with_a_name_that_is_too_long(copy):
+    (copy / "model.safetensors").unlink()
+    index = {"weight_map": {"a": "n" * 300 + ".safetensors"}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(WeightsError, match="cannot name a file"):
+        parameters(copy)
+
+
 def test_a_shard_is_missing(small, copy):
     write_shards(copy, small[2])
     (copy / "model-00002-of-00003.safetensors").unlink()
