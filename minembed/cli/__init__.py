@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from minembed.cli.console import Failure, one_line_warnings, stops_on_signals, use_utf8
+from minembed.cli.console import Failure, one_line_warnings, stops_on_signals, tells_logs, use_utf8
 from minembed.errors import MinembedError
 from minembed.version import __version__
 
@@ -50,7 +50,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error made on purpose ends it with one line and exit code 1."""
         try:
-            with stops_on_signals(), one_line_warnings():
+            with stops_on_signals(), one_line_warnings(), tells_logs():
                 return super().invoke(ctx)
         except MinembedError as error:
             raise Failure(str(error)) from error

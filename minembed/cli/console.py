@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import signal
 import sys
 import threading
@@ -139,13 +140,41 @@ def _show(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    text = f"minembed: warning: {message}"
+    _print_line(f"minembed: warning: {message}")
+
+
+def _print_line(text: str) -> None:
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
         tqdm.write(text, file=sys.stderr)  # a progress bar moves out of its way
     else:
         click.echo(text, err=True)
+
+
+class _Tells(logging.Handler):
+    """Prints what the package logs, one line a record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _print_line(record.getMessage())
+
+
+@contextmanager
+def tells_logs() -> Iterator[None]:
+    """Print what the package tells through `logging` at INFO, such as how a file is read, on standard error.
+
+    >>> with tells_logs():
+    ...     pass
+    """
+    logger, handler = logging.getLogger("minembed"), _Tells(logging.INFO)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def source_options(default: str = DEFAULT_MODEL) -> tuple[Callable[[Command], Command], ...]:

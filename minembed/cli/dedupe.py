@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import corpus_options
+from minembed.cli.passages import check_not_terminal, one_line, selection_options
+from minembed.data.copying import as_written, copy_rows
 from minembed.data.corpus import Corpus
+from minembed.data.forms import BY_ENDING, form_of_name
+from minembed.data.texts import Selection
+from minembed.errors import InputError
 from minembed.types import Backend, Dtype
 
 if TYPE_CHECKING:
@@ -50,15 +54,14 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
     metavar="FILE",
     help="Where what is kept goes; default: standard output.",
 )
-@corpus_options
+@selection_options
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print the groups of duplicates, a JSON object a line.")
 def command(
     corpus: Path,
     threshold: float,
     output: Path | None,
-    file_format: str | None,
-    field: str | None,
+    selection: Selection,
     model: str,
     revision: str | None,
     offline: bool,
@@ -81,23 +84,46 @@ def command(
     from minembed.runtime.files import replacing
 
     with ExitStack() as stack:
-        source = Corpus.of(corpus, file_format, field)
+        check_not_terminal(corpus)
+        source = Corpus.of(corpus, selection)
+        check_form(output, source)
+        source.survey()
         numbers, texts = source.passages()
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
         first, scores = compare(texts, load_model(model, revision, offline, threads, dtype, backend), threshold)
-        kept = {number for i, number in enumerate(numbers) if first[i] == i}
-        if file is not None or not as_json:
-            for number, row in enumerate(source.rows()):  # the heading is row 0
-                if number in kept or not number:
-                    if file is not None:
-                        file.write(row.encode("utf-8"))
-                    else:
-                        sys.stdout.write(row)
+        left = {number for i, number in enumerate(numbers) if first[i] != i}
+        table = source.read.table
+        present = set(numbers) if table.form == "txt" else None  # blank lines are no rows
+
+        def keep(number: int) -> bool:
+            return number not in left and (present is None or number in present)
+
+        if file is not None:
+            copy_rows(table, keep, file)
+        elif not as_json:
+            sys.stdout.writelines(as_written(table, keep))
         if as_json:
             for group in groups(numbers, texts, first, scores):
                 click.echo(json.dumps(group, ensure_ascii=False))
-    left = len(texts) - len(kept)
-    click.echo(f"{source.name}: {len(texts):,} texts, {len(kept):,} kept, {left:,} near duplicates left out", err=True)
+        elif output is not None:
+            tell(numbers, texts, first, scores)
+    kept = len(texts) - len(left)
+    click.echo(f"{source.name}: {len(texts):,} texts, {kept:,} kept, {len(left):,} near duplicates left out", err=True)
+
+
+def check_form(output: Path | None, source: Corpus) -> None:
+    """Raise InputError for an output whose ending tells another form than that of the rows."""
+    form = source.read.table.form
+    if output is not None and form_of_name(output.name) != form:
+        endings = ", ".join(ending for ending, known in BY_ENDING.items() if known == form)
+        raise InputError(f"{output}: the rows are written as they are read, as {form}: name a file with {endings}")
+
+
+def tell(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "Array") -> None:
+    """Print for each row that is left out: its number, that of the row that stands for it, their cosine, its text."""
+    for i, kept in enumerate(first):
+        if i != kept:
+            click.echo(f"{numbers[i]}\t{numbers[kept]}\t{scores[i]:.4f}\t{one_line(texts[i])}")
 
 
 def compare(texts: Sequence[str], model: Any, threshold: float) -> tuple["Array", "Array"]:  # -> (N,), (N,)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from minembed.cli.console import as_text, existing_file, load_model, model_options, prints_to_terminal
-from minembed.types import Backend, Dtype, Precision, TextFormat, Truncation
+from minembed.cli.passages import check_not_terminal, check_places, selection_options
+from minembed.data.source import Source
+from minembed.data.texts import LOG, Selection, open_texts
+from minembed.types import Backend, Dtype, Precision, Truncation
 
 if TYPE_CHECKING:
     from minembed.types import Array
 
-STDIN = Path("-")
 OUTPUTS = (".npy", ".jsonl", ".safetensors", ".parquet")
 
 
@@ -28,23 +30,12 @@ def check_output(ctx: click.Context, parameter: click.Parameter, value: Path | N
     return value
 
 
-def open_texts(
-    texts: tuple[str, ...], source: Path | None, file_format: str | None, field: str | None, stack: ExitStack
-) -> Iterable[str]:
-    """Find out where the texts come from; files are closed with the stack."""
-    from minembed.data.old_texts import format_of, read_texts
-
-    if texts == (str(STDIN),):
-        texts, source = (), source or STDIN
-    if texts and source is not None:
-        raise click.UsageError("give texts or --input, not both")
-    if texts:
-        return [as_text(text) for text in texts]
-    if source is None or source == STDIN:
-        if sys.stdin is None or (source is None and sys.stdin.isatty()):
-            raise click.UsageError("no texts: give some, name a file with --input, or pipe them in")
-        return read_texts(sys.stdin.buffer, "standard input", file_format or "txt", field)
-    return read_texts(stack.enter_context(source.open("rb")), str(source), file_format or format_of(source), field)
+def read_texts(source: Path, selection: Selection) -> Iterator[str]:
+    """Open a file and tell how it is read; the texts come as they are needed."""
+    check_not_terminal(source)
+    read = open_texts(Source.of(source), selection)
+    LOG.info(read.told(read.survey() if read.table.source.again else None))
+    return (row.text for row in read.rows(whole_rows=False) if row.text is not None)
 
 
 def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of each column
@@ -104,19 +95,9 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
     "source",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help=".txt (a text a line), .jsonl, .csv or .parquet; - is standard input.",
+    help="A text a line, or a table of any form, packed or not; - is standard input.",
 )
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(get_args(TextFormat)),
-    help="Format of the input; default: by its name.",
-)
-@click.option(
-    "--field",
-    metavar="NAME",
-    help='Field or column of the texts; default: "text", or the first column of a CSV that has no such header.',
-)
+@selection_options
 @click.option(
     "-o",
     "--output",
@@ -155,8 +136,7 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
 def command(
     texts: tuple[str, ...],
     source: Path | None,
-    file_format: str | None,
-    field: str | None,
+    selection: Selection,
     output: Path | None,
     model: str,
     revision: str | None,
@@ -193,8 +173,9 @@ def command(
     from minembed.runtime.files import replacing
     from minembed.transformer.vectors import quantize_embeddings
 
+    texts, source = check_places(texts, source)
+    incoming: Iterable[str] = map(as_text, texts) if source is None else read_texts(source, selection)
     with ExitStack() as stack:
-        incoming = open_texts(texts, source, file_format, field, stack)
         ranges = None if calibration is None else read_ranges(calibration)
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
         loaded = load_model(model, revision, offline, threads, dtype, backend, max_seq_length)

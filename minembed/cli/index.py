@@ -6,8 +6,9 @@ from typing import get_args
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import corpus_options
+from minembed.cli.passages import check_not_terminal, id_option, selection_options
 from minembed.data.corpus import Corpus
+from minembed.data.texts import Selection
 from minembed.types import Backend, Dtype, IndexPrecision, Metric
 
 
@@ -21,7 +22,8 @@ from minembed.types import Backend, Dtype, IndexPrecision, Metric
     metavar="FOLDER",
     help="A new folder, or one with an index, which is replaced.",
 )
-@corpus_options
+@id_option
+@selection_options
 @model_options
 @click.option(
     "--precision",
@@ -34,8 +36,7 @@ from minembed.types import Backend, Dtype, IndexPrecision, Metric
 def command(
     corpus: Path,
     output: Path,
-    file_format: str | None,
-    field: str | None,
+    selection: Selection,
     model: str,
     revision: str | None,
     offline: bool,
@@ -47,8 +48,9 @@ def command(
 ) -> None:
     """Embed the passages of CORPUS, and save them as an index for `minembed search` and `minembed.Index`.
 
-    CORPUS is a .txt (a passage a line), .jsonl, .csv or .parquet file, or - for standard input.  Blank passages are
-    left out; the others keep their number, from 1, as their id.  The index appears whole or not at all.
+    CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
+    standard input.  The id of a passage is what the column --id has, or the number of its row, from 1.  The index
+    appears whole or not at all.
 
     \b
     minembed index notes.jsonl -o notes-index
@@ -58,12 +60,12 @@ def command(
     from minembed.search.index_saving import check_target
 
     check_target(output.absolute())  # before the work, not after it
-    source = Corpus.of(corpus, file_format, field)
-    numbers, texts = source.passages()
+    check_not_terminal(corpus)
+    source = Corpus.of(corpus, selection)
+    source.survey()
+    ids, texts = source.passages()
     loaded = load_model(model, revision, offline, threads, dtype, backend)
-    index = Index.build(
-        loaded, texts, ids=numbers, metric=metric, precision=precision, metadata={"source": source.name}
-    )
+    index = Index.build(loaded, texts, ids=ids, metric=metric, precision=precision, metadata={"source": source.name})
     index.save(output)
     click.echo(
         f"{output}: {len(index):,} passages, {index.dimension} numbers each, {precision}, {index.metric}", err=True

@@ -1,15 +1,15 @@
 """`minembed map`: a corpus as a map to look at, and how far it can be trusted."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from minembed.cli.console import existing_file, load_model, model_options
-from minembed.cli.passages import corpus_options
+from minembed.cli.passages import check_not_terminal, selection_options
+from minembed.data.columns import value_of
 from minembed.data.corpus import Corpus
-from minembed.data.old_texts import FIELD, csv_rows
+from minembed.data.texts import Selection, column_of
 from minembed.errors import InputError
 from minembed.types import Backend, Dtype, MapMethod
 
@@ -38,18 +38,15 @@ def check_clusters(ctx: click.Context, parameter: click.Parameter, value: str) -
 
 def read(source: Corpus, label: str | None) -> tuple[list[int], list[str], list[str] | None]:
     """The texts that are not blank, their numbers from 1, and their labels."""
-    if label is None:
+    column = None if label is None else column_of(source.read.table, label, "--label")
+    source.survey()
+    if column is None:
         return *source.passages(), None
-    from minembed.data.labels import read_labels
+    from minembed.data.labels import written
 
-    with source.open() as file:
-        labels = dict(enumerate(read_labels(file, source.name, source.file_format, label), 1))
-    if source.file_format == "csv" and source.field is None:  # it has a heading, then
-        with source.open() as file:
-            _, header = next(csv_rows(file, source.name))
-        source = replace(source, field=FIELD if FIELD in header else header[0])
-    numbers, texts = source.passages()
-    return numbers, texts, [labels[number] for number in numbers]
+    rows = [row for row in source.rows() if row.text is not None]
+    labels = [written(value_of(row.row.values, column)) for row in rows]
+    return [row.number for row in rows], [row.text or "" for row in rows], labels
 
 
 def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
@@ -99,7 +96,7 @@ def drawn(count: int, sample: int | None, seed: int) -> list[int]:
     help="pca needs nothing more; the others are in the extra viz.",
 )
 @click.option("--dimensions", type=click.IntRange(2, 3), default=2, show_default=True, help="3 goes with pca.")
-@corpus_options
+@selection_options
 @click.option("--label", metavar="NAME", help="Field or column that says which group a text is in.")
 @click.option(
     "--clusters",
@@ -122,8 +119,7 @@ def command(
     output: Path,
     method: str,
     dimensions: int,
-    file_format: str | None,
-    field: str | None,
+    selection: Selection,
     label: str | None,
     clusters: str | int,
     perplexity: float | None,
@@ -140,7 +136,8 @@ def command(
 ) -> None:
     """Place the texts of CORPUS on a map, on which texts of like meaning are near each other.
 
-    CORPUS is a .txt (a text a line), .jsonl, .csv or .parquet file, or - for standard input.  Blank texts are left out.
+    CORPUS is a .txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
+    standard input.
     The map says how far it can be trusted: which of its neighbourhoods are real, and which it has torn apart.  A page
     is one file, which opens in any browser, without a network.
 
@@ -155,7 +152,9 @@ def command(
     from minembed.maps.saving import write
     from minembed.runtime.files import replacing
 
-    numbers, texts, labels = read(Corpus.of(corpus, file_format, field), label)
+    check_not_terminal(corpus)
+    source = Corpus.of(corpus, selection, () if label is None else (label,))
+    numbers, texts, labels = read(source, label)
     rows = drawn(len(texts), sample, seed)
     numbers, texts = [numbers[i] for i in rows], [texts[i] for i in rows]
     check_settings(len(texts), method, dimensions, seed, perplexity, neighbours)  # before the work, not after it

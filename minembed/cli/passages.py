@@ -1,36 +1,140 @@
-"""The corpus of a command: the passages of a file or of standard input, and their index, kept in the cache."""
+"""The options that say how a user's file is read, and the texts that a command takes from arguments or a file."""
 
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 import click
 
-from minembed.data.old_texts import FORMATS
-
-if TYPE_CHECKING:
-    pass
+from minembed.cli.console import as_text
+from minembed.data.corpus import Corpus, Passages
+from minembed.data.source import STDIN
+from minembed.data.table import Reading
+from minembed.data.texts import Selection
+from minembed.types import Header, Missing, TextFormat
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+FORMS = ".txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather, packed or not"
 
 
-def corpus_options(command: Command) -> Command:
-    """Add the options that say how a corpus is written.
+def reading_options(command: Command) -> Any:
+    """Add the options that say how a file is written; the command gets them as `reading`.
 
     >>> @click.command()
-    ... @corpus_options
-    ... def run(file_format, field): ...
+    ... @reading_options
+    ... def run(reading): ...
     >>> [parameter.name for parameter in run.params]
-    ['file_format', 'field']
+    ['file_format', 'encoding', 'delimiter', 'header']
     """
-    form = click.option(
-        "--format", "file_format", type=click.Choice(FORMATS), help="Format of the corpus; default: by its name."
+    options = (
+        click.option(
+            "--format",
+            "file_format",
+            type=click.Choice(get_args(TextFormat)),
+            help="Form of the file; default: by its name, or else by its content.",
+        ),
+        click.option("--encoding", metavar="NAME", help="Encoding of the file; default: UTF-8, or UTF-16 by its mark."),
+        click.option("--delimiter", metavar="CHAR", help='Of .csv: one character, or "tab"; default: found out.'),
+        click.option(
+            "--header", type=click.Choice(get_args(Header)), help="Whether the first row of .csv and .tsv is names."
+        ),
     )
+
+    @wraps(command)
+    def with_reading(
+        *args: Any, file_format: TextFormat | None, encoding: str | None, delimiter: str | None, header: Any, **own: Any
+    ) -> Any:
+        return command(*args, reading=Reading(file_format, encoding, delimiter, header), **own)
+
+    wrapped: Any = with_reading
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def selection_options(command: Command) -> Any:
+    """Add the options that say which texts of a file are meant; the command gets them as `selection`.
+
+    >>> @click.command()
+    ... @selection_options
+    ... def run(selection): ...
+    >>> [parameter.name for parameter in run.params]
+    ['field', 'missing', 'file_format', 'encoding', 'delimiter', 'header']
+    """
     field = click.option(
         "--field",
         metavar="NAME",
-        help='Field or column of the texts; default: "text", or the first column of a CSV that has no such header.',
+        help='Column of the texts: a name, a number from 1, or a path as in "doc.body"; default: found out.',
     )
-    return form(field(command))
+    missing = click.option(
+        "--missing",
+        type=click.Choice(get_args(Missing)),
+        help="Rows without a text: an error (the default), left out, or read as an empty text.",
+    )
+
+    @wraps(command)
+    def with_selection(
+        *args: Any,
+        field: str | None,
+        missing: Missing | None,
+        reading: Reading,
+        identity: str | None = None,
+        **own: Any,
+    ) -> Any:
+        return command(*args, selection=Selection(reading, field, missing, identity), **own)
+
+    wrapped: Any = field(missing(reading_options(with_selection)))
+    return wrapped
+
+
+def id_option(command: Command) -> Command:
+    """Add the option for the column of ids, to a command with `selection_options`.
+
+    >>> @click.command()
+    ... @id_option
+    ... @selection_options
+    ... def run(selection): ...
+    >>> run.params[0].name
+    'identity'
+    """
+    return click.option(
+        "--id", "identity", metavar="COLUMN", help="Column of the ids, as --field; default: the row's number, from 1."
+    )(command)
+
+
+def check_places(texts: tuple[str, ...], source: Path | None) -> tuple[tuple[str, ...], Path | None]:
+    """Texts in the arguments, or the file that has them; raises UsageError for both.
+
+    >>> check_places(("-",), None) == ((), STDIN)
+    True
+    """
+    if texts == (str(STDIN),):
+        texts, source = (), source or STDIN
+    if texts and source is not None:
+        raise click.UsageError("give texts or --input, not both")
+    return texts, None if texts else source or STDIN
+
+
+def passages_of(texts: tuple[str, ...], source: Path | None, selection: Selection) -> Passages:
+    """The texts of the arguments, or those of a file, with their numbers from 1."""
+    texts, source = check_places(texts, source)
+    if source is None:
+        return Passages(list(range(1, len(texts) + 1)), [as_text(text) for text in texts])
+    check_not_terminal(source)
+    corpus = Corpus.of(source, selection)
+    corpus.survey()
+    return corpus.passages()
+
+
+def check_not_terminal(path: Path) -> None:
+    """Raise UsageError where a file is standard input, and that a terminal.
+
+    >>> check_not_terminal(Path("texts.csv"))
+    """
+    if path == STDIN and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError("no texts: give some, name a file, or pipe them in")
 
 
 def one_line(text: str) -> str:

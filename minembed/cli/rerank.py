@@ -1,16 +1,15 @@
 """`minembed rerank`: documents in the order of how well they answer a query."""
 
 import json
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import click
 
 from minembed.cli.console import as_text, model_options
-from minembed.cli.embed import open_texts
-from minembed.types import Backend, Dtype, TextFormat
+from minembed.cli.passages import passages_of, selection_options
+from minembed.data.texts import Selection
+from minembed.types import Backend, Dtype
 
 DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
@@ -24,15 +23,9 @@ DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
     "source",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help=".txt (a document a line), .jsonl, .csv or .parquet; - is standard input.",
+    help="A document a line, or a table of any form; - is standard input.",
 )
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(get_args(TextFormat)),
-    help="Format of the input; default: by its name.",
-)
-@click.option("--field", metavar="NAME", help='Field or column of the documents; default: "text".')
+@selection_options
 @click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print the best N alone.")
 @partial(model_options, default=DEFAULT_RERANKER)
 @click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of a pair.")
@@ -41,8 +34,7 @@ def command(
     query: str,
     documents: tuple[str, ...],
     source: Path | None,
-    file_format: str | None,
-    field: str | None,
+    selection: Selection,
     top_k: int | None,
     model: str,
     revision: str | None,
@@ -61,8 +53,7 @@ def command(
     """
     from minembed.models.reranker import Reranker
 
-    with ExitStack() as stack:
-        texts = list(open_texts(documents, source, file_format, field, stack))
+    numbers, texts = passages_of(documents, source, selection)
     loaded = Reranker.load(
         model,
         revision=revision,
@@ -72,8 +63,8 @@ def command(
         backend=backend,
         max_seq_length=max_seq_length,
     )
-    for found in loaded.rank(as_text(query), texts, top_k=top_k, return_documents=True):
+    for hit in loaded.rank(as_text(query), texts, top_k=top_k, return_documents=True):
         if as_json:
-            click.echo(json.dumps(found, ensure_ascii=False))
+            click.echo(json.dumps({**hit, "corpus_id": numbers[hit["corpus_id"]] - 1}, ensure_ascii=False))
         else:
-            click.echo(f"{found['score']:8.4f}  {found['corpus_id'] + 1:>5}  {' '.join(found['text'].split())}")
+            click.echo(f"{hit['score']:8.4f}  {numbers[hit['corpus_id']]:>5}  {' '.join(hit['text'].split())}")

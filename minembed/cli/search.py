@@ -11,8 +11,10 @@ import click
 from click.core import ParameterSource
 
 from minembed.cli.console import as_text, load_model, model_options, prints_to_terminal
-from minembed.cli.passages import corpus_options, one_line
-from minembed.data.corpus import STDIN, Corpus
+from minembed.cli.passages import check_not_terminal, id_option, one_line, passages_of, selection_options
+from minembed.data.corpus import Corpus
+from minembed.data.source import STDIN
+from minembed.data.texts import Selection
 from minembed.errors import InputError
 from minembed.search.index_cache import index_of
 from minembed.types import Backend, Color, Dtype, IndexPrecision
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
     from minembed.search.index import Hit, Index
 
 
-def read_queries(queries: Sequence[str], file: Path | None) -> list[str]:
+def read_queries(queries: Sequence[str], file: Path | None, field: str | None) -> list[str]:
     """Take the queries from the arguments, and then from a file (or standard input)."""
     found = [as_text(query) for query in queries]
     if file is not None:
-        found += Corpus.of(file, None, None).passages()[1]
+        found += passages_of((), file, Selection(column=field)).texts
     if not found:
         raise click.UsageError("no query: give one, or a file of them with --queries")
     return found
@@ -94,9 +96,11 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
     "query_file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="More queries: .txt (one a line), .jsonl, .csv or .parquet; - is standard input.",
+    help="More queries, one a line or in a table of any form; - is standard input.",
 )
-@corpus_options
+@click.option("--query-field", metavar="NAME", help="Column of the queries in --queries; default: found out.")
+@id_option
+@selection_options
 @model_options
 @click.option(
     "--precision",
@@ -119,8 +123,8 @@ def command(
     queries: tuple[str, ...],
     k: int,
     query_file: Path | None,
-    file_format: str | None,
-    field: str | None,
+    query_field: str | None,
+    selection: Selection,
     model: str,
     revision: str | None,
     offline: bool,
@@ -134,9 +138,9 @@ def command(
 ) -> None:
     """Print the passages of CORPUS that are most alike to each query, best first, with their scores and numbers.
 
-    CORPUS is a .txt (a passage a line), .jsonl, .csv or .parquet file, - for standard input, or a folder that
-    `minembed index` made.  Blank passages are left out.  The index of a file is kept in minembed's cache, and made
-    again when the file, the model or a setting has changed.
+    CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, - for
+    standard input, or a folder that `minembed index` made.  One line on standard error says how it is read.  The index
+    of a file is kept in minembed's cache, and made again when the file, the model or a setting has changed.
 
     On a terminal the scores are coloured; elsewhere a line is score, number and passage, with tabs between them (and
     the query before them, if there are several).
@@ -148,17 +152,16 @@ def command(
     """
     if corpus == STDIN and query_file == STDIN:
         raise click.UsageError("corpus and --queries cannot both be standard input")
-    wanted = read_queries(queries, query_file)
+    wanted = read_queries(queries, query_file, query_field)
     options = model, revision, offline, threads, dtype, backend
     if corpus.is_dir():
-        if precision or file_format or field:
-            raise click.UsageError("an index has its precision and format: no --precision, --format or --field")
+        if precision or selection != Selection():
+            raise click.UsageError("an index has its precision, texts and ids: no --precision, and nothing on reading")
         given = ctx.get_parameter_source("model") is not ParameterSource.DEFAULT
         index = open_index(corpus, *options, model_is_given=given)
     else:
-        source = Corpus.of(corpus, file_format, field)
-        if source.path is not None and source.file_format != "parquet":
-            source.path.open("rb").close()  # before the model is loaded, not after it
+        check_not_terminal(corpus)
+        source = Corpus.of(corpus, selection)  # before the model is loaded, not after it
         index = index_of(source, load_model(*options), precision or "float32", not no_cache)
     from minembed.cli.heatmap import colour_depth
 

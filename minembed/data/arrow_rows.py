@@ -1,6 +1,6 @@
 """Tables of Apache Arrow: parquet and feather, through the extra `arrow`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -32,7 +32,6 @@ def open_arrow(file: Any, form: TextFormat, name: str) -> Any:
 
     Raises InputError for a file that is damaged.
 
-    >>> import io
     >>> open_arrow(io.BytesIO(b"PAR1"), "parquet", "x.parquet")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     minembed.errors.InputError: x.parquet: not a parquet file (...)
@@ -75,10 +74,31 @@ def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[A
             yield chosen.slice(begin, BATCH)
 
 
+def copy_arrow(opened: Any, file: Any, form: TextFormat, keep: Callable[[int], bool]) -> int:
+    """Copy the rows of an open file whose numbers, from 1, are to be kept; all columns, types and metadata too.
+
+    >>> from importlib.util import find_spec
+    >>> if find_spec("pyarrow"):
+    ...     file, copy, table = io.BytesIO(), io.BytesIO(), arrow_module().table({"text": ["one", "two"]})
+    ...     arrow_module().parquet.write_table(table, file)
+    ...     _ = copy_arrow(open_arrow(file, "parquet", "x"), copy, "parquet", lambda number: number == 2)
+    ...     assert arrow_module().parquet.read_table(copy).to_pydict() == {"text": ["two"]}
+    """
+    arrow, schema = arrow_module(), schema_of(opened)
+    number = kept = 0
+    new = arrow.parquet.ParquetWriter if form == "parquet" else arrow.ipc.new_file
+    with new(file, schema) as writer:
+        for batch in _batches_of(opened):
+            mask = [keep(number + i) for i in range(1, batch.num_rows + 1)]
+            number += batch.num_rows
+            kept += sum(mask)
+            writer.write_batch(batch.filter(arrow.array(mask)))
+    return kept
+
+
 def arrow_records(opened: Any, name: str, columns: Sequence[str] | None = None) -> Iterator[Record]:
     """Read the rows of an open file, numbered from 0; all columns, or those named.
 
-    >>> import io
     >>> from importlib.util import find_spec
     >>> if find_spec("pyarrow"):
     ...     file, table = io.BytesIO(), arrow_module().table({"text": ["one"]})

@@ -1,87 +1,93 @@
-"""The texts of a corpus, from a file or standard input."""
+"""The passages of a corpus, from a file, a pipe or standard input: their texts, their ids and their rows."""
 
-import csv
-import io
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, NamedTuple
 
-import click
-
-from minembed.data.old_texts import FIELD, csv_rows, format_of, lines, read_texts
+from minembed.data.columns import EXAMPLE, Column, value_of
+from minembed.data.source import Source
+from minembed.data.texts import LOG, Selection, Survey, TextRow, Texts, column_of, open_texts
 from minembed.errors import InputError
-from minembed.runtime.checksums import hash_file
 
-STDIN = Path("-")
+
+class Passages(NamedTuple):
+    """Texts, and beside each its id: what the column of ids has, or the number of its row, from 1."""
+
+    ids: list[Any]
+    texts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Where passages come from, and how they are written there."""
+    """A file of passages, which can be read again."""
 
-    name: str
-    path: Path | None  # None: `data`, which came from standard input
-    data: bytes
-    file_format: str
-    field: str | None
+    read: Texts
+    identity: Column | None = None
 
     @classmethod
-    def of(cls, path: Path, file_format: str | None, field: str | None) -> "Corpus":
-        """A file, or standard input, which is read here."""
-        if path != STDIN:
-            return cls(str(path), path, b"", file_format or format_of(path), field)
-        if sys.stdin is None or sys.stdin.isatty():
-            raise click.UsageError("no texts: name a file, or pipe them in")
-        return cls("standard input", None, sys.stdin.buffer.read(), file_format or "txt", field)
+    def of(cls, path: Path, selection: Selection | None = None, wanted: tuple[str, ...] = ()) -> "Corpus":
+        """Open a file, a pipe or standard input ("-"); a pipe is read to its end here, and kept.
 
-    def open(self) -> BinaryIO:
-        """Open it at its beginning."""
-        return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
+        `wanted` are names of other columns that the caller looks for.  Raises InputError where the form of the file or
+        a column is in doubt, or there is nothing to read.
+        """
+        selection = selection or Selection()
+        read = open_texts(Source.of(path).keep(), selection, wanted, blank_lines="skip")
+        if selection.identity is None:
+            return cls(read)
+        return cls(read, column_of(read.table, selection.identity, "--id"))
 
-    def digest(self) -> str:
-        """The SHA-256 of its bytes."""
-        with self.open() as file:
-            return hash_file(file)
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.read.name
 
-    def passages(self) -> tuple[list[int], list[str]]:
-        """Its texts, but for blank ones, and their numbers from 1; raises InputError where there are none."""
-        with self.open() as file:
-            texts = enumerate(read_texts(file, self.name, self.file_format, self.field), 1)
-            found = [(number, text) for number, text in texts if text.strip()]
-        if not found:
+    def survey(self) -> Survey:
+        """Read it once, and tell what was read; raises InputError for missing texts, and where there are none."""
+        found = self.read.survey()
+        if found.rows == found.missing and self.read.missing != "empty":
             raise InputError(f"{self.name} holds no texts")
-        return [number for number, _ in found], [text for _, text in found]
+        self.tell(found)
+        return found
 
-    def rows(self) -> Iterator[str]:
-        """Yield a heading ("" where there is none), and then what stands there for each text, with its line break."""
-        with self.open() as file:
-            if self.file_format == "csv":
-                rows = (row for _, row in csv_rows(file, self.name))
-                first = next(rows, [])
-                yield csv_line(first) if (self.field or FIELD) in first else ""
-                if (self.field or FIELD) not in first:
-                    yield csv_line(first)
-                yield from map(csv_line, rows)
-                return
-            yield ""
-            if self.file_format == "parquet":
-                for text in read_texts(file, self.name, self.file_format, self.field):
-                    yield json.dumps({FIELD: text}, ensure_ascii=False) + "\n"
-                return
-            for line in lines(file, self.name):
-                if self.file_format == "txt" or line.strip():
-                    yield line if line.endswith("\n") else line + "\n"
+    def tell(self, survey: Survey) -> None:
+        """Say in one line what is read, and how."""
+        LOG.info(self.read.told(survey))
+
+    def facts(self) -> list[Any]:
+        """All that its passages depend on: the bytes of the file, and how they are read."""
+        table, identity = self.read.table, self.identity and self.identity.path
+        how = table.form, table.encoding, table.delimiter, table.heading is not None
+        return [table.source.digest(), *how, self.read.column.path, self.read.missing, identity]
+
+    def passages(self) -> Passages:
+        """Its texts and their ids, without the rows that have no text; raises InputError for an id that came before."""
+        ids, texts = list[Any](), list[str]()
+        places: dict[Any, str] = {}
+        for number, text, row in self.read.rows(whole_rows=self.identity is not None):
+            if text is None:
+                continue
+            texts.append(text)
+            if self.identity is None:
+                ids.append(number)
+                continue
+            name = _id_of(value_of(row.values, self.identity), self.identity.name, row.place)
+            if name in places:
+                raise InputError(
+                    f"{row.place}: the id {name!r} came before, at {places[name]}; every row needs its own"
+                )
+            places[name] = row.place
+            ids.append(name)
+        return Passages(ids, texts)
+
+    def rows(self) -> Iterator[TextRow]:
+        """Read all its rows, those without a text too."""
+        return self.read.rows()
 
 
-def csv_line(row: list[str]) -> str:
-    """A row as a line of CSV.
-
-    >>> csv_line(["a", "b, c"])
-    'a,"b, c"\\n'
-    """
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(row)
-    return line.getvalue()
+def _id_of(value: Any, column: str, place: str) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        told = "missing" if value in (None, "") else f"{str(value)[:EXAMPLE]} ({type(value).__name__})"
+        raise InputError(f"{place}: the id in column {column!r} is {told}; it must be a string or a whole number")
+    return value

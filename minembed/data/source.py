@@ -5,7 +5,6 @@ import io
 import lzma
 import stat
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from minembed.runtime.interrupts import not_swallowed
 
 STDIN = Path("-")
 BLOCK = 1 << 16  # bytes that are read at a time
-IN_MEMORY = 64 << 20  # bytes of a pipe that are kept in memory, before they are kept on the disk
 
 
 class Stream(io.RawIOBase):
@@ -129,13 +127,11 @@ class Source:
         return None if self.path is None else self.path.stat().st_size
 
     def keep(self) -> "Source":
-        """The same, so that it can be read again: a pipe is copied, to the disk beyond 64 MiB."""
+        """The same, so that it can be read again: a pipe is read to its end, into memory."""
         if self.again:
             return self
-        copy = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115: it lives as long as the source
-        for piece in pieces_of(self.packed()):
-            copy.write(piece)
-        return replace(self, pipe=cast(BinaryIO, copy), kept=True)
+        with self.packed() as pipe:
+            return replace(self, pipe=io.BytesIO(b"".join(pieces_of(pipe))), kept=True)
 
     def packed(self) -> BinaryIO:
         """Open its bytes as they are."""

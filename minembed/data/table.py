@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from minembed.data import arrow_rows, delimited, json_rows
-from minembed.data.encodings import check_encoding, encoding_of, lines_of
+from minembed.data.encodings import MARKS, check_encoding, encoding_of, lines_of
 from minembed.data.forms import binary_form, form_of_name, json_form
 from minembed.data.headings import KNOWN, distinct, has_heading, plain
 from minembed.data.quoting import find_quotes
@@ -56,7 +56,9 @@ class Table:
     encoding: str = "utf-8"
     delimiter: str = ","
     heading: tuple[str, ...] | None = None  # the first row as it stands, if it names the columns
-    before: str = ""  # the lines before the first row, as they stand
+    before: int = 0  # lines before the heading
+    head: str = ""  # what stands before the first row, as it is
+    marked: bool = False  # it begins with a byte order mark
     newline: str = ""  # what ends a line, as io.TextIOWrapper has it
     stream: Stream | None = field(default=None, repr=False)  # of a pipe
     quotes: Quotes = "yes"  # whether they enclose cells
@@ -75,8 +77,9 @@ class Table:
         """Read all rows, from the first; of parquet and feather only the columns that are named."""
         with self.stream or self.source.open()[0] as stream:
             if self.form in ARROW:
-                opened = arrow_rows.open_arrow(_seekable(stream, self.source), self.form, self.name)
-                yield from (Row(*record) for record in arrow_rows.arrow_records(opened, self.name, columns))
+                with _seekable(stream, self.source) as file:
+                    opened = arrow_rows.open_arrow(file, self.form, self.name)
+                    yield from (Row(*record) for record in arrow_rows.arrow_records(opened, self.name, columns))
                 return
             lines = lines_of(stream, self.encoding, self.name, self.newline)
             yield from _text_rows(self, lines)
@@ -118,7 +121,7 @@ def open_table(
         raise
     if table.stream is None:
         stream.close()
-    return table
+    return replace(table, marked=head.startswith(tuple(mark for mark, _ in MARKS)))
 
 
 def _form(source: Source, stream: Stream, encoding: str) -> TextFormat:
@@ -234,7 +237,8 @@ def _open_delimited(
     )
     details = (*details, json.dumps(delimiter), encoding, *(["quotes are text"] if quotes == "no" else []))
     kept = None if source.again else stream
-    return Table(source, form, (), sample, whole, details, encoding, delimiter, None, before, "", kept, quotes)
+    table = Table(source, form, (), sample, whole, details, encoding, delimiter, stream=kept, quotes=quotes)
+    return replace(table, before=1 if before else 0, head=before)
 
 
 def _with_heading(table: Table, said: Header | None, wanted: Sequence[str], bare: int | None, option: str) -> Table:
@@ -250,19 +254,33 @@ def _with_heading(table: Table, said: Header | None, wanted: Sequence[str], bare
         sample=tuple(rows[1:] if headed else rows),
         details=table.details if headed or not cells else (*table.details, "no heading"),
         heading=tuple(first) if headed else None,
+        head=table.head + (table.sample[0].raw if headed and cells else ""),
     )
 
 
 def _open_arrow(source: Source, stream: Stream, form: TextFormat, details: tuple[str, ...]) -> Table:
     kept = source if source.again else Source(source.name, pipe=_seekable(stream, source), kept=True)
-    opened = arrow_rows.open_arrow(_seekable(kept.open()[0], kept), form, source.name)
-    names = tuple(arrow_rows.schema_of(opened).names)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{source.name}: two columns have the name {twice!r}; rename one")
-    records = islice(arrow_rows.arrow_records(opened, source.name, names[:WIDEST_SAMPLE]), SAMPLE_ROWS)
-    sample = tuple(Row(*record) for record in records)
+    with open_seekable(kept) as file:
+        opened = arrow_rows.open_arrow(file, form, source.name)
+        names = tuple(arrow_rows.schema_of(opened).names)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"{source.name}: two columns have the name {twice!r}; rename one")
+        records = islice(arrow_rows.arrow_records(opened, source.name, names[:WIDEST_SAMPLE]), SAMPLE_ROWS)
+        sample = tuple(Row(*record) for record in records)
     return Table(kept, form, names, sample, len(sample) < SAMPLE_ROWS, details)
+
+
+def open_seekable(source: Source) -> Any:
+    """Open a file of Arrow: unpacked, and so that its end can be read first.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile() as file, open_seekable(Source.of(Path(file.name))) as opened:
+    ...     opened.seekable()
+    True
+    """
+    with source.open()[0] as stream:
+        return _seekable(stream, source)
 
 
 def _seekable(stream: Stream, source: Source) -> Any:
@@ -280,8 +298,9 @@ def _text_rows(table: Table, lines: Iterable[str]) -> Iterator[Row]:
             yield Row(f"{table.name}, line {number}", {ONE: text}, line)
     elif table.form in ("csv", "tsv"):
         lines = iter(lines)
-        skipped = len([next(lines) for _ in range(bool(table.before))])
-        rows = delimited.records(lines, table.name, table.delimiter, skipped, table.quotes)
+        for _ in range(table.before):
+            next(lines)
+        rows = delimited.records(lines, table.name, table.delimiter, table.before, table.quotes)
         if table.heading is not None:
             next(rows, None)
         for place, cells, raw in rows:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from minembed.data.columns import Column, choose_column, find_column, text_of, value_of
@@ -13,6 +13,16 @@ from minembed.types import Missing
 
 LOG = logging.getLogger("minembed")
 FIRST_PLACES = 5  # of missing texts, in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a user says of a file of texts: how it is written, and the columns of the texts and of their ids."""
+
+    reading: Reading = field(default_factory=Reading)
+    column: str | None = None
+    missing: Missing | None = None  # None: an error
+    identity: str | None = None
 
 
 class TextRow(NamedTuple):
@@ -75,13 +85,15 @@ class Texts:
 
     def told(self, survey: "Survey | None" = None) -> str:
         """One line that says what is read, and how."""
-        unit = "rows" if self.table.has_columns else "lines"
-        count = "" if survey is None else f"{survey.rows:,} {unit if survey.rows != 1 else unit[:-1]}"
-        left = {"skip": "left out", "empty": 'read as ""', "error": ""}[self.missing]
-        missing = f"{survey.missing:,} without a text, {left}" if survey is not None and survey.missing else ""
-        what = f'column "{self.column.name}"' if self.table.has_columns else "a text a line"
-        parts = ", ".join(part for part in (count, what, missing) if part)
-        return f"{self.name}: {parts} ({', '.join(self.table.details)})"
+        lines = not self.table.has_columns
+        parts = ["one text a line" if lines else f'column "{self.column.name}"']
+        if survey is not None:
+            unit = "lines" if lines else "rows"
+            parts.insert(0, f"{survey.rows:,} {unit if survey.rows != 1 else unit[:-1]}")
+            if survey.missing:
+                done = 'read as ""' if self.missing == "empty" else "left out"
+                parts.append(f"{survey.missing:,} {'blank' if lines else 'without a text'} {done}")
+        return f"{self.name}: {', '.join(parts)} ({', '.join(self.table.details)})"
 
 
 REMEDY = "--missing skip leaves such rows out, --missing empty reads them as empty texts"
@@ -95,30 +107,33 @@ class Survey(NamedTuple):
 
 
 def open_texts(
-    source: Source, reading: Reading, field: str | None, missing: Missing, wanted: tuple[str, ...] = ()
+    source: Source, selection: Selection, wanted: tuple[str, ...] = (), blank_lines: Missing = "error"
 ) -> Texts:
     """Open a file and find the column of its texts; a pipe is read once, as its rows come.
 
-    Raises InputError where the form of the file or the column is in doubt.
+    `wanted` are names of other columns that the caller looks for; `blank_lines` is what happens to those of a text a
+    line where the selection does not say.  Raises InputError where the form of the file or the column is in doubt.
 
     >>> from tempfile import TemporaryDirectory
     >>> from pathlib import Path
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "shop.csv"
     ...     _ = path.write_text("id;description\\n1;Rye bread\\n2;Sweet cake\\n")
-    ...     texts = open_texts(Source.of(path), Reading(), None, "error")
+    ...     texts = open_texts(Source.of(path), Selection())
     ...     [row.text for row in texts.rows()], texts.told(texts.survey()).removeprefix(folder)
     (['Rye bread', 'Sweet cake'], '/shop.csv: 2 rows, column "description" (csv, ";", utf-8)')
     """
-    table = open_table(source, reading, (*wanted, *([field] if field is not None else [])))
+    column, named = selection.column, [name for name in (selection.column, selection.identity) if name is not None]
+    table = open_table(source, selection.reading, (*wanted, *named))
     if not table.has_columns:
-        if field is not None:
+        if column is not None:
             raise InputError(f"{source.name} is a text a line, without columns: leave out --field, or say --format")
-        return Texts(table, Column("text", ("text",)), missing)
+        return Texts(table, Column("text", ("text",)), selection.missing or blank_lines)
     if not table.columns:
         raise InputError(f"{source.name} is empty: it has no rows, and no names of columns")
     samples = [row.values for row in table.sample]
-    return Texts(table, choose_column(table.columns, samples, field, source.name, not table.whole), missing)
+    chosen = choose_column(table.columns, samples, column, source.name, not table.whole)
+    return Texts(table, chosen, selection.missing or "error")
 
 
 def column_of(table: Table, field: str, option: str) -> Column:

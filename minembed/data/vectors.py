@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import import_module
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from minembed.data.old_texts import parquet_module
+from minembed.data.arrow_rows import arrow_module
 from minembed.runtime.safetensors_files import CODES, header_of
 from minembed.types import Array
 
@@ -90,7 +89,8 @@ def write_jsonl(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
 
 def write_parquet(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
     """Write two columns, the text and the embedding (a list); needs the extra `arrow`."""
-    parquet, arrow = parquet_module(), import_module("pyarrow")
+    arrow = arrow_module()
+    parquet = arrow.parquet
     value = arrow.from_numpy_dtype(empty.dtype)
     schema = arrow.schema([("text", arrow.string()), ("embedding", arrow.list_(value, empty.shape[1]))])
     rows = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minembed.data.corpus import Corpus
+from minembed.data.texts import Survey
 from minembed.errors import IndexFileError, InputError, MinembedWarning, SourceError, warn
 from minembed.runtime.files import remove
 from minembed.runtime.folders import cache_folder
@@ -29,9 +30,12 @@ def index_of(corpus: Corpus, model: TextModel, precision: IndexPrecision, use_ca
             index = Index.load(place, model, verify=True)
             with suppress(OSError):
                 os.utime(place)
+            corpus.tell(Survey(*index.metadata["survey"]))
             return index
-    numbers, texts = corpus.passages()
-    index = Index.build(model, texts, ids=numbers, precision=precision, metadata={"source": corpus.name})
+    survey = corpus.survey()
+    ids, texts = corpus.passages()
+    metadata = {"source": corpus.name, "survey": list(survey)}
+    index = Index.build(model, texts, ids=ids, precision=precision, metadata=metadata)
     if place is not None:
         try:
             index.save(place)
@@ -46,9 +50,8 @@ def _key(corpus: Corpus, model: TextModel, precision: IndexPrecision) -> str:
     from minembed.search.index_files import VERSION
     from minembed.search.index_model import facts_of
 
-    read = corpus.digest(), corpus.file_format, corpus.field
     facts = VERSION, precision, model.max_seq_length, facts_of(model, model.dimension)
-    return hashlib.sha256(json.dumps([read, facts]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([corpus.facts(), facts]).encode()).hexdigest()[:32]
 
 
 def forget(folder: Path, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:

@@ -19,7 +19,10 @@ from tiny import write_tiny_checkpoint
 from minembed import Embedder, Index
 from minembed.cli import index as index_command
 from minembed.cli import search
-from minembed.data.corpus import STDIN, Corpus
+from minembed.cli.passages import check_not_terminal
+from minembed.data.corpus import Corpus
+from minembed.data.source import STDIN
+from minembed.errors import InputError
 from minembed.runtime.folders import cache_folder
 from minembed.search import index_blocks
 from minembed.search.index_cache import forget, index_of
@@ -34,6 +37,14 @@ CONTENT = {
     "jsonl": "\n".join(json.dumps({"text": text, "n": i}) for i, text in enumerate(TEXTS)),
     "csv": "n,text\n" + "".join(f"{i},{text}\n" for i, text in enumerate(TEXTS)),
 }
+
+
+READ = {  # what is told of each, read with SKIP
+    "txt": "7 lines, one text a line, 1 blank left out (txt, utf-8)",
+    "jsonl": '7 rows, column "text", 1 without a text left out (jsonl, utf-8)',
+    "csv": '7 rows, column "text", 1 without a text left out (csv, ",", utf-8)',
+}
+SKIP = ["--missing", "skip"]
 
 
 @pytest.fixture
@@ -70,11 +81,11 @@ def expected(checkpoint, query, k=10):
 def test_search(form, tmp_path, model, tiny_checkpoint):
     path = tmp_path / f"corpus.{form}"
     path.write_text(CONTENT[form], encoding="utf-8")
-    out, err = run("search", path, "a dog", *model, "--json", "-k", 4)
+    out, err = run("search", path, "a dog", *model, "--json", "-k", 4, *SKIP)
     assert [(hit["id"], hit["text"], hit["score"]) for hit in hits_of(out)] == expected(tiny_checkpoint, "a dog", 4)
     assert [hit["rank"] for hit in hits_of(out)] == [1, 2, 3, 4] and {hit["query"] for hit in hits_of(out)} == {"a dog"}
-    assert err == "" and len(cached()) == 1
-    assert run("search", path, "a dog", *model, "--json", "-k", 4)[0] == out  # from the cache
+    assert err == f"{path}: {READ[form]}\n" and len(cached()) == 1
+    assert run("search", path, "a dog", *model, "--json", "-k", 4, *SKIP) == (out, err)  # from the cache
 
 
 @pytest.mark.skipif(not find_spec("pyarrow"), reason="needs the extra arrow")
@@ -83,10 +94,10 @@ def test_parquet(tmp_path, model, tiny_checkpoint):
     from pyarrow import parquet
 
     parquet.write_table(pyarrow.table({"body": TEXTS}), tmp_path / "corpus.parquet")
-    out, _ = run("search", tmp_path / "corpus.parquet", "a dog", *model, "--json", "--field", "body")
+    out, _ = run("search", tmp_path / "corpus.parquet", "a dog", *model, "--json", "--field", "body", *SKIP)
     assert [(hit["id"], hit["text"], hit["score"]) for hit in hits_of(out)] == expected(tiny_checkpoint, "a dog")
-    out, _ = run("dedupe", tmp_path / "corpus.parquet", *model, "--field", "body", "--threshold", "1")
-    assert [json.loads(line)["text"] for line in out.splitlines()] == [text for _, text in NUMBERED[:-1]]
+    out, _ = run("dedupe", tmp_path / "corpus.parquet", *model, "--field", "body", "--threshold", "1", *SKIP)
+    assert [json.loads(line) for line in out.splitlines()] == [{"body": text} for text in TEXTS[:-1]]
 
 
 @pytest.mark.skipif(bool(find_spec("pyarrow")), reason="needs a machine without the extra arrow")
@@ -113,7 +124,7 @@ def test_queries_from_a_file(corpus, model, tmp_path):
 def test_standard_input(model, corpus):
     out = run("search", "-", "a dog", *model, stdin=CONTENT["txt"])[0]
     assert out == run("search", corpus, "a dog", *model)[0] and len(cached()) == 1  # known by its bytes
-    rows = run("search", "-", "a dog", *model, "--format", "csv", "--json", stdin=CONTENT["csv"])[0]
+    rows = run("search", "-", "a dog", *model, "--format", "csv", "--json", *SKIP, stdin=CONTENT["csv"])[0]
     assert [hit["id"] for hit in hits_of(rows)] == [int(line.split("\t")[1]) for line in out.splitlines()]
 
 
@@ -165,7 +176,7 @@ def test_a_damaged_index_is_made_again(name, corpus, model):
     out, _ = run("search", corpus, "x", *model)
     (path,) = (cache_folder() / "indexes").rglob(name)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    assert run("search", corpus, "x", *model) == (out, "") and len(cached()) == 1
+    assert run("search", corpus, "x", *model) == (out, f"{corpus}: {READ['txt']}\n") and len(cached()) == 1
     assert Index.load(cache_folder() / "indexes" / cached()[0], verify=True).texts[0] == "the cat"
     shutil.rmtree(path.parent, ignore_errors=True)
     assert run("search", corpus, "x", *model)[0] == out
@@ -175,7 +186,9 @@ def test_a_cache_that_cannot_be_written(corpus, model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MINEMBED_CACHE", str(tmp_path / "file"))
     out, err = run("search", corpus, "the cat", *model, "-k", 1)
-    assert out == "1.000000\t1\tthe cat\n" and err.startswith("minembed: warning: the index is not kept: cannot save")
+    told, warned = err.splitlines()
+    assert out == "1.000000\t1\tthe cat\n" and told == f"{corpus}: {READ['txt']}"
+    assert warned.startswith("minembed: warning: the index is not kept: cannot save")
 
 
 def test_what_was_not_used_for_longest_is_forgotten(tmp_path):
@@ -199,7 +212,7 @@ def test_use_counts(corpus, model, tiny_checkpoint, monkeypatch):
     assert place.stat().st_mtime > time.time() - 60
     monkeypatch.setattr("minembed.search.index_cache.cache_folder", lambda: pytest.fail("not asked for"))
     loaded = Embedder.load(tiny_checkpoint, backend="numpy")
-    assert len(index_of(Corpus.of(corpus, None, None), loaded, "float32", use_cache=False)) == 6
+    assert len(index_of(Corpus.of(corpus), loaded, "float32", use_cache=False)) == 6
 
 
 # --- an index in a folder -------------------------------------------------------------------------------------------
@@ -208,7 +221,8 @@ def test_use_counts(corpus, model, tiny_checkpoint, monkeypatch):
 @pytest.mark.parametrize("precision", index_blocks.PRECISIONS)
 def test_index_and_search(precision, corpus, model, tmp_path, tiny_checkpoint):
     out, err = run("index", corpus, "-o", tmp_path / "index", *model, "--precision", precision)
-    assert out == "" and err == f"{tmp_path / 'index'}: 6 passages, 32 numbers each, {precision}, cosine\n"
+    made = f"{tmp_path / 'index'}: 6 passages, 32 numbers each, {precision}, cosine\n"
+    assert out == "" and err == f"{corpus}: {READ['txt']}\n{made}"
     for more in (NUMPY, model):  # the index says which model
         out, _ = run("search", tmp_path / "index", "the cat", *more, "--json", "-k", 6)
         assert [(hit["id"], hit["text"], hit["score"]) for hit in hits_of(out)] == expected(tiny_checkpoint, "the cat")
@@ -247,22 +261,27 @@ def test_index_leaves_other_folders_alone(corpus, model, tmp_path, monkeypatch):
 def test_dedupe_keeps_lines_as_they_are(corpus, model, tmp_path):
     kept = [text for text in TEXTS[:-1] if text]
     out, err = run("dedupe", corpus, *model, "--threshold", 1)
-    assert out.splitlines() == kept and err == f"{corpus}: 6 texts, 5 kept, 1 near duplicates left out\n"
-    assert run("dedupe", corpus, *model, "--threshold", 1, "-o", tmp_path / "out.txt")[0] == ""
+    left = f"{corpus}: 6 texts, 5 kept, 1 near duplicates left out\n"
+    assert out.splitlines() == kept and err == f"{corpus}: {READ['txt']}\n{left}"
+    told = "7\t1\t1.0000\tthe cat\n"
+    assert run("dedupe", corpus, *model, "--threshold", 1, "-o", tmp_path / "out.txt")[0] == told
     assert (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines() == kept
     for form in ("jsonl", "csv"):
         (tmp_path / f"corpus.{form}").write_text(CONTENT[form], encoding="utf-8")
         lines = CONTENT[form].splitlines()
         heading = 1 if form == "csv" else 0
-        wanted = [line for i, line in enumerate(lines) if i - heading not in (2, 6)]
-        assert run("dedupe", tmp_path / f"corpus.{form}", *model, "--threshold", 1)[0].splitlines() == wanted
-        again = run("dedupe", "-", "--format", form, *model, "--threshold", 1, stdin=CONTENT[form])[0]
+        wanted = [line for i, line in enumerate(lines) if i - heading != 6]  # what has no text is no duplicate
+        assert run("dedupe", tmp_path / f"corpus.{form}", *model, "--threshold", 1, *SKIP)[0].splitlines() == wanted
+        again = run("dedupe", "-", "--format", form, *model, "--threshold", 1, *SKIP, stdin=CONTENT[form])[0]
         assert again.splitlines() == wanted
 
 
 def test_dedupe_of_csv_without_a_heading(tmp_path, model):
     (tmp_path / "x.csv").write_text('the cat,1\n"a, dog",2\nthe cat,3\n')
-    assert run("dedupe", tmp_path / "x.csv", *model)[0] == 'the cat,1\n"a, dog",2\n'
+    assert "Say --header yes or --header no" in run("dedupe", tmp_path / "x.csv", *model, code=1)[1]
+    out, err = run("dedupe", tmp_path / "x.csv", *model, "--header", "no", "--field", "1")
+    assert out == 'the cat,1\n"a, dog",2\n'
+    assert err.splitlines()[0] == f'{tmp_path / "x.csv"}: 3 rows, column "1" (csv, ",", utf-8, no heading)'
 
 
 def test_groups(corpus, model, tmp_path, tiny_checkpoint):
@@ -319,7 +338,7 @@ def test_files_that_are_wrong(args, tmp_path, model, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for content, words in (
         (b"", "holds no texts"),
-        (b'" "\n', "holds no texts"),
+        (b'" "\n', "the text in column 'text' is missing in 1 of 1 rows (line 1); --missing skip leaves"),
         (b"{\n", "x.jsonl, line 1: not JSON"),
     ):
         Path("x.jsonl").write_bytes(content)
@@ -334,8 +353,10 @@ def test_no_terminal_is_waited_for(monkeypatch):
             return True
 
     monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO()))
+    with pytest.raises(InputError, match="pipe them in"):
+        Corpus.of(STDIN)
     with pytest.raises(search.click.UsageError, match="pipe them in"):
-        Corpus.of(STDIN, None, None)
+        check_not_terminal(STDIN)
 
 
 def choices(command, option):

@@ -238,6 +238,9 @@ def test_names_do_not_cover_each_other():
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+SKIP = ["--missing", "skip"]
+
+
 @pytest.fixture
 def corpus(tmp_path):
     path = tmp_path / "corpus.csv"
@@ -254,7 +257,7 @@ def model(tiny_checkpoint):
 
 
 def test_map(corpus, model, tmp_path):
-    out, err = run("map", corpus, "-o", tmp_path / "map.html", "--method", "pca", "--label", "kind", *model)
+    out, err = run("map", corpus, *SKIP, "-o", tmp_path / "map.html", "--method", "pca", "--label", "kind", *model)
     facts = facts_of((tmp_path / "map.html").read_text(encoding="utf-8"))
     assert facts["texts"] == [text for text in TEXTS if text]
     assert facts["names"] == ["even", "odd"] and facts["origin"] == "kind (2 values)"
@@ -273,8 +276,8 @@ def test_map_reads_labels_of_every_format(tmp_path, model):
     run("map", path, "-o", tmp_path / "a.html", "--method", "pca", "--label", "none", *model)
     assert facts_of((tmp_path / "a.html").read_text(encoding="utf-8"))["names"] == ["(empty)"]
     path = tmp_path / "b.csv"
-    path.write_text("what,kind\none,x\ntwo,y\nthree,y\n", encoding="utf-8")  # no column "text": the first is taken
-    run("map", path, "-o", tmp_path / "b.html", "--method", "pca", "--label", "kind", *model)
+    path.write_text("what,kind\none,x\ntwo,y\nthree,y\n", encoding="utf-8")
+    run("map", path, "-o", tmp_path / "b.html", "--method", "pca", "--label", "kind", "--field", "what", *model)
     facts = facts_of((tmp_path / "b.html").read_text(encoding="utf-8"))
     assert facts["texts"] == ["one", "two", "three"] and facts["names"] == ["y", "x"]
     if find_spec("pyarrow"):
@@ -289,17 +292,17 @@ def test_map_reads_labels_of_every_format(tmp_path, model):
 def test_map_of_vectors_from_elsewhere(corpus, tmp_path):
     np.save(tmp_path / "v.npy", np.eye(len(TEXTS), dtype=np.float32))
     options = ["-o", tmp_path / "map.html", "--method", "pca", "--dimensions", 3, "--vectors", tmp_path / "v.npy"]
-    run("map", corpus, *options)
+    run("map", corpus, *SKIP, *options)
     text = (tmp_path / "map.html").read_text(encoding="utf-8")
     assert facts_of(text)["dimensions"] == 3 and facts_of(text)["title"] == "6 texts · PCA · v.npy"
-    run("map", corpus, *options, "--sample", 4, "--seed", 3)
+    run("map", corpus, *SKIP, *options, "--sample", 4, "--seed", 3)
     assert len(facts_of((tmp_path / "map.html").read_text(encoding="utf-8"))["texts"]) == 4
     np.save(tmp_path / "v.npy", np.eye(3))
-    assert "has 3 vectors, and the corpus has a text 7" in run("map", corpus, *options, code=1)[1]
+    assert "has 3 vectors, and the corpus has a text 7" in run("map", corpus, *SKIP, *options, code=1)[1]
     np.save(tmp_path / "v.npy", np.full((7, 2), np.nan))
-    assert "row 0 of the vectors holds NaN or infinity" in run("map", corpus, *options, code=1)[1]
+    assert "row 0 of the vectors holds NaN or infinity" in run("map", corpus, *SKIP, *options, code=1)[1]
     (tmp_path / "v.npy").write_bytes(b"no")
-    assert "is not a .npy file" in run("map", corpus, *options, code=1)[1]
+    assert "is not a .npy file" in run("map", corpus, *SKIP, *options, code=1)[1]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +313,7 @@ def test_map_of_vectors_from_elsewhere(corpus, tmp_path):
         (
             ["-o", "a.html", "--method", "pca", "--label", "colour"],
             1,
-            "there is no column 'colour' among 'text', 'kind'",
+            "there is no column 'colour'; name one with --label:\n  text  'the cat'",
         ),
         (["-o", "a.html", "--clusters", "some"], 2, "'some' is neither a number nor one of"),
         (
@@ -325,7 +328,7 @@ def test_map_of_vectors_from_elsewhere(corpus, tmp_path):
 )
 def test_map_refuses(options, code, message, corpus, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, err = run("map", corpus, *options, *model, code=code)
+    _, err = run("map", corpus, *SKIP, *options, *model, code=code)
     assert message in err and not list(tmp_path.glob("a.*"))
 
 
@@ -333,16 +336,18 @@ def test_labels_that_are_not_there(tmp_path, model):
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\n", encoding="utf-8")
     _, err = run("map", path, "-o", tmp_path / "a.html", "--label", "kind", *model, code=1)
-    assert "is a text a line, without columns; --label needs .jsonl, .csv or .parquet" in err
+    assert "is a text a line, without columns: --label needs a table" in err
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "one", "kind": "x"}\n{"text": "two"}\n', encoding="utf-8")
-    _, err = run("map", path, "-o", tmp_path / "a.html", "--label", "kind", *model, code=1)
-    assert "a.jsonl, line 2: there is no field 'kind' in 'text'; --label names another" in err
+    _, err = run("map", path, "-o", tmp_path / "a.html", "--label", "colour", *model, code=1)
+    assert "a.jsonl: there is no column 'colour'; name one with --label:" in err
+    run("map", path, "-o", tmp_path / "a.html", "--method", "pca", "--label", "kind", *model)
+    assert facts_of((tmp_path / "a.html").read_text(encoding="utf-8"))["names"] == ["(empty)", "x"]
 
 
 def test_too_many_points_are_refused_before_any_work(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(page_module, "MOST", 5)
-    _, err = run("map", corpus, "-o", tmp_path / "a.html", "--method", "pca", "--model", "no/such", code=1)
+    _, err = run("map", corpus, *SKIP, "-o", tmp_path / "a.html", "--method", "pca", "--model", "no/such", code=1)
     assert "a page holds up to 5 points, not 6" in err and "--sample 5" in err
 
 
@@ -368,8 +373,8 @@ def test_map_by_tsne_says_when_it_is_pca(tmp_path, model):
 )
 def test_the_extra_is_named_before_any_work(method, ending, package, corpus, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    _, err = run("map", corpus, "-o", tmp_path / f"a.{ending}", "--method", method, "--model", "no/such", code=1)
-    assert "pip install 'minembed[viz]'" in err and len(err.splitlines()) == 1
+    _, err = run("map", corpus, *SKIP, "-o", tmp_path / f"a.{ending}", "--method", method, "--model", "no/such", code=1)
+    assert "pip install 'minembed[viz]'" in err and len(err.splitlines()) == 2  # the first says what was read
 
 
 @PICTURES
