@@ -32,6 +32,7 @@ def open_arrow(file: Any, form: TextFormat, name: str) -> Any:
 
     Raises InputError for a file that is damaged.
 
+    >>> import io
     >>> open_arrow(io.BytesIO(b"PAR1"), "parquet", "x.parquet")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     minembed.errors.InputError: x.parquet: not a parquet file (...)
@@ -77,6 +78,7 @@ def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[A
 def copy_arrow(opened: Any, file: Any, form: TextFormat, keep: Callable[[int], bool]) -> int:
     """Copy the rows of an open file whose numbers, from 1, are to be kept; all columns, types and metadata too.
 
+    >>> import io
     >>> from importlib.util import find_spec
     >>> if find_spec("pyarrow"):
     ...     file, copy, table = io.BytesIO(), io.BytesIO(), arrow_module().table({"text": ["one", "two"]})
@@ -99,6 +101,7 @@ def copy_arrow(opened: Any, file: Any, form: TextFormat, keep: Callable[[int], b
 def arrow_records(opened: Any, name: str, columns: Sequence[str] | None = None) -> Iterator[Record]:
     """Read the rows of an open file, numbered from 0; all columns, or those named.
 
+    >>> import io
     >>> from importlib.util import find_spec
     >>> if find_spec("pyarrow"):
     ...     file, table = io.BytesIO(), arrow_module().table({"text": ["one"]})

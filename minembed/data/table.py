@@ -274,6 +274,7 @@ def _open_arrow(source: Source, stream: Stream, form: TextFormat, details: tuple
 def open_seekable(source: Source) -> Any:
     """Open a file of Arrow: unpacked, and so that its end can be read first.
 
+    >>> from pathlib import Path
     >>> from tempfile import NamedTemporaryFile
     >>> with NamedTemporaryFile() as file, open_seekable(Source.of(Path(file.name))) as opened:
     ...     opened.seekable()
