@@ -184,7 +184,7 @@ class _Borrowed(io.RawIOBase):
 
 def _standard_input() -> Any:
     try:
-        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: PTH123, SIM115
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     except (OSError, AttributeError):  # no file of the system, as where a test puts its own in place
         return sys.stdin.buffer
 
