@@ -1,6 +1,6 @@
 """Masked language modelling: a model learns to name words that are hidden from it, from texts alone."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def train_masked_lm(
     return train(task, settings, folder, resume=resume, show_progress_bar=show_progress_bar, on_step=on_step)
 
 
-def masked_loss(trainee: Trainee, texts: Sequence[str], settings: Settings) -> float:
+def masked_loss(trainee: Trainee, texts: Iterable[str], settings: Settings) -> float:
     """The mean loss over hidden words of texts, in nats; the same words are hidden at every call."""
     head, config = trainee.weights.head, trainee.checkpoint.config
     assert head is not None
@@ -86,12 +86,12 @@ def masked_loss(trainee: Trainee, texts: Sequence[str], settings: Settings) -> f
     return total / max(count, 1)
 
 
-def held_out(trainee: Trainee, texts: Sequence[str], settings: Settings) -> Iterator[Masked]:
+def held_out(trainee: Trainee, texts: Iterable[str], settings: Settings) -> Iterator[Masked]:
     """Texts with the words hidden that `masked_loss` asks for."""
-    words = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words)
+    words, texts = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words), as_texts(texts)
     seed = (settings.seed + 1) % 2**64  # other words than in training
     for i, start in enumerate(range(0, len(texts), JUDGED)):
-        tokens = trainee.tokenizer(list(texts[start : start + JUDGED]))
+        tokens = trainee.tokenizer(texts[start : start + JUDGED])
         yield mask_tokens(tokens, words, seed=seed, step=i)
 
 

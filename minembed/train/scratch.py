@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_seed
+from minembed.runtime.checks import check_seed, check_whole
+from minembed.runtime.columns import as_texts
 from minembed.transformer.config import Config
 from minembed.transformer.modules import Normalize
 from minembed.types import Array
@@ -34,7 +35,7 @@ DEVIATION = 0.02, 768  # of weights, as BERT's were at first, and its hidden_siz
 
 
 def new_model(
-    folder: Path, texts: Sequence[str], *, size: str = "small", max_seq_length: int = 128, seed: int = 0
+    folder: Path, texts: Iterable[str], *, size: str = "small", max_seq_length: int = 128, seed: int = 0
 ) -> None:
     """Write a BERT that has learnt nothing, with a WordPiece vocabulary of these texts, to a new folder.
 
@@ -49,7 +50,8 @@ def new_model(
     """
     if size not in SIZES:
         raise InputError(f"size {size!r} is unknown; known: {', '.join(SIZES)}")
-    seed = check_seed("seed", seed)
+    seed, max_seq_length = check_seed("seed", seed), check_whole("max_seq_length", max_seq_length)
+    texts = as_texts(texts)
     D, layers, heads, F, V = SIZES[size]
     with TemporaryDirectory() as work:
         found = _write_tokenizer(Path(work), texts, V, max_seq_length)

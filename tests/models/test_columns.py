@@ -292,7 +292,8 @@ def test_what_is_no_column_of_labels():
 
 
 def test_training_reads_rows_by_their_places(tiny_checkpoint, tmp_path):
-    from minembed.train import Settings, Trainee, train_masked_lm
+    from minembed.train import Settings, Trainee, new_model, train_masked_lm
+    from minembed.train.masked_lm import masked_loss
 
     settings, histories = Settings(batch_size=2, epochs=1, backend="numpy", learning_rate=1e-3), []
     for number, make in enumerate([list, *islice(kinds.FOREIGN.values(), 3)]):
@@ -300,5 +301,10 @@ def test_training_reads_rows_by_their_places(tiny_checkpoint, tmp_path):
         state = train_masked_lm(trainee, make(TEXTS), settings, tmp_path / str(number), evaluation=make(TEXTS[:2]))
         histories.append(state.history)
     assert all(history == histories[0] for history in histories)
+    for number, make in enumerate(islice(kinds.FOREIGN.values(), 3)):
+        folder = tmp_path / f"new {number}"
+        new_model(folder, make(TEXTS * 9), size="tiny", max_seq_length=np.int64(16))
+        assert Embedder.load(folder, backend="numpy").max_seq_length == 16
+        assert masked_loss(trainee, make(TEXTS), settings) == masked_loss(trainee, TEXTS, settings)
     with pytest.raises(InputTypeError, match=r"texts\[1\] is missing"):
         train_masked_lm(trainee, ["the cat", None], settings, tmp_path / "none")
