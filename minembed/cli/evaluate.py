@@ -6,11 +6,14 @@ from typing import get_args
 
 import click
 
+from minembed.cli.columns import missing_option, names_of
 from minembed.cli.console import existing_file, load_model, model_options, table
+from minembed.cli.passages import reading_options
 from minembed.data.beir import read_documents, read_judgements
 from minembed.data.sts import read_sts
+from minembed.data.table import Reading
 from minembed.errors import InputError
-from minembed.types import Backend, Dtype, Metric
+from minembed.types import Backend, Dtype, Metric, Missing
 
 
 @click.group("evaluate", short_help="Measure a model against people's judgements.")
@@ -20,12 +23,22 @@ def command() -> None:
 
 @command.command("sts")
 @click.argument("file", type=existing_file())
+@click.option(
+    "--columns", callback=names_of, metavar="A,B", help="Columns of the texts; default: by the names people give them."
+)
+@click.option("--score", metavar="NAME", help="Column of the scores; default: by the names people give it.")
+@missing_option("a text or a score")
+@reading_options
 @model_options
 @click.option("--prompt-name", metavar="NAME", help="Put this prompt of the model in front of every text.")
 @click.option("--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of a vector.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def sts(
     file: Path,
+    columns: tuple[str, ...] | None,
+    score: str | None,
+    missing: Missing | None,
+    reading: Reading,
     model: str,
     revision: str | None,
     offline: bool,
@@ -38,10 +51,15 @@ def sts(
 ) -> None:
     """Semantic textual similarity: correlate cosines with scores that people gave to pairs of sentences.
 
-    FILE is a .csv with the columns sentence1, sentence2 and score (or just these three, without a header), or a
-    .jsonl with these fields.  The scores may be on any scale.
+    FILE is a .csv, .tsv, .jsonl, .json, .parquet or .feather with the columns sentence1, sentence2 and score, or
+    others of the usual names (question1, question2, is_duplicate; sentence_A, sentence_B, relatedness_score; ...), or
+    with just these three, without names.  The scores may be on any scale.
+
+    \b
+    minembed evaluate sts sts-test.csv
+    minembed evaluate sts pairs.tsv --columns first,second --score grade
     """
-    pairs = read_sts(file)
+    pairs = read_sts(file, reading=reading, columns=columns, score=score, missing=missing or "error")
     if len(pairs) < 2:
         raise InputError(f"{file} holds {len(pairs)} pairs; a correlation needs at least 2")
     from minembed.evaluation.pairs import pearson, spearman
@@ -50,7 +68,7 @@ def sts(
     loaded = load_model(model, revision, offline, threads, dtype, backend)
     gold = [pair.score for pair in pairs]
     different = dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second))  # many come twice
-    vectors = loaded.encode(different, prompt_name=prompt_name, truncate_dim=truncate_dim)
+    vectors = loaded.encode(list(different), prompt_name=prompt_name, truncate_dim=truncate_dim)
     row = {text: i for i, text in enumerate(different)}
     cosines = pairwise(
         vectors[[row[pair.first] for pair in pairs]], vectors[[row[pair.second] for pair in pairs]], "cosine"
@@ -99,7 +117,8 @@ def retrieval(
 
     QUERIES and CORPUS are .jsonl with the fields _id, text and, in a corpus, title, or .tsv with the columns id and
     text (or id, title and text).  QRELS is .tsv with the columns query-id, corpus-id and score, above 0 where the
-    document is relevant, or a TREC file of four columns.  These are the files of BEIR.
+    document is relevant, or a TREC file of four columns.  These are the files of BEIR; the same columns are read from
+    .csv, .json, .parquet and .feather.
     """
     from minembed.evaluation.retrieval import evaluate_retrieval
 

@@ -7,7 +7,6 @@ import click
 
 from minembed.cli.console import existing_file, load_model, model_options
 from minembed.cli.passages import check_not_terminal, selection_options
-from minembed.data.columns import value_of
 from minembed.data.corpus import Corpus
 from minembed.data.texts import Selection, column_of
 from minembed.errors import InputError
@@ -42,11 +41,9 @@ def read(source: Corpus, label: str | None) -> tuple[list[int], list[str], list[
     source.survey()
     if column is None:
         return *source.passages(), None
-    from minembed.data.labels import written
+    from minembed.data.labels import labelled_texts
 
-    rows = [row for row in source.rows() if row.text is not None]
-    labels = [written(value_of(row.row.values, column)) for row in rows]
-    return [row.number for row in rows], [row.text or "" for row in rows], labels
+    return labelled_texts(source.read, column)
 
 
 def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)

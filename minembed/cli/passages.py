@@ -13,7 +13,7 @@ from minembed.data.corpus import Corpus, Passages
 from minembed.data.source import STDIN
 from minembed.data.table import Reading
 from minembed.data.texts import Selection
-from minembed.types import Header, Missing, TextFormat
+from minembed.types import Header, Missing, Quotes, TextFormat
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FORMS = ".txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather, packed or not"
@@ -26,7 +26,7 @@ def reading_options(command: Command) -> Any:
     ... @reading_options
     ... def run(reading): ...
     >>> [parameter.name for parameter in run.params]
-    ['file_format', 'encoding', 'delimiter', 'header']
+    ['file_format', 'encoding', 'delimiter', 'header', 'quotes']
     """
     options = (
         click.option(
@@ -40,13 +40,24 @@ def reading_options(command: Command) -> Any:
         click.option(
             "--header", type=click.Choice(get_args(Header)), help="Whether the first row of .csv and .tsv is names."
         ),
+        click.option(
+            "--quotes",
+            type=click.Choice(get_args(Quotes)),
+            help="Whether quotes enclose cells of .csv and .tsv, or are text; default: yes, found out with tabs.",
+        ),
     )
 
     @wraps(command)
     def with_reading(
-        *args: Any, file_format: TextFormat | None, encoding: str | None, delimiter: str | None, header: Any, **own: Any
+        *args: Any,
+        file_format: TextFormat | None,
+        encoding: str | None,
+        delimiter: str | None,
+        header: Header | None,
+        quotes: Quotes | None,
+        **own: Any,
     ) -> Any:
-        return command(*args, reading=Reading(file_format, encoding, delimiter, header), **own)
+        return command(*args, reading=Reading(file_format, encoding, delimiter, header, quotes), **own)
 
     wrapped: Any = with_reading
     for option in reversed(options):
@@ -61,7 +72,7 @@ def selection_options(command: Command) -> Any:
     ... @selection_options
     ... def run(selection): ...
     >>> [parameter.name for parameter in run.params]
-    ['field', 'missing', 'file_format', 'encoding', 'delimiter', 'header']
+    ['field', 'missing', 'file_format', 'encoding', 'delimiter', 'header', 'quotes']
     """
     field = click.option(
         "--field",

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from minembed.cli.columns import missing_option, names_of, reading_of_other
 from minembed.cli.console import DEFAULT_MODEL, existing_file, source_options
+from minembed.cli.passages import reading_options
+from minembed.data.table import Reading
 from minembed.errors import InputError
-from minembed.types import Backend, LabelledLoss, Loss, Schedule, Size
+from minembed.types import Backend, LabelledLoss, Loss, Missing, Schedule, Size
 
 if TYPE_CHECKING:
+    from minembed.data.examples import Examples
     from minembed.train.settings import Settings
     from minembed.train.trainer import State
 
@@ -96,8 +100,16 @@ def common_options(command: Command) -> Command:
     metavar="NAME",
     help=f"{', '.join(LOSS_NAMES[:-1])} or {LOSS_NAMES[-1]}; default: the first.",
 )
-@click.option("--columns", metavar="A,B,...", help="The columns of the texts; default: by the names people give them.")
-@click.option("--label", metavar="NAME", help="The column of the scores or labels.")
+@click.option(
+    "--columns",
+    callback=names_of,
+    metavar="A,B,...",
+    help="Columns of the texts: anchor, positive, negatives; default: by the names people give them.",
+)
+@click.option("--label", metavar="NAME", help="Column of the scores or labels; default: by the names people give it.")
+@click.option(
+    "--negatives", type=click.IntRange(min=1), metavar="N", help="Of a list of them, the first N; default: all."
+)
 @click.option("--score-range", type=(float, float), metavar="LOW HIGH", help="Map scores of this range to 0 to 1.")
 @click.option(
     "--evaluate",
@@ -105,6 +117,12 @@ def common_options(command: Command) -> Command:
     type=existing_file(),
     help="Scored pairs (Spearman's correlation), or pairs to be found (nDCG@10); the best weights on them are kept.",
 )
+@click.option(
+    "--evaluate-columns", callback=names_of, metavar="A,B", help="Columns of the texts of --evaluate, as --columns."
+)
+@click.option("--evaluate-label", metavar="NAME", help="Column of the scores of --evaluate, as --label.")
+@missing_option("a text or a label")
+@reading_options
 @click.option("--scale", type=float, metavar="X", help="One over the temperature; default: 20.")
 @click.option("--margin", type=float, metavar="X", help="Of the triplet and contrastive losses.")
 @click.option("--matryoshka-dims", callback=_dims, metavar="N,N,...", help="Also train the first N numbers alone.")
@@ -114,10 +132,15 @@ def common_options(command: Command) -> Command:
 def contrastive(
     examples: Path,
     folder: Path,
-    columns: str | None,
+    columns: tuple[str, ...] | None,
     label: str | None,
+    negatives: int | None,
     score_range: tuple[float, float] | None,
     evaluation: Path | None,
+    evaluate_columns: tuple[str, ...] | None,
+    evaluate_label: str | None,
+    missing: Missing | None,
+    reading: Reading,
     model: str,
     revision: str | None,
     offline: bool,
@@ -129,12 +152,14 @@ def contrastive(
 ) -> None:
     """Bring texts that belong together near to each other, and others apart.
 
-    EXAMPLES is a .csv, .jsonl or .parquet of pairs (anchor, positive), triplets (and negative), or scored pairs
-    (sentence1, sentence2, score).  FOLDER gets checkpoints, history.jsonl, and in the end the trained model in
-    FOLDER/model, which minembed and sentence-transformers load.
+    EXAMPLES is a table (.csv, .tsv, .jsonl, .json, .parquet, .feather) of pairs (anchor, positive), triplets (and
+    negative), scored pairs (sentence1, sentence2, score), or queries with lists of texts (query, pos, neg).  FOLDER
+    gets checkpoints, history.jsonl, and in the end the trained model in FOLDER/model, which minembed and
+    sentence-transformers load.  How EXAMPLES is written, the file of --evaluate is, too.
 
     \b
     minembed train contrastive pairs.csv tuned
+    minembed train contrastive faq.csv tuned --columns question,answer
     minembed train contrastive sts.csv tuned --loss cosent --evaluate dev.csv
     """
     from minembed.data.examples import read_examples
@@ -145,14 +170,18 @@ def contrastive(
     settings, saved = _settings(config, options), _place(folder)
     pairs = read_examples(
         examples,
-        columns=columns.split(",") if columns else None,
+        columns=columns,
         label=label,
         score_range=score_range,
         labelled=settings.loss in NEED_LABELS,
         bounds=BOUNDS.get(settings.loss, (-math.inf, math.inf)),
+        reading=reading,
+        missing=missing or "error",
+        negatives=negatives,
+        apart=settings.loss == "triplet",
     )
     check_examples(pairs, settings)
-    held = None if evaluation is None else read_examples(evaluation, labelled=None)  # the scale of scores is no matter
+    held = _held_back(evaluation, evaluate_columns, evaluate_label, reading, missing)
     measure = "spearman" if held is None else measure_of(held)
     trainee = Trainee.load(model, max_seq_length=max_seq_length, revision=revision, local_files_only=offline)
     before = None if held is None else evaluate(trainee, held, settings)
@@ -170,12 +199,34 @@ def contrastive(
     click.echo(f"the trained model is in {saved}")
 
 
+def _held_back(
+    path: Path | None, columns: tuple[str, ...] | None, label: str | None, reading: Reading, missing: Missing | None
+) -> "Examples | None":
+    """The examples that weights are judged by: scored pairs, or pairs; the scale of scores is no matter."""
+    from minembed.data.examples import read_examples
+
+    if path is None:
+        return None
+    return read_examples(
+        path,
+        columns=columns,
+        label=label,
+        labelled=None,
+        reading=reading_of_other(reading, path),
+        missing=missing or "error",
+        option="--evaluate-columns",
+    )
+
+
 @command.command("mlm")
 @click.argument("texts", type=existing_file())
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--init", type=click.Choice(SIZE_NAMES), help="Begin with nothing: a vocabulary of TEXTS, no model.")
-@click.option("--field", metavar="NAME", help='Field or column of the texts; default: "text".')
+@click.option("--field", metavar="NAME", help="Column of the texts: a name, number or path; default: found out.")
+@missing_option("a text")
+@reading_options
 @click.option("--evaluate", "evaluation", type=existing_file(), help="Other texts; the best weights on them are kept.")
+@click.option("--evaluate-field", metavar="NAME", help="Column of the texts of --evaluate; default: as --field.")
 @click.option("--mask-probability", type=float, metavar="P", help="How much of a text is hidden; default: 0.15.")
 @click.option("--whole-words/--no-whole-words", default=None, help="Hide all pieces of a word together.")
 @common_options
@@ -184,7 +235,10 @@ def masked_lm(
     folder: Path,
     init: str | None,
     field: str | None,
+    missing: Missing | None,
+    reading: Reading,
     evaluation: Path | None,
+    evaluate_field: str | None,
     model: str,
     revision: str | None,
     offline: bool,
@@ -196,8 +250,9 @@ def masked_lm(
 ) -> None:
     """Let a model learn words from texts alone: some are hidden, and it learns to name them.
 
-    TEXTS is a .txt (a text a line), .jsonl, .csv or .parquet.  FOLDER gets checkpoints, history.jsonl, and in the end
-    the trained model in FOLDER/model, with the head that names words.
+    TEXTS is a .txt (a text a line) or a table (.csv, .tsv, .jsonl, .json, .parquet, .feather).  FOLDER gets
+    checkpoints, history.jsonl, and in the end the trained model in FOLDER/model, with the head that names words.  How
+    TEXTS is written, the file of --evaluate is, too.
 
     \b
     minembed train mlm texts.txt adapted --evaluate held-out.txt
@@ -212,7 +267,10 @@ def masked_lm(
         raise click.UsageError("--init begins without a model: leave --model out")
     saved = _place(folder)
     settings = _settings(config, options, NEW_RATE) if init else _settings(config, options)
-    found, held = read_texts(texts, field), () if evaluation is None else read_texts(evaluation, field)
+    found, held = read_texts(texts, field, reading=reading, missing=missing), tuple[str, ...]()
+    if evaluation is not None:
+        reading = reading_of_other(reading, evaluation)
+        held = read_texts(evaluation, evaluate_field or field, reading=reading, missing=missing)
     start: str | Path = model
     if init is not None:
         start = folder / START
@@ -231,9 +289,8 @@ def masked_lm(
     state = train_masked_lm(trainee, found, settings, folder, evaluation=held, resume=resume)
     facts = {"steps": state.step, "skipped": state.skipped, "loss_before": before}
     facts |= {"loss": -state.best if held else None, "best_step": state.best_step if held else None}
-    trainee.save(
-        saved, notes_of(f"`{model}`" if init is None else f"nothing ({init})", texts.name, len(found), settings, facts)
-    )
+    origin = f"`{model}`" if init is None else f"nothing ({init})"
+    trainee.save(saved, notes_of(origin, texts.name, len(found), settings, facts))
     if as_json:
         click.echo(json.dumps({"model": str(saved), "texts": len(found), **facts}))
         return

@@ -130,10 +130,20 @@ def _holds_texts(values: Sequence[Any]) -> bool:
 
 
 def _unclear(what: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]], option: str = "--field") -> InputError:
+    return InputError(f"{what}; name one with {option}:\n{listing(names, rows)}")
+
+
+def listing(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Columns, one a line, each with an example of what it holds.
+
+    >>> print(listing(["id", "text"], [{"id": "A1", "text": None}, {"id": "A2", "text": "Rye bread"}]))
+      id    'A1'
+      text  'Rye bread'
+    """
     width = min(max(map(len, names), default=0), 30)
     lines = []
     for column in names[:40]:
         example = next((row[column] for row in rows if row.get(column) not in (None, "")), None)
         lines.append(f"  {column:<{width}}  {str(example)[:EXAMPLE]!r}")
     more = [f"  and {len(names) - 40} more"] if len(names) > 40 else []
-    return InputError("\n".join([f"{what}; name one with {option}:", *lines, *more]))
+    return "\n".join([*lines, *more])

@@ -58,7 +58,7 @@ class Corpus:
     def facts(self) -> list[Any]:
         """All that its passages depend on: the bytes of the file, and how they are read."""
         table, identity = self.read.table, self.identity and self.identity.path
-        how = table.form, table.encoding, table.delimiter, table.heading is not None
+        how = table.form, table.encoding, table.delimiter, table.heading is not None, table.quotes
         return [table.source.digest(), *how, self.read.column.path, self.read.missing, identity]
 
     def passages(self) -> Passages:

@@ -80,8 +80,9 @@ def rows_of(lines: Sequence[str], whole: bool, delimiter: str, quotes: Quotes = 
 
 def _reader(lines: Iterable[str], delimiter: str, quotes: Quotes) -> Any:
     """The csv module's reader, which knows how many lines it has read."""
-    quoting = csv.QUOTE_MINIMAL if quotes == "yes" else csv.QUOTE_NONE
-    return csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    if quotes == "no":
+        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
 def _ends_in_quotes(lines: Sequence[str], delimiter: str) -> bool:

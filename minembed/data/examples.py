@@ -1,26 +1,28 @@
-"""Examples to train on, from .csv, .jsonl and .parquet: texts in columns, and a label where the loss wants one.
+"""Examples to train on, from tables of any form: texts in columns, and a label where the loss wants one.
 
 Whatever is wrong with a file is an InputError that names the file and the line.
 """
 
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minembed.data.old_texts import csv_rows, format_of, json_rows, parquet_module
+from minembed.data.columns import Column, text_of, value_of
+from minembed.data.corpus import Corpus
+from minembed.data.example_columns import Wanted, check_fields, choose
+from minembed.data.roles import Gap, check_gaps, number_of, told
+from minembed.data.source import Source
+from minembed.data.table import Reading, Table, open_table
+from minembed.data.texts import LOG, Selection
 from minembed.errors import InputError
-from minembed.types import Array
+from minembed.types import Array, Missing
 
-FIRST = ("anchor", "query", "sentence1", "text1", "s1", "question", "premise")  # as `_plain` has names
-SECOND = ("positive", "answer", "sentence2", "text2", "s2", "document", "passage", "hypothesis")
-NEGATIVE = re.compile(r"negatives?\d*")
-LABEL = ("score", "scores", "label", "labels", "similarity", "similarityscore", "gold")
+BARE = 3  # columns of scored pairs without a heading
 Interval = tuple[float, float]
 
 
@@ -43,16 +45,27 @@ def read_examples(
     score_range: Interval | None = None,
     labelled: bool | None = False,
     bounds: Interval = (-math.inf, math.inf),
+    reading: Reading | None = None,
+    missing: Missing = "error",
+    negatives: int | None = None,
+    apart: bool = False,
+    option: str = "--columns",
 ) -> Examples:
-    """Read pairs, triplets or scored pairs.
+    """Read pairs, triplets or scored pairs, and queries with lists of positives and negatives.
 
-    Columns are found by the names that people give them (anchor, query, sentence1; positive, answer, sentence2;
-    negative, negative_1, ...; score, label), or are those named.  A .csv without such a header holds texts, and a
-    score behind them where `labelled`; its columns are named "0", "1", ...  With `labelled` None there are labels
-    where the file has them.  Scores of a `score_range` are mapped to 0
-    to 1; without one they are taken as they are, and must lie within `bounds`, those of the loss.  Raises InputError,
-    with the line, for a missing column, an empty text, a score that is no number or outside its range, and a file
-    without examples.
+    Columns are those that are named (by names, numbers from 1, or paths), or those with names that people give them
+    (anchor, query, sentence1; positive, pos, answer, sentence2; negative, negative_1, neg, ...; score, label).  A table
+    without a heading holds texts, and a score behind them where `labelled`, if `reading` says so or the last of three
+    columns has numbers.  With `labelled` None there are labels where the file has them.
+
+    Each positive of a list makes an example.  All negatives of a row belong to it, or its first `negatives`; where rows
+    have fewer than others, theirs come again in turn.  If they are `apart`, each negative makes an example, too.
+
+    Scores of a `score_range` are mapped to 0 to 1; without one they are taken as they are, and must lie within
+    `bounds`, those of the loss.  Raises InputError for a column that is not found, with all columns; for a label that
+    would not be used; for rows that lack something, with their number and the first places, unless `missing` is "skip"
+    (or "empty", for texts); for a score that is no number or outside its range, with the line; and for a file without
+    examples.  `option` is where a user names columns, for messages.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -62,33 +75,101 @@ def read_examples(
     >>> examples.columns[1], examples.labels.tolist()
     (('a kitten', 'a car'), [1.0, 0.0])
     """
-    if score_range is not None and not (score_range[0] < score_range[1] and all(map(math.isfinite, score_range))):
-        raise InputError(f"score_range must be two numbers, the lower first; not {score_range}")
-    if columns is not None and len(columns) == 0:
-        raise InputError("columns must name at least one column of texts")
-    named = (*(columns or ()), *([label] if label is not None else ()))
-    rows = _rows(path, named)
-    first = next(rows, None)
-    if first is None:
+    scale = _Scale.of(score_range, bounds)
+    wanted = Wanted.of(columns, label, labelled, option)
+    if negatives is not None and negatives < 1:
+        raise InputError(f"negatives must be at least 1, not {negatives}")
+    table = open_table(Source.of(path), reading or Reading(), wanted.names, bare=BARE, option=option)
+    if not table.sample and next(table.rows(), None) is None:
         raise InputError(f"{path} holds no examples")
-    wanted, score = _choose(first[1], columns, label, labelled, str(path))
-    scale = _Scale(score_range, bounds)
-    texts: list[list[str]] = [[] for _ in wanted]
-    labels: list[float] = []
-    for place, row in rows if isinstance(first[1], _Header) else chain([first], rows):
-        for column, name in zip(texts, wanted, strict=True):
-            column.append(_text(row.get(name), name, place))
-        if score is not None:
-            labels.append(scale.label(row.get(score), score, place))
-    if not texts[0]:
-        raise InputError(f"{path} holds no examples")
-    return Examples(tuple(map(tuple, texts)), np.array(labels) if score is not None else None)
+    texts, score = choose(table, wanted)
+    found, gaps, count = _read(table, texts, score, scale, missing, wanted)
+    if missing != "skip":
+        check_gaps(gaps, table.name, count)
+    if not found:
+        raise InputError(f"{path} holds no examples" + (": every row lacks something" if gaps else ""))
+    examples, notes = _examples(found, score is not None, negatives, apart)
+    if len(texts) > 2 and not any(row.negatives for row in found):
+        texts = texts[:2]
+        notes = ["no negatives"]
+    notes = [*([f'label "{score.name}"'] if score is not None else []), *notes]
+    notes = [*([f"{len(examples):,} examples"] if len(examples) != len(found) else []), *notes]
+    LOG.info(told(table, count, texts, count - len(found), notes))
+    return examples
 
 
-def read_texts(path: Path, field: str | None = None) -> tuple[str, ...]:
-    """Read texts for masked language modelling: one a line, or a field (by default "text") of each object or row.
+class _Row(NamedTuple):
+    """A row: its first text, those that belong to it, those that do not (and which of these lack), and its label."""
 
-    Raises InputError where there are none.
+    anchor: str
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...]
+    lacking: tuple[Gap, ...]
+    label: float
+
+
+def _read(
+    table: Table, texts: Sequence[Column], score: Column | None, scale: "_Scale", missing: Missing, wanted: Wanted
+) -> tuple[list[_Row], list[Gap], int]:
+    """The rows that lack nothing, what the others lack, and how many rows there are."""
+    found, gaps, count = list[_Row](), list[Gap](), 0
+    columns = [*texts, *([score] if score is not None else [])]
+    for row in table.rows(list({column.path[0]: None for column in columns})):
+        count += 1
+        check_fields(row, table, wanted)
+        label = 0.0 if score is None else scale.label(value_of(row.values, score), score.name, row.place)
+        cells = [_texts(value_of(row.values, column), column, row.place, missing) for column in texts]
+        lacking = [Gap(row.place, column.name) for column, cell in zip(texts, cells, strict=True) if not cell]
+        needed = [gap for gap in lacking if gap.column in {column.name for column in texts[:2]}]
+        needed += [Gap(row.place, score.name)] if score is not None and label is None else []
+        gaps += needed
+        if not needed and label is not None:
+            positives, negatives = (tuple(chain.from_iterable(some)) for some in (cells[1:2], cells[2:]))
+            found.append(_Row("\n".join(cells[0]), positives, negatives, tuple(lacking), label))
+    if any(row.negatives for row in found):  # or else they are pairs
+        gaps += [gap for row in found for gap in row.lacking]
+        found = [row for row in found if not row.lacking]
+    return found, gaps, count
+
+
+def _texts(value: Any, column: Column, place: str, missing: Missing) -> list[str]:
+    """The texts of a value, one or a list; none, where any is missing."""
+    values = value if isinstance(value, list) else [value]
+    found = [text_of(part, column.name, place) for part in values]
+    whole = [text if text is not None or missing != "empty" else "" for text in found]
+    return [text for text in whole if text is not None] if None not in whole else []
+
+
+def _examples(rows: Sequence[_Row], labelled: bool, most: int | None, apart: bool) -> tuple[Examples, list[str]]:
+    """The examples that rows make, and what is to be told of their negatives."""
+    counts = [len(row.negatives) for row in rows]
+    width = min(max(counts), most or max(counts))
+    notes = []
+    if most is not None and max(counts) > most:
+        notes.append(f"the first {most} of up to {max(counts)} negatives")
+    elif min(counts) < width and not apart:
+        notes.append(f"{min(counts)} to {width} negatives, of which fewer come again")
+    columns: list[list[str]] = []
+    labels = list[float]()
+    for row in rows:
+        negatives = row.negatives[:width]
+        groups = [[text] for text in negatives] if apart and width else [list(islice(cycle(negatives), width))]
+        for start in [[row.anchor, text] for text in row.positives] or [[row.anchor]]:
+            for group in groups:
+                columns = columns or [[] for _ in (*start, *group)]
+                for column, text in zip(columns, (*start, *group), strict=True):
+                    column.append(text)
+                labels.append(row.label)
+    return Examples(tuple(map(tuple, columns)), np.array(labels) if labelled else None), notes
+
+
+def read_texts(
+    path: Path, field: str | None = None, *, reading: Reading | None = None, missing: Missing | None = None
+) -> tuple[str, ...]:
+    """Read texts for masked language modelling: one a line, or a column of a table of any form.
+
+    The column is `field`, or the one that holds the texts.  Blank lines of a text a line are left out; raises
+    InputError where another text is missing, unless `missing` says what happens, and where there are none.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -97,123 +178,9 @@ def read_texts(path: Path, field: str | None = None) -> tuple[str, ...]:
     ...     read_texts(file)
     ('one', 'two')
     """
-    from minembed.data import old_texts as texts
-
-    with path.open("rb") as file:
-        found = tuple(t for t in texts.read_texts(file, str(path), format_of(path), field) if t.strip())
-    if not found:
-        raise InputError(f"{path} holds no texts")
-    return found
-
-
-class _Header(dict[str, Any]):
-    """The names of a .csv's columns, which are no example."""
-
-
-def _rows(path: Path, named: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows by column name; of a .csv the header first, or columns "0", "1", ... where it has none."""
-    kind = format_of(path)
-    with path.open("rb") as file:
-        if kind == "parquet":
-            yield from _parquet_rows(file, str(path))
-        elif kind == "jsonl":
-            for place, value in json_rows(file, str(path)):
-                if not isinstance(value, dict):
-                    raise InputError(f"{place}: every line must hold a JSON object, not {type(value).__name__}")
-                yield place, value
-        elif kind == "csv":
-            yield from _csv_rows(csv_rows(file, str(path)), named)
-        else:
-            raise InputError(f"{path}: examples are read from .csv, .jsonl and .parquet")
-
-
-def _csv_rows(rows: Iterator[tuple[str, list[str]]], named: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    names: list[str] | None = None
-    for place, cells in rows:
-        if names is None:
-            is_header = _is_header(cells, named)
-            names = cells if is_header else [str(i) for i in range(len(cells))]
-            if is_header:
-                twice = [name for name in names if names.count(name) > 1]
-                if twice:
-                    raise InputError(f"{place}: two columns have the name {twice[0]!r}")
-                yield place, _Header.fromkeys(names)
-                continue
-        if len(cells) != len(names):
-            raise InputError(f"{place}: {len(cells)} cells where the first row has {len(names)}; quote commas")
-        yield place, dict(zip(names, cells, strict=True))
-
-
-def _parquet_rows(file: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        table = parquet_module().ParquetFile(file)
-    except ValueError as error:  # pyarrow's own errors derive from it
-        raise InputError(f"{name}: not a parquet file ({error})") from error
-    row = 0
-    for batch in table.iter_batches(batch_size=1024):
-        for value in batch.to_pylist():
-            yield f"{name}, row {row}", value
-            row += 1
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
-
-
-def _is_header(cells: Sequence[str], named: Sequence[str]) -> bool:
-    """Whether a first row names columns: those that are asked for, or one as people name them."""
-    if named:
-        return all(name in cells for name in named) or not all(name.isdecimal() for name in named)
-    return any(_plain(cell) in (*FIRST, *SECOND, *LABEL) or NEGATIVE.fullmatch(_plain(cell)) for cell in cells)
-
-
-def _choose(
-    first_row: dict[str, Any], columns: Sequence[str] | None, label: str | None, labelled: bool | None, path: str
-) -> tuple[list[str], str | None]:
-    """Which columns hold texts, in order, and which one the label."""
-    names = list(first_row)
-    plain = {_plain(name): name for name in names}
-    for name in (*(columns or ()), *([label] if label is not None else [])):
-        if name not in names:
-            raise InputError(f"{path}: there is no column {name!r} among {', '.join(map(repr, names))}")
-    score = label or next((plain[name] for name in LABEL if name in plain), None)
-    if columns is None:
-        first, second = (next((plain[n] for n in group if n in plain), None) for group in (FIRST, SECOND))
-        numbered = [name for name in names if NEGATIVE.fullmatch(_plain(name))]
-        if first is not None and second is not None:
-            columns = [first, second, *numbered]
-        elif names == [str(i) for i in range(len(names))]:  # no header
-            ends_in_number = _is_number(first_row.get(names[-1]))
-            score = score or (names[-1] if labelled or (labelled is None and ends_in_number) else None)
-            if score is None and ends_in_number:
-                raise InputError(
-                    f"{path}: the last of its columns holds numbers, and this loss takes no score: name the columns of "
-                    "the texts, as in 0,1"
-                )
-            columns = [name for name in names if name != score]
-        else:
-            missing = "an anchor (query, sentence1)" if first is None else "a positive (answer, sentence2)"
-            raise InputError(f"{path}: no column is {missing} among {', '.join(map(repr, names))}; name the columns")
-    if labelled and score is None:
-        raise InputError(
-            f"{path}: this loss needs a score or label, and no column is one: {', '.join(map(repr, names))}"
-        )
-    return list(columns), None if labelled is False else score
-
-
-def _text(value: Any, name: str, place: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{place}: {name!r} is {'missing' if value is None else repr(value)[:40]}, not a text")
-    if not value.strip():
-        raise InputError(f"{place}: {name!r} is empty")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return math.isfinite(float(value))
-    except (TypeError, ValueError):
-        return False
+    corpus = Corpus.of(path, Selection(reading or Reading(), field, missing))
+    corpus.survey()
+    return tuple(corpus.passages().texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +190,16 @@ class _Scale:
     score_range: Interval | None
     bounds: Interval
 
-    def label(self, value: Any, name: str, place: str) -> float:
-        try:
-            number = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise InputError(f"{place}: {name!r} is {value!r}, not a finite number")
+    @classmethod
+    def of(cls, score_range: Interval | None, bounds: Interval) -> "_Scale":
+        if score_range is not None and not (score_range[0] < score_range[1] and all(map(math.isfinite, score_range))):
+            raise InputError(f"score_range must be two numbers, the lower first; not {score_range}")
+        return cls(score_range, bounds)
+
+    def label(self, value: Any, name: str, place: str) -> float | None:
+        number = number_of(value, name, place)
+        if number is None:
+            return None
         low, high = self.score_range or self.bounds
         if not low <= number <= high:
             remedy = "" if self.score_range else "; say the range of the scores, as in score_range=(0, 5)"

@@ -1,19 +1,19 @@
 """Scored pairs of texts from files, as in the STS benchmark."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from minembed.data.old_texts import csv_rows, json_rows
+from minembed.data.columns import Column, text_of, value_of
+from minembed.data.headings import FIRST, SCORES, SECOND
+from minembed.data.roles import Gap, check_gaps, columns_of, find_role, is_bare, number_of, told, unclear
+from minembed.data.source import Source
+from minembed.data.table import Reading, Table, open_table
+from minembed.data.texts import LOG
 from minembed.errors import InputError
+from minembed.types import Missing
 
-COLUMNS = ("sentence1", "sentence2", "score")
-NAMES = (  # what each column may be called, in small letters and without signs: "Sentence_1" is sentence1
-    ("sentence1", "text1", "s1"),
-    ("sentence2", "text2", "s2"),
-    ("score", "label", "similarity", "similarityscore", "gold"),
-)
+BARE = 3  # columns of a table without a heading: two texts and their score
 
 
 class Pair(NamedTuple):
@@ -24,10 +24,20 @@ class Pair(NamedTuple):
     score: float
 
 
-def read_sts(path: Path) -> list[Pair]:
-    """Read pairs from .csv (by header, or three columns without one) or .jsonl (by field), on any scale.
+def read_sts(
+    path: Path,
+    *,
+    reading: Reading | None = None,
+    columns: Sequence[str] | None = None,
+    score: str | None = None,
+    missing: Missing = "error",
+) -> list[Pair]:
+    """Read pairs from a table of any form, with scores on any scale.
 
-    Raises InputError, with file and line, for anything that is not two texts and a finite number.
+    Columns are those that are named, or those with names that people give them (sentence1, sentence2, score; question1,
+    question2, is_duplicate; sentence_A, sentence_B, relatedness_score; ...), or three without a heading, the last of
+    numbers.  Raises InputError, with all columns, where one is not found; with the places, where a text or a score is
+    missing, unless `missing` is "skip"; and with the line for a score that is no finite number.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -36,67 +46,48 @@ def read_sts(path: Path) -> list[Pair]:
     ...     [(pair.score, pair.first) for pair in read_sts(path)]
     [(4.5, 'a cat')]
     """
-    with path.open("rb") as file:
-        if path.suffix.lower() == ".jsonl":
-            return [_from_json(value, place) for place, value in json_rows(file, str(path))]
-        return list(_from_csv(csv_rows(file, str(path))))
+    if columns is not None and len(columns) != 2:
+        raise InputError(f"a pair has two columns of texts, not {len(columns)}: {', '.join(columns)}")
+    wanted = (*(columns or ()), *([score] if score is not None else ()))
+    table = open_table(Source.of(path), reading or Reading(), wanted, bare=BARE, option="--columns")
+    if not table.sample and next(table.rows(), None) is None:
+        return []
+    first, second, scores = _choose(table, columns, score)
+    found, gaps, rows = list[Pair](), list[Gap](), 0
+    for row in table.rows(list({column.path[0]: None for column in (first, second, scores)})):
+        rows += 1
+        texts = [text_of(value_of(row.values, column), column.name, row.place) for column in (first, second)]
+        texts = ["" if text is None and missing == "empty" else text for text in texts]
+        number = number_of(value_of(row.values, scores), scores.name, row.place)
+        if texts[0] is None or texts[1] is None or number is None:
+            lacking = zip((first, second, scores), (*texts, number), strict=True)
+            gaps += [Gap(row.place, column.name) for column, value in lacking if value is None]
+            continue
+        found.append(Pair(texts[0], texts[1], number))
+    if missing != "skip":
+        check_gaps(gaps, table.name, rows)
+    LOG.info(told(table, rows, [first, second, scores], rows - len(found)))
+    return found
 
 
-def find_columns(header: Sequence[str]) -> list[int] | None:
-    """Find sentence1, sentence2 and score among column names; None unless all three are there.
-
-    >>> find_columns(["id", "Sentence 1", "Sentence 2", "label"]), find_columns(["a", "b", "5"])
-    ([1, 2, 3], None)
-    """
-    plain = ["".join(filter(str.isalnum, name.lower())) for name in header]
-    places = [next((plain.index(name) for name in names if name in plain), None) for names in NAMES]
-    found = [place for place in places if place is not None]
-    return found if len(found) == len(NAMES) else None
-
-
-def _from_csv(rows: Iterator[tuple[str, list[str]]]) -> Iterator[Pair]:
-    first = next(rows, None)
-    if first is None:
-        return
-    place, header = first
-    columns = find_columns(header)
-    if columns is None:
-        if len(header) != len(COLUMNS) or _number(header[2]) is None:
-            raise InputError(
-                f"{place}: neither a header with {', '.join(COLUMNS)} nor two sentences and a number; quote commas"
-            )
-        columns = [0, 1, 2]
-        yield _pair([header[i] for i in columns], place)
-    for place, row in rows:
-        if len(row) != len(header):
-            raise InputError(f"{place}: {len(row)} cells where the first row has {len(header)}; quote commas")
-        yield _pair([row[i] for i in columns], place)
-
-
-def _from_json(value: Any, place: str) -> Pair:
-    keys = list(value) if isinstance(value, dict) else []
-    columns = find_columns(keys)
-    if columns is None:
-        raise InputError(f"{place}: needs the fields {', '.join(COLUMNS)}, has {', '.join(keys) or 'none'}")
-    return _pair([value[keys[i]] for i in columns], place)
-
-
-def _pair(cells: Sequence[Any], place: str) -> Pair:
-    first, second, score = cells
-    for name, text in zip(COLUMNS, (first, second), strict=False):
-        if not isinstance(text, str):
-            raise InputError(f"{place}: {name} is {text!r}, not a text")
-    number = _number(score)
-    if number is None:
-        raise InputError(f"{place}: score is {score!r}, not a finite number")
-    return Pair(first, second, number)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+def _choose(table: Table, columns: Sequence[str] | None, score: str | None) -> list[Column]:
+    """The columns of both texts and of the score."""
+    if columns is None and score is None and is_bare(table):
+        if len(table.columns) != BARE:
+            what = f"it has {len(table.columns)} columns without names, and a pair is two texts and their score"
+            raise unclear(table, what, "--columns A,B and --score N")
+        return columns_of(table, ("1", "2", "3"), "--columns")
+    named = columns_of(table, columns or (), "--columns")
+    scores = columns_of(table, [score], "--score") if score is not None else []
+    if not named:
+        for groups, what in ((FIRST, "the first text (sentence1)"), (SECOND, "the second text (sentence2)")):
+            found = find_role(table, groups, what, "--columns A,B", scores)
+            if found is None:
+                raise unclear(table, f"no column is {what}", "--columns A,B")
+            named.append(found)
+    if not scores:
+        found = find_role(table, SCORES, "the score", "--score NAME", named)
+        if found is None:
+            raise unclear(table, "no column is the score", "--score NAME")
+        scores.append(found)
+    return [*named, *scores]

@@ -667,12 +667,16 @@ def test_evaluate_sts(tiny_checkpoint, tiny_model, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", "a,b,1\nc,d,high\n", "line 2: score is 'high', not a finite number"),
-        ("x.csv", "a,b,1\nc,d,nan\n", "line 2: score is 'nan', not a finite number"),
+        ("x.csv", "a,b,1\nc,d,high\n", "line 2: '3' is 'high', not a finite number"),
+        ("x.csv", "a,b,1\nc,d,nan\n", "line 2: '3' is 'nan', not a finite number"),
         ("x.csv", "a,b,1\nc,d\n", "line 2: 2 cells where the first row has 3"),
         ("x.csv", "a,b,1\nc,d,2,3\n", "line 2: 4 cells where the first row has 3"),
-        ("x.csv", "first,second,score\na,b,1\n", "line 1: neither a header with sentence1, sentence2, score nor"),
-        ("x.csv", "a,b\n", "line 1: neither a header"),
+        (
+            "x.csv",
+            "first,second,score\na,b,1\n",
+            "no column is the first text (sentence1); say which with --columns A,B:\n  first   'a'",
+        ),
+        ("x.csv", "a,b\n", "does its first row name the columns? Say --header yes or --header no"),
         ("x.csv", "a,b,1\n", "holds 1 pairs"),
         ("x.csv", "", "holds 0 pairs"),
         ("x.csv", "a,b,1\nc,d,1\n", "all 2 values of y are 1"),
@@ -680,18 +684,23 @@ def test_evaluate_sts(tiny_checkpoint, tiny_model, tmp_path):
         (
             "x.jsonl",
             '{"sentence1": "a", "sentence2": "b"}',
-            "line 1: needs the fields sentence1, sentence2, score, has",
+            "no column is the score; say which with --score NAME:\n  sentence1  'a'",
         ),
-        ("x.jsonl", '{"sentence1": "a", "sentence2": null, "score": 1}', "line 1: sentence2 is None, not a text"),
-        ("x.jsonl", '{"sentence1": "a", "sentence2": "b", "score": true}', "line 1: score is True, not a finite"),
-        ("x.jsonl", "[]", "line 1: needs the fields"),
+        (
+            "x.jsonl",
+            '{"sentence1": "a", "sentence2": null, "score": 1}',
+            "'sentence2' is missing in 1 of 1 rows (line 1); --missing skip leaves them out",
+        ),
+        ("x.jsonl", '{"sentence1": "a", "sentence2": "b", "score": true}', "line 1: 'score' is True, not a finite"),
+        ("x.jsonl", "[]", "line 1: it must be an object or a text, not a JSON array"),
     ],
 )
 def test_bad_pairs_are_named(tiny_checkpoint, tmp_path, name, content, message):
     (tmp_path / name).write_text(content, encoding="utf-8")
     _, err = run("evaluate", "sts", tmp_path / name, "-m", tiny_checkpoint, code=1)
-    assert message in err and (err.count("\n") == 1 or "--field:" in err)
-    assert name in err or "values of" in err
+    told, failed = err.split("minembed: ")  # how the file is read, where it could be, and what is wrong
+    assert message in failed and told.count("\n") <= 1 and failed.count("\n") <= 4
+    assert name in err
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from minembed.train import checkpoints, contrastive, losses, schedules, scratch,
 from minembed.train.settings import Settings
 
 WORDS = ["cat", "dog", "river", "tree", "house", "rain", "book", "train"]
-PAIRS = "".join(f"the {a} {b},a {a} and a {b}\n" for a in WORDS[:4] for b in WORDS[4:])
+PAIRS = "anchor,positive\n" + "".join(f"the {a} {b},a {a} and a {b}\n" for a in WORDS[:4] for b in WORDS[4:])
 SCORED = "sentence1,sentence2,score\n" + "".join(f"the {a},a {b},{5 - abs(i - j)}\n" for i, a in enumerate(WORDS) for j, b in enumerate(WORDS) if i < 3)  # fmt: skip  # noqa: E501
 
 
@@ -123,19 +123,29 @@ def test_a_training_that_was_stopped_is_resumed(files, tiny_checkpoint, monkeypa
 @pytest.mark.parametrize(
     ("name", "content", "options", "message"),
     [
-        ("x.csv", "a,b,1\nc,d,5\n", ["--loss", "cosine_similarity"], "x.csv, line 2: '2' is 5, outside the range"),
-        ("x.csv", "a,b,1\nc,d,6\n", ["--loss", "cosent", "--score-range", 0, 5], "x.csv, line 2: '2' is 6, outside"),
-        ("x.csv", "a,b,1\nc,d,nan\n", ["--loss", "cosent"], "x.csv, line 2: '2' is 'nan', not a finite number"),
-        ("x.csv", "a,b\nc,d\n", ["--columns", "0,2"], "x.csv: there is no column '2' among '0', '1'"),
+        ("x.csv", "a,b,1\nc,d,5\n", ["--loss", "cosine_similarity"], "x.csv, line 2: '3' is 5, outside the range"),
+        ("x.csv", "a,b,1\nc,d,6\n", ["--loss", "cosent", "--score-range", 0, 5], "x.csv, line 2: '3' is 6, outside"),
+        ("x.csv", "a,b,1\nc,d,nan\n", ["--loss", "cosent"], "x.csv, line 2: '3' is 'nan', not a finite number"),
+        (
+            "x.csv",
+            "a,b\nc,d\n",
+            ["--header", "no", "--columns", "1,3"],
+            "x.csv: there is no column '3'; name one with --columns",
+        ),
         ("x.csv", "", [], "x.csv holds no examples"),
-        ("x.csv", "a,b\nc,\n", [], "x.csv, line 2: '1' is empty"),
-        ("x.csv", "a,b\n", [], "a batch of one pair has no negatives"),
-        ("x.csv", "a,b\nc,d\n", ["--batch-size", 1], "a batch of one pair has no negatives"),
-        ("x.csv", "a,b\nc,d\n", ["--loss", "triplet"], "takes three texts an example, not 2"),
-        ("x.csv", "a,b\nc,d\n", ["--margin", 1], "has no margin"),
-        ("x.csv", "a,b\nc,d\n", ["--scale", 0], "scale must be above 0"),
-        ("x.csv", "a,b\nc,d\n", ["--matryoshka-dims", "4096", "--backend", "numpy"], "more than the vectors'"),
-        ("x.csv", "a,b\nc,d\n", ["--resume"], "there is no checkpoint to resume from"),
+        ("x.csv", "a,b\nc,\n", ["--header", "no"], "x.csv: '2' is missing in 1 of 2 rows (line 2); --missing skip"),
+        ("x.csv", "anchor,positive\na,b\n", [], "a batch of one pair has no negatives"),
+        ("x.csv", "anchor,positive\na,b\nc,d\n", ["--batch-size", 1], "a batch of one pair has no negatives"),
+        ("x.csv", "anchor,positive\na,b\nc,d\n", ["--loss", "triplet"], "takes three texts an example, not 2"),
+        ("x.csv", "anchor,positive\na,b\nc,d\n", ["--margin", 1], "has no margin"),
+        ("x.csv", "anchor,positive\na,b\nc,d\n", ["--scale", 0], "scale must be above 0"),
+        (
+            "x.csv",
+            "anchor,positive\na,b\nc,d\n",
+            ["--matryoshka-dims", "4096", "--backend", "numpy"],
+            "more than the vectors'",
+        ),
+        ("x.csv", "anchor,positive\na,b\nc,d\n", ["--resume"], "there is no checkpoint to resume from"),
         ("x.jsonl", '{"anchor": "a"}\n', [], "x.jsonl: no column is a positive"),
         ("x.jsonl", "{\n", [], "x.jsonl, line 1: not JSON"),
     ],
@@ -143,7 +153,8 @@ def test_a_training_that_was_stopped_is_resumed(files, tiny_checkpoint, monkeypa
 def test_what_is_wrong_is_named(name, content, options, message, tmp_path, tiny_checkpoint):
     (tmp_path / name).write_text(content)
     _, err = run("contrastive", tmp_path / name, tmp_path / "run", "-m", tiny_checkpoint, *options, code=1)
-    assert err.startswith("minembed: ") and message in err and err.count("\n") == 1
+    told, failed = err.split("minembed: ")  # how the file is read, where it could be, and what is wrong
+    assert message in failed and told.count("\n") <= 1 and failed.count("\n") <= 3
     assert not (tmp_path / "run" / "model").exists()
 
 
@@ -229,7 +240,13 @@ def test_a_model_goes_on_learning_words(texts, tiny_checkpoint):
     ("name", "options", "code", "message"),
     [
         ("empty.txt", [], 1, "empty.txt holds no texts"),
-        ("texts.txt", ["--evaluate", "held.jsonl"], 1, "held.jsonl, line 1: there is no field 'text'"),
+        (
+            "texts.txt",
+            ["--evaluate", "held.jsonl", "--evaluate-field", "text"],
+            1,
+            "held.jsonl: there is no column 'text'",
+        ),
+        ("texts.txt", ["--field", "body"], 1, "texts.txt is a text a line, without columns: leave out --field"),
         ("texts.txt", ["--mask-probability", 0], 1, "mask_probability must be above 0"),
         ("texts.txt", ["--init", "tiny", "-m", "other"], 2, "--init begins without a model"),
         ("texts.txt", ["--init", "huge"], 2, "Invalid value for '--init'"),

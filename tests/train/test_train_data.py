@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from minembed.data.examples import Examples, read_examples, read_texts
+from minembed.data.table import Reading
 from minembed.errors import InputError, MissingExtraError
 from minembed.train.batches import batches
 from minembed.train.contrastive import check_examples, loss_of
 from minembed.train.settings import Settings, change, read_settings
 
+BARE = Reading(header="no")
 GOOD = {
     "plain.csv": "a,b\nc,d\n",
     "header.csv": "Anchor,Positive\na,b\nc,d\n",
@@ -28,7 +30,7 @@ def file(tmp_path, name, text):
 
 @pytest.mark.parametrize("name", GOOD)
 def test_pairs(name, tmp_path):
-    examples = read_examples(file(tmp_path, name, GOOD[name]))
+    examples = read_examples(file(tmp_path, name, GOOD[name]), reading=None if name == "header.csv" else BARE)
     assert examples.columns == (("a", "c"), ("b", "d")) and examples.labels is None and len(examples) == 2
 
 
@@ -38,18 +40,18 @@ def test_triplets_and_scores(tmp_path):
     scored = file(tmp_path, "s.csv", "sentence1,sentence2,score\na,b,0\na,c,2.5\n")
     assert read_examples(scored, labelled=True, score_range=(0, 5)).labels.tolist() == [0, 0.5]
     assert read_examples(scored, labelled=True).labels.tolist() == [0, 2.5]
-    assert read_examples(scored).labels is None
+    assert read_examples(scored, columns=["sentence1", "sentence2"]).labels is None
     named = read_examples(scored, columns=["sentence2", "sentence1"], label="score", labelled=True)
     assert named.columns == (("b", "c"), ("a", "a"))
 
 
 def test_columns_that_the_user_names(tmp_path):
-    """Whatever they are called: the first row is a header then, or a row of columns 0, 1, ..."""
+    """Whatever they are called: the first row is a header then, or a row of columns 1, 2, ..."""
     named = file(tmp_path, "n.csv", "q,a,points\nx,y,3\n")
     examples = read_examples(named, columns=["q", "a"], label="points", labelled=True, score_range=(1, 5))
     assert examples.columns == (("x",), ("y",)) and examples.labels.tolist() == [0.5]
     bare = file(tmp_path, "b.csv", "7,x,y,3\n8,z,w,4\n")
-    examples = read_examples(bare, columns=["2", "1"], label="3", labelled=True)
+    examples = read_examples(bare, columns=["3", "2"], label="4", labelled=True, reading=BARE)
     assert examples.columns == (("y", "w"), ("x", "z")) and examples.labels.tolist() == [3, 4]
     objects = file(tmp_path, "o.jsonl", '{"q": "x", "a": "y", "n": "z"}\n')
     assert read_examples(objects, columns=["q", "a", "n"]).columns == (("x",), ("y",), ("z",))
@@ -81,37 +83,57 @@ BAD = {
     "empty.jsonl": ("\n", {}, "holds no examples"),
     "one.csv": ("anchor,other\na,b\n", {}, "no column is a positive"),
     "none.jsonl": ('{"x": "a", "y": "b"}\n', {}, "no column is an anchor"),
-    "missing.jsonl": ('{"anchor": "a", "positive": "b"}\n{"anchor": "c"}\n', {}, r"line 2: 'positive' is missing"),
-    "number.jsonl": ('{"anchor": "a", "positive": 7}\n', {}, r"line 1: 'positive' is 7, not a text"),
-    "blank.csv": ("a,b\nc, \n", {}, r"line 2: '1' is empty"),
-    "cells.csv": ("a,b\nc,d,e\n", {}, r"line 2: 3 cells where the first row has 2"),
-    "list.jsonl": ("[1]\n", {}, "line 1: every line must hold a JSON object"),
+    "missing.jsonl": (
+        '{"anchor": "a", "positive": "b"}\n{"anchor": "c"}\n',
+        {},
+        r"'positive' is missing in 1 of 2 rows \(line 2\)",
+    ),
+    "number.jsonl": ('{"anchor": "a", "positive": 7}\n', {}, r"line 1: 'positive' is 7 \(int\), not a text"),
+    "blank.csv": ("a,b\nc, \n", {"reading": BARE}, r"'2' is missing in 1 of 2 rows \(line 2\)"),
+    "cells.csv": ("a,b\nc,d,e\n", {"reading": BARE}, r"line 2: 3 cells where the first row has 2"),
+    "list.jsonl": ("[1]\n", {}, "line 1: it must be an object or a text, not a JSON array"),
     "json.jsonl": ("{\n", {}, "line 1: not JSON"),
-    "nan.csv": ("a,b,nan\n", {"labelled": True}, r"line 1: '2' is 'nan', not a finite number"),
-    "text.csv": ("a,b,1\nc,d,x\n", {"labelled": True}, r"line 2: '2' is 'x', not a finite number"),
-    "range.csv": ("a,b,1\nc,d,6\n", {"labelled": True, "score_range": (0, 5)}, r"line 2: '2' is 6, outside the range"),
+    "nan.csv": ("a,b,1\na,b,nan\n", {"labelled": True}, r"line 2: '3' is 'nan', not a finite number"),
+    "text.csv": ("a,b,1\nc,d,x\n", {"labelled": True}, r"line 2: '3' is 'x', not a finite number"),
+    "range.csv": ("a,b,1\nc,d,6\n", {"labelled": True, "score_range": (0, 5)}, r"line 2: '3' is 6, outside the range"),
     "no_score.csv": ("anchor,positive\na,b\n", {"labelled": True}, "needs a score or label"),
-    "scores.csv": ("a,b,5.0\n", {}, "this loss takes no score"),
-    "column.csv": ("anchor,positive\na,b\n", {"columns": ["anchor", "nope"]}, "no column 'nope' among"),
+    "scores.csv": ("a,b,5.0\n", {}, "column '3' holds scores or labels, and this loss takes none"),
+    "column.csv": (
+        "anchor,positive\na,b\n",
+        {"columns": ["anchor", "nope"]},
+        r"no column 'nope'; name one with --columns:\n  anchor    'a'\n  positive  'b'",
+    ),
     "range2.csv": ("a,b,1\n", {"score_range": (5, 0)}, "the lower first"),
-    "pairs.txt": ("a,b\n", {}, r"read from \.csv"),
+    "pairs.txt": ("a,b\n", {}, r"read from \.csv, \.tsv, \.jsonl"),
     "bounds.csv": (
         "a,b,1\nc,d,5\n",
         {"labelled": True, "bounds": (0, 1)},
-        r"line 2: '2' is 5, outside .*score_range=\(0",
+        r"line 2: '3' is 5, outside .*score_range=\(0",
     ),
-    "infinite.csv": ("a,b,1\nc,d,inf\n", {"labelled": True}, r"line 2: '2' is 'inf', not a finite number"),
+    "infinite.csv": ("a,b,1\nc,d,inf\n", {"labelled": True}, r"line 2: '3' is 'inf', not a finite number"),
     "true.jsonl": (
         '{"anchor": "a", "positive": "b", "score": true}\n',
         {"labelled": True},
         r"line 1: 'score' is True, not a finite number",
     ),
-    "twice.csv": ("anchor,positive,anchor\na,b,c\n", {}, r"line 1: two columns have the name 'anchor'"),
-    "header2.csv": ("q,a\nx,y\n", {"columns": ["q", "answer"]}, "no column 'answer' among 'q', 'a'"),
-    "label.csv": ("q,a\nx,y\n", {"columns": ["q", "a"], "label": ""}, "no column '' among 'q', 'a'"),
+    "twice.csv": ("anchor,positive,anchor\na,b,c\n", {}, "two columns have the name 'anchor'"),
+    "header2.csv": (
+        "q,a\nx,y\n",
+        {"columns": ["q", "answer"]},
+        r"no column 'answer'; name one with --columns:\n  q  'x'\n  a  'y'",
+    ),
+    "label.csv": (
+        "q,a\nx,y\n",
+        {"columns": ["q", "a"], "label": "", "labelled": True},
+        "no column ''; name one with --label",
+    ),
     "no_columns.csv": ("q,a\nx,y\n", {"columns": []}, "at least one column"),
-    "quotes.csv": ('a,b\n"c,d\n', {}, "line 2: not sound CSV"),
-    "null.jsonl": ('{"anchor": null, "positive": "b"}\n', {}, "line 1: 'anchor' is missing"),
+    "quotes.csv": ('a,b\n"c,d\n', {"reading": BARE}, "line 2: not sound CSV"),
+    "null.jsonl": (
+        '{"anchor": null, "positive": "b"}\n',
+        {},
+        r"'anchor' is missing in 1 of 1 rows \(line 1\); --missing skip",
+    ),
     "no_parquet.parquet": ("a", {}, "parquet"),
 }
 
@@ -127,8 +149,9 @@ def test_bad_files_are_named(name, tmp_path):
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "latin.csv"
     path.write_bytes("a,b\nc,\xe4\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin\.csv, line 2: byte 3 is not UTF-8"):
-        read_examples(path)
+    with pytest.raises(InputError, match=r"latin\.csv, line 2: not utf-8; .* say which with --encoding"):
+        read_examples(path, reading=BARE)
+    assert read_examples(path, reading=Reading(header="no", encoding="latin-1")).columns == (("a", "c"), ("b", "\xe4"))
 
 
 def test_texts(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minembed.data.examples import Examples, read_examples
+from minembed.data.table import Reading
 from minembed.errors import InputError
 from minembed.train.contrastive import train_contrastive
 from minembed.train.evaluation import evaluate, measure_of, retrieval_score, sts_score
@@ -97,6 +98,7 @@ def test_what_cannot_be_judged_by(columns, labels, message, tiny_checkpoint, tmp
 )
 def test_labels_where_there_are_some(text, labels, tmp_path):
     (tmp_path / "x.csv").write_text(text)
-    found = read_examples(tmp_path / "x.csv", labelled=None)
+    reading = Reading(header="no") if text == "a,b\nc,d\n" else None  # two columns of words may have a heading
+    found = read_examples(tmp_path / "x.csv", labelled=None, reading=reading)
     assert found.columns == (("a", "c"), ("b", "d"))
     assert found.labels is None if labels is None else found.labels.tolist() == labels

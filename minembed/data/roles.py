@@ -1,0 +1,145 @@
+"""Columns of a table by what they are for, as in pairs and scores, and the rows in which one of them has nothing."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from minembed.data.columns import EXAMPLE, Column, listing
+from minembed.data.headings import plain
+from minembed.data.table import Table
+from minembed.data.texts import FIRST_PLACES, column_of
+from minembed.errors import InputError
+
+
+class Gap(NamedTuple):
+    """A row, and the column in which it has nothing."""
+
+    place: str
+    column: str
+
+
+def columns_of(table: Table, fields: Sequence[str], option: str) -> list[Column]:
+    """The columns that are named; raises InputError where there is none of a name, or several.
+
+    >>> from minembed.data.source import Source
+    >>> table = Table(Source("x.csv"), "csv", ("q", "a"), (), True, ())
+    >>> [column.name for column in columns_of(table, ["2", "q"], "--columns")]
+    ['a', 'q']
+    """
+    found = [column_of(table, field, option) for field in fields]
+    for column in found:
+        check_once(table, column)
+    return found
+
+
+def check_once(table: Table, column: Column) -> None:
+    """Raise InputError where two columns of the heading have the name of one that is read.
+
+    >>> from minembed.data.source import Source
+    >>> table = Table(Source("x.csv"), "csv", ("q", "q_2"), (), True, (), heading=("q", "q"))
+    >>> check_once(table, Column("q", ("q",)))
+    Traceback (most recent call last):
+    minembed.errors.InputError: x.csv: two columns have the name 'q'; rename one
+    """
+    if (table.heading or ()).count(column.name) > 1:
+        raise InputError(f"{table.name}: two columns have the name {column.name!r}; rename one")
+
+
+def find_role(
+    table: Table, groups: Sequence[Sequence[str]], what: str, option: str, leave_out: Sequence[Column] = ()
+) -> Column | None:
+    """The column with a name of the first group that has any; None where no group has.
+
+    Raises InputError, with all columns, where two columns have names of one group.
+
+    >>> from minembed.data.source import Source
+    >>> table = Table(Source("x.csv"), "csv", ("Sentence 1", "s2", "label", "score"), (), True, ())
+    >>> find_role(table, [["score"], ["label"]], "the score", "--score").name
+    'score'
+    """
+    names = [name for name in table.columns if name not in {column.name for column in leave_out}]
+    for group in groups:
+        found = [name for name in names if plain(name) in group]
+        if len(found) > 1:
+            raise unclear(table, f"{len(found)} columns may be {what} ({', '.join(map(repr, found))})", option)
+        if found:
+            column = Column(found[0], (found[0],))
+            check_once(table, column)
+            return column
+    return None
+
+
+def unclear(table: Table, what: str, option: str) -> InputError:
+    """The error that lists the columns of a table, with an example of each.
+
+    >>> from minembed.data.source import Source
+    >>> print(unclear(Table(Source("x.csv"), "csv", ("q", "a"), (), True, ()), "no column is a text", "--columns A,B"))
+    x.csv: no column is a text; say which with --columns A,B:
+      q  'None'
+      a  'None'
+    """
+    rows = [row.values for row in table.sample]
+    return InputError(f"{table.name}: {what}; say which with {option}:\n{listing(table.columns, rows)}")
+
+
+def is_bare(table: Table) -> bool:
+    """Whether a table has rows, and no names of columns.
+
+    >>> from minembed.data.source import Source
+    >>> is_bare(Table(Source("x.csv"), "csv", ("1", "2"), (), True, ()))
+    True
+    """
+    return table.form in ("csv", "tsv") and table.heading is None
+
+
+def number_of(value: Any, column: str, place: str) -> float | None:
+    """A value as a finite number; None where it is missing (null, NaN, blank).
+
+    Raises InputError for anything else.
+
+    >>> number_of("4.5", "score", "x, line 2"), number_of(" ", "score", "x, line 3")
+    (4.5, None)
+    """
+    if value is None or (isinstance(value, str) and not value.strip()) or value != value:
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{place}: {column!r} is {repr(value)[:EXAMPLE]}, not a finite number")
+    return number
+
+
+def check_gaps(gaps: Sequence[Gap], name: str, rows: int) -> None:
+    """Raise InputError, with the first places, where rows lack something.
+
+    >>> check_gaps([Gap("x, line 3", "score"), Gap("x, line 7", "score")], "x", 12)
+    Traceback (most recent call last):
+    minembed.errors.InputError: x: 'score' is missing in 2 of 12 rows (line 3, line 7); --missing skip leaves them out
+    """
+    if not gaps:
+        return
+    columns = list(dict.fromkeys(gap.column for gap in gaps))
+    places = [gap.place.removeprefix(f"{name}, ") for gap in gaps[:FIRST_PLACES]]
+    if len(columns) > 1:
+        places = [f"{place}: {gap.column!r}" for place, gap in zip(places, gaps, strict=False)]
+    told = ", ".join([*places, *(["..."] if len(gaps) > FIRST_PLACES else [])])
+    what, count = " or ".join(map(repr, columns)), len({gap.place for gap in gaps})
+    raise InputError(
+        f"{name}: {what} is missing in {count:,} of {rows:,} rows ({told}); --missing skip leaves them out"
+    )
+
+
+def told(table: Table, rows: int, columns: Sequence[Column], left_out: int = 0, more: Sequence[str] = ()) -> str:
+    """One line that says what is read, and how.
+
+    >>> from minembed.data.source import Source
+    >>> pairs = Table(Source("x.csv"), "csv", ("q", "a"), (), True, ("csv", '","', "utf-8"))
+    >>> told(pairs, 500, [Column("q", ("q",)), Column("a", ("a",))])
+    'x.csv: 500 rows, columns "q", "a" (csv, ",", utf-8)'
+    """
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    parts = [f"{rows:,} row{'s' if rows != 1 else ''}", f"columns {names}", *more]
+    parts += [f"{left_out:,} with something missing left out"] if left_out else []
+    return f"{table.name}: {', '.join(parts)} ({', '.join(table.details)})"
