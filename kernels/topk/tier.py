@@ -15,7 +15,7 @@ from minembed.kernels.topk.rescoring import rescore_rows
 from minembed.kernels.topk.scan import DONE, FULL, UNSAFE, scan_rows
 from minembed.kernels.topk.scan_bytes import scan_bytes
 from minembed.search import scan as tier
-from minembed.search.metrics import EUCLIDEAN, FLOAT32_UNIT, PARTIAL_SUMS
+from minembed.search.metrics import EUCLIDEAN, FLOAT32_UNIT, PARTIAL_SUMS, SHORTEST_DISTANCE
 from minembed.search.quantized import ZERO_POINT, QuantizedCorpus
 from minembed.search.topk import Search, best_of, pieces
 from minembed.transformer.quantization import pad_to
@@ -218,4 +218,7 @@ def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: 
         )
 
     share(work, list(pieces(len(which), PAIRS)), threads)
+    if search.metric.number == EUCLIDEAN:  # the kernel does not scale
+        short = np.flatnonzero(scores >= -SHORTEST_DISTANCE)
+        scores[short] = tier.rescore_numpy(search, corpus, which[short], found[short], threads)
     return scores

@@ -376,6 +376,11 @@ class Index:
         bad = ~np.isfinite(vectors).all(axis=1)
         if bad.any():
             raise InputError(f"row {int(np.argmax(bad))} holds NaN, infinity or a number beyond float32")
+        if x.dtype == np.float64:
+            largest = np.abs(x).max(axis=1, initial=0)
+            faint = (largest > 0) & (largest < np.finfo(np.float32).tiny)
+            if faint.any():
+                raise InputError(f"row {int(np.argmax(faint))} has numbers too small for float32: scale it")
         return vectors
 
     def _queries(self, queries: Any) -> tuple[Array, bool]:

@@ -24,6 +24,7 @@ FLOAT32_UNIT, FLOAT64_UNIT = (
 SHORTEST_ROW = 1e-12  # shorter rows may have lost digits of their length in float32
 LONGEST_ROW = 1e18  # products of longer rows and queries may leave float32
 PARTIAL_SUMS = 16  # partial sums of a float64 score
+SHORTEST_DISTANCE = 2.0**-498  # squares of shorter ones leave float64
 
 Terms = tuple[Any, Any, Any]
 
@@ -66,6 +67,36 @@ def sum_of(x: Array) -> Array:  # (n, D) -> (n,)
 # ---- dot product: x . y
 
 
+def _powers(x: Array) -> Array:  # (N, D) -> (N, 1)
+    """The power of two of each row's largest number: scaled by it, a row loses no digit, and no square leaves float."""
+    exponents: Array = np.frexp(np.abs(x).max(axis=1, keepdims=True, initial=0))[1]
+    return exponents
+
+
+def _are_finite(values: Array) -> bool:
+    return bool(np.isfinite(values.min(initial=0)) and np.isfinite(values.max(initial=0)))  # NaN spreads to both
+
+
+def _dot_pairs(a: Array, b: Array) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: Array = a @ b.T
+        if not _are_finite(values) and _are_finite(a) and _are_finite(b):  # products left the type: their sum need not
+            left, right = _powers(a), _powers(b)
+            again = np.ldexp(np.ldexp(a, -left) @ np.ldexp(b, -right).T, left + right.T)
+            values = np.where(np.isfinite(values), values, again)
+    return values
+
+
+def _dot_rows(a: Array, b: Array) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: Array = (a * b).sum(axis=-1)
+        if not _are_finite(values) and _are_finite(a) and _are_finite(b):
+            left, right = _powers(a), _powers(b)
+            again = np.ldexp((np.ldexp(a, -left) * np.ldexp(b, -right)).sum(axis=-1), (left + right)[:, 0])
+            values = np.where(np.isfinite(values), values, again)
+    return values
+
+
 def _dot_scan(queries: Array, x: Array, lengths: Array) -> Array:
     values: Array = queries @ x.T
     return values
@@ -74,8 +105,8 @@ def _dot_scan(queries: Array, x: Array, lengths: Array) -> Array:
 _DOT = MetricRow(
     "dot",
     DOT,
-    pairs=lambda a, b: a @ b.T,
-    rows=lambda a, b: (a * b).sum(axis=-1),
+    pairs=_dot_pairs,
+    rows=_dot_rows,
     exact=lambda queries, rows: sum_of(rows * queries),
     scan=_dot_scan,
     margins=lambda own, D, unit: (0.0, own, 0.0),
@@ -85,9 +116,8 @@ _DOT = MetricRow(
 
 
 def _unit(x: Array) -> Array:  # (N, D) -> (N, D)
-    """Scale rows to length 1; first by a power of two, which is exact, so that no square overflows or vanishes."""
-    _, exponent = np.frexp(np.abs(x).max(axis=1, keepdims=True, initial=0))
-    return l2_normalize(np.ldexp(x, -exponent))
+    """Scale rows to length 1."""
+    return l2_normalize(np.ldexp(x, -_powers(x)))
 
 
 def _cosine_exact(queries: Array, rows: Array) -> Array:
@@ -120,8 +150,20 @@ def _by_rows(f: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:  
     return np.array([f(row, y) for row in x]).reshape(len(x), len(y))
 
 
+def _lengths(x: Array, total: Callable[[Array], Array]) -> Array:  # (n, D) -> (n,)
+    """How long rows are, by a sum of their squares; also where squares leave the type."""
+    with np.errstate(over="ignore"):
+        squares = total(x**2)
+        lengths: Array = np.sqrt(squares)
+        odd = ~((squares > 2.0**26 * np.finfo(x.dtype).tiny) & (squares < np.inf))
+        if odd.any():
+            powers = _powers(x[odd])
+            lengths[odd] = np.ldexp(np.sqrt(total(np.ldexp(x[odd], -powers) ** 2)), powers[:, 0])
+    return lengths
+
+
 def _euclidean(a: Array, b: Array) -> Array:
-    scores: Array = 0 - np.sqrt(((a - b) ** 2).sum(axis=-1))  # 0, not -0, of equal rows
+    scores: Array = 0 - _lengths(a - b, lambda squares: squares.sum(axis=-1))  # 0, not -0, of equal rows
     return scores
 
 
@@ -137,7 +179,7 @@ _EUCLIDEAN = MetricRow(
     EUCLIDEAN,
     pairs=lambda a, b: _by_rows(_euclidean, a, b),
     rows=_euclidean,
-    exact=lambda queries, rows: -np.sqrt(sum_of((rows - queries) ** 2)),
+    exact=lambda queries, rows: -_lengths(rows - queries, sum_of),
     scan=_euclidean_scan,
     margins=lambda own, D, unit: (FLOAT64_UNIT / unit * own**2, 2 * own, 1.0),  # a: what the score itself may be off
     is_distance=True,

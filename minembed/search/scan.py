@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from minembed.errors import InputError
 from minembed.runtime.checks import check_finite
 from minembed.search.metrics import (  # noqa: F401 (METRICS: examples)
     FLOAT32_UNIT,
@@ -18,7 +17,7 @@ from minembed.search.metrics import (  # noqa: F401 (METRICS: examples)
     MetricRow,
 )
 from minembed.search.quantized import QuantizedCorpus
-from minembed.search.topk import LONGEST, SHORTEST, Search, best_of
+from minembed.search.topk import Search, best_of, check_lengths
 from minembed.types import Array
 
 BLOCK = 4096  # corpus rows a step
@@ -75,14 +74,10 @@ def lengths_of(x: Array, original: Array, start: int, metric: MetricRow) -> Arra
         check_finite("corpus", original, start)
         if x.dtype == np.float32:
             raise Unsafe
-        if not (lengths < LONGEST).all():
-            row = start + int(np.argmax(~(lengths < LONGEST)))
-            raise InputError(f"corpus has too large numbers, first in row {row}: their squares leave float64; scale it")
     if metric.is_direction and x.dtype == np.float32 and original[lengths < SHORTEST_ROW].any():
         raise Unsafe  # a direction, of which float32 has lost digits
-    if metric.is_direction and x.dtype == np.float64 and (faint := original[lengths < SHORTEST]).any():
-        row = start + int(np.flatnonzero(lengths < SHORTEST)[np.argmax(faint.any(axis=1))])
-        raise InputError(f"corpus has too small numbers, first in row {row}: their squares leave float64; scale it")
+    if x.dtype == np.float64:
+        check_lengths(original, lengths, start, metric.name)
     return lengths
 
 

@@ -115,8 +115,11 @@ def top_k(
     chosen = chosen if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
     scan, rescore, threads = resolve("scan", chosen), resolve("rescore", chosen), check_threads(threads)
     k = min(k, len(rows))
-    for start, end in pieces(0 if k and len(own) else len(rows), PIECE):  # no scan will come across NaN
+    for start, end in pieces(0 if k and len(own) else len(rows), PIECE):  # no scan will come across them
         check_finite("corpus", rows[start:end], start)
+        with np.errstate(over="ignore"):
+            lengths = np.sqrt((rows[start:end].astype(np.float64) ** 2).sum(axis=1))
+        check_lengths(rows[start:end], lengths, start, metric)
     scores, indices = np.empty((len(own), k), np.float64), np.empty((len(own), k), np.int64)
     for first in range(0, len(own) if k else 0, QUERIES):
         search = Search.of(own[first : first + QUERIES], k, METRICS[metric])
@@ -137,6 +140,23 @@ def _rows(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
         size = "large" if largest[row] > 1 else "small"
         raise InputError(f"queries has too {size} numbers, first in row {row}: their squares leave float64; scale it")
     return x, y
+
+
+def check_lengths(rows: Array, lengths: Array, start: int, metric: Metric) -> None:  # (n, D), (n,)
+    """Raise InputError for rows whose squares leave float64; short ones matter where directions are compared.
+
+    >>> check_lengths(np.array([[1e200]]), np.array([np.inf]), 7, "dot")
+    Traceback (most recent call last):
+    minembed.errors.InputError: corpus has too large numbers, first in row 7: their squares leave float64; scale it
+    """
+    large = ~(lengths < LONGEST)
+    small = (lengths < SHORTEST) & rows.any(axis=1) if METRICS[metric].is_direction else np.zeros(len(rows), bool)
+    for size, wrong in (("large", large), ("small", small)):
+        if wrong.any():
+            row = start + int(np.argmax(wrong))
+            raise InputError(
+                f"corpus has too {size} numbers, first in row {row}: their squares leave float64; scale it"
+            )
 
 
 def _check_quantized(quantized: QuantizedCorpus, rows: Array) -> None:

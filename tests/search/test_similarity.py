@@ -79,3 +79,29 @@ def test_pairwise_wants_equal_numbers_of_rows_and_a_known_metric():
         pairwise(np.zeros((2, 3)), np.zeros((4, 3)))
     with pytest.raises(MinembedError, match="metric"):
         pairwise(np.zeros((2, 3)), np.zeros((2, 3)), "jaccard")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "powers"), [(np.float32, (-140, -100, -70, 65, 120)), (np.float64, (-1060, -600, 600, 1000))]
+)
+def test_numbers_whose_squares_leave_the_type(dtype, powers):
+    """A distance is found wherever it is a number of the type, and a product too, though its terms are none."""
+    a, b = dtype([[3, 0], [0, 4], [0, 0]]), dtype([[0, 0], [3, 0], [-3, 4]])
+    expected = {
+        "euclidean": -dtype([[3, 0, 52**0.5], [4, 5, 3], [0, 3, 5]]),
+        "manhattan": -dtype([[3, 0, 10], [4, 7, 3], [0, 3, 7]]),
+    }
+    for power in powers:
+        x, y = np.ldexp(a, power), np.ldexp(b, power)
+        for metric, values in expected.items():
+            wanted = np.ldexp(values, power)
+            np.testing.assert_allclose(SIMILARITY[metric](x, y), wanted, rtol=1e-6 if power > -140 else 0.2)
+            np.testing.assert_array_equal(pairwise(x, y, metric), SIMILARITY[metric](x, y).diagonal())
+
+
+@pytest.mark.parametrize(("dtype", "large"), [(np.float32, 2.0**100), (np.float64, 2.0**660)])
+def test_products_that_cancel_and_products_that_are_too_large(dtype, large):
+    a, b = dtype([[large, large, 1]]), dtype([[large, -large, 2], [large, large, 0]])
+    assert SIMILARITY["dot"](a, b).tolist() == [[0.0, np.inf]]
+    assert pairwise(np.vstack([a, a]), b, "dot").tolist() == [0.0, np.inf]
+    assert np.isnan(SIMILARITY["dot"](dtype([[np.nan, 0, 0]]), b)).all()

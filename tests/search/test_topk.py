@@ -316,3 +316,40 @@ def test_no_hits_wanted_and_the_corpus_is_checked_still(tier):
         top_k([[1.0]], [[0.0], [np.nan]], 0, backend=tier)
     with pytest.raises(InputError, match="corpus holds NaN or infinity, first in row 1"):
         top_k(np.empty((0, 1)), [[0.0], [np.inf]], 2, backend=tier)
+
+
+SMALL = [1e-140, 1e-162, 1e-170, 1e-300, 2.0**-1040]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("size", SMALL)
+def test_distances_whose_squares_vanish(tier, size):
+    """They are short beside a query of zeros, and where all other numbers of a row are those of the query."""
+    corpus = np.float64([[3], [2], [-1], [0], [4]]) * size
+    for own, rows in ((np.zeros(1), corpus), (np.array([1.0, 0.0]), np.hstack([np.ones((5, 1)), corpus]))):
+        for metric in ("euclidean", "manhattan"):
+            scores, found = top_k(own, rows, 5, metric, backend=tier)
+            assert found.tolist() == [[3, 2, 1, 0, 4]]
+            assert scores[0].tolist() == [-0.0, -size, -2 * size, -3 * size, -4 * size]
+    queries = np.array([[1, 2 * size], [1, -3 * size]])
+    scores, found = top_k(queries, np.float32([[1, 0], [1, 0], [2, 0]]), 2, "euclidean", backend=tier)  # the kernel's
+    assert found.tolist() == [[0, 1]] * 2 and scores.tolist() == [[-2 * size] * 2, [-3 * size] * 2]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_nothing_is_asked_of_a_corpus_that_cannot_be(metric):
+    for k, queries in ((0, [[1.0]]), (3, np.zeros((0, 1)))):
+        with pytest.raises(InputError, match="corpus has too large numbers, first in row 1"):
+            top_k(queries, [[1.0], [1e160]], k, metric)
+        if metric == "cosine":
+            with pytest.raises(InputError, match="corpus has too small numbers, first in row 1"):
+                top_k(queries, [[1.0], [1e-160], [0.0]], k, metric)
+        assert top_k(queries, [[1.0], [0.0]], k, metric)[0].size == 0
+
+
+def test_an_index_keeps_no_row_that_vanishes_in_float32():
+    for number in (1e-46, 1e-39, 5e-324):
+        with pytest.raises(InputError, match="row 1 has numbers too small for float32: scale it"):
+            Index.build([[1.0, 0.0], [0.0, number]])
+    assert len(Index.build([[1.0, 1e-46], [0.0, 0.0]])) == 2
+    assert len(Index.build(np.float32([[1e-45, 0.0]]))) == 1  # which loses nothing
