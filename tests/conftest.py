@@ -8,6 +8,7 @@ import pytest
 from cores import cores_at_hand
 from hypothesis import settings
 from places import TESTS
+from threadpoolctl import threadpool_limits
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -29,6 +30,14 @@ def compiled_once(tmp_path_factory):
         compile_in_one_process(tmp_path_factory.getbasetemp().parent)
         worker, workers = os.environ["PYTEST_XDIST_WORKER"], os.environ["PYTEST_XDIST_WORKER_COUNT"]
         warm_up(int(worker.removeprefix("gw")), int(workers))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_blas_each():
+    """Where several workers test, BLAS keeps to one thread in each: more would wait for each other on the same cores.
+    Tests of what is done about BLAS's threads ask for two themselves."""
+    with threadpool_limits(1 if "PYTEST_XDIST_WORKER" in os.environ else None, user_api="blas"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def is_whole(place):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
-@pytest.mark.parametrize(("times", "seed"), [(6, 1), pytest.param(250, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("times", "seed"), [(4, 1), pytest.param(250, 2, marks=pytest.mark.slow)])
 def test_signals_at_random_moments(tiny_checkpoint, tmp_path, tier, times, seed):
     dice, ends = random.Random(seed), []
     begin = time.monotonic()

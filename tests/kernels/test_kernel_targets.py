@@ -10,6 +10,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from cpu_kinds import AVX2, AVX512, IDS, KINDS
+from examples import heavy
 from places import SUPPORT, TESTS
 
 from minembed import Embedder
@@ -116,7 +117,7 @@ from minembed.kernels.tiles import registers as tiles
 assert tiles.TARGET.tile == (6, 1) and tiles.TARGET.dot_bytes == "pmaddwd", tiles.TARGET
 for name in TILES:
     assert_tile_spills_nothing(name)
-for dtype in ("float32", "bfloat16", "int8"):
+for dtype in sys.argv[4:]:
     model = Embedder.load(sys.argv[1], backend="numba", dtype=dtype)
     assert model.backend == "numba"  # so the self-test was passed
     np.save(f"{sys.argv[2]}/{dtype}.npy", model.encode(json.loads(sys.argv[3]), truncation="silent"))
@@ -138,11 +139,13 @@ def as_another(cpu):
 
 
 @needs_more_than_avx2
-def test_avx2_gives_the_same_vectors(tiny_checkpoint, tmp_path):
-    command = [sys.executable, "-W", "error", "-c", AS_HASWELL, str(tiny_checkpoint), str(tmp_path), json.dumps(TEXTS)]
+@pytest.mark.parametrize("dtypes", ["int8", *heavy(["float32 bfloat16"])])  # int8 attends in float32 there
+def test_avx2_gives_the_same_vectors(tiny_checkpoint, tmp_path, dtypes):
+    arguments = str(tiny_checkpoint), str(tmp_path), json.dumps(TEXTS), *dtypes.split()
+    command = [sys.executable, "-W", "error", "-c", AS_HASWELL, *arguments]
     found = subprocess.run(command, capture_output=True, text=True, env=as_another("haswell"), cwd=SUPPORT)
     assert (found.returncode, found.stdout) == (0, "as haswell\n"), found.stderr
-    for dtype in ("float32", "bfloat16", "int8"):
+    for dtype in dtypes.split():
         here = Embedder.load(tiny_checkpoint, backend="numba", dtype=dtype).encode(TEXTS, truncation="silent")
         there = np.load(tmp_path / f"{dtype}.npy")
         if dtype == "float32":
@@ -150,11 +153,20 @@ def test_avx2_gives_the_same_vectors(tiny_checkpoint, tmp_path):
         assert (here.astype(np.float64) * there).sum(axis=1).min() >= COSINE
 
 
+def kernel_tests_on(cpu, chosen):
+    names = sorted(map(str, (TESTS / "kernels").glob("test_kernel_*.py")))
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *chosen, *names]
+    found = subprocess.run(command, capture_output=True, text=True, env=as_another(cpu), cwd=SUPPORT)
+    assert found.returncode == 0, found.stdout[-5000:]
+
+
+@needs_more_than_avx2
+def test_linear_layers_pass_on_avx2():
+    kernel_tests_on("haswell", ["-k", "test_linear_layers and not on_avx2"])
+
+
 @needs_more_than_avx2
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", ["haswell", "nehalem", "skylake-avx512"])
 def test_every_kernel_test_passes_on_a_lesser_cpu(cpu):
-    names = sorted(map(str, (TESTS / "kernels").glob("test_kernel_*.py")))
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *names]
-    found = subprocess.run(command, capture_output=True, text=True, env=as_another(cpu), cwd=SUPPORT)
-    assert found.returncode == 0, found.stdout[-5000:]
+    kernel_tests_on(cpu, [])
