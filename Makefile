@@ -14,7 +14,7 @@ demo: $(VENV)/user ## make a virtual environment, install, pull the default mode
 
 test: $(VENV)/dev  ## install what the tests need, pull the default model, run all tests on all cores
 	$(BIN)/minembed pull
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(VENV)/dev ## format, lint, types, and the contracts on imports
 	$(BIN)/ruff format --check .

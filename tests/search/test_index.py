@@ -9,6 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from exact_topk import METRICS, assert_best
+from examples import heavy
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -529,14 +530,10 @@ def run_programs(tmp_path_factory, number):
             self.folder = tmp_path_factory.mktemp("programs")
 
     run_state_machine_as_test(
-        Here, settings=settings(max_examples=number, stateful_step_count=30, deadline=None, derandomize=number < 100)
+        Here, settings=settings(max_examples=number, stateful_step_count=30, deadline=None, derandomize=number < 1000)
     )
 
 
-def test_programs(tmp_path_factory):
-    run_programs(tmp_path_factory, 60)
-
-
-@pytest.mark.slow
-def test_programs_at_length(tmp_path_factory):
-    run_programs(tmp_path_factory, 1000)
+@pytest.mark.parametrize("number", [25, *heavy([60, 1000])])
+def test_programs(tmp_path_factory, number):
+    run_programs(tmp_path_factory, number)
