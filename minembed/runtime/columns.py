@@ -156,7 +156,8 @@ def _remedy(values: Any, name: str, of: str) -> str:
     if isinstance(values, str) or not _is_iterable(values):
         return f"; give a list or other iterable of {of}"
     if isinstance(values, bytes | bytearray | memoryview):
-        return f", not str: decode it first, as in {name}.decode()"
+        decodable = f"bytes({name})" if isinstance(values, memoryview) else name
+        return f", not str: decode it first, as in {decodable}.decode()"
     if isinstance(values, Mapping):
         return f": give {name}.values() or {name}.keys()"
     if isinstance(values, Set) and not isinstance(values, KeysView | Reversible):
