@@ -19,7 +19,8 @@ from minembed.data.roles import Gap, check_gaps, number_of, told
 from minembed.data.source import Source
 from minembed.data.table import Reading, Table, open_table
 from minembed.data.texts import LOG, Selection
-from minembed.errors import InputError
+from minembed.errors import InputError, InputTypeError
+from minembed.runtime import columns as kinds
 from minembed.types import Array, Missing
 
 BARE = 3  # columns of scored pairs without a heading
@@ -28,13 +29,40 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """N examples: texts by column, (columns, N), and labels (N,) where there are any."""
+    """N examples: texts by column, (columns, N), and labels (N,) where there are any.
+
+    They may be given as any columns of texts and of numbers.  Raises InputError for columns of different lengths, a
+    text that is none, and a label that is no finite number.
+
+    >>> Examples((["a", "c"], np.array(["b", "d"])), [1, 0]).columns
+    (('a', 'c'), ('b', 'd'))
+    """
 
     columns: tuple[tuple[str, ...], ...]
     labels: Array | None = None
 
+    def __post_init__(self) -> None:
+        given = enumerate(kinds.column(self.columns, "columns", "columns of texts"))
+        columns = tuple(tuple(kinds.as_texts(texts, f"columns[{i}]")) for i, texts in given)
+        labels = None if self.labels is None else _as_numbers(self.labels)
+        lengths = [*map(len, columns), *([] if labels is None else [len(labels)])]
+        if len(set(lengths)) > 1:
+            raise InputError(f"an example has one entry of each column; of these there are {lengths}, labels last")
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "labels", labels)
+
     def __len__(self) -> int:
         return len(self.columns[0])
+
+
+def _as_numbers(labels: Any) -> Array:
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.dtype.kind not in "fiub":
+        raise InputTypeError(f"labels must be a column of numbers; got {type(labels).__name__} of {array.dtype}")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise InputError(f"labels[{int(bad.argmax())}] is {array[bad][0]}, not a finite number")
+    return array
 
 
 def read_examples(

@@ -1,10 +1,10 @@
 """Labels from a column beside the texts, for the colours of a map."""
 
-import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from minembed.data.columns import Column, value_of
 from minembed.data.texts import Texts
+from minembed.runtime.columns import as_label
 
 
 class Labelled(NamedTuple):
@@ -35,16 +35,5 @@ def labelled_texts(texts: Texts, column: Column) -> Labelled:
             continue
         found.numbers.append(number)
         found.texts.append(text)
-        found.labels.append(written(value_of(row.values, column)))
+        found.labels.append(as_label(value_of(row.values, column)))
     return found
-
-
-def written(value: Any) -> str:
-    """A value as a label.
-
-    >>> written("a"), written(2.0), written(None)
-    ('a', '2.0', '')
-    """
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -5,13 +5,13 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_finite, check_whole
+from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts
 from minembed.search import index_files, index_saving
 from minembed.search.index_arguments import (
@@ -21,9 +21,11 @@ from minembed.search.index_arguments import (
     as_id,
     as_ids,
     as_json,
+    as_queries,
     as_some_ids,
     as_texts_or_vectors,
     as_vectors,
+    check_choices,
 )
 from minembed.search.index_blocks import (
     Block,
@@ -139,12 +141,7 @@ class Index:
         model = embedder or model
         if metric is None:
             metric = "cosine" if model is None else model.checkpoint.similarity_fn_name
-        for name, value, known in (
-            ("metric", metric, get_args(Metric)),
-            ("precision", precision, get_args(IndexPrecision)),
-        ):
-            if value not in known:
-                raise InputError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
+        check_choices(metric, precision)
         described = None if model is None else facts_of(model, width)
         index = cls(Facts(width, metric, precision, described, as_json(metadata)), _Rows(), model)
         if vectors is None:
@@ -283,7 +280,7 @@ class Index:
         IndexFileError where the files of a loaded index turn out to be damaged.
         """
         k, rescore_multiplier = check_whole("k", k, 0), check_whole("rescore_multiplier", rescore_multiplier, 1)
-        vectors, alone = self._queries(queries)
+        vectors, alone = as_queries(queries, self._facts.dimension, self._encoded)
         blocks, facts = self._rows.blocks, self._facts
         if facts.precision == "binary":
             found = search_bits(blocks, vectors, k, facts.metric, rescore_multiplier, backend, threads)
@@ -382,19 +379,6 @@ class Index:
             if faint.any():
                 raise InputError(f"row {int(np.argmax(faint))} has numbers too small for float32: scale it")
         return vectors
-
-    def _queries(self, queries: Any) -> tuple[Array, bool]:
-        texts, rows = as_texts_or_vectors("queries", queries)
-        if texts is not None:
-            vectors, alone = self._encoded(texts), isinstance(queries, str)
-        elif isinstance(rows, list) and not rows:
-            vectors, alone = np.zeros((0, self._facts.dimension)), False
-        else:
-            vectors, alone = as_vectors("queries", rows, one=True), np.ndim(rows) == 1
-        if vectors.shape[1] != self._facts.dimension:
-            raise InputError(f"the index holds vectors {self._facts.dimension} wide; got queries of {vectors.shape[1]}")
-        check_finite("queries", vectors)
-        return vectors, alone
 
     def _encoded(self, queries: Sequence[str]) -> Array:
         return self._needed_model().encode_query(queries, truncate_dim=self._cut())

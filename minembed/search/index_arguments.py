@@ -1,18 +1,18 @@
 """What a caller gives an index, as it is kept: texts, ids, vectors and metadata, checked."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError, InputTypeError
-from minembed.runtime.checks import as_matrix
+from minembed.runtime.checks import as_matrix, check_finite
 from minembed.runtime.columns import as_texts, column
 from minembed.search.index_blocks import Id
 from minembed.search.index_files import is_id
-from minembed.types import Array, Backend
+from minembed.types import Array, Backend, IndexPrecision, Metric
 
 Ids = Sequence[Id] | Iterable[Id]
 Queries = str | Iterable[str] | ArrayLike
@@ -24,6 +24,19 @@ class SearchOptions(TypedDict, total=False):
     rescore_multiplier: int
     backend: Backend
     threads: int | None
+
+
+def check_choices(metric: object, precision: object) -> None:
+    """Raise InputError for a metric or a precision that does not exist.
+
+    >>> check_choices("dot", "int8")
+    """
+    for name, value, known in (
+        ("metric", metric, get_args(Metric)),
+        ("precision", precision, get_args(IndexPrecision)),
+    ):
+        if value not in known:
+            raise InputError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
 
 
 def as_vectors(name: str, x: Any, one: bool = False) -> Array:
@@ -51,6 +64,27 @@ def as_texts_or_vectors(name: str, source: Any) -> tuple[list[str] | None, Any]:
     if any(isinstance(item, str) or item is None for item in items):
         return as_texts(items, name), None
     return None, items
+
+
+def as_queries(queries: Any, width: int, encode: Callable[[list[str]], Array]) -> tuple[Array, bool]:  # -> (Q, width)
+    """Take queries as vectors, texts by `encode`, and say whether they are a single one.
+
+    Raises InputError for vectors of another width, NaN or infinity, InputTypeError for what is neither.
+
+    >>> as_queries("one", 2, lambda texts: np.ones((len(texts), 2)))
+    (array([[1., 1.]]), True)
+    """
+    texts, rows = as_texts_or_vectors("queries", queries)
+    if texts is not None:
+        vectors, alone = encode(texts), isinstance(queries, str)
+    elif isinstance(rows, list) and not rows:
+        vectors, alone = np.zeros((0, width)), False
+    else:
+        vectors, alone = as_vectors("queries", rows, one=True), np.ndim(rows) == 1
+    if vectors.shape[1] != width:
+        raise InputError(f"the index holds vectors {width} wide; got queries of {vectors.shape[1]}")
+    check_finite("queries", vectors)
+    return vectors, alone
 
 
 def _is_array_of_numbers(source: Any) -> bool:

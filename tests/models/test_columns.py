@@ -15,6 +15,7 @@ import pytest
 import static_cases
 
 from minembed import Embedder, Index, Reranker, paraphrase_mining
+from minembed.data.examples import Examples
 from minembed.errors import InputError, InputTypeError
 from minembed.evaluation.retrieval import evaluate_retrieval
 from minembed.maps import Groups, Map
@@ -289,6 +290,28 @@ def test_what_is_no_column_of_labels():
     ):
         with pytest.raises(InputError, match=words):
             Map.of(VECTORS, TEXTS, labels=labels, method="pca")
+
+
+def test_examples_are_columns():
+    expected = Examples((tuple(TEXTS), tuple(TEXTS)), np.arange(6))
+    for name, make in kinds.COLUMNS.items():
+        assert Examples((make(TEXTS), make(TEXTS))).columns == expected.columns, name
+    for labels in (range(6), kinds.series_of_numbers([*range(6)])):
+        assert Examples((TEXTS, TEXTS), labels).labels.tolist() == [*range(6)]
+    for arguments, words in (
+        ((("ab", "cd"),), r"columns\[0\] is str; give a list or other iterable of str"),
+        (({"a": ["b"]},), r"columns is dict: give columns\.values\(\)"),
+        (((["a"], ["b", "c"]),), r"there are \[1, 2\]"),
+        (((["a"], ["b"]), [1, 0]), r"there are \[1, 1, 2\], labels last"),
+        (((["a"], [None]),), r"columns\[1\]\[0\] is missing \(None\)"),
+        (((["a"], ["b"]), ["1"]), "labels must be a column of numbers; got list of <U1"),
+        (((["a", "c"], ["b", "d"]), [1, np.nan]), r"labels\[1\] is nan, not a finite number"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Examples(*arguments)
+    for table in kinds.tables().values():
+        with pytest.raises(InputTypeError, match="give one of its columns"):
+            Examples(table)
 
 
 def test_training_reads_rows_by_their_places(tiny_checkpoint, tmp_path):
