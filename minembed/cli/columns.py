@@ -2,17 +2,17 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
 
-from minembed.data.forms import form_of_name
 from minembed.data.table import Reading
+from minembed.errors import InputError
 from minembed.types import Missing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 
 def missing_option(what: str) -> Callable[[Command], Command]:
@@ -28,13 +28,28 @@ def missing_option(what: str) -> Callable[[Command], Command]:
     return click.option("--missing", type=click.Choice(get_args(Missing)), help=told)
 
 
-def reading_of_other(reading: Reading, path: Path) -> Reading:
-    """How another file is written: alike, but that a form which its name tells wins.
+def read_too(path: Path, reading: Reading, read: Callable[[Reading], Result]) -> Result:
+    """Read a second file, for which options were not meant in the first place: they hold where it needs them.
 
-    >>> reading_of_other(Reading("csv", delimiter=";"), Path("dev.jsonl"))
-    Reading(form=None, encoding=None, delimiter=';', header=None, quotes=None)
+    It is read without them, if that is certain: so no heading becomes an example, and UTF-8 stays what it is.  A pipe,
+    which can be read only once, is read with them.
+
+    >>> read_too(Path("dev.csv"), Reading(header="no"), lambda reading: reading.header)
+    >>> def doubtful(reading):
+    ...     if reading.header is None:
+    ...         raise InputError("does its first row name the columns?")
+    ...     return reading.header
+    >>> read_too(Path("dev.csv"), Reading(header="no"), doubtful)
+    'no'
     """
-    return reading if form_of_name(path.name) is None else replace(reading, form=None)
+    if path.exists() and not path.is_file():
+        return read(reading)
+    try:
+        return read(Reading())
+    except InputError:
+        if reading == Reading():
+            raise
+        return read(reading)
 
 
 def names_of(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:

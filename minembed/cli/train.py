@@ -5,12 +5,13 @@ import math
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from minembed.cli.columns import missing_option, names_of, reading_of_other
+from minembed.cli.columns import missing_option, names_of, read_too
 from minembed.cli.console import DEFAULT_MODEL, existing_file, source_options
 from minembed.cli.passages import reading_options
 from minembed.data.table import Reading
@@ -155,7 +156,8 @@ def contrastive(
     EXAMPLES is a table (.csv, .tsv, .jsonl, .json, .parquet, .feather) of pairs (anchor, positive), triplets (and
     negative), scored pairs (sentence1, sentence2, score), or queries with lists of texts (query, pos, neg).  FOLDER
     gets checkpoints, history.jsonl, and in the end the trained model in FOLDER/model, which minembed and
-    sentence-transformers load.  How EXAMPLES is written, the file of --evaluate is, too.
+    sentence-transformers load.
+    The options on how EXAMPLES is written hold for the file of --evaluate, too, where it cannot be read without them.
 
     \b
     minembed train contrastive pairs.csv tuned
@@ -207,15 +209,8 @@ def _held_back(
 
     if path is None:
         return None
-    return read_examples(
-        path,
-        columns=columns,
-        label=label,
-        labelled=None,
-        reading=reading_of_other(reading, path),
-        missing=missing or "error",
-        option="--evaluate-columns",
-    )
+    read = partial(read_examples, path, columns=columns, label=label, labelled=None, missing=missing or "error")
+    return read_too(path, reading, lambda found: read(reading=found, option="--evaluate-columns"))
 
 
 @command.command("mlm")
@@ -251,8 +246,8 @@ def masked_lm(
     """Let a model learn words from texts alone: some are hidden, and it learns to name them.
 
     TEXTS is a .txt (a text a line) or a table (.csv, .tsv, .jsonl, .json, .parquet, .feather).  FOLDER gets
-    checkpoints, history.jsonl, and in the end the trained model in FOLDER/model, with the head that names words.  How
-    TEXTS is written, the file of --evaluate is, too.
+    checkpoints, history.jsonl, and in the end the trained model in FOLDER/model, with the head that names words.
+    The options on how TEXTS is written hold for the file of --evaluate, too, where it cannot be read without them.
 
     \b
     minembed train mlm texts.txt adapted --evaluate held-out.txt
@@ -269,8 +264,8 @@ def masked_lm(
     settings = _settings(config, options, NEW_RATE) if init else _settings(config, options)
     found, held = read_texts(texts, field, reading=reading, missing=missing), tuple[str, ...]()
     if evaluation is not None:
-        reading = reading_of_other(reading, evaluation)
-        held = read_texts(evaluation, evaluate_field or field, reading=reading, missing=missing)
+        read = partial(read_texts, evaluation, evaluate_field or field, missing=missing)
+        held = read_too(evaluation, reading, lambda found: read(reading=found))
     start: str | Path = model
     if init is not None:
         start = folder / START

@@ -7,7 +7,7 @@ from typing import get_args
 
 from minembed.data.columns import Column
 from minembed.data.headings import FIRST, NEGATIVE, NUMBER, SCORES, SECOND, plain
-from minembed.data.roles import check_once, columns_of, find_role, is_bare, unclear
+from minembed.data.roles import check_columns, check_once, columns_of, find_role, is_bare, unclear
 from minembed.data.table import Row, Table
 from minembed.errors import InputError
 from minembed.types import LabelledLoss
@@ -64,10 +64,7 @@ def choose(table: Table, wanted: Wanted) -> tuple[list[Column], Column | None]:
     >>> [column.name for column in choose(table, Wanted.of(None, None, False, "--columns"))[0]]
     ['query', 'pos', 'neg']
     """
-    if not table.has_columns:
-        raise InputError(
-            f"{table.name} is a text a line; examples are read from .csv, .tsv, .jsonl, .json, .parquet and .feather"
-        )
+    check_columns(table, "examples")
     named = columns_of(table, [wanted.label], wanted.label_option) if wanted.label is not None else []
     score = named[0] if named else None
     if wanted.columns is not None:

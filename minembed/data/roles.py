@@ -18,6 +18,18 @@ class Gap(NamedTuple):
     column: str
 
 
+def check_columns(table: Table, what: str) -> None:
+    """Raise InputError for a file of a text a line.
+
+    >>> from minembed.data.source import Source
+    >>> check_columns(Table(Source("x.txt"), "txt", ("text",), (), True, ()), "pairs")
+    Traceback (most recent call last):
+    minembed.errors.InputError: x.txt is a text a line; pairs need columns: say --format, if it has some
+    """
+    if not table.has_columns:
+        raise InputError(f"{table.name} is a text a line; {what} need columns: say --format, if it has some")
+
+
 def columns_of(table: Table, fields: Sequence[str], option: str) -> list[Column]:
     """The columns that are named; raises InputError where there is none of a name, or several.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from minembed.data.columns import Column, text_of, value_of
 from minembed.data.headings import FIRST, SCORES, SECOND
-from minembed.data.roles import Gap, check_gaps, columns_of, find_role, is_bare, number_of, told, unclear
+from minembed.data.roles import Gap, check_columns, check_gaps, columns_of, find_role, is_bare, number_of, told, unclear
 from minembed.data.source import Source
 from minembed.data.table import Reading, Table, open_table
 from minembed.data.texts import LOG
@@ -72,6 +72,7 @@ def read_sts(
 
 def _choose(table: Table, columns: Sequence[str] | None, score: str | None) -> list[Column]:
     """The columns of both texts and of the score."""
+    check_columns(table, "pairs")
     if columns is None and score is None and is_bare(table):
         if len(table.columns) != BARE:
             what = f"it has {len(table.columns)} columns without names, and a pair is two texts and their score"

@@ -664,6 +664,23 @@ def test_evaluate_sts(tiny_checkpoint, tiny_model, tmp_path):
     assert f"Spearman  {found['spearman']:7.4f}  ({100 * found['spearman']:.2f})\n" in out
 
 
+def test_evaluate_sts_of_named_columns(tiny_checkpoint, tmp_path):
+    path = tmp_path / "x.csv"
+    rows = [('"the cat', "a\u00e4 cat", 5), ("a dog", 'the "dog"', 4), ("rain", "code", 0), ("", "x", 1)]
+    path.write_bytes("".join(f"{i}|{a}|{b}|{score}\n" for i, (a, b, score) in enumerate(rows)).encode("latin-1"))
+    options = "--encoding", "latin-1", "--delimiter", "bar", "--header", "no", "--quotes", "no", "--columns", "2,3"
+    arguments = "evaluate", "sts", path, "-m", tiny_checkpoint, *options, "--score", "4"
+    _, err = run(*arguments, code=1)
+    assert "x.csv: '2' is missing in 1 of 4 rows (line 4); --missing skip leaves them out" in err
+    out, err = run(*arguments, "--missing", "skip")
+    assert err == (
+        f'{path}: 4 rows, columns "2", "3", "4", 1 with something missing left out '
+        '(csv, "|", iso8859-1, quotes are text, no heading)\n'
+    )
+    assert "3 pairs, scores from 0 to 5\n" in out
+    assert "names with commas between them" in run(*arguments[:-2], "--columns", "a,,b", code=2)[1]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -76,6 +76,98 @@ def test_scored_pairs(files, tiny_checkpoint):
     assert f"{found['spearman_before']:.4f} before, {found['spearman']:.4f} after" in card
 
 
+def test_tables_of_others(files, tiny_checkpoint):
+    """Named columns of a table with semicolons in another encoding, with an evaluation of another form; all is told."""
+    rows = [line.split(",") for line in PAIRS.splitlines()[1:]]
+    table = "nr;kundenfrage;antwort\n" + "".join(f"{i};{a} ä;{b}\n" for i, (a, b) in enumerate(rows)) + "99;;x\n"
+    (files / "faq.csv").write_bytes(table.encode("latin-1"))
+    (files / "held.jsonl").write_text("".join(json.dumps({"f": a, "a": b, "wert": 1}) + "\n" for a, b in rows))
+    options = "-m", tiny_checkpoint, *OPTIONS, "--columns", "kundenfrage,3", "--encoding", "latin-1"
+    evaluation = "--evaluate", files / "held.jsonl", "--evaluate-columns", "f,a"
+    arguments = "contrastive", files / "faq.csv", files / "run", *options, *evaluation
+    _, err = run(*arguments, code=1)
+    assert "faq.csv: 'kundenfrage' is missing in 1 of 17 rows (line 18); --missing skip leaves them out" in err
+    out, err = run(*arguments, "--missing", "skip")
+    assert err.splitlines()[:2] == [
+        f'{files / "faq.csv"}: 17 rows, columns "kundenfrage", "antwort", 1 with something missing left out '
+        '(csv, ";", iso8859-1)',
+        f'{files / "held.jsonl"}: 16 rows, columns "f", "a" (jsonl, utf-8)',
+    ]
+    assert out.startswith("16 examples, 4 steps\nnDCG@10 x 100 on ")
+
+
+@pytest.mark.parametrize("heading", ["", "sentence1,sentence2,score\n"])
+def test_options_hold_for_an_evaluation_that_needs_them(heading, files, tiny_checkpoint):
+    """A heading is none of its pairs, and UTF-8 stays UTF-8, whatever is said of the examples."""
+    (files / "x.csv").write_bytes("".join(f"{a} ä;{a}\n" for a in WORDS).encode("latin-1"))
+    (files / "dev.csv").write_text(heading + "".join(f"{a} ä,{a},{i}\n" for i, a in enumerate(WORDS)), "utf-8")
+    options = (
+        "-m",
+        tiny_checkpoint,
+        *OPTIONS,
+        "--header",
+        "no",
+        "--encoding",
+        "latin-1",
+        "--evaluate",
+        files / "dev.csv",
+    )
+    _, err = run("contrastive", files / "x.csv", files / "run", *options, "--loss", "multiple_negatives_ranking")
+    how = (
+        '"sentence1", "sentence2", label "score" (csv, ",", utf-8'
+        if heading
+        else '"1", "2", label "3" (csv, ",", utf-8'
+    )
+    assert err.splitlines()[1].startswith(f"{files / 'dev.csv'}: 8 rows, columns {how}")
+    (files / "held.csv").write_bytes("".join(f"{a} ä,{a}\n" for a in WORDS).encode("latin-1"))
+    options = *options[:-1], files / "held.csv"
+    _, err = run("contrastive", files / "x.csv", files / "other", *options)
+    assert err.splitlines()[1] == f'{files / "held.csv"}: 8 rows, columns "1", "2" (csv, ",", iso8859-1, no heading)'
+
+
+def test_evaluations_are_not_guessed(files, tiny_checkpoint):
+    (files / "held.csv").write_text("frage,antwort\na,b\nc,d\n")
+    arguments = (
+        "contrastive",
+        files / "pairs.csv",
+        files / "run",
+        "-m",
+        tiny_checkpoint,
+        "--evaluate",
+        files / "held.csv",
+    )
+    _, err = run(*arguments, code=1)
+    assert "held.csv: does its first row name the columns?" in err and "or name them with --evaluate-columns:" in err
+    (files / "held.csv").write_text("anchor,positive,score,gold\na,b,1,2\nc,d,2,1\n")
+    assert (
+        "2 columns may be the label ('score', 'gold'); say which with --evaluate-label NAME"
+        in run(*arguments, code=1)[1]
+    )
+
+
+def test_queries_with_negatives(files, tiny_checkpoint):
+    """All negatives of a query for the losses of ranking, one by one for triplets."""
+    rows = [{"query": f"the {a}", "pos": [f"a {a}", f"one {a}"], "neg": ["the river", "rain"]} for a in WORDS[:2]]
+    (files / "flag.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = "-m", tiny_checkpoint, *OPTIONS, "--json"
+    assert json.loads(run("contrastive", files / "flag.jsonl", files / "a", *options)[0])["examples"] == 4
+    triplets = "contrastive", files / "flag.jsonl", files / "b", *options, "--loss", "triplet"
+    assert json.loads(run(*triplets)[0])["examples"] == 8
+    out, err = run("contrastive", files / "flag.jsonl", files / "c", *options, "--negatives", 1)
+    assert json.loads(out)["examples"] == 4 and "4 examples, the first 1 of up to 2 negatives (jsonl, utf-8)\n" in err
+
+
+def test_a_label_is_not_dropped(files, tiny_checkpoint):
+    arguments = "contrastive", files / "scored.csv", files / "run", "-m", tiny_checkpoint, *OPTIONS
+    _, err = run(*arguments, code=1)
+    assert err == (
+        f"minembed: {files / 'scored.csv'}: column 'score' holds scores or labels, and this loss takes none; --loss "
+        "contrastive, online_contrastive, cosine_similarity or cosent does, and --columns sentence1,sentence2 leaves "
+        "it out\n"
+    )
+    assert run(*arguments, "--columns", "sentence1,sentence2")[0].startswith("24 examples")
+
+
 def test_pairs_to_be_found(files, tiny_checkpoint):
     arguments = "contrastive", files / "pairs.csv", files / "run", "-m", tiny_checkpoint, *OPTIONS
     out, _ = run(*arguments, "--evaluate", files / "pairs.csv")
@@ -227,6 +319,19 @@ def test_words_from_texts_alone(texts):
     assert "| mask_probability | 0.15 |" in card and "| loss |" not in card
     filled = Embedder.load(texts / "run" / "model", backend="numpy").fill_mask("the [MASK] tree")
     assert len(filled) == 5
+
+
+def test_words_from_a_table(texts, tiny_checkpoint):
+    rows = "".join(f"{i}\tthe {word} in the house\n" for i, word in enumerate(WORDS))
+    (texts / "x.tsv").write_text("id\tbody\n" + rows + "9\t\n")
+    arguments = "mlm", texts / "x.tsv", texts / "run", "-m", tiny_checkpoint, *OPTIONS
+    assert "the text in column 'body' is missing in 1 of 9 rows (line 10)" in run(*arguments, code=1)[1]
+    out, err = run(*arguments, "--missing", "skip", "--evaluate", texts / "held.jsonl")
+    assert err.splitlines()[:2] == [
+        f'{texts / "x.tsv"}: 9 rows, column "body", 1 without a text left out (tsv, "\\t", utf-8)',
+        f'{texts / "held.jsonl"}: 5 rows, column "body" (jsonl, utf-8)',
+    ]
+    assert out.startswith("8 texts, 2 steps\n")
 
 
 def test_a_model_goes_on_learning_words(texts, tiny_checkpoint):
