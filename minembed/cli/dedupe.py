@@ -5,18 +5,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from minembed.cli.console import load_model, model_options
 from minembed.cli.passages import check_not_terminal, one_line, selection_options
-from minembed.data.copying import as_written, copy_rows
+from minembed.data.arrow_rows import arrow_module
+from minembed.data.copying import Keep, as_written, copy_rows
 from minembed.data.corpus import Corpus
 from minembed.data.forms import BY_ENDING, form_of_name
+from minembed.data.layout import form_of_output
+from minembed.data.outputs import write_table
+from minembed.data.table import ARROW, Table
 from minembed.data.texts import Selection
-from minembed.errors import InputError
-from minembed.types import Backend, Dtype
+from minembed.types import Backend, Dtype, TextFormat
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -72,9 +75,10 @@ def command(
 ) -> None:
     """Keep the texts of CORPUS that are not nearly the same as one that was kept before.
 
-    CORPUS is a .txt (a text a line), .jsonl, .csv or .parquet file, or - for standard input.  Lines and rows are
-    written as they are, in order, with the heading of a CSV; the texts of a .parquet as .jsonl.  Blank texts are left
-    out.  With --json the groups are printed instead: what is kept, and what is left out, with its cosine.
+    CORPUS is a .txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
+    standard input.  Lines and rows are written as they are, in order, with the heading of a table; those of .parquet
+    and .feather go to standard output as .jsonl.  With -o of another form the whole rows are written in that, with
+    their types.  With --json the groups are printed instead: what is kept, and what is left out, with its cosine.
 
     \b
     minembed dedupe reviews.txt -o unique.txt
@@ -86,7 +90,7 @@ def command(
     with ExitStack() as stack:
         check_not_terminal(corpus)
         source = Corpus.of(corpus, selection)
-        check_form(output, source)
+        form = None if output is None else form_of(output, source.read.table)
         source.survey()
         numbers, texts = source.passages()
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
@@ -98,8 +102,8 @@ def command(
         def keep(number: int) -> bool:
             return number not in left and (present is None or number in present)
 
-        if file is not None:
-            copy_rows(table, keep, file)
+        if file is not None and form is not None:
+            write_kept(file, form, table, keep)
         elif not as_json:
             sys.stdout.writelines(as_written(table, keep))
         if as_json:
@@ -111,12 +115,23 @@ def command(
     click.echo(f"{source.name}: {len(texts):,} texts, {kept:,} kept, {len(left):,} near duplicates left out", err=True)
 
 
-def check_form(output: Path | None, source: Corpus) -> None:
-    """Raise InputError for an output whose ending tells another form than that of the rows."""
-    form = source.read.table.form
-    if output is not None and form_of_name(output.name) != form:
-        endings = ", ".join(ending for ending, known in BY_ENDING.items() if known == form)
-        raise InputError(f"{output}: the rows are written as they are read, as {form}: name a file with {endings}")
+def form_of(output: Path, table: Table) -> TextFormat:
+    """The form of an output, by its ending; raises InputError for one that cannot hold the rows."""
+    if table.form == "txt" and output.suffix.lower() in BY_ENDING and form_of_name(output.name) == "txt":
+        return "txt"
+    form = form_of_output(output.name)
+    assert form is not None  # there are no others
+    if form in ARROW:
+        arrow_module()  # or an error, before the work
+    return form
+
+
+def write_kept(file: BinaryIO, form: TextFormat, table: Table, keep: Keep) -> None:
+    """Write the rows that stay: as they are in their own form, with their types in another."""
+    if form == table.form:
+        copy_rows(table, keep, file)
+    else:
+        write_table(file, form, table, keep=keep)
 
 
 def tell(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "Array") -> None:

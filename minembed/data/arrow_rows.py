@@ -1,15 +1,61 @@
 """Tables of Apache Arrow: parquet and feather, through the extra `arrow`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from minembed.errors import InputError, MissingExtraError
+from minembed.errors import InputError, MinembedError, MissingExtraError
 from minembed.runtime.interrupts import not_swallowed
 from minembed.types import TextFormat
 
 BATCH = 1024  # rows that are read at a time
-Record = tuple[str, dict[str, Any], str]  # its place, its values, and nothing: it is not written as text
+Record = tuple[str, "ArrowRow", str]  # its place, its values, and nothing: it is not written as text
+
+
+class ArrowRow(Mapping[str, Any]):
+    """A row of a record batch: values become Python's when they are asked for.
+
+    What Python's own types cannot say, such as a time with nanoseconds, is its text.  Raises InputError for a value
+    that is damaged.
+
+    >>> from importlib.util import find_spec
+    >>> if find_spec("pyarrow"):
+    ...     batch = arrow_module().record_batch({"text": ["one", "two"]})
+    ...     assert dict(ArrowRow(batch, 1, "x, row 1")) == {"text": "two"}
+    """
+
+    __slots__ = ("batch", "index", "place")
+
+    def __init__(self, batch: Any, index: int, place: str) -> None:
+        self.batch, self.index, self.place = batch, index, place
+
+    def __getitem__(self, name: str) -> Any:
+        at = self.batch.schema.get_field_index(name)
+        if at < 0:
+            raise KeyError(name)
+        scalar = self.batch.column(at)[self.index]
+        try:
+            return scalar.as_py()
+        except (ValueError, OverflowError) as error:
+            return _as_text(scalar, error, f"{self.place}, column {name!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.batch.schema.names)
+
+    def __len__(self) -> int:
+        return len(self.batch.schema.names)
+
+
+def _as_text(scalar: Any, error: Exception, place: str) -> str:
+    arrow = arrow_module()
+    if not isinstance(error, UnicodeError):
+        try:
+            found = str(scalar.cast(arrow.string()).as_py())
+            return found.replace(" ", "T", 1).replace("Z", "+00:00") if arrow.types.is_timestamp(scalar.type) else found
+        except (ValueError, NotImplementedError):
+            pass  # it is nested: the first error says more
+    raise InputError(f"{place}: cannot be read ({error})") from error
 
 
 def arrow_module() -> Any:
@@ -22,6 +68,7 @@ def arrow_module() -> Any:
     try:
         with not_swallowed():
             import_module("pyarrow.parquet")
+            import_module("pyarrow.compute")
             return import_module("pyarrow")
     except ImportError as error:
         raise MissingExtraError("parquet and feather files need pyarrow: pip install 'minembed[arrow]'") from error
@@ -75,6 +122,39 @@ def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[A
             yield chosen.slice(begin, BATCH)
 
 
+def open_writer(file: Any, form: TextFormat, schema: Any) -> Any:
+    """Open a writer of record batches and tables.
+
+    >>> import io
+    >>> from importlib.util import find_spec
+    >>> if find_spec("pyarrow"):
+    ...     open_writer(io.BytesIO(), "feather", arrow_module().schema([])).close()
+    """
+    arrow = arrow_module()
+    if form == "parquet":
+        return arrow.parquet.ParquetWriter(file, schema)
+    return arrow.ipc.new_file(file, schema, options=arrow.ipc.IpcWriteOptions(emit_dictionary_deltas=True))
+
+
+@contextmanager
+def not_written(form: TextFormat) -> Iterator[None]:
+    """Turn what a form of Arrow cannot hold into an InputError that says what to do.
+
+    >>> with not_written("feather"):
+    ...     raise ValueError("no unions")
+    Traceback (most recent call last):
+    minembed.errors.InputError: the rows cannot be written as feather (no unions); write .jsonl, or leave columns out
+    """
+    try:
+        yield
+    except MinembedError:
+        raise
+    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow's own errors derive from them
+        raise InputError(
+            f"the rows cannot be written as {form} ({error}); write .jsonl, or leave columns out"
+        ) from error
+
+
 def copy_arrow(opened: Any, file: Any, form: TextFormat, keep: Callable[[int], bool]) -> int:
     """Copy the rows of an open file whose numbers, from 1, are to be kept; all columns, types and metadata too.
 
@@ -88,8 +168,7 @@ def copy_arrow(opened: Any, file: Any, form: TextFormat, keep: Callable[[int], b
     """
     arrow, schema = arrow_module(), schema_of(opened)
     number = kept = 0
-    new = arrow.parquet.ParquetWriter if form == "parquet" else arrow.ipc.new_file
-    with new(file, schema) as writer:
+    with not_written(form), open_writer(file, form, schema) as writer:
         for batch in _batches_of(opened):
             mask = [keep(number + i) for i in range(1, batch.num_rows + 1)]
             number += batch.num_rows
@@ -106,13 +185,15 @@ def arrow_records(opened: Any, name: str, columns: Sequence[str] | None = None) 
     >>> if find_spec("pyarrow"):
     ...     file, table = io.BytesIO(), arrow_module().table({"text": ["one"]})
     ...     arrow_module().parquet.write_table(table, file)
-    ...     assert list(arrow_records(open_arrow(file, "parquet", "x"), "x")) == [("x, row 0", {"text": "one"}, "")]
+    ...     for place, row, _ in arrow_records(open_arrow(file, "parquet", "x"), "x"):
+    ...         assert (place, dict(row)) == ("x, row 0", {"text": "one"})
     """
     number = 0
     try:
         for batch in _batches_of(opened, columns):
-            for row in batch.to_pylist():
-                yield f"{name}, row {number}", row, ""
+            for index in range(batch.num_rows):
+                place = f"{name}, row {number}"
+                yield place, ArrowRow(batch, index, place), ""
                 number += 1
     except (ValueError, OSError) as error:
         if isinstance(error, InputError):

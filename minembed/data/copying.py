@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 from minembed.data.arrow_rows import copy_arrow, open_arrow
+from minembed.data.plain_values import plain_row
 from minembed.data.table import ARROW, Row, Table, open_seekable
 
 Keep = Callable[[int], bool]  # whether a row stays, by its number from 1
@@ -55,7 +56,7 @@ def as_written(table: Table, keep: Keep) -> Iterator[str]:
     if table.form == "json":
         yield from _as_array(kept)
     elif table.form in ARROW:
-        yield from (json_line(row.values) for row in kept)
+        yield from (json_line(plain_row(row.values)) for row in kept)
     else:
         yield table.head
         yield from (row.raw if row.raw.endswith(("\n", "\r")) else row.raw + "\n" for row in kept)

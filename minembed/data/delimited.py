@@ -181,5 +181,5 @@ def csv_line(row: Sequence[str], delimiter: str = ",") -> str:
     'a,"b, c"\\n'
     """
     line = io.StringIO()
-    csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(row)
-    return line.getvalue()
+    csv.writer(line, delimiter=delimiter).writerow(row)  # with its own line end, \r in a cell is quoted, too
+    return line.getvalue()[:-2] + "\n"

@@ -1,0 +1,55 @@
+"""`minembed dedupe -o`: whole rows in another form than the one that was read."""
+
+import json
+from importlib.util import find_spec
+
+import pytest
+from command import leftovers, run
+
+ROWS = 'id;text;when\n007;the cat;"a;b"\n8;a dog;\n9;the cat;x\n'
+
+
+@pytest.fixture
+def model(tiny_checkpoint):
+    return "-m", tiny_checkpoint, "--backend", "numpy", "--threshold", 1
+
+
+def test_rows_go_to_other_forms(tmp_path, model):
+    (tmp_path / "a.csv").write_text(ROWS)
+    for name in ("b.csv", "b.tsv", "b.jsonl", "b.json"):
+        run("dedupe", tmp_path / "a.csv", *model, "-o", tmp_path / name)
+    assert (tmp_path / "b.csv").read_text() == 'id;text;when\n007;the cat;"a;b"\n8;a dog;\n'  # as it stands
+    assert (tmp_path / "b.tsv").read_text() == "id\ttext\twhen\n007\tthe cat\ta;b\n8\ta dog\t\n"
+    kept = [{"id": "007", "text": "the cat", "when": "a;b"}, {"id": "8", "text": "a dog", "when": ""}]
+    assert [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()] == kept
+    assert json.loads((tmp_path / "b.json").read_text()) == kept
+    run("dedupe", tmp_path / "b.jsonl", *model, "-o", tmp_path / "c.csv")
+    assert (tmp_path / "c.csv").read_text() == "id,text,when\n007,the cat,a;b\n8,a dog,\n"
+    (tmp_path / "t.txt").write_text("the cat\n\na, b\nthe cat\n")
+    run("dedupe", tmp_path / "t.txt", *model, "-o", tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == 'text\nthe cat\n"a, b"\n'
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra arrow")
+def test_types_survive(tmp_path, model):
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    (tmp_path / "a.jsonl").write_text(
+        '{"n": 1, "text": "the cat", "tags": ["x"]}\n{"text": "the cat"}\n{"text": "b"}\n'
+    )
+    run("dedupe", tmp_path / "a.jsonl", *model, "-o", tmp_path / "b.parquet")
+    found = pyarrow.parquet.read_table(tmp_path / "b.parquet")
+    assert found.to_pylist() == [{"n": 1, "text": "the cat", "tags": ["x"]}, {"n": None, "text": "b", "tags": None}]
+    assert found.schema.types[0] == pa.int64()
+    run("dedupe", tmp_path / "b.parquet", *model, "-o", tmp_path / "c.feather")
+    assert pyarrow.feather.read_table(tmp_path / "c.feather").equals(found)
+
+
+@pytest.mark.parametrize("name", ["out", "out.txt", "out.csv.gz", "out.xlsx", "out.npy"])
+def test_other_endings_are_refused_before_the_work(tmp_path, model, name):
+    (tmp_path / "a.csv").write_text(ROWS)
+    _, err = run("dedupe", tmp_path / "a.csv", *model, "-o", tmp_path / name, code=1)
+    assert err.startswith(f"minembed: {name}: its ending must be .csv, .tsv, .jsonl, .json, .parquet or .feather")
+    assert leftovers(tmp_path) == [] and not (tmp_path / name).exists()
