@@ -20,6 +20,7 @@ LabelledLoss = Literal["contrastive", "online_contrastive", "cosine_similarity",
 Loss = Literal["multiple_negatives_ranking", "multiple_negatives_symmetric_ranking", "triplet", LabelledLoss]
 Size = Literal["tiny", "small"]  # of a model that is made from nothing
 MapMethod = Literal["tsne", "umap", "pca"]
+ClusterMethod = Literal["kmeans", "hdbscan"]
 TextFormat = Literal["txt", "csv", "tsv", "jsonl", "json", "parquet", "feather"]  # of a file of texts
 Missing = Literal["error", "skip", "empty"]  # what happens to a row without a text
 Header = Literal["yes", "no"]  # whether the first row of a table names its columns

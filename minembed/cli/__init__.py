@@ -14,7 +14,7 @@ from minembed.cli.console import Failure, one_line_warnings, stops_on_signals, t
 from minembed.errors import MinembedError
 from minembed.version import __version__
 
-COMMANDS: tuple[str, ...] = ("demo", "embed", "similarity", "search", "index", "dedupe", "map", "rerank")
+COMMANDS: tuple[str, ...] = ("demo", "embed", "similarity", "search", "index", "dedupe", "cluster", "map", "rerank")
 COMMANDS += ("evaluate", "train", "models", "pull", "quantize", "info", "doctor")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

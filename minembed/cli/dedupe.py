@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import check_not_terminal, one_line, selection_options
+from minembed.cli.passages import cache_option, check_not_terminal, one_line, selection_options
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.copying import Keep, as_written, copy_rows
 from minembed.data.corpus import Corpus
@@ -19,6 +19,7 @@ from minembed.data.layout import form_of_output
 from minembed.data.outputs import write_table
 from minembed.data.table import ARROW, Table
 from minembed.data.texts import Selection
+from minembed.search.index_cache import vectors_of
 from minembed.types import Backend, Dtype, TextFormat
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
 @selection_options
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print the groups of duplicates, a JSON object a line.")
+@cache_option
 def command(
     corpus: Path,
     threshold: float,
@@ -72,6 +74,7 @@ def command(
     dtype: Dtype | None,
     backend: Backend,
     as_json: bool,
+    no_cache: bool,
 ) -> None:
     """Keep the texts of CORPUS that are not nearly the same as one that was kept before.
 
@@ -91,10 +94,12 @@ def command(
         check_not_terminal(corpus)
         source = Corpus.of(corpus, selection)
         form = None if output is None else form_of(output, source.read.table)
-        source.survey()
-        numbers, texts = source.passages()
+        survey = source.survey()
+        passages = source.passages()
+        numbers, texts = passages
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
-        first, scores = compare(texts, load_model(model, revision, offline, threads, dtype, backend), threshold)
+        loaded = load_model(model, revision, offline, threads, dtype, backend)
+        first, scores = compare(texts, vectors_of(source, survey, passages, loaded, not no_cache), threshold)
         left = {number for i, number in enumerate(numbers) if first[i] != i}
         table = source.read.table
         present = set(numbers) if table.form == "txt" else None  # blank lines are no rows
@@ -141,16 +146,17 @@ def tell(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "
             click.echo(f"{numbers[i]}\t{numbers[kept]}\t{scores[i]:.4f}\t{one_line(texts[i])}")
 
 
-def compare(texts: Sequence[str], model: Any, threshold: float) -> tuple["Array", "Array"]:  # -> (N,), (N,)
+def compare(
+    texts: Sequence[str], vectors: "Array", threshold: float
+) -> tuple["Array", "Array"]:  # (N, D) -> (N,), (N,)
     """Say for each text which one stands for it, and its cosine with that one."""
     import numpy as np
 
     from minembed.search.communities import near_duplicates
     from minembed.search.similarity import pairwise
 
-    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}  # equal texts are embedded once
-    vectors = model.encode(list(place))
-    first = near_duplicates(vectors, threshold)
-    _, begins = np.unique([place[text] for text in texts], return_index=True)  # where each text comes first
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}  # equal texts are compared once
     own = np.array([place[text] for text in texts])
-    return begins[first[own]], pairwise(vectors[own], vectors[first[own]], "cosine")
+    _, begins = np.unique(own, return_index=True)  # where each text comes first
+    first = begins[near_duplicates(vectors[begins], threshold)[own]]
+    return first, pairwise(vectors, vectors[first], "cosine")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from minembed.cli.console import existing_file, load_model, model_options
-from minembed.cli.passages import check_not_terminal, selection_options
-from minembed.data.corpus import Corpus
-from minembed.data.texts import Selection, column_of
+from minembed.cli.passages import cache_option, check_not_terminal, selection_options
+from minembed.data.corpus import Corpus, Passages
+from minembed.data.texts import Selection, Survey, column_of
 from minembed.errors import InputError
+from minembed.search.index_cache import kept_vectors, vectors_of
 from minembed.types import Backend, Dtype, MapMethod
 
 if TYPE_CHECKING:
@@ -35,15 +36,16 @@ def check_clusters(ctx: click.Context, parameter: click.Parameter, value: str) -
     return value
 
 
-def read(source: Corpus, label: str | None) -> tuple[list[int], list[str], list[str] | None]:
-    """The texts that are not blank, their numbers from 1, and their labels."""
+def read(source: Corpus, label: str | None) -> tuple[Survey, Passages, list[str] | None]:
+    """What the file has, its texts that are not blank with their numbers from 1, and their labels."""
     column = None if label is None else column_of(source.read.table, label, "--label")
-    source.survey()
+    survey = source.survey()
     if column is None:
-        return *source.passages(), None
+        return survey, source.passages(), None
     from minembed.data.labels import labelled_texts
 
-    return labelled_texts(source.read, column)
+    numbers, texts, labels = labelled_texts(source.read, column)
+    return survey, Passages(numbers, texts), labels
 
 
 def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
@@ -110,6 +112,7 @@ def drawn(count: int, sample: int | None, seed: int) -> list[int]:
 @click.option(
     "--vectors", type=existing_file(), metavar="FILE.npy", help="Vectors of the texts, instead of a model's work."
 )
+@cache_option
 @model_options
 def command(
     corpus: Path,
@@ -124,6 +127,7 @@ def command(
     sample: int | None,
     seed: int,
     vectors: Path | None,
+    no_cache: bool,
     model: str,
     revision: str | None,
     offline: bool,
@@ -151,9 +155,9 @@ def command(
 
     check_not_terminal(corpus)
     source = Corpus.of(corpus, selection, () if label is None else (label,))
-    numbers, texts, labels = read(source, label)
-    rows = drawn(len(texts), sample, seed)
-    numbers, texts = [numbers[i] for i in rows], [texts[i] for i in rows]
+    survey, passages, labels = read(source, label)
+    rows = drawn(len(passages.texts), sample, seed)
+    numbers, texts = [passages.ids[i] for i in rows], [passages.texts[i] for i in rows]
     check_settings(len(texts), method, dimensions, seed, perplexity, neighbours)  # before the work, not after it
     check_extras(method, output)
     if output.suffix.lower() == ".html":
@@ -166,8 +170,13 @@ def command(
         settings: dict[str, Any] = {"perplexity": perplexity, "neighbours": neighbours, "dimensions": dimensions}
         if vectors is None:
             loaded = load_model(model, revision, offline, threads, dtype, backend)
-            tell(f"embedding {len(texts):,} texts")
-            placed = loaded.encode(texts)
+            kept = None if no_cache else kept_vectors(source, loaded)
+            if kept is not None:
+                placed = kept[rows]
+            else:
+                tell(f"embedding {len(texts):,} texts")
+                every = len(texts) == len(passages.texts)  # or the others would be embedded for nothing
+                placed = vectors_of(source, survey, passages, loaded, not no_cache) if every else loaded.encode(texts)
         else:
             placed = read_vectors(vectors, numbers)
         chart = Map.of(

@@ -115,6 +115,20 @@ def id_option(command: Command) -> Command:
     )(command)
 
 
+def cache_option(command: Command) -> Command:
+    """Add the option that leaves the cache of indexes alone.
+
+    >>> @click.command()
+    ... @cache_option
+    ... def run(no_cache): ...
+    >>> run.params[0].name
+    'no_cache'
+    """
+    return click.option(
+        "--no-cache", is_flag=True, help="Neither look for the index of the corpus in the cache nor keep it."
+    )(command)
+
+
 def check_places(texts: tuple[str, ...], source: Path | None) -> tuple[tuple[str, ...], Path | None]:
     """Texts in the arguments, or the file that has them; raises UsageError for both.
 

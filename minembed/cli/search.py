@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from minembed.cli.console import as_text, load_model, model_options, prints_to_terminal
-from minembed.cli.passages import check_not_terminal, id_option, one_line, passages_of, selection_options
+from minembed.cli.passages import cache_option, check_not_terminal, id_option, one_line, passages_of, selection_options
 from minembed.data.corpus import Corpus
 from minembed.data.source import STDIN
 from minembed.data.texts import Selection
@@ -108,7 +108,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
     help="What is scanned: float32 (the default) and int8 are exact, binary is approximate.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a passage.")
-@click.option("--no-cache", is_flag=True, help="Neither look for the index of the corpus in the cache nor keep it.")
+@cache_option
 @click.option(
     "--color",
     type=click.Choice(get_args(Color)),

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,9 +15,8 @@ from minembed.maps.projection import project
 from minembed.runtime.checks import as_matrix, check_finite, check_whole
 from minembed.runtime.columns import as_texts
 from minembed.search.topk import pieces
-from minembed.types import Array
+from minembed.types import Array, ClusterMethod
 
-ClusterMethod = Literal["kmeans", "hdbscan"]
 MOST: Mapping[str, int] = {"kmeans": 500_000, "hdbscan": 20_000}  # vectors; docs/guide.md says what they take
 SAMPLE = 2_000  # vectors that the number of clusters is chosen by
 TRIED = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48)
@@ -181,7 +180,7 @@ def _tried(unit: Array, seed: int) -> Iterator[tuple[int, float]]:
     some = unit[rows]
     different = len(np.unique(some, axis=0))
     for k in TRIED:
-        if k < different:
+        if k < len(some) and k <= different:
             labels, count = by_size(_divided(some, k, seed))
             if count == k:
                 yield k, silhouette(some, labels)
@@ -196,7 +195,7 @@ def _divided(unit: Array, k: int, seed: int) -> Array:
 
 
 def _islands(unit: Array, seed: int) -> Array:
-    if len(unit) < 5:
+    if len(unit) < 5 or (unit == unit[0]).all():
         return np.zeros(len(unit), np.int64)
     return hdbscan(project(unit, "tsne", seed=seed).points)
 

@@ -331,6 +331,24 @@ class Index:
         return [fields_of(kept) for _, _, kept in records]
 
     @property
+    def vectors(self) -> Array:
+        """The vectors of all rows, in order: (N, D) float32, read-only.
+
+        Of an index that was loaded and not changed since, they are those of its file, mapped; else they are in memory,
+        and copied where rows were added or removed.
+
+        >>> Index.build([[3.0, 4.0]]).vectors
+        array([[3., 4.]], dtype=float32)
+        """
+        parts = [np.zeros((0, self._facts.dimension), np.float32)]
+        for block in self._rows.blocks:
+            block.check()
+            parts.append(block.vectors if block.alive is None else block.vectors[block.rows()])
+        found = (parts[1] if len(parts) == 2 else np.concatenate(parts)).view()
+        found.flags.writeable = False
+        return found
+
+    @property
     def dimension(self) -> int:
         """The width D of the vectors."""
         return self._facts.dimension

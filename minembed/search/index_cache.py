@@ -3,39 +3,98 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
-from minembed.data.corpus import Corpus
-from minembed.data.texts import Survey
+from minembed.data.corpus import Corpus, Passages
+from minembed.data.texts import LOG, Survey
 from minembed.errors import IndexFileError, InputError, MinembedWarning, SourceError, warn
 from minembed.runtime.files import remove
 from minembed.runtime.folders import cache_folder
-from minembed.types import IndexPrecision, TextModel
+from minembed.types import Array, IndexPrecision, TextModel
 
 if TYPE_CHECKING:
     from minembed.search.index import Index
 
+Encode = Callable[..., Any]  # from texts to vectors: a model's `encode`, or `encode_document`
 KEPT, KEPT_BYTES = 32, 4 << 30  # indexes in the cache: those that were used last
 
 
 def index_of(corpus: Corpus, model: TextModel, precision: IndexPrecision, use_cache: bool = True) -> "Index":
-    """The index of a corpus: from the cache, or made and put there."""
+    """The index of a corpus for searching, its passages as documents: from the cache, or made and put there."""
+    place = _places(corpus, model, model.encode_document)[precision] if use_cache else None
+    index = None if place is None else _kept(corpus, model, place, told=False)
+    if index is not None:
+        return index
+    survey = corpus.survey()
+    return _make(corpus, survey, corpus.passages(), model, precision, model.encode_document, place)
+
+
+def vectors_of(
+    corpus: Corpus, survey: Survey, passages: Passages, model: TextModel, use_cache: bool = True
+) -> Array:  # -> (N, D) float32
+    """The vectors of a corpus's passages, to be compared with each other: from an index in the cache, or put there.
+
+    They are those of `encode`: neither text of a pair is a query or a document.  Where the model has no prompt for
+    documents, or it is the default one, that is the index which `index_of` makes for searching, in any precision.
+    """
+    if not use_cache:
+        return _encoded(passages.texts, model.encode)
+    places = _places(corpus, model, model.encode)
+    index = _any_kept(corpus, model, places)
+    if index is None:
+        index = _make(corpus, survey, passages, model, "float32", model.encode, places["float32"])
+    return index.vectors
+
+
+def kept_vectors(corpus: Corpus, model: TextModel) -> Array | None:  # -> (N, D) float32
+    """The vectors that `vectors_of` would find in the cache; None where they are not there."""
+    index = _any_kept(corpus, model, _places(corpus, model, model.encode))
+    return None if index is None else index.vectors
+
+
+def _any_kept(corpus: Corpus, model: TextModel, places: Mapping[str, Path]) -> "Index | None":
+    found = (_kept(corpus, model, place) for place in places.values())
+    return next((index for index in found if index is not None), None)
+
+
+def _kept(corpus: Corpus, model: TextModel, place: Path, told: bool = True) -> "Index | None":
+    """The index of a corpus in its place in the cache; None where none is there, or it is damaged."""
+    from minembed.search.index import Index
+    from minembed.search.index_files import MANIFEST
+
+    try:
+        index = Index.load(place, model, verify=True)
+        made = datetime.fromtimestamp((place / MANIFEST).stat().st_mtime)
+    except (IndexFileError, OSError):
+        return None
+    with suppress(OSError):
+        os.utime(place)
+    if not told:
+        corpus.tell(Survey(*index.metadata["survey"]))
+    LOG.info(f"using the index of {corpus.name}, made {made:%Y-%m-%d %H:%M}")
+    return index
+
+
+def _make(
+    corpus: Corpus,
+    survey: Survey,
+    passages: Passages,
+    model: TextModel,
+    precision: IndexPrecision,
+    encode: Encode,
+    place: Path | None,
+) -> "Index":
+    """Make the index of a corpus, and keep it in its place, if it has one."""
     from minembed.search.index import Index
 
-    place = cache_folder() / "indexes" / _key(corpus, model, precision) if use_cache else None
-    if place is not None:
-        with suppress(IndexFileError):  # not there, or damaged: it is made again
-            index = Index.load(place, model, verify=True)
-            with suppress(OSError):
-                os.utime(place)
-            corpus.tell(Survey(*index.metadata["survey"]))
-            return index
-    survey = corpus.survey()
-    ids, texts = corpus.passages()
+    ids, texts = passages
     metadata = {"source": corpus.name, "survey": list(survey)}
-    index = Index.build(model, texts, ids=ids, precision=precision, metadata=metadata)
+    vectors = _encoded(texts, encode)
+    index = Index.build(vectors, texts, ids=ids, precision=precision, metadata=metadata, model=model)
     if place is not None:
         try:
             index.save(place)
@@ -45,13 +104,24 @@ def index_of(corpus: Corpus, model: TextModel, precision: IndexPrecision, use_ca
     return index
 
 
-def _key(corpus: Corpus, model: TextModel, precision: IndexPrecision) -> str:
-    """A name for an index that changes with everything that its contents depend on."""
+def _encoded(texts: Sequence[str], encode: Encode) -> Array:  # -> (N, D)
+    """Equal texts are embedded once."""
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    vectors = encode(list(place))
+    return vectors if len(place) == len(texts) else vectors[[place[text] for text in texts]]
+
+
+def _places(corpus: Corpus, model: TextModel, encode: Encode) -> dict[IndexPrecision, Path]:
+    """Where the index of each precision is kept: a name that changes with everything that its contents depend on."""
     from minembed.search.index_files import VERSION
     from minembed.search.index_model import facts_of
 
-    facts = VERSION, precision, model.max_seq_length, facts_of(model, model.dimension)
-    return hashlib.sha256(json.dumps([corpus.facts(), facts]).encode()).hexdigest()[:32]
+    own, read = facts_of(model, model.dimension, encode), corpus.facts()
+    places: dict[IndexPrecision, Path] = {}
+    for precision in get_args(IndexPrecision):
+        facts = json.dumps([read, [VERSION, precision, model.max_seq_length, own]])
+        places[precision] = cache_folder() / "indexes" / hashlib.sha256(facts.encode()).hexdigest()[:32]
+    return places
 
 
 def forget(folder: Path, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:

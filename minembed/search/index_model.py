@@ -1,7 +1,7 @@
 """Which model an index was made with, and whether another gives the same vectors."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,17 @@ def name_of(model: TextModel) -> str:
     return str(model.checkpoint.root)
 
 
-def probe(model: TextModel, width: int) -> Array:  # -> (width,)
-    """The vector of a fixed text."""
-    return model.encode_document(PROBE, truncate_dim=width if width < model.dimension else None, truncation="silent")
+def probe(model: TextModel, width: int, encode: Callable[..., Any] | None = None) -> Array:  # -> (width,)
+    """The vector of a fixed text, as a document or as another function of the model embeds it."""
+    cut = width if width < model.dimension else None
+    return (encode or model.encode_document)(PROBE, truncate_dim=cut, truncation="silent")
 
 
-def facts_of(model: TextModel, width: int) -> dict[str, Any]:
+def facts_of(model: TextModel, width: int, encode: Callable[..., Any] | None = None) -> dict[str, Any]:
     """What an index keeps of its model; raises InputError where the model's vectors are narrower than `width`."""
     if width > model.dimension:
         raise InputError(f"the vectors are {width} wide, those of the model {model.dimension}")
-    vector = [float(f"{number:.9g}") for number in probe(model, width).tolist()]  # all digits of a float32
+    vector = [float(f"{number:.9g}") for number in probe(model, width, encode).tolist()]  # all digits of a float32
     return {"name": name_of(model), "revision": model.revision, "dtype": model.dtype, "probe": vector}
 
 
