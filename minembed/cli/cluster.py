@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 import click
 
 from minembed.cli.console import load_model, model_options
+from minembed.cli.map import tell
 from minembed.cli.passages import cache_option, check_not_terminal, one_line, selection_options
 from minembed.data.copying import json_line
 from minembed.data.corpus import Corpus
@@ -99,9 +100,7 @@ def command(
     names = columns_of(source)
     loaded = load_model(model, revision, offline, threads, dtype, backend)
     vectors = vectors_of(source, survey, passages, loaded, not no_cache)
-    found = cluster(
-        vectors, passages.texts, k, method=method, seed=seed, tell=lambda stage: click.echo(f"{stage} ...", err=True)
-    )
+    found = cluster(vectors, passages.texts, k, method=method, seed=seed, tell=tell)
     if output is not None:
         with replacing(output) as file:
             write(rows_with(source, passages.ids, found), names, file, output.suffix.lower())

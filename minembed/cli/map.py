@@ -163,20 +163,16 @@ def command(
     if output.suffix.lower() == ".html":
         check_count(len(texts))
 
-    def tell(stage: str) -> None:
-        click.echo(f"{stage} ...", err=True)
-
     with replacing(output) as file:
         settings: dict[str, Any] = {"perplexity": perplexity, "neighbours": neighbours, "dimensions": dimensions}
         if vectors is None:
             loaded = load_model(model, revision, offline, threads, dtype, backend)
             kept = None if no_cache else kept_vectors(source, loaded)
-            if kept is not None:
-                placed = kept[rows]
-            else:
+            if kept is None:
                 tell(f"embedding {len(texts):,} texts")
-                every = len(texts) == len(passages.texts)  # or the others would be embedded for nothing
-                placed = vectors_of(source, survey, passages, loaded, not no_cache) if every else loaded.encode(texts)
+            if kept is None and len(texts) == len(passages.texts):  # or the others would be embedded for nothing
+                kept = vectors_of(source, survey, passages, loaded, not no_cache)
+            placed = loaded.encode(texts) if kept is None else kept[rows]
         else:
             placed = read_vectors(vectors, numbers)
         chart = Map.of(
@@ -193,6 +189,14 @@ def command(
         )
         write(chart, file, output.suffix.lower().removeprefix("."))
     click.echo(f"{output}: {chart.title}\n{chart.trust_line}", err=True)
+
+
+def tell(stage: str) -> None:
+    """Say on standard error what is being done.
+
+    >>> tell("measuring")
+    """
+    click.echo(f"{stage} ...", err=True)
 
 
 def check_extras(method: str, output: Path) -> None:

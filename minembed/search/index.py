@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -14,6 +14,8 @@ from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts
 from minembed.search import index_files, index_saving
+from minembed.search.hits import Hit as Hit
+from minembed.search.hits import hits_of
 from minembed.search.index_arguments import (
     Ids,
     Queries,
@@ -38,6 +40,7 @@ from minembed.search.index_blocks import (
     remove,
     search,
     search_bits,
+    vectors_of,
 )
 from minembed.search.index_fields import Fields, as_fields, check_count, fields_of
 from minembed.search.index_files import Facts, is_id
@@ -46,21 +49,6 @@ from minembed.types import Array, Backend, IndexPrecision, Metric, TextModel
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A row that was found."""
-
-    id: Id
-    text: str | None
-    score: float  # larger is more alike, whatever the metric
-    index: int  # the row's place in the index
-    fields: Mapping[str, Any] | None = field(default=None, hash=False)  # what was given beside the text: a dict
-
-    def __repr__(self) -> str:
-        more = "" if self.fields is None else f", fields={self.fields!r}"
-        return f"Hit(id={self.id!r}, text={self.text!r}, score={self.score!r}, index={self.index!r}{more})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,15 +276,7 @@ class Index:
             found = search(blocks, vectors, k, facts.metric, backend, threads)
         if as_arrays:
             return found
-        scores, places = found[0].tolist(), found[1]
-        records = iter(records_of(blocks, places.reshape(-1)))
-        hits = [
-            [
-                Hit(name, text, score, place, fields_of(kept))
-                for score, place, (name, text, kept) in zip(*pair, records, strict=False)
-            ]
-            for pair in zip(scores, places.tolist(), strict=True)
-        ]
+        hits = hits_of(blocks, *found)
         return hits[0] if alone else hits
 
     def __len__(self) -> int:
@@ -320,15 +300,12 @@ class Index:
     @property
     def texts(self) -> list[str | None]:
         """The texts of all rows, in order; None where a row has none."""
-        blocks = self._rows.blocks
-        return [text for _, text, _ in records_of(blocks, np.arange(sum(block.count for block in blocks)))]
+        return [text for _, text, _ in records_of(self._rows.blocks)]
 
     @property
     def fields(self) -> list[dict[str, Any] | None]:
         """The fields of all rows, in order; None where a row has none."""
-        blocks = self._rows.blocks
-        records = records_of(blocks, np.arange(sum(block.count for block in blocks)))
-        return [fields_of(kept) for _, _, kept in records]
+        return [fields_of(kept) for _, _, kept in records_of(self._rows.blocks)]
 
     @property
     def vectors(self) -> Array:
@@ -340,13 +317,7 @@ class Index:
         >>> Index.build([[3.0, 4.0]]).vectors
         array([[3., 4.]], dtype=float32)
         """
-        parts = [np.zeros((0, self._facts.dimension), np.float32)]
-        for block in self._rows.blocks:
-            block.check()
-            parts.append(block.vectors if block.alive is None else block.vectors[block.rows()])
-        found = (parts[1] if len(parts) == 2 else np.concatenate(parts)).view()
-        found.flags.writeable = False
-        return found
+        return vectors_of(self._rows.blocks, self._facts.dimension)
 
     @property
     def dimension(self) -> int:

@@ -164,13 +164,30 @@ def locate(blocks: Sequence[Block], positions: Array) -> Iterator[tuple[Block, A
         start = end
 
 
-def records_of(blocks: Sequence[Block], positions: Array) -> list[Record]:  # (m,)
-    """The ids, texts and fields of some positions, each read once.
+def vectors_of(blocks: Sequence[Block], dimension: int) -> Array:  # -> (N, D) float32
+    """The vectors of all rows that are not removed, read-only; those of a single block are not copied.
+
+    >>> vectors_of([Block(np.ones((1, 2), np.float32), None, [("a", None, None)], np.array([0]))], 2)
+    array([[1., 1.]], dtype=float32)
+    """
+    parts = [np.zeros((0, dimension), np.float32)]
+    for block in blocks:
+        block.check()
+        parts.append(block.vectors if block.alive is None else block.vectors[block.rows()])
+    found = (parts[1] if len(parts) == 2 else np.concatenate(parts)).view()
+    found.flags.writeable = False
+    return found
+
+
+def records_of(blocks: Sequence[Block], positions: Array | None = None) -> list[Record]:  # (m,)
+    """The ids, texts and fields of some positions, each read once; of all rows in order, where none are given.
 
     >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))
     >>> records_of([one], np.array([1, 0, 1]))
     [('b', 'B', None), ('a', 'A', None), ('b', 'B', None)]
     """
+    if positions is None:
+        positions = np.arange(sum(block.count for block in blocks))
     different, again = np.unique(positions, return_inverse=True)
     found: list[Record] = [("", None, None)] * len(different)
     for block, which, rows in locate(blocks, different):
