@@ -245,7 +245,7 @@ class Reranker:
         return_documents: bool = False,
         **options: "Unpack[PredictOptions]",
     ) -> list[Ranked] | list[RankedText]:
-        """Order documents by how well they answer a query, best first; equal scores stay in the order given.
+        """Order a column of documents by how well they answer a query, best first; equal scores stay as given.
 
         Returns {"corpus_id": index, "score": float} for each, and "text" with `return_documents`; only the best
         `top_k`, if given.  The other options are those of `predict`.  Raises InputError where the model has
