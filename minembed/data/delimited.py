@@ -42,7 +42,7 @@ def excel_delimiter(first: str) -> str | None:
     return found and found[1]
 
 
-def find_delimiter(lines: Sequence[str], whole: bool, name: str, quotes: Quotes = "yes") -> str:
+def find_delimiter(lines: Sequence[str], whole: bool, name: str, quotes: Quotes | None = None) -> str:
     """Find the delimiter of a table from its first lines: the only one by which all rows are of one width.
 
     Without any in the first row, the table has one column.  `whole` says that no lines follow.  Raises InputError, with
@@ -63,7 +63,7 @@ def find_delimiter(lines: Sequence[str], whole: bool, name: str, quotes: Quotes 
     return max(wide, key=lambda d: widths[d].count(widths[d][0]), default=",")
 
 
-def rows_of(lines: Sequence[str], whole: bool, delimiter: str, quotes: Quotes = "yes") -> list[list[str]]:
+def rows_of(lines: Sequence[str], whole: bool, delimiter: str, quotes: Quotes | None = None) -> list[list[str]]:
     """The cells of some lines that are not blank; none, where they are no table with this delimiter.
 
     >>> rows_of(["a;b\\n", "\\n", '"c', ";d"], False, ";")
@@ -78,7 +78,7 @@ def rows_of(lines: Sequence[str], whole: bool, delimiter: str, quotes: Quotes = 
     return found
 
 
-def _reader(lines: Iterable[str], delimiter: str, quotes: Quotes) -> Any:
+def _reader(lines: Iterable[str], delimiter: str, quotes: Quotes | None) -> Any:
     """The csv module's reader, which knows how many lines it has read."""
     if quotes == "no":
         return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
@@ -94,7 +94,7 @@ def _ends_in_quotes(lines: Sequence[str], delimiter: str) -> bool:
 
 
 def leading_records(
-    lines: Sequence[str], name: str, delimiter: str, before: int, whole: bool, quotes: Quotes = "yes"
+    lines: Sequence[str], name: str, delimiter: str, before: int, whole: bool, quotes: Quotes | None = None
 ) -> list[Record]:
     """The records of the first lines of a table; one that is not whole is left out, if more lines follow.
 
@@ -111,9 +111,9 @@ def leading_records(
 
 
 def records(
-    lines: Iterable[str], name: str, delimiter: str, before: int = 0, quotes: Quotes = "yes"
+    lines: Iterable[str], name: str, delimiter: str, before: int = 0, quotes: Quotes | None = None
 ) -> Iterator[Record]:
-    r"""Read the rows; cells may hold line breaks in quotes.  `before` lines stood before these.
+    r"""Read the rows; cells may hold line breaks in quotes, unless these are text.  `before` lines stood before these.
 
     Blank lines are left out, but for those that are the blank cells of a table of one column.  Raises InputError, with
     the line, for quotes that do not match, and for a row of another width than the first.
@@ -129,19 +129,21 @@ def records(
             continue
         width = width or len(cells)
         if len(cells) != width:
-            hint = f"; {REMEDY}" if delimiter == "\t" and quotes == "yes" and '"' in raw else ""
+            hint = f"; {REMEDY}" if delimiter == "\t" and quotes is None and '"' in raw else ""
             raise InputError(
                 f"{place}: {len(cells)} cells where the first row has {width}, split by {delimiter!r}; quote cells "
                 f"that hold it, or name another with --delimiter{hint}: {raw.strip()[:80]!r}"
             )
         yield from blank  # those at the end are no rows
         blank.clear()
-        if delimiter == "\t" and quotes == "yes" and raw.count("\n") > 1:
+        if delimiter == "\t" and quotes is None and raw.count("\n") > 1:
             _check_quotes(place, cells, raw, name)
         yield place, cells, raw
 
 
-def _raw_records(lines: Iterable[str], name: str, delimiter: str, before: int, quotes: Quotes) -> Iterator[Record]:
+def _raw_records(
+    lines: Iterable[str], name: str, delimiter: str, before: int, quotes: Quotes | None
+) -> Iterator[Record]:
     taken: list[str] = []
 
     def noted() -> Iterator[str]:

@@ -61,7 +61,7 @@ class Table:
     marked: bool = False  # it begins with a byte order mark
     newline: str = ""  # what ends a line, as io.TextIOWrapper has it
     stream: Stream | None = field(default=None, repr=False)  # of a pipe
-    quotes: Quotes = "yes"  # whether they enclose cells
+    quotes: Quotes | None = None  # "no": they are text; None: they enclose cells, as far as it can be seen
 
     @property
     def name(self) -> str:
@@ -225,8 +225,8 @@ def _open_delimited(
         before = lines[0] if lines and delimited.excel_delimiter(lines[0]) else ""
         lines = lines[1:] if before else lines
         delimiter = said or delimited.excel_delimiter(before) or ("\t" if form == "tsv" else None)
-        delimiter = delimiter or delimited.find_delimiter(lines, whole, source.name, reading.quotes or "yes")
-        quotes = reading.quotes or (find_quotes(lines, whole, source.name) if delimiter == "\t" else "yes")
+        delimiter = delimiter or delimited.find_delimiter(lines, whole, source.name, reading.quotes)
+        quotes = reading.quotes or (find_quotes(lines, whole, source.name) if delimiter == "\t" else None)
         records = delimited.leading_records(lines, source.name, delimiter, 1 if before else 0, whole, quotes)
         if whole or len(records) > 1:
             break

@@ -1,8 +1,13 @@
 """Tables with tabs, in which quotes enclose cells or are part of the texts: never a row that swallows others."""
 
+import csv
+import io
 import json
 
 import pytest
+from examples import examples
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minembed.data.source import Source
 from minembed.data.table import Reading, open_table
@@ -56,7 +61,7 @@ def test_bare_quotes_are_text(tmp_path):
 )
 def test_quotes_that_enclose(content, rows, tmp_path):
     table = opened(tmp_path, content)
-    assert rows_of(table) == rows and table.quotes == "yes" and table.details == ("tsv", '"\\t"', "utf-8")
+    assert rows_of(table) == rows and table.quotes is None and table.details == ("tsv", '"\\t"', "utf-8")
 
 
 def test_quotes_in_doubt(tmp_path):
@@ -84,10 +89,63 @@ def test_quotes_behind_the_beginning(tmp_path):
 
 
 def test_the_beginning_may_end_within_quotes(tmp_path):
-    """A bare quote near the end of the first lines: the rows behind it show that it encloses nothing."""
+    """A bare quote near the end of the first lines: nobody knows yet whether it encloses the rows behind it."""
     plain = "".join(f"{i}\tone and two\tthree\t1\n" for i in range(2560))
-    table = opened(tmp_path, HEAD + plain + '7\t"Well\tno\t1\n' + plain)
-    assert table.quotes == "no" and len(rows_of(table)) == 5121
+    content = HEAD + plain + '7\t"Well\tno\t1\n' + plain
+    with pytest.raises(InputError, match=r"do quotes enclose its cells \(--quotes yes\)"):
+        opened(tmp_path, content)
+    assert len(rows_of(opened(tmp_path, content, Reading(quotes="no")))) == 5121
+
+
+def test_a_cell_like_rows(tmp_path):
+    """A cell whose lines would be rows by themselves: in doubt, until somebody says it."""
+    content = 'a\tb\tc\n\t"\t\n\t"\t\n'
+    with pytest.raises(InputError, match=r"do quotes enclose its cells \(--quotes yes\)"):
+        opened(tmp_path, content, Reading(header="yes"))
+    assert rows_of(opened(tmp_path, content, Reading(header="yes", quotes="yes"))) == [["", "\t\n\t", ""]]
+    assert rows_of(opened(tmp_path, content, Reading(header="yes", quotes="no"))) == [["", '"', ""], ["", '"', ""]]
+
+
+def tables(cells):
+    widths = st.integers(2, 4)
+    return widths.flatmap(
+        lambda width: st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=6)
+    )
+
+
+def read(path, content, rows):
+    """The rows that are read are those that were written, or nothing is."""
+    path.write_bytes(content.encode())
+    try:
+        found = rows_of(open_table(Source.of(path), Reading(header="yes")))
+    except InputError:
+        return
+    assert found == rows
+
+
+ODD = "ab\" ,1'"
+
+
+@examples(400)
+@given(
+    tables(st.text(ODD + "\t\n", max_size=6)),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_any_table_that_is_written_with_quotes(tmp_path_factory, rows, quoting, end):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter="\t", quoting=quoting, lineterminator=end)
+    writer.writerows([[f"c{i}" for i in range(len(rows[0]))], *rows])
+    read(tmp_path_factory.getbasetemp() / "quoted.tsv", file.getvalue(), rows)
+
+
+@examples(400)
+@given(tables(st.text(ODD, max_size=6).filter(lambda cell: len(cell) < 2 or not cell[0] == cell[-1] == '"')))
+def test_any_table_that_is_written_without(tmp_path_factory, rows):
+    """But for texts that are in quotes as a whole, which nobody can tell from cells in quotes."""
+    rows = [["c", *row] for row in rows]
+    lines = ["\t".join(row) + "\n" for row in [[f"c{i}" for i in range(len(rows[0]))], *rows]]
+    read(tmp_path_factory.getbasetemp() / "bare.tsv", "".join(lines), rows)
 
 
 def test_quotes_of_other_tables(tmp_path):
