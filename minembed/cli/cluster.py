@@ -1,38 +1,28 @@
 """`minembed cluster`: the texts of a file in groups of like meaning, named by their words."""
 
-import csv
-import io
-import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from minembed.cli.console import load_model, model_options
 from minembed.cli.map import tell
 from minembed.cli.passages import cache_option, check_not_terminal, one_line, selection_options
-from minembed.data.copying import json_line
+from minembed.data.arrow_rows import arrow_module
 from minembed.data.corpus import Corpus
+from minembed.data.layout import Extra, form_of_output, layout_of
+from minembed.data.outputs import write_table
+from minembed.data.table import ARROW
 from minembed.data.texts import Selection
-from minembed.errors import InputError
 from minembed.search.index_cache import vectors_of
-from minembed.types import Backend, ClusterMethod, Dtype
+from minembed.types import Backend, ClusterMethod, Dtype, TextFormat
 
 if TYPE_CHECKING:
     from minembed.maps.clusters import Clusters
 
-ENDINGS = (".jsonl", ".csv")
-OWN = ("cluster", "cluster_name", "cosine")  # the columns that are added
-NONE: dict[str, Any] = dict.fromkeys(OWN)
-
-
-def check_output(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Refuse a file name whose ending tells no form."""
-    if value is not None and value.suffix.lower() not in ENDINGS:
-        raise click.BadParameter(f"{value.name!r} must end in {', '.join(ENDINGS)}", ctx, parameter)
-    return value
+ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", float))  # to the columns of the rows
 
 
 @click.command("cluster", short_help="Group texts by meaning, and name the groups.")
@@ -44,8 +34,7 @@ def check_output(ctx: click.Context, parameter: click.Parameter, value: Path | N
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    callback=check_output,
-    help=f"Where the rows go, with their cluster: {', '.join(ENDINGS)}.",
+    help="Where the rows go, with their cluster: .csv, .tsv, .jsonl, .json, .parquet or .feather.",
 )
 @click.option(
     "--method",
@@ -97,16 +86,30 @@ def command(
     survey = source.survey()
     passages = source.passages()
     check_count(len(passages.texts), k, method)  # before the work, not after it
-    names = columns_of(source)
+    form = check_rows(output, source)
     loaded = load_model(model, revision, offline, threads, dtype, backend)
     vectors = vectors_of(source, survey, passages, loaded, not no_cache)
     found = cluster(vectors, passages.texts, k, method=method, seed=seed, tell=tell)
-    if output is not None:
+    if output is not None and form is not None:
         with replacing(output) as file:
-            write(rows_with(source, passages.ids, found), names, file, output.suffix.lower())
+            table, present = source.read.table, set(passages.ids)
+            keep = present.__contains__ if table.form == "txt" else None  # blank lines are no rows
+            write_table(file, form, table, extra=columns_of(source, passages.ids, found), keep=keep)
     width = shutil.get_terminal_size().columns
     for line in summary(found, passages.texts, method):
         click.echo(line if len(line) <= width else line[: max(width - 3, 10)] + "...")
+
+
+def check_rows(output: Path | None, source: Corpus) -> TextFormat | None:
+    """The form of the output, by its ending; raises InputError for one that cannot hold the rows, before the work."""
+    if output is None:
+        return None
+    form = form_of_output(output.name)
+    assert form is not None  # there are no others
+    if form in ARROW:
+        arrow_module()
+    layout_of(source.read.table, form, None, ADDED)  # names that clash
+    return form
 
 
 def check_choice(k: int | None, auto: bool, method: ClusterMethod) -> None:
@@ -117,60 +120,17 @@ def check_choice(k: int | None, auto: bool, method: ClusterMethod) -> None:
         raise click.UsageError("hdbscan finds how many clusters there are: no -k")
 
 
-def columns_of(source: Corpus) -> list[str]:
-    """The columns of all rows; raises InputError where one has the name of one that will be added."""
-    names = dict.fromkeys(source.read.table.columns)
-    if source.read.table.form in ("json", "jsonl"):  # each row has its own
-        names = dict.fromkeys(name for row in source.rows() for name in row.row.values)
-    for name in OWN:
-        if name in names:
-            raise InputError(f"{source.name} has a column {name!r}, which cluster adds: rename it, or leave it out")
-    return list(names)
-
-
-def rows_with(source: Corpus, ids: Iterable[int], found: "Clusters") -> Iterator[dict[str, Any]]:
-    """Yield each row with its cluster; of a row without a text that is None."""
+def columns_of(source: Corpus, ids: Iterable[int], found: "Clusters") -> dict[Extra, list[Any]]:
+    """The columns that are added, with a value for each row; None where it has no text, or is in no cluster."""
     place = {number: i for i, number in enumerate(ids)}
-    for number, _, row in source.rows():
-        added, i = NONE, place.get(number)
-        if i is not None:
-            label = int(found.labels[i])
-            own = (found.names[label], round(float(found.cosines[i]), 6)) if label >= 0 else (None, None)
-            added = dict(zip(OWN, (label, *own), strict=True))
-        elif source.read.table.form == "txt":
-            continue  # blank lines are no rows
-        yield {**row.values, **added}
-
-
-def write(rows: Iterable[Mapping[str, Any]], names: list[str], file: BinaryIO, ending: str) -> None:
-    """Write rows to an open file, in the form of its ending.
-
-    >>> file = io.BytesIO()
-    >>> write([{"text": "one", "tags": ["a"], "cluster": 0}], ["text", "tags"], file, ".csv")
-    >>> file.getvalue().decode().splitlines()
-    ['text,tags,cluster,cluster_name,cosine', 'one,"[""a""]",0,,']
-    """
-    if ending == ".jsonl":
-        for row in rows:
-            file.write(json_line(row).encode("utf-8", "backslashreplace"))
-        return
-    line = io.StringIO()
-    writer = csv.DictWriter(line, [*names, *OWN], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: as_cell(value) for name, value in row.items()})
-        file.write(line.getvalue().encode("utf-8", "replace"))
-        line.seek(0)
-        line.truncate()
-
-
-def as_cell(value: Any) -> Any:
-    """A value in a cell of CSV; lists and objects as JSON.
-
-    >>> as_cell("one"), as_cell({"a": True})
-    ('one', '{"a": true}')
-    """
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict | bool) else value
+    rows = [place.get(row.number) for row in source.rows()]
+    labels = [None if i is None else int(found.labels[i]) for i in rows]
+    names = [None if label is None or label < 0 else found.names[label] for label in labels]
+    cosines = [
+        None if i is None or name is None else round(float(found.cosines[i]), 6)
+        for i, name in zip(rows, names, strict=True)
+    ]
+    return dict(zip(ADDED, (labels, names, cosines), strict=True))
 
 
 def summary(found: "Clusters", texts: list[str], method: str) -> Iterator[str]:

@@ -70,6 +70,30 @@ def test_rows_come_with_their_cluster(notes, tmp_path, model):
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.skipif(not find_spec("pyarrow"), reason="needs the extra arrow")
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_types_come_along(ending, tmp_path, model):
+    import datetime
+
+    import pyarrow
+    from pyarrow import feather, parquet
+
+    days = [datetime.date(2024, 2, 28), None, datetime.date(2024, 3, 1)]
+    table = pyarrow.table({"day": days, "text": ["the cat", None, "rain on the river"]})
+    parquet.write_table(table, tmp_path / "shop.parquet")
+    run("cluster", tmp_path / "shop.parquet", "-k", 2, "-o", tmp_path / f"o.{ending}", *SKIP, *model)
+    read = parquet.read_table if ending == "parquet" else feather.read_table
+    found = read(tmp_path / f"o.{ending}")
+    assert found.schema.types[0] == pyarrow.date32() and found.schema.names[2:] == ["cluster", "cluster_name", "cosine"]
+    assert found.to_pydict() == {
+        "day": days,
+        "text": ["the cat", None, "rain on the river"],
+        "cluster": [0, None, 1],
+        "cluster_name": ["cat", None, "rain · river"],
+        "cosine": [1.0, None, 1.0],
+    }
+
+
 def test_rows_without_a_text_are_in_no_cluster(tmp_path, model):
     (tmp_path / "shop.csv").write_text('id;text\n1;the cat\n2;\n3;"rain; on the river"\n')
     run("cluster", tmp_path / "shop.csv", "-k", 2, "-o", tmp_path / "o.csv", *SKIP, *model)
@@ -96,7 +120,7 @@ def test_auto_says_what_it_chose_by(notes, model):
         ([], 2, "how many clusters? Say -k N, or --auto"),
         (["-k", 2, "--auto"], 2, "or --auto, not both"),
         (["-k", 2, "--method", "hdbscan"], 2, "hdbscan finds how many clusters there are: no -k"),
-        (["-k", 2, "-o", "a.npy"], 2, "'a.npy' must end in .jsonl, .csv"),
+        (["-k", 2, "-o", "a.npy"], 1, "a.npy: its ending must be .csv, .tsv, .jsonl, .json, .parquet or .feather"),
         (["-k", 6], 1, "k is 6, and there are 5 texts"),
         (["-k", 2, "--field", "body"], 1, "there is no column 'body'"),
     ],
@@ -105,7 +129,7 @@ def test_what_is_refused_before_a_model_is_loaded(options, code, words, notes, m
     monkeypatch.setattr("minembed.cli.cluster.load_model", lambda *args: pytest.fail("loaded"))
     assert words in run("cluster", notes, *options, code=code)[1]
     notes.write_text('{"text": "one", "cluster": 3}\n')
-    assert "has a column 'cluster', which cluster adds" in run("cluster", notes, "-k", 1, code=1)[1]
+    assert "has a column 'cluster' itself" in run("cluster", notes, "-k", 1, "-o", "o.csv", code=1)[1]
 
 
 def test_too_many_texts_are_refused_before_a_model_is_loaded(notes, monkeypatch):
