@@ -5,7 +5,7 @@ import json
 import pytest
 
 from minembed.data.columns import Column
-from minembed.data.labels import Labelled, labelled_texts, written
+from minembed.data.labels import Labelled, labelled_texts
 from minembed.data.source import Source
 from minembed.data.texts import Selection, column_of, open_texts
 
@@ -22,7 +22,6 @@ def test_values_of_every_type(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join(json.dumps({"text": text, "kind": kind}) for text, kind in VALUES))
     assert labels(path, "kind") == Labelled([1, 2, 3, 4, 5, 6], [text for text, _ in VALUES], LABELS)
-    assert written("ä") == "ä" and written(["ä"]) == '["ä"]'
 
 
 def test_rows_keep_together(tmp_path):
