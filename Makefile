@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 export PYTHONSAFEPATH = 1
+unexport PYTHONDONTWRITEBYTECODE  # the tests start a hundred processes, which find each other's bytecode
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 help:              ## this list

@@ -117,7 +117,7 @@ def drawn(count: int, sample: int | None, seed: int) -> list[int]:
 def command(
     corpus: Path,
     output: Path,
-    method: str,
+    method: MapMethod,
     dimensions: int,
     selection: Selection,
     label: str | None,
@@ -199,7 +199,7 @@ def tell(stage: str) -> None:
     click.echo(f"{stage} ...", err=True)
 
 
-def check_extras(method: str, output: Path) -> None:
+def check_extras(method: MapMethod, output: Path) -> None:
     """Say what is missing before a model is loaded; raises MissingExtraError."""
     from minembed.maps import extra
 

@@ -15,7 +15,7 @@ from minembed.maps.trust import NEAR, Trust, measure
 from minembed.runtime.checks import whole_number
 from minembed.runtime.columns import as_labels, as_texts
 from minembed.runtime.keywords import takes_options_of
-from minembed.types import Array
+from minembed.types import Array, MapMethod
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -26,7 +26,7 @@ Tell = Callable[[str], None]
 class ProjectOptions(TypedDict, total=False):
     """The options of `project` that `Map.of` takes as well."""
 
-    method: str
+    method: MapMethod
     dimensions: int
     perplexity: float | None
     neighbours: int | None

@@ -21,9 +21,9 @@ from minembed.maps.extra import LARGEST_SEED, scikit_learn, umap_learn
 from minembed.maps.pca import pca
 from minembed.runtime.checks import as_matrix, check_whole
 from minembed.search.topk import top_k
-from minembed.types import Array
+from minembed.types import Array, MapMethod
 
-NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+NAMES: dict[MapMethod, str] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 FEWEST = 5  # different vectors: with fewer there are no neighbourhoods to keep
 SMALL_FOR_UMAP = 4096  # below this umap-learn finds the neighbours itself, exactly
 STEPS = 1000  # of t-SNE
@@ -35,7 +35,7 @@ class Projection:
     """Points, and how they were made."""
 
     points: Array  # (N, 2) or (N, 3) float64
-    method: str  # "pca", "tsne" or "umap"
+    method: MapMethod
     settings: str = ""  # in words
     shares: tuple[float, ...] = ()  # of the variance, an axis each; PCA alone has them
 
@@ -64,7 +64,7 @@ def check_vectors(vectors: ArrayLike) -> Array:  # -> (N, D) float64
 
 def project(
     vectors: ArrayLike,
-    method: str = "tsne",
+    method: MapMethod = "tsne",
     dimensions: int = 2,
     *,
     seed: int = 0,
@@ -102,7 +102,7 @@ def project(
 
 
 def check_settings(
-    n: int, method: str, dimensions: int, seed: int, perplexity: float | None, neighbours: int | None
+    n: int, method: MapMethod, dimensions: int, seed: int, perplexity: float | None, neighbours: int | None
 ) -> None:
     """Refuse what no method can do; raises InputError with the remedy.
 
