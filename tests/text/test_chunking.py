@@ -6,6 +6,7 @@ import time
 from itertools import pairwise
 
 import corpus
+import examples
 import pytest
 import tokenizer_kinds
 from hypothesis import given, settings
@@ -66,24 +67,26 @@ def check(chunks, text, tokenizer, limit, prompt=""):
     assert all(a.start < b.start for a, b in pairwise(chunks))
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_lost_and_all_fits(kind, tokenizers_of_all_kinds):
     tokenizer = tokenizers_of_all_kinds[kind]
 
     @given(texts, st.integers(24, 64), st.sampled_from([0, 1, 5, 15]), st.sampled_from(RESPECT))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150 if examples.FULL else 50, deadline=None)
     def run(text, limit, overlap, respect):
         check(chunk_text(text, tokenizer, max_tokens=limit, overlap=overlap, respect=respect), text, tokenizer, limit)
 
     run()
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("respect", RESPECT)
 def test_with_hardly_any_room(respect, tokenizers_of_all_kinds):
     tokenizer = tokenizers_of_all_kinds["bert"]
 
     @given(texts, st.integers(3, 8))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150 if examples.FULL else 50, deadline=None)
     def run(text, limit):
         try:
             chunks = chunk_text(text, tokenizer, max_tokens=limit, respect=respect)
@@ -211,7 +214,7 @@ def test_a_tokenizer_without_limit_wants_one(tiny_model):
 @pytest.mark.parametrize(
     "text",
     [
-        " ".join(corpus.SENTENCES) + "\n",
+        " ".join(corpus.SENTENCES[::3]) + "\n",
         "x" * 1000,
         "\u200b" * 1000,
         " " * 1000 + "a",
