@@ -65,7 +65,15 @@ def command(
     source.survey()
     ids, texts = source.passages()
     loaded = load_model(model, revision, offline, threads, dtype, backend)
-    index = Index.build(loaded, texts, ids=ids, metric=metric, precision=precision, metadata={"source": source.name})
+    index = Index.build(
+        loaded,
+        texts,
+        ids=ids,
+        fields=source.fields(),
+        metric=metric,
+        precision=precision,
+        metadata={"source": source.name},
+    )
     index.save(output)
     click.echo(
         f"{output}: {len(index):,} passages, {index.dimension} numbers each, {precision}, {index.metric}", err=True

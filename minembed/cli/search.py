@@ -76,12 +76,13 @@ def show(queries: Sequence[str], found: Sequence[Sequence["Hit"]], metric: str, 
 
 
 def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: bool) -> None:
-    """Print hits for other programs: a JSON object a line, or columns with tabs between them."""
+    """Print hits for other programs: a JSON object a line, with the fields of its row, or columns with tabs between."""
     for query, hits in zip(queries, found, strict=True):
         for rank, hit in enumerate(hits, 1):
             if as_json:
                 facts = {"query": query, "rank": rank, "id": hit.id, "score": round(hit.score, 6), "text": hit.text}
-                click.echo(json.dumps(facts, ensure_ascii=False))
+                more = {} if hit.fields is None else {"fields": hit.fields}
+                click.echo(json.dumps(facts | more, ensure_ascii=False))
             else:
                 row = [f"{hit.score:.6f}", str(hit.id), hit.text or ""]
                 click.echo("\t".join(map(one_line, [query, *row] if len(queries) > 1 else row)))

@@ -1,11 +1,12 @@
 """The passages of a corpus, from a file, a pipe or standard input: their texts, their ids and their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minembed.data.columns import EXAMPLE, Column, value_of
+from minembed.data.plain_values import plain_row
 from minembed.data.source import Source
 from minembed.data.texts import LOG, Selection, Survey, TextRow, Texts, column_of, open_texts
 from minembed.errors import InputError
@@ -81,9 +82,24 @@ class Corpus:
             ids.append(name)
         return Passages(ids, texts)
 
+    def fields(self) -> Iterator[dict[str, Any] | None] | None:
+        """Of each of its passages, the other columns of its row, as JSON says them; None where there are none."""
+        table, text = self.read.table, self.read.column.path
+        if not table.has_columns or (table.form not in ("json", "jsonl") and table.columns == text):
+            return None
+        return (_others(row.values, text) for _, found, row in self.read.rows() if found is not None)
+
     def rows(self) -> Iterator[TextRow]:
         """Read all its rows, those without a text too."""
         return self.read.rows()
+
+
+def _others(values: Mapping[str, Any], text: tuple[str, ...]) -> dict[str, Any] | None:
+    """All values of a row but its text, if that is a column of its own."""
+    found = plain_row(values)
+    if len(text) == 1:
+        found.pop(text[0], None)
+    return found or None
 
 
 def _id_of(value: Any, column: str, place: str) -> Any:

@@ -93,8 +93,15 @@ def _make(
 
     ids, texts = passages
     metadata = {"source": corpus.name, "survey": list(survey)}
-    vectors = _encoded(texts, encode)
-    index = Index.build(vectors, texts, ids=ids, precision=precision, metadata=metadata, model=model)
+    index = Index.build(
+        _encoded(texts, encode),
+        texts,
+        ids=ids,
+        fields=corpus.fields(),
+        precision=precision,
+        metadata=metadata,
+        model=model,
+    )
     if place is not None:
         try:
             index.save(place)
@@ -119,7 +126,7 @@ def _places(corpus: Corpus, model: TextModel, encode: Encode) -> dict[IndexPreci
     own, read = facts_of(model, model.dimension, encode), corpus.facts()
     places: dict[IndexPrecision, Path] = {}
     for precision in get_args(IndexPrecision):
-        facts = json.dumps([read, [VERSION, precision, model.max_seq_length, own]])
+        facts = json.dumps([read, [VERSION, "fields", precision, model.max_seq_length, own]])
         places[precision] = cache_folder() / "indexes" / hashlib.sha256(facts.encode()).hexdigest()[:32]
     return places
 

@@ -108,6 +108,28 @@ def test_parquet_needs_the_extra(tmp_path, model):
         assert "minembed[arrow]" in run(*args, *model, code=1)[1]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "txt"])
+def test_hits_carry_the_other_columns_of_their_row(form, tmp_path, model):
+    path = tmp_path / f"corpus.{form}"
+    path.write_text(CONTENT[form], encoding="utf-8")
+    run("index", path, "-o", tmp_path / "index", *model, *SKIP)
+    expected = {"csv": {"n": "3"}, "jsonl": {"n": 3}, "txt": None}[form]
+    for corpus, more in ((path, SKIP), (path, SKIP), (tmp_path / "index", [])):  # made, from the cache, in a folder
+        (hit,) = hits_of(run("search", corpus, "rain on the river", *model, *more, "-k", 1, "--json")[0])
+        assert hit["id"] == 4 and hit.get("fields") == expected and ("fields" in hit) == (form != "txt")
+
+
+def test_fields_are_what_json_can_say(tmp_path, model):
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": "x", "doc": {"body": "the cat", "n": [1, null]}}\n{"id": "y", "doc": {"body": "rain"}}\n'
+    )
+    out, _ = run(
+        "search", tmp_path / "a.jsonl", "the cat", *model, "--field", "doc.body", "--id", "id", "--json", "-k", 1
+    )
+    (hit,) = hits_of(out)
+    assert hit["id"] == "x" and hit["fields"] == {"id": "x", "doc": {"body": "the cat", "n": [1, None]}}
+
+
 def test_columns_for_other_programs(corpus, model):
     lines = run("search", corpus, "the cat", *model, "-k", 2)[0].splitlines()
     assert lines == ["1.000000\t1\tthe cat", "1.000000\t7\tthe cat"]
