@@ -18,7 +18,8 @@ def model_card(checkpoint: Checkpoint, name: str, notes: str = "") -> str:
     """
     licence = ""
     if (checkpoint.root / "README.md").is_file():
-        card = (checkpoint.root / "README.md").read_text(encoding="utf-8", errors="replace")[:65536]
+        with (checkpoint.root / "README.md").open(encoding="utf-8", errors="replace") as file:
+            card = file.read(65536)
         found = re.search(r"\A---\n(?:.*\n)*?license: *([\w.-]+) *\n(?:.*\n)*?---", card)
         licence = f"license: {found[1]}\n" if found else ""
     begin = [MODULE] if checkpoint.is_static else ["Transformer", f"Pooling({', '.join(checkpoint.pooling)})"]

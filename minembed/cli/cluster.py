@@ -9,9 +9,10 @@ import click
 
 from minembed.cli.console import load_model, model_options
 from minembed.cli.map import tell
-from minembed.cli.passages import cache_option, check_not_terminal, one_line, selection_options
+from minembed.cli.passages import cache_option, check_not_terminal, selection_options
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.corpus import Corpus
+from minembed.data.excerpt import excerpt
 from minembed.data.layout import Extra, form_of_output, layout_of
 from minembed.data.outputs import write_table
 from minembed.data.table import ARROW
@@ -147,4 +148,4 @@ def summary(found: "Clusters", texts: list[str], method: str) -> Iterator[str]:
     for i, (name, count) in enumerate(zip(found.names, counts, strict=True)):
         yield f"\n{i:>{width}}  {name}  ({count:,})"
         for row in found.typical(i):
-            yield f"{'':{width}}    {one_line(texts[row])}"
+            yield f"{'':{width}}    {excerpt(texts[row])}"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import cache_option, check_not_terminal, one_line, selection_options
+from minembed.cli.passages import cache_option, check_not_terminal, selection_options
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.copying import Keep, as_written, copy_rows
 from minembed.data.corpus import Corpus
+from minembed.data.excerpt import excerpt
 from minembed.data.forms import BY_ENDING, form_of_name
 from minembed.data.layout import form_of_output
 from minembed.data.outputs import write_table
@@ -143,7 +144,7 @@ def tell(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "
     """Print for each row that is left out: its number, that of the row that stands for it, their cosine, its text."""
     for i, kept in enumerate(first):
         if i != kept:
-            click.echo(f"{numbers[i]}\t{numbers[kept]}\t{scores[i]:.4f}\t{one_line(texts[i])}")
+            click.echo(f"{numbers[i]}\t{numbers[kept]}\t{scores[i]:.4f}\t{excerpt(texts[i])}")
 
 
 def compare(

@@ -10,6 +10,7 @@ from minembed.cli.passages import cache_option, check_not_terminal, selection_op
 from minembed.data.corpus import Corpus, Passages
 from minembed.data.texts import Selection, Survey, column_of
 from minembed.errors import InputError
+from minembed.runtime.files import check_regular
 from minembed.search.index_cache import kept_vectors, vectors_of
 from minembed.types import Backend, Dtype, MapMethod
 
@@ -53,6 +54,7 @@ def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
     import numpy as np
 
     try:
+        check_regular(path)
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is not a .npy file ({error}); make one with minembed embed -o") from error

@@ -160,12 +160,3 @@ def check_not_terminal(path: Path) -> None:
     """
     if path == STDIN and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("no texts: give some, name a file, or pipe them in")
-
-
-def one_line(text: str) -> str:
-    r"""A text on one line, without what a terminal would take for a command.
-
-    >>> one_line(" a\n\tb\x1b[2J")
-    'a b\ufffd[2J'
-    """
-    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))

@@ -8,6 +8,7 @@ import click
 
 from minembed.cli.console import as_text, model_options
 from minembed.cli.passages import passages_of, selection_options
+from minembed.data.excerpt import excerpt
 from minembed.data.texts import Selection
 from minembed.types import Backend, Dtype
 
@@ -47,6 +48,8 @@ def command(
 ) -> None:
     """Print documents, best first, with the score that a cross-encoder gives each beside QUERY.
 
+    Of a document of more than 10,000 characters the first are printed; --json prints it whole.
+
     \b
     minembed rerank "how to bake bread" "Knead the dough." "Compile the kernel."
     minembed rerank "how to bake bread" -i passages.txt -k 10
@@ -67,4 +70,4 @@ def command(
         if as_json:
             click.echo(json.dumps({**hit, "corpus_id": numbers[hit["corpus_id"]] - 1}, ensure_ascii=False))
         else:
-            click.echo(f"{hit['score']:8.4f}  {numbers[hit['corpus_id']]:>5}  {' '.join(hit['text'].split())}")
+            click.echo(f"{hit['score']:8.4f}  {numbers[hit['corpus_id']]:>5}  {excerpt(hit['text'])}")

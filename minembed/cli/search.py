@@ -11,8 +11,9 @@ import click
 from click.core import ParameterSource
 
 from minembed.cli.console import as_text, load_model, model_options, prints_to_terminal
-from minembed.cli.passages import cache_option, check_not_terminal, id_option, one_line, passages_of, selection_options
+from minembed.cli.passages import cache_option, check_not_terminal, id_option, passages_of, selection_options
 from minembed.data.corpus import Corpus
+from minembed.data.excerpt import excerpt
 from minembed.data.source import STDIN
 from minembed.data.texts import Selection
 from minembed.errors import InputError
@@ -65,14 +66,13 @@ def show(queries: Sequence[str], found: Sequence[Sequence["Hit"]], metric: str, 
     width = max((len(str(hit.id)) for hits in found for hit in hits), default=1)
     for number, (query, hits) in enumerate(zip(queries, found, strict=True)):
         if len(queries) > 1:
-            click.echo(("\n" if number else "") + click.style(one_line(query), bold=True), color=depth != "never")
+            click.echo(("\n" if number else "") + click.style(excerpt(query), bold=True), color=depth != "never")
         for hit in hits:
             score = f" {hit.score:.4f} "
             room = max(columns - len(score) - width - 4, 10)
-            text = one_line(hit.text or "")
-            text = text if len(text) <= room else text[: room - 3] + "..."
+            text = excerpt(hit.text or "", room)
             score = paint(score, (hit.score - low) / (high - low or 1.0), depth)
-            click.echo(f"{score}  {one_line(str(hit.id)):>{width}}  {text}", color=depth != "never")
+            click.echo(f"{score}  {excerpt(str(hit.id)):>{width}}  {text}", color=depth != "never")
 
 
 def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: bool) -> None:
@@ -85,7 +85,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
                 click.echo(json.dumps(facts | more, ensure_ascii=False))
             else:
                 row = [f"{hit.score:.6f}", str(hit.id), hit.text or ""]
-                click.echo("\t".join(map(one_line, [query, *row] if len(queries) > 1 else row)))
+                click.echo("\t".join(map(excerpt, [query, *row] if len(queries) > 1 else row)))
 
 
 @click.command("search", short_help="Find the passages that are most alike to a query.")
@@ -144,7 +144,8 @@ def command(
     of a file is kept in minembed's cache, and made again when the file, the model or a setting has changed.
 
     On a terminal the scores are coloured; elsewhere a line is score, number and passage, with tabs between them (and
-    the query before them, if there are several).
+    the query before them, if there are several).  Of a passage of more than 10,000 characters the first are printed;
+    --json prints it whole.
 
     \b
     minembed search notes.txt "how do I bake bread?"

@@ -32,17 +32,20 @@ class Stream(io.RawIOBase):
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
-        self._head = b""
+        self._head, self._taken = b"", 0  # what was looked at, and how much of it was read since
         self._read = getattr(raw, "read1", raw.read)
         self.ended = False
 
     def look(self, size: int = 1) -> bytes:
         """The first bytes that were not read yet: at least `size`, but where there are no more."""
+        blocks = [self._head[self._taken :]]
+        missing = size - len(blocks[0])
         with unpacking():
-            while len(self._head) < size and not self.ended:
-                block = self._read(BLOCK)
-                self.ended = not block
-                self._head += block
+            while missing > 0 and not self.ended:
+                blocks.append(self._read(BLOCK))
+                self.ended = not blocks[-1]
+                missing -= len(blocks[-1])
+        self._head, self._taken = b"".join(blocks), 0
         return self._head
 
     def readable(self) -> bool:
@@ -51,10 +54,10 @@ class Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read some bytes; 0 at the end."""
-        block = self._head[: len(buffer)]
-        if block:
-            self._head = self._head[len(block) :]
-        else:
+        block = self._head[self._taken : self._taken + len(buffer)]
+        self._taken += len(block)
+        if not block:
+            self._head, self._taken = b"", 0
             with unpacking():
                 block = self._read(len(buffer))
         buffer[: len(block)] = block

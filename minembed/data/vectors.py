@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minembed.data.arrow_rows import arrow_module
+from minembed.data.excerpt import excerpt
 from minembed.runtime.safetensors_files import CODES, header_of
 from minembed.types import Array
 
@@ -135,5 +136,4 @@ def preview(texts: Sequence[str], block: Array, columns: int) -> Iterator[str]:
         first: list[Any] = row[:shown]
         vector = f"[{' '.join(map(number.format, first))} ... {block.shape[1]} numbers]"
         room = max(columns - len(vector) - 2, 10)
-        line = " ".join(text.split())
-        yield f"{vector}  {line if len(line) <= room else line[: room - 3] + '...'}"
+        yield f"{vector}  {excerpt(text, room)}"

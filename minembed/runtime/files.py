@@ -60,15 +60,20 @@ def is_too_long(path: Path) -> bool:
     return False
 
 
-def check_regular(path: Path) -> None:
+def check_regular(path: Path, largest: int | None = None) -> None:
     """Raise OSError for what is no file: reading from a pipe may wait for ever, and a device may have no end.
+
+    Also for a file of more than `largest` bytes.
 
     >>> check_regular(Path())
     Traceback (most recent call last):
     OSError: [Errno 22] it is no regular file: '.'
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if largest is not None and found.st_size > largest:
+        raise OSError(errno.EFBIG, f"it has more than {largest} bytes", str(path))
 
 
 def read_regular(path: Path, largest: int) -> bytes:
@@ -80,7 +85,7 @@ def read_regular(path: Path, largest: int) -> bytes:
     ...     read_regular(Path(folder) / "notes", largest=5)
     b'whole'
     """
-    check_regular(path)
+    check_regular(path, largest)
     with path.open("rb") as file:
         content = file.read(largest + 1)
     if len(content) > largest:
@@ -234,7 +239,8 @@ def move_into_place(staged: Path, target: Path) -> None:
 def put_in_place(staged: Path, data: Path, manifest: Path, content: bytes) -> None:
     """Move a data folder to its place, and then, in one step, write the file that names it in place of an older one.
 
-    Where a call fails, the older file still names its own data, and the new data is gone.
+    Where a call fails, the older file still names its own data, and the new data is gone.  Raises OSError also where
+    something else than a file stands in the place of that file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as name:
@@ -244,6 +250,8 @@ def put_in_place(staged: Path, data: Path, manifest: Path, content: bytes) -> No
     ...     sorted(path.name for path in folder.iterdir())
     ['all.json', 'data-1', 'work']
     """
+    if _is_special(manifest):
+        check_regular(manifest)  # a pipe would be waited for
     try:
         with replacing(manifest, staged.parent) as file:
             file.write(content)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from minembed.errors import ConfigError, TokenizationError, UnsupportedModelError
-from minembed.runtime.files import read_regular
+from minembed.runtime.files import check_regular, read_regular
 from minembed.transformer.config import LARGEST_SIZE
 
 T = TypeVar("T")
@@ -293,12 +293,16 @@ def _byte_bpe(settings: Settings, name: str, path: Path) -> Any:
         raise ConfigError(f"{source}: add_prefix_space must be true or false, not {prefix!r}")
     files = str(path.with_name("vocab.json")), str(path.with_name("merges.txt"))
     try:
+        for file in files:
+            check_regular(Path(file), LARGEST_FILE)
         vocabulary, merges = ask(models.BPE.read_file, *files)
         if max(vocabulary.values(), default=0) >= LARGEST_SIZE:  # the reference counts up to it
             raise TokenizationError("a token's id is too large")
         reference = Reference(ask(lambda: models.BPE(vocabulary, merges)))
     except TokenizationError as e:
         raise TokenizationError(f"{files[0]} and {files[1]} are damaged or no pair: {e.__cause__ or e}") from e
+    except OSError as e:
+        raise TokenizationError(f"{e.filename} cannot be read ({e.strerror})") from e
     reference.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     _add_tokens(reference, special, path)
     sep, cls = (_with_id(reference, special[part].content) for part in ("sep", "cls"))

@@ -14,7 +14,16 @@ from typing import Any
 
 from minembed.errors import InputError, TrainingError
 from minembed.runtime.checksums import crc32_of, crc32_of_json, pieces_of
-from minembed.runtime.files import can_be_named, is_too_long, naming, put_in_place, read_regular, remove, staging
+from minembed.runtime.files import (
+    can_be_named,
+    check_regular,
+    is_too_long,
+    naming,
+    put_in_place,
+    read_regular,
+    remove,
+    staging,
+)
 from minembed.runtime.safetensors_files import header_of, layout_of, read_arrays, write_safetensors
 from minembed.types import Array
 
@@ -138,6 +147,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 def _arrays(path: Path, size: int, crc: int) -> dict[str, Array]:
     try:
+        check_regular(path)
         with path.open("rb") as file:
             whole = path.stat().st_size == size and crc32_of(pieces_of(file)) == crc
         if whole:

@@ -13,6 +13,8 @@ import numpy as np
 from minembed.data.examples import Examples
 from minembed.errors import InputError
 from minembed.runtime.checksums import crc32_of
+from minembed.runtime.files import read_regular
+from minembed.text.vocabulary import LARGEST_FILE
 from minembed.train.backward.trees import flat
 from minembed.train.batches import batches
 from minembed.train.evaluation import Evaluation, evaluate, measure_of
@@ -24,6 +26,7 @@ from minembed.train.trainer import State, Task, train
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
+OLDER_FILES = ("vocab.txt", "vocab.json", "merges.txt")  # of a tokenizer without a tokenizer.json
 WORD = "encoder.embeddings.word"
 OPTIONS = {
     "triplet": ("margin",),
@@ -124,7 +127,10 @@ def fingerprint(examples: Examples) -> str:
 def identity(trainee: Trainee) -> str:
     """A sum over what the weights are used with: the architecture, the modules, the vocabulary."""
     checkpoint = replace(trainee.checkpoint, folder=Path(), root=Path())
-    crc = zlib.crc32((trainee.checkpoint.folder / "tokenizer.json").read_bytes())
+    crc, folder = 0, trainee.checkpoint.folder
+    names = ("tokenizer.json",) if (folder / "tokenizer.json").exists() else OLDER_FILES
+    for path in (folder / name for name in names if (folder / name).exists()):
+        crc = zlib.crc32(read_regular(path, LARGEST_FILE), crc)
     return f"{zlib.crc32(repr(checkpoint).encode(), crc):08x}"
 
 

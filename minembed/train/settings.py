@@ -9,9 +9,12 @@ from typing import Any, get_args
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_seed, check_whole, whole_number
+from minembed.runtime.files import read_regular
 from minembed.train.losses import LOSSES
 from minembed.train.schedules import SCHEDULES
 from minembed.types import Backend
+
+LARGEST = 1 << 20  # bytes of a file of settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def read_settings(path: Path, base: Settings | None = None) -> Settings:
     3
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, LARGEST).decode("utf-8-sig")
         if path.suffix.lower() == ".toml":
             values = _toml(text, path)
         else:

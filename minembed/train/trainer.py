@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError, NumericalError, TrainingError
+from minembed.runtime.files import check_regular
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import check_threads
 from minembed.train.backward.gradients import accumulate, clip, scale
@@ -25,6 +26,7 @@ from minembed.train.step import Step
 from minembed.types import Array
 
 HISTORY = "history.jsonl"
+LONGEST_LINE = 1 << 16  # bytes of a line of it
 Line = dict[str, Any]  # of the history
 Score = Callable[[], float]  # of the weights as they are: larger is better
 
@@ -94,9 +96,11 @@ def train(
 def _begin_history(path: Path, known: list[Line]) -> None:
     """Bring the file to what the checkpoint knows; its lines, which also tell the speed, stay where they agree."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[: len(known)]]
+        check_regular(path)
+        with path.open("rb") as file:
+            lines = [json.loads(file.readline(LONGEST_LINE)) for _ in known]
         agree = known == [{name: line[name] for name in own} for line, own in zip(lines, known, strict=True)]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         agree = False
     path.write_text("".join(json.dumps(line) + "\n" for line in (lines if agree else known)), encoding="utf-8")
 

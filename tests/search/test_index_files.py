@@ -506,3 +506,11 @@ def test_names_that_no_folder_has():
     for name in ("a\0", "a\ud800"):
         with pytest.raises(InputError, match="cannot name a folder"):
             make().save(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_an_index_is_not_saved_into_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "index.json")
+    with pytest.raises(SourceError, match="it is no regular file"):
+        make().save(tmp_path)
+    assert names(tmp_path) == ["index.json"]

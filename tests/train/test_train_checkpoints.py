@@ -227,6 +227,16 @@ def test_an_interrupt_leaves_the_old_one(tmp_path, monkeypatch):
     assert len(names(tmp_path)) == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_arrays_that_are_no_file(tmp_path):
+    save_checkpoint(tmp_path, *state(1))
+    (arrays,) = tmp_path.glob("state-*/*")
+    arrays.unlink()
+    os.mkfifo(arrays)
+    with pytest.raises(TrainingError, match="it is no regular file"):
+        load_checkpoint(tmp_path)
+
+
 @pytest.mark.parametrize("bad", ["a\0", "a\ud800", "a" * 300])
 def test_names_that_no_folder_has(tmp_path, bad):
     assert not has_checkpoint(tmp_path / bad)

@@ -1,6 +1,7 @@
 """Examples from files, batches and settings; everything wrong is named with its file and line."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -265,6 +266,13 @@ def test_settings_files_that_cannot_be_read(tmp_path):
     for name in ("s.json", "none.json", "."):
         with pytest.raises(InputError, match=r"not sound|cannot be read"):
             read_settings(tmp_path / name)
+    (tmp_path / "large.json").write_text(" " * (1 << 20) + "{}")
+    with pytest.raises(InputError, match=r"large\.json cannot be read \(it has more than 1048576 bytes\)"):
+        read_settings(tmp_path / "large.json")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.json")
+        with pytest.raises(InputError, match=r"pipe\.json cannot be read \(it is no regular file\)"):
+            read_settings(tmp_path / "pipe.json")
 
 
 def test_options_that_a_loss_has():

@@ -395,3 +395,13 @@ def test_fifty_kills_leave_a_training_that_resumes(tiny_checkpoint, tmp_path):
         place = tmp_path / str(part)
         place.mkdir()
         killed_at_random(tiny_checkpoint, place, 10)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("name", ["history.jsonl", "checkpoint.json"])
+def test_what_is_no_file_is_neither_read_nor_written_to(tmp_path, name):
+    """A pipe would be waited for."""
+    os.mkfifo(tmp_path / name)
+    task = a_task([1.0] * 3)
+    with pytest.raises(SourceError, match="it is no regular file"):
+        trainer.train(task, Settings(backend="numpy"), tmp_path)

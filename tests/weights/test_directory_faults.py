@@ -415,3 +415,17 @@ def test_a_tokenizer_of_gigabytes_is_not_read(tiny_checkpoint, tmp_path):
         file.truncate(3 << 30)  # sparse
     with pytest.raises(MinembedError, match=r"tokenizer\.json cannot be read \(it has more than"):
         Embedder.load(place, backend="numpy")
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
+def test_an_older_vocabulary_of_gigabytes_is_not_read(tiny_checkpoint, tmp_path, name):
+    place = tmp_path / "model"
+    shutil.copytree(tiny_checkpoint, place)
+    (place / "tokenizer.json").unlink()
+    tiny.write_json(place / "tokenizer_config.json", {"tokenizer_class": "RobertaTokenizer"})
+    tiny.write_json(place / "vocab.json", {"a": 0})
+    (place / "merges.txt").write_text("")
+    with (place / name).open("r+b") as file:
+        file.truncate(3 << 30)  # sparse
+    with pytest.raises(MinembedError, match=rf"{name} cannot be read \(it has more than"):
+        Embedder.load(place, backend="numpy")

@@ -384,6 +384,17 @@ def test_places_that_cannot_be(small, tmp_path):
             small.save(bad)
 
 
+def test_a_card_of_gigabytes(small, tmp_path):
+    """Its licence is looked for at the beginning alone."""
+    place = tmp_path / "model"
+    small.save(place)
+    with (place / "README.md").open("w+b") as file:
+        file.write(b"---\nlicense: mit\n---\n")
+        file.truncate(3 << 30)  # sparse
+    Embedder.load(place, backend="numpy").save(tmp_path / "again")
+    assert "license: mit" in (tmp_path / "again" / "README.md").read_text()
+
+
 def test_an_interrupt_leaves_nothing(small, tmp_path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt

@@ -5,11 +5,14 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from minembed.errors import SourceError
-from minembed.runtime.files import is_plain_path, move_into_place
+from minembed.runtime.files import is_plain_path, move_into_place, read_regular
 from minembed.runtime.folders import cache_folder, home_folder
+from minembed.runtime.json_files import LARGEST_JSON
 
+LARGEST_REFERENCE = 4096  # bytes of a file that names a commit
 _TOKENIZERS = (
     "tokenizer.json",
     "vocab.txt",
@@ -87,7 +90,7 @@ def _find_in_hub_cache(cache: Path, repo: str, revision: str) -> Found:
         reference = folder / "refs" / revision
         if not reference.is_file():
             raise SourceError(f"{folder} holds no revision {revision!r}")
-        commit = reference.read_text("utf-8", "replace").strip()
+        commit = read_regular(reference, LARGEST_REFERENCE).decode("utf-8", "replace").strip()
     if not re.fullmatch(r"[0-9A-Za-z]{1,64}", commit):
         raise SourceError(f"{folder / 'refs' / revision} does not name a commit")
     snapshot = folder / "snapshots" / commit
@@ -114,10 +117,10 @@ def shortcoming(folder: Path) -> str | None:
     root, needs_config = folder, True
     if (folder / "modules.json").is_file():
         try:
-            listed = json.loads((folder / "modules.json").read_text("utf-8"))
+            listed = _read_json(folder / "modules.json")
             modules = [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in listed]
             first, path = modules[0]
-        except (OSError, ValueError, TypeError, KeyError, IndexError):
+        except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
             return "modules.json cannot be read"
         for kind, below in modules[1:]:
             if kind != "Normalize" and not (is_plain_path(below) and (folder / below / "config.json").is_file()):
@@ -143,11 +146,15 @@ def _weights_shortcoming(root: Path) -> str | None:
     if not index.is_file():
         return "model.safetensors is missing"
     try:
-        shards = sorted({str(shard) for shard in json.loads(index.read_text("utf-8"))["weight_map"].values()})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        shards = sorted({str(shard) for shard in _read_json(index)["weight_map"].values()})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return f"{index.name} cannot be read"
     missing = [shard for shard in shards if not (is_plain_path(shard) and (root / shard).is_file())]
     return f"{', '.join(missing)} missing" if missing else None
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(read_regular(path, LARGEST_JSON).decode("utf-8"))
 
 
 def publish(staged: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """The caches on this machine: where they are, what counts as a whole checkpoint, what is second best."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from platformdirs.windows import Windows
 from minembed.errors import SourceError
 from minembed.runtime.folders import home_folder
 from minembed.weights.sources import cache, hub
+from minembed.weights.sources.cache import shortcoming
 from minembed.weights.sources.locate import DEFAULT_MODEL, Located, cache_folder, locate
 
 
@@ -184,3 +186,25 @@ def test_sentence_transformers_own_folder_is_read_too(
     fill_hub_cache(home / "hub", files={"config.json": b"{}"})
     snapshot = fill_hub_cache(home / "st")
     assert locate(REPO) == Located(snapshot, "Hugging Face cache", COMMIT)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "sparse"])
+@pytest.mark.parametrize("name", ["modules.json", "model.safetensors.index.json"])
+def test_files_that_no_model_has(tiny_checkpoint, tmp_path, name, content):
+    place = tmp_path / "model"
+    shutil.copytree(tiny_checkpoint, place)
+    if name != "modules.json":
+        (place / "model.safetensors").unlink()
+    (place / name).write_text(content)
+    if content == "sparse":
+        with (place / name).open("r+b") as file:
+            file.truncate(3 << 30)
+    assert shortcoming(place) == f"{name} cannot be read"
+
+
+def test_a_reference_of_gigabytes(home):
+    reference = fill_hub_cache(home / "hub", "org/name").parents[1] / "refs/main"
+    with reference.open("r+b") as file:
+        file.truncate(3 << 30)
+    with pytest.raises(SourceError, match="it has more than 4096 bytes"):
+        locate("org/name", local_files_only=True)
