@@ -265,7 +265,7 @@ def test_bad_arguments(folder_of):
     for top_k in (0, -1, True, 2.5, 158, None):
         with pytest.raises(InputError, match="top_k must be a whole number from 1 to the 157 words"):
             model.fill_mask("[MASK]", top_k)
-    with pytest.raises(InputTypeError, match=r"texts\[1\] is NoneType"):
+    with pytest.raises(InputTypeError, match=r"texts\[1\] is missing \(None\)"):
         model.fill_mask(["[MASK]", None])
     with pytest.raises(InputTypeError, match="texts is int"):
         model.fill_mask(7)
