@@ -61,7 +61,7 @@ def has_heading(
     """Whether the first of some rows names the columns.
 
     It does if no cell of it looks like data (long, a number, an address, one that comes again below) and one is a name
-    that is `wanted` or known, or a word above numbers.  It does not where it has `bare` cells of which the last alone
+    that is `wanted` or known.  It does not where it has `bare` cells of which the last alone
     is a number.  Raises InputError, with the first rows, where neither decides it, and nobody `said` it; `option` is
     where a user says names that are wanted.
 
@@ -82,7 +82,7 @@ def has_heading(
     again = [cell.strip() != "" and any(row[i] == cell for row in below) for i, cell in enumerate(first)]
     if not any(data) and not any(again):
         named = any(cell in wanted for cell in first) or any(plain(cell) in KNOWN for cell in first)
-        if named or any(NEGATIVE.fullmatch(plain(cell)) for cell in first) or _stands_over_numbers(first, below):
+        if named or any(NEGATIVE.fullmatch(plain(cell)) for cell in first):
             return True
     shown = "\n".join(f"  {[cell[:60] for cell in row[:8]]}" for row in rows[:3])
     told = f"Say --header yes or --header no{f', or name them with {option}' if option else ''}"
@@ -92,16 +92,6 @@ def has_heading(
 def _looks_like_data(cell: str) -> bool:
     kinds = (NUMBER, ADDRESS, DATE)
     return len(cell) > LONGEST or "\n" in cell.strip() or any(kind.fullmatch(cell.strip()) for kind in kinds)
-
-
-def _stands_over_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether some column has at least two numbers, and nothing else, below a word."""
-    for i, cell in enumerate(first):
-        values = [row[i].strip() for row in below if row[i].strip()]
-        is_word = re.fullmatch(r"[^\W\d]\w+", cell.strip()) and plain(cell) not in ("nan", "none", "null", "na", "inf")
-        if is_word and len(values) > 1 and all(NUMBER.fullmatch(value) for value in values):
-            return True
-    return False
 
 
 def distinct(cells: Sequence[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import lzma
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from gzip import GzipFile
@@ -47,6 +47,13 @@ class Stream(io.RawIOBase):
                 missing -= len(blocks[-1])
         self._head, self._taken = b"".join(blocks), 0
         return self._head
+
+    def begins(self, marks: Sequence[bytes]) -> bytes:
+        """The first bytes, so many that they show with which of some marks they begin; of a pipe, no more than that."""
+        head = self.look()
+        while not self.ended and any(mark.startswith(head) and mark != head for mark in marks):
+            head = self.look(len(head) + 1)
+        return head
 
     def readable(self) -> bool:
         """It is."""
@@ -158,7 +165,7 @@ class Source:
         (b'one', 'bz2')
         """
         stream = Stream(self.packed())
-        head = stream.look(6)
+        head = stream.begins([mark for mark, _ in PACKED.values()])
         for kind, (mark, unpack) in PACKED.items():
             if head.startswith(mark):
                 return Stream(unpack(io.BufferedReader(stream, BLOCK))), kind

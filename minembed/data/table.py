@@ -105,7 +105,7 @@ def open_table(
     """
     stream, packed = source.open()
     try:
-        head = stream.look(SAMPLE if source.again else 4)
+        head = stream.look(SAMPLE) if source.again else stream.begins([mark for mark, _ in MARKS])
         encoding = check_encoding(reading.encoding) if reading.encoding else encoding_of(head)
         form = reading.form or _form(source, stream, encoding)
         details = (form, *([packed] if packed else []))
@@ -160,7 +160,9 @@ def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
     (True, False)
     """
     full = [line.strip() for line in lines if line.strip()]
-    if len(full) > 1 and (plain(full[0]) in KNOWN or all(line[0] == line[-1] == '"' for line in full)):
+    if full and all(len(line) > 1 and line[0] == line[-1] == '"' for line in full):
+        return True
+    if len(full) > 1 and plain(full[0]) in KNOWN:
         return True
     if full and delimited.excel_delimiter(full[0]):
         return True

@@ -6,11 +6,12 @@ from hypothesis import settings
 FULL = False  # set by conftest.py, before tests are imported, where heavy tests are asked for
 
 
-def examples(number):
+def examples(number, usual=None):
     """Decorate a property test: it usually sees a quarter of so many examples, and all of them under `make fuzz`."""
 
     def decorate(test):
-        return pytest.mark.fuzz(settings(max_examples=number if FULL else number // 4, deadline=None)(test))
+        few = usual or number // 4
+        return pytest.mark.fuzz(settings(max_examples=number if FULL else few, deadline=None)(test))
 
     return decorate
 
