@@ -2,7 +2,9 @@
 
 import codecs
 import io
+import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from minembed.errors import InputError
@@ -14,8 +16,8 @@ MARKS = (  # UTF-32's first, since UTF-16's is its beginning
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-WESTERN = ("cp1252", "cp1250", "mac_roman", "cp1251")  # what a cell may be, where most of its letters are ASCII
-OTHERS = ("cp1251", "shift_jis", "gb18030", "euc_kr", "cp1253", "cp1252")  # and where few are
+WESTERN = ("cp1252", "cp1250", "mac_roman")  # what a cell may be, first where most of its letters are ASCII
+OTHERS = ("cp1251", "shift_jis", "gb18030", "euc_kr", "cp1253")  # and first where few are
 LONGEST_CELL = 40  # bytes of it that a message shows
 
 
@@ -72,13 +74,31 @@ def lines_of(file: Any, encoding: str, name: str, newline: str) -> Iterator[str]
             number += 1
             yield line.removeprefix("\ufeff") if number == 1 else line
     except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        number += 1 + (before.count(b"\n") if encoding == "utf-8" else 0)
-        raise InputError(f"{name}, line {number}: not {encoding}; {_readings(error)}") from error
+        raise _not_so_encoded(error, encoding, name, number) from error
+
+
+def decode_head(head: bytes, encoding: str, whole: bool, name: str) -> str:
+    """Decode the beginning of a file, which may end in the midst of a character unless it is `whole`.
+
+    >>> decode_head("Grü".encode()[:-1], "utf-8", False, "x.txt")
+    'Gr'
+    """
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head, whole)
+    except UnicodeDecodeError as error:
+        raise _not_so_encoded(error, encoding, name, 0) from error
+    return text.removeprefix("\ufeff")
 
 
 def _buffered(file: Any) -> Any:
     return io.BufferedReader(file, 1 << 16) if isinstance(file, io.RawIOBase) else file
+
+
+def _not_so_encoded(error: UnicodeDecodeError, encoding: str, name: str, lines: int) -> InputError:
+    """The error for bytes that cannot be decoded, which come after some lines."""
+    before = error.object[: error.start].decode(encoding, "ignore")
+    number = lines + 1 + max(before.count("\n"), before.count("\r"))
+    return InputError(f"{name}, line {number}: not {encoding}; {_readings(error)}")
 
 
 def _readings(error: UnicodeDecodeError) -> str:
@@ -86,18 +106,21 @@ def _readings(error: UnicodeDecodeError) -> str:
     if not error.encoding.startswith("utf-8"):
         return f"{error.reason}: say which encoding it is with --encoding"
     cell = _cell_around(error.object, error.start)
-    high = sum(byte > 127 for byte in cell)
+    foreign = 2 * sum(byte > 127 for byte in cell) > len(cell)
     found: dict[str, str] = {}
-    for name in WESTERN if 2 * high <= len(cell) else OTHERS:
-        try:
-            reading = cell.decode(name)
-        except UnicodeDecodeError:
-            continue
-        if reading.isprintable() and reading not in found:
-            found[reading] = name
-    told = " and ".join(f"{reading!r} in {name}" for reading, name in list(found.items())[:2])
+    for name in OTHERS + WESTERN if foreign else WESTERN + OTHERS:
+        with suppress(UnicodeDecodeError):
+            found.setdefault(cell.decode(name), name)
+    likely = sorted((reading for reading in found if reading.isprintable()), key=_oddness)
+    told = " and ".join(f"{reading!r} in {found[reading]}" for reading in likely[:2])
     told = f"is {told}" if told else "is in no encoding known here"
     return f"{cell!r} {told}: say which with --encoding, or save the file as UTF-8"
+
+
+def _oddness(reading: str) -> int:
+    """How little a reading looks like words: its signs beyond ASCII, and the scripts that it mixes."""
+    signs = sum(c > "\x7f" and not c.isalpha() for c in reading)
+    return signs + len({unicodedata.name(c, "?").split()[0] for c in reading if c.isalpha()})
 
 
 def _cell_around(block: bytes, place: int) -> bytes:

@@ -25,13 +25,14 @@ BLOCK = 1 << 16  # bytes that are read at a time
 class Stream(io.RawIOBase):
     """Bytes whose beginning can be looked at before they are read.
 
-    >>> stream = Stream(io.BytesIO(b"one two"))
+    >>> stream = Stream(io.BytesIO(b"one two"), "x")
     >>> stream.look(3)[:3], stream.read()
     (b'one', b'one two')
     """
 
-    def __init__(self, raw: Any) -> None:
-        self.raw = raw
+    def __init__(self, raw: Any, name: str, below: Any = None) -> None:
+        self.raw, self.name = raw, name
+        self._below = below  # is closed with it
         self._head, self._taken = b"", 0  # what was looked at, and how much of it was read since
         self._read = getattr(raw, "read1", raw.read)
         self.ended = False
@@ -40,7 +41,7 @@ class Stream(io.RawIOBase):
         """The first bytes that were not read yet: at least `size`, but where there are no more."""
         blocks = [self._head[self._taken :]]
         missing = size - len(blocks[0])
-        with unpacking():
+        with unpacking(self.name):
             while missing > 0 and not self.ended:
                 blocks.append(self._read(BLOCK))
                 self.ended = not blocks[-1]
@@ -65,7 +66,7 @@ class Stream(io.RawIOBase):
         self._taken += len(block)
         if not block:
             self._head, self._taken = b"", 0
-            with unpacking():
+            with unpacking(self.name):
                 block = self._read(len(buffer))
         buffer[: len(block)] = block
         return len(block)
@@ -74,30 +75,32 @@ class Stream(io.RawIOBase):
         """Close what it reads from, too."""
         if not self.closed:
             self.raw.close()
+            if self._below is not None:
+                self._below.close()
         super().close()
 
 
 @contextmanager
-def unpacking() -> Iterator[None]:
+def unpacking(name: str) -> Iterator[None]:
     """Turn what a damaged archive raises into an InputError.
 
-    >>> with unpacking():
+    >>> with unpacking("a.gz"):
     ...     raise EOFError("end")
     Traceback (most recent call last):
-    minembed.errors.InputError: the compressed data is damaged or cut off (end); make the file again
+    minembed.errors.InputError: a.gz: the compressed data is damaged or cut off (end); make the file again
     """
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError) as error:
-        raise _damaged(error) from error
+        raise _damaged(error, name) from error
     except OSError as error:
         if error.errno is not None:  # the disk's, not the archive's
             raise
-        raise _damaged(error) from error
+        raise _damaged(error, name) from error
 
 
-def _damaged(error: Exception) -> InputError:
-    return InputError(f"the compressed data is damaged or cut off ({error}); make the file again")
+def _damaged(error: Exception, name: str) -> InputError:
+    return InputError(f"{name}: the compressed data is damaged or cut off ({error}); make the file again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +167,11 @@ class Source:
         ...         stream.read(), packed
         (b'one', 'bz2')
         """
-        stream = Stream(self.packed())
+        stream = Stream(self.packed(), self.name)
         head = stream.begins([mark for mark, _ in PACKED.values()])
         for kind, (mark, unpack) in PACKED.items():
             if head.startswith(mark):
-                return Stream(unpack(io.BufferedReader(stream, BLOCK))), kind
+                return Stream(unpack(io.BufferedReader(stream, BLOCK)), self.name, stream), kind
         return stream, None
 
     def digest(self) -> str:

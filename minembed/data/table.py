@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from minembed.data import arrow_rows, delimited, json_rows
-from minembed.data.encodings import MARKS, check_encoding, encoding_of, lines_of
+from minembed.data.encodings import MARKS, check_encoding, decode_head, encoding_of, lines_of
 from minembed.data.forms import binary_form, form_of_name, json_form
 from minembed.data.headings import KNOWN, distinct, has_heading, plain
 from minembed.data.quoting import find_quotes
@@ -22,6 +22,7 @@ SAMPLE_ROWS = 100
 WIDEST_SAMPLE = 64  # columns of parquet that are looked at
 ONE = "text"  # the name of the only column of a file without columns
 ARROW: tuple[TextFormat, ...] = ("parquet", "feather")
+STREAM = b"\xff\xff\xff\xff"  # what a stream of Arrow begins with; a file has a mark
 
 
 class Row(NamedTuple):
@@ -131,6 +132,8 @@ def _form(source: Source, stream: Stream, encoding: str) -> TextFormat:
     if marked is not None:
         return marked
     if named in ARROW:
+        if stream.look(4).startswith(STREAM):
+            return named
         raise InputError(f"{source.name}: not a {named} file, by its content; --format says what it is")
     text, whole = _beginning(stream, encoding, 2 if source.again else 1)
     found = json_form(text, whole)
@@ -181,7 +184,7 @@ def _beginning(stream: Stream, encoding: str, lines: int) -> tuple[str, bool]:
     size = 1
     while True:
         head = stream.look(size)
-        text = head.decode(encoding, "ignore").removeprefix("\ufeff")
+        text = decode_head(head, encoding, stream.ended, stream.name)
         if stream.ended or text.count("\n") + text.count("\r") >= lines:
             return text, stream.ended
         size = max(len(head) + 1, 2 * len(head))

@@ -169,7 +169,7 @@ def test_content_that_may_be_a_table(content, file):
         (
             "a.csv",
             "id,text\n1,Łódź\n".encode("cp1250"),
-            "'Łódź' in cp1250: say which with --encoding, or save the file",
+            "is 'Łódź' in cp1250 and 'Јуdџ' in cp1251: say which with --encoding, or save the file as UTF-8",
         ),
         ("a.csv", "id,text\n1,Привет\n".encode("cp1251"), "is 'Привет' in cp1251 and"),
         ("a.csv", b"kunde,antwort\nWo?,Hier\n", "does its first row name the columns? Say --header yes or --header no"),
