@@ -42,15 +42,11 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     """Take the ranges of int8 from vectors in a .npy file; raises InputError for anything else."""
     import numpy as np
 
+    from minembed.data.vectors import open_npy
     from minembed.errors import InputError
-    from minembed.runtime.files import check_regular
 
-    try:
-        check_regular(path)
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a .npy file ({error}); make one with minembed embed -o") from error
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.kind != "f" or not len(vectors):
+    vectors = open_npy(path)
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or not len(vectors):
         raise InputError(f"{path} must hold float vectors, (N, D); make it with minembed embed -o")
     return np.stack([vectors.min(axis=0), vectors.max(axis=0)])
 

@@ -10,7 +10,6 @@ from minembed.cli.passages import cache_option, check_not_terminal, selection_op
 from minembed.data.corpus import Corpus, Passages
 from minembed.data.texts import Selection, Survey, column_of
 from minembed.errors import InputError
-from minembed.runtime.files import check_regular
 from minembed.search.index_cache import kept_vectors, vectors_of
 from minembed.types import Backend, Dtype, MapMethod
 
@@ -53,12 +52,10 @@ def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
     """Take the vectors of texts from a .npy file that has one for each text of the corpus, blank ones included."""
     import numpy as np
 
-    try:
-        check_regular(path)
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a .npy file ({error}); make one with minembed embed -o") from error
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2:
+    from minembed.data.vectors import open_npy
+
+    vectors = open_npy(path)
+    if vectors.ndim != 2:
         raise InputError(f"{path} must hold vectors, (N, D); make it with minembed embed -o")
     if numbers[-1] > len(vectors):
         raise InputError(f"{path} has {len(vectors):,} vectors, and the corpus has a text {numbers[-1]:,}")

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.excerpt import excerpt
+from minembed.errors import InputError
+from minembed.runtime.files import check_regular
 from minembed.runtime.safetensors_files import CODES, header_of
 from minembed.types import Array
 
@@ -17,6 +20,27 @@ Write = Callable[[BinaryIO, Array, Blocks], int]  # (file, no rows of the right 
 EXACT, ROUNDED = "%.9g", "%.6f"  # 9 digits give every float32 back
 TENSOR = "embeddings"  # its name in a safetensors file
 HEADER = 256  # bytes of a safetensors header: room for the largest number of rows
+
+
+def open_npy(path: Path) -> Array:
+    """Map the array of a .npy file; raises InputError for what is none.
+
+    >>> open_npy(Path("none.npy"))
+    Traceback (most recent call last):
+    minembed.errors.InputError: none.npy cannot be read (No such file or directory)
+    """
+    try:
+        check_regular(path)
+        with np.errstate(over="ignore"):  # of a shape that no array has
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (ValueError, EOFError, TypeError, OverflowError) as error:
+        raise InputError(f"{path} is not a .npy file ({error}); make one with minembed embed -o") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"{path} is not a .npy file but an archive of some; take one out of it")
+    return array
 
 
 def write_npy(file: BinaryIO, empty: Array, blocks: Blocks) -> int:

@@ -26,7 +26,8 @@ from minembed.cli import COMMANDS, console, heatmap
 from minembed.cli import invariance as selftest
 from minembed.cli.demo import COOKING, PROGRAMMING
 from minembed.data.sts import Pair, read_sts
-from minembed.errors import MinembedWarning
+from minembed.data.vectors import open_npy
+from minembed.errors import InputError, MinembedWarning
 from minembed.evaluation.pairs import pearson, spearman
 from minembed.transformer.pooling import POOLING
 from minembed.transformer.vectors import quantize_embeddings
@@ -436,6 +437,22 @@ def test_bad_calibration(tiny_checkpoint, tmp_path):
     assert "is not a .npy file" in run("embed", "a", *options, tmp_path / "text.npy", code=1)[1]
     assert "must hold float vectors" in run("embed", "a", *options, tmp_path / "flat.npy", code=1)[1]
     assert "ranges must have shape (2, 32)" in run("embed", "a", *options, tmp_path / "narrow.npy", code=1)[1]
+
+
+def test_files_that_are_no_array(tmp_path):
+    place = tmp_path / "a.npy"
+    for shape in ("(1000000000000000000000000000000, 2)", "(99999999999, 2)", "(4611686018427387904, 4)", "(True, 2)"):
+        facts = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+        place.write_bytes(b"\x93NUMPY\1\0" + len(facts).to_bytes(2, "little") + facts + bytes(64))
+        with pytest.raises(InputError, match=r"a\.npy is not a \.npy file"):
+            open_npy(place)
+    np.savez(tmp_path / "a.npz", np.eye(2))
+    with pytest.raises(InputError, match="an archive"):
+        open_npy(tmp_path / "a.npz")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.npy")
+        with pytest.raises(InputError, match=r"pipe\.npy cannot be read \(it is no regular file\)"):
+            open_npy(tmp_path / "pipe.npy")
 
 
 def test_parquet_names_its_extra(tiny_checkpoint, tmp_path, monkeypatch):
