@@ -64,19 +64,22 @@ def held(folder: Path) -> Iterator[None]:
 
     if not can_be_named(folder):
         raise InputError(f"{str(folder)!r} cannot name a folder")
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise TrainingError(
-                f"another process is training in {folder}: wait until it ends, or name another folder"
-            ) from None
+    lock = FileLock(folder / LOCK)
     try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise TrainingError(
+                    f"another process is training in {folder}: wait until it ends, or name another folder"
+                ) from None
         yield
     finally:
-        lock.release()
+        try:
+            lock.release(force=True)
+        finally:
+            lock.release(force=True)  # nothing is left to do, unless the first one was interrupted
 
 
 def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from minembed.errors import InputError
 from minembed.runtime.checks import check_seed, check_whole, whole_number
 from minembed.runtime.files import read_regular
+from minembed.runtime.interrupts import not_swallowed
 from minembed.train.losses import LOSSES
 from minembed.train.schedules import SCHEDULES
 from minembed.types import Backend
@@ -155,7 +156,8 @@ def read_settings(path: Path, base: Settings | None = None) -> Settings:
 
 def _toml(text: str, path: Path) -> dict[str, Any]:
     try:
-        import tomllib
+        with not_swallowed():
+            import tomllib
     except ImportError as error:  # Python 3.10
         raise InputError(f"{path}: Python reads TOML from 3.11 on; write the settings as .json") from error
     return tomllib.loads(text)

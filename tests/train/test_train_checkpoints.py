@@ -12,6 +12,7 @@ import faults
 import numpy as np
 import pytest
 from faults import mutate_json, mutate_safetensors
+from filelock import FileLock
 from interrupts import interrupt as interrupt_often
 from interrupts import needs_timer
 from safetensors.numpy import load_file
@@ -297,3 +298,21 @@ def test_kills(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_many_kills(tmp_path):
     assert len(set(kill_savers(tmp_path / "run", 200, seed=2))) > 5
+
+
+def test_an_interrupt_while_the_folder_is_taken(tmp_path, monkeypatch):
+    """It is free at once, whoever still holds the exception."""
+    acquire = FileLock.acquire
+
+    def interrupted(lock, **options):
+        acquire(lock, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught:
+        patch.setattr(FileLock, "acquire", interrupted)
+        with held(tmp_path):
+            pass
+    with held(tmp_path):
+        assert caught.tb is not None
+    with held(tmp_path), pytest.raises(TrainingError, match="another process is training"), held(tmp_path):
+        pass

@@ -194,8 +194,8 @@ def _bars(show: bool | None) -> Iterator[None]:
     if show is not False or settled is not None or utils.are_progress_bars_disabled():
         yield
         return
-    utils.disable_progress_bars()
     try:
+        utils.disable_progress_bars()
         yield
     finally:
         utils.enable_progress_bars()
