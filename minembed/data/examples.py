@@ -107,7 +107,7 @@ def read_examples(
     wanted = Wanted.of(columns, label, labelled, option)
     if negatives is not None and negatives < 1:
         raise InputError(f"negatives must be at least 1, not {negatives}")
-    table = open_table(Source.of(path), reading or Reading(), wanted.names, bare=BARE, option=option)
+    table = open_table(Source.of(path), reading or Reading(), wanted.names, BARE, option, columns_only=True)
     if not table.sample and next(table.rows(), None) is None:
         raise InputError(f"{path} holds no examples")
     texts, score = choose(table, wanted)
@@ -147,25 +147,33 @@ def _read(
         check_fields(row, table, wanted)
         label = 0.0 if score is None else scale.label(value_of(row.values, score), score.name, row.place)
         cells = [_texts(value_of(row.values, column), column, row.place, missing) for column in texts]
-        lacking = [Gap(row.place, column.name) for column, cell in zip(texts, cells, strict=True) if not cell]
+        lacking = () if all(cells) else _lacking(texts, cells, row.place)
         needed = [gap for gap in lacking if gap.column in {column.name for column in texts[:2]}]
-        needed += [Gap(row.place, score.name)] if score is not None and label is None else []
+        if score is not None and label is None:
+            needed.append(Gap(row.place, score.name))
         gaps += needed
         if not needed and label is not None:
             positives, negatives = (tuple(chain.from_iterable(some)) for some in (cells[1:2], cells[2:]))
-            found.append(_Row("\n".join(cells[0]), positives, negatives, tuple(lacking), label))
+            found.append(_Row("\n".join(cells[0]), positives, negatives, lacking, label))
     if any(row.negatives for row in found):  # or else they are pairs
         gaps += [gap for row in found for gap in row.lacking]
         found = [row for row in found if not row.lacking]
     return found, gaps, count
 
 
-def _texts(value: Any, column: Column, place: str, missing: Missing) -> list[str]:
+def _lacking(texts: Sequence[Column], cells: Sequence[Sequence[str]], place: str) -> tuple[Gap, ...]:
+    return tuple(Gap(place, column.name) for column, cell in zip(texts, cells, strict=True) if not cell)
+
+
+def _texts(value: Any, column: Column, place: str, missing: Missing) -> tuple[str, ...]:
     """The texts of a value, one or a list; none, where any is missing."""
-    values = value if isinstance(value, list) else [value]
-    found = [text_of(part, column.name, place) for part in values]
-    whole = [text if text is not None or missing != "empty" else "" for text in found]
-    return [text for text in whole if text is not None] if None not in whole else []
+    found = list[str]()
+    for part in value if isinstance(value, list) else (value,):
+        text = text_of(part, column.name, place)
+        if text is None and missing != "empty":
+            return ()
+        found.append(text or "")
+    return tuple(found)
 
 
 def _examples(rows: Sequence[_Row], labelled: bool, most: int | None, apart: bool) -> tuple[Examples, list[str]]:

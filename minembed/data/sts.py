@@ -49,7 +49,7 @@ def read_sts(
     if columns is not None and len(columns) != 2:
         raise InputError(f"a pair has two columns of texts, not {len(columns)}: {', '.join(columns)}")
     wanted = (*(columns or ()), *([score] if score is not None else ()))
-    table = open_table(Source.of(path), reading or Reading(), wanted, bare=BARE, option="--columns")
+    table = open_table(Source.of(path), reading or Reading(), wanted, BARE, "--columns", columns_only=True)
     if not table.sample and next(table.rows(), None) is None:
         return []
     first, second, scores = _choose(table, columns, score)

@@ -87,13 +87,19 @@ class Table:
 
 
 def open_table(
-    source: Source, reading: Reading, wanted: Sequence[str] = (), bare: int | None = None, option: str = ""
+    source: Source,
+    reading: Reading,
+    wanted: Sequence[str] = (),
+    bare: int | None = None,
+    option: str = "",
+    columns_only: bool = False,
 ) -> Table:
     """Open a file and find out how it is written; of a pipe, no more is read than that needs.
 
     `wanted` are names of columns that the caller looks for (where a user says them with `option`), and `bare` is how
-    many columns there are without a heading, the last of numbers.  Raises InputError where the form, the encoding, the
-    delimiter or the heading is in doubt, with what to say.
+    many columns there are without a heading, the last of numbers.  With `columns_only`, a text a line is of no use, so
+    that lines are rows.  Raises InputError where the form, the encoding, the delimiter or the heading is in doubt, with
+    what to say.
 
     >>> from tempfile import TemporaryDirectory
     >>> from pathlib import Path
@@ -108,7 +114,7 @@ def open_table(
     try:
         head = stream.look(SAMPLE) if source.again else stream.begins([mark for mark, _ in MARKS])
         encoding = check_encoding(reading.encoding) if reading.encoding else encoding_of(head)
-        form = reading.form or _form(source, stream, encoding)
+        form = reading.form or _form(source, stream, encoding, columns_only)
         details = (form, *([packed] if packed else []))
         if form in ARROW:
             table = _open_arrow(source, stream, form, details)
@@ -125,9 +131,11 @@ def open_table(
     return replace(table, marked=head.startswith(tuple(mark for mark, _ in MARKS)))
 
 
-def _form(source: Source, stream: Stream, encoding: str) -> TextFormat:
+def _form(source: Source, stream: Stream, encoding: str, columns_only: bool) -> TextFormat:
     """By the name, unless the content has a mark; by the content, where the name says nothing."""
     named = form_of_name(source.name)
+    if columns_only and named == "txt":
+        named = None
     marked = binary_form(stream.look(), source.name)
     if marked is not None:
         return marked
@@ -141,7 +149,7 @@ def _form(source: Source, stream: Stream, encoding: str) -> TextFormat:
         raise InputError(f"{source.name} is JSON, by its content: say --format {found}")
     if named == "json" and found == "jsonl" and "\n" in text.strip():
         return "jsonl"
-    return named or found or _plain_form(source, stream, encoding)
+    return named or found or ("csv" if columns_only else _plain_form(source, stream, encoding))
 
 
 def _plain_form(source: Source, stream: Stream, encoding: str) -> TextFormat:

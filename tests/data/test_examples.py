@@ -263,7 +263,7 @@ def test_a_pipe_is_read_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("anchor,positive\na,b\nc,d\n"))
     writer.start()
-    assert read_examples(tmp_path / "pipe", reading=Reading(form="csv")).columns == (("a", "c"), ("b", "d"))
+    assert read_examples(tmp_path / "pipe").columns == (("a", "c"), ("b", "d"))
     writer.join()
 
 

@@ -41,6 +41,8 @@ FORMS = {
     "h.json": json.dumps(objects(), indent=1).encode(),
     "i.csv.gz": gzip.compress(csv_of(ROWS).encode()),
     "j.jsonl.bz2": bz2.compress("\n".join(map(json.dumps, objects())).encode()),
+    "excel.txt": csv_of(ROWS, "\t").encode("utf-16"),
+    "no_ending.csv.copy": csv_of(ROWS, ";").encode(),
     "no_ending": "\n".join(map(json.dumps, objects())).encode(),
     "bare.csv": csv_of(ROWS, names=None).encode(),
     "bare.tsv": csv_of(ROWS, "\t", names=None).encode(),
@@ -199,7 +201,13 @@ def test_what_is_read_is_told(tmp_path, caplog):
         ("x.jsonl", '{"sentence1": ["a"], "sentence2": "b", "score": "inf"}', {}, "'score' is 'inf', not a finite"),
         ("x.jsonl", '{"sentence1": 1, "sentence2": "b", "score": 1}', {}, "line 1: 'sentence1' is 1 (int), not a text"),
         ("x.csv", "a,b,1\n", {"columns": ("1",)}, "a pair has two columns of texts, not 1"),
-        ("x.txt", "a\tb\n", {}, "x.txt is a text a line; pairs need columns: say --format"),
+        ("x.txt", "a\tb\n", {}, "x.txt: does its first row name the columns?"),
+        (
+            "x.txt",
+            "a\tb\n",
+            {"reading": Reading(form="txt")},
+            "x.txt is a text a line; pairs need columns: say --format",
+        ),
     ],
 )
 def test_what_is_refused(name, content, options, message, tmp_path):

@@ -105,7 +105,7 @@ BAD = {
         r"no column 'nope'; name one with --columns:\n  anchor    'a'\n  positive  'b'",
     ),
     "range2.csv": ("a,b,1\n", {"score_range": (5, 0)}, "the lower first"),
-    "pairs.txt": ("a,b\n", {}, "examples need columns: say --format"),
+    "pairs.txt": ("a b\n", {"reading": Reading(form="txt")}, "examples need columns: say --format"),
     "bounds.csv": (
         "a,b,1\nc,d,5\n",
         {"labelled": True, "bounds": (0, 1)},
