@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minembed.data.columns import EXAMPLE, Column, listing
-from minembed.data.headings import plain
+from minembed.data.headings import SCORES, plain
 from minembed.data.table import Table
 from minembed.data.texts import FIRST_PLACES, column_of
 from minembed.errors import InputError
+
+TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class Gap(NamedTuple):
@@ -107,13 +109,19 @@ def is_bare(table: Table) -> bool:
 def number_of(value: Any, column: str, place: str) -> float | None:
     """A value as a finite number; None where it is missing (null, NaN, blank).
 
-    Raises InputError for anything else.
+    True and false are 1 and 0 in columns that are called label, is_duplicate and the like.  Raises InputError for
+    anything else.
 
     >>> number_of("4.5", "score", "x, line 2"), number_of(" ", "score", "x, line 3")
     (4.5, None)
+    >>> number_of(True, "is_duplicate", "x, line 2"), number_of("False", "label", "x, line 3")
+    (1.0, 0.0)
     """
     if value is None or (isinstance(value, str) and not value.strip()) or value != value:
         return None
+    truth = TRUTH.get(str(value).strip().lower()) if plain(column) in SCORES[1] else None
+    if truth is not None:
+        return truth
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -94,6 +94,15 @@ DATA_SETS = {
         '"1","3","4","What is ""it""?","Why?","0"\n',
         [Pair("How, then?", "How?", 1.0), Pair('What is "it"?', "Why?", 0.0)],
     ),
+    "quora_of_the_hub.jsonl": (
+        '{"question1": "a", "question2": "b", "is_duplicate": true}\n'
+        '{"question1": "c", "question2": "d", "is_duplicate": false}\n',
+        [Pair("a", "b", 1.0), Pair("c", "d", 0.0)],
+    ),
+    "quora_of_pandas.csv": (
+        "question1,question2,is_duplicate\na,b,True\nc,d,False\n",
+        [Pair("a", "b", 1.0), Pair("c", "d", 0.0)],
+    ),
     "sick.tsv": (
         "pair_ID\tsentence_A\tsentence_B\tentailment_label\trelatedness_score\n1\tA man.\tA boy.\tNEUTRAL\t4.5\n",
         [Pair("A man.", "A boy.", 4.5)],
@@ -200,6 +209,7 @@ def test_what_is_read_is_told(tmp_path, caplog):
         ("x.csv", "sentence1,sentence2,score\na,b,1\nc,d,4;5\n", {}, "x.csv, line 3: 'score' is '4;5', not a finite"),
         ("x.jsonl", '{"sentence1": ["a"], "sentence2": "b", "score": "inf"}', {}, "'score' is 'inf', not a finite"),
         ("x.jsonl", '{"sentence1": 1, "sentence2": "b", "score": 1}', {}, "line 1: 'sentence1' is 1 (int), not a text"),
+        ("x.jsonl", '{"sentence1": "a", "sentence2": "b", "score": true}', {}, "line 1: 'score' is True, not a finite"),
         ("x.csv", "a,b,1\n", {"columns": ("1",)}, "a pair has two columns of texts, not 1"),
         ("x.txt", "a\tb\n", {}, "x.txt: does its first row name the columns?"),
         (
