@@ -116,6 +116,20 @@ def stops_on_signals() -> Iterator[None]:
 
 
 @contextmanager
+def on_interrupt(kept: str) -> Iterator[None]:
+    """Say in one line what is left where Ctrl-C ends the block, and how to go on.
+
+    >>> with on_interrupt("nothing is kept"):
+    ...     pass
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _print_line(f"minembed: interrupted: {kept}")
+        raise
+
+
+@contextmanager
 def one_line_warnings() -> Iterator[None]:
     """Print warnings as one line on standard error, not with the line of code that issued them.
 

@@ -2,40 +2,37 @@
 
 import shutil
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import click
 
-from minembed.cli.console import as_text, existing_file, load_model, model_options, prints_to_terminal
-from minembed.cli.passages import check_not_terminal, check_places, selection_options
-from minembed.data.source import Source
-from minembed.data.texts import LOG, Selection, open_texts
+from minembed.cli.console import as_text, existing_file, load_model, model_options, on_interrupt, prints_to_terminal
+from minembed.cli.passages import check_places, id_option, keep_option, selection_options
+from minembed.data.texts import Selection
+from minembed.errors import InputError
 from minembed.types import Backend, Dtype, Precision, Truncation
 
 if TYPE_CHECKING:
+    from minembed.cli.embed_rows import Incoming, Pairs, Wanted
+    from minembed.data.layout import Layout
     from minembed.types import Array
-
-OUTPUTS = (".npy", ".jsonl", ".safetensors", ".parquet")
 
 
 def check_output(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Refuse a file name whose ending tells no format."""
-    if value is not None and value.suffix.lower() not in OUTPUTS:
-        raise click.BadParameter(f"{value.name!r} must end in {', '.join(OUTPUTS)}", ctx, parameter)
+    """Refuse a file name whose ending tells no form."""
+    if value is not None:
+        from minembed.data.layout import form_of_output
+        from minembed.data.vectors import VECTORS
+
+        try:
+            form_of_output(value.name, VECTORS)
+        except InputError as error:
+            raise click.BadParameter(str(error), ctx, parameter) from error
     return value
-
-
-def read_texts(source: Path, selection: Selection) -> Iterator[str]:
-    """Open a file and tell how it is read; the texts come as they are needed."""
-    check_not_terminal(source)
-    read = open_texts(Source.of(source), selection)
-    LOG.info(read.told(read.survey() if read.table.source.again else None))
-    return (row.text for row in read.rows(whole_rows=False) if row.text is not None)
 
 
 def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of each column
@@ -43,7 +40,6 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     import numpy as np
 
     from minembed.data.vectors import open_npy
-    from minembed.errors import InputError
 
     vectors = open_npy(path)
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not len(vectors):
@@ -51,36 +47,48 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     return np.stack([vectors.min(axis=0), vectors.max(axis=0)])
 
 
-def paired(
-    stream: "Callable[[Iterator[str]], Iterator[Array]]", texts: Iterable[str]
-) -> "Iterator[tuple[list[str], Array]]":
-    """Yield blocks of vectors with the texts that they belong to, and keep no more than those.
-
-    >>> import numpy as np
-    >>> [texts for texts, _ in paired(lambda texts: iter([np.zeros((2, 1)) for _ in [list(texts)]]), ["a", "b"])]
-    [['a', 'b']]
-    """
-    waiting: deque[str] = deque()
-
-    def noted() -> Iterator[str]:
-        for text in texts:
-            waiting.append(text)
-            yield text
-
-    for block in stream(noted()):
-        yield [waiting.popleft() for _ in range(len(block))], block
-
-
-def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
+def show(pairs: "Pairs", layout: "Layout") -> str:
     """Print a preview on a terminal, and JSON lines elsewhere."""
-    from minembed.data.vectors import ROUNDED, json_lines, preview
+    import numpy as np
+
+    from minembed.data.text_output import ROUNDED, json_lines
+    from minembed.data.vectors import preview
 
     columns = shutil.get_terminal_size().columns
-    for texts, block in blocks:
-        shown = preview(texts, block, columns) if prints_to_terminal() else json_lines(texts, block, ROUNDED)
+    for rows, vectors in pairs:
+        if prints_to_terminal():
+            with_text = [(row.text, vector) for row, vector in zip(rows, vectors, strict=True) if row.text is not None]
+            block = np.array([vector for _, vector in with_text])
+            shown = preview([text for text, _ in with_text], block, columns) if with_text else iter(())
+        else:
+            shown = json_lines(layout, ([row.row for row in rows], [vectors]), ROUNDED)
         for line in shown:
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
+    return ""
+
+
+def write(file: BinaryIO, empty: "Array", pairs: "Pairs", wanted: "Wanted", incoming: "Incoming") -> str:
+    """Write the output file; returns what is told of it."""
+    from minembed.cli.embed_rows import write_vectors
+    from minembed.data.outputs import write_rows
+
+    assert wanted.output is not None
+    gone = 0
+
+    def counted() -> "Pairs":
+        nonlocal gone
+        for rows, vectors in pairs:
+            gone += sum(row.text is None for row in rows)
+            yield rows, vectors
+
+    if wanted.form is None:
+        number = write_vectors(file, wanted.output, empty, counted(), wanted, incoming.identity)
+    else:
+        blocks = (([row.row for row in rows], [vectors]) for rows, vectors in counted())
+        number = write_rows(file, wanted.form, incoming.layout, blocks)
+    told = f"{wanted.output}: {number - gone:,} vectors of {empty.shape[1]} {empty.dtype} numbers"
+    return told + (f", {gone:,} rows without one" if gone else "")
 
 
 @click.command("embed", short_help="Turn texts into vectors.")
@@ -93,6 +101,8 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
     metavar="FILE",
     help="A text a line, or a table of any form, packed or not; - is standard input.",
 )
+@id_option
+@keep_option
 @selection_options
 @click.option(
     "-o",
@@ -100,7 +110,8 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     callback=check_output,
-    help=".npy, .jsonl, .safetensors or .parquet; default: to the screen, rounded.",
+    help="Vectors: .npy, .npz (with ids), .safetensors; rows with their vectors: .csv, .tsv, .jsonl, .json, .parquet, "
+    ".feather; default: to the screen, rounded.",
 )
 @model_options
 @click.option("--normalize/--no-normalize", default=None, help="Scale to length 1; default: as the model says.")
@@ -132,6 +143,7 @@ def show(blocks: "Iterator[tuple[list[str], Array]]") -> None:
 def command(
     texts: tuple[str, ...],
     source: Path | None,
+    keep: str | None,
     selection: Selection,
     output: Path | None,
     model: str,
@@ -153,25 +165,34 @@ def command(
     """Turn texts into vectors, in order: from the arguments, a file, or standard input.
 
     Texts are read and vectors written as they come, so files may be larger than memory.  An output file appears
-    whole or not at all.
+    whole or not at all.  A table has all columns of the rows that were read, or those of --keep, and "embedding"; with
+    --missing skip, a row without a text stays, without a vector.  .npy, .npz and .safetensors hold vectors alone, and
+    leave such rows out.
 
     \b
     minembed embed "a text" "another"
     minembed embed -i texts.txt -o vectors.npy
-    minembed embed -i shop.csv --field description -o vectors.safetensors
+    minembed embed -i shop.csv --field description -o shop.parquet
+    minembed embed -i shop.csv --field description --id sku -o vectors.npz
     grep ERROR server.log | minembed embed - > vectors.jsonl
     """
     if precision in ("int8", "uint8") and calibration is None:
         raise click.UsageError(f"--precision {precision} needs --calibration")
     import numpy as np
 
-    from minembed.data.vectors import WRITERS
+    from minembed.cli.embed_rows import EMBEDDING, Wanted, from_arguments, from_file, paired
     from minembed.runtime.files import replacing
     from minembed.transformer.vectors import quantize_embeddings
 
     texts, source = check_places(texts, source)
-    incoming: Iterable[str] = map(as_text, texts) if source is None else read_texts(source, selection)
+    wanted = Wanted(output, keep, selection.identity)
+    wanted.check(source is not None)
     with ExitStack() as stack:
+        stack.enter_context(on_interrupt(left_over(output)))
+        if source is None:
+            incoming = from_arguments(map(as_text, texts))
+        else:
+            incoming = from_file(source, selection, wanted, lambda: stack.enter_context(wanted.work_file()))
         ranges = None if calibration is None else read_ranges(calibration)
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
         loaded = load_model(model, revision, offline, threads, dtype, backend, max_seq_length)
@@ -187,10 +208,21 @@ def command(
             truncation=truncation,
             batch_size=batch_size,
         )
-        blocks = paired(stream, incoming)
-        if file is None or output is None:
-            show(blocks)
-            return
         empty = quantize_embeddings(np.zeros((0, loaded.engine.width(truncate_dim)), np.float32), precision, ranges)
-        rows = WRITERS[output.suffix.lower()](file, empty, blocks)
-    click.echo(f"{output}: {rows:,} vectors of {empty.shape[1]} {empty.dtype} numbers", err=True)
+        extra = replace(EMBEDDING, kind=empty.dtype, width=empty.shape[1])
+        incoming = replace(incoming, layout=replace(incoming.layout, extra=(extra,)))
+        pairs = paired(stream, incoming.rows, incoming.total)
+        told = show(pairs, incoming.layout) if file is None else write(file, empty, pairs, wanted, incoming)
+    if told:
+        click.echo(told, err=True)
+
+
+def left_over(output: Path | None) -> str:
+    """What is said where the command is interrupted.
+
+    >>> left_over(Path("x.npy"))
+    'nothing is kept, and x.npy is as it was; the same command begins again'
+    """
+    if output is None:
+        return "what was printed is whole; the same command begins again"
+    return f"nothing is kept, and {output} is as it was; the same command begins again"

@@ -129,6 +129,20 @@ def cache_option(command: Command) -> Command:
     )(command)
 
 
+def keep_option(command: Command) -> Command:
+    """Add the option that says which columns of a table come along.
+
+    >>> @click.command()
+    ... @keep_option
+    ... def run(keep): ...
+    >>> run.params[0].name
+    'keep'
+    """
+    return click.option(
+        "--keep", metavar="all|none|A,B", help="Columns of a table that come along; default: all, in files of rows."
+    )(command)
+
+
 def check_places(texts: tuple[str, ...], source: Path | None) -> tuple[tuple[str, ...], Path | None]:
     """Texts in the arguments, or the file that has them; raises UsageError for both.
 

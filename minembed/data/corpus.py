@@ -73,7 +73,7 @@ class Corpus:
             if self.identity is None:
                 ids.append(number)
                 continue
-            name = _id_of(value_of(row.values, self.identity), self.identity.name, row.place)
+            name = id_of(value_of(row.values, self.identity), self.identity.name, row.place)
             if name in places:
                 raise InputError(
                     f"{row.place}: the id {name!r} came before, at {places[name]}; every row needs its own"
@@ -102,7 +102,12 @@ def _others(values: Mapping[str, Any], text: tuple[str, ...]) -> dict[str, Any] 
     return found or None
 
 
-def _id_of(value: Any, column: str, place: str) -> Any:
+def id_of(value: Any, column: str, place: str) -> Any:
+    """A value as an id; raises InputError for one that is missing, or neither a text nor a whole number.
+
+    >>> id_of("007", "sku", "shop.csv, line 2")
+    '007'
+    """
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         told = "missing" if value in (None, "") else f"{str(value)[:EXAMPLE]} ({type(value).__name__})"
         raise InputError(f"{place}: the id in column {column!r} is {told}; it must be a string or a whole number")

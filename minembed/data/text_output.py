@@ -10,9 +10,10 @@ import numpy as np
 from minembed.data.delimited import csv_line
 from minembed.data.layout import Block, Extra, Layout
 from minembed.data.plain_values import as_cell, plain_row, plain_value
+from minembed.errors import InputError
 from minembed.types import TextFormat
 
-EXACT = "%.9g"  # 9 digits give every float32 back
+EXACT, ROUNDED = "%.9g", "%.6f"  # 9 digits give every float32 back
 SURROGATES = re.compile("[\ud800-\udfff]")  # which UTF-8 cannot say
 
 
@@ -66,17 +67,22 @@ def csv_rows(layout: Layout, block: Block) -> Iterator[list[str]]:
         yield own + ["" if text == "null" else text for text in added]
 
 
-def json_lines(layout: Layout, block: Block) -> Iterator[str]:
-    """Each row as a JSON object, without a line break.
+def json_lines(layout: Layout, block: Block, number: str = EXACT) -> Iterator[str]:
+    """Each row as a JSON object, without a line break; the numbers of vectors as `number` formats them.
 
     >>> from minembed.data.table import Row
     >>> list(json_lines(Layout(None, (Extra("score", float),)), ([Row("x", {"id": True}, "")], [[0.5]])))
     ['{"id": true, "score": 0.5}']
     """
     rows, values = block
-    shown = [texts_of(extra, column) for extra, column in zip(layout.extra, values, strict=True)]
+    shown = [texts_of(extra, column, number) for extra, column in zip(layout.extra, values, strict=True)]
     names = [json.dumps(extra.name, ensure_ascii=False) for extra in layout.extra]
     for i, row in enumerate(rows):
+        clash = next(
+            (extra.name for extra in layout.extra if layout.columns is None and extra.name in row.values), None
+        )
+        if clash is not None:
+            raise InputError(f"{row.place} has {clash!r} itself: rename it, or say with --keep which columns you want")
         own = json.dumps(plain_row(row.values, layout.columns), ensure_ascii=False)[1:-1]
         added = [f"{name}: {texts[i]}" for name, texts in zip(names, shown, strict=True)]
         yield "{" + ", ".join([own, *added] if own else added) + "}"

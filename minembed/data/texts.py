@@ -1,7 +1,7 @@
 """The texts of a user's file: which column they are in, which rows have none, and one line that says so."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,12 +46,12 @@ class Texts:
         """What messages call the file."""
         return self.table.name
 
-    def rows(self, whole_rows: bool = True) -> Iterator[TextRow]:
-        """Read them; without `whole_rows`, no other columns of parquet and feather.
+    def rows(self, whole_rows: bool = True, also: Sequence[str] = ()) -> Iterator[TextRow]:
+        """Read them; without `whole_rows`, no other columns of parquet and feather than those in `also`.
 
         A missing text is None, or "" where `missing` is "empty"; raises InputError where it is "error".
         """
-        columns = None if whole_rows else [self.column.path[0]]
+        columns = None if whole_rows else list(dict.fromkeys([self.column.path[0], *also]))
         for number, row in enumerate(self.table.rows(columns), 1):
             text = text_of(value_of(row.values, self.column), self.column.name, row.place)
             if text is None:
@@ -83,15 +83,15 @@ class Texts:
     def _what(self) -> str:
         return f"the text in column {self.column.name!r}" if self.table.has_columns else "the text"
 
-    def told(self, survey: "Survey | None" = None) -> str:
-        """One line that says what is read, and how."""
+    def told(self, survey: "Survey | None" = None, rows_stay: bool = False) -> str:
+        """One line that says what is read, and how; with `rows_stay`, rows without a text are not left out."""
         lines = not self.table.has_columns
         parts = ["one text a line" if lines else f'column "{self.column.name}"']
         if survey is not None:
             unit = "lines" if lines else "rows"
             parts.insert(0, f"{survey.rows:,} {unit if survey.rows != 1 else unit[:-1]}")
             if survey.missing:
-                done = 'read as ""' if self.missing == "empty" else "left out"
+                done = 'read as ""' if self.missing == "empty" else "get no vector" if rows_stay else "left out"
                 parts.append(f"{survey.missing:,} {'blank' if lines else 'without a text'} {done}")
         return f"{self.name}: {', '.join(parts)} ({', '.join(self.table.details)})"
 

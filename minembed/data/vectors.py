@@ -1,23 +1,22 @@
-"""Vectors to files and to the screen, block by block, so that more may be written than fits into memory."""
+"""Vectors without rows to files, block by block, so that more may be written than fits into memory."""
 
-import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import ZipFile
 
 import numpy as np
 
-from minembed.data.arrow_rows import arrow_module
 from minembed.data.excerpt import excerpt
 from minembed.errors import InputError
 from minembed.runtime.files import check_regular
 from minembed.runtime.safetensors_files import CODES, header_of
 from minembed.types import Array
 
-Blocks = Iterable[tuple[Sequence[str], Array]]  # texts and their vectors, (n, width)
+Blocks = Iterable[tuple[Sequence[Any], Array]]  # texts or ids, and their vectors, (n, width)
 Write = Callable[[BinaryIO, Array, Blocks], int]  # (file, no rows of the right width and dtype, blocks) -> rows
 
-EXACT, ROUNDED = "%.9g", "%.6f"  # 9 digits give every float32 back
 TENSOR = "embeddings"  # its name in a safetensors file
 HEADER = 256  # bytes of a safetensors header: room for the largest number of rows
 
@@ -94,58 +93,48 @@ def _append(file: BinaryIO, header: Callable[[int], None], blocks: Blocks) -> in
     return rows
 
 
-def write_jsonl(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
-    """Write an object a line: the text, and the embedding with all its digits.
+def write_npz(file: BinaryIO, empty: Array, blocks: Blocks, work: BinaryIO) -> int:
+    """Write two arrays, `ids` (N,), int64 or str, and `embeddings` (N, width); `work` is an empty file to work in.
 
     >>> from io import BytesIO
-    >>> file, block = BytesIO(), np.float32([[0.5, 1]])
-    >>> write_jsonl(file, block, [(["a cat"], block)])
-    1
-    >>> file.getvalue().decode()
-    '{"text": "a cat", "embedding": [0.5, 1]}\\n'
+    >>> file = BytesIO()
+    >>> write_npz(file, np.zeros((0, 3), np.float32), [(["a", "b"], np.ones((2, 3), np.float32))], BytesIO())
+    2
+    >>> found = np.load(BytesIO(file.getvalue()))
+    >>> found["ids"].tolist(), found["embeddings"].shape
+    (['a', 'b'], (2, 3))
     """
-    rows = 0
-    for texts, block in blocks:
-        for line in json_lines(texts, block, EXACT):
-            file.write(line.encode("utf-8", "backslashreplace") + b"\n")  # a lone surrogate becomes a JSON escape
-        rows += len(block)
+    ids: list[Any] = []
+
+    def noted() -> Iterator[tuple[Sequence[Any], Array]]:
+        for names, block in blocks:
+            ids.extend(names)
+            yield names, block
+
+    rows = write_npy(work, empty, noted())
+    work.seek(0)
+    with ZipFile(file, "w") as archive:
+        with archive.open("ids.npy", "w", force_zip64=True) as member:
+            np.save(member, as_array(ids))
+        with archive.open(f"{TENSOR}.npy", "w", force_zip64=True) as member:
+            shutil.copyfileobj(work, member, 1 << 20)
     return rows
 
 
-def write_parquet(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
-    """Write two columns, the text and the embedding (a list); needs the extra `arrow`."""
-    arrow = arrow_module()
-    parquet = arrow.parquet
-    value = arrow.from_numpy_dtype(empty.dtype)
-    schema = arrow.schema([("text", arrow.string()), ("embedding", arrow.list_(value, empty.shape[1]))])
-    rows = 0
-    with parquet.ParquetWriter(file, schema) as writer:
-        for texts, block in blocks:
-            vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(block.reshape(-1)), empty.shape[1])
-            whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # no lone surrogates
-            writer.write_table(arrow.table([arrow.array(whole, arrow.string()), vectors], schema=schema))
-            rows += len(block)
-    return rows
+def as_array(ids: Sequence[Any]) -> Array:  # -> (N,)
+    """Ids as an array: int64 where all are whole numbers of 64 bits, else str.
 
-
-WRITERS: dict[str, Write] = {
-    ".npy": write_npy,
-    ".jsonl": write_jsonl,
-    ".safetensors": write_safetensors,
-    ".parquet": write_parquet,
-}
-
-
-def json_lines(texts: Sequence[str], block: Array, number: str) -> Iterator[str]:
-    """Turn texts and vectors into JSON lines.
-
-    >>> list(json_lines(["a"], np.float32([[0.5, -1]]), "%.6f"))
-    ['{"text": "a", "embedding": [0.500000, -1.000000]}']
+    >>> as_array([1, 2]).dtype.kind, as_array(["007", 2]).tolist()
+    ('i', ['007', '2'])
     """
-    number = number if block.dtype.kind == "f" else "%d"
-    vector = "[" + ", ".join([number] * block.shape[1]) + "]"
-    for text, row in zip(texts, block.tolist(), strict=True):
-        yield f'{{"text": {json.dumps(text, ensure_ascii=False)}, "embedding": {vector % tuple(row)}}}'
+    if all(isinstance(name, int) and -(1 << 63) <= name < 1 << 63 for name in ids):
+        return np.array(ids, np.int64)
+    return np.array([str(name) for name in ids])
+
+
+WRITERS: dict[str, Write] = {".npy": write_npy, ".safetensors": write_safetensors}
+WITH_IDS = ".npz"
+VECTORS = (".npy", WITH_IDS, ".safetensors")  # endings of outputs that hold vectors, and no rows
 
 
 def preview(texts: Sequence[str], block: Array, columns: int) -> Iterator[str]:

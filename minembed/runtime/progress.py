@@ -1,32 +1,73 @@
-"""A bar for long work, in texts."""
+"""A bar for long work: how much is done of how much, how fast, and when it will be done."""
 
 import sys
-from collections.abc import Sized
+import time
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+PATIENCE = 1.0  # seconds of work before a bar is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Items that come one by one, and how many there will be.
+
+    >>> len(Counted(iter("abc"), 3))
+    3
+    """
+
+    items: Iterable[Any]
+    total: int
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
 
 class Progress:
-    """A progress bar on standard error: if asked for, or on a terminal for work of more than two seconds.
+    """A progress bar on standard error: if asked for, or on a terminal for work of more than a second.
+
+    With `at_once` it does not wait for that second; `done` of the work was done before.  A bar that nobody asked for
+    goes away when the work is done.
 
     >>> with Progress(["a"], "text", show=False) as progress:
     ...     progress.advance(1)
     """
 
-    def __init__(self, work: object, unit: str, show: bool | None) -> None:
+    def __init__(self, work: object, unit: str, show: bool | None, at_once: bool = False, done: int = 0) -> None:
         self._bar: Any = None
-        total = len(work) if isinstance(work, Sized) else None
-        if show or (show is None and (total is None or total > 64) and sys.stderr is not None and sys.stderr.isatty()):
-            from tqdm import tqdm  # late: `import minembed` stays light
+        self._total = len(work) if isinstance(work, Sized) else None
+        self._unit, self._keep = unit, bool(show)
+        self._begin, self._before, self._done = time.perf_counter(), done, 0
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._waits = show is None and terminal and self._total != 0
+        if show or (self._waits and at_once):
+            self._open()
 
-            self._bar = tqdm(total=total, unit=unit, delay=0 if show else 2, leave=bool(show))
+    def _open(self) -> None:
+        from tqdm import tqdm  # late: `import minembed` stays light, and so do calls that are done at once
+
+        self._waits = False
+        self._bar = tqdm(total=self._total, initial=self._before, unit=self._unit, leave=self._keep)
+        self._bar.start_t -= time.perf_counter() - self._begin  # the rate is that of all the work
+        if self._done:
+            self._bar.update(self._done)
 
     def advance(self, n: int, note: str = "") -> None:
         """Move on by n; `note` stands behind the bar."""
-        if self._bar is not None:
-            if note:
-                self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update(n)
+        if self._bar is None:
+            self._done += n
+            if not self._waits or time.perf_counter() - self._begin < PATIENCE:
+                return
+            self._open()
+            n = 0
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(n)
 
     def __enter__(self) -> "Progress":
         return self

@@ -87,8 +87,8 @@ def train(
             run.restore()
         with writing(folder):
             _begin_history(folder / HISTORY, run.state.history)
-        with Progress(range(run.total), "step", show_progress_bar) as progress:
-            progress.advance(run.state.step)
+        bar = Progress(range(run.total), "step", show_progress_bar, at_once=True, done=run.state.step)
+        with bar as progress:
             run.go(progress)
     return run.state
 

@@ -109,7 +109,6 @@ NEED_A_MODEL = {
     "minembed.kernels.encoder.packing": {"by_heads", "pack", "layer_vectors", "pack_embeddings"},
     "minembed.search.topk": {"rank"},
     "minembed.search.index_cache": {"index_of", "vectors_of", "kept_vectors"},
-    "minembed.data.vectors": {"write_parquet"},
     "minembed.kernels.topk.tier": {"scan", "rescore"},
     "minembed.kernels.encoder.tier": {"prepare", "compile_kernels", "is_compiled", "signature"},
     "minembed.transformer.encoder": {

@@ -1,0 +1,174 @@
+"""What `minembed embed` reads and writes: the rows of a file, each with its vector."""
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from minembed.cli.passages import check_not_terminal
+from minembed.data.arrow_rows import arrow_module
+from minembed.data.columns import Column, value_of
+from minembed.data.corpus import id_of
+from minembed.data.layout import Extra, Layout, form_of_output, kept_columns, kept_on_disk, layout_of, needs_survey
+from minembed.data.source import Source
+from minembed.data.table import ARROW, Row
+from minembed.data.texts import LOG, Selection, TextRow, Texts, column_of, open_texts
+from minembed.data.vectors import VECTORS, WITH_IDS, WRITERS, write_npz
+from minembed.runtime.progress import Counted
+from minembed.types import TextFormat
+
+if TYPE_CHECKING:
+    from minembed.types import Array
+
+EMBEDDING = Extra("embedding", float, 1)  # its name; type and width are the model's
+Vectors = Any  # an array (n, width), or a list of rows and None
+Pairs = Iterator[tuple[list[TextRow], Vectors]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a user says of the output: its file (None: the screen), the columns that come along, that of the ids."""
+
+    output: Path | None
+    keep: str | None
+    identity: str | None
+
+    @property
+    def form(self) -> TextFormat | None:
+        """The form of the rows; None where vectors alone are written."""
+        return "jsonl" if self.output is None else form_of_output(self.output.name, VECTORS)
+
+    @property
+    def rows_stay(self) -> bool:
+        """Whether rows without a text are written, without a vector."""
+        return self.form is not None and (self.output is not None or self.keep is not None)
+
+    def check(self, has_file: bool) -> None:
+        """Raise UsageError for options that say nothing here, MissingExtraError for a form that needs an extra."""
+        form = self.form
+        if self.output is not None and form is None:
+            if self.keep is not None:
+                raise click.UsageError(f"{self.output.name} holds vectors alone, so --keep says nothing")
+            if self.identity is not None and self.output.suffix.lower() != WITH_IDS:
+                raise click.UsageError(f"{self.output.name} holds no ids: --id needs {WITH_IDS}, or a table")
+        if not has_file and (self.keep or self.identity):
+            raise click.UsageError("texts in the arguments have no columns: --keep and --id need a file")
+        if form in ARROW:
+            arrow_module()
+
+    def work_file(self) -> BinaryIO:
+        """An empty file without a name, on the disk of the output."""
+        folder = None if self.output is None else self.output.absolute().parent
+        room = folder if folder is not None and os.access(folder, os.W_OK) else None
+        return tempfile.TemporaryFile(dir=room)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Rows to embed, the columns of them that are written, how many have a text, and the column of their ids."""
+
+    rows: Iterable[TextRow]
+    layout: Layout
+    total: int | None = None
+    identity: Column | None = None
+
+
+def from_arguments(texts: Iterable[str]) -> Incoming:
+    """Take texts as the rows of a table with one column.
+
+    >>> [row.text for row in from_arguments(["one"]).rows]
+    ['one']
+    """
+    rows = [TextRow(i, text, Row(f"text {i}", {"text": text}, "")) for i, text in enumerate(texts, 1)]
+    return Incoming(rows, Layout(("text",)), len(rows))
+
+
+def from_file(source: Path, selection: Selection, wanted: Wanted, work: Callable[[], BinaryIO]) -> Incoming:
+    """Open a file and tell how it is read; the rows come as they are needed.  `work` opens a file to work in.
+
+    Raises InputError where the file, a column or the names of columns are in doubt.
+    """
+    check_not_terminal(source)
+    read = open_texts(Source.of(source), selection)
+    identity = None if wanted.identity is None else column_of(read.table, wanted.identity, "--id")
+    form = wanted.form
+    if form is not None and needs_survey(read.table, form):
+        read = replace(read, table=kept_on_disk(read.table, work()))
+    survey = read.survey() if read.table.source.again else None
+    LOG.info(read.told(survey, wanted.rows_stay))
+    rows, layout = _chosen(read, wanted, identity)
+    if not wanted.rows_stay:
+        rows = (row for row in rows if row.text is not None)
+    missing = 0 if survey is None or read.missing == "empty" else survey.missing
+    return Incoming(rows, layout, None if survey is None else survey.rows - missing, identity)
+
+
+def _chosen(read: Texts, wanted: Wanted, identity: Column | None) -> tuple[Iterable[TextRow], Layout]:
+    """The rows as they are written, and their columns."""
+    form, own = wanted.form, identity.path[0] if identity else None
+    if form is None:
+        return read.rows(whole_rows=False, also=[own] if own else []), Layout()
+    if not wanted.rows_stay:  # the screen shows texts, and ids
+        rows = read.rows(whole_rows=False, also=[own] if own else [])
+        return (_shown(row, identity) for row in rows), Layout()
+    columns = kept_columns(read.table, wanted.keep, own)
+    layout = layout_of(read.table, form, columns, [EMBEDDING])
+    if layout.as_json_text:
+        names = ", ".join(map(repr, layout.as_json_text))
+        LOG.info(f"{read.name}: values of several types are written as JSON text: {names}")
+    return read.rows(whole_rows=layout.columns is None, also=layout.columns or ()), layout
+
+
+def _shown(row: TextRow, identity: Column | None) -> TextRow:
+    values: dict[str, Any] = {} if identity is None else {identity.name: value_of(row.row.values, identity)}
+    return row._replace(row=Row(row.row.place, {**values, "text": row.text}, ""))
+
+
+def paired(stream: "Callable[[Iterable[str]], Iterator[Array]]", rows: Iterable[TextRow], total: int | None) -> Pairs:
+    """Yield blocks of rows with their vectors, None for a row without a text, and keep no more than those.
+
+    >>> import numpy as np
+    >>> rows = [TextRow(i, text, Row("x", {}, "")) for i, text in enumerate(["a", None, "b"])]
+    >>> for some, vectors in paired(lambda texts: iter([np.ones((len(list(texts)), 1))]), rows, None):
+    ...     print([row.text for row in some], vectors)
+    ['a', None, 'b'] [array([1.]), None, array([1.])]
+    """
+    waiting: deque[TextRow] = deque()
+
+    def noted() -> Iterator[str]:
+        for row in rows:
+            waiting.append(row)
+            if row.text is not None:
+                yield row.text
+
+    texts: Iterable[str] = noted()
+    for block in stream(texts if total is None else Counted(texts, total)):
+        some, vectors, done = list[TextRow](), list[Any](), 0
+        while done < len(block):
+            row = waiting.popleft()
+            some.append(row)
+            vectors.append(None if row.text is None else block[done])
+            done += row.text is not None
+        yield some, block if len(some) == len(block) else vectors
+    if waiting:
+        yield list(waiting), [None] * len(waiting)
+
+
+def write_vectors(file: BinaryIO, output: Path, empty: "Array", pairs: Pairs, wanted: Wanted, id_column: Any) -> int:
+    """Write vectors alone, or with their ids; returns how many."""
+    ending = output.suffix.lower()
+    if ending != WITH_IDS:
+        return WRITERS[ending](file, empty, pairs)
+    with wanted.work_file() as work:
+        return write_npz(file, empty, ((_ids(rows, id_column), block) for rows, block in pairs), work)
+
+
+def _ids(rows: Iterable[TextRow], column: Column | None) -> list[Any]:
+    if column is None:
+        return [row.number for row in rows]
+    return [id_of(value_of(row.row.values, column), column.name, row.row.place) for row in rows]
