@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 from importlib.util import find_spec
 
@@ -226,6 +227,7 @@ def test_ctrl_c_says_what_is_kept(model, tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="no terminals of this kind")
 def test_a_bar_has_a_total(model, tmp_path):
     """On a terminal, for a file whose rows were counted; nowhere else."""
+    import fcntl
     import pty
     import termios
 
@@ -234,7 +236,7 @@ def test_a_bar_has_a_total(model, tmp_path):
     code = "import minembed.runtime.progress as p; p.PATIENCE = 0; import minembed.__main__"
     command[1:3] = ["-c", code]
     leader, follower = pty.openpty()
-    termios.tcsetwinsize(follower, (24, 80))
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     done = subprocess.Popen(command, cwd=tmp_path, stderr=follower, stdout=follower)
     os.close(follower)
     shown = b""
