@@ -83,6 +83,7 @@ def cluster(
     check_count(len(x), k, method)
     seed = check_whole("seed", seed, 0, LARGEST_SEED)
     unit, silhouettes = units(x), dict[int, float]()
+    wanted = 1 if k is None else k
     if method == "hdbscan":
         tell(f"placing {len(x):,} points on a map")
         raw = _islands(unit, seed)
@@ -90,12 +91,12 @@ def cluster(
         if k is None:
             tell("choosing the number of clusters")
             silhouettes = dict(_tried(unit, seed))
-            k = max(silhouettes, key=lambda n: silhouettes[n], default=1)
-        tell(f"dividing {len(x):,} vectors among {k:,} clusters" if k > 1 else "there is one cluster")
-        raw = _divided(unit, k, seed)
+            wanted = max(silhouettes, key=lambda n: silhouettes[n], default=1)
+        tell(f"dividing {len(x):,} vectors among {wanted:,} clusters" if wanted > 1 else "there is one cluster")
+        raw = _divided(unit, wanted, seed)
     labels, count = by_size(raw)
-    if method == "kmeans" and count < k:
-        warn(f"there are {count} clusters, not {k}: that is how many different vectors there are", MinembedWarning)
+    if method == "kmeans" and count < wanted:
+        warn(f"there are {count} clusters, not {wanted}: that is how many different vectors there are", MinembedWarning)
     centers, cosines = _centers(unit, labels, count)
     return Clusters(labels, typical_words(given, labels, count), cosines, centers, silhouettes)
 

@@ -56,7 +56,7 @@ def kept_vectors(corpus: Corpus, model: TextModel) -> Array | None:  # -> (N, D)
     return None if index is None else index.vectors
 
 
-def _any_kept(corpus: Corpus, model: TextModel, places: Mapping[str, Path]) -> "Index | None":
+def _any_kept(corpus: Corpus, model: TextModel, places: Mapping[IndexPrecision, Path]) -> "Index | None":
     found = (_kept(corpus, model, place) for place in places.values())
     return next((index for index in found if index is not None), None)
 
