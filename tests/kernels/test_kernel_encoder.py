@@ -171,7 +171,7 @@ def test_the_tiny_checkpoint_in_every_type(tiny_checkpoint, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [*range(3), *heavy(range(3, 6))])
 def test_any_batch_gives_the_same_bits(tiny_checkpoint, dtype, seed):
     model, texts = Embedder.load(tiny_checkpoint, backend="numba", dtype=dtype), texts_of(200, 40, seed=0)
     expected = with_threads(model, 1).encode(texts, truncation="silent")
@@ -204,7 +204,7 @@ def sentences(count):
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("step", [39, *heavy([13])])
+@pytest.mark.parametrize("step", [78, *heavy([13, 39])])
 def test_float32_of_the_real_model_is_as_in_numpy(minilm_as, step):
     """Of ordinary and odd texts, up to the longest; against the goldens both are held by test_parity.py."""
     texts = corpus.texts()[5::step]

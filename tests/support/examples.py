@@ -7,11 +7,12 @@ FULL = False  # set by conftest.py, before tests are imported, where heavy tests
 
 
 def examples(number, usual=None):
-    """Decorate a property test: it usually sees a quarter of so many examples, and all of them under `make fuzz`."""
+    """Decorate a property test: it usually sees a quarter of so many examples, or `usual` ones, and all of them under
+    `make fuzz`."""
 
     def decorate(test):
-        few = usual or number // 4
-        return pytest.mark.fuzz(settings(max_examples=number if FULL else few, deadline=None)(test))
+        seen = number if FULL else usual or number // 4
+        return pytest.mark.fuzz(settings(max_examples=seen, deadline=None)(test))
 
     return decorate
 
