@@ -124,11 +124,15 @@ def _oddness(reading: str) -> int:
 
 
 def _cell_around(block: bytes, place: int) -> bytes:
-    """The bytes around a place, up to what ends a cell or a line."""
+    """The words around a place, up to what ends a cell or a line."""
     ends = b',;\t|"\r\n'
     begin = end = place
     while begin > max(0, place - LONGEST_CELL // 2) and block[begin - 1] not in ends:
         begin -= 1
     while end < min(len(block), begin + LONGEST_CELL) and block[end] not in ends:
         end += 1
+    if begin > 0 and block[begin - 1] not in ends and b" " in block[begin:place]:  # in the midst of a word
+        begin = block.index(b" ", begin) + 1
+    if end < len(block) and block[end] not in ends and b" " in block[place:end]:
+        end = block.rindex(b" ", place, end)
     return block[begin:end]
