@@ -25,10 +25,10 @@ WIDTH = 118
 STEPS = (  # what is said before each, and the command
     (
         "A table of a French Excel: semicolons, Windows letters, ids in front.",
-        "search products.csv 'quelque chose à manger' -k 2",
+        "search products.csv 'fromage' -k 2",
     ),
     ("Nobody can be sure of its encoding, so it is asked for, with two readings to choose from:", ""),
-    ("", "search products.csv 'quelque chose à manger' -k 2 --encoding cp1252"),
+    ("", "search products.csv 'fromage' -k 2 --encoding cp1252"),
     (
         "Near duplicates leave; what stays is written as it stands in the file, semicolons and letters too.",
         "dedupe products.csv --encoding cp1252 -o unique.csv",
@@ -44,7 +44,7 @@ STEPS = (  # what is said before each, and the command
     ),
     (
         "Groups, and a map, from the index that the search has made.",
-        "cluster tickets.jsonl.gz --field ticket.body --id ticket.id -k 3 -o groups.csv",
+        "cluster tickets.jsonl.gz --field ticket.body -k 3 -o groups.csv",
     ),
     ("", "map tickets.jsonl.gz --field ticket.body --method pca -o map.html"),
     (

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -168,6 +169,8 @@ def command(
     from minembed.cli.heatmap import colour_depth
 
     found = index.search(wanted, k, backend=backend, threads=threads)
+    if selection.identity is not None:
+        found = [[replace(hit, id=source.id_in(hit.id, hit.text, hit.fields)) for hit in hits] for hits in found]
     depth = colour_depth(color, sys.stdout)
     if as_json or (not prints_to_terminal() and depth == "never"):
         write(wanted, found, as_json)

@@ -57,10 +57,10 @@ class Corpus:
         LOG.info(self.read.told(survey))
 
     def facts(self) -> list[Any]:
-        """All that its passages depend on: the bytes of the file, and how they are read."""
-        table, identity = self.read.table, self.identity and self.identity.path
+        """All that its texts depend on, not their ids: the bytes of the file, and how they are read."""
+        table = self.read.table
         how = table.form, table.encoding, table.delimiter, table.heading is not None, table.quotes
-        return [table.source.digest(), *how, self.read.column.path, self.read.missing, identity]
+        return [table.source.digest(), *how, self.read.column.path, self.read.missing]
 
     def passages(self) -> Passages:
         """Its texts and their ids, without the rows that have no text; raises InputError for an id that came before."""
@@ -88,6 +88,13 @@ class Corpus:
         if not table.has_columns or (table.form not in ("json", "jsonl") and table.columns == text):
             return None
         return (_others(row.values, text) for _, found, row in self.read.rows() if found is not None)
+
+    def id_in(self, number: int | str, text: str | None, fields: Mapping[str, Any] | None) -> Any:
+        """The id of a passage that was found by the number of its row, from its text and its other columns."""
+        if self.identity is None:
+            return number
+        values = {self.read.column.path[0]: text} | dict(fields or {})
+        return id_of(value_of(values, self.identity), self.identity.name, f"{self.name}, row {number}")
 
     def rows(self) -> Iterator[TextRow]:
         """Read all its rows, those without a text too."""

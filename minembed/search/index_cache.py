@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -24,13 +25,18 @@ KEPT, KEPT_BYTES = 32, 4 << 30  # indexes in the cache: those that were used las
 
 
 def index_of(corpus: Corpus, model: TextModel, precision: IndexPrecision, use_cache: bool = True) -> "Index":
-    """The index of a corpus for searching, its passages as documents: from the cache, or made and put there."""
+    """The index of a corpus for searching, its passages as documents: from the cache, or made and put there.
+
+    Its ids are the numbers of the rows, from 1, so that one index does for all columns of ids (`Corpus.id_in`).
+    """
     place = _places(corpus, model, model.encode_document)[precision] if use_cache else None
     index = None if place is None else _kept(corpus, model, place, told=False)
     if index is not None:
         return index
-    survey = corpus.survey()
-    return _make(corpus, survey, corpus.passages(), model, precision, model.encode_document, place)
+    survey, numbered = corpus.survey(), replace(corpus, identity=None)
+    if corpus.identity is not None:
+        corpus.passages()  # raises where an id is missing, or came before
+    return _make(corpus, survey, numbered.passages(), model, precision, model.encode_document, place)
 
 
 def vectors_of(

@@ -188,6 +188,21 @@ def test_a_changed_corpus_model_or_setting_is_another_index(corpus, model, tmp_p
     assert search(*model, "--no-cache") == 6
 
 
+def test_one_index_does_for_all_ids(tmp_path, model):
+    path = tmp_path / "x.jsonl"
+    rows = [{"n": 7, "at": {"key": "a"}, "text": "the cat"}, {"n": 9, "at": {"key": "b"}, "text": "a dog"}]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = {}
+    for column in (None, "n", "at.key", "text"):
+        more = [] if column is None else ["--id", column]
+        (hit,) = hits_of(run("search", path, "the cat", *model, "-k", 1, "--json", *more)[0])
+        found[column] = hit["id"]
+        assert hit["fields"] == {"n": 7, "at": {"key": "a"}}
+    assert found == {None: 1, "n": 7, "at.key": "a", "text": "the cat"} and len(cached()) == 1
+    path.write_text("\n".join(map(json.dumps, [rows[0], rows[0]])), encoding="utf-8")
+    assert "line 2: the id 7 came before, at " in run("search", path, "x", *model, "--id", "n", code=1)[1]
+
+
 def test_the_model_is_asked_once(corpus, model, monkeypatch):
     run("search", corpus, "x", *model)
     monkeypatch.setattr(Corpus, "passages", lambda self: pytest.fail("read again"))
