@@ -68,9 +68,9 @@ def cluster(
     of the vectors and five; what lies between is in none (-1).  The same seed gives the same clusters on a machine.
     `tell` is called with what is being done.
 
-    Takes up to 500,000 vectors, "hdbscan" 20,000; memory: three float32 copies of the vectors, and for "hdbscan" about
-    2 kB a vector and two float64 ones.  Raises InputError for more, NaN, a zero `k` or one above N, and texts that do
-    not fit; MissingExtraError without scikit-learn (the extra `viz`).
+    Takes up to 500,000 vectors, "hdbscan" 20,000.  Memory: three float32 copies of the vectors, and for "hdbscan" what
+    a t-SNE map takes.  Raises InputError for more vectors, NaN, a zero `k` or one above N, and texts that do not fit;
+    MissingExtraError without scikit-learn (the extra `viz`).
 
     >>> found = cluster([[1, 0], [0, 1], [1, 0.1]], ["a cat", "the rain", "a cat"], 2)  # doctest: +SKIP
     >>> found.labels.tolist(), found.names  # doctest: +SKIP
