@@ -9,11 +9,11 @@ import click
 
 from minembed.cli.console import load_model, model_options
 from minembed.cli.map import tell
-from minembed.cli.passages import cache_option, check_not_terminal, selection_options
+from minembed.cli.passages import cache_option, check_not_terminal, keep_option, selection_options
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.corpus import Corpus
 from minembed.data.excerpt import excerpt
-from minembed.data.layout import Extra, form_of_output, layout_of
+from minembed.data.layout import Extra, form_of_output, kept_columns, layout_of
 from minembed.data.outputs import write_table
 from minembed.data.table import ARROW
 from minembed.data.texts import Selection
@@ -47,6 +47,7 @@ ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", floa
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The same, the same groups."
 )
+@keep_option
 @selection_options
 @cache_option
 @model_options
@@ -57,6 +58,7 @@ def command(
     output: Path | None,
     method: ClusterMethod,
     seed: int,
+    keep: str | None,
     selection: Selection,
     no_cache: bool,
     model: str,
@@ -70,8 +72,8 @@ def command(
 
     CORPUS is a .txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
     standard input.  Each cluster is printed with its number, its size, its words and the texts nearest to its centre.
-    With -o the rows are written as well, with all their columns and three more: cluster (the largest is 0; -1: in
-    none), cluster_name, and cosine, with the centre of the cluster.  Needs the extra viz.
+    With -o the rows are written as well, with their columns (all, or those of --keep) and three more: cluster (0 is the
+    largest; -1: in none), cluster_name, and cosine, with the centre of the cluster.  Needs the extra viz.
 
     \b
     minembed cluster reviews.csv --auto -o groups.csv
@@ -82,26 +84,30 @@ def command(
     from minembed.runtime.files import replacing
 
     check_choice(k, auto, method)
+    if keep is not None and output is None:
+        raise click.UsageError("--keep says which columns go to --output: name a file with -o")
     check_not_terminal(corpus)
     source = Corpus.of(corpus, selection)
     survey = source.survey()
     passages = source.passages()
     check_count(len(passages.texts), k, method)  # before the work, not after it
-    form = check_rows(output, source)
+    columns = kept_columns(source.read.table, keep)
+    form = check_rows(output, source, columns)
     loaded = load_model(model, revision, offline, threads, dtype, backend)
     vectors = vectors_of(source, survey, passages, loaded, not no_cache)
     found = cluster(vectors, passages.texts, k, method=method, seed=seed, tell=tell)
     if output is not None and form is not None:
         with replacing(output) as file:
             table, present = source.read.table, set(passages.ids)
-            keep = present.__contains__ if table.form == "txt" else None  # blank lines are no rows
-            write_table(file, form, table, extra=columns_of(source, passages.ids, found), keep=keep)
+            stays = present.__contains__ if table.form == "txt" else None  # blank lines are no rows
+            added = columns_of(source, passages.ids, found)
+            write_table(file, form, table, extra=added, columns=columns, keep=stays)
     width = shutil.get_terminal_size().columns
     for line in summary(found, passages.texts, method):
         click.echo(line if len(line) <= width else line[: max(width - 3, 10)] + "...")
 
 
-def check_rows(output: Path | None, source: Corpus) -> TextFormat | None:
+def check_rows(output: Path | None, source: Corpus, columns: tuple[str, ...] | None) -> TextFormat | None:
     """The form of the output, by its ending; raises InputError for one that cannot hold the rows, before the work."""
     if output is None:
         return None
@@ -109,7 +115,7 @@ def check_rows(output: Path | None, source: Corpus) -> TextFormat | None:
     assert form is not None  # there are no others
     if form in ARROW:
         arrow_module()
-    layout_of(source.read.table, form, None, ADDED)  # names that clash
+    layout_of(source.read.table, form, columns, ADDED)  # names that clash
     return form
 
 

@@ -98,7 +98,7 @@ def cluster(
     if method == "kmeans" and count < wanted:
         warn(f"there are {count} clusters, not {wanted}: that is how many different vectors there are", MinembedWarning)
     centers, cosines = _centers(unit, labels, count)
-    return Clusters(labels, typical_words(given, labels, count), cosines, centers, silhouettes)
+    return Clusters(labels, typical_words(given, labels, count, first=0), cosines, centers, silhouettes)
 
 
 def check_count(n: int, k: int | None, method: str = "kmeans") -> None:

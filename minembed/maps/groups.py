@@ -143,11 +143,12 @@ def words_of(text: str) -> set[str]:
     return {*WORD.findall(UNSPACED.sub(" ", text)), *pairs}
 
 
-def typical_words(texts: Sequence[str], labels: Array, count: int) -> tuple[str, ...]:
+def typical_words(texts: Sequence[str], labels: Array, count: int, first: int = 1) -> tuple[str, ...]:
     """Name each cluster by the words that it has and the others lack (tf-idf of classes).
 
     A word's weight is the share of the cluster's texts that have it, times the logarithm of how many times the share
-    among all texts that is: words that are everywhere weigh nothing, in any language.
+    among all texts that is: words that are everywhere weigh nothing, in any language.  A cluster without such words has
+    its number, from `first`.
 
     >>> typical_words(["the cat", "the cat", "the dog", "a dog"], np.array([0, 0, 1, 1]), 2)
     ('cat', 'dog')
@@ -168,7 +169,7 @@ def typical_words(texts: Sequence[str], labels: Array, count: int) -> tuple[str,
         telling = [word for word in weight if share[word] * len(texts) >= LIFT * every[word]]
         telling = telling or [word for word in weight if weight[word] > 0]
         best = sorted(telling, key=lambda word: (-weight[word], word))
-        names.append(shorten(" · ".join(without_kin(best)) or f"cluster {i + 1}"))
+        names.append(shorten(" · ".join(without_kin(best)) or f"cluster {i + first}"))
     return tuple(names)
 
 

@@ -94,6 +94,14 @@ def test_types_come_along(ending, tmp_path, model):
     }
 
 
+def test_columns_that_are_kept(notes, tmp_path, model):
+    run("cluster", notes, "-k", 2, "-o", tmp_path / "o.csv", "--keep", "id", *model)
+    assert (tmp_path / "o.csv").read_text().splitlines()[:2] == ["id,cluster,cluster_name,cosine", "n0,0,cat,1.0"]
+    notes.write_text('{"text": "one", "cluster": 3}\n')  # of an earlier run
+    run("cluster", notes, "-k", 1, "-o", tmp_path / "o.csv", "--keep", "text", *model)
+    assert (tmp_path / "o.csv").read_text() == "text,cluster,cluster_name,cosine\none,0,cluster 0,1.0\n"
+
+
 def test_rows_without_a_text_are_in_no_cluster(tmp_path, model):
     (tmp_path / "shop.csv").write_text('id;text\n1;the cat\n2;\n3;"rain; on the river"\n')
     run("cluster", tmp_path / "shop.csv", "-k", 2, "-o", tmp_path / "o.csv", *SKIP, *model)
@@ -122,6 +130,8 @@ def test_auto_says_what_it_chose_by(notes, model):
         (["-k", 2, "--method", "hdbscan"], 2, "hdbscan finds how many clusters there are: no -k"),
         (["-k", 2, "-o", "a.npy"], 1, "a.npy: its ending must be .csv, .tsv, .jsonl, .json, .parquet or .feather"),
         (["-k", 6], 1, "k is 6, and there are 5 texts"),
+        (["-k", 2, "--keep", "id"], 2, "--keep says which columns go to --output"),
+        (["-k", 2, "-o", "o.csv", "--keep", "body"], 1, "there is no column 'body'"),
         (["-k", 2, "--field", "body"], 1, "there is no column 'body'"),
     ],
 )
