@@ -21,7 +21,7 @@ from minembed.runtime.folders import cache_folder
 
 PAGE = Path(__file__).with_name("files.md")
 BEGIN, END = "<!-- transcript -->\n", "<!-- end of the transcript -->\n"
-WIDTH = 118
+WIDTH = 160  # characters of a line
 STEPS = (  # what is said before each, and the command
     (
         "A table of a French Excel: semicolons, Windows letters, ids in front.",
