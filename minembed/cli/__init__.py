@@ -4,6 +4,7 @@ Click, and anything heavier, stays out of `import minembed`; what computes is im
 `minembed --help` answers at once.
 """
 
+import difflib
 import errno
 from importlib import import_module
 from typing import Any
@@ -16,6 +17,7 @@ from minembed.version import __version__
 
 COMMANDS: tuple[str, ...] = ("demo", "embed", "similarity", "search", "index", "dedupe", "cluster", "map", "rerank")
 COMMANDS += ("evaluate", "train", "models", "pull", "quantize", "info", "doctor")
+ALL_OR_NOTHING = frozenset(("search", "index", "dedupe", "cluster", "map", "rerank", "evaluate"))
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -36,6 +38,15 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(f"minembed.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was perhaps meant."""
+        near = difflib.get_close_matches(args[0], COMMANDS, 1)
+        if args[0] not in COMMANDS and near and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line, once the streams can carry any text."""
@@ -60,6 +71,8 @@ class Commands(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"{where}{error.strerror or error}") from error
         except KeyboardInterrupt:
+            if ctx.invoked_subcommand in ALL_OR_NOTHING:
+                click.echo("minembed: interrupted: no file was changed; the same command begins again", err=True)
             ctx.exit(INTERRUPTED)
 
 

@@ -116,16 +116,16 @@ def stops_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def on_interrupt(kept: str) -> Iterator[None]:
-    """Say in one line what is left where Ctrl-C ends the block, and how to go on.
+def on_interrupt(kept: Callable[[], str]) -> Iterator[None]:
+    """Say in one line what is left where Ctrl-C ends the block, and how to go on: what `kept` returns then.
 
-    >>> with on_interrupt("nothing is kept"):
+    >>> with on_interrupt(lambda: "nothing is kept"):
     ...     pass
     """
     try:
         yield
     except KeyboardInterrupt:
-        _print_line(f"minembed: interrupted: {kept}")
+        _print_line(f"minembed: interrupted: {kept()}")
         raise
 
 

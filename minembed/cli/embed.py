@@ -188,7 +188,7 @@ def command(
     wanted = Wanted(output, keep, selection.identity)
     wanted.check(source is not None)
     with ExitStack() as stack:
-        stack.enter_context(on_interrupt(left_over(output)))
+        stack.enter_context(on_interrupt(lambda: left_over(output)))
         if source is None:
             incoming = from_arguments(map(as_text, texts))
         else:

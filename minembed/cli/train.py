@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 
 from minembed.cli.columns import missing_option, names_of, read_too
-from minembed.cli.console import DEFAULT_MODEL, existing_file, source_options
+from minembed.cli.console import DEFAULT_MODEL, existing_file, on_interrupt, source_options
 from minembed.cli.passages import reading_options
 from minembed.data.table import Reading
 from minembed.errors import InputError
@@ -187,7 +187,8 @@ def contrastive(
     measure = "spearman" if held is None else measure_of(held)
     trainee = Trainee.load(model, max_seq_length=max_seq_length, revision=revision, local_files_only=offline)
     before = None if held is None else evaluate(trainee, held, settings)
-    state = train_contrastive(trainee, pairs, settings, folder, evaluation=held, resume=resume)
+    with on_interrupt(lambda: left_over(folder)):
+        state = train_contrastive(trainee, pairs, settings, folder, evaluation=held, resume=resume)
     facts = {"steps": state.step, "skipped": state.skipped, f"{measure}_before": before}
     facts |= {measure: state.best if held else None, "best_step": state.best_step if held else None}
     trainee.save(saved, notes_of(f"`{model}`", examples.name, len(pairs), settings, facts))
@@ -281,7 +282,8 @@ def masked_lm(
         local_files_only=offline,
     )
     before = masked_loss(trainee, held, settings) if held else None
-    state = train_masked_lm(trainee, found, settings, folder, evaluation=held, resume=resume)
+    with on_interrupt(lambda: left_over(folder)):
+        state = train_masked_lm(trainee, found, settings, folder, evaluation=held, resume=resume)
     facts = {"steps": state.step, "skipped": state.skipped, "loss_before": before}
     facts |= {"loss": -state.best if held else None, "best_step": state.best_step if held else None}
     origin = f"`{model}`" if init is None else f"nothing ({init})"
@@ -310,6 +312,19 @@ def _place(folder: Path) -> Path:
     if os.path.lexists(saved):
         raise InputError(f"{saved} exists already: name another folder, or move that one")
     return saved
+
+
+def left_over(folder: Path) -> str:
+    """What is said where a training is interrupted.
+
+    >>> left_over(Path("tuned"))
+    'no checkpoint was written yet; the same command begins again'
+    """
+    from minembed.train.checkpoints import has_checkpoint
+
+    if has_checkpoint(folder):
+        return f"{folder} keeps the last checkpoint; the same command with --resume goes on from it"
+    return "no checkpoint was written yet; the same command begins again"
 
 
 def _tell(what: str, state: "State") -> None:

@@ -14,7 +14,7 @@ from minembed.data.table import Row
 from minembed.data.text_output import SURROGATES
 from minembed.types import TextFormat
 
-GROUP = 16 << 20  # bytes of rows that are written together: a row group of parquet, a record batch of feather
+GROUP = 8 << 20  # bytes of rows that are written together: a row group of parquet, a record batch of feather
 
 
 def write_arrow_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: Iterable[Block]) -> int:
@@ -33,14 +33,14 @@ def write_arrow_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: I
     waiting: list[Any] = []
     known: dict[int, Any] = {}
     with not_written(form):
-        opened = open_writer(file, form, schema)
+        opened = open_writer(file, form, schema, [extra.name for extra in layout.extra if extra.width])
     with opened as writer:
 
         def flush() -> None:
             if waiting:
-                table = arrow_module().concat_tables(waiting).combine_chunks()
+                table = arrow_module().concat_tables(waiting)
                 waiting.clear()
-                table = with_whole_dictionaries(table, known) if form == "feather" else table
+                table = with_whole_dictionaries(table.combine_chunks(), known) if form == "feather" else table
                 writer.write_table(table, table.num_rows)
 
         for rows, values in blocks:
@@ -169,8 +169,10 @@ def _sound(value: Any) -> Any:
 def _vectors(vectors: Sequence[Any], extra: Extra) -> Any:
     """Vectors as lists of one length, null where there is none."""
     arrow = arrow_module()
-    absent = [False] * len(vectors) if isinstance(vectors, np.ndarray) else [vector is None for vector in vectors]
-    zero = np.zeros(extra.width or 0, extra.kind)
-    whole = np.asarray([zero if gone else vector for gone, vector in zip(absent, vectors, strict=True)], extra.kind)
-    mask = arrow.array(absent) if any(absent) else None
+    mask = None
+    if not isinstance(vectors, np.ndarray):
+        zero = np.zeros(extra.width or 0, extra.kind)
+        mask = arrow.array([vector is None for vector in vectors])
+        vectors = np.array([zero if vector is None else vector for vector in vectors], extra.kind)
+    whole = np.ascontiguousarray(vectors, extra.kind)
     return arrow.FixedSizeListArray.from_arrays(arrow.array(whole.reshape(-1)), extra.width, mask=mask)

@@ -1,5 +1,6 @@
 """Tables of Apache Arrow: parquet and feather, through the extra `arrow`."""
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -122,8 +123,8 @@ def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[A
             yield chosen.slice(begin, BATCH)
 
 
-def open_writer(file: Any, form: TextFormat, schema: Any) -> Any:
-    """Open a writer of record batches and tables.
+def open_writer(file: Any, form: TextFormat, schema: Any, distinct: Sequence[str] = ()) -> Any:
+    """Open a writer of record batches and tables; of the columns in `distinct` hardly any number comes twice.
 
     >>> import io
     >>> from importlib.util import find_spec
@@ -132,8 +133,17 @@ def open_writer(file: Any, form: TextFormat, schema: Any) -> Any:
     """
     arrow = arrow_module()
     if form == "parquet":
-        return arrow.parquet.ParquetWriter(file, schema)
+        names = [leaf for leaf in _leaves(schema) if leaf.partition(".")[0] not in distinct]
+        return arrow.parquet.ParquetWriter(file, schema, use_dictionary=names if distinct else True)
     return arrow.ipc.new_file(file, schema, options=arrow.ipc.IpcWriteOptions(emit_dictionary_deltas=True))
+
+
+def _leaves(schema: Any) -> list[str]:
+    """The columns of parquet that a schema becomes: a list of objects is one for each of their fields."""
+    arrow, file = arrow_module(), io.BytesIO()
+    arrow.parquet.write_table(schema.empty_table(), file)
+    columns = arrow.parquet.ParquetFile(file).schema
+    return [columns.column(i).path for i in range(len(columns))]
 
 
 @contextmanager

@@ -9,10 +9,13 @@ import signal
 import struct
 import subprocess
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 from command import MODULE, leftovers, run
+from embed_memory import grown
+from examples import heavy
 
 from minembed import Embedder
 from minembed.cli import embed
@@ -264,3 +267,24 @@ def test_a_preview_on_a_terminal(shop, model, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     out, _ = run("embed", "-i", shop, *model, *SKIP, "--keep", "all")
     assert re.fullmatch(r"\[.* 32 numbers\]  the cat\n\[.* 32 numbers\]  a dog in the house\n", out)
+
+
+@needs_arrow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("how", heavy(["csv", "jsonl", "parquet", "pipe-csv", "pipe-jsonl", "pipe-parquet"]))
+def test_rows_stream(tmp_path, how):
+    """200,000 rows with all their columns, in at most 150 MB more than the process had with pyarrow and a model."""
+    assert grown(how, tmp_path) <= 150
+
+
+@needs_arrow
+def test_vectors_are_plain_in_parquet(model, tmp_path):
+    """No dictionary is made of numbers that hardly ever come twice; the user's nested columns have theirs."""
+    import pyarrow.parquet
+
+    (tmp_path / "a.jsonl").write_text('{"text": "the cat", "tags": ["x"]}\n' * 3)
+    run("embed", "-i", tmp_path / "a.jsonl", "-o", tmp_path / "a.parquet", *model)
+    group = pyarrow.parquet.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    coded = {column.path_in_schema.split(".")[0]: "RLE_DICTIONARY" in column.encodings for column in columns}
+    assert coded == {"text": True, "tags": True, "embedding": False}
