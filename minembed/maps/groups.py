@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,9 @@ UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 LIFT = 1.6  # how many times as frequent as everywhere a word must be, where there are such words
 COMMON = frozenset(  # English words that say nothing of a topic
     """
-    about after all also an and any are as at be been but by can could did do does for from had has have he her
+    about after all also an and any are as at be been before but by can could did do does for from had has have he her
     his how if in into is it its just may me more my no not of on one only or other our out over she should so
-    some such than that the their them then there these they this those to under up us was we were what when
+    some such than that the their them then there these they this those to under until up us was we were what when
     where which who will with without would you your
     """.split()
 )
@@ -163,14 +163,19 @@ def typical_words(texts: Sequence[str], labels: Array, count: int, first: int = 
     names = []
     for i, words_here in enumerate(own):
         size = max(int((labels == i).sum()), 1)
-        often = {word: n for word, n in words_here.items() if n > 1} or words_here
-        share = {word: n / size for word, n in often.items() if word not in COMMON}
-        weight = {word: p * np.log(p * len(texts) / every[word]) for word, p in share.items()}
-        telling = [word for word in weight if share[word] * len(texts) >= LIFT * every[word]]
-        telling = telling or [word for word in weight if weight[word] > 0]
-        best = sorted(telling, key=lambda word: (-weight[word], word))
+        often = {word: n for word, n in words_here.items() if n > 1}
+        best = _telling(often, size, every, len(texts)) or _telling(words_here, size, every, len(texts))
         names.append(shorten(" · ".join(without_kin(best)) or f"cluster {i + first}"))
     return tuple(names)
+
+
+def _telling(own: Mapping[str, int], size: int, every: Mapping[str, int], total: int) -> list[str]:
+    """The words of a cluster of some size that tell it from all texts, the most telling first."""
+    share = {word: n / size for word, n in own.items() if word not in COMMON}
+    weight = {word: p * np.log(p * total / every[word]) for word, p in share.items()}
+    telling = [word for word in weight if share[word] * total >= LIFT * every[word]]
+    telling = telling or [word for word in weight if weight[word] > 0]
+    return sorted(telling, key=lambda word: (-weight[word], word))
 
 
 def without_kin(words: Sequence[str]) -> list[str]:
