@@ -6,8 +6,9 @@ from typing import get_args
 import click
 
 from minembed.cli.console import load_model, model_options
-from minembed.cli.passages import check_not_terminal, id_option, selection_options
+from minembed.cli.passages import check_not_terminal, id_option, keep_option, selection_options
 from minembed.data.corpus import Corpus
+from minembed.data.layout import kept_columns
 from minembed.data.texts import Selection
 from minembed.types import Backend, Dtype, IndexPrecision, Metric
 
@@ -23,6 +24,7 @@ from minembed.types import Backend, Dtype, IndexPrecision, Metric
     help="A new folder, or one with an index, which is replaced.",
 )
 @id_option
+@keep_option
 @selection_options
 @model_options
 @click.option(
@@ -36,6 +38,7 @@ from minembed.types import Backend, Dtype, IndexPrecision, Metric
 def command(
     corpus: Path,
     output: Path,
+    keep: str | None,
     selection: Selection,
     model: str,
     revision: str | None,
@@ -49,8 +52,8 @@ def command(
     """Embed the passages of CORPUS, and save them as an index for `minembed search` and `minembed.Index`.
 
     CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
-    standard input.  The id of a passage is what the column --id has, or the number of its row, from 1.  The index
-    appears whole or not at all.
+    standard input.  The id of a passage is what the column --id has, or the number of its row, from 1.  The other
+    columns of its row, or those of --keep, are kept as its fields.  The index appears whole or not at all.
 
     \b
     minembed index notes.jsonl -o notes-index
@@ -62,6 +65,7 @@ def command(
     check_target(output.absolute())  # before the work, not after it
     check_not_terminal(corpus)
     source = Corpus.of(corpus, selection)
+    kept = kept_columns(source.read.table, keep)
     source.survey()
     ids, texts = source.passages()
     loaded = load_model(model, revision, offline, threads, dtype, backend)
@@ -69,7 +73,7 @@ def command(
         loaded,
         texts,
         ids=ids,
-        fields=source.fields(),
+        fields=source.fields(kept),
         metric=metric,
         precision=precision,
         metadata={"source": source.name},

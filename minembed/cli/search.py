@@ -12,9 +12,17 @@ import click
 from click.core import ParameterSource
 
 from minembed.cli.console import as_text, load_model, model_options, prints_to_terminal
-from minembed.cli.passages import cache_option, check_not_terminal, id_option, passages_of, selection_options
+from minembed.cli.passages import (
+    cache_option,
+    check_not_terminal,
+    id_option,
+    keep_option,
+    passages_of,
+    selection_options,
+)
 from minembed.data.corpus import Corpus
 from minembed.data.excerpt import excerpt
+from minembed.data.layout import kept_columns
 from minembed.data.source import STDIN
 from minembed.data.texts import Selection
 from minembed.errors import InputError
@@ -55,6 +63,12 @@ def open_index(
         model, revision, dtype = own["name"], revision or own["revision"], dtype or own["dtype"]
     loaded = load_model(model, revision, offline, threads, dtype, backend)
     return Index.load(folder, loaded, verify=True)
+
+
+def with_fields(hit: "Hit", names: Sequence[str]) -> "Hit":
+    """A hit with those of its fields that are named; without any, where none is."""
+    fields = {name: hit.fields[name] for name in names if name in hit.fields} if hit.fields else {}
+    return replace(hit, fields=fields or None)
 
 
 def show(queries: Sequence[str], found: Sequence[Sequence["Hit"]], metric: str, depth: str) -> None:
@@ -102,6 +116,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
 )
 @click.option("--query-field", metavar="NAME", help="Column of the queries in --queries; default: found out.")
 @id_option
+@keep_option
 @selection_options
 @model_options
 @click.option(
@@ -126,6 +141,7 @@ def command(
     k: int,
     query_file: Path | None,
     query_field: str | None,
+    keep: str | None,
     selection: Selection,
     model: str,
     revision: str | None,
@@ -146,7 +162,7 @@ def command(
 
     On a terminal the scores are coloured; elsewhere a line is score, number and passage, with tabs between them (and
     the query before them, if there are several).  Of a passage of more than 10,000 characters the first are printed;
-    --json prints it whole.
+    --json prints it whole, with the other columns of its row as "fields", or those of --keep.
 
     \b
     minembed search notes.txt "how do I bake bread?"
@@ -155,22 +171,28 @@ def command(
     """
     if corpus == STDIN and query_file == STDIN:
         raise click.UsageError("corpus and --queries cannot both be standard input")
+    if keep is not None and not as_json:
+        raise click.UsageError("--keep says which columns --json prints: say --json, too")
     wanted = read_queries(queries, query_file, query_field)
     options = model, revision, offline, threads, dtype, backend
     if corpus.is_dir():
         if precision or selection != Selection():
             raise click.UsageError("an index has its precision, texts and ids: no --precision, and nothing on reading")
+        kept = None if keep in (None, "all") else tuple(name.strip() for name in str(keep).split(",") if keep != "none")
         given = ctx.get_parameter_source("model") is not ParameterSource.DEFAULT
         index = open_index(corpus, *options, model_is_given=given)
     else:
         check_not_terminal(corpus)
         source = Corpus.of(corpus, selection)  # before the model is loaded, not after it
+        kept = kept_columns(source.read.table, keep)
         index = index_of(source, load_model(*options), precision or "float32", not no_cache)
     from minembed.cli.heatmap import colour_depth
 
     found = index.search(wanted, k, backend=backend, threads=threads)
     if selection.identity is not None:
         found = [[replace(hit, id=source.id_in(hit.id, hit.text, hit.fields)) for hit in hits] for hits in found]
+    if kept is not None:
+        found = [[with_fields(hit, kept) for hit in hits] for hits in found]
     depth = colour_depth(color, sys.stdout)
     if as_json or (not prints_to_terminal() and depth == "never"):
         write(wanted, found, as_json)

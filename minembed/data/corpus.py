@@ -1,6 +1,6 @@
 """The passages of a corpus, from a file, a pipe or standard input: their texts, their ids and their rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,9 +82,13 @@ class Corpus:
             ids.append(name)
         return Passages(ids, texts)
 
-    def fields(self) -> Iterator[dict[str, Any] | None] | None:
-        """Of each of its passages, the other columns of its row, as JSON says them; None where there are none."""
+    def fields(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any] | None] | None:
+        """Of each of its passages, the other columns of its row, or those named, as JSON says them."""
         table, text = self.read.table, self.read.column.path
+        if columns is not None:
+            names = tuple(name for name in columns if (name,) != text)
+            kept = self.read.rows(whole_rows=False, also=names)
+            return (plain_row(row.values, names) or None for _, found, row in kept if found is not None)
         if not table.has_columns or (table.form not in ("json", "jsonl") and table.columns == text):
             return None
         return (_others(row.values, text) for _, found, row in self.read.rows() if found is not None)

@@ -130,6 +130,27 @@ def test_fields_are_what_json_can_say(tmp_path, model):
     assert hit["id"] == "x" and hit["fields"] == {"id": "x", "doc": {"body": "the cat", "n": [1, None]}}
 
 
+def test_keep_says_which_columns_come_along(tmp_path, model):
+    (tmp_path / "a.csv").write_text("sku,price,text\n007,1,the cat\n008,2,rain on the river\n")
+    query = "the cat", *model, "-k", 1, "--json"
+    cases = {
+        "all": {"sku": "007", "price": "1"},
+        "none": None,
+        "price": {"price": "1"},
+        "2,1": {"price": "1", "sku": "007"},
+    }
+    for keep, fields in cases.items():
+        (hit,) = hits_of(run("search", tmp_path / "a.csv", *query, "--keep", keep)[0])
+        assert hit.get("fields") == fields and ("fields" in hit) == (keep != "none")
+        run("index", tmp_path / "a.csv", "-o", tmp_path / "index", *model, "--keep", keep)
+        (hit,) = hits_of(run("search", tmp_path / "index", *query)[0])
+        assert hit.get("fields") == fields
+    (hit,) = hits_of(run("search", tmp_path / "index", *query, "--keep", "sku")[0])
+    assert hit["fields"] == {"sku": "007"}
+    assert "there is no column 'cost'" in run("search", tmp_path / "a.csv", *query, "--keep", "cost", code=1)[1]
+    assert "say --json, too" in run("search", tmp_path / "a.csv", "x", *model, "--keep", "all", code=2)[1]
+
+
 def test_columns_for_other_programs(corpus, model):
     lines = run("search", corpus, "the cat", *model, "-k", 2)[0].splitlines()
     assert lines == ["1.000000\t1\tthe cat", "1.000000\t7\tthe cat"]
