@@ -23,6 +23,9 @@ class Likeness:
     def __iter__(self):
         return iter(self.values)
 
+    def __repr__(self):  # tests are named by it: the same in every worker, so no address
+        return f"{type(self).__name__}({self.values})"
+
     def __bool__(self):
         raise ValueError("the truth value is ambiguous")
 
@@ -87,7 +90,16 @@ class Table(DataFrame):
     column_names = property(lambda self: list(self.data))
 
 
-NA = type("NAType", (), {"__eq__": lambda self, other: NA, "__ne__": lambda self, other: NA, "__hash__": None})()
+NA = type(
+    "NAType",
+    (),
+    {
+        "__eq__": lambda self, other: NA,
+        "__ne__": lambda self, other: NA,
+        "__hash__": None,
+        "__repr__": lambda self: "<NA>",
+    },
+)()
 
 
 def pandas_columns():
