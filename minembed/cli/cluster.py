@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from minembed.cli.console import load_model, model_options
+from minembed.cli.console import ModelChoice, load_model, model_options
 from minembed.cli.map import tell
 from minembed.cli.passages import cache_option, check_not_terminal, keep_option, selection_options
 from minembed.data.arrow_rows import arrow_module
@@ -18,7 +18,7 @@ from minembed.data.outputs import write_table
 from minembed.data.table import ARROW
 from minembed.data.texts import Selection
 from minembed.search.index_cache import vectors_of
-from minembed.types import Backend, ClusterMethod, Dtype, TextFormat
+from minembed.types import ClusterMethod, TextFormat
 
 if TYPE_CHECKING:
     from minembed.maps.clusters import Clusters
@@ -61,12 +61,7 @@ def command(
     keep: str | None,
     selection: Selection,
     no_cache: bool,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
 ) -> None:
     """Divide the texts of CORPUS into clusters of like meaning, and name each by its most typical words.
 
@@ -93,7 +88,7 @@ def command(
     check_count(len(passages.texts), k, method)  # before the work, not after it
     columns = kept_columns(source.read.table, keep)
     form = check_rows(output, source, columns)
-    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    loaded = load_model(choice)
     vectors = vectors_of(source, survey, passages, loaded, not no_cache)
     found = cluster(vectors, passages.texts, k, method=method, seed=seed, tell=tell)
     if output is not None and form is not None:

@@ -9,6 +9,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 
@@ -211,45 +213,64 @@ def source_options(default: str = DEFAULT_MODEL) -> tuple[Callable[[Command], Co
     )
 
 
-def model_options(command: Command, default: str = DEFAULT_MODEL) -> Command:
-    """Add the options that say which model is loaded, and how.
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model a user means, and how it is loaded."""
+
+    name: str = DEFAULT_MODEL
+    revision: str | None = None
+    offline: bool = False
+    threads: int | None = None
+    dtype: Dtype | None = None
+    backend: Backend = "auto"
+
+
+def model_options(command: Command, default: str = DEFAULT_MODEL) -> Any:
+    """Add the options that say which model is loaded, and how; the command gets them as `choice`, a ModelChoice.
 
     >>> @click.command()
     ... @model_options
-    ... def run(model, revision, offline, threads, dtype, backend): ...
+    ... def run(choice): ...
     >>> [parameter.name for parameter in run.params]
     ['model', 'revision', 'offline', 'threads', 'dtype', 'backend']
     """
+
+    @wraps(command)
+    def with_choice(
+        *args: Any,
+        model: str,
+        revision: str | None,
+        offline: bool,
+        threads: int | None,
+        dtype: Dtype | None,
+        backend: Backend,
+        **own: Any,
+    ) -> Any:
+        return command(*args, choice=ModelChoice(model, revision, offline, threads, dtype, backend), **own)
+
     options = (
         *source_options(default),
         click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand."),
         click.option("--dtype", type=click.Choice(DTYPES), help="Compute type; default: float32, or as stored."),
         click.option("--backend", type=click.Choice(get_args(Backend)), default="auto", help="What computes."),
     )
+    wrapped: Any = with_choice
     for option in reversed(options):
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return wrapped
 
 
-def load_model(
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
-    max_seq_length: int | None = None,
-) -> "Embedder":
-    """Load what `model_options` asked for."""
+def load_model(choice: ModelChoice, max_seq_length: int | None = None) -> "Embedder":
+    """Load the model that `model_options` asked for."""
     from minembed.models.embedder import Embedder
 
     return Embedder.load(
-        model,
-        revision=revision,
-        local_files_only=offline,
-        threads=threads,
-        dtype=dtype,
-        backend=backend,
+        choice.name,
+        revision=choice.revision,
+        local_files_only=choice.offline,
+        threads=choice.threads,
+        dtype=choice.dtype,
+        backend=choice.backend,
         max_seq_length=max_seq_length,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from minembed.cli.console import load_model, model_options
+from minembed.cli.console import ModelChoice, load_model, model_options
 from minembed.cli.passages import cache_option, check_not_terminal, selection_options
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.copying import Keep, as_written, copy_rows
@@ -21,7 +21,7 @@ from minembed.data.outputs import write_table
 from minembed.data.table import ARROW, Table
 from minembed.data.texts import Selection
 from minembed.search.index_cache import vectors_of
-from minembed.types import Backend, Dtype, TextFormat
+from minembed.types import TextFormat
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -68,12 +68,7 @@ def command(
     threshold: float,
     output: Path | None,
     selection: Selection,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     as_json: bool,
     no_cache: bool,
 ) -> None:
@@ -99,7 +94,7 @@ def command(
         passages = source.passages()
         numbers, texts = passages
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
-        loaded = load_model(model, revision, offline, threads, dtype, backend)
+        loaded = load_model(choice)
         first, scores = compare(texts, vectors_of(source, survey, passages, loaded, not no_cache), threshold)
         left = {number for i, number in enumerate(numbers) if first[i] != i}
         table = source.read.table

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from minembed.cli.console import load_model, model_options
-from minembed.types import Backend, Color, Dtype
+from minembed.cli.console import ModelChoice, load_model, model_options
+from minembed.types import Color
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -92,12 +92,7 @@ def check_picture(ctx: click.Context, parameter: click.Parameter, value: Path | 
     help="Also draw the heat map, as .png or .svg (extra viz).",
 )
 def command(
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     color: str,
     output: Path | None,
 ) -> None:
@@ -110,7 +105,7 @@ def command(
     from minembed.cli.heatmap import colour_depth, heat_map
     from minembed.search.similarity import cosine_similarity
 
-    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    loaded = load_model(choice)
     sentences = COOKING + PROGRAMMING
     labels = [f"C{i + 1}" for i in range(len(COOKING))] + [f"P{i + 1}" for i in range(len(PROGRAMMING))]
     vectors = loaded.encode(sentences)
@@ -120,7 +115,7 @@ def command(
     own = sum(labels[i][0] == labels[j][0] for i, j in enumerate(nearest))
     depth = colour_depth(color, sys.stdout)
 
-    click.echo(f"{model} ({loaded.source}): {loaded.dimension} numbers a sentence\n")
+    click.echo(f"{choice.name} ({loaded.source}): {loaded.dimension} numbers a sentence\n")
     for label, sentence in zip(labels, sentences, strict=True):
         click.echo(f"  {label}  {sentence}")
     click.echo("\nCosine of every two sentences (C cooking, P programming)\n")
@@ -136,7 +131,7 @@ def command(
         f"{found.verdict()}"
     )
     if output is not None:
-        draw(cosines, labels, sentences, model, output)
+        draw(cosines, labels, sentences, choice.name, output)
 
 
 def draw(cosines: "Array", labels: list[str], sentences: tuple[str, ...], model: str, output: Path) -> None:

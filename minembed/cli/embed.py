@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import click
 
-from minembed.cli.console import as_text, existing_file, load_model, model_options, on_interrupt, prints_to_terminal
+from minembed.cli.console import (
+    ModelChoice,
+    as_text,
+    existing_file,
+    load_model,
+    model_options,
+    on_interrupt,
+    prints_to_terminal,
+)
 from minembed.cli.passages import check_places, id_option, keep_option, selection_options
 from minembed.data.texts import Selection
 from minembed.errors import InputError
-from minembed.types import Backend, Dtype, Precision, Truncation
+from minembed.types import Precision, Truncation
 
 if TYPE_CHECKING:
     from minembed.cli.embed_rows import Incoming, Pairs, Wanted
@@ -146,12 +154,7 @@ def command(
     keep: str | None,
     selection: Selection,
     output: Path | None,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     normalize: bool | None,
     prompt_name: str | None,
     prompt: str | None,
@@ -195,7 +198,7 @@ def command(
             incoming = from_file(source, selection, wanted, lambda: stack.enter_context(wanted.work_file()))
         ranges = None if calibration is None else read_ranges(calibration)
         file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
-        loaded = load_model(model, revision, offline, threads, dtype, backend, max_seq_length)
+        loaded = load_model(choice, max_seq_length)
         stream = partial(
             loaded.stream,
             normalize_embeddings=normalize,

@@ -7,13 +7,13 @@ from typing import get_args
 import click
 
 from minembed.cli.columns import missing_option, names_of
-from minembed.cli.console import existing_file, load_model, model_options, table
+from minembed.cli.console import ModelChoice, existing_file, load_model, model_options, table
 from minembed.cli.passages import reading_options
 from minembed.data.beir import read_documents, read_judgements
 from minembed.data.sts import read_sts
 from minembed.data.table import Reading
 from minembed.errors import InputError
-from minembed.types import Backend, Dtype, Metric, Missing
+from minembed.types import Metric, Missing
 
 
 @click.group("evaluate", short_help="Measure a model against people's judgements.")
@@ -39,12 +39,7 @@ def sts(
     score: str | None,
     missing: Missing | None,
     reading: Reading,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     prompt_name: str | None,
     truncate_dim: int | None,
     as_json: bool,
@@ -65,7 +60,7 @@ def sts(
     from minembed.evaluation.pairs import pearson, spearman
     from minembed.search.similarity import pairwise
 
-    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    loaded = load_model(choice)
     gold = [pair.score for pair in pairs]
     different = dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second))  # many come twice
     vectors = loaded.encode(list(different), prompt_name=prompt_name, truncate_dim=truncate_dim)
@@ -75,10 +70,10 @@ def sts(
     )
     found = {"spearman": spearman(cosines, gold), "pearson": pearson(cosines, gold)}
     if as_json:
-        click.echo(json.dumps({"file": str(file), "model": model, "pairs": len(pairs), **found}))
+        click.echo(json.dumps({"file": str(file), "model": choice.name, "pairs": len(pairs), **found}))
         return
     click.echo(f"{file}: {len(pairs):,} pairs, scores from {min(gold):g} to {max(gold):g}")
-    click.echo(f"{model} ({loaded.source})")
+    click.echo(f"{choice.name} ({loaded.source})")
     for name, value in found.items():
         click.echo(f"  {name.capitalize():<9} {value:7.4f}  ({100 * value:.2f})")
 
@@ -100,12 +95,7 @@ def retrieval(
     queries: Path,
     corpus: Path,
     qrels: Path,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     metric: Metric | None,
     graded: bool,
     query_prompt_name: str | None,
@@ -128,7 +118,7 @@ def retrieval(
     if not asked:
         raise InputError(f"{qrels} judges no document relevant to any query of {queries}")
     missing = sum(name not in documents for query in asked for name in grades[query])
-    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    loaded = load_model(choice)
     metric = metric or loaded.checkpoint.similarity_fn_name
     found = evaluate_retrieval(
         loaded.encode_query(list(asked.values()), prompt_name=query_prompt_name, truncate_dim=truncate_dim),
@@ -137,16 +127,16 @@ def retrieval(
         list(documents),
         grades if graded else {query: set(names) for query, names in grades.items()},
         metric=metric,
-        backend=backend,
-        threads=threads,
+        backend=choice.backend,
+        threads=choice.threads,
     )
     counts = {"queries": len(asked), "documents": len(documents), "relevant_not_in_corpus": missing}
     if as_json:
-        click.echo(json.dumps({"corpus": str(corpus), "model": model, **counts, **found}))
+        click.echo(json.dumps({"corpus": str(corpus), "model": choice.name, **counts, **found}))
         return
     click.echo(f"{corpus}: {len(documents):,} documents, {len(asked):,} queries with relevant ones among them")
     if missing:
         click.echo(f"{missing:,} relevant documents of {qrels} are not in the corpus, and count as not found", err=True)
-    click.echo(f"{model} ({loaded.source}), by {metric}")
+    click.echo(f"{choice.name} ({loaded.source}), by {metric}")
     rows = [[name.removeprefix(f"{metric}_"), f"{value:.4f}"] for name, value in found.items()]
     click.echo("\n".join(table(rows, right=frozenset({1}), indent="  ")))

@@ -5,12 +5,12 @@ from typing import get_args
 
 import click
 
-from minembed.cli.console import load_model, model_options
+from minembed.cli.console import ModelChoice, load_model, model_options
 from minembed.cli.passages import check_not_terminal, id_option, keep_option, selection_options
 from minembed.data.corpus import Corpus
 from minembed.data.layout import kept_columns
 from minembed.data.texts import Selection
-from minembed.types import Backend, Dtype, IndexPrecision, Metric
+from minembed.types import IndexPrecision, Metric
 
 
 @click.command("index", short_help="Make an index of a corpus, for search.")
@@ -40,12 +40,7 @@ def command(
     output: Path,
     keep: str | None,
     selection: Selection,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     precision: IndexPrecision,
     metric: Metric | None,
 ) -> None:
@@ -68,7 +63,7 @@ def command(
     kept = kept_columns(source.read.table, keep)
     source.survey()
     ids, texts = source.passages()
-    loaded = load_model(model, revision, offline, threads, dtype, backend)
+    loaded = load_model(choice)
     index = Index.build(
         loaded,
         texts,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, load_model, table
+from minembed.cli.console import DEFAULT_MODEL, ModelChoice, load_model, table
 
 
 @click.command("info", short_help="Say what a model is.")
@@ -19,7 +19,7 @@ def command(name: str, revision: str | None, offline: bool, as_json: bool) -> No
 
     Architecture, pooling, prompts, length limit, where it was found, and what would compute it.
     """
-    facts = load_model(name, revision, offline, None, None, "auto").info()
+    facts = load_model(ModelChoice(name, revision, offline)).info()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
         return

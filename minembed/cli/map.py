@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from minembed.cli.console import existing_file, load_model, model_options
+from minembed.cli.console import ModelChoice, existing_file, load_model, model_options
 from minembed.cli.passages import cache_option, check_not_terminal, selection_options
 from minembed.data.corpus import Corpus, Passages
 from minembed.data.texts import Selection, Survey, column_of
 from minembed.errors import InputError
 from minembed.search.index_cache import kept_vectors, vectors_of
-from minembed.types import Backend, Dtype, MapMethod
+from minembed.types import MapMethod
 
 if TYPE_CHECKING:
     from minembed.types import Array
@@ -127,12 +127,7 @@ def command(
     seed: int,
     vectors: Path | None,
     no_cache: bool,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
 ) -> None:
     """Place the texts of CORPUS on a map, on which texts of like meaning are near each other.
 
@@ -165,7 +160,7 @@ def command(
     with replacing(output) as file:
         settings: dict[str, Any] = {"perplexity": perplexity, "neighbours": neighbours, "dimensions": dimensions}
         if vectors is None:
-            loaded = load_model(model, revision, offline, threads, dtype, backend)
+            loaded = load_model(choice)
             kept = None if no_cache else kept_vectors(source, loaded)
             if kept is None:
                 tell(f"embedding {len(texts):,} texts")
@@ -181,7 +176,7 @@ def command(
             labels=None if labels is None else [labels[i] for i in rows],
             clusters=clusters,
             label_name=label or "",
-            model=model if vectors is None else vectors.name,
+            model=choice.name if vectors is None else vectors.name,
             seed=seed,
             tell=tell,
             **settings,

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from minembed.cli.console import as_text, model_options
+from minembed.cli.console import ModelChoice, as_text, model_options
 from minembed.cli.passages import passages_of, selection_options
 from minembed.data.excerpt import excerpt
 from minembed.data.texts import Selection
-from minembed.types import Backend, Dtype
 
 DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
@@ -37,12 +36,7 @@ def command(
     source: Path | None,
     selection: Selection,
     top_k: int | None,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     max_seq_length: int | None,
     as_json: bool,
 ) -> None:
@@ -58,12 +52,12 @@ def command(
 
     numbers, texts = passages_of(documents, source, selection)
     loaded = Reranker.load(
-        model,
-        revision=revision,
-        local_files_only=offline,
-        threads=threads,
-        dtype=dtype,
-        backend=backend,
+        choice.name,
+        revision=choice.revision,
+        local_files_only=choice.offline,
+        threads=choice.threads,
+        dtype=choice.dtype,
+        backend=choice.backend,
         max_seq_length=max_seq_length,
     )
     for hit in loaded.rank(as_text(query), texts, top_k=top_k, return_documents=True):

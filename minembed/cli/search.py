@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 from click.core import ParameterSource
 
-from minembed.cli.console import as_text, load_model, model_options, prints_to_terminal
+from minembed.cli.console import ModelChoice, as_text, load_model, model_options, prints_to_terminal
 from minembed.cli.passages import (
     cache_option,
     check_not_terminal,
@@ -27,7 +27,7 @@ from minembed.data.source import STDIN
 from minembed.data.texts import Selection
 from minembed.errors import InputError
 from minembed.search.index_cache import index_of
-from minembed.types import Backend, Color, Dtype, IndexPrecision
+from minembed.types import Color, IndexPrecision
 
 if TYPE_CHECKING:
     from minembed.search.index import Hit, Index
@@ -45,12 +45,7 @@ def read_queries(queries: Sequence[str], file: Path | None, field: str | None) -
 
 def open_index(
     folder: Path,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     model_is_given: bool,
 ) -> "Index":
     """Load an index, and the model that it names unless another is given."""
@@ -60,8 +55,9 @@ def open_index(
     if not model_is_given:
         if own is None:
             raise InputError(f"{folder} was made of vectors: say with --model which model gave them")
-        model, revision, dtype = own["name"], revision or own["revision"], dtype or own["dtype"]
-    loaded = load_model(model, revision, offline, threads, dtype, backend)
+        revision, dtype = choice.revision or own["revision"], choice.dtype or own["dtype"]
+        choice = replace(choice, name=own["name"], revision=revision, dtype=dtype)
+    loaded = load_model(choice)
     return Index.load(folder, loaded, verify=True)
 
 
@@ -143,12 +139,7 @@ def command(
     query_field: str | None,
     keep: str | None,
     selection: Selection,
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     precision: IndexPrecision | None,
     as_json: bool,
     no_cache: bool,
@@ -174,21 +165,20 @@ def command(
     if keep is not None and not as_json:
         raise click.UsageError("--keep says which columns --json prints: say --json, too")
     wanted = read_queries(queries, query_file, query_field)
-    options = model, revision, offline, threads, dtype, backend
     if corpus.is_dir():
         if precision or selection != Selection():
             raise click.UsageError("an index has its precision, texts and ids: no --precision, and nothing on reading")
         kept = None if keep in (None, "all") else tuple(name.strip() for name in str(keep).split(",") if keep != "none")
         given = ctx.get_parameter_source("model") is not ParameterSource.DEFAULT
-        index = open_index(corpus, *options, model_is_given=given)
+        index = open_index(corpus, choice, model_is_given=given)
     else:
         check_not_terminal(corpus)
         source = Corpus.of(corpus, selection)  # before the model is loaded, not after it
         kept = kept_columns(source.read.table, keep)
-        index = index_of(source, load_model(*options), precision or "float32", not no_cache)
+        index = index_of(source, load_model(choice), precision or "float32", not no_cache)
     from minembed.cli.heatmap import colour_depth
 
-    found = index.search(wanted, k, backend=backend, threads=threads)
+    found = index.search(wanted, k, backend=choice.backend, threads=choice.threads)
     if selection.identity is not None:
         found = [[replace(hit, id=source.id_in(hit.id, hit.text, hit.fields)) for hit in hits] for hits in found]
     if kept is not None:

@@ -6,8 +6,8 @@ from typing import get_args
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, as_text, load_model, model_options
-from minembed.types import Backend, Color, Dtype
+from minembed.cli.console import DEFAULT_MODEL, ModelChoice, as_text, load_model, model_options
+from minembed.types import Color
 
 # From this cosine on; the words are those of the STS scale, 5 to 0.  Each bound lies halfway between the median cosines
 # that all-MiniLM-L6-v2 gives to the pairs of STS-B dev about one point of that scale and the next.
@@ -43,12 +43,7 @@ def reading(cosine: float) -> str:
 )
 def command(
     texts: tuple[str, ...],
-    model: str,
-    revision: str | None,
-    offline: bool,
-    threads: int | None,
-    dtype: Dtype | None,
-    backend: Backend,
+    choice: ModelChoice,
     as_json: bool,
     color: str,
 ) -> None:
@@ -63,14 +58,14 @@ def command(
     from minembed.search.similarity import cosine_similarity
 
     texts = tuple(map(as_text, texts))
-    vectors = load_model(model, revision, offline, threads, dtype, backend).encode(texts)
+    vectors = load_model(choice).encode(texts)
     cosines = cosine_similarity(vectors, vectors)
     if as_json:
         rows = [[round(value, 6) for value in row] for row in cosines.tolist()]
-        click.echo(json.dumps({"model": model, "texts": texts, "cosine": rows}, ensure_ascii=False))
+        click.echo(json.dumps({"model": choice.name, "texts": texts, "cosine": rows}, ensure_ascii=False))
     elif len(texts) == 2:
         cosine = float(cosines[0, 1])
-        note = "" if model == DEFAULT_MODEL else f" (by the scale of {DEFAULT_MODEL}; models differ)"
+        note = "" if choice.name == DEFAULT_MODEL else f" (by the scale of {DEFAULT_MODEL}; models differ)"
         click.echo(f"{cosine:.4f}  {reading(cosine)}{note}")
     else:
         depth = colour_depth(color, sys.stdout)
