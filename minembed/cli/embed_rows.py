@@ -118,9 +118,6 @@ def _chosen(read: Texts, wanted: Wanted, identity: Column | None) -> tuple[Itera
         return (_shown(row, identity) for row in rows), Layout()
     columns = kept_columns(read.table, wanted.keep, own)
     layout = layout_of(read.table, form, columns, [EMBEDDING])
-    if layout.as_json_text:
-        names = ", ".join(map(repr, layout.as_json_text))
-        LOG.info(f"{read.name}: values of several types are written as JSON text: {names}")
     return read.rows(whole_rows=layout.columns is None, also=layout.columns or ()), layout
 
 

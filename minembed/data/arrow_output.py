@@ -173,6 +173,7 @@ def _vectors(vectors: Sequence[Any], extra: Extra) -> Any:
     if not isinstance(vectors, np.ndarray):
         zero = np.zeros(extra.width or 0, extra.kind)
         mask = arrow.array([vector is None for vector in vectors])
-        vectors = np.array([zero if vector is None else vector for vector in vectors], extra.kind)
-    whole = np.ascontiguousarray(vectors, extra.kind)
-    return arrow.FixedSizeListArray.from_arrays(arrow.array(whole.reshape(-1)), extra.width, mask=mask)
+        full = np.array([zero if vector is None else vector for vector in vectors], extra.kind)
+    else:
+        full = np.ascontiguousarray(vectors, extra.kind)
+    return arrow.FixedSizeListArray.from_arrays(arrow.array(full.reshape(-1)), extra.width, mask=mask)

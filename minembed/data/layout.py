@@ -13,6 +13,7 @@ from minembed.data.forms import BY_ENDING, PACKED_ENDINGS, REFUSED
 from minembed.data.json_kinds import NULL, Kind, has_json, kinds_of
 from minembed.data.source import Source
 from minembed.data.table import ARROW, Row, Table, open_seekable
+from minembed.data.texts import LOG
 from minembed.errors import InputError
 from minembed.types import TextFormat
 
@@ -115,8 +116,8 @@ def layout_of(
 
     Types of Arrow stay what they are.  Cells of CSV are texts.  JSON is read once to see of which types its values are
     (so the table must be one that can be read again): a column of values of several types, of objects without keys or
-    with more than 100 of them, or of whole numbers beyond 64 bits, is written as JSON text.  Raises InputError where a
-    column of the table has the name of an extra one.
+    with more than 100 of them, or of whole numbers beyond 64 bits, is written as JSON text, which is logged.  Raises
+    InputError where a column of the table has the name of an extra one.
 
     >>> table = Table(Source("x.csv"), "csv", ("id", "text"), (), True, ())
     >>> layout_of(table, "parquet", ["id"], [Extra("score", float)]).columns
@@ -142,7 +143,11 @@ def layout_of(
             found = schema_of(open_arrow(file, table.form, table.name))
         schema = arrow_module().schema([found.field(name) for name in names], metadata=found.metadata)
     free = table.form in ("jsonl", "json") and kinds is None and columns is None
-    return Layout(None if free else names, tuple(extra), schema, kinds)
+    layout = Layout(None if free else names, tuple(extra), schema, kinds)
+    if layout.as_json_text and form in ARROW:
+        told = ", ".join(map(repr, layout.as_json_text))
+        LOG.info(f"{table.name}: values of several types are written as JSON text: {told}")
+    return layout
 
 
 def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
