@@ -88,7 +88,7 @@ def open_arrow(file: Any, form: TextFormat, name: str) -> Any:
     arrow = arrow_module()
     try:
         if form == "parquet":
-            return arrow.parquet.ParquetFile(file)
+            return arrow.parquet.ParquetFile(file, buffer_size=1 << 20)
         try:
             return arrow.ipc.open_file(file)
         except ValueError:  # pyarrow's own errors derive from it
@@ -111,7 +111,9 @@ def schema_of(opened: Any) -> Any:
 def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:
     """The rows as record batches of at most 1,024, with all columns or those named."""
     if hasattr(opened, "iter_batches"):
-        yield from opened.iter_batches(batch_size=BATCH, columns=None if columns is None else list(columns))
+        yield from opened.iter_batches(
+            batch_size=BATCH, use_threads=False, columns=None if columns is None else list(columns)
+        )
         return
     if hasattr(opened, "num_record_batches"):
         found: Iterator[Any] = (opened.get_batch(i) for i in range(opened.num_record_batches))
