@@ -12,6 +12,7 @@ from minembed.transformer.heads import SCORE_ACTIVATIONS
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import LENGTH_FILES, check_folder, safe_path
 from minembed.weights.families import read_config
+from minembed.weights.folders import missing, refuse_adapter
 from minembed.weights.modules import TORCH, class_name, refuse_unknown
 
 INSTEAD = "for vectors of texts, load it with Embedder.load"
@@ -51,7 +52,10 @@ def read_cross_encoder(folder: Path) -> CrossEncoder:
     overall = folder / "config_sentence_transformers.json"
     inside, own = _read_modules(folder, optional_json(overall), overall)
     place = folder / inside
+    refuse_adapter(place)
     path = place / "config.json"
+    if not path.exists():
+        raise ConfigError(missing(place, "config.json"))
     raw = read_json(path)
     family, config, stored_dtype = read_config(path)
     _check_architecture(raw, path)

@@ -12,6 +12,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.pooling import POOLING
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
+from minembed.weights.folders import missing, refuse_adapter
 from minembed.weights.modules import AFTER_POOLING, class_name, read_modules, refuse_unknown
 from minembed.weights.static import MODULE, model2vec_entries, read_static
 
@@ -216,8 +217,9 @@ def _read_encoder(folder: Path, entries: Sequence[tuple[str, str]]) -> Checkpoin
     """Read what the folder of an encoder says: Transformer, Pooling, and what follows."""
     (_, inside), *others = entries
     transformer = folder / inside
+    refuse_adapter(transformer)
     if not (transformer / "config.json").exists():
-        raise ConfigError(f"{transformer} has no config.json: not a checkpoint folder, or not fully downloaded")
+        raise ConfigError(missing(transformer, "config.json"))
     family, config, stored_dtype = read_config(transformer / "config.json")
     pooling, include_prompt = (
         _read_pooling(folder / others[0][1] / "config.json", config) if others else (("mean",), True)

@@ -16,6 +16,7 @@ from minembed.errors import WeightsError
 from minembed.runtime.files import can_be_named, check_regular, is_too_long
 from minembed.runtime.json_files import no_duplicates, read_json
 from minembed.types import Array
+from minembed.weights.folders import missing
 
 LARGEST_HEADER = 16 << 20  # bytes; real headers have a few thousand entries of about 100 bytes
 IMPOSTORS = {
@@ -156,7 +157,7 @@ class TensorFiles:
                 raise WeightsError(
                     f"{folder} has only pytorch_model.bin, a pickle, which minembed never opens; {CONVERT}"
                 )
-            raise WeightsError(f"{folder} has no model.safetensors: not a checkpoint folder, or not fully downloaded")
+            raise WeightsError(missing(folder, "model.safetensors"))
         return TensorFiles(_read_shards(folder, index))
 
     def read(self, name: str) -> Array:

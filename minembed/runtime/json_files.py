@@ -12,6 +12,23 @@ LARGEST_JSON = 64 << 20  # bytes
 T = TypeVar("T")
 
 
+IMPOSTORS = {  # what people find in place of a text file, by its first bytes
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself: run `git lfs pull` there, or download it",
+    b"\xef\xbb\xbf": "begins with a byte-order mark, which an editor put there: save it as UTF-8 without one",
+    b"<": "is a web page: the download went wrong; fetch it again",
+}
+
+
+def unsound(content: bytes, error: Exception) -> str:
+    """Say why a file's content is no JSON, for a message that begins with its name.
+
+    >>> unsound(b"version https://git-lfs.github.com/spec/v1", ValueError())
+    'is a Git LFS pointer, not the file itself: run `git lfs pull` there, or download it'
+    """
+    known = next((what for magic, what in IMPOSTORS.items() if content.startswith(magic)), None)
+    return known or f"is not sound JSON ({error}); fetch it again"
+
+
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build a JSON object, or raise ValueError where a key comes twice (Python's json would keep the last)."""
     built = dict(pairs)
@@ -31,16 +48,18 @@ def read_json(path: Path, error: type[MinembedError] = ConfigError) -> dict[str,
 
 def read_json_value(path: Path, error: type[MinembedError] = ConfigError) -> Any:
     """Read any JSON value from a file; raises `error`, with the file's name, where that fails."""
+    content = b""
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise error(f"{path} has more than {LARGEST_JSON} bytes; that is no configuration file")
-        return json.loads(read_regular(path, LARGEST_JSON).decode("utf-8"), object_pairs_hook=no_duplicates)
+        content = read_regular(path, LARGEST_JSON)
+        return json.loads(content.decode("utf-8"), object_pairs_hook=no_duplicates)
     except FileNotFoundError as e:
         raise error(f"{path} is missing: not a checkpoint folder, or not fully downloaded") from e
     except OSError as e:
         raise error(f"{path} cannot be read ({e.strerror or e})") from e
     except (ValueError, RecursionError) as e:
-        raise error(f"{path} is not sound JSON ({e}); fetch it again") from e
+        raise error(f"{path} {unsound(content, e)}") from e
 
 
 def optional_json(path: Path) -> dict[str, Any]:

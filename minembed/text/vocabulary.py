@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from minembed.errors import ConfigError, TokenizationError, UnsupportedModelError
 from minembed.runtime.files import check_regular, read_regular
+from minembed.runtime.json_files import IMPOSTORS, unsound
 from minembed.transformer.config import LARGEST_SIZE
 
 T = TypeVar("T")
@@ -104,12 +105,14 @@ def _settings(path: Path) -> dict[str, Any]:
     """Read a JSON object, or an empty one where the file does not exist."""
     if not path.exists():
         return {}
+    content = b""
     try:
-        value = json.loads(read_regular(path, LARGEST_FILE).decode("utf-8"))
+        content = read_regular(path, LARGEST_FILE)
+        value = json.loads(content.decode("utf-8"))
     except OSError as e:
         raise TokenizationError(f"{path} cannot be read ({e.strerror})") from e
     except (ValueError, RecursionError) as e:
-        raise TokenizationError(f"{path} is not sound JSON ({e}); fetch it again") from e
+        raise TokenizationError(f"{path} {unsound(content, e)}") from e
     if not isinstance(value, dict):
         raise TokenizationError(f"{path} must hold a JSON object, not {type(value).__name__}")
     return value
@@ -138,8 +141,10 @@ def read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
     """
     from tokenizers import Tokenizer as Reference  # late, so that `import minembed` stays light
 
+    content = b""
     try:
-        text = read_regular(path, LARGEST_FILE).decode("utf-8")
+        content = read_regular(path, LARGEST_FILE)
+        text = content.decode("utf-8")
         layout = json.loads(text)
         if isinstance(layout, dict):
             _check_prefix(layout.get("model"))
@@ -147,6 +152,8 @@ def read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
     except OSError as e:
         raise TokenizationError(f"{path} cannot be read ({e.strerror}); a model needs its tokenizer.json") from e
     except (ValueError, RecursionError) as e:  # TokenizationError is a ValueError
+        if content.startswith(tuple(IMPOSTORS)):
+            raise TokenizationError(f"{path} {unsound(content, e)}") from e
         raise TokenizationError(f"{path}: not a usable tokenizer.json ({e}); fetch the file again") from e
     if (layout.get("model") or {}).get("dropout"):
         raise UnsupportedModelError(f"{path}: its dropout makes other tokens of a text every time; set it to null")

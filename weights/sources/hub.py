@@ -118,6 +118,8 @@ def _wanted(info: "ModelInfo", repo: str) -> "dict[str, RepoSibling]":
     paths = {path: sibling for path, sibling in listed.items() if _is_wanted(path)}
     if not any(path.endswith(".safetensors") for path in paths):
         has = "only pytorch_model.bin, which is never unpickled" if "pytorch_model.bin" in listed else "no weights"
+        if "adapter_config.json" in listed:
+            has = "only an adapter, which has to be merged into its base with peft"
         raise SourceError(f"{repo} has no model.safetensors ({has}); convert it, and pass the folder")
     return dict(sorted(paths.items(), key=lambda item: (item[0].endswith(".safetensors"), item[0])))
 
