@@ -1,4 +1,12 @@
-"""Linear layers on packed weights, in float32, bfloat16 and int8.
+"""Linear layers on packed weights, in float32, bfloat16 and int8.  All of them compute
+
+    for t in range(rows):
+        for j in range(out):
+            y[t, j] = bias[j]
+            for k in range(K):
+                y[t, j] += x[t, k] * weight[k, j]
+
+tile by tile: some rows times one panel of columns, whose sums stay in registers while k runs, always in this order.
 
 A weight (in, out) is packed once into panels of 16 or 32 columns, so that the tile reads it front to back:
 

@@ -21,7 +21,7 @@ TABLE = {  # operation -> backend -> "module:function"
     "rescore": {"numpy": "minembed.search.scan:rescore_numpy", "numba": "minembed.kernels.topk.tier:rescore"},
     "adamw": {"numpy": "minembed.train.optim:update", "numba": "minembed.kernels.training.optimizer:update"},
     "adamw_replay": {"numpy": "minembed.train.optim:replay", "numba": "minembed.kernels.training.optimizer:replay"},
-    "training": {"numba": "minembed.kernels.training.tier:Tier"},
+    "training": {"numba": "minembed.kernels.training.operations:StepOperations"},
     "compile": {"numba": "minembed.kernels.encoder.tier:compile_kernels"},
     "is_compiled": {"numba": "minembed.kernels.encoder.tier:is_compiled"},
     "describe": {"numba": "minembed.kernels.encoder.tier:describe"},
@@ -68,13 +68,13 @@ def prepare(
         return "numpy", resolve("encoder", "numpy")(params, config, dtype)
 
 
-def tier(backend: str, work: int) -> str:
+def serving(backend: str, work: int) -> str:
     """The backend that serves an operation of so many multiplications; "auto" is NumPy where there are too few to
     load the kernels for.
 
     A BackendWarning says so where the numba tier was wanted and cannot be had.
 
-    >>> tier("auto", 1000)
+    >>> serving("auto", 1000)
     'numpy'
     """
     loaded = "minembed.kernels.topk.tier" in sys.modules

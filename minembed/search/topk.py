@@ -102,7 +102,7 @@ def top_k(
     >>> scores.tolist(), indices.tolist()
     ([[2.0, 1.0]], [[1, 2]])
     """
-    from minembed.runtime.backend import resolve, tier
+    from minembed.runtime.backend import resolve, serving
     from minembed.runtime.threads import check_threads
 
     if metric not in METRICS:
@@ -111,7 +111,7 @@ def top_k(
     own, rows = _rows(queries, corpus)
     if quantized is not None:
         _check_quantized(quantized, rows)
-    chosen = tier(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
+    chosen = serving(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
     chosen = chosen if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
     scan, rescore, threads = resolve("scan", chosen), resolve("rescore", chosen), check_threads(threads)
     k = min(k, len(rows))

@@ -18,7 +18,7 @@ from minembed.train.masked_lm_loss import masked_lm
 from minembed.train.masking import Masked, mask_tokens, words_of
 from minembed.train.model import Trainee
 from minembed.train.settings import Settings
-from minembed.train.step import Method, Step, masked_gradients, tier
+from minembed.train.step import Method, Step, masked_gradients, operations_for
 from minembed.train.trainer import State, Task, train
 from minembed.transformer.encoder import encode
 from minembed.transformer.tokens import Tokens
@@ -76,7 +76,7 @@ def masked_loss(trainee: Trainee, texts: Iterable[str], settings: Settings) -> f
     """The mean loss over hidden words of texts, in nats; the same words are hidden at every call."""
     head, config = trainee.weights.head, trainee.checkpoint.config
     assert head is not None
-    ops, _ = tier(Method(backend=settings.backend))
+    ops, _ = operations_for(Method(backend=settings.backend))
     total, count = 0.0, 0
     with single_threaded_blas():
         for masked in held_out(trainee, texts, settings):

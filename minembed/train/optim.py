@@ -179,7 +179,7 @@ class AdamW:
 
 
 def _kernels(tier: str) -> list[Callable[..., None]]:
-    chosen = backend.tier(tier, backend.WORTH_LOADING)
+    chosen = backend.serving(tier, backend.WORTH_LOADING)
     return [backend.resolve(operation, chosen) for operation in ("adamw", "adamw_replay")]
 
 

@@ -82,7 +82,11 @@ def contrastive_gradients(
     tokens = concatenate(columns)
     chunks = deal_out(tokens.lengths())
     work = _Work(
-        trainee, tokens, attention_patterns(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method)
+        trainee,
+        tokens,
+        attention_patterns(trainee.weights.encoder, trainee.checkpoint.config),
+        method,
+        *operations_for(method),
     )
     vectors, kept = np.empty(0), dict[int, _Forward]()
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore", under="ignore"):  # results are checked
@@ -106,7 +110,11 @@ def masked_gradients(trainee: Trainee, masked: Masked, method: Method) -> Step:
     hidden[masked.positions] = masked.labels
     chunks = deal_out(shown.lengths())
     work = _Work(
-        trainee, shown, attention_patterns(trainee.weights.encoder, trainee.checkpoint.config), method, *tier(method)
+        trainee,
+        shown,
+        attention_patterns(trainee.weights.encoder, trainee.checkpoint.config),
+        method,
+        *operations_for(method),
     )
     values = [0.0] * len(chunks)
 
@@ -119,13 +127,13 @@ def masked_gradients(trainee: Trainee, masked: Masked, method: Method) -> Step:
     return Step(sum(values), total, len(shown.ids))
 
 
-def tier(method: Method) -> tuple[Operations, Backward]:
+def operations_for(method: Method) -> tuple[Operations, Backward]:
     """The operations of both directions, for one step.
 
-    >>> tier(Method(backend="numpy"))[1].linear.__name__
+    >>> operations_for(Method(backend="numpy"))[1].linear.__name__
     'linear_vjp'
     """
-    if backend.tier(method.backend, backend.WORTH_LOADING) == "numpy":
+    if backend.serving(method.backend, backend.WORTH_LOADING) == "numpy":
         return Operations(linear=linear), Backward()
     own = backend.resolve("training", "numba")()
     softmax, softmax_vjp = own.softmax, own.softmax_vjp

@@ -100,7 +100,7 @@ COMPILED = {
             "encoder.selftest",
         ),
         *("encoder.sharing", "encoder.activations", "encoder.embeddings", "encoder.heads"),
-        *("topk.scan", "topk.dot_bytes", "training.tier", "training.optimizer"),
+        *("topk.scan", "topk.dot_bytes", "training.operations", "training.optimizer"),
     )
 }
 # functions whose example needs a checkpoint, a network or an extra; the guide and the tests show them at work

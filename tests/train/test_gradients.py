@@ -7,7 +7,7 @@ import pytest
 from minembed.train.backward.tape import Tape
 from minembed.train.backward.trees import Rows
 from minembed.train.backward.vjp import Pass, encode_vjp
-from minembed.train.step import Method, tier
+from minembed.train.step import Method, operations_for
 from minembed.transformer.encoder import encode
 from minembed.transformer.positions import attention_patterns
 from minembed.weights.directory import read_checkpoint
@@ -38,7 +38,7 @@ def test_gradients_are_torchs(name, backend, recompute, tmp_path):
     golden = goldens.read(name)
     checkpoint = read_checkpoint(goldens.write_checkpoint(golden, tmp_path / "model"))
     params, config, family = read_params(checkpoint), checkpoint.config, FAMILIES[checkpoint.family]
-    tokens, (ops, back) = goldens.tokens_of(golden), tier(Method(backend=backend))
+    tokens, (ops, back) = goldens.tokens_of(golden), operations_for(Method(backend=backend))
     tape, seen = (
         Tape(recompute=recompute, post_norms=params.layers[0].output_post_norm is not None),
         attention_patterns(params, config),

@@ -84,7 +84,7 @@ def transpose(x, rows, width, out):
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class StepOperations:
     """The operations of one step; weights that are needed transposed are turned once, and forgotten with it."""
 
     turned: dict[int, Array] = field(default_factory=dict)
