@@ -82,6 +82,10 @@ class Embedder:
         engine = Engine(checkpoint, tokenizer, compute, threads, modules)
         return cls(engine, tier, computed_in, found.source, found.revision)
 
+    def __repr__(self) -> str:
+        facts = f"{self.dimension} wide, {self.max_seq_length} tokens, {self.dtype}, {self.backend}"
+        return f"Embedder({str(self.checkpoint.folder)!r}, {facts})"
+
     @property
     def checkpoint(self) -> "Checkpoint":
         """What the checkpoint's folder says."""

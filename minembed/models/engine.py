@@ -74,6 +74,9 @@ class Engine:
     threads: int
     modules: tuple[ModuleParams, ...] = ()  # the weights of checkpoint.modules
 
+    def __repr__(self) -> str:  # the weights are too long to be shown
+        return f"Engine({str(self.checkpoint.folder)!r}, threads={self.threads})"
+
     def encode(self, texts: str | Iterable[str], options: Options) -> Any:
         """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states."""
         width, alone = self.width(options.truncate_dim), isinstance(texts, str)

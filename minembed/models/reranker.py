@@ -107,6 +107,10 @@ class Reranker:
     source: str  # where the checkpoint was found
     revision: str | None
 
+    def __repr__(self) -> str:
+        facts = f"{len(self.labels)} labels, {self.max_seq_length} tokens, {self.dtype}, {self.backend}"
+        return f"Reranker({str(self.model.checkpoint.folder)!r}, {facts})"
+
     @classmethod
     def load(
         cls,

@@ -44,6 +44,11 @@ def unit(x):
 # ---- what can be given ----
 
 
+def test_it_is_shown_in_one_line(tiny_model, tiny_checkpoint):
+    assert repr(tiny_model) == f"Embedder('{tiny_checkpoint}', 32 wide, 32 tokens, float32, {tiny_model.backend})"
+    assert repr(tiny_model.engine) == f"Engine('{tiny_checkpoint}', threads={tiny_model.engine.threads})"
+
+
 def test_one_text_and_many(tiny_model):
     vectors = tiny_model.encode(TEXTS)
     assert vectors.shape == (6, 32) and vectors.dtype == np.float32 and vectors.flags["C_CONTIGUOUS"]

@@ -65,6 +65,12 @@ def distance(got, expected):
     return np.abs(got - expected).max() / max(1, np.abs(expected).max())
 
 
+def test_it_is_shown_in_one_line(folder_of):
+    folder = folder_of(NAMES[0])
+    told = repr(Reranker.load(folder, backend="numpy"))
+    assert told.startswith(f"Reranker('{folder}', ") and told.endswith(", float32, numpy)") and len(told) < 200
+
+
 # ---- numbers ----
 
 
