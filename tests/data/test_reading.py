@@ -3,7 +3,7 @@
 import pytest
 from examples import examples
 from hypothesis import given
-from table_cases import objects, tables
+from table_cases import arrow_tables, objects, tables
 
 from minembed.data.source import Source
 from minembed.data.texts import Selection, open_texts
@@ -47,3 +47,11 @@ def test_tables_are_read_as_they_were_written(folder, written):
 @examples(3000, usual=150)
 def test_json_is_read_as_it_was_written(folder, written):
     check(folder, written)
+
+
+@given(arrow_tables())
+@examples(3000, usual=60)
+def test_tables_of_arrow_are_read_as_they_were_written(folder, written):
+    path = folder / written.name
+    path.write_bytes(written.content)
+    assert read(path, Selection(written.reading, written.field, "skip")) == written.texts  # nothing is in doubt

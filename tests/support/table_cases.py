@@ -131,3 +131,49 @@ def rows_of_json():
 
 
 BODY = st.one_of(VALUES.map(lambda text: {"body": text}), st.just({}))
+
+
+OTHER_TYPES = ("int64", "uint8", "float32", "float64", "bool_", "date32", "binary", "null")
+OF_TYPE = {
+    "int64": st.integers(-9, 9),
+    "uint8": st.integers(0, 255),
+    "float32": st.floats(width=32),
+    "float64": st.floats(),
+    "bool_": st.booleans(),
+    "date32": st.dates(),
+    "binary": st.binary(max_size=3),
+    "null": st.none(),
+}
+
+
+@st.composite
+def arrow_tables(draw):
+    """A .parquet or .feather, of some types; its texts are of any type that has text."""
+    import pyarrow as arrow
+    from pyarrow import ipc, parquet
+
+    count = draw(st.integers(0, 6))
+    texts = draw(st.lists(VALUES, min_size=count, max_size=count))
+    kinds = {
+        "string": arrow.array(texts, arrow.string()),
+        "large_string": arrow.array(texts, arrow.large_string()),
+        "dictionary": arrow.array(texts, arrow.string()).dictionary_encode(),
+        "list": arrow.array([None if text is None else [text] for text in texts], arrow.list_(arrow.string())),
+        "struct": arrow.array([{"inner": text} for text in texts], arrow.struct([("inner", arrow.string())])),
+    }
+    kind = draw(st.sampled_from(sorted(kinds)))
+    columns = {"body": kinds[kind]}
+    for i, name in enumerate(draw(st.lists(st.sampled_from(OTHER_TYPES), max_size=4))):
+        values = draw(st.lists(OF_TYPE[name] | st.none(), min_size=count, max_size=count))
+        columns[f"{name} {i}"] = arrow.array(values, getattr(arrow, name)())
+    table, file = arrow.table(columns), io.BytesIO()
+    form = draw(st.sampled_from(["parquet", "feather"]))
+    if form == "parquet":
+        parquet.write_table(table, file, row_group_size=draw(st.sampled_from([1, 2, 100])))
+    else:
+        with ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=draw(st.sampled_from([1, 2, 100])))
+    packed = draw(st.sampled_from(["", "", ".gz"]))
+    field = "body.inner" if kind == "struct" else draw(st.sampled_from(["body", "1"]))
+    found = tuple(None if text is None else present(text) for text in texts)
+    return Written(f"x.{form}{packed}", PACK[packed](file.getvalue()), Reading(), field, found)
