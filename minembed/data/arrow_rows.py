@@ -108,6 +108,19 @@ def schema_of(opened: Any) -> Any:
     return opened.schema_arrow if hasattr(opened, "schema_arrow") else opened.schema
 
 
+def text_columns(opened: Any, first: int) -> list[str]:
+    """The names of the columns of texts, from the place `first` on.
+
+    >>> from importlib.util import find_spec
+    >>> if find_spec("pyarrow"):
+    ...     schema = arrow_module().schema([("id", "string"), ("n", "int64"), ("text", "string")])
+    ...     class Opened: schema_arrow = schema
+    ...     assert text_columns(Opened, 1) == ["text"]
+    """
+    fields = list(schema_of(opened))[first:]
+    return [field.name for field in fields if "string" in str(field.type) and not field.type.num_fields]
+
+
 def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:
     """The rows as record batches of at most 1,024, with all columns or those named."""
     if hasattr(opened, "iter_batches"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minembed.data.columns import value_of
-from minembed.data.encodings import check_encoding, encoding_of, lines_of
+from minembed.data.encodings import choose_encoding, encoding_of, lines_of
 from minembed.data.forms import binary_form, form_of_name, json_form
 from minembed.data.roles import columns_of, find_role, is_bare, number_of
 from minembed.data.source import Source
@@ -98,7 +98,7 @@ def _form(source: Source, reading: Reading) -> TextFormat:
 def _lines(source: Source, reading: Reading) -> Iterator[str]:
     """The lines of a file of BEIR or TREC, in which quotes have no meaning."""
     with source.open()[0] as stream:
-        encoding = check_encoding(reading.encoding) if reading.encoding else encoding_of(stream.look(SAMPLE))
+        encoding = choose_encoding(reading.encoding, stream.look(SAMPLE), source.name)
         yield from lines_of(stream, encoding, source.name, "\n")
 
 

@@ -4,14 +4,17 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from minembed.data.headings import ADDRESS, DATE, NUMBER, TEXTS, plain
 from minembed.errors import InputError
 
 EXAMPLE = 40  # characters of a value that a message shows
 TEXT_LIKE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]", re.DOTALL)  # letters, a space, letters
+IDENTIFIER = re.compile(r"\S*\d\S*")
 LONG_WORD = 40  # characters of a value that is a text without a space, in languages that have none
+NULL = "\\N"  # what databases write for null
+Later = Literal["columns", "fields"]  # what later rows may have that the first have not
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,13 @@ class Column:
 
 
 def choose_column(
-    names: Sequence[str], rows: Sequence[Mapping[str, Any]], field: str | None, name: str, more: bool = False
+    names: Sequence[str], rows: Sequence[Mapping[str, Any]], field: str | None, name: str, more: Later | None = None
 ) -> Column:
     """The column that `field` names, or the one that holds the texts.
 
-    Without a field that is the only column with a name that people give to texts, or else the only one with texts in
-    the first rows.  Raises InputError, with all columns and an example of each, where that is none or several.
+    Without a field that is the only column with a name that people give to texts (unless the first rows have numbers
+    and the like there, and texts elsewhere), or else the only one with texts in the first rows.  Raises InputError,
+    with all columns and an example of each, where that is none or several.
 
     >>> rows = [{"id": "A1", "category": "food", "description": "Rye bread, 1 kg"}]
     >>> choose_column(list(rows[0]), rows, None, "shop.csv").name
@@ -41,21 +45,30 @@ def choose_column(
     for group in TEXTS:
         found = [column for column in names if plain(column) in group]
         if len(found) == 1 or (group is TEXTS[0] and "text" in found):
-            return Column(*(("text", ("text",)) if len(found) > 1 else (found[0], (found[0],))))
+            chosen = "text" if len(found) > 1 else found[0]
+            if _holds_ids([row.get(chosen) for row in rows]) and _text_columns(names, rows):
+                raise _unclear(f"{name}: column {chosen!r} holds no texts, and another does", names, rows)
+            return Column(chosen, (chosen,))
         if found:
             raise _unclear(f"{name}: {len(found)} columns may hold the texts", names, rows)
-    found = [column for column in names if _holds_texts([row.get(column) for row in rows])]
+    found = _text_columns(names, rows)
     if len(found) != 1:
         raise _unclear(f"{name}: no column is surely the texts", names, rows)
     return Column(found[0], (found[0],))
 
 
 def find_column(
-    names: Sequence[str], rows: Sequence[Mapping[str, Any]], field: str, name: str, option: str, more: bool = False
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    field: str,
+    name: str,
+    option: str,
+    more: Later | None = None,
 ) -> Column:
     """The column that `field` names: by its name, by its number from 1, or by a path, as in "doc.body".
 
-    With `more`, fields may come in later rows that the first rows do not have.  Raises InputError where there is none.
+    Later rows may have `more` than the first rows: fields of columns, or columns, too.  Raises InputError where there
+    is none.
 
     >>> find_column(["id", "doc"], [{"doc": {"body": "one"}}], "doc.body", "x.jsonl", "--field").path
     ('doc', 'body')
@@ -68,9 +81,9 @@ def find_column(
     for i in range(len(parts) - 1, 0, -1):
         if ".".join(parts[:i]) in names:
             column = Column(field, (".".join(parts[:i]), *parts[i:]))
-            if more or any(_inner(row, column.path) is not None for row in rows):
+            if more is not None or any(_inner(row, column.path) is not None for row in rows):
                 return column
-    if more:
+    if more == "columns":
         return Column(field, (field,))
     near = difflib.get_close_matches(field, names, 1)
     told = f" (did you mean {near[0]!r}?)" if near else ""
@@ -87,15 +100,15 @@ def value_of(row: Mapping[str, Any], column: Column) -> Any:
 
 
 def text_of(value: Any, column: str, place: str) -> str | None:
-    """A value as a text: a list of texts is joined by line breaks; None where it is missing (null, NaN, blank).
+    r"""A value as a text: a list of texts is joined by line breaks; None where it is missing (null, NaN, \N, blank).
 
     Raises InputError for a number, an object and anything else.
 
     >>> text_of(["one", "two"], "doc", "x, row 0"), text_of(" ", "doc", "x, row 1")
-    ('one\\ntwo', None)
+    ('one\ntwo', None)
     """
     if isinstance(value, str):
-        return value if value.strip() else None
+        return None if value.strip() in ("", NULL) else value
     if value is None or (isinstance(value, float) and value != value):
         return None
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
@@ -112,6 +125,16 @@ def _inner(row: Any, path: Sequence[str]) -> Any:
             return [_inner(item, path[i:]) for item in row]
         row = row.get(part) if isinstance(row, Mapping) else None
     return row
+
+
+def _text_columns(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [column for column in names if _holds_texts([row.get(column) for row in rows])]
+
+
+def _holds_ids(values: Sequence[Any]) -> bool:
+    """Whether all of some values are numbers, or words with digits."""
+    told = [str(value).strip() for value in values if value is not None and value != ""]
+    return bool(told) and all(map(IDENTIFIER.fullmatch, told))
 
 
 def _holds_texts(values: Sequence[Any]) -> bool:

@@ -59,7 +59,8 @@ def as_written(table: Table, keep: Keep) -> Iterator[str]:
         yield from (json_line(plain_row(row.values)) for row in kept)
     else:
         yield table.head
-        yield from (row.raw if row.raw.endswith(("\n", "\r")) else row.raw + "\n" for row in kept)
+        end = "\r" if table.newline == "\r" else "\n"
+        yield from (row.raw if row.raw.endswith(("\n", "\r")) else row.raw + end for row in kept)
 
 
 def json_line(value: Any) -> str:

@@ -130,9 +130,16 @@ def records(
         width = width or len(cells)
         if len(cells) != width:
             hint = f"; {REMEDY}" if delimiter == "\t" and quotes is None and '"' in raw else ""
+            hint += "; remove lines above the heading" if width == 1 else ""
+            hint += "; no space may stand before quotes" if quotes != "no" and f'{delimiter} "' in raw else ""
             raise InputError(
                 f"{place}: {len(cells)} cells where the first row has {width}, split by {delimiter!r}; quote cells "
                 f"that hold it, or name another with --delimiter{hint}: {raw.strip()[:80]!r}"
+            )
+        if quotes != "no" and f'{delimiter} "' in raw and any(cell.startswith(' "') for cell in cells):
+            raise InputError(
+                f"{place}: a space stands before the quotes of a cell, which enclose it only without the space; remove "
+                f"it, or say --quotes no, if they are part of the text: {raw.strip()[:80]!r}"
             )
         yield from blank  # those at the end are no rows
         blank.clear()

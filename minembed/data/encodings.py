@@ -32,9 +32,31 @@ def check_encoding(name: str) -> str:
         "".encode(name)  # there are others than of text, and that refuses them
     except (LookupError, ValueError) as error:
         raise InputError(
-            f"there is no encoding {name!r}; some that there are: utf-8, utf-16, cp1252, cp1250"
+            f"there is no encoding {name[:LONGEST_CELL]!r}; some that there are: utf-8, utf-16, cp1252, cp1250"
         ) from error
     return found.name
+
+
+def choose_encoding(said: str | None, head: bytes, name: str) -> str:
+    """The encoding that is said, or the one that a file's beginning tells.
+
+    Raises InputError for one that is not there, and where a byte order mark says another.
+
+    >>> choose_encoding(None, b"abc", "x.csv"), choose_encoding("latin-1", b"abc", "x.csv")
+    ('utf-8', 'iso8859-1')
+    >>> choose_encoding("latin-1", codecs.BOM_UTF8, "x.csv")
+    Traceback (most recent call last):
+    minembed.errors.InputError: x.csv begins with the mark of utf-8: leave out --encoding latin-1
+    """
+    if said is None:
+        return encoding_of(head)
+    found = check_encoding(said)
+    for mark, own in MARKS:
+        if head.startswith(mark):
+            if not found.replace("_", "-").startswith(own):
+                raise InputError(f"{name} begins with the mark of {own}: leave out --encoding {said}")
+            break
+    return found
 
 
 def encoding_of(head: bytes) -> str:
@@ -73,7 +95,7 @@ def lines_of(file: Any, encoding: str, name: str, newline: str) -> Iterator[str]
         for line in text:
             number += 1
             yield line.removeprefix("\ufeff") if number == 1 else line
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise _not_so_encoded(error, encoding, name, number) from error
 
 
@@ -85,7 +107,7 @@ def decode_head(head: bytes, encoding: str, whole: bool, name: str) -> str:
     """
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head, whole)
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise _not_so_encoded(error, encoding, name, 0) from error
     return text.removeprefix("\ufeff")
 
@@ -94,8 +116,10 @@ def _buffered(file: Any) -> Any:
     return io.BufferedReader(file, 1 << 16) if isinstance(file, io.RawIOBase) else file
 
 
-def _not_so_encoded(error: UnicodeDecodeError, encoding: str, name: str, lines: int) -> InputError:
+def _not_so_encoded(error: UnicodeError, encoding: str, name: str, lines: int) -> InputError:
     """The error for bytes that cannot be decoded, which come after some lines."""
+    if not isinstance(error, UnicodeDecodeError):  # some decoders do not say where
+        return InputError(f"{name}: not {encoding} ({error}): say which encoding it is with --encoding")
     before = error.object[: error.start].decode(encoding, "ignore")
     number = lines + 1 + max(before.count("\n"), before.count("\r"))
     return InputError(f"{name}, line {number}: not {encoding}; {_readings(error)}")

@@ -7,8 +7,9 @@ from typing import get_args
 
 from minembed.data.columns import Column
 from minembed.data.headings import FIRST, NEGATIVE, NUMBER, SCORES, SECOND, plain
-from minembed.data.roles import check_columns, check_once, columns_of, find_role, is_bare, unclear
+from minembed.data.roles import check_columns, columns_of, find_role, is_bare, unclear
 from minembed.data.table import Row, Table
+from minembed.data.texts import check_once
 from minembed.errors import InputError
 from minembed.types import LabelledLoss
 

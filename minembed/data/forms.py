@@ -27,12 +27,13 @@ BY_ENDING: dict[str, TextFormat] = {
 }
 PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 SHEET = "save the sheet as CSV (UTF-8)"
+PAGE = "extract its texts first; --format txt reads it line by line"
 DOCUMENT = "save it as plain text, a text a line"
 VECTORS = "it holds numbers; the texts are wanted"
 REFUSED = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods", ".numbers"), SHEET),
     **dict.fromkeys((".pdf", ".docx", ".doc", ".odt", ".rtf", ".pptx", ".epub"), DOCUMENT),
-    **dict.fromkeys((".html", ".htm", ".xml"), "extract its texts first; --format txt reads it line by line"),
+    **dict.fromkeys((".html", ".htm", ".xml"), PAGE),
     **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar"), "unpack it, and name the file in it"),
     **dict.fromkeys((".npy", ".npz", ".safetensors"), VECTORS),
     **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".duckdb"), "export the table as CSV, JSON lines or parquet"),
@@ -46,6 +47,9 @@ REFUSED_MARKS = (
     (b"{\\rtf", "a .rtf", DOCUMENT),
     (b"SQLite format 3", "an SQLite database", REFUSED[".db"]),
     (b"\x93NUMPY", "a .npy", VECTORS),
+    *[(mark, "a page of HTML", PAGE) for mark in (b"<!DOCTYPE html", b"<!doctype html", b"<html")],
+    (b"<?xml", "XML", PAGE),
+    (b"version https://git-lfs.github.com/", "a pointer of Git LFS", "fetch the file itself with git lfs pull"),
     (b"FEA1", "a feather file of version 1", "write it again, as version 2"),
 )
 

@@ -61,8 +61,9 @@ def has_heading(
     """Whether the first of some rows names the columns.
 
     It does if no cell of it looks like data (long, a number, an address, one that comes again below) and one is a name
-    that is `wanted` or known.  It does not where it has `bare` cells of which the last alone
-    is a number.  Raises InputError, with the first rows, where neither decides it, and nobody `said` it; `option` is
+    that is `wanted`, or two are known, or one is: if no cell reads like a sentence, and none below is a known name, or
+    if a column holds only numbers and dates below.  It does not where it has `bare` cells of which the last alone is a
+    number.  Raises InputError, with the first rows, where neither decides it, and nobody `said` it; `option` is
     where a user says names that are wanted.
 
     >>> has_heading([["id", "text"], ["1", "one"]], None, (), "x.csv")
@@ -81,31 +82,53 @@ def has_heading(
     data = [_looks_like_data(cell) for cell in first]
     again = [cell.strip() != "" and any(row[i] == cell for row in below) for i, cell in enumerate(first)]
     if not any(data) and not any(again):
-        named = any(cell in wanted for cell in first) or any(plain(cell) in KNOWN for cell in first)
-        if named or any(NEGATIVE.fullmatch(plain(cell)) for cell in first):
+        if any(cell in wanted for cell in first) or _names_columns(first, below):
             return True
     shown = "\n".join(f"  {[cell[:60] for cell in row[:8]]}" for row in rows[:3])
     told = f"Say --header yes or --header no{f', or name them with {option}' if option else ''}"
     raise InputError(f"{name}: does its first row name the columns? {told}:\n{shown}")
 
 
+def _names_columns(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether known names make a heading of cells that do not look like data: a label and its text may be such."""
+    known = [i for i, cell in enumerate(first) if _is_known(cell)]
+    if len(known) != 1:
+        return len(known) > 1
+    if below and any(all(_is_figure(row[i]) for row in below) for i in range(len(first))):
+        return True  # there is none in the first row
+    return not any(map(_is_sentence, first)) and not any(_is_known(row[known[0]]) for row in below[:1])
+
+
+def _is_known(cell: str) -> bool:
+    return plain(cell) in KNOWN or NEGATIVE.fullmatch(plain(cell)) is not None
+
+
+def _is_sentence(cell: str) -> bool:
+    words = cell.split()
+    return len(words) > 3 or (len(words) > 1 and words[-1].endswith((".", "!", "?")))
+
+
+def _is_figure(cell: str) -> bool:
+    return any(kind.fullmatch(cell.strip()) for kind in (NUMBER, ADDRESS, DATE))
+
+
 def _looks_like_data(cell: str) -> bool:
-    kinds = (NUMBER, ADDRESS, DATE)
-    return len(cell) > LONGEST or "\n" in cell.strip() or any(kind.fullmatch(cell.strip()) for kind in kinds)
+    return len(cell) > LONGEST or "\n" in cell.strip() or _is_figure(cell)
 
 
 def distinct(cells: Sequence[str]) -> tuple[str, ...]:
     """Names for columns: an empty one becomes its number, and the second of a name gets a number behind it.
 
+    Spaces around names, and byte order marks, are left out.
+
     >>> distinct(["", "text", "text"])
     ('column_1', 'text', 'text_2')
     """
-    found: list[str] = []
+    found, given, counts = dict[str, None](), set(cells), dict[str, int]()
     for i, cell in enumerate(cells, 1):
-        name = base = cell.strip() or f"column_{i}"
-        count = 1
-        while name in found or (name != base and name in cells):
-            count += 1
-            name = f"{base}_{count}"
-        found.append(name)
+        name = base = cell.strip().strip("\ufeff").strip() or f"column_{i}"
+        while name in found or (name != base and name in given):
+            counts[base] = counts.get(base, 1) + 1
+            name = f"{base}_{counts[base]}"
+        found[name] = None
     return tuple(found)

@@ -7,10 +7,20 @@ from typing import Any
 
 from minembed.errors import InputError
 
-DECODER = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
 PIECE = 1 << 16  # characters of an array that are read at a time
 Record = tuple[str, Any, str]  # its place, its value, and how it is written
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the field {max(names, key=names.count)!r} comes twice in an object")
+    return found
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def line_records(lines: Iterable[str], name: str) -> Iterator[Record]:
@@ -24,7 +34,7 @@ def line_records(lines: Iterable[str], name: str) -> Iterator[Record]:
             continue
         place = f"{name}, line {number}"
         try:
-            value = json.loads(line)
+            value = DECODER.decode(line.removeprefix("\ufeff"))
         except (ValueError, RecursionError) as error:
             remedy = "; --format json reads an array over many lines" if number == 1 and line.strip() in "[{" else ""
             raise InputError(f"{place}: not JSON ({error}); every line must hold one JSON value{remedy}") from error

@@ -91,7 +91,7 @@ def kept_columns(table: Table, keep: str | None, identity: str | None = None) ->
         named = [] if keep in ("none", "") else [name.strip() for name in keep.split(",")]
     samples, found = [row.values for row in table.sample], dict[str, None]()
     for name in named:
-        column = find_column(table.columns, samples, name, table.name, "--keep", not table.whole)
+        column = find_column(table.columns, samples, name, table.name, "--keep", table.more)
         if len(column.path) > 1:
             raise InputError(f"{table.name}: --keep takes whole columns: {column.path[0]!r}, not {name!r}")
         found[column.path[0]] = None

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minembed.data.columns import EXAMPLE, Column, listing
+from minembed.data.columns import EXAMPLE, NULL, Column, listing
 from minembed.data.headings import SCORES, plain
 from minembed.data.table import Table
-from minembed.data.texts import FIRST_PLACES, column_of
+from minembed.data.texts import FIRST_PLACES, check_once, column_of
 from minembed.errors import InputError
 
 TRUTH = {"true": 1.0, "false": 0.0}
@@ -41,22 +41,10 @@ def columns_of(table: Table, fields: Sequence[str], option: str) -> list[Column]
     ['a', 'q']
     """
     found = [column_of(table, field, option) for field in fields]
-    for column in found:
-        check_once(table, column)
+    for column, field in zip(found, fields, strict=True):
+        if column.name == field:  # not a number, which says which of them
+            check_once(table, column)
     return found
-
-
-def check_once(table: Table, column: Column) -> None:
-    """Raise InputError where two columns of the heading have the name of one that is read.
-
-    >>> from minembed.data.source import Source
-    >>> table = Table(Source("x.csv"), "csv", ("q", "q_2"), (), True, (), heading=("q", "q"))
-    >>> check_once(table, Column("q", ("q",)))
-    Traceback (most recent call last):
-    minembed.errors.InputError: x.csv: two columns have the name 'q'; rename one
-    """
-    if (table.heading or ()).count(column.name) > 1:
-        raise InputError(f"{table.name}: two columns have the name {column.name!r}; rename one")
 
 
 def find_role(
@@ -117,7 +105,7 @@ def number_of(value: Any, column: str, place: str) -> float | None:
     >>> number_of(True, "is_duplicate", "x, line 2"), number_of("False", "label", "x, line 3")
     (1.0, 0.0)
     """
-    if value is None or (isinstance(value, str) and not value.strip()) or value != value:
+    if value is None or (isinstance(value, str) and value.strip() in ("", NULL)) or value != value:
         return None
     truth = TRUTH.get(str(value).strip().lower()) if plain(column) in SCORES[1] else None
     if truth is not None:

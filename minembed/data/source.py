@@ -171,7 +171,11 @@ class Source:
         head = stream.begins([mark for mark, _ in PACKED.values()])
         for kind, (mark, unpack) in PACKED.items():
             if head.startswith(mark):
-                return Stream(unpack(io.BufferedReader(stream, BLOCK)), self.name, stream), kind
+                inner = Stream(unpack(io.BufferedReader(stream, BLOCK)), self.name, stream)
+                if inner.look().startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+                    inner.close()
+                    raise InputError(f"{self.name} is packed twice: unpack it once")
+                return inner, kind
         return stream, None
 
     def digest(self) -> str:

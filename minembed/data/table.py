@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from minembed.data import arrow_rows, delimited, json_rows
-from minembed.data.encodings import MARKS, check_encoding, decode_head, encoding_of, lines_of
+from minembed.data.columns import Later
+from minembed.data.encodings import MARKS, choose_encoding, decode_head, lines_of
 from minembed.data.forms import binary_form, form_of_name, json_form
 from minembed.data.headings import KNOWN, distinct, has_heading, plain
 from minembed.data.quoting import find_quotes
@@ -19,7 +20,7 @@ from minembed.types import Header, Quotes, TextFormat
 
 SAMPLE = 1 << 16  # bytes that are looked at first
 SAMPLE_ROWS = 100
-WIDEST_SAMPLE = 64  # columns of parquet that are looked at
+WIDEST_SAMPLE = 64  # columns of parquet that are looked at, beside those of texts
 ONE = "text"  # the name of the only column of a file without columns
 ARROW: tuple[TextFormat, ...] = ("parquet", "feather")
 STREAM = b"\xff\xff\xff\xff"  # what a stream of Arrow begins with; a file has a mark
@@ -70,6 +71,13 @@ class Table:
         return self.source.name
 
     @property
+    def more(self) -> Later | None:
+        """What later rows may have that the first have not."""
+        if self.whole or self.form in ("txt", "csv", "tsv"):
+            return None
+        return "fields" if self.form in ARROW else "columns"
+
+    @property
     def has_columns(self) -> bool:
         """Whether its rows are more than texts."""
         return self.form != "txt"
@@ -113,8 +121,10 @@ def open_table(
     stream, packed = source.open()
     try:
         head = stream.look(SAMPLE) if source.again else stream.begins([mark for mark, _ in MARKS])
-        encoding = check_encoding(reading.encoding) if reading.encoding else encoding_of(head)
+        encoding = choose_encoding(reading.encoding, head, source.name)
         form = reading.form or _form(source, stream, encoding, columns_only)
+        if form == "txt":
+            _check_no_table(reading, source.name)
         details = (form, *([packed] if packed else []))
         if form in ARROW:
             table = _open_arrow(source, stream, form, details)
@@ -149,19 +159,47 @@ def _form(source: Source, stream: Stream, encoding: str, columns_only: bool) -> 
         raise InputError(f"{source.name} is JSON, by its content: say --format {found}")
     if named == "json" and found == "jsonl" and "\n" in text.strip():
         return "jsonl"
+    if named == "txt" and (found == "jsonl" or text.lstrip()[:2] == "[{" or _has_columns(_split(text, whole, "\n"))):
+        raise _in_doubt(source.name, _split(text, whole, "\n"))
     return named or found or ("csv" if columns_only else _plain_form(source, stream, encoding))
 
 
 def _plain_form(source: Source, stream: Stream, encoding: str) -> TextFormat:
     """Lines of text, unless they look like a table: then somebody must say which it is."""
     text, whole = _beginning(stream, encoding, 1)
+    if "\0" in text:
+        raise InputError(f"{source.name}: not a text, by its content (it has NUL characters); --format txt reads it")
     if any(delimiter in text for delimiter in delimited.DELIMITERS) or plain(text) in KNOWN:
         text, whole = _beginning(stream, encoding, 3)  # of a pipe that is written slowly, too
     lines = _split(text, whole, "\n")
     if not looks_like_table(lines, whole):
         return "txt"
+    raise _in_doubt(source.name, lines)
+
+
+def _in_doubt(name: str, lines: Sequence[str]) -> InputError:
     shown = "\n".join(f"  {line.rstrip()[:80]}" for line in lines[:3])
-    raise InputError(f"{source.name}: is it a table or a text a line? Say --format csv, tsv, jsonl or txt:\n{shown}")
+    return InputError(f"{name}: is it a table or a text a line? Say --format csv, tsv, jsonl or txt:\n{shown}")
+
+
+def _check_no_table(reading: Reading, name: str) -> None:
+    """Raise InputError where something is said of a text a line that only tables have."""
+    said = {"delimiter": reading.delimiter, "header": reading.header, "quotes": reading.quotes}
+    options = ", ".join(f"--{option}" for option, value in said.items() if value is not None)
+    if options:
+        raise InputError(f"{name} is read as a text a line; {options} says how a table is read: say --format csv, too")
+
+
+def _has_columns(lines: Sequence[str]) -> bool:
+    """Whether lines with the name of texts are a table: all have as many tabs, or the first names columns.
+
+    With commas they are not: prose has these.
+    """
+    rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
+    if len(rows) > 1 and min(map(len, rows)) == max(map(len, rows)) > 1:
+        return True
+    heads = [row for d in delimited.DELIMITERS[1:] for row in delimited.rows_of(lines[:1], True, d) if len(row) > 1]
+    return len(rows) > 1 and any(all(plain(cell) in KNOWN for cell in row) for row in heads)
 
 
 def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
@@ -193,7 +231,8 @@ def _beginning(stream: Stream, encoding: str, lines: int) -> tuple[str, bool]:
     while True:
         head = stream.look(size)
         text = decode_head(head, encoding, stream.ended, stream.name)
-        if stream.ended or text.count("\n") + text.count("\r") >= lines:
+        ended = stream.ended or not text.endswith("\r")  # or the end of a line goes on
+        if stream.ended or (ended and text.count("\n") + text.count("\r") >= lines):
             return text, stream.ended
         size = max(len(head) + 1, 2 * len(head))
 
@@ -207,7 +246,7 @@ def _split(text: str, whole: bool, newline: str) -> list[str]:
 def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str, details: tuple[str, ...]) -> Table:
     """A text a line, or JSON."""
     text, whole = _beginning(stream, encoding, 1 if form != "json" else 0)
-    newline = "\r" if "\r" in text and "\n" not in text and form != "json" else "\n"
+    newline = "\r" if text.count("\r") - text.count("\r\n") > text.count("\n") and form != "json" else "\n"
     kept = None if source.again else stream
     table = Table(source, form, (ONE,), (), whole, (*details, encoding), encoding, newline=newline, stream=kept)
     if form == "txt":
@@ -229,7 +268,7 @@ def _open_delimited(
     source: Source, stream: Stream, form: TextFormat, encoding: str, details: tuple[str, ...], reading: Reading
 ) -> Table:
     """A table with a delimiter; its heading is not looked for yet."""
-    said = delimited.check_delimiter(reading.delimiter) if reading.delimiter else None
+    said = None if reading.delimiter is None else delimited.check_delimiter(reading.delimiter)
     size = SAMPLE
     while True:
         stream.look(size)
@@ -279,7 +318,8 @@ def _open_arrow(source: Source, stream: Stream, form: TextFormat, details: tuple
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise InputError(f"{source.name}: two columns have the name {twice!r}; rename one")
-        records = islice(arrow_rows.arrow_records(opened, source.name, names[:WIDEST_SAMPLE]), SAMPLE_ROWS)
+        looked_at = [*names[:WIDEST_SAMPLE], *arrow_rows.text_columns(opened, WIDEST_SAMPLE)]
+        records = islice(arrow_rows.arrow_records(opened, source.name, looked_at), SAMPLE_ROWS)
         sample = tuple(Row(*record) for record in records)
     return Table(kept, form, names, sample, len(sample) < SAMPLE_ROWS, details)
 
@@ -308,7 +348,9 @@ def _text_rows(table: Table, lines: Iterable[str]) -> Iterator[Row]:
     """The rows of all forms but Arrow's, from decoded lines."""
     if table.form == "txt":
         for number, line in enumerate(lines, 1):
-            text = line.removesuffix("\n").removesuffix("\r")
+            if table.newline == "\r" and "\n" in line:
+                raise InputError(f"{table.name}, line {number}: lines end in \\r, and some in \\n; use one for all")
+            text = line.removesuffix("\n").removesuffix("\r").removeprefix("\ufeff")
             yield Row(f"{table.name}, line {number}", {ONE: text}, line)
     elif table.form in ("csv", "tsv"):
         lines = iter(lines)

@@ -13,6 +13,7 @@ from minembed.types import Missing
 
 LOG = logging.getLogger("minembed")
 FIRST_PLACES = 5  # of missing texts, in a message
+NULL_WORDS = frozenset("NA N/A #N/A <NA> NULL Null null NaN nan None".split())  # may be texts, so that they are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Texts:
 
         Raises InputError, with the first places, where some are and `missing` is "error".
         """
-        missing, places, rows = 0, list[str](), 0
+        missing, places, rows, words = 0, list[str](), 0, 0
         lenient = Texts(self.table, self.column, "skip")
         for number, text, row in lenient.rows(whole_rows=False):
             rows = number
@@ -74,9 +75,15 @@ class Texts:
                 missing += 1
                 if missing <= FIRST_PLACES:
                     places.append(row.place.removeprefix(f"{self.name}, "))
+            elif text in NULL_WORDS and self.table.has_columns:
+                words += 1
+        if rows and missing == rows and self.column.path[0] not in self.table.columns:
+            raise InputError(f"{self.name}: no row has a text in a field {self.column.name!r}")
         if missing and self.missing == "error":
             told = ", ".join(places) + (", ..." if missing > len(places) else "")
             raise InputError(f"{self.name}: {self._what} is missing in {missing:,} of {rows:,} rows ({told}); {REMEDY}")
+        if words:
+            LOG.info(f'{self.name}: {words:,} rows have "NA", "null" or the like as their text')
         return Survey(rows, missing)
 
     @property
@@ -132,7 +139,9 @@ def open_texts(
     if not table.columns:
         raise InputError(f"{source.name} is empty: it has no rows, and no names of columns")
     samples = [row.values for row in table.sample]
-    chosen = choose_column(table.columns, samples, column, source.name, not table.whole)
+    chosen = choose_column(table.columns, samples, column, source.name, table.more)
+    if column in (None, chosen.name):  # not a number, which says which of them
+        check_once(table, chosen)
     return Texts(table, chosen, selection.missing or "error")
 
 
@@ -145,4 +154,18 @@ def column_of(table: Table, field: str, option: str) -> Column:
     """
     if not table.has_columns:
         raise InputError(f"{table.name} is a text a line, without columns: {option} needs a table")
-    return find_column(table.columns, [row.values for row in table.sample], field, table.name, option, not table.whole)
+    return find_column(table.columns, [row.values for row in table.sample], field, table.name, option, table.more)
+
+
+def check_once(table: Table, column: Column) -> None:
+    """Raise InputError where two columns of the heading have the name of one that is read.
+
+    >>> table = Table(Source("x.csv"), "csv", ("q", "q_2"), (), True, (), heading=("q", "q"))
+    >>> check_once(table, Column("q", ("q",)))
+    Traceback (most recent call last):
+    minembed.errors.InputError: x.csv: two columns have the name 'q'; rename one, or say which by its number
+    """
+    if [cell.strip() for cell in table.heading or ()].count(column.name) > 1:
+        raise InputError(
+            f"{table.name}: two columns have the name {column.name!r}; rename one, or say which by its number"
+        )
