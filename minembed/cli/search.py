@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 from click.core import ParameterSource
 
+from minembed.cli.columns import read_too
 from minembed.cli.console import ModelChoice, as_text, load_model, model_options, prints_to_terminal
 from minembed.cli.passages import (
     cache_option,
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
     from minembed.search.index import Hit, Index
 
 
-def read_queries(queries: Sequence[str], file: Path | None, field: str | None) -> list[str]:
-    """Take the queries from the arguments, and then from a file (or standard input)."""
+def read_queries(queries: Sequence[str], file: Path | None, field: str | None, corpus: Selection) -> list[str]:
+    """Take the queries from the arguments, and then from a file (or standard input).
+
+    What is said of how the corpus is written holds for the file where it cannot be read without.
+    """
     found = [as_text(query) for query in queries]
     if file is not None:
-        found += passages_of((), file, Selection(column=field)).texts
+        found += read_too(
+            file, corpus.reading, lambda reading: passages_of((), file, Selection(reading, field, corpus.missing)).texts
+        )
     if not found:
         raise click.UsageError("no query: give one, or a file of them with --queries")
     return found
@@ -164,9 +170,10 @@ def command(
         raise click.UsageError("corpus and --queries cannot both be standard input")
     if keep is not None and not as_json:
         raise click.UsageError("--keep says which columns --json prints: say --json, too")
-    wanted = read_queries(queries, query_file, query_field)
+    wanted = read_queries(queries, query_file, query_field, selection)
     if corpus.is_dir():
-        if precision or selection != Selection():
+        of_queries = Selection(selection.reading, missing=selection.missing) if query_file else Selection()
+        if precision or selection not in (Selection(), of_queries):
             raise click.UsageError("an index has its precision, texts and ids: no --precision, and nothing on reading")
         kept = None if keep in (None, "all") else tuple(name.strip() for name in str(keep).split(",") if keep != "none")
         given = ctx.get_parameter_source("model") is not ParameterSource.DEFAULT

@@ -13,6 +13,7 @@ from typing import Any
 from minembed.data.columns import value_of
 from minembed.data.encodings import choose_encoding, encoding_of, lines_of
 from minembed.data.forms import binary_form, form_of_name, json_form
+from minembed.data.headings import KNOWN, plain
 from minembed.data.roles import columns_of, find_role, is_bare, number_of
 from minembed.data.source import Source
 from minembed.data.table import SAMPLE, Reading, Table, open_table
@@ -25,7 +26,7 @@ COLUMNS = {  # of judgements, and what they may be called
     "corpus-id": ("corpusid", "docid", "documentid"),
     "score": ("score", "grade", "relevance"),
 }
-Grade = tuple[str, str, float]  # a query, a document, and how relevant it is
+Grade = tuple[str, str, str, float]  # its place, a query, a document, and how relevant it is
 
 
 def read_documents(path: Path, reading: Reading | None = None) -> dict[str, str]:
@@ -75,8 +76,10 @@ def read_judgements(path: Path, reading: Reading | None = None) -> dict[str, dic
     else:
         rows = _judgements(open_table(source, replace(reading, form=form), bare=len(COLUMNS)))
     found: dict[str, dict[str, float]] = {}
-    for query, document, grade in rows:
-        found.setdefault(query, {})[document] = grade
+    for place, query, document, grade in rows:
+        before = found.setdefault(query, {}).setdefault(document, grade)
+        if before != grade:
+            raise InputError(f"{place}: {document!r} has the score {before:g} for {query!r} before, and {grade:g} here")
     if not found:
         raise InputError(f"{path} holds no judgements")
     return found
@@ -105,11 +108,15 @@ def _lines(source: Source, reading: Reading) -> Iterator[str]:
 def _tsv(lines: Iterable[str], name: str) -> Iterator[tuple[str, str, str]]:
     for number, line in enumerate(lines, 1):
         cells = line.rstrip("\r\n").split("\t")
-        if not line.strip() or (number == 1 and cells[0].lower() in IDS):
+        if not line.strip() or (number == 1 and _is_heading(cells)):
             continue
         if len(cells) not in (2, 3):
             raise InputError(f"{name}, line {number}: {len(cells)} columns; needs id and text, or id, title and text")
         yield f"{name}, line {number}", cells[0], " ".join(cells[1:]).strip()
+
+
+def _is_heading(cells: list[str]) -> bool:
+    return cells[0].lower() in IDS or (len(cells) > 1 and all(plain(cell) in KNOWN for cell in cells))
 
 
 def _documents(table: Table) -> Iterator[tuple[str, str, str]]:
@@ -147,7 +154,7 @@ def _grades(lines: Iterable[str], name: str) -> Iterator[Grade]:
             raise
         if grade is None:
             raise InputError(f"{place}: 'score' is missing")
-        yield cells[0], cells[-2], grade
+        yield place, cells[0], cells[-2], grade
 
 
 def _judgements(table: Table) -> Iterator[Grade]:
@@ -164,4 +171,4 @@ def _judgements(table: Table) -> Iterator[Grade]:
         names, number = (_id(query), _id(document)), number_of(grade, "score", row.place)
         if names[0] is None or names[1] is None or number is None:
             raise InputError(f"{row.place}: needs {', '.join(COLUMNS)}")
-        yield names[0], names[1], number
+        yield row.place, names[0], names[1], number

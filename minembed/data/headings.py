@@ -30,8 +30,9 @@ SCORES = (
     tuple("label labels isduplicate".split()),
 )
 OTHERS = tuple(
-    "id docid index title name category class topic url link date time language timestamp author user username userid "
-    "rating stars price source lang key tag tags type year split queryid corpusid pairid genre".split()
+    "id docid qid pid passageid documentid index title name category class topic url link date time language timestamp "
+    "author user username userid rating stars price source lang key tag tags type year split queryid corpusid pairid "
+    "genre".split()
 )
 KNOWN = frozenset((*(name for groups in (TEXTS, FIRST, SECOND, SCORES) for group in groups for name in group), *OTHERS))
 

@@ -8,6 +8,7 @@ from typing import Any
 from minembed.errors import InputError
 
 SPACE = re.compile(r"[ \t\r\n]*")
+DEEPEST = 100  # lists and objects within each other: what goes through them asks the stack for each
 PIECE = 1 << 16  # characters of an array that are read at a time
 Record = tuple[str, Any, str]  # its place, its value, and how it is written
 
@@ -35,10 +36,23 @@ def line_records(lines: Iterable[str], name: str) -> Iterator[Record]:
         place = f"{name}, line {number}"
         try:
             value = DECODER.decode(line.removeprefix("\ufeff"))
+            _check_depth(value, line)
         except (ValueError, RecursionError) as error:
             remedy = "; --format json reads an array over many lines" if number == 1 and line.strip() in "[{" else ""
             raise InputError(f"{place}: not JSON ({error}); every line must hold one JSON value{remedy}") from error
         yield place, value, line
+
+
+def _check_depth(value: Any, raw: str) -> None:
+    """Raise RecursionError for a value of more lists and objects within each other than can be written again."""
+    if raw.count("[") + raw.count("{") <= DEEPEST:
+        return
+    level, depth = [value], 0
+    while level := [one for one in level if isinstance(one, list | dict)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise RecursionError(f"more than {DEEPEST} lists and objects within each other")
+        level = [one for outer in level for one in (outer.values() if isinstance(outer, dict) else outer)]
 
 
 def array_records(pieces: Iterable[str], name: str) -> Iterator[Record]:
@@ -104,6 +118,7 @@ def _value(text: _Text, place: str) -> tuple[Any, str]:
     while True:
         try:
             value, end = DECODER.raw_decode(text.held, text.at)
+            _check_depth(value, text.held[text.at : end])
         except (ValueError, RecursionError) as error:
             if isinstance(error, ValueError) and text.more():
                 continue

@@ -40,11 +40,7 @@ def columns_of(table: Table, fields: Sequence[str], option: str) -> list[Column]
     >>> [column.name for column in columns_of(table, ["2", "q"], "--columns")]
     ['a', 'q']
     """
-    found = [column_of(table, field, option) for field in fields]
-    for column, field in zip(found, fields, strict=True):
-        if column.name == field:  # not a number, which says which of them
-            check_once(table, column)
-    return found
+    return [column_of(table, field, option) for field in fields]
 
 
 def find_role(

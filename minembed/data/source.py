@@ -111,6 +111,7 @@ class Source:
     path: Path | None = None
     pipe: BinaryIO | None = None
     kept: bool = False  # the pipe was copied to where it can be read again
+    state: tuple[int, ...] | None = None  # of the file, when it was found
 
     @classmethod
     def of(cls, path: Path) -> "Source":
@@ -127,7 +128,7 @@ class Source:
             return cls("standard input", pipe=_standard_input())
         if path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             return cls(str(path), pipe=path.open("rb", buffering=0))
-        return cls(str(path), path)
+        return cls(str(path), path, state=_state_of(path) if path.exists() else None)
 
     @property
     def again(self) -> bool:
@@ -147,8 +148,10 @@ class Source:
             return replace(self, pipe=io.BytesIO(b"".join(pieces_of(pipe))), kept=True)
 
     def packed(self) -> BinaryIO:
-        """Open its bytes as they are."""
+        """Open its bytes as they are; raises InputError where the file is not the one that it was."""
         if self.path is not None:
+            if self.state is not None and _state_of(self.path) != self.state:
+                raise InputError(f"{self.name} changed while it was read: begin again, or with a copy of it")
             return self.path.open("rb", buffering=0)
         assert self.pipe is not None
         if self.kept:
@@ -182,6 +185,11 @@ class Source:
         """The SHA-256 of its bytes, as they are; of a pipe that is kept."""
         with self.packed() as file:
             return hash_file(file)
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class _Borrowed(io.RawIOBase):

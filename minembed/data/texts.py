@@ -146,7 +146,7 @@ def open_texts(
 
 
 def column_of(table: Table, field: str, option: str) -> Column:
-    """Another column of a table, by its name, number or path; raises InputError where there is none.
+    """Another column of a table, by its name, number or path; raises InputError where there is none, or two of a name.
 
     >>> table = Table(Source("x.csv"), "csv", ("id", "text"), (), True, ())
     >>> column_of(table, "1", "--id").name
@@ -154,7 +154,10 @@ def column_of(table: Table, field: str, option: str) -> Column:
     """
     if not table.has_columns:
         raise InputError(f"{table.name} is a text a line, without columns: {option} needs a table")
-    return find_column(table.columns, [row.values for row in table.sample], field, table.name, option, table.more)
+    found = find_column(table.columns, [row.values for row in table.sample], field, table.name, option, table.more)
+    if found.name == field:  # not a number, which says which of them
+        check_once(table, found)
+    return found
 
 
 def check_once(table: Table, column: Column) -> None:

@@ -32,6 +32,8 @@ def index_of(corpus: Corpus, model: TextModel, precision: IndexPrecision, use_ca
     place = _places(corpus, model, model.encode_document)[precision] if use_cache else None
     index = None if place is None else _kept(corpus, model, place, told=False)
     if index is not None:
+        if corpus.identity is not None:
+            corpus.passages()  # as below: the index knows nothing of ids
         return index
     survey, numbered = corpus.survey(), replace(corpus, identity=None)
     if corpus.identity is not None:

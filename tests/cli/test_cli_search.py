@@ -445,3 +445,28 @@ def test_the_real_model(tmp_path):
         "search", tmp_path / "notes.txt", "how do I bake bread?", "operating system crash", "-k", 1, "--no-cache"
     )
     assert [line.split("\t")[3] for line in out.splitlines()] == [lines[0], lines[3]]
+
+
+def test_ids_are_looked_at_where_the_index_is_kept(tmp_path, model):
+    path = tmp_path / "shop.csv"
+    path.write_text("id,text\n1,the cat\n1,a dog\n")
+    run("search", path, "a dog", *model)
+    _, err = run("search", path, "a dog", "--id", "id", *model, code=1)
+    assert "shop.csv, line 3: the id '1' came before, at " in err
+
+
+def test_what_is_said_of_reading_holds_for_queries_where_they_need_it(tmp_path, model):
+    (tmp_path / "corpus.csv").write_text("id;text\n1;the cat\n2;a dog\n")
+    (tmp_path / "bare.csv").write_text("the cat\na dog\n")
+    (tmp_path / "old.csv").write_bytes("id;query\n1;Größe\n2;\n".encode("cp1252"))
+    options = ["-k", "1", *model]
+    out, _ = run("search", tmp_path / "corpus.csv", "--queries", tmp_path / "bare.csv", *options, code=1)
+    assert out == ""
+    saved = tmp_path / "index"
+    run("index", tmp_path / "corpus.csv", "-o", saved, *model)
+    out, _ = run("search", saved, "--queries", tmp_path / "bare.csv", "--header", "no", *options)
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["the cat", "a dog"]
+    said = ["--encoding", "cp1252", "--missing", "skip"]
+    out, err = run("search", tmp_path / "corpus.csv", "--queries", tmp_path / "old.csv", *said, *options)
+    assert len(out.splitlines()) == 1
+    assert 'old.csv: 2 rows, column "query", 1 without a text left out (csv, ";", cp1252)' in err

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from minembed.data.beir import read_documents
+from minembed.data.beir import read_documents, read_judgements
 from minembed.data.copying import as_written
 from minembed.data.source import Source
 from minembed.data.table import Reading, open_table
-from minembed.data.texts import Selection, open_texts
+from minembed.data.texts import Selection, column_of, open_texts
 from minembed.errors import InputError
 
 NICE = "Nice hotel it is"
@@ -236,3 +236,51 @@ def test_words_for_nothing_are_told(tmp_path, caplog):
     caplog.set_level("INFO")
     read(tmp_path / "a.csv", f"id,text\n1,{NICE}\n2,NA\n3,null\n")
     assert caplog.messages == [f'{tmp_path / "a.csv"}: 2 rows have "NA", "null" or the like as their text']
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_values_that_are_nested_deeper_than_they_can_be_written(name, tmp_path):
+    deep = "[" * 99 + "]" * 99
+    assert read(tmp_path / name, f'[{{"text": "{NICE}", "n": {deep}}}]'.strip("[]" if name == "a.jsonl" else ""))[
+        1
+    ] == [NICE]
+    with pytest.raises(InputError, match="more than 100 lists and objects within each other"):
+        read(tmp_path / name, f'[{{"text": "b", "n": [{deep}]}}]'.strip("[]" if name == "a.jsonl" else ""))
+
+
+def test_a_file_that_changes_before_it_is_read_again(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one\ntwo\n")
+    texts = open_texts(Source.of(path), Selection())
+    assert texts.survey() == (2, 0)
+    with path.open("a") as file:
+        file.write("three\n")
+    with pytest.raises(InputError, match=r"a\.txt changed while it was read: begin again, or with a copy of it"):
+        list(texts.rows())
+
+
+def test_an_id_or_label_of_two_columns(tmp_path):
+    (tmp_path / "a.csv").write_text(f"id,id,text\n1,2,{NICE}\n")
+    table = open_table(Source.of(tmp_path / "a.csv"), Reading())
+    with pytest.raises(InputError, match="two columns have the name 'id'; rename one, or say which by its number"):
+        column_of(table, "id", "--id")
+    assert column_of(table, "2", "--id").name == "id_2"
+
+
+def test_headings_of_documents(tmp_path):
+    path = tmp_path / "corpus.tsv"
+    path.write_text("docid\ttitle\ttext\nd1\tBread\tKnead it.\n")
+    assert read_documents(path) == {"d1": "Bread Knead it."}
+    path.write_text("qid\tquery\nq1\tbread\n")
+    assert read_documents(path) == {"q1": "bread"}
+    path.write_text("q1\tquery\n")
+    assert read_documents(path) == {"q1": "query"}
+
+
+def test_a_judgement_that_contradicts_one_before(tmp_path):
+    path = tmp_path / "test.tsv"
+    path.write_text("q1\td1\t1\nq1\td1\t1\nq1\td2\t0\n")
+    assert read_judgements(path) == {"q1": {"d1": 1.0, "d2": 0.0}}
+    path.write_text("q1\td1\t1\nq1\td1\t0\n")
+    with pytest.raises(InputError, match="line 2: 'd1' has the score 1 for 'q1' before, and 0 here"):
+        read_judgements(path)
