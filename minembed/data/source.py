@@ -71,6 +71,11 @@ class Stream(io.RawIOBase):
         buffer[: len(block)] = block
         return len(block)
 
+    def place(self) -> int:
+        """How many bytes of the file were read, packed as they are."""
+        file = self if self._below is None else self._below
+        return int(file.raw.tell())
+
     def close(self) -> None:
         """Close what it reads from, too."""
         if not self.closed:

@@ -16,6 +16,7 @@ from minembed.data.headings import KNOWN, distinct, has_heading, plain
 from minembed.data.quoting import find_quotes
 from minembed.data.source import Source, Stream
 from minembed.errors import InputError
+from minembed.runtime.progress import Progress
 from minembed.types import Header, Quotes, TextFormat
 
 SAMPLE = 1 << 16  # bytes that are looked at first
@@ -82,8 +83,11 @@ class Table:
         """Whether its rows are more than texts."""
         return self.form != "txt"
 
-    def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """Read all rows, from the first; of parquet and feather only the columns that are named."""
+    def rows(self, columns: Sequence[str] | None = None, bar: Progress | None = None) -> Iterator[Row]:
+        """Read all rows, from the first; of parquet and feather only the columns that are named.
+
+        `bar` moves on with the bytes of the file, but for parquet and feather.
+        """
         with self.stream or self.source.open()[0] as stream:
             if self.form in ARROW:
                 with _seekable(stream, self.source) as file:
@@ -91,7 +95,17 @@ class Table:
                     yield from (Row(*record) for record in arrow_rows.arrow_records(opened, self.name, columns))
                 return
             lines = lines_of(stream, self.encoding, self.name, self.newline)
-            yield from _text_rows(self, lines)
+            yield from _text_rows(self, lines if bar is None else _watched(lines, stream, bar))
+
+
+def _watched(lines: Iterable[str], stream: Stream, bar: Progress) -> Iterator[str]:
+    before = 0
+    for number, line in enumerate(lines):
+        yield line
+        if number % 1024 == 0:
+            place = stream.place()
+            bar.advance(place - before)
+            before = place
 
 
 def open_table(

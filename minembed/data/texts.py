@@ -9,6 +9,7 @@ from minembed.data.columns import Column, choose_column, find_column, text_of, v
 from minembed.data.source import Source
 from minembed.data.table import Reading, Row, Table, open_table
 from minembed.errors import InputError
+from minembed.runtime.progress import BYTES, Progress
 from minembed.types import Missing
 
 LOG = logging.getLogger("minembed")
@@ -47,13 +48,14 @@ class Texts:
         """What messages call the file."""
         return self.table.name
 
-    def rows(self, whole_rows: bool = True, also: Sequence[str] = ()) -> Iterator[TextRow]:
-        """Read them; without `whole_rows`, no other columns of parquet and feather than those in `also`.
+    def rows(self, whole_rows: bool = True, also: Sequence[str] = (), bar: Progress | None = None) -> Iterator[TextRow]:
+        """Read them; without `whole_rows`, no other columns of parquet and feather than those in `also`; `bar`
+        moves on with the bytes.
 
         A missing text is None, or "" where `missing` is "empty"; raises InputError where it is "error".
         """
         columns = None if whole_rows else list(dict.fromkeys([self.column.path[0], *also]))
-        for number, row in enumerate(self.table.rows(columns), 1):
+        for number, row in enumerate(self.table.rows(columns, bar), 1):
             text = text_of(value_of(row.values, self.column), self.column.name, row.place)
             if text is None:
                 if self.missing == "error":
@@ -68,15 +70,16 @@ class Texts:
         Raises InputError, with the first places, where some are and `missing` is "error".
         """
         missing, places, rows, words = 0, list[str](), 0, 0
-        lenient = Texts(self.table, self.column, "skip")
-        for number, text, row in lenient.rows(whole_rows=False):
-            rows = number
-            if text is None:
-                missing += 1
-                if missing <= FIRST_PLACES:
-                    places.append(row.place.removeprefix(f"{self.name}, "))
-            elif text in NULL_WORDS and self.table.has_columns:
-                words += 1
+        lenient, size = Texts(self.table, self.column, "skip"), self.table.source.size
+        with Progress(None if size is None else range(size), BYTES, None) as bar:
+            for number, text, row in lenient.rows(whole_rows=False, bar=bar if size is not None else None):
+                rows = number
+                if text is None:
+                    missing += 1
+                    if missing <= FIRST_PLACES:
+                        places.append(row.place.removeprefix(f"{self.name}, "))
+                elif text in NULL_WORDS and self.table.has_columns:
+                    words += 1
         if rows and missing == rows and self.column.path[0] not in self.table.columns:
             raise InputError(f"{self.name}: no row has a text in a field {self.column.name!r}")
         if missing and self.missing == "error":

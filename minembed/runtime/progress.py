@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+BYTES = "B"  # a unit that is shown in kB, MB and so on
 PATIENCE = 1.0  # seconds of work before a bar is shown
 
 
@@ -52,7 +53,8 @@ class Progress:
         from tqdm import tqdm  # late: `import minembed` stays light, and so do calls that are done at once
 
         self._waits = False
-        self._bar = tqdm(total=self._total, initial=self._before, unit=self._unit, leave=self._keep)
+        scaled = self._unit == BYTES
+        self._bar = tqdm(total=self._total, initial=self._before, unit=self._unit, unit_scale=scaled, leave=self._keep)
         self._bar.start_t -= time.perf_counter() - self._begin  # the rate is that of all the work
         if self._done:
             self._bar.update(self._done)

@@ -376,3 +376,19 @@ def test_ids_of_a_corpus(file, caplog):
         Corpus.of(path, Selection(identity="nr")).passages()
     with pytest.raises(InputError, match="there is no column 'no'; name one with --id:"):
         Corpus.of(path, Selection(identity="no"))
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, gzip.compress], ids=["plain", "packed"])
+def test_a_survey_that_takes_long_shows_bytes_of_bytes(pack, file, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    content = pack(b"id,text\n" + b"1,some words of a text\n" * 20_000)  # 460,008 bytes
+    path = file("a.csv.gz" if pack is gzip.compress else "a.csv", content)
+    monkeypatch.setattr("minembed.runtime.progress.PATIENCE", 0)
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    Corpus.of(path).survey()
+    total = "/1.18k [" if pack is gzip.compress else "/460k ["
+    assert total in sys.stderr.getvalue() and "B/s]" in sys.stderr.getvalue()
