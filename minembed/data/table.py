@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from minembed.data import arrow_rows, delimited, json_rows
 from minembed.data.columns import Later
-from minembed.data.encodings import MARKS, choose_encoding, decode_head, lines_of
-from minembed.data.forms import binary_form, form_of_name, json_form
-from minembed.data.headings import KNOWN, distinct, has_heading, plain
+from minembed.data.content import beginning, form_of, split_lines
+from minembed.data.encodings import MARKS, choose_encoding, lines_of
+from minembed.data.headings import distinct, has_heading
 from minembed.data.quoting import find_quotes
 from minembed.data.source import Source, Stream
 from minembed.errors import InputError
@@ -24,7 +24,6 @@ SAMPLE_ROWS = 100
 WIDEST_SAMPLE = 64  # columns of parquet that are looked at, beside those of texts
 ONE = "text"  # the name of the only column of a file without columns
 ARROW: tuple[TextFormat, ...] = ("parquet", "feather")
-STREAM = b"\xff\xff\xff\xff"  # what a stream of Arrow begins with; a file has a mark
 
 
 class Row(NamedTuple):
@@ -136,7 +135,7 @@ def open_table(
     try:
         head = stream.look(SAMPLE) if source.again else stream.begins([mark for mark, _ in MARKS])
         encoding = choose_encoding(reading.encoding, head, source.name)
-        form = reading.form or _form(source, stream, encoding, columns_only)
+        form = reading.form or form_of(source, stream, encoding, columns_only)
         if form == "txt":
             _check_no_table(reading, source.name)
         details = (form, *([packed] if packed else []))
@@ -155,47 +154,6 @@ def open_table(
     return replace(table, marked=head.startswith(tuple(mark for mark, _ in MARKS)))
 
 
-def _form(source: Source, stream: Stream, encoding: str, columns_only: bool) -> TextFormat:
-    """By the name, unless the content has a mark; by the content, where the name says nothing."""
-    named = form_of_name(source.name)
-    if columns_only and named == "txt":
-        named = None
-    marked = binary_form(stream.look(), source.name)
-    if marked is not None:
-        return marked
-    if named in ARROW:
-        if stream.look(4).startswith(STREAM):
-            return named
-        raise InputError(f"{source.name}: not a {named} file, by its content; --format says what it is")
-    text, whole = _beginning(stream, encoding, 2 if source.again else 1)
-    found = json_form(text, whole)
-    if named in ("csv", "tsv") and found is not None and text.lstrip()[:1] == "{":
-        raise InputError(f"{source.name} is JSON, by its content: say --format {found}")
-    if named == "json" and found == "jsonl" and "\n" in text.strip():
-        return "jsonl"
-    if named == "txt" and (found == "jsonl" or text.lstrip()[:2] == "[{" or _has_columns(_split(text, whole, "\n"))):
-        raise _in_doubt(source.name, _split(text, whole, "\n"))
-    return named or found or ("csv" if columns_only else _plain_form(source, stream, encoding))
-
-
-def _plain_form(source: Source, stream: Stream, encoding: str) -> TextFormat:
-    """Lines of text, unless they look like a table: then somebody must say which it is."""
-    text, whole = _beginning(stream, encoding, 1)
-    if "\0" in text:
-        raise InputError(f"{source.name}: not a text, by its content (it has NUL characters); --format txt reads it")
-    if any(delimiter in text for delimiter in delimited.DELIMITERS) or plain(text) in KNOWN:
-        text, whole = _beginning(stream, encoding, 3)  # of a pipe that is written slowly, too
-    lines = _split(text, whole, "\n")
-    if not looks_like_table(lines, whole):
-        return "txt"
-    raise _in_doubt(source.name, lines)
-
-
-def _in_doubt(name: str, lines: Sequence[str]) -> InputError:
-    shown = "\n".join(f"  {line.rstrip()[:80]}" for line in lines[:3])
-    return InputError(f"{name}: is it a table or a text a line? Say --format csv, tsv, jsonl or txt:\n{shown}")
-
-
 def _check_no_table(reading: Reading, name: str) -> None:
     """Raise InputError where something is said of a text a line that only tables have."""
     said = {"delimiter": reading.delimiter, "header": reading.header, "quotes": reading.quotes}
@@ -204,62 +162,9 @@ def _check_no_table(reading: Reading, name: str) -> None:
         raise InputError(f"{name} is read as a text a line; {options} says how a table is read: say --format csv, too")
 
 
-def _has_columns(lines: Sequence[str]) -> bool:
-    """Whether lines with the name of texts are a table: all have as many tabs, or the first names columns.
-
-    With commas they are not: prose has these.
-    """
-    rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
-    if len(rows) > 1 and min(map(len, rows)) == max(map(len, rows)) > 1:
-        return True
-    heads = [row for d in delimited.DELIMITERS[1:] for row in delimited.rows_of(lines[:1], True, d) if len(row) > 1]
-    return len(rows) > 1 and any(all(plain(cell) in KNOWN for cell in row) for row in heads)
-
-
-def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
-    """Whether lines are rows of one width, or all in quotes, or stand below names of columns.
-
-    >>> looks_like_table(["id,text\\n", "1,one\\n"], True), looks_like_table(["Hello, you\\n", "Well, no\\n"], True)
-    (True, False)
-    """
-    full = [line.strip() for line in lines if line.strip()]
-    if full and all(len(line) > 1 and line[0] == line[-1] == '"' for line in full):
-        return True
-    if len(full) > 1 and plain(full[0]) in KNOWN:
-        return True
-    if full and delimited.excel_delimiter(full[0]):
-        return True
-    for delimiter in delimited.DELIMITERS:
-        rows = delimited.rows_of(lines, whole, delimiter)
-        if len(rows) > 1 and min(map(len, rows)) == max(map(len, rows)) > 1:
-            if delimiter == "\t" or not any(cell[:1] == " " for row in rows for cell in row):  # as prose has
-                return True
-        if rows and len(rows[0]) > 1 and all(plain(cell) in KNOWN for cell in rows[0]):
-            return True
-    return False
-
-
-def _beginning(stream: Stream, encoding: str, lines: int) -> tuple[str, bool]:
-    """The text at the beginning, at least so many whole lines of it, and whether it is all there is."""
-    size = 1
-    while True:
-        head = stream.look(size)
-        text = decode_head(head, encoding, stream.ended, stream.name)
-        ended = stream.ended or not text.endswith("\r")  # or the end of a line goes on
-        if stream.ended or (ended and text.count("\n") + text.count("\r") >= lines):
-            return text, stream.ended
-        size = max(len(head) + 1, 2 * len(head))
-
-
-def _split(text: str, whole: bool, newline: str) -> list[str]:
-    """Text as lines, without the last one where it may go on."""
-    lines = io.StringIO(text, newline=newline).readlines()
-    return lines if whole or len(lines) < 2 else lines[:-1]
-
-
 def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str, details: tuple[str, ...]) -> Table:
     """A text a line, or JSON."""
-    text, whole = _beginning(stream, encoding, 1 if form != "json" else 0)
+    text, whole = beginning(stream, encoding, 1 if form != "json" else 0)
     newline = "\r" if text.count("\r") - text.count("\r\n") > text.count("\n") and form != "json" else "\n"
     kept = None if source.again else stream
     table = Table(source, form, (ONE,), (), whole, (*details, encoding), encoding, newline=newline, stream=kept)
@@ -267,13 +172,13 @@ def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str,
         return table
     sample = list[Row]()
     while True:
-        rows = _text_rows(table, [text] if form == "json" else _split(text, whole, newline))
+        rows = _text_rows(table, [text] if form == "json" else split_lines(text, whole, newline))
         with suppress(InputError):  # it comes again, or the beginning ends in the midst of a value
             sample.extend(islice(rows, SAMPLE_ROWS))
         if sample or whole or form != "json":
             break
         stream.look(2 * len(stream.look()))  # the first value is longer
-        text, whole = _beginning(stream, encoding, 0)
+        text, whole = beginning(stream, encoding, 0)
     names = dict.fromkeys(name for row in sample for name in row.values)
     return replace(table, columns=tuple(names) or (ONE,), sample=tuple(sample), whole=whole)
 
@@ -286,8 +191,8 @@ def _open_delimited(
     size = SAMPLE
     while True:
         stream.look(size)
-        text, whole = _beginning(stream, encoding, 2)
-        lines = _split(text, whole, "")
+        text, whole = beginning(stream, encoding, 2)
+        lines = split_lines(text, whole, "")
         before = lines[0] if lines and delimited.excel_delimiter(lines[0]) else ""
         lines = lines[1:] if before else lines
         delimiter = said or delimited.excel_delimiter(before) or ("\t" if form == "tsv" else None)
