@@ -25,21 +25,17 @@ class Column:
     path: tuple[str, ...]
 
 
-def choose_column(
-    names: Sequence[str], rows: Sequence[Mapping[str, Any]], field: str | None, name: str, more: Later | None = None
-) -> Column:
-    """The column that `field` names, or the one that holds the texts.
+def choose_column(names: Sequence[str], rows: Sequence[Mapping[str, Any]], name: str) -> Column:
+    """The column that holds the texts.
 
-    Without a field that is the only column with a name that people give to texts (unless the first rows have numbers
+    That is the only column with a name that people give to texts (unless the first rows have numbers
     and the like there, and texts elsewhere), or else the only one with texts in the first rows.  Raises InputError,
     with all columns and an example of each, where that is none or several.
 
     >>> rows = [{"id": "A1", "category": "food", "description": "Rye bread, 1 kg"}]
-    >>> choose_column(list(rows[0]), rows, None, "shop.csv").name
+    >>> choose_column(list(rows[0]), rows, "shop.csv").name
     'description'
     """
-    if field is not None:
-        return find_column(names, rows, field, name, "--field", more)
     if len(names) == 1:
         return Column(names[0], (names[0],))
     for group in TEXTS:

@@ -8,12 +8,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minembed.data.arrow_rows import BATCH, arrow_module, open_arrow, schema_of
-from minembed.data.columns import find_column
 from minembed.data.forms import BY_ENDING, PACKED_ENDINGS, REFUSED
 from minembed.data.json_kinds import NULL, Kind, has_json, kinds_of
 from minembed.data.source import Source
 from minembed.data.table import ARROW, Row, Table, open_seekable
-from minembed.data.texts import LOG
+from minembed.data.texts import LOG, named_column
 from minembed.errors import InputError
 from minembed.types import TextFormat
 
@@ -89,9 +88,9 @@ def kept_columns(table: Table, keep: str | None, identity: str | None = None) ->
         named = [keep]
     else:
         named = [] if keep in ("none", "") else [name.strip() for name in keep.split(",")]
-    samples, found = [row.values for row in table.sample], dict[str, None]()
+    found = dict[str, None]()
     for name in named:
-        column = find_column(table.columns, samples, name, table.name, "--keep", table.more)
+        column = named_column(table, name, "--keep")
         if len(column.path) > 1:
             raise InputError(f"{table.name}: --keep takes whole columns: {column.path[0]!r}, not {name!r}")
         found[column.path[0]] = None

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from minembed.data.columns import Column, choose_column, find_column, text_of, value_of
+from minembed.data.headings import TEXTS
 from minembed.data.source import Source
 from minembed.data.table import Reading, Row, Table, open_table
 from minembed.errors import InputError
@@ -42,6 +43,7 @@ class Texts:
     table: Table
     column: Column
     missing: Missing = "error"
+    found: bool = False  # the column was found out, not said
 
     @property
     def name(self) -> str:
@@ -55,7 +57,13 @@ class Texts:
         A missing text is None, or "" where `missing` is "empty"; raises InputError where it is "error".
         """
         columns = None if whole_rows else list(dict.fromkeys([self.column.path[0], *also]))
+        unseen = self._unseen
         for number, row in enumerate(self.table.rows(columns, bar), 1):
+            for name in unseen:
+                if name in row.values:
+                    raise InputError(
+                        f"{row.place}: the first rows have no field {name!r}; say with --field what is read"
+                    )
             text = text_of(value_of(row.values, self.column), self.column.name, row.place)
             if text is None:
                 if self.missing == "error":
@@ -70,7 +78,7 @@ class Texts:
         Raises InputError, with the first places, where some are and `missing` is "error".
         """
         missing, places, rows, words = 0, list[str](), 0, 0
-        lenient, size = Texts(self.table, self.column, "skip"), self.table.source.size
+        lenient, size = replace(self, missing="skip"), self.table.source.size
         with Progress(None if size is None else range(size), BYTES, None) as bar:
             for number, text, row in lenient.rows(whole_rows=False, bar=bar if size is not None else None):
                 rows = number
@@ -80,14 +88,19 @@ class Texts:
                         places.append(row.place.removeprefix(f"{self.name}, "))
                 elif text in NULL_WORDS and self.table.has_columns:
                     words += 1
-        if rows and missing == rows and self.column.path[0] not in self.table.columns:
-            raise InputError(f"{self.name}: no row has a text in a field {self.column.name!r}")
         if missing and self.missing == "error":
             told = ", ".join(places) + (", ..." if missing > len(places) else "")
             raise InputError(f"{self.name}: {self._what} is missing in {missing:,} of {rows:,} rows ({told}); {REMEDY}")
         if words:
             LOG.info(f'{self.name}: {words:,} rows have "NA", "null" or the like as their text')
         return Survey(rows, missing)
+
+    @property
+    def _unseen(self) -> tuple[str, ...]:
+        """Names that later rows of JSON must not have: the first rows would have been read otherwise with them."""
+        if not self.found or self.table.more != "columns" or self.column.name in TEXTS[0]:
+            return ()
+        return TEXTS[0]
 
     @property
     def _what(self) -> str:
@@ -142,10 +155,11 @@ def open_texts(
     if not table.columns:
         raise InputError(f"{source.name} is empty: it has no rows, and no names of columns")
     samples = [row.values for row in table.sample]
-    chosen = choose_column(table.columns, samples, column, source.name, table.more)
-    if column in (None, chosen.name):  # not a number, which says which of them
-        check_once(table, chosen)
-    return Texts(table, chosen, selection.missing or "error")
+    if column is not None:
+        return Texts(table, named_column(table, column, "--field"), selection.missing or "error")
+    chosen = choose_column(table.columns, samples, source.name)
+    check_once(table, chosen)
+    return Texts(table, chosen, selection.missing or "error", found=True)
 
 
 def column_of(table: Table, field: str, option: str) -> Column:
@@ -157,9 +171,25 @@ def column_of(table: Table, field: str, option: str) -> Column:
     """
     if not table.has_columns:
         raise InputError(f"{table.name} is a text a line, without columns: {option} needs a table")
-    found = find_column(table.columns, [row.values for row in table.sample], field, table.name, option, table.more)
+    return named_column(table, field, option)
+
+
+def named_column(table: Table, field: str, option: str) -> Column:
+    """The column that `field` names; all rows are looked at for one that the first have not, unless they are a pipe's.
+
+    Raises InputError where there is none, or two of the name.
+
+    >>> named_column(Table(Source("x.csv"), "csv", ("id", "text"), (), True, ()), "text", "--keep").name
+    'text'
+    """
+    samples = [row.values for row in table.sample]
+    found = find_column(table.columns, samples, field, table.name, option, table.more)
     if found.name == field:  # not a number, which says which of them
         check_once(table, found)
+    is_there = found.path[0] in table.columns and len(found.path) == 1
+    if not is_there and table.source.again and all(value_of(row, found) is None for row in samples):
+        if all(value_of(row.values, found) is None for row in table.rows([found.path[0]])):
+            find_column(table.columns, samples, field, table.name, option)  # which raises
     return found
 
 

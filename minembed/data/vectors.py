@@ -124,12 +124,17 @@ def write_npz(file: BinaryIO, empty: Array, blocks: Blocks, work: BinaryIO) -> i
 def as_array(ids: Sequence[Any]) -> Array:  # -> (N,)
     """Ids as an array: int64 where all are whole numbers of 64 bits, else str.
 
+    Raises InputError for different ids that would be the same so.
+
     >>> as_array([1, 2]).dtype.kind, as_array(["007", 2]).tolist()
     ('i', ['007', '2'])
     """
     if all(isinstance(name, int) and -(1 << 63) <= name < 1 << 63 for name in ids):
         return np.array(ids, np.int64)
-    return np.array([str(name) for name in ids])
+    found = np.array([str(name) for name in ids])
+    if len(set(found.tolist())) < len(set(ids)):
+        raise InputError("some ids are the same as texts of an array, such as 1 and '1': write a table instead")
+    return found
 
 
 WRITERS: dict[str, Write] = {".npy": write_npy, ".safetensors": write_safetensors}

@@ -9,9 +9,12 @@ import pytest
 
 from minembed.data.beir import read_documents, read_judgements
 from minembed.data.copying import as_written
+from minembed.data.layout import kept_columns
+from minembed.data.outputs import write_table
 from minembed.data.source import Source
 from minembed.data.table import Reading, open_table
 from minembed.data.texts import Selection, column_of, open_texts
+from minembed.data.vectors import as_array
 from minembed.errors import InputError
 
 NICE = "Nice hotel it is"
@@ -125,7 +128,7 @@ def read(path, content, field=None, missing=None, **reading):
             "a.jsonl",
             '{"text": "one two"}\n' * 9_000,
             {"field": "txt", "missing": "empty"},
-            "no row has a text in a field",
+            "there is no column 'txt' (did you mean",
         ),
     ],
 )
@@ -284,3 +287,38 @@ def test_a_judgement_that_contradicts_one_before(tmp_path):
     path.write_text("q1\td1\t1\nq1\td1\t0\n")
     with pytest.raises(InputError, match="line 2: 'd1' has the score 1 for 'q1' before, and 0 here"):
         read_judgements(path)
+
+
+def test_a_field_that_comes_later_is_not_left_out(tmp_path):
+    lines = '{"title": "one two three"}\n' * 9_000 + '{"title": "four", "text": "z w"}\n'
+    with pytest.raises(
+        InputError, match="line 9001: the first rows have no field 'text'; say with --field what is read"
+    ):
+        read(tmp_path / "a.jsonl", lines)
+    assert read(tmp_path / "a.jsonl", lines, "title")[1][-1] == "four"
+    assert read(tmp_path / "a.jsonl", lines, "text", "empty")[1][-1] == "z w"
+
+
+@pytest.mark.parametrize("field", ["txt", "doc.bdy"])
+def test_a_field_that_no_row_has(field, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "one two", "doc": {"body": "b"}}\n' * 9_000)
+    table = open_table(Source.of(tmp_path / "a.jsonl"), Reading())
+    for choose in (lambda: column_of(table, field, "--label"), lambda: kept_columns(table, field)):
+        with pytest.raises(InputError, match=f"there is no column '{field}'"):
+            choose()
+    assert column_of(table, "doc.body", "--label").path == ("doc", "body")
+
+
+@pytest.mark.parametrize("ids", [["a\0", "a"], ["1", 1]])
+def test_ids_that_an_array_cannot_tell_apart(ids):
+    with pytest.raises(InputError, match="some ids are the same as texts of an array"):
+        as_array(ids)
+    assert as_array(["a", "a", 1]).tolist() == ["a", "a", "1"]
+
+
+def test_names_that_arrow_has_not(tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "\\ud800": 1}\n')
+    table = open_table(Source.of(tmp_path / "a.jsonl"), Reading())
+    with (tmp_path / "a.parquet").open("wb") as file, pytest.raises(InputError, match="cannot be written as parquet"):
+        write_table(file, "parquet", table)
