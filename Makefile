@@ -53,6 +53,7 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_module_goldens.py tests/goldens/modules
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_static_goldens.py tests/goldens/static
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_tokenizer_goldens.py tests/goldens/tokenizers
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_saved_tokenizer_goldens.py tests/goldens
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_search_goldens.py tests/goldens/search
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_head_goldens.py tests/goldens/heads
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_gradient_goldens.py tests/goldens/gradients.npz

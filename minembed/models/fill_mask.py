@@ -13,7 +13,7 @@ from minembed.models.batching import plan
 from minembed.runtime.checks import whole_number
 from minembed.runtime.columns import column
 from minembed.runtime.threads import run, single_threaded_blas
-from minembed.text.vocabulary import ask
+from minembed.text.settings import ask
 from minembed.transformer.heads import MaskedHead, word_scores
 from minembed.transformer.ops import softmax
 from minembed.transformer.tokens import Tokens

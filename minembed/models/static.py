@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minembed.errors import ConfigError, InputError, TokenizationError
+from minembed.text.settings import ask
 from minembed.text.tokenizer import BATCH, clean
-from minembed.text.vocabulary import ask, read_tokenizer_json
+from minembed.text.vocabulary import read_tokenizer_json
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
 from minembed.transformer.tier import NumPyTier

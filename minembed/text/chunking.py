@@ -12,8 +12,8 @@ from typing import Any
 
 from minembed.errors import InputError, InputTypeError
 from minembed.runtime.checks import check_whole, whole_number
+from minembed.text.settings import ask
 from minembed.text.tokenizer import SURROGATE, Tokenizer, clean
-from minembed.text.vocabulary import ask
 
 RESPECT = ("sentences", "words", "tokens")
 TEXT = re.compile(r"\S")

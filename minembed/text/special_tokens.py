@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import ConfigError, TokenizationError
-from minembed.text.vocabulary import ask
+from minembed.text.settings import ask
 from minembed.types import Array
 
 

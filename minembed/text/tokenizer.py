@@ -13,8 +13,9 @@ import numpy as np
 
 from minembed.errors import ConfigError, InputError, TokenizationError
 from minembed.runtime.columns import as_text
+from minembed.text.settings import ask
 from minembed.text.special_tokens import SpecialTokens, example, is_clear, longest_first
-from minembed.text.vocabulary import ask, read_vocabulary
+from minembed.text.vocabulary import read_vocabulary
 from minembed.transformer.config import Config
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
@@ -74,7 +75,8 @@ class Tokenizer:
         reference = vocabulary.reference
         from minembed.text.prefix import PrefixReader  # late: its patterns take 10 ms to compile
 
-        prefix = None if vocabulary.keeps_end else PrefixReader.fitting(vocabulary.layout, reference)
+        is_whole = vocabulary.keeps_end or reference.encode_special_tokens
+        prefix = None if is_whole else PrefixReader.fitting(vocabulary.layout, reference)
         own = reference.normalizer
         if lowercase_first and (own is None or ask(own.normalize_str, "A") != "a"):
             from tokenizers import normalizers

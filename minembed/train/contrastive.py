@@ -14,7 +14,7 @@ from minembed.data.examples import Examples
 from minembed.errors import InputError
 from minembed.runtime.checksums import crc32_of
 from minembed.runtime.files import read_regular
-from minembed.text.vocabulary import LARGEST_FILE
+from minembed.text.settings import LARGEST_FILE
 from minembed.train.backward.trees import flat
 from minembed.train.batches import batches
 from minembed.train.evaluation import Evaluation, evaluate, measure_of

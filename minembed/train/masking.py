@@ -16,8 +16,8 @@ import numpy as np
 from minembed.errors import InputError, TokenizationError
 from minembed.models.fill_mask import special_id
 from minembed.runtime.checks import check_seed
+from minembed.text.settings import ask
 from minembed.text.tokenizer import Tokenizer
-from minembed.text.vocabulary import ask
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint

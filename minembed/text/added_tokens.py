@@ -1,0 +1,171 @@
+"""The tokens that a folder adds to its vocabulary, wherever it says so, as transformers 5 gathers them.
+
+They are matched in a text before anything else is done to it, so one that is left out changes ids. What says so, in
+the order in which they are added:
+
+    added_tokens_decoder          of tokenizer_config.json; where it is given, the three files below are not looked at
+    special_tokens_map.json       in place of the same keys of tokenizer_config.json
+    added_tokens.json             older: a map of tokens to ids
+    added_tokens                  of tokenizer.json
+    cls_token, mask_token, ...    those with a name, and every other key that ends in _token and holds a text
+    extra_special_tokens          a list, or a map of names; additional_special_tokens is its older name
+
+An id is never taken from these files: a token has its id of the vocabulary, or else the next free one.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minembed.errors import TokenizationError
+from minembed.text.settings import CLASS_TOKENS, Settings, ask, read_settings
+
+NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+KEYS = tuple(f"{part}_token" for part in NAMES)
+EXTRA = {"CamembertTokenizer": ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]}  # where a file names none
+STRIPPING = ("MPNetTokenizer", "CamembertTokenizer")  # classes whose mask takes the white space before it
+
+
+class Added(NamedTuple):
+    """A token that is matched in the text as it stands, and how."""
+
+    content: str
+    single_word: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
+    normalized: bool = False
+    special: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AddedTokens:
+    """What a folder adds to its vocabulary."""
+
+    tokens: tuple[Added, ...]  # in the order in which they are added
+    named: Mapping[str, str]  # "cls" -> "[CLS]": what the files say, or else the class
+    given: frozenset[str]  # of these, what the files say
+
+
+def read_added_tokens(settings: Settings, name: str | None, path: Path, layout: Mapping[str, Any]) -> AddedTokens:
+    """Gather the tokens that the files beside `path`, and its own `layout`, add to the vocabulary.
+
+    `name` is the class of transformers, whose own special tokens count where no file names others.  Raises
+    TokenizationError for what is no token.
+
+    >>> settings = {"extra_special_tokens": ["<query>"], "cls_token": "<s>"}
+    >>> found = read_added_tokens(settings, None, Path("none/tokenizer.json"), {})
+    >>> [token.content for token in found.tokens], found.given
+    (['<s>', '<query>'], frozenset({'cls'}))
+    """
+    place = path.with_name("tokenizer_config.json")
+    settings, stated = _stated(settings, path, layout)
+    known = {token.content: token for token in stated}
+    named = _named(settings, name, place)
+    parts = {part: named[f"{part}_token"].content for part in NAMES if f"{part}_token" in named}
+    contents = dict.fromkeys(token.content for token in named.values())
+    found = [t._replace(special=t.special or t.content in contents) for t in stated]
+    extra = _extra(settings, name)
+    more = extra.values() if isinstance(extra, dict) else extra
+    kept = set() if name in CLASS_TOKENS else {token["content"] for token in layout.get("added_tokens") or []}
+    for token in (*named.values(), *(_token(value, "extra_special_tokens", place) for value in more)):
+        if token.content not in kept and token.content not in known and token not in found:
+            found.append(token)  # one that comes twice has the flags of the last
+    if name == "Qwen2Tokenizer":  # which adds its special tokens again, matched as they stand
+        found += [plain for plain in map(Added, [*contents, *map(_content, more)]) if plain not in found]
+    given = frozenset(part for part in parts if settings.get(f"{part}_token") is not None)
+    return AddedTokens(tuple(found), parts, given)
+
+
+def _stated(settings: Settings, path: Path, layout: Mapping[str, Any]) -> tuple[Settings, list[Added]]:
+    """The settings with those of special_tokens_map.json, and the tokens that are stated with an id."""
+    decoder, place = settings.get("added_tokens_decoder"), path.with_name("tokenizer_config.json")
+    by_id: dict[int, Added] = {}
+    if "added_tokens_decoder" in settings:
+        if not isinstance(decoder, dict) or not all(index.isdecimal() for index in decoder):
+            raise TokenizationError(f"{place}: added_tokens_decoder must map ids to tokens")
+        by_id = {int(index): _token(token, "added_tokens_decoder", place, False) for index, token in decoder.items()}
+    else:
+        special = {value for value in (*map(settings.get, KEYS), *_extra(settings, None)) if isinstance(value, str)}
+        mapped = read_settings(path.with_name("special_tokens_map.json"))
+        special |= {_content(value) for value in map(mapped.get, KEYS)}
+        settings = {**settings, **mapped}
+        source = path.with_name("added_tokens.json")
+        for content, index in read_settings(source).items():
+            if type(index) is not int or not content:
+                raise TokenizationError(f"{source} must map tokens to whole numbers")
+            by_id[index] = Added(content, normalized=content not in special, special=content in special)
+        for token in layout.get("added_tokens") or []:
+            by_id[token["id"]] = _token(token, "added_tokens", path, False)
+    return settings, [by_id[index] for index in sorted(by_id)]
+
+
+def _named(settings: Settings, name: str | None, place: Path) -> dict[str, Added]:
+    """The special tokens with a name, by the key of tokenizer_config.json; null leaves one out."""
+    values: dict[str, Any] = {f"{part}_token": token for part, token in CLASS_TOKENS.get(name or "", {}).items()}
+    needed = {"cls_token", "sep_token", "unk_token", "bos_token", "eos_token"} & set(values)
+    values |= {key: settings[key] for key in KEYS if key in settings and not (settings[key] is None and key in needed)}
+    others = {key: value for key, value in settings.items() if key.endswith("_token") and key not in KEYS}
+    values |= {key: value for key, value in others.items() if isinstance(value, str) or _is_token(value)}
+    extra = _extra(settings, name)
+    values |= extra if isinstance(extra, dict) else {}
+    found = {key: _token(value, key, place) for key, value in values.items() if value is not None}
+    ordered = {key: found[key]._replace(special=True) for key in (*KEYS, *found) if key in found}
+    if name in STRIPPING and isinstance(values.get("mask_token"), str):
+        ordered["mask_token"] = ordered["mask_token"]._replace(lstrip=True)
+    return ordered
+
+
+def _extra(settings: Settings, name: str | None) -> Any:
+    keys = ("extra_special_tokens", "additional_special_tokens")
+    found = next((settings[key] for key in keys if settings.get(key)), None)
+    return found if isinstance(found, list | dict) else [] if set(keys) & set(settings) else EXTRA.get(name or "", [])
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, dict) and value.get("__type") == "AddedToken"
+
+
+def _content(value: object) -> str:
+    content = value.get("content") if isinstance(value, dict) else value
+    return content if isinstance(content, str) else ""
+
+
+def _token(value: Any, key: str, place: Path, special: bool = True) -> Added:
+    """Read a token: a text, or its content and flags."""
+    entry = {"content": value, "special": special} if isinstance(value, str) else value
+    content = entry.get("content") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(content, str) or not content:
+        raise TokenizationError(f"{place}: {key} must be text, or a token with its content, not {value!r}")
+    special = entry.get("special", special) is True
+    flags = {flag: entry.get(flag) is True for flag in ("single_word", "lstrip", "rstrip")}
+    # where nothing is said a token with a name is matched as it stands, another one in the normalised text
+    normalized = entry.get("normalized", isinstance(value, dict) and not special) is True
+    return Added(content, **flags, normalized=normalized, special=special)
+
+
+def with_added_tokens(
+    reference: Any, layout: dict[str, Any], added: AddedTokens, is_built_anew: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The reference and its layout with just these added tokens, or the same ones where nothing is to be done.
+
+    A class that builds its tokenizer anew knows none but these; another one keeps what tokenizer.json has.
+    """
+    own = [Added(**{key: token[key] for key in Added._fields}) for token in layout.get("added_tokens") or []]
+    missing = [token for token in added.tokens if token not in own]
+    if not missing and (not is_built_anew or set(own) == set(added.tokens)):
+        return reference, layout
+    if is_built_anew:
+        from tokenizers import Tokenizer as Reference
+
+        reference = ask(Reference.from_str, json.dumps(layout | {"added_tokens": []}))
+    add(reference, added)
+    return reference, json.loads(ask(reference.to_str))
+
+
+def add(reference: Any, added: AddedTokens) -> None:
+    """Add the tokens to a reference; those that it has already get the flags that are said here."""
+    from tokenizers import AddedToken
+
+    ask(reference.add_tokens, [ask(lambda t: AddedToken(**t._asdict()), token) for token in added.tokens])
