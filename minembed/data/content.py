@@ -54,7 +54,7 @@ def _plain_form(source: Source, stream: Stream, encoding: str) -> TextFormat:
         raise InputError(f"{source.name}: not a text, by its content (it has NUL characters); --format txt reads it")
     if any(delimiter in text for delimiter in delimited.DELIMITERS) or plain(text) in KNOWN:
         text, whole = beginning(stream, encoding, 3)  # of a pipe that is written slowly, too
-    lines = split_lines(text, whole, "\n")
+    lines = split_lines(text, whole, "\n" if "\n" in text else "\r")
     if not looks_like_table(lines, whole):
         return "txt"
     raise _in_doubt(source.name, lines)
@@ -73,8 +73,7 @@ def _has_columns(lines: Sequence[str]) -> bool:
     rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
     if len(rows) > 1 and min(map(len, rows)) == max(map(len, rows)) > 1:
         return True
-    heads = [row for d in delimited.DELIMITERS[1:] for row in delimited.rows_of(lines[:1], True, d) if len(row) > 1]
-    return len(rows) > 1 and any(all(plain(cell) in KNOWN for cell in row) for row in heads)
+    return len(rows) > 1 and any(_names_columns(lines, delimiter) for delimiter in delimited.DELIMITERS[1:])
 
 
 def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
@@ -91,13 +90,20 @@ def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
     if full and delimited.excel_delimiter(full[0]):
         return True
     for delimiter in delimited.DELIMITERS:
-        rows = delimited.rows_of(lines, whole, delimiter)
+        rows, named = delimited.rows_of(lines, whole, delimiter), _names_columns(full[:1], delimiter)
         if len(rows) > 1 and min(map(len, rows)) == max(map(len, rows)) > 1:
             if delimiter == "\t" or not any(cell[:1] == " " for row in rows for cell in row):  # as prose has
                 return True
-        if rows and len(rows[0]) > 1 and all(plain(cell) in KNOWN for cell in rows[0]):
+        if named:
             return True
     return False
+
+
+def _names_columns(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether the first of some lines holds names of columns: known ones alone, or more than one of them."""
+    cells = next(iter(delimited.rows_of(lines[:1], True, delimiter)), [])
+    known = sum(plain(cell) in KNOWN and cell[:1] != " " for cell in cells)
+    return 1 < known <= len(cells)
 
 
 def beginning(stream: Stream, encoding: str, lines: int) -> tuple[str, bool]:

@@ -121,8 +121,12 @@ def records(
     >>> list(records(['a,"b, c"\n'], "x.csv", ","))
     [('x.csv, line 1', ['a', 'b, c'], 'a,"b, c"\n')]
     """
-    width, blank = 0, list[Record]()
+    width, blank, ends = 0, list[Record](), set[bool]()
     for place, cells, raw in _raw_records(lines, name, delimiter, before, quotes):
+        if width < 2 and raw.endswith(("\r", "\n")):  # with more columns, such rows are of other widths
+            ends.add(raw.endswith("\r"))
+            if len(ends) > 1:
+                raise InputError(f"{place}: some lines end in \\n, and some in \\r; use one for all, or quote the cell")
         if not cells:
             if width == 1:
                 blank.append((place, [""], raw))
