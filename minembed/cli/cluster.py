@@ -73,7 +73,7 @@ def command(
     \b
     minembed cluster reviews.csv --auto -o groups.csv
     minembed cluster notes.txt -k 12
-    minembed cluster shop.jsonl --field description --method hdbscan -o groups.jsonl
+    minembed cluster shop.jsonl --method hdbscan -o groups.jsonl
     """
     from minembed.maps.clusters import check_count, cluster
     from minembed.runtime.files import replacing

@@ -282,8 +282,9 @@ def replay(p: Array, m: Array, v: Array, rows: Array, last: Array, first: int, t
 def _shrink(p: Array, rows: Array, last: Array, first: int, factors: Array) -> None:
     """The same for rows that never had a gradient: the averages are 0, and nothing is left but the decay."""
     taken = p[rows]
-    for n, factor in _missed(rows, last, first, factors):
-        taken[:n] *= factor
+    with np.errstate(over="ignore", invalid="ignore"):  # as in update
+        for n, factor in _missed(rows, last, first, factors):
+            taken[:n] *= factor
     p[rows] = taken
 
 

@@ -222,8 +222,16 @@ def test_ids_that_are_none(model, tmp_path):
     assert "a.jsonl, line 2: the id in column 'id' is missing" in err and not (tmp_path / "a.npz").exists()
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C means what it does on a terminal: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no signals")
-def test_ctrl_c_says_what_is_kept(model, tmp_path, monkeypatch):
+def test_ctrl_c_says_what_is_kept(ctrl_c, model, tmp_path, monkeypatch):
     monkeypatch.setattr(embed, "load_model", lambda *args: signal.raise_signal(signal.SIGINT))
     (tmp_path / "a.npy").write_text("old")
     _, err = run("embed", "a", "-o", tmp_path / "a.npy", *model, code=130)
