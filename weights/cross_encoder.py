@@ -7,10 +7,9 @@ from typing import Any
 
 from minembed.errors import ConfigError, MissingHeadError, UnsupportedModelError
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
-from minembed.transformer.config import Config
 from minembed.transformer.heads import SCORE_ACTIVATIONS
 from minembed.weights.checkpoint import Checkpoint
-from minembed.weights.directory import LENGTH_FILES, check_folder, safe_path
+from minembed.weights.directory import LENGTH_FILES, check_folder, read_limit, safe_path
 from minembed.weights.families import read_config
 from minembed.weights.folders import missing, refuse_adapter
 from minembed.weights.modules import TORCH, class_name, refuse_unknown
@@ -65,7 +64,7 @@ def read_cross_encoder(folder: Path) -> CrossEncoder:
         family=family,
         config=config,
         pooling=(_pooling(raw, family, path),),
-        max_seq_length=_max_seq_length(place, config, own),
+        max_seq_length=read_limit(place, config, own, place),
         root=folder,
         stored_dtype=stored_dtype,
         do_lower_case=typed(own, "do_lower_case", bool, False, place),
@@ -142,20 +141,6 @@ def _pooling(raw: Mapping[str, Any], family: str, path: Path) -> str:
     if named not in ("cls", "mean"):
         raise UnsupportedModelError(f"{path}: classifier_pooling {named!r} is not computed here; known: cls, mean")
     return named
-
-
-def _max_seq_length(place: Path, config: Config, own: Mapping[str, Any]) -> int:
-    """An explicit max_seq_length is taken as it is; else the tokenizer's limit and the positions decide."""
-    if own.get("max_seq_length") is not None:
-        explicit = typed(own, "max_seq_length", int, 0, place)
-        if not 1 <= explicit <= config.max_tokens:
-            raise ConfigError(
-                f"{place}: max_seq_length {explicit} must be from 1 to max_position_embeddings, {config.max_tokens}"
-            )
-        return explicit
-    limit = optional_json(place / "tokenizer_config.json").get("model_max_length")  # may be 1e30
-    known = isinstance(limit, int | float) and not isinstance(limit, bool) and limit >= 1
-    return int(min(limit, config.max_tokens)) if known and limit is not None else config.max_tokens
 
 
 def _named_activation(raw: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> str | None:

@@ -123,15 +123,29 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
     return tuple(modes), typed(raw, "include_prompt", bool, True, path)
 
 
-def _max_seq_length(folder: Path, config: Config, length_config: Mapping[str, Any], path: Path) -> int:
-    """An explicit max_seq_length is taken as it is; else the tokenizer's limit and the positions decide."""
+def read_limit(folder: Path, config: Config, length_config: Mapping[str, Any], path: Path) -> int:
+    """How many tokens are read: an explicit max_seq_length, else the tokenizer's limit, and never more than positions.
+
+    Raises ConfigError for one below 1 or of another type; warns (ModelWarning) of one beyond the positions.
+
+    >>> config = Config(9, 4, 1, 2, 8, max_position_embeddings=16, type_vocab_size=0, hidden_act="gelu")
+    >>> read_limit(Path("model"), config, {"max_seq_length": 8}, Path("model/sentence_bert_config.json"))
+    8
+    """
     positions = config.max_tokens
     explicit = typed(length_config, "max_seq_length", int, 0, path)
-    if explicit > positions or (length_config.get("max_seq_length") is not None and explicit < 1):
+    if length_config.get("max_seq_length") is not None and explicit < 1:
         raise ConfigError(f"{path}: max_seq_length {explicit} must be from 1 to max_position_embeddings, {positions}")
+    if explicit > positions:
+        warn(
+            f"{path}: max_seq_length {explicit} is beyond the positions of the model, so {positions} tokens are read; "
+            f"write {positions} there",
+            ModelWarning,
+        )
     if explicit:
-        return explicit
-    limit = optional_json(folder / "tokenizer_config.json").get("model_max_length")  # may be 1e30
+        return min(explicit, positions)
+    settings = optional_json(folder / "tokenizer_config.json")
+    limit = settings.get("model_max_length", settings.get("max_len"))  # may be 1e30; the latter is older
     known = isinstance(limit, int | float) and not isinstance(limit, bool) and limit >= 1
     return min(int(limit), positions) if known and limit is not None and limit < positions else positions
 
@@ -232,7 +246,7 @@ def _read_encoder(folder: Path, entries: Sequence[tuple[str, str]]) -> Checkpoin
         family=family,
         config=config,
         pooling=pooling,
-        max_seq_length=_max_seq_length(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
+        max_seq_length=read_limit(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
         include_prompt=include_prompt,
         modules=read_modules(folder, others[1:], config.hidden_size * len(pooling)),
         root=folder,

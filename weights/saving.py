@@ -28,7 +28,7 @@ from minembed.weights.families import read_config
 from minembed.weights.model_card import model_card
 from minembed.weights.modules import read_module_params, to_tensors
 from minembed.weights.static import MODEL2VEC, MODULE, STATIC, TENSOR, read_table, write_settings
-from minembed.weights.tensors import TensorFiles
+from minembed.weights.tensors import FLOATS, TensorFiles
 
 TOKENIZER_FILES: tuple[str, ...] = (
     "tokenizer.json",
@@ -59,7 +59,7 @@ class StoredTensors(Mapping[str, Array]):
         return self.files.read(name)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, stored in self.files.stored.items() if stored.dtype in ("F32", "F16", "BF16"))
+        return (name for name, stored in self.files.stored.items() if stored.dtype in FLOATS)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

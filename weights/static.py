@@ -22,13 +22,12 @@ from minembed.transformer.params import Embeddings, Params
 from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.modules import read_modules
-from minembed.weights.tensors import TensorFiles
+from minembed.weights.tensors import FLOATS, TensorFiles
 
 MODULE = "StaticEmbedding"
 STATIC, MODEL2VEC = "static", "model2vec"  # families
 TENSOR = {STATIC: "embedding.weight", MODEL2VEC: "embeddings"}  # the name by which each saves a folded table
 UNLIMITED = LARGEST_SIZE  # tokens
-FLOATS = ("F32", "F16", "BF16", "F64")
 KINDS = {  # tensors of model2vec: the types in which they are stored
     "embeddings": (*FLOATS, "I8"),
     "weights": FLOATS,
@@ -39,11 +38,17 @@ KINDS = {  # tensors of model2vec: the types in which they are stored
 def model2vec_entries(folder: Path) -> list[tuple[str, str]] | None:
     """The modules of a folder that model2vec made, without modules.json; None for any other folder.
 
+    It is known by the model_type of config.json or, where that names none, by its tensors.
+
     >>> model2vec_entries(Path("nowhere"))
     """
     path = folder / "config.json"
     raw = optional_json(path)
-    if raw.get("model_type") != MODEL2VEC:
+    if raw.get("model_type") is None and (folder / "model.safetensors").exists() and path.exists():
+        stored = set(TensorFiles.open(folder).stored)
+        if "embeddings" not in stored or not stored <= set(KINDS):
+            return None
+    elif raw.get("model_type") != MODEL2VEC:
         return None
     return [(MODULE, ""), ("Normalize", "")] if typed(raw, "normalize", bool, False, path) else [(MODULE, "")]
 

@@ -18,6 +18,7 @@ from minembed.runtime.json_files import no_duplicates, read_json
 from minembed.types import Array
 from minembed.weights.folders import missing
 
+FLOATS = ("F32", "F16", "BF16", "F64")
 LARGEST_HEADER = 16 << 20  # bytes; real headers have a few thousand entries of about 100 bytes
 IMPOSTORS = {
     b"version https://git-lfs": "a Git LFS pointer, not the weights: run `git lfs pull` there, or download the file",
@@ -161,11 +162,17 @@ class TensorFiles:
         return TensorFiles(_read_shards(folder, index))
 
     def read(self, name: str) -> Array:
-        """Read one tensor as float32, exactly.
+        """Read one tensor as float32: exactly, or rounded to the nearest where it is stored in float64.
 
-        Raises WeightsError if its dtype is not F32, F16 or BF16, or if it holds NaN or infinity.
+        Raises WeightsError if its dtype is not F32, F16, BF16 or F64, if it holds NaN or infinity, or if a number of
+        it is beyond float32.
         """
-        return self.take(name, ("F32", "F16", "BF16")).astype(np.float32, copy=False)
+        array = self.take(name, FLOATS)
+        with np.errstate(over="ignore"):
+            single = array.astype(np.float32, copy=False)
+        if single is not array and array.itemsize == 8 and not np.isfinite(single).all():
+            raise WeightsError(f"{self.stored[name].file}: tensor {name!r} holds numbers beyond float32")
+        return single
 
     def take(self, name: str, dtypes: Sequence[str]) -> Array:
         """Read one tensor as it is stored (BF16 as float32).

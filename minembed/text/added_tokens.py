@@ -151,6 +151,12 @@ def with_added_tokens(
     """The reference and its layout with just these added tokens, or the same ones where nothing is to be done.
 
     A class that builds its tokenizer anew knows none but these; another one keeps what tokenizer.json has.
+
+    >>> from tokenizers import Tokenizer, models
+    >>> plain = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    >>> added = AddedTokens((Added("<b>"),), {}, frozenset())
+    >>> with_added_tokens(plain, json.loads(plain.to_str()), added, False)[0].encode("a<b>").ids
+    [0, 1]
     """
     own = [Added(**{key: token[key] for key in Added._fields}) for token in layout.get("added_tokens") or []]
     missing = [token for token in added.tokens if token not in own]
@@ -165,7 +171,14 @@ def with_added_tokens(
 
 
 def add(reference: Any, added: AddedTokens) -> None:
-    """Add the tokens to a reference; those that it has already get the flags that are said here."""
+    """Add the tokens to a reference; those that it has already get the flags that are said here.
+
+    >>> from tokenizers import Tokenizer, models
+    >>> reference = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    >>> add(reference, AddedTokens((Added("<b>"),), {}, frozenset()))
+    >>> reference.token_to_id("<b>")
+    1
+    """
     from tokenizers import AddedToken
 
     ask(reference.add_tokens, [ask(lambda t: AddedToken(**t._asdict()), token) for token in added.tokens])

@@ -48,6 +48,15 @@ def follow_settings(
     """Change a reference that was read from tokenizer.json to what the settings beside it say: the layout of it then.
 
     Raises ConfigError for settings that cannot be, UnsupportedModelError for contradictions that are not resolved.
+
+    >>> from tokenizers import Tokenizer, models, pre_tokenizers
+    >>> reference = Tokenizer(models.BPE({"a": 0}, []))
+    >>> reference.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    >>> layout = {"model": {"type": "BPE"}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False}}
+    >>> path, added = Path("tokenizer.json"), AddedTokens((), {}, frozenset())
+    >>> settings = {"add_prefix_space": True}
+    >>> follow_settings(reference, layout, settings, "RobertaTokenizer", added, path)["pre_tokenizer"]
+    {'type': 'ByteLevel', 'add_prefix_space': True}
     """
     place = path.with_name("tokenizer_config.json")
     layout = _follow_case(reference, layout, settings, name, place)
@@ -108,7 +117,14 @@ def bert_normalizer(settings: Settings, place: Path) -> dict[str, Any]:
 
 
 def set_ends(reference: Any, name: str, named: Mapping[str, str], spaced: bool = False) -> None:
-    """Put the special tokens of a class around texts: in the manner of BERT, or of RoBERTa."""
+    """Put the special tokens of a class around texts: in the manner of BERT, or of RoBERTa.
+
+    >>> from tokenizers import Tokenizer, models
+    >>> reference = Tokenizer(models.WordLevel({"a": 0, "[CLS]": 1, "[SEP]": 2}, unk_token="a"))
+    >>> set_ends(reference, "BertTokenizer", {"cls": "[CLS]", "sep": "[SEP]"})
+    >>> reference.encode("a").ids
+    [1, 0, 2]
+    """
     from tokenizers import processors
 
     cls, sep = ((token, reference.token_to_id(token)) for token in (named["cls"], named["sep"]))

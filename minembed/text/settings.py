@@ -66,6 +66,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read a JSON object, or an empty one where the file does not exist.
 
     Raises TokenizationError for a file that holds anything else.
+
+    >>> read_settings(Path("none/tokenizer_config.json"))
+    {}
     """
     if not path.exists():
         return {}
@@ -83,7 +86,11 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def class_name(settings: Settings, path: Path) -> str | None:
-    """Which class of transformers reads the folder, without the suffix Fast; None if nothing says so."""
+    """Which class of transformers reads the folder, without the suffix Fast; None if nothing says so.
+
+    >>> class_name({"tokenizer_class": "BertTokenizerFast"}, Path("none/tokenizer.json"))
+    'BertTokenizer'
+    """
     config = read_settings(path.with_name("config.json"))
     kind = config.get("model_type")
     if kind == "modernbert":  # whatever class it names, which is often wrong

@@ -193,6 +193,17 @@ def test_settings_of_other_libraries_change_no_token(potion, tmp_path):
     np.testing.assert_array_equal(encode_all(load(potion)), before)
 
 
+@pytest.mark.parametrize("name", list(cases.MODEL2VEC))
+def test_a_folder_of_model2vec_is_known_by_its_tensors(name, tmp_path):
+    before = encode_all(load(write("model2vec", name, tmp_path)))
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    write_json(path, {key: value for key, value in config.items() if key not in ("model_type", "architectures")})
+    np.testing.assert_array_equal(encode_all(load(tmp_path / "model")), before)
+    load(tmp_path / "model").save(tmp_path / "again")
+    np.testing.assert_array_equal(encode_all(load(tmp_path / "again")), before)
+
+
 def test_refusals(potion, tmp_path):
     for dtype in ("bfloat16", "int8"):
         with pytest.raises(InputError, match="only adds the rows of a table: use 'float32'"):

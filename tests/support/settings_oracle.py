@@ -24,10 +24,10 @@ def said(raw, key, otherwise):
 
 
 def length(folder, positions):
-    """The limit in tokens: as is said, else by the tokenizer and the positions."""
+    """The limit in tokens: as is said, else by the tokenizer, and never more than the positions."""
     explicit = read(folder / "sentence_bert_config.json").get("max_seq_length")
     if explicit is not None:
-        return explicit
+        return min(explicit, positions)
     limit = read(folder / "tokenizer_config.json").get("model_max_length")
     is_number = type(limit) in (int, float) and limit >= 1
     return int(min(limit, positions)) if is_number else positions

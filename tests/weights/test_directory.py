@@ -214,7 +214,24 @@ def test_the_positions_decide_where_nothing_is_said(folder):
     assert Embedder.load(folder).max_seq_length == 64
 
 
-@pytest.mark.parametrize("length", [0, -1, 65, 512, 10**30, 32.0, 1e30, "32", True, [], {}])
+@pytest.mark.parametrize("length", [65, 66, 512, 10**30])
+def test_a_length_beyond_the_positions_is_capped_and_said(folder, length):
+    """As RoBERTa's 514 places of which 512 hold tokens: sentence-transformers computes up to these."""
+    edit(folder / LENGTHS, max_seq_length=length)
+    message = rf"{LENGTHS}: max_seq_length {length} is beyond the positions of the model, so 64 tokens are read"
+    with pytest.warns(ModelWarning, match=message):
+        assert Embedder.load(folder).max_seq_length == 64
+    with pytest.warns(ModelWarning, match=message):
+        assert Embedder.load(folder, max_seq_length=20).max_seq_length == 20
+
+
+def test_the_older_name_of_the_tokenizers_limit(folder):
+    (folder / LENGTHS).unlink()
+    write_json(folder / "tokenizer_config.json", {"max_len": 21})
+    assert read_checkpoint(folder).max_seq_length == 21
+
+
+@pytest.mark.parametrize("length", [0, -1, 32.0, 1e30, "32", True, [], {}])
 def test_lengths_that_cannot_be(folder, length):
     edit(folder / LENGTHS, max_seq_length=length)
     refused(folder, ConfigError, LENGTHS, "max_seq_length")

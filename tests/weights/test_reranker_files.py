@@ -117,7 +117,7 @@ def test_a_model_that_scores_by_its_words_is_refused(tmp_path):
         ({"transformer": {"query_length": 8}}, UnsupportedModelError, "'query_length' is not known here"),
         ({"transformer": {"module_output_name": "logits"}}, UnsupportedModelError, "module_output_name"),
         ({"transformer": {"model_args": {"num_labels": 2}}}, UnsupportedModelError, "model_args"),
-        ({"transformer": {"max_seq_length": 99}}, ConfigError, "max_seq_length 99 must be from 1 to"),
+        ({"transformer": {"max_seq_length": 0}}, ConfigError, "max_seq_length 0 must be from 1 to"),
         ({"transformer": {"max_seq_length": "9"}}, ConfigError, "max_seq_length must be of type int"),
         ({"overall": {"default_prompt_name": "q"}}, UnsupportedModelError, "default_prompt_name"),
         ({"overall": {"default_prompt_name": ["q"]}}, ConfigError, "default_prompt_name"),

@@ -206,7 +206,7 @@ def test_a_value_planted_in_each_tensor_in_turn(small, copy, value):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "size"), [("F64", 8), ("I64", 8), ("I8", 1), ("U16", 2), ("BOOL", 1), ("F8_E4M3", 1)]
+    ("dtype", "size"), [("I64", 8), ("I32", 4), ("I8", 1), ("U16", 2), ("BOOL", 1), ("F8_E4M3", 1)]
 )
 def test_other_dtypes_are_refused_where_needed(small, copy, dtype, size):
     _, params, tensors = small
@@ -216,6 +216,28 @@ def test_other_dtypes_are_refused_where_needed(small, copy, dtype, size):
     write_raw(copy / "model.safetensors", rest | {QUERY: (dtype, [8, 8], bytes(64 * size))})
     with pytest.raises(WeightsError, match=rf"{QUERY}' is {dtype}"):
         parameters(copy)
+
+
+def test_float64_is_rounded_to_float32(small, copy):
+    _, params, tensors = small
+    wide = {name: array.astype(np.float64) for name, array in tensors.items()}
+    save_file(wide, copy / "model.safetensors")
+    assert_same(parameters(copy), params)
+    wide[QUERY] = wide[QUERY] * (1 + 2.0**-30)  # nearer to the float32 below than to any other
+    save_file(wide, copy / "model.safetensors")
+    assert_same(parameters(copy), params)
+    wide[QUERY][1, 2] = 1e39
+    save_file(wide, copy / "model.safetensors")
+    with pytest.raises(WeightsError, match=rf"{QUERY}' holds numbers beyond float32"):
+        parameters(copy)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "encoder_of_mine."])
+def test_the_prefix_of_a_wrapper_is_named(small, copy, prefix):
+    save_file({prefix + name: array for name, array in small[2].items()}, copy / "model.safetensors")
+    with pytest.raises(WeightsError, match=rf"all tensors begin with '{prefix}', which a wrapper") as caught:
+        parameters(copy)
+    assert len(str(caught.value)) < 500 and "is unknown" not in str(caught.value)
 
 
 # ---- shards ----

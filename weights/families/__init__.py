@@ -3,6 +3,7 @@
 A closed table: nothing is imported or chosen by a string from a file beyond a look-up here.
 """
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from minembed.errors import UnsupportedModelError, WeightsError
@@ -81,6 +82,20 @@ def read_params(checkpoint: Checkpoint) -> Params:
     return params if family.fold is None else family.fold(params, config)
 
 
+def wrapper(stored: Sequence[str], wanted: Collection[str], family: Family) -> str:
+    """What stands in front of all stored names, and would fit without; "" for names that do not fit any way.
+
+    >>> wrapper(["module.a.weight", "module.a.bias"], {"a.weight", "a.bias"}, Family(None, {}))
+    'module.'
+    """
+    first = stored[0] if stored else ""
+    for prefix in (first[: i + 1] for i, letter in enumerate(first) if letter == "."):
+        plain = {family.plain_name(name.removeprefix(prefix)) for name in stored if name.startswith(prefix)}
+        if len(plain) == len(stored) and set(wanted) <= plain:
+            return prefix
+    return ""
+
+
 def match(checkpoint: Checkpoint, files: TensorFiles, family: Family) -> dict[str, str]:
     """Map each needed plain name to its stored name; every tensor must be needed or known to be of no use."""
     wanted = shapes(checkpoint.config, family.names)
@@ -97,6 +112,12 @@ def match(checkpoint: Checkpoint, files: TensorFiles, family: Family) -> dict[st
         elif not plain.startswith(family.ignored):
             faults.append(f"{stored} is unknown")
     faults += [f"{plain} is missing" for plain in wanted if plain not in found]
+    if faults and (prefix := wrapper(list(files.stored), wanted, family)):
+        raise WeightsError(
+            f"{checkpoint.folder}: the names of all tensors begin with {prefix!r}, which a wrapper has put there "
+            "(DataParallel, torch.compile, a module of your own): save the model inside it (model.module, "
+            "model._orig_mod), or take the prefix away from the names in model.safetensors"
+        )
     if faults:
         raise WeightsError(
             f"{checkpoint.folder}: the tensors do not fit config.json ({len(faults)} faults): " + "; ".join(faults)
