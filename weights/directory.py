@@ -128,7 +128,7 @@ def read_limit(folder: Path, config: Config, length_config: Mapping[str, Any], p
 
     Raises ConfigError for one below 1 or of another type; warns (ModelWarning) of one beyond the positions.
 
-    >>> config = Config(9, 4, 1, 2, 8, max_position_embeddings=16, type_vocab_size=0, hidden_act="gelu")
+    >>> config = Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5)
     >>> read_limit(Path("model"), config, {"max_seq_length": 8}, Path("model/sentence_bert_config.json"))
     8
     """
