@@ -12,7 +12,6 @@ from minembed.errors import InputError
 from minembed.types import TextFormat
 
 BINARY = tuple(form for _, form in BINARY_MARKS)
-STREAM = b"\xff\xff\xff\xff"  # what a stream of Arrow begins with; a file has a mark
 
 
 def form_of(source: Source, stream: Stream, encoding: str, columns_only: bool) -> TextFormat:
@@ -27,12 +26,10 @@ def form_of(source: Source, stream: Stream, encoding: str, columns_only: bool) -
     named = form_of_name(source.name)
     if columns_only and named == "txt":
         named = None
-    marked = binary_form(stream.look(), source.name)
+    marked = binary_form(stream.begins([mark for mark, _ in BINARY_MARKS]), source.name)
     if marked is not None:
         return marked
     if named in BINARY:
-        if stream.look(4).startswith(STREAM):
-            return named
         raise InputError(f"{source.name}: not a {named} file, by its content; --format says what it is")
     text, whole = beginning(stream, encoding, 2 if source.again else 1)
     found = json_form(text, whole)

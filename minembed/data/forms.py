@@ -39,7 +39,11 @@ REFUSED = {
     **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".duckdb"), "export the table as CSV, JSON lines or parquet"),
     **dict.fromkeys((".pkl", ".pickle"), "write its texts as JSON lines: a pickle may run any program"),
 }
-BINARY_MARKS: tuple[tuple[bytes, TextFormat], ...] = ((b"PAR1", "parquet"), (b"ARROW1", "feather"))
+BINARY_MARKS: tuple[tuple[bytes, TextFormat], ...] = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "feather"),
+    (b"\xff\xff\xff\xff", "feather"),  # a stream
+)
 REFUSED_MARKS = (
     (b"PK\x03\x04", "a .zip, .xlsx or .docx", f"unpack it, or {SHEET}"),
     (b"%PDF", "a .pdf", DOCUMENT),

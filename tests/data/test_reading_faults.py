@@ -326,3 +326,12 @@ def test_names_that_arrow_has_not(tmp_path):
     table = open_table(Source.of(tmp_path / "a.jsonl"), Reading())
     with (tmp_path / "a.parquet").open("wb") as file, pytest.raises(InputError, match="cannot be written as parquet"):
         write_table(file, "parquet", table)
+
+
+def test_a_stream_of_arrow_without_a_name(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({"text": [NICE]})
+    with arrow.ipc.new_stream(tmp_path / "data", table.schema) as writer:
+        writer.write_table(table)
+    texts = open_texts(Source.of(tmp_path / "data"), Selection())
+    assert (texts.table.form, [row.text for row in texts.rows()]) == ("feather", [NICE])
