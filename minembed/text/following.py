@@ -201,7 +201,9 @@ def _follow_space(
 ) -> dict[str, Any]:
     """Let RoBERTa put a space before a text, or not, and refuse what the others would do differently."""
     said, own = flag(settings, "add_prefix_space", None, place), layout.get("pre_tokenizer") or {}
-    if name in BYTE_BPE and own.get("type") == "ByteLevel":
+    if name in BYTE_BPE and own.get("type") != "ByteLevel":
+        raise _contradiction(place, f"tokenizer_class = {name!r}", "pre_tokenizer")
+    if name in BYTE_BPE:
         wanted = bool(said)
         if own.get("add_prefix_space") == wanted:
             return layout

@@ -96,6 +96,8 @@ CASES: dict[str, tuple[str, Edits]] = {  # the golden that is changed, and the k
     "sides and limits": ("bert", config(padding_side="left", model_max_length=4, max_length=3, stride=1, legacy=True)),
     "of no effect": ("bert", config(never_split=["oven"], do_basic_tokenize=False, use_fast=False, errors="strict")),
     "arguments by place": ("bert", config(init_inputs=["a"])),
+    "roberta over word pieces": ("bert", config(tokenizer_class="RobertaTokenizerFast")),
+    "roberta over qwen": ("qwen", config(tokenizer_class="RobertaTokenizer")),
 }
 REFUSED = {  # and the word that the error has
     "other ends of xlm-roberta": "bos_token",
@@ -105,6 +107,8 @@ REFUSED = {  # and the word that the error has
     "case of albert": "do_lower_case",
     "accents of albert": "keep_accents",
     "arguments by place": "init_inputs",
+    "roberta over word pieces": "tokenizer_class",
+    "roberta over qwen": "tokenizer_class",
 }
 TEXTS = [
     "",
