@@ -36,6 +36,11 @@ CLASS_TOKENS = {
     "GemmaTokenizer": GEMMA_TOKENS,
     "Qwen2Tokenizer": dict.fromkeys(("unk", "eos", "pad"), "<|endoftext|>"),
 }
+CLASS_MODELS = {  # what each builds
+    **dict.fromkeys(WORD_PIECE, "WordPiece"),
+    **dict.fromkeys((*BYTE_BPE, "GemmaTokenizer", "Qwen2Tokenizer"), "BPE"),
+    **dict.fromkeys(("XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer"), "Unigram"),
+}
 CLASSES = {  # by model_type, for folders that name no class
     **dict.fromkeys(("bert", "distilbert", "electra", "nomic_bert"), "BertTokenizer"),
     "mpnet": "MPNetTokenizer",
@@ -99,3 +104,17 @@ def class_name(settings: Settings, path: Path) -> str | None:
         if isinstance(named, str):
             return named.removesuffix("Fast")
     return CLASSES.get(kind, f"the tokenizer of {kind}") if isinstance(kind, str) else None
+
+
+def fitting_class(name: str | None, settings: Settings, layout: Settings) -> str | None:
+    """The class, or that of any tokenizer.json where its model is of a kind that the class does not build.
+
+    One that tokenizer_config.json names stays, but for words as they are, which none of the classes has.
+
+    >>> fitting_class("RobertaTokenizer", {}, {"model": {"type": "WordPiece"}})
+    'TokenizersBackend'
+    """
+    kind = (layout.get("model") or {}).get("type")
+    is_other = kind is not None and kind != CLASS_MODELS.get(name or "", kind)
+    is_named = isinstance(settings.get("tokenizer_class"), str)
+    return "TokenizersBackend" if is_other and (kind == "WordLevel" or not is_named) else name

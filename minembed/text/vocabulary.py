@@ -23,6 +23,7 @@ from minembed.text.settings import (
     Settings,
     ask,
     class_name,
+    fitting_class,
     read_settings,
 )
 from minembed.transformer.config import LARGEST_SIZE
@@ -60,8 +61,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     refuse_settings(settings, place)
     if path.exists():
         reference, layout = read_tokenizer_json(path)
-        if (layout.get("model") or {}).get("type") == "WordLevel":
-            name = "TokenizersBackend"  # none of the classes has words as they are: tokenizer.json says it all
+        name = fitting_class(name, settings, layout)
         added = read_added_tokens(settings, name, path, layout)
         own, (reference, layout) = layout, with_added_tokens(reference, layout, added, name in CLASS_TOKENS)
         if layout is not own:

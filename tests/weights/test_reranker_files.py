@@ -240,6 +240,8 @@ MEANT = {
     "model_input_names",
     "num_attention_heads",
     "max_seq_length",
+    *(f"{part}_token" for part in ("cls", "sep", "unk", "pad", "mask")),  # which are matched in texts
+    "added_tokens_decoder",
     "model_max_length",
     "hidden_act",
 }
