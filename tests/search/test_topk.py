@@ -38,7 +38,7 @@ def problems(draw):
     return queries, corpus.astype(dtype), draw(st.integers(0, 1 + 2 * len(corpus)))
 
 
-@examples(1000)
+@examples(1000, usual=80)
 @given(problems(), st.sampled_from(METRICS))
 def test_brute_force(problem, metric):
     check(problem, metric)
