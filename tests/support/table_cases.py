@@ -68,14 +68,16 @@ def tables(draw):
     header = draw(st.sampled_from([None, None, "yes" if headed else "no"]))
     if not headed and named:  # a row of names, to everybody but who wrote it
         header = "no"
-    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
+    # who writes one column by semicolons leaves its commas bare, and nobody else can know
+    delimiter = "," if width == 1 else draw(st.sampled_from([",", ";", "\t", "|"]))
     file = io.StringIO(newline="")
     quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end)
     writer.writerows([names, *rows] if headed else rows)
     text = file.getvalue()
-    ragged = draw(st.sampled_from([()] * 9 + [("ragged",)]))  # which nothing may be read as
+    # one row wider than the others, which nothing may be read as; in a single column it may be one more text
+    ragged = draw(st.sampled_from([()] * 9 + [("ragged",)])) if width > 1 else ()
     if ragged:
         text += delimiter.join(["more"] * (width + 1)) + end
     encoding = draw(st.sampled_from(ENCODINGS))
