@@ -25,7 +25,6 @@ ODD += [
     "NaN",
     "null",
     "text",
-    "sep=;",
 ]
 ODD += ['5" pipe', "'single'", "http://example.org", "back\\slash", "#hash", "{", '{"a": 1}', "[1]", "long " * 30]
 ODD += ["\u2028", "a\x0bb", "\x85", "the cat sat", "a dog, barking", "it rains"]
