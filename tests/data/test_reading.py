@@ -38,19 +38,19 @@ def folder(tmp_path_factory):
 
 
 @given(tables())
-@examples(3000, usual=150)
+@examples(3000, usual=150, fixed=True)
 def test_tables_are_read_as_they_were_written(folder, written):
     check(folder, written)
 
 
 @given(objects())
-@examples(3000, usual=150)
+@examples(3000, usual=150, fixed=True)
 def test_json_is_read_as_it_was_written(folder, written):
     check(folder, written)
 
 
 @given(arrow_tables())
-@examples(3000, usual=60)
+@examples(3000, usual=60, fixed=True)
 def test_tables_of_arrow_are_read_as_they_were_written(folder, written):
     path = folder / written.name
     path.write_bytes(written.content)

@@ -6,13 +6,13 @@ from hypothesis import settings
 FULL = False  # set by conftest.py, before tests are imported, where heavy tests are asked for
 
 
-def examples(number, usual=None):
+def examples(number, usual=None, fixed=False):
     """Decorate a property test: it usually sees a quarter of so many examples, or `usual` ones, and all of them under
-    `make fuzz`."""
+    `make fuzz`; `fixed` ones are the same in every usual run."""
 
     def decorate(test):
         seen = number if FULL else usual or number // 4
-        return pytest.mark.fuzz(settings(max_examples=seen, deadline=None)(test))
+        return pytest.mark.fuzz(settings(max_examples=seen, deadline=None, derandomize=fixed and not FULL)(test))
 
     return decorate
 
