@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from minembed.cli.console import ModelChoice, load_model, model_options
 from minembed.cli.map import tell
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import cache_option, check_not_terminal, keep_option, selection_options
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.corpus import Corpus

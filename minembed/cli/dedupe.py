@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from minembed.cli.console import ModelChoice, load_model, model_options
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import cache_option, check_not_terminal, selection_options
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.copying import Keep, as_written, copy_rows

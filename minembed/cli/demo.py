@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from minembed.cli.console import ModelChoice, load_model, model_options
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.types import Color
 
 if TYPE_CHECKING:

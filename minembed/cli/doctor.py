@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, DTYPES, table
+from minembed.cli.console import table
+from minembed.cli.model_choice import DEFAULT_MODEL, DTYPES
 from minembed.version import __version__
 
 if TYPE_CHECKING:

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import click
 
-from minembed.cli.console import (
-    ModelChoice,
-    as_text,
-    existing_file,
-    load_model,
-    model_options,
-    on_interrupt,
-    prints_to_terminal,
-)
+from minembed.cli.console import as_text, existing_file, on_interrupt, prints_to_terminal
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import check_places, id_option, keep_option, selection_options
 from minembed.data.texts import Selection
 from minembed.errors import InputError

@@ -7,7 +7,8 @@ from typing import get_args
 import click
 
 from minembed.cli.columns import missing_option, names_of
-from minembed.cli.console import ModelChoice, existing_file, load_model, model_options, table
+from minembed.cli.console import existing_file, table
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import reading_options
 from minembed.data.beir import read_documents, read_judgements
 from minembed.data.sts import read_sts

@@ -5,7 +5,7 @@ from typing import get_args
 
 import click
 
-from minembed.cli.console import ModelChoice, load_model, model_options
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import check_not_terminal, id_option, keep_option, selection_options
 from minembed.data.corpus import Corpus
 from minembed.data.layout import kept_columns

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, ModelChoice, load_model, table
+from minembed.cli.console import table
+from minembed.cli.model_choice import DEFAULT_MODEL, ModelChoice, load_model
 
 
 @click.command("info", short_help="Say what a model is.")

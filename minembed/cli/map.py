@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from minembed.cli.console import ModelChoice, existing_file, load_model, model_options
+from minembed.cli.console import existing_file
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import cache_option, check_not_terminal, selection_options
 from minembed.data.corpus import Corpus, Passages
 from minembed.data.texts import Selection, Survey, column_of

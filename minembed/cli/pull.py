@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, table
+from minembed.cli.console import table
+from minembed.cli.model_choice import DEFAULT_MODEL
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL
+from minembed.cli.model_choice import DEFAULT_MODEL
 
 
 @click.command("quantize", short_help="Store a model in int8.")

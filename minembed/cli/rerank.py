@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from minembed.cli.console import ModelChoice, as_text, model_options
+from minembed.cli.console import as_text
+from minembed.cli.model_choice import ModelChoice, model_options
 from minembed.cli.passages import passages_of, selection_options
 from minembed.data.excerpt import excerpt
 from minembed.data.texts import Selection
@@ -51,15 +52,7 @@ def command(
     from minembed.models.reranker import Reranker
 
     numbers, texts = passages_of(documents, source, selection)
-    loaded = Reranker.load(
-        choice.name,
-        revision=choice.revision,
-        local_files_only=choice.offline,
-        threads=choice.threads,
-        dtype=choice.dtype,
-        backend=choice.backend,
-        max_seq_length=max_seq_length,
-    )
+    loaded = choice.load(Reranker.load, max_seq_length)
     for hit in loaded.rank(as_text(query), texts, top_k=top_k, return_documents=True):
         if as_json:
             click.echo(json.dumps({**hit, "corpus_id": numbers[hit["corpus_id"]] - 1}, ensure_ascii=False))

@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from minembed.cli.columns import read_too
-from minembed.cli.console import ModelChoice, as_text, load_model, model_options, prints_to_terminal
+from minembed.cli.console import as_text, prints_to_terminal
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import (
     cache_option,
     check_not_terminal,

@@ -6,7 +6,8 @@ from typing import get_args
 
 import click
 
-from minembed.cli.console import DEFAULT_MODEL, ModelChoice, as_text, load_model, model_options
+from minembed.cli.console import as_text
+from minembed.cli.model_choice import DEFAULT_MODEL, ModelChoice, load_model, model_options
 from minembed.types import Color
 
 # From this cosine on; the words are those of the STS scale, 5 to 0.  Each bound lies halfway between the median cosines

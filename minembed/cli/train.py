@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 
 from minembed.cli.columns import missing_option, names_of, read_too
-from minembed.cli.console import DEFAULT_MODEL, existing_file, on_interrupt, source_options
+from minembed.cli.console import existing_file, on_interrupt
+from minembed.cli.model_choice import DEFAULT_MODEL, source_options
 from minembed.cli.passages import reading_options
 from minembed.data.table import Reading
 from minembed.errors import InputError

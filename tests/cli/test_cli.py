@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 
 import minembed.cli
 from minembed import cosine_similarity
-from minembed.cli import COMMANDS, console, heatmap
+from minembed.cli import COMMANDS, console, heatmap, model_choice
 from minembed.cli import invariance as selftest
 from minembed.cli.demo import COOKING, PROGRAMMING
 from minembed.data.sts import Pair, read_sts
@@ -585,7 +585,7 @@ def test_models(tiny_checkpoint):
 
 def test_the_table_of_models_is_sound():
     names = [model.name for model in KNOWN]
-    assert len(set(names)) == len(names) >= 30 and console.DEFAULT_MODEL == DEFAULT_MODEL == names[0]
+    assert len(set(names)) == len(names) >= 30 and model_choice.DEFAULT_MODEL == DEFAULT_MODEL == names[0]
     for model in KNOWN:
         assert model.width is None or (model.width % 64 == 0 and 256 <= model.width <= 1024)
         assert model.max_tokens is None or 0 < model.max_tokens <= 32768

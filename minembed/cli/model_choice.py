@@ -1,0 +1,105 @@
+"""Which model a user means, and how it is loaded: the options of all commands that need one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import click
+
+from minembed.types import Backend, Dtype
+
+if TYPE_CHECKING:
+    from minembed.models.embedder import Embedder
+
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+Command = TypeVar("Command", bound=Callable[..., Any])
+Loaded = TypeVar("Loaded")
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"  # minembed.weights.sources.locate has it too, and a test holds them together
+
+
+def source_options(default: str = DEFAULT_MODEL) -> tuple[Callable[[Command], Command], ...]:
+    """The options that say which model is meant.
+
+    >>> len(source_options())
+    3
+    """
+    return (
+        click.option(
+            "-m",
+            "--model",
+            default=default,
+            show_default=True,
+            metavar="NAME|FOLDER",
+            help='A folder, "org/name" on the Hub, or a bare name of sentence-transformers.',
+        ),
+        click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub."),
+        click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing."),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model a user means, and how it is loaded."""
+
+    name: str = DEFAULT_MODEL
+    revision: str | None = None
+    offline: bool = False
+    threads: int | None = None
+    dtype: Dtype | None = None
+    backend: Backend = "auto"
+
+    def load(self, loader: Callable[..., Loaded], max_seq_length: int | None) -> Loaded:
+        """Call `Embedder.load` or `Reranker.load` with what was chosen."""
+        return loader(
+            self.name,
+            revision=self.revision,
+            local_files_only=self.offline,
+            threads=self.threads,
+            dtype=self.dtype,
+            backend=self.backend,
+            max_seq_length=max_seq_length,
+        )
+
+
+def model_options(command: Command, default: str = DEFAULT_MODEL) -> Any:
+    """Add the options that say which model is loaded, and how; the command gets them as `choice`, a ModelChoice.
+
+    >>> @click.command()
+    ... @model_options
+    ... def run(choice): ...
+    >>> [parameter.name for parameter in run.params]
+    ['model', 'revision', 'offline', 'threads', 'dtype', 'backend']
+    """
+
+    @wraps(command)
+    def with_choice(
+        *args: Any,
+        model: str,
+        revision: str | None,
+        offline: bool,
+        threads: int | None,
+        dtype: Dtype | None,
+        backend: Backend,
+        **own: Any,
+    ) -> Any:
+        return command(*args, choice=ModelChoice(model, revision, offline, threads, dtype, backend), **own)
+
+    options = (
+        *source_options(default),
+        click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand."),
+        click.option("--dtype", type=click.Choice(DTYPES), help="Compute type; default: float32, or as stored."),
+        click.option("--backend", type=click.Choice(get_args(Backend)), default="auto", help="What computes."),
+    )
+    wrapped: Any = with_choice
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def load_model(choice: ModelChoice, max_seq_length: int | None = None) -> "Embedder":
+    """Load the model that `model_options` asked for."""
+    from minembed.models.embedder import Embedder
+
+    return choice.load(Embedder.load, max_seq_length)
