@@ -4,7 +4,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from minembed.kernels.encoder.architecture import GELU, GELU_TANH, SILU
-from minembed.kernels.encoder.elementwise import ZERO, gelu, gelu_coarse, gelu_tanh, sigmoid
+from minembed.kernels.encoder.elementwise import ZERO, gelu, gelu_coarse, gelu_short, gelu_tanh, sigmoid
 from minembed.kernels.vectors.simd import at, load, maximum, splat, store
 
 
@@ -50,4 +50,6 @@ def gelu_vector(v, weight):
 def _choose_gelu(v, weight):
     if weight.dtype == types.float32:
         return lambda v, weight: gelu(v)
+    if weight.dtype == types.uint16:
+        return lambda v, weight: gelu_short(v)
     return lambda v, weight: gelu_coarse(v)

@@ -15,6 +15,7 @@ from minembed.kernels.vectors.simd import (
     at,
     first_lanes,
     fma,
+    fraction,
     load,
     load_part,
     max_lanes,
@@ -22,6 +23,7 @@ from minembed.kernels.vectors.simd import (
     minimum,
     nearest,
     power_of_two,
+    scale_by_power,
     splat,
     store,
     store_bfloat16,
@@ -36,15 +38,20 @@ LOWEST = f32(-87.0)  # exp of it is the smallest normal float32, nearly
 # 2^f for |f| <= 1/2, relative error 7.5e-8 (tests/goldens/make/fit_exp.py)
 E0, E1, E2, E3, E4, E5 = (f32(c) for c in (1.0, 0.693147, 0.24022242, 0.055507336, 0.009671513, 0.0013264727))
 C0, C1, C2, C3 = (f32(c) for c in (0.99992806, 0.69326097, 0.24261113, 0.05517167))  # 2^f again, 7.5e-5
+T0, T1, T2, T3 = (f32(c) for c in (0.9999252, 0.69583356, 0.22606716, 0.07802452))  # 2^f for 0 <= f < 1, 7.5e-5
 # R of gelu(x) = max(x, 0) - a exp(a R(a)), a = |x|/2: minembed.transformer.ops.LOG_TAIL
 R0, R1, R2, R3 = f32(-0.00033751325), f32(0.002489291), f32(-0.005832337), f32(-0.006034836)
 R4, R5, R6, R7 = f32(0.080354296), f32(-0.29182944), f32(-1.2730678), f32(-1.5957787)
 # P of gelu(x) = x (1/2 + c P(c^2 - 8)), c = x cut to [-4, 4]; error 8e-6 there (tests/goldens/make/fit_exp.py)
 P0, P1, P2, P3 = f32(6.7404096e-11), f32(-1.7530546e-09), f32(2.5125603e-08), f32(-3.6586e-07)
 P4, P5, P6, P7, P8 = f32(5.444469e-06), f32(-7.219173e-05), f32(0.0008745294), f32(-0.010539644), f32(0.17594896)
+# and S of the same with c cut to [-3.5, 3.5] and 6.125 for 8; error 1.8e-4 of |x|
+S0, S1, S2 = f32(-7.9090677e-07), f32(1.3459059e-05), f32(-0.00013396605)
+S3, S4, S5 = f32(0.0013913588), f32(-0.014714735), f32(0.19939636)
 G0, G1 = f32(2 * math.sqrt(2 / math.pi)), f32(2 * math.sqrt(2 / math.pi) * 0.044715)
 EIGHT = f32(8.0)
 HALF, ONE, ZERO, FOUR = f32(0.5), f32(1.0), f32(0.0), f32(4.0)
+CUT, CUT_MIDDLE = f32(3.5), f32(6.125)
 
 
 @njit
@@ -74,6 +81,16 @@ def exp_coarse(x):
     p = fma(p, f, splat(C1))
     p = fma(p, f, splat(C0))
     return p * power_of_two(to_int(n))
+
+
+@njit
+def exp2_short(t):
+    """2^t of a vector for what is rounded to bfloat16 next: relative error 8e-5; 0 of -infinity, NaN of NaN."""
+    f = fraction(t)
+    p = fma(splat(T3), f, splat(T2))
+    p = fma(p, f, splat(T1))
+    p = fma(p, f, splat(T0))
+    return scale_by_power(p, t)
 
 
 @njit
@@ -109,6 +126,19 @@ def gelu_coarse(x):
     p = fma(p, u, splat(P6))
     p = fma(p, u, splat(P7))
     p = fma(p, u, splat(P8))
+    return x * fma(c, p, splat(HALF))
+
+
+@njit
+def gelu_short(x):
+    """GELU of a vector for what is rounded to bfloat16 next: error 1.8e-4 of |x|, 6e-4 at most up to 3.5."""
+    c = maximum(splat(ZERO - CUT), minimum(splat(CUT), x))
+    u = fma(c, c, splat(ZERO - CUT_MIDDLE))
+    p = fma(splat(S0), u, splat(S1))
+    p = fma(p, u, splat(S2))
+    p = fma(p, u, splat(S3))
+    p = fma(p, u, splat(S4))
+    p = fma(p, u, splat(S5))
     return x * fma(c, p, splat(HALF))
 
 

@@ -37,6 +37,12 @@ def call(builder: Any, name: str, *args: Any, result: Any = None) -> Any:
     return builder.call(function, args)
 
 
+def masked(builder: Any, name: str, a: Any, b: Any) -> Any:
+    """Call one of those functions of AVX-512 that LLVM has only with a mask and a rounding: all lanes, as usual."""
+    lanes, usual = ir.Constant(ir.IntType(LANES), -1), ir.Constant(I32, 4)
+    return call(builder, f"llvm.x86.avx512.mask.{name}.ps.512", a, b, a, lanes, usual)
+
+
 def broadcast(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
     """Put one scalar in every lane."""
     vector = ir.VectorType(scalar.type, lanes)

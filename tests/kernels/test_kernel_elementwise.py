@@ -20,6 +20,7 @@ GELU = 3e-7  # up to 4; beyond, relative to |x|:
 GELU_BEYOND = 2e-7
 GELU_COARSE = 8e-6  # up to 4: the polynomial of 7.1e-6 and roundings; beyond, relative to |x|:
 GELU_COARSE_BEYOND = 4e-5
+GELU_SHORT = 1.8e-4  # of |x|
 FITTED = 1.05  # of the fit's own error: the last digit of a coefficient
 EPS = 6e-8  # half a unit in the last place of 1
 NORM_ROUNDINGS = 16  # as minembed.transformer.ops.layer_norm: two means, a root, a division, a product and a sum
@@ -28,9 +29,9 @@ BFLOAT16 = 2.0**-8  # half a unit in the last place, relative
 FUSED = bool({"fma", "neon"} & TARGET.features)  # else x log2(e) is rounded by itself, and exp is off by that much
 FURTHEST = 1e31  # beyond, |x| e^-87 is no longer nothing; no activation is
 
-exp, exp_coarse, gelu, gelu_coarse = (
-    mapped(function)
-    for function in (elementwise.exp, elementwise.exp_coarse, elementwise.gelu, elementwise.gelu_coarse)
+exp, exp_coarse, gelu, gelu_coarse, gelu_short, exp2_short = (
+    mapped(getattr(elementwise, name))
+    for name in ("exp", "exp_coarse", "gelu", "gelu_coarse", "gelu_short", "exp2_short")
 )
 SPECIAL = np.float32([0.0, -0.0, 1e-45, -1e-45, 1e-38, -1e-38, 1.0, -1.0, 87.0, -87.0])
 
@@ -58,6 +59,16 @@ def test_exp(function, bound):
     assert np.isnan(function(np.float32([np.nan, -np.nan, 1.0]))).tolist() == [True, True, False]
 
 
+def test_exp2_short():
+    x = np.concatenate([np.linspace(-126, 128, 1_000_003).astype(np.float32)[:-1], every_size(high=126), SPECIAL])
+    assert np.max(np.abs(exp2_short(x) / np.exp2(x.astype(np.float64)) - 1)) <= EXP_COARSE
+    tiny = np.linspace(-148, -126, 1001).astype(np.float32)  # results that are subnormal
+    np.testing.assert_allclose(exp2_short(tiny), np.exp2(tiny.astype(np.float64)), rtol=EXP_COARSE, atol=2.0**-149)
+    wanted = {-np.inf: 0, -3e38: 0, -300: 0, -151: 0, 129: np.inf, 254.5: np.inf, 3e38: np.inf, np.inf: np.inf}
+    np.testing.assert_array_equal(exp2_short(np.float32(list(wanted))), list(wanted.values()))
+    assert np.isnan(exp2_short(np.float32([np.nan, -np.nan, 1.0]))).tolist() == [True, True, False]
+
+
 def test_exp_of_zero_is_nearly_one():
     """The largest score of a row gets the weight that softmax divides by."""
     assert abs(exp(np.float32([0]))[0] - 1) <= EXP and abs(exp_coarse(np.float32([0]))[0] - 1) <= EXP_COARSE
@@ -82,7 +93,13 @@ def test_gelu(function, near, beyond):
     assert error[worst] <= bound[worst], (x[worst], error[worst])
 
 
-@pytest.mark.parametrize("function", [gelu, gelu_coarse], ids=["gelu", "gelu_coarse"])
+def test_gelu_short():
+    x = np.concatenate([np.linspace(-17, 17, 1_000_003).astype(np.float32), every_size(), SPECIAL])
+    bound = GELU_SHORT * np.abs(x.astype(np.float64)) + 2.0**-149  # as fine as numbers are near 0
+    assert (np.abs(gelu_short(x) - exact_gelu(x)) <= bound).all()
+
+
+@pytest.mark.parametrize("function", [gelu, gelu_coarse, gelu_short], ids=["gelu", "gelu_coarse", "gelu_short"])
 def test_gelu_never_makes_a_number_of_what_is_none(function):
     got = function(np.float32([np.nan, np.inf, -np.inf, 3e38, 1.0, 0.0, -0.0]))
     assert np.isnan(got[0]) and not np.isfinite(got[1:3]).any() and np.isfinite(got[3:]).all()
@@ -94,13 +111,15 @@ def test_gelu_never_makes_a_number_of_what_is_none(function):
     [
         ("E", lambda: fit_exp.fit_power(6, exact=True), fit_exp.power_error),
         ("C", lambda: fit_exp.fit_power(4, exact=False), fit_exp.power_error),
+        ("T", lambda: fit_exp.fit_power(4, exact=False, low=0), lambda coef: fit_exp.power_error(coef, low=0)),
         ("P", fit_exp.fit_gelu, fit_exp.gelu_error),
+        ("S", fit_exp.fit_short_gelu, fit_exp.short_gelu_error),
     ],
 )
 def test_the_coefficients_are_as_good_as_the_fit(letter, fit, error):
     fitted, _ = fit()
     own = [getattr(elementwise, f"{letter}{i}") for i in range(len(fitted))]
-    assert error(own[::-1] if letter == "P" else own) <= FITTED * error(fitted)
+    assert error(own[::-1] if letter in "PS" else own) <= FITTED * error(fitted)
 
 
 def test_the_fit_is_the_best_there_is():

@@ -3,11 +3,16 @@
 exp(x) = 2^n 2^f with n the nearest whole number of x log2(e), so |f| <= 1/2: E has six coefficients, and errs by
 little more than float32 rounds; C has four, for what is rounded to bfloat16 next.  The error that counts is relative.
 E begins with exactly 1: the largest weight of a softmax is then 1, and no coefficient near 1 is rounded by half a unit.
+T is C for 2^f with 0 <= f < 1, where f is what x log2(e) exceeds the whole number below by.
 
 gelu(x) = x (1/2 + c P(c^2 - 8)) with c = x cut to [-4, 4]: P has nine coefficients and follows (Phi(c) - 1/2) / c.  An
 error of c P costs |x| times as much in the result; |x| is the weight of the fit.  In powers of c^2 itself the terms
 would reach 6 and cancel, which costs 2e-5 in float32; around the middle, 8, they do not.  Beyond 4 the result errs by
 as much relative to |x| as the cut leaves, 3.2e-5, give or take what the polynomial adds.
+
+S is P with six coefficients and a cut at 3.5, for what is rounded to bfloat16 next.  There an error of c S is to be as
+small as it can be anywhere, far beyond the cut included: it is the error relative to |x|.  With a cut at 3.3 it would
+be 2.4e-4, at 3.7 2.6e-4.
 """
 
 import math
@@ -18,6 +23,7 @@ from numpy.polynomial.chebyshev import chebpts1, chebvander
 
 END = 4.0  # |x| where P ends
 MIDDLE = END * END / 2  # of c^2
+SHORT_END = 3.5
 
 
 def lawson(basis: np.ndarray, target: np.ndarray, weight: np.ndarray, rounds: int = 300) -> tuple[np.ndarray, float]:
@@ -38,12 +44,12 @@ def lawson(basis: np.ndarray, target: np.ndarray, weight: np.ndarray, rounds: in
     return best, largest
 
 
-def fit_power(count: int, exact: bool, nodes: int = 1000) -> tuple[np.ndarray, float]:
-    """Return `count` coefficients of 2^f for |f| <= 1/2, lowest power first, and the largest relative error.
+def fit_power(count: int, exact: bool, low: float = -0.5, nodes: int = 1000) -> tuple[np.ndarray, float]:
+    """Return `count` coefficients of 2^f from `low` to 1 more, lowest power first, and the largest relative error.
 
     Where `exact`, the first is 1.
     """
-    f = chebpts1(nodes) / 2
+    f = low + (1 + chebpts1(nodes)) / 2
     target = np.exp2(f)
     basis = np.vander(2 * f, count, increasing=True)
     if exact:
@@ -66,6 +72,14 @@ def fit_gelu(count: int = 9, nodes: int = 1000) -> tuple[np.ndarray, float]:
     return Chebyshev(coef, domain=[-MIDDLE, MIDDLE]).convert(kind=Polynomial).coef, largest
 
 
+def fit_short_gelu(count: int = 6, end: float = SHORT_END, nodes: int = 1000) -> tuple[np.ndarray, float]:
+    """Return `count` coefficients of S, lowest power first, and the largest error in GELU relative to |x|."""
+    x, middle = np.append(end / 2 * (1 + chebpts1(nodes)), end), end * end / 2
+    target = np.append(centre(x[:-1]), 0.5)  # the last stands for all x beyond
+    coef, largest = lawson(x[:, None] * chebvander(x * x / middle - 1, count - 1), target, np.ones(nodes + 1))
+    return Chebyshev(coef, domain=[-middle, middle]).convert(kind=Polynomial).coef, largest
+
+
 def horner(coef: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Evaluate in float32; the coefficients stand lowest power first."""
     value = np.full_like(x, np.float32(coef[-1]))
@@ -74,9 +88,9 @@ def horner(coef: np.ndarray, x: np.ndarray) -> np.ndarray:
     return value
 
 
-def power_error(coef: np.ndarray) -> float:
+def power_error(coef: np.ndarray, low: float = -0.5) -> float:
     """Return the largest relative error of a float32 polynomial as 2^f, evaluated in float64."""
-    f = np.linspace(-0.5, 0.5, 100_003)
+    f = np.linspace(low, low + 1, 100_003)
     return float(np.max(np.abs(Polynomial(np.float32(coef).astype(np.float64))(f) / np.exp2(f) - 1)))
 
 
@@ -88,15 +102,25 @@ def gelu_error(coef: np.ndarray) -> float:
     return float(np.max(np.abs(value - exact * (0.5 + centre(exact)))))
 
 
+def short_gelu_error(coef: np.ndarray) -> float:
+    """Return the largest error of the float32 formula with S, relative to |x|."""
+    x = np.linspace(-9, 9, 100_004).astype(np.float32)
+    c = x.clip(-SHORT_END, SHORT_END)
+    value = c * horner(coef, c * c - np.float32(SHORT_END**2 / 2))
+    return float(np.max(np.abs(value - centre(x.astype(np.float64)))))
+
+
 def main() -> None:
     """Print the coefficients as float32 literals, and what they achieve."""
     for name, (coef, largest), error in (
         ("E", fit_power(6, exact=True), power_error),
         ("C", fit_power(4, exact=False), power_error),
+        ("T", fit_power(4, exact=False, low=0), lambda coef: power_error(coef, low=0)),
         ("P", fit_gelu(), gelu_error),
+        ("S", fit_short_gelu(), short_gelu_error),
     ):
         print(f"# {name}: largest error of the fit {largest:.2e}, of its float32 coefficients {error(coef):.2e}")
-        order = coef[::-1] if name == "P" else coef  # P0 is that of the highest power
+        order = coef[::-1] if name in "PS" else coef  # P0 is that of the highest power
         print("(" + ", ".join(str(np.float32(c)) for c in order) + ")")
 
 
