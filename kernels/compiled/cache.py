@@ -2,7 +2,8 @@
 
 Numba's own cache looks at one file's time of change and would keep kernels whose tiles, in another file, have changed.
 Here the folder's name is a hash of every source that compiled code comes from (all kernels, and the modules outside
-whose constants they freeze) and of the versions of all that compiles; Numba adds the CPU.
+whose constants they freeze), of the versions of all that compiles and of what MINEMBED_DISABLE leaves out; Numba adds
+the CPU.  Kernels whose code differs by what a process may do, as tiles do, have a folder for each such variant.
 It lies in minembed's cache folder, or in NUMBA_CACHE_DIR where the user has set that.  A folder that cannot be written
 or a damaged file only means compiling again.
 
@@ -12,7 +13,7 @@ are linked with, some 50 MB in all.  Here the machine code is loaded alone, if a
 
 import hashlib
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from numba.core.runtime import _nrt_python
 
 from minembed import version
 from minembed.errors import SourceError
+from minembed.kernels.vectors.target import TARGET
 from minembed.runtime.folders import cache_folder
 from minembed.version import __version__
 
@@ -49,7 +51,7 @@ def stamp() -> str:
     """A name for all that the machine code depends on, but for the CPU."""
     digest = hashlib.sha256()
     versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
-    digest.update("\0".join(versions).encode())
+    digest.update("\0".join((*versions, *sorted(TARGET.disabled))).encode())
     for name, path in sources().items():
         content = path.read_bytes() if path.is_file() else b""  # installed without sources: the version has to do
         digest.update(f"\0{name}\0{len(content)}\0".encode())
@@ -57,31 +59,38 @@ def stamp() -> str:
     return digest.hexdigest()[:16]
 
 
-def folder() -> Path:
-    """Where compiled kernels of this version lie."""
+def folder(variant: str = "") -> Path:
+    """Where compiled kernels of this version lie; those of a variant have a folder of their own."""
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else cache_folder() / "kernels"
-    return base / f"minembed-{__version__}-{stamp()}"
+    return base / f"minembed-{__version__}-{_stamp_of(variant)}"
+
+
+def _stamp_of(variant: str) -> str:
+    return f"{stamp()}-{variant}" if variant else stamp()
 
 
 class _Locator(_CacheLocator):
+    def __init__(self, variant: str) -> None:
+        self._variant = variant
+
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> "_Locator":
-        return cls()
+        return cls("")
 
     def get_cache_path(self) -> str:
-        return str(folder())
+        return str(folder(self._variant))
 
     def get_source_stamp(self) -> str:
-        return stamp()
+        return _stamp_of(self._variant)
 
     def get_disambiguator(self) -> str:
-        return stamp()
+        return _stamp_of(self._variant)
 
 
 class _Impl(CompileResultCacheImpl):
-    def __init__(self, py_func: Any) -> None:
+    def __init__(self, py_func: Any, variant: str = "") -> None:
         self._lineno = py_func.__code__.co_firstlineno
-        self._locator = _Locator()
+        self._locator = _Locator(variant)
         self._filename_base = self.get_filename_base(py_func.__qualname__, getattr(sys, "abiflags", ""))
 
     def reduce(self, cres: Any) -> Any:
@@ -110,7 +119,9 @@ def _all_known(names: bytes) -> bool:
 
 
 class _Cache(FunctionCache):
-    _impl_class = _Impl
+    def __init__(self, py_func: Any, variant: str = "") -> None:
+        self._impl_class = partial(_Impl, variant=variant)
+        super().__init__(py_func)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -131,13 +142,15 @@ class _Cache(FunctionCache):
         self.disable()  # the kernels live as long as the process
 
 
-def on_disk(dispatcher: Any) -> Any:
+def on_disk(dispatcher: Any, variant: str = "") -> Any:
     """Let a compiled function keep its machine code; where no folder can be named it is compiled each time.
 
     It is for functions that Python calls: others could not be linked with one that comes from disk.
+    `variant` names what its code depends on beside sources, versions and CPU ("amx" or "emulated", where tiles are in
+    it): processes that differ in it never load each other's code.
     """
     try:
-        dispatcher._cache = _Cache(dispatcher.py_func)
+        dispatcher._cache = _Cache(dispatcher.py_func, variant)
     except (SourceError, AttributeError):  # no home folder, or a Numba that keeps its cache elsewhere
         return dispatcher
     return dispatcher

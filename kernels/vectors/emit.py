@@ -95,7 +95,7 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
 def round_bfloat16(builder: Any, value: Any) -> Any:
     """Round 16 floats to bfloat16, ties to even, as 16-bit words."""
     words = ir.VectorType(ir.IntType(16), LANES)
-    if TARGET.dot_bfloat16:
+    if TARGET.has_bfloat16:
         return builder.bitcast(builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES)), words)
     # without the instruction LLVM calls a function of a runtime library that is not there
     bits = builder.bitcast(value, VI)

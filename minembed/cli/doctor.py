@@ -113,10 +113,10 @@ def blas() -> dict[str, str]:
 
 
 def kernels() -> dict[str, str]:
-    """The vector kernels: for which instructions, and whether they are compiled.
+    """The vector kernels: for which instructions, whether they are compiled, and whether they may use tiles.
 
-    >>> list(kernels())
-    ['kernels']
+    >>> list(kernels())[0]
+    'kernels'
     """
     from minembed.errors import MinembedError
     from minembed.runtime.backend import check_numba, resolve
@@ -126,12 +126,13 @@ def kernels() -> dict[str, str]:
         with not_swallowed():
             check_numba()
             stored = [dtype for dtype in DTYPES if resolve("is_compiled", "numba")(dtype)]
-            instructions = resolve("describe", "numba")()
+            instructions, tiles = (resolve(operation, "numba")() for operation in ("describe", "describe_tiles"))
     except MinembedError as error:
         return {"kernels": f"none, NumPy computes: {error}"}
     except Exception as error:  # whatever a broken installation throws
         return {"kernels": f"none, NumPy computes: {type(error).__name__}: {error}"}
-    return {"kernels": f"{instructions}; compiled for {', '.join(stored) or 'no dtype yet (minembed doctor --warm)'}"}
+    compiled = ", ".join(stored) or "no dtype yet (minembed doctor --warm)"
+    return {"kernels": f"{instructions}; compiled for {compiled}", "tiles": tiles}
 
 
 def warm_up() -> None:

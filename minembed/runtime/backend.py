@@ -25,6 +25,7 @@ TABLE = {  # operation -> backend -> "module:function"
     "compile": {"numba": "minembed.kernels.encoder.tier:compile_kernels"},
     "is_compiled": {"numba": "minembed.kernels.encoder.tier:is_compiled"},
     "describe": {"numba": "minembed.kernels.encoder.tier:describe"},
+    "describe_tiles": {"numba": "minembed.kernels.tiles.permission:describe"},
 }
 BACKENDS = tuple(name for name in get_args(Backend) if name != "auto")  # the reference first
 WORTH_CALLING = 100_000
@@ -88,6 +89,8 @@ def serving(backend: str, work: int) -> str:
             check_numba()
             import_module("minembed.kernels.topk.tier")
             return chosen
+    except InputError:  # of the settings in the environment
+        raise
     except Exception as error:  # whatever a broken installation throws
         _warn(error)
         return "numpy"

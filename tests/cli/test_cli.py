@@ -747,12 +747,24 @@ def test_doctor(tiny_checkpoint):
     assert "0 of 256 vectors differ" in out and out.endswith("Yes: identical to the last bit.\n")
     found = json.loads(run("doctor", "-m", tiny_checkpoint, "--json")[0])
     assert found["self_test"]["passed"] and found["minembed"] == minembed.__version__
+    assert "AMX" in found["tiles"] and f"tiles            {found['tiles']}\n" in out
 
 
 def test_doctor_without_the_model():
     out, _ = run("doctor")
     assert f"{DEFAULT_MODEL} is not on this machine" in out and "random weights of MiniLM's shape" in out
     assert out.endswith("Yes: identical to the last bit.\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [("amx", "none, MINEMBED_DISABLE leaves AMX out"), ("xma", "MINEMBED_DISABLE names 'xma'")]
+)
+def test_doctor_tells_what_is_disabled(setting, expected):
+    script = "from minembed.cli.doctor import kernels; print(kernels())"
+    found = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | {"MINEMBED_DISABLE": setting}, capture_output=True, text=True
+    )
+    assert expected in found.stdout and not found.stderr
 
 
 @pytest.mark.parametrize(

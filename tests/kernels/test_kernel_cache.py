@@ -6,6 +6,7 @@ Whatever is wrong with the folder or its files only means compiling again.
 import ast
 import os
 import shutil
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -15,6 +16,7 @@ from kernel_store import SIGNATURE, loaded, twice
 from processes import python
 
 from minembed.kernels.compiled import cache as cached
+from minembed.kernels.vectors.target import TARGET
 
 
 def files(folder):
@@ -147,9 +149,36 @@ def test_the_stamp_tells_sources_and_versions(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(name, "0.0.1")
             assert fresh() not in seen, name
+            seen.add(fresh())
+
+
+def test_the_stamp_tells_what_is_disabled(monkeypatch):
+    """Two settings never share code, not even where the CPU lacks what they name."""
+    seen = set()
+    for disabled in ((), ("amx-int8",), ("amx-tile", "amx-bf16", "amx-int8"), ("avx512bf16",), ("no such thing",)):
+        monkeypatch.setattr(cached, "TARGET", replace(TARGET, disabled=frozenset(disabled)))
+        seen.add(cached.stamp.__wrapped__())
+    assert len(seen) == 5
+
+
+def test_a_variant_has_code_of_its_own(cache):
+    """Where tiles are in a kernel, a process without permission must not load what one with it has left on disk."""
+    assert loaded() == "compiled"
+    for variant in ("amx", "emulated"):
+        assert loaded(variant) == "compiled" and loaded(variant) == "from disk"
+    assert loaded() == "from disk"
+    places = {cached.folder(), cached.folder("amx"), cached.folder("emulated")}
+    assert {place for place in places for path in files(cache) if path.is_relative_to(place)} == places
+    assert len(places) == 3
 
 
 COMPILES = {"njit", "intrinsic", "overload", "register_jitable", "infer_global", "lower_builtin", "register_model"}
+
+
+APART = {
+    "on_disk",  # says where compiled code is kept, not what it is
+    "disabled_features",  # is in the stamp by what it returns
+}
 
 
 def parts_of(path):
@@ -184,7 +213,7 @@ def compiled_from():
     modules, reached = {path: parts_of(path) for path in cached.KERNELS.rglob("*.py")}, set()
 
     def follow(path, name):
-        if (path, name) in reached or name == "on_disk":  # which says where compiled code is kept, not what it is
+        if (path, name) in reached or name in APART:
             return
         reached.add((path, name))
         if path not in modules:

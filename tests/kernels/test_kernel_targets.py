@@ -9,16 +9,17 @@ from types import SimpleNamespace
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from cpu_kinds import AVX2, AVX512, IDS, KINDS
+from cpu_kinds import AMX, AVX2, BF16, IDS, KINDS
 from examples import heavy
 from places import SUPPORT, TESTS
 
 from minembed import Embedder
+from minembed.errors import InputError
 from minembed.kernels.tiles import registers as tiles
 from minembed.kernels.vectors.target import read_target
 
 FLOAT32 = 1e-6  # the contract between tiers: AVX2 and AVX-512 both multiply and add with one rounding, in one order
-COSINE = 0.9999  # of bfloat16 and int8: attention rounds to bfloat16 only where the CPU multiplies bfloat16
+COSINE = 0.9999  # of bfloat16 and int8: attention rounds to bfloat16 only where products of bfloat16 pay
 
 
 # ---- which is chosen ----
@@ -38,7 +39,9 @@ def test_what_suits_an_instruction_set(cpu, chosen, tile, dot_bytes, dot_bfloat1
         ("alderlake", 6, 4),
         ("skylake-avx512", 12, 12),
         ("cascadelake", 14, 12),
+        ("cooperlake", 14, 12),
         ("znver4", 14, 14),
+        ("sapphirerapids", 14, 12),
         ("apple-m1", 6, 4),
         ("cortex-a72", 4, 4),
     ],
@@ -50,8 +53,9 @@ def test_what_is_taken_apart_has_smaller_tiles(cpu, of_bytes, of_bfloat16):
 
 @pytest.fixture
 def host(monkeypatch):
-    """A machine with everything; settings(...) are Numba's."""
-    features = dict.fromkeys(AVX512 | {"avx512vnni", "avx512bf16", "avxvnni", "sse2", "avx"}, True) | {"amx": False}
+    """A machine with everything but tiles; settings(...) are Numba's."""
+    features = dict.fromkeys(BF16 | {"avxvnni", "sse2", "avx"}, True) | {"amx-tile": False}
+    monkeypatch.delenv("MINEMBED_DISABLE", raising=False)
     monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "znver5")
     monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: features)
     monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
@@ -65,7 +69,8 @@ def host(monkeypatch):
 def test_the_machine_as_it_is(host):
     found = host()
     assert found == host("znver5") and found.machine == "x86_64"
-    assert found.dot_bytes == "vnni512" and found.dot_bfloat16 and "amx" not in found.features
+    assert found.dot_bytes == "vnni512" and found.dot_bfloat16 and not found.amx
+    assert found.cpu == "znver5" and not found.disabled
     assert found.describe() == "AVX-512 VNNI BF16"
 
 
@@ -73,7 +78,9 @@ def test_a_named_cpu_has_no_more_than_it_has(host):
     assert host("haswell").tile == (6, 1) and host("haswell").dot_bytes == "pmaddwd"
     assert host("alderlake").dot_bytes == "vnni256" and host("skylake-avx512").dot_bytes == "pmaddwd"
     assert host("cascadelake").dot_bytes == "vnni512" and not host("cascadelake").dot_bfloat16
-    assert host("sapphirerapids").dot_bfloat16
+    assert host("znver4").dot_bfloat16 and host("znver4").cpu == "znver4"
+    assert host("sapphirerapids").has_bfloat16 and not host("sapphirerapids").dot_bfloat16
+    assert not host("sapphirerapids").amx
     assert host("nehalem").dot_bytes == host("a name nobody knows").dot_bytes == "plain"
     assert host("nehalem").tile == (2, 1)
 
@@ -87,7 +94,9 @@ def test_a_named_cpu_has_no_more_than_this_one(host, monkeypatch):
 def test_single_features(host):
     assert host(features="-avx512f").tile == (6, 1) and not host(features="-avx512f").dot_bfloat16
     assert host(features="-avx512vnni,-avxvnni").dot_bytes == "pmaddwd"
-    assert not host(features="+sse2,-avx512bf16").dot_bfloat16
+    assert not host(features="+sse2,-avx512bf16").has_bfloat16
+    assert host("sapphirerapids", "+amx-tile,+amx-bf16,+amx-int8").amx
+    assert not host("haswell", "+amx-tile,+amx-bf16,+amx-int8").amx  # whose other instructions tiles need as well
     assert host("haswell", "+avxvnni").dot_bytes == "vnni256"
     assert host(features="") == host()
     assert host(avx=False).dot_bytes == "plain" and host(avx=False).tile == (2, 1)
@@ -98,6 +107,28 @@ def test_what_rests_on_a_missing_feature_is_missing_too(host, missing):
     """LLVM takes it away as well, and then aborts where it is asked for."""
     assert host(features=missing).dot_bytes == "plain" and not host(features=missing).dot_bfloat16
     assert host(features=missing).tile == (2, 1)
+
+
+@pytest.mark.parametrize("cpu", ["sapphirerapids", "emeraldrapids", "graniterapids", "rocketlake"])
+def test_tiles(host, monkeypatch, cpu):
+    """A virtual machine may have them under the name of a CPU that has none: what there is counts."""
+    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: cpu)
+    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: dict.fromkeys(BF16 | AMX, True))
+    assert host().amx and host().describe() == "AVX-512 VNNI BF16 AMX" and not host().dot_bfloat16
+    assert not host("icelake-server").amx and not host(features="-amx-int8").amx
+    assert not host(features="-avx512bf16").amx and not host(avx=False).amx
+
+
+def test_what_a_user_disables(host, monkeypatch):
+    monkeypatch.setenv("MINEMBED_DISABLE", "avx512vnni, AMX,")
+    found = host(features="+amx-tile,+amx-bf16,+amx-int8")
+    assert found.dot_bytes == "pmaddwd" and found.dot_bfloat16 and not any("amx" in name for name in found.features)
+    assert found.describe() == ("AVX-512 BF16 (MINEMBED_DISABLE: no amx-bf16, amx-int8, amx-tile, avx512vnni, avxvnni)")
+    monkeypatch.setenv("MINEMBED_DISABLE", "avx512bf16")
+    assert not host().has_bfloat16 and not host().dot_bfloat16 and host().dot_bytes == "vnni512"
+    monkeypatch.setenv("MINEMBED_DISABLE", "avx512bf")
+    with pytest.raises(InputError, match=r"'avx512bf', which is unknown; known: amx, .*avx512bf16"):
+        host()
 
 
 def test_this_machine():

@@ -7,20 +7,19 @@ from minembed.kernels.compiled import cache as cached
 SIGNATURE = (numba.int64,)
 
 
-def twice():
+def twice(variant=""):
     """A function as a new process would find it: compiled for nothing yet."""
 
-    @cached.on_disk
     @numba.njit
     def kernel(x):
         return 2 * x
 
-    return kernel
+    return cached.on_disk(kernel, variant)
 
 
-def loaded():
+def loaded(variant=""):
     """Compile, or load from disk; tells which, and that the function works."""
-    kernel = twice()
+    kernel = twice(variant)
     stored = cached.is_stored(kernel, SIGNATURE)
     kernel.compile(SIGNATURE)
     assert kernel(21) == 42 and cached.is_stored(kernel, SIGNATURE)
