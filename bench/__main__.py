@@ -2,14 +2,16 @@
 
     python bench setup       make bench/.work/venv: minembed from this checkout, and the peers that can be had
     python bench encode      throughput
+    python bench wide        encoders of BERT-base's and BERT-large's shape
     python bench kernels     linear layers and attention by themselves, and the hardware's peak
     python bench growth      throughput by length of text and by threads
     python bench coldstart   from the start of the process to the first vector; import time; peak memory
     python bench topk        exact top-k beside FAISS, usearch, NumKong and NumPy
     python bench train       training beside sentence-transformers (needs --stsb)
     python bench stream      peak memory while 100,000 texts go by
-    python bench report      REPORT.md and its plots, from results/*.json
-    python bench all         encode, kernels, growth, coldstart, topk, report
+    python bench report      REPORT.md and its plots, from results/*/*.json, a folder for each generation of CPUs
+    python bench all         encode, wide, kernels, growth, coldstart, topk, report
+    python bench targets     encode and wide with those alone who may decide the table of targets, report
 
 Any Python starts it; the measuring is done by --python, else $MINEMBED_BENCH_PYTHON, else bench/.work/venv.
 """
@@ -24,11 +26,21 @@ from pathlib import Path
 import environment
 from peers import WORKLOADS
 
+WIDTHS, LENGTHS, TARGET_LENGTHS = [768, 1024], [32, 128, 512], [128]
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
-MEASURED = ("encode", "kernels", "growth", "coldstart", "stream", "topk", "train")
+MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
-COMMANDS["all"] = ["bench_encode", "bench_kernels", "bench_growth", "bench_coldstart", "bench_topk", "report"]
+COMMANDS["all"] = [
+    "bench_encode",
+    "bench_wide",
+    "bench_kernels",
+    "bench_growth",
+    "bench_coldstart",
+    "bench_topk",
+    "report",
+]
+COMMANDS["targets"] = ["bench_encode", "bench_wide", "report"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,9 +55,21 @@ def parser() -> argparse.ArgumentParser:
         "--heats", type=int, default=1, help="encode: laps of each setting, to choose (default: %(default)s)"
     )
     top.add_argument("--settle", type=float, default=0.3, help="pause before each lap, seconds (default: %(default)s)")
-    top.add_argument("--contestants", nargs="+", help="encode: only these")
+    top.add_argument(
+        "--budget",
+        type=float,
+        default=12,
+        help="encode, wide: seconds after which three laps will do (default: %(default)s)",
+    )
+    top.add_argument("--contestants", nargs="+", help="encode, wide: only these")
+    top.add_argument("--closest", action="store_true", help="encode: only those who may be the best of their precision")
     top.add_argument("--workloads", nargs="+", choices=WORKLOADS, help="encode: only these")
-    top.add_argument("--fraction", type=float, default=1.0, help="encode: only this part of each workload")
+    top.add_argument("--fraction", type=float, default=1.0, help="encode, wide: only this part of each workload")
+    top.add_argument("--same-settings", action="store_true", help="encode, wide: race in the settings chosen before")
+    top.add_argument("--widths", nargs="+", type=int, choices=WIDTHS, default=WIDTHS, help="wide: only these")
+    top.add_argument(
+        "--lengths", nargs="+", type=int, default=LENGTHS, help="wide: tokens a text (default: 32 128 512)"
+    )
     texts = top.add_mutually_exclusive_group()
     texts.add_argument("--stsb", type=Path, help="encode: the short texts are this csv's sentences")
     texts.add_argument("--texts", type=Path, help="encode: the short texts are this file's lines")
@@ -67,6 +91,8 @@ def main() -> int:
     """Run one command, in the right interpreter."""
     options = parser().parse_args()
     options.out = options.out.absolute()
+    if options.command == "targets":
+        options.closest, options.lengths = True, TARGET_LENGTHS
     if options.command == "setup":
         return environment.make()
     if options.command == "worker":

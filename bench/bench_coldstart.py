@@ -17,7 +17,7 @@ import numpy as np
 import machine
 from bench_encode import prepare
 from environment import BENCH, WORK, process_environment
-from harness import Absent, Failed, WrongAnswer, compare, record
+from harness import Absent, Failed, Model, WrongAnswer, compare, record
 from peers import CONTESTANTS, NUMPY, OURS, TRUTH
 from peers.folder import describe, resolve
 
@@ -40,7 +40,7 @@ IMPORTS = {"numpy": ("import_numpy",), "minembed": ("import_minembed",)}
 def run(options: Namespace) -> int:
     """Measure and write results/coldstart.json; 1 when minembed itself is missing or wrong."""
     folder = resolve(options.model)
-    prepare({who.module for who in CONTESTANTS.values()}, folder)
+    prepare({who.module for who in CONTESTANTS.values()}, Model(folder))
     contestants = check({name: attempt(program, folder, options.threads) for name, (program, _) in PROGRAMS.items()})
     able = [name for name, row in contestants.items() if "max_abs_diff" in row]
     starts: dict[str, list[dict]] = {name: [] for name in able}

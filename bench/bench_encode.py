@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 import workloads
-from environment import WORK
-from harness import Absent, Failed, Lap, Worker, WrongAnswer, compare, race, record, summarise
-from heats import choose
-from peers import CONTESTANTS, OURS, TRUTH, Contestant
+from harness import Absent, Failed, Lap, Model, Worker, WrongAnswer, compare, earlier, race, record, summarise
+from heats import choose, known
+from peers import CLOSEST, CONTESTANTS, OURS, TRUTH, Contestant
 from peers.folder import describe, resolve
 from workloads import Workload
 
@@ -21,15 +20,18 @@ TABLE = {**CONTESTANTS, COUNTER: Contestant("tokenising alone", "peers.tokenizer
 
 def run(options: Namespace) -> int:
     """Measure and write results/encode.json; 1 when minembed itself is missing or wrong."""
-    folder = resolve(options.model)
-    names = [name for name in TABLE if name == COUNTER or not options.contestants or name in options.contestants]
-    prepared = prepare({TABLE[name].module for name in names}, folder)
+    model = Model(resolve(options.model))
+    names = [name for name in TABLE if wanted(name, options)]
+    before = earlier("encode", options.out) if options.same_settings else {}
+    prepared = prepare({TABLE[name].module for name in names}, model)
     status: dict[str, dict] = {name: {"title": TABLE[name].title} for name in names}
     described, results = {}, {}
     for work in chosen_workloads(options):
-        able = [name for name in names if work.name in TABLE[name].workloads and not unable(status[name])]
-        heats = {name: choose(TABLE[name], name, work, folder, options) for name in able}
-        workers = enter({name: heat["setting"] for name, heat in heats.items()}, status, folder, options.threads)
+        able = [name for name in names if takes_part(name, work.name, options) and not unable(status[name])]
+        heats = {
+            name: known(name, work.name, before) or choose(TABLE[name], name, work, model, options) for name in able
+        }
+        workers = enter({name: heat["setting"] for name, heat in heats.items()}, status, model, options.threads)
         try:
             described[work.name], rows = contest(work, workers, options)
         finally:
@@ -38,7 +40,7 @@ def run(options: Namespace) -> int:
         results[work.name] = {name: row | heats[name] for name, row in rows.items()}
     settings = {name: getattr(options, name) for name in ("threads", "laps", "heats")} | {"settle_s": options.settle}
     found = {
-        "model": describe(folder),
+        "model": describe(model.folder),
         "prepared": prepared,
         "contestants": status,
         "workloads": described,
@@ -49,7 +51,19 @@ def run(options: Namespace) -> int:
     return 0 if all("median_s" in rows.get(name, {}) for name in entered for rows in results.values()) else 1
 
 
-def prepare(modules: set[str], folder: Path) -> dict:
+def wanted(name: str, options: Namespace) -> bool:
+    """Whether a contestant was asked for; tokens are always counted."""
+    among = CLOSEST if options.closest else TABLE
+    return name == COUNTER or (name in among and (not options.contestants or name in options.contestants))
+
+
+def takes_part(name: str, workload: str, options: Namespace) -> bool:
+    """Whether a contestant runs a workload."""
+    narrow = options.closest and name != COUNTER
+    return workload in TABLE[name].workloads and (not narrow or workload in CLOSEST[name])
+
+
+def prepare(modules: set[str], model: Model) -> dict:
     """Convert what needs converting, each module in a process of its own; the records, or why there are none."""
     found: dict[str, dict] = {}
     for module in sorted(modules):
@@ -57,7 +71,7 @@ def prepare(modules: set[str], folder: Path) -> dict:
             continue
         worker = Worker(f"prepare-{module[6:]}", threads=2)
         try:
-            found[module[6:]] = worker.ask("prepare", module, str(folder), str(WORK))
+            found[module[6:]] = worker.ask("prepare", module, str(model.folder), str(model.work))
         except Absent as error:
             found[module[6:]] = {"absent": str(error)}
         except Failed as error:
@@ -84,13 +98,13 @@ def chosen_workloads(options: Namespace) -> list[Workload]:
     return [work.head(options.fraction) for work in wanted]
 
 
-def enter(settings: dict[str, dict], status: dict[str, dict], folder: Path, threads: int) -> dict[str, Worker]:
+def enter(settings: dict[str, dict], status: dict[str, dict], model: Model, threads: int) -> dict[str, Worker]:
     """Start each contestant in its process, in the setting that was chosen; the workers of those that run."""
     workers = {}
     for name, setting in settings.items():
         worker, said = Worker(name, threads), status[name]
         try:
-            loaded = worker.ask("load", TABLE[name].module, str(folder), threads, str(WORK), setting)
+            loaded = worker.ask("load", TABLE[name].module, str(model.folder), threads, str(model.work), setting)
             status[name] = loaded | said
             workers[name] = worker
         except Absent as error:
@@ -113,7 +127,8 @@ def contest(work: Workload, workers: dict[str, Worker], options: Namespace) -> t
     lengths = answers.pop(COUNTER)[:, 0]
     rows, truth = check(answers, work)
     racing = [name for name in workers if "refused" not in rows.get(name, {})]
-    laps = race({name: lap_of(workers[name], work.name) for name in racing}, options.laps, options.settle)
+    runners = {name: lap_of(workers[name], work.name) for name in racing}
+    laps = race(runners, options.laps, options.settle, options.budget)
     texts, tokens = (1, float(lengths.mean())) if work.one_by_one else (len(work.texts), int(lengths.sum()))
     for name in racing:
         base = laps.get(OURS[TABLE[name].precision])

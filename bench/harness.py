@@ -23,6 +23,8 @@ from peers import Limit
 
 A_FOLDER = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\"]+)+[\\/]")  # a path up to the file's name
 
+FEWEST = 3  # laps of a contestant whose laps are long
+
 
 class WrongAnswer(ValueError):
     """A contestant's vectors are too far from the reference's to be worth timing."""
@@ -41,6 +43,14 @@ class Absent(Unavailable):
 
 class Failed(Unavailable):
     """A contestant could not be loaded or run."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint's folder, and the one where its conversions for the peers are."""
+
+    folder: Path
+    work: Path = WORK
 
 
 @dataclass(frozen=True)
@@ -76,37 +86,58 @@ class Lap:
     disturbance: float | None = None
 
 
-def race(runners: Mapping[str, Callable[[], Lap]], laps: int, settle: float = 0.0) -> dict[str, list[Lap]]:
+def race(
+    runners: Mapping[str, Callable[[], Lap]], laps: int, settle: float = 0.0, budget: float = float("inf")
+) -> dict[str, list[Lap]]:
     """Let every contestant run once before any runs again; who begins moves on by one each round.
 
-    A pause of `settle` seconds before each lap lets the thread pools of the one before fall asleep.
+    A pause of `settle` seconds before each lap lets the thread pools of the one before fall asleep. Who has run for
+    `budget` seconds makes do with the fewest laps that have a median.
     """
     names = list(runners)
     results: dict[str, list[Lap]] = {name: [] for name in names}
     for round_number in range(laps):
         first = round_number % max(len(names), 1)
         for name in names[first:] + names[:first]:
-            time.sleep(settle)
-            results[name].append(runners[name]())
+            done = results[name]
+            if len(done) < FEWEST or sum(lap.seconds for lap in done) < budget:
+                time.sleep(settle)
+                done.append(runners[name]())
     return results
 
 
-def summarise(laps: Sequence[Lap], baseline: Sequence[Lap] | None, texts: int, tokens: int) -> dict:
-    """Median, best and throughput; `ratio` is this median over the baseline's: above 1, the baseline is faster."""
+def summarise(laps: Sequence[Lap], baseline: Sequence[Lap] | None, texts: int, tokens: float) -> dict:
+    """Best, low quantiles, median and throughput by the median.
+
+    `ratio` is this median over the baseline's: above 1, the baseline is faster. Low quantiles are what a lap takes when
+    nothing disturbs it; `ratio_of_p25` compares those.
+    """
     seconds = [lap.seconds for lap in laps]
-    median, best = statistics.median(seconds), min(seconds)
+    low, quarter, median = (float(np.quantile(seconds, share)) for share in (0.1, 0.25, 0.5))
     seen = [lap.disturbance for lap in laps if lap.disturbance is not None]
     base = [lap.seconds for lap in baseline or ()]
+
+    def over(share: float) -> float | None:
+        return round(float(np.quantile(seconds, share) / np.quantile(base, share)), 3) if base else None
+
     return {
-        "laps_s": [round(value, 4) for value in seconds],
-        "median_s": round(median, 4),
-        "best_s": round(best, 4),
+        "laps_s": [digits(value) for value in seconds],
+        "median_s": digits(median),
+        "p25_s": digits(quarter),
+        "p10_s": digits(low),
+        "best_s": digits(min(seconds)),
         "texts_per_s": round(texts / median, 1),
         "tokens_per_s": round(tokens / median, 1),
-        "ratio": round(median / statistics.median(base), 3) if base else None,
-        "ratio_of_best": round(best / min(base), 3) if base else None,
+        "ratio": over(0.5),
+        "ratio_of_p25": over(0.25),
+        "ratio_of_best": over(0.0),
         "disturbance": round(statistics.median(seen), 3) if seen else None,
     }
+
+
+def digits(seconds: float) -> float:
+    """Four digits of a time, however short it is."""
+    return float(f"{seconds:.4g}")
 
 
 class Worker:
@@ -160,8 +191,19 @@ def to_json(content: dict) -> str:
     return re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
+def place(benchmark: str, out: Path) -> Path:
+    """The file of this machine's results: those of another generation stay where they are."""
+    return out / "results" / machine.describe()["generation"]["folder"] / f"{benchmark}.json"
+
+
+def earlier(benchmark: str, out: Path) -> dict:
+    """What was measured before on this machine; empty where nothing was."""
+    path = place(benchmark, out)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
 def record(benchmark: str, settings: dict, found: dict, out: Path) -> None:
-    """Write out/results/<benchmark>.json: when, where, how, and what was found."""
+    """Write out/results/<generation>/<benchmark>.json: when, where, how, and what was found."""
     content = {
         "benchmark": benchmark,
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -170,7 +212,7 @@ def record(benchmark: str, settings: dict, found: dict, out: Path) -> None:
         "settings": settings,
         **found,
     }
-    path = out / "results" / f"{benchmark}.json"
+    path = place(benchmark, out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(to_json(content), encoding="utf-8")
-    print("wrote", path.name, flush=True)
+    print(f"wrote results/{path.parent.name}/{path.name}", flush=True)

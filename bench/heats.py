@@ -1,46 +1,58 @@
 """Before a race, each contestant tries its settings on the workload; the fastest is the one that races.
 
-Batches of 32 or of 64, one batch at a time or one on each thread, one exported graph or another: which is the best
-differs between libraries and workloads, and a peer deserves its best. What the others took stays in the record.
+Batches of 8 to 64, one batch at a time or one on each thread, open or fixed shapes, one exported graph or another: the
+best differs between libraries and workloads, and a peer deserves its best. What the others took stays in the record.
+Where there are many settings they are tried in stages, each with the best of the one before.
 """
 
 from argparse import Namespace
-from pathlib import Path
 
-from environment import WORK
-from harness import Failed, Unavailable, Worker
+from harness import Failed, Model, Unavailable, Worker, digits
 from peers import Contestant
 from workloads import Workload
 
 
-def choose(who: Contestant, name: str, work: Workload, folder: Path, options: Namespace) -> dict:
+def choose(who: Contestant, name: str, work: Workload, model: Model, options: Namespace) -> dict:
     """The setting to race in, and the seconds of every setting that was tried (best of `heats` laps)."""
-    settings = who.settings(work.name, options.threads)
-    if len(settings) == 1:
-        return {"setting": settings[0], "heats": []}
-    tried = []
+    stages = who.stages(work.name, options.threads)
+    best, tried = stages[0][0], []
+    if sum(map(len, stages)) == 1:
+        return {"setting": best, "heats": []}
     worker = Worker(f"{name}-heats", options.threads)
     try:
         worker.ask("give", work.name, list(work.texts), work.one_by_one)
-        for setting in settings:
-            tried.append({"setting": setting, "seconds": heat(worker, who, work.name, setting, folder, options)})
+        for stage in stages:
+            for setting in [best | change for change in stage]:
+                if setting not in [one["setting"] for one in tried]:
+                    tried.append({"setting": setting, "seconds": heat(worker, who, work.name, setting, model, options)})
+            best = fastest(tried) or best
     except Unavailable as error:  # the race will meet with it again, and say so
-        tried = [one for one in tried if one["seconds"] is not None]
         print(f"{name}: {error}", flush=True)
     finally:
         worker.close()
-    best = min((one for one in tried if one["seconds"]), key=lambda one: one["seconds"], default=None)
-    return {"setting": best["setting"] if best else settings[0], "heats": tried}
+    return {"setting": fastest(tried) or best, "heats": tried}
+
+
+def fastest(tried: list[dict]) -> dict | None:
+    """The best setting so far; None where none could be run."""
+    able = [one for one in tried if one["seconds"]]
+    return min(able, key=lambda one: one["seconds"])["setting"] if able else None
+
+
+def known(name: str, workload: str, before: dict) -> dict | None:
+    """What an earlier run chose, with the heats that it chose by."""
+    row = before.get("results", {}).get(workload, {}).get(name, {})
+    return {"setting": row["setting"], "heats": row.get("heats", [])} if "setting" in row else None
 
 
 def heat(
-    worker: Worker, who: Contestant, workload: str, setting: dict, folder: Path, options: Namespace
+    worker: Worker, who: Contestant, workload: str, setting: dict, model: Model, options: Namespace
 ) -> float | None:
     """The best lap in one setting; None where the contestant cannot run in it."""
     try:
-        worker.ask("load", who.module, str(folder), options.threads, str(WORK), setting)
+        worker.ask("load", who.module, str(model.folder), options.threads, str(model.work), setting)
         worker.ask("warm_up", workload)
-        return round(min(worker.lap(workload).seconds for _ in range(options.heats)), 4)
+        return digits(min(worker.lap(workload).seconds for _ in range(options.heats)))
     except Failed:
         if worker.process.poll() is not None:
             raise

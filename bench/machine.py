@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from environment import ROOT
+from generations import FLAGS, generation
 
 
 def busy_seconds() -> float | None:
@@ -44,8 +45,10 @@ def disturbance(busy: float | None, own: float | None, own_now: float | None, wa
 def describe() -> dict:
     """Processor, cores, memory, system and Python."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    facts = cpu_facts()
     return {
-        "cpu": cpu_model(),
+        **facts,
+        "generation": generation(facts),
         "architecture": platform.machine(),
         "cores": os.cpu_count(),
         "usable_cores": usable,
@@ -55,18 +58,34 @@ def describe() -> dict:
     }
 
 
-def cpu_model() -> str:
-    """The processor's name, with the vector instructions that decide the figures."""
+def cpu_facts() -> dict:
+    """The processor's name and, where Linux tells, its vendor, family, model, stepping, features and cache."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor() or "unknown"
+        return {"cpu": platform.processor() or "unknown"}
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
     present = (fields.get("flags") or fields.get("Features") or "").split()
+    flags = [flag for flag in FLAGS if flag in present]
     name = fields.get("model name", "unknown processor")
     family = f"family {fields['cpu family']} model {fields['model']}" if "cpu family" in fields else ""
-    return ", ".join(part for part in (name, family, " ".join(flag for flag in wanted if flag in present)) if part)
+    numbers = {"family": "cpu family", "model": "model", "stepping": "stepping"}
+    return {
+        "cpu": ", ".join(part for part in (name, family, " ".join(flags)) if part),
+        "vendor": fields.get("vendor_id"),
+        **{key: int(fields[field]) if fields.get(field, "").isdigit() else None for key, field in numbers.items()},
+        "flags": flags,
+        "l3_mb": cache_mb(),
+    }
+
+
+def cache_mb() -> int | None:
+    """The third-level cache that the first core sees (Linux), else None."""
+    try:
+        said = Path("/sys/devices/system/cpu/cpu0/cache/index3/size").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return round(int(said[:-1]) / 1024) if said.endswith("K") else None
 
 
 def memory_gb() -> float | None:

@@ -1,20 +1,28 @@
-"""REPORT.md and its plots, written from results/*.json and from nothing else. Standard library only."""
+"""REPORT.md and its plots, written from results/*/*.json and from nothing else. Standard library only.
+
+A folder of results is a generation of processors. Each section is of the machine that was measured last; the targets
+and a table of ratios show all of them.
+"""
 
 import json
 from argparse import Namespace
 from pathlib import Path
 
+from report_common import Generations, by_date
 from report_encode import encode
+from report_generations import side_by_side
 from report_kernels import growth, kernels
 from report_memory import coldstart, stream
 from report_missed import missed
 from report_targets import targets
 from report_topk import topk
 from report_train import train
+from report_wide import wide
 from words import HEAD
 
 SECTIONS = {
     "encode": ("Throughput", encode),
+    "wide": ("Wide encoders", wide),
     "kernels": ("Kernels", kernels),
     "growth": ("Growth", growth),
     "coldstart": ("Cold start", coldstart),
@@ -35,19 +43,28 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def load(folder: Path) -> dict[str, dict]:
-    """The results that there are, by benchmark."""
-    paths = {name: folder / f"{name}.json" for name in SECTIONS}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+def load(folder: Path) -> Generations:
+    """The results that there are, by generation and benchmark."""
+    found: Generations = {}
+    for path in sorted(folder.glob("*/*.json")):
+        if path.stem in SECTIONS:
+            found.setdefault(path.parent.name, {})[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
-def render(results: dict[str, dict]) -> tuple[str, dict[str, str]]:
+def newest(generations: Generations) -> dict[str, dict]:
+    """Each benchmark's last result, wherever that was measured."""
+    return {name: found[0][name] for name in SECTIONS if (found := by_date(generations, name))}
+
+
+def render(generations: Generations) -> tuple[str, dict[str, str]]:
     """The report's text, and its plots by file name."""
     plots: dict[str, str] = {}
-    parts = [part for part in (HEAD, targets(results), missed(results)) if part]
+    results = newest(generations)
+    parts = [HEAD, targets(generations, results), side_by_side(generations), missed(generations)]
     for name, (title, section) in SECTIONS.items():
         if name in results:
             parts.append(section(results[name], plots))
         else:
             parts.append(f"## {title}\n\nNot measured yet: `python bench {name}`.")
-    return "\n\n".join(parts) + "\n", plots
+    return "\n\n".join(part for part in parts if part) + "\n", plots

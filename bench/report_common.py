@@ -1,7 +1,9 @@
 """What the sections of the report share: names, tables, where it was measured, who was missing."""
 
+from generations import of_record
 from peers import CONTESTANTS, NUMPY, OURS
 
+Generations = dict[str, dict[str, dict]]  # results by generation of processors, then by benchmark
 COUNTER = "tokenizers"
 TITLES = {name: who.title for name, who in CONTESTANTS.items()} | {COUNTER: "tokenising alone"}
 FAMILIES = ("minembed", "onnxruntime", "openvino", "ctranslate2", "sentence-transformers")  # in their colours' order
@@ -32,16 +34,32 @@ def noisy(rows: dict[str, dict]) -> list[str]:
 
 def machine(result: dict, pools: list[dict] | None = None) -> str:
     """Where, when and on what, in one paragraph."""
-    on, commit = result["machine"], result["commit"]
-    revision = (commit["id"] or "unknown")[:10] + (" with uncommitted changes" if commit["changed"] else "")
+    on = result["machine"]
     blas = [pool for pool in pools or () if pool.get("user_api") == "blas"]
     kernel = "; ".join(f"{p['internal_api']} {p.get('version', '')}, kernel {p.get('architecture', '?')}" for p in blas)
     return (
-        f"{on['cpu']}; {on['usable_cores']} of {on['cores']} cores, {on['memory_gb']} GB; "
+        f"**{generation(result)}**: {on['cpu']}; {on['usable_cores']} of {on['cores']} cores, {on['memory_gb']} GB; "
         f"{on['system']}; {on['python']}"
         + (f"; NumPy's BLAS: {kernel}" if kernel else "")
-        + f". Threads: {result['settings']['threads']}. {result['date']}, revision {revision}."
+        + f". Threads: {result['settings']['threads']}. {result['date']}, revision {revision(result)}."
     )
+
+
+def generation(result: dict) -> str:
+    """The generation of the processor that a result was measured on."""
+    return of_record(result["machine"])["title"]
+
+
+def revision(result: dict) -> str:
+    """The revision that was measured."""
+    commit = result["commit"]
+    return (commit["id"] or "unknown")[:10] + (" with uncommitted changes" if commit["changed"] else "")
+
+
+def by_date(generations: Generations, benchmark: str) -> list[dict[str, dict]]:
+    """The results of each generation that has a benchmark, the last one measured first."""
+    having = [results for results in generations.values() if benchmark in results]
+    return sorted(having, key=lambda results: results[benchmark]["date"], reverse=True)
 
 
 def missing(contestants: dict[str, dict]) -> str:
@@ -63,6 +81,29 @@ def best_peer(rows: dict[str, dict], precision: str) -> str | None:
         if who.precision == precision and not is_ours(name) and "median_s" in rows.get(name, {})
     ]
     return min(measured, key=lambda name: rows[name]["median_s"], default=None)
+
+
+def over_best(rows: dict[str, dict], precision: str) -> tuple[float | None, str | None]:
+    """minembed's throughput over that of the best peer of the same precision, and who that is."""
+    peer = best_peer(rows, precision)
+    ratio = rows[peer].get("ratio") if peer and "median_s" in rows.get(OURS[precision], {}) else None
+    return ratio, peer
+
+
+def nearest_peer(rows: dict[str, dict], cosine: float) -> str | None:
+    """The fastest of the others, in whatever precision, whose vectors are so near the reference's."""
+    near = [
+        name
+        for name, row in rows.items()
+        if name in CONTESTANTS and not is_ours(name) and "median_s" in row and row.get("mean_cosine", 0.0) >= cosine
+    ]
+    return min(near, key=lambda name: rows[name]["median_s"], default=None)
+
+
+def faster(rows: dict[str, dict], ours: str, peer: str | None, key: str = "median_s") -> float | None:
+    """How many times as fast as a peer one of ours is."""
+    both = peer is not None and key in rows.get(ours, {}) and key in rows.get(peer, {})
+    return rows[peer][key] / rows[ours][key] if both else None
 
 
 def versions(contestants: dict[str, dict]) -> str:

@@ -64,7 +64,8 @@ def encode_table(name: str, rows: dict[str, dict]) -> str:
     """A row for each contestant: how it ran, how fast, how near."""
     unit, factor, form = ("ms", 1000, ".2f") if name == SINGLE else ("s", 1, ".3f")
     judged = any("spearman" in row for row in rows.values())
-    header = ["", "run as", f"median {unit}", f"best {unit}", "tokens/s", "ratio", "mean cosine", "min cosine"]
+    header = ["", "run as", *(f"{kind} {unit}" for kind in ("median", "p25", "best"))]
+    header += ["tokens/s", "ratio", "mean cosine", "min cosine"]
     header += ["max diff", *["STS-B"] * judged, "peak MB"]
     bold = {*OURS.values(), *(best_peer(rows, precision) for precision in OURS)}
     lines = []
@@ -74,13 +75,21 @@ def encode_table(name: str, rows: dict[str, dict]) -> str:
             lines.append([label, f"refused: {row['refused']}", *[""] * (len(header) - 2)])
             continue
         ratio = "" if row["ratio"] is None or who in (*OURS.values(), COUNTER) else f"{row['ratio']:.2f}"
-        times = [f"{row[key] * factor:{form}}" for key in ("median_s", "best_s")]
+        times = [f"{value * factor:{form}}" for value in (row["median_s"], quarter(row), row["best_s"])]
         lines.append([label, said(row.get("setting", {})), *times, f"{row['tokens_per_s']:,.0f}", ratio])
         lines[-1] += [f"{row[key]:.{digits}f}" if key in row else "" for key, digits in COSINES]
         lines[-1].append(f"{row['max_abs_diff']:.1e}" if "max_abs_diff" in row else "")
         lines[-1] += [f"{row['spearman']:.2f}" if "spearman" in row else ""] * judged
         lines[-1].append("" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}")
     return table(header, lines, left=2)
+
+
+def quarter(row: dict) -> float:
+    """The quarter below which the quick laps are; computed where an older record lacks it."""
+    laps = sorted(row["laps_s"])
+    place = (len(laps) - 1) / 4
+    low, part = int(place), place % 1
+    return row.get("p25_s") or laps[low] * (1 - part) + laps[min(low + 1, len(laps) - 1)] * part
 
 
 COSINES = (("mean_cosine", 6), ("min_cosine", 5))
@@ -98,6 +107,8 @@ def said(setting: dict) -> str:
         parts.append("one at a time" if setting["streams"] == 1 else f"{setting['streams']} at a time")
     if "threads" in setting:
         parts.append("1 thread" if setting["threads"] == 1 else f"{setting['threads']} threads")
+    if setting.get("shapes") == "fixed":
+        parts.append("fixed shapes")
     return ", ".join(part for part in parts if part)
 
 

@@ -2,9 +2,10 @@
 
 HEAD = """# minembed beside its peers
 
-Written by `python bench report` from `bench/results/*.json`; `make bench` measures anew. A **ratio** is the throughput
-of minembed in the same precision over the contestant's, in the same run: above 1, minembed is faster; below 1, the
-contestant is."""
+Written by `python bench report` from `bench/results/*/*.json`; `make bench` measures anew. A **ratio** is the
+throughput of minembed in the same precision over the contestant's, in the same run: above 1, minembed is faster; below
+1, the contestant is. Results of several generations of processors are kept, each in a folder of its own; each section
+is of the machine measured last, which it names."""
 ABOUT = {
     "short": "Sentences.",
     "mixed": "Texts of very different lengths.",
@@ -18,10 +19,14 @@ METHOD = """### How it was measured
 - Every contestant has a process of its own and {threads} threads. They take turns, {laps} laps, with {settle_s} s of
   rest before each; who begins moves on by one each round. A time is the median of the laps; a ratio is one of medians.
 - Peers that take padded rectangles tokenise once and sort by **token** count. Before each race they try their settings
-  (a warm-up, then the best of {heats} timed laps): batches of 32 and of 64; one batch at a time on all threads, or one
-  on each thread; for ONNX Runtime's int8 the graph as exported and the fused one; for OpenVINO's int8 float32 and
-  bfloat16 where it is not quantised; for single texts all threads or one. The fastest setting races, and is the one
-  named in the table. Of the peers of a precision the fastest (bold) is the one that counts.
+  (a warm-up, then the best of {heats} timed laps): one batch at a time on all threads, or one on each thread; for
+  OpenVINO lengths left open, or a model compiled for each shape (lengths rounded up to steps of about an eighth, all
+  compiled before the clock starts); for ONNX Runtime's int8 the graph as exported and the fused one; for single texts
+  all threads or one. With the best of these, batches of 32, 64, 16 and 8; then, for OpenVINO's int8, float32 and
+  bfloat16 where it is not quantised. The fastest setting races, and is the one named in the table. Of the peers of a
+  precision the fastest (bold) is the one that counts. What was tried in older runs is listed below the tables.
+- *p25* is the lap that a quarter of the laps are quicker than: on a machine that others disturb now and then, low
+  quantiles say what the work takes, medians what one gets.
 - Before anything is timed, each contestant embeds the whole workload, and its vectors are compared with those of the
   contestant named above the table. In float32 one that is off by more than 2e-6 in any component is refused and gets no
   number; in bfloat16 and int8 one whose mean cosine is below 0.98. This is also the warm-up.
@@ -42,3 +47,8 @@ COLD = """The clock starts before the process does and stops when the first vect
 each time in a new process, after one round that only fills the system's file cache and checks the vectors; it also
 leaves minembed's compiled kernels on disk, and OpenVINO's compiled model. Every peer is given its converted model,
 `tokenizers` and NumPy and nothing else. Each part is a median of its own, so that parts need not sum to the whole."""
+WIDE = """Encoders of BERT-base's shape (12 layers, 768 wide, 12 heads) and of BERT-large's (24, 1,024, 16), with
+random weights that keep activations near 1 (never zeros: matrix units are faster on those); texts of exactly so many
+tokens, so that nobody pads. Ratios are over the best peer of the same precision, int8's over the best in bfloat16:
+quantising these for the peers takes too long. Cosines are to float32 vectors of a peer. The share of the peak counts
+linear layers alone."""

@@ -34,7 +34,8 @@ class Contestant:
     """One row of a comparison.
 
     `choices` are settings of which the best counts, chosen for each workload by a heat before the race. One that
-    `pads` sorts and batches in our hands, so that batch and streams are settings as well.
+    `pads` sorts and batches in our hands, so that batch and streams are settings as well. Choices are tried in every
+    combination, but for those named in `later`: each of these is tried by itself, with the best of all before it.
     """
 
     title: str
@@ -44,21 +45,30 @@ class Contestant:
     choices: dict = field(default_factory=dict)
     pads: bool = False
     workloads: tuple[str, ...] = WORKLOADS
+    batches: tuple[int, ...] = (32, 64, 16, 8)
+    later: tuple[str, ...] = ("batch", "hint")
 
     @property
     def limit(self) -> Limit:
         """How near its vectors must be."""
         return FLOAT32 if self.precision == "float32" else ROUNDED
 
-    def settings(self, workload: str, threads: int) -> list[dict]:
-        """Every combination of its settings for a workload."""
+    def stages(self, workload: str, threads: int) -> list[list[dict]]:
+        """What its heats try, one stage after the other: each stage lists the choices to change."""
         choices = dict(self.choices)
         if self.pads and workload == SINGLE:
             choices |= {"batch": (1,), "threads": tuple({1, threads})}
         elif self.pads:
-            choices |= {"batch": (32,) if workload == ARRIVAL else (32, 64), "sort": (workload != ARRIVAL,)}
+            choices |= {"batch": (32,) if workload == ARRIVAL else self.batches, "sort": (workload != ARRIVAL,)}
             choices |= {"streams": tuple({1, threads})}
-        return [self.options | dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+        later = [name for name in self.later if len(choices.get(name, ())) > 1]
+        groups = [[name for name in choices if name not in later], *([name] for name in later)]
+        first = self.options | {name: choices[name][0] for name in later}
+        stages = [
+            [dict(zip(group, values, strict=True)) for values in product(*(choices[name] for name in group))]
+            for group in groups
+        ]
+        return [[first | change for change in stages[0]], *stages[1:]]
 
 
 def _ours(precision: str) -> Contestant:
@@ -67,6 +77,7 @@ def _ours(precision: str) -> Contestant:
 
 def _openvino(precision: str, **choices: tuple) -> Contestant:
     graph = {"graph": "int8" if precision == "int8" else "float32"}
+    choices = choices | {"shapes": ("open", "fixed")}
     return Contestant(f"OpenVINO, {precision}", "peers.openvino_graph", precision, graph, choices, True)
 
 
@@ -77,7 +88,11 @@ def _ctranslate2(precision: str) -> Contestant:
 
 NUMPY = "minembed-numpy"
 OURS = {precision: f"minembed-{precision}" for precision in PRECISIONS}
-TRUTH = ("sentence-transformers", "onnxruntime-float32")  # the first of these that runs is who is right
+TRUTH = (
+    "sentence-transformers",
+    "onnxruntime-float32",
+    "openvino-float32",
+)  # the first of these that runs is who is right
 CONTESTANTS = {
     **{name: _ours(precision) for precision, name in OURS.items()},
     NUMPY: Contestant("minembed, NumPy tier", "peers.minembed_numpy"),
@@ -101,4 +116,13 @@ CONTESTANTS = {
     ),
     "openvino-int8": _openvino("int8", hint=("float32", "bfloat16")),
     "ctranslate2-int8": _ctranslate2("int8"),
+}
+CLOSEST = {  # minembed and who may be the best of a precision, with the workloads in which that may be
+    **dict.fromkeys(OURS.values(), WORKLOADS),
+    "openvino-float32": WORKLOADS,
+    "openvino-bfloat16": WORKLOADS,
+    "openvino-int8": WORKLOADS,
+    "onnxruntime-int8": WORKLOADS,
+    "onnxruntime-float32": (SINGLE,),
+    "ctranslate2-float32": (ARRIVAL,),
 }

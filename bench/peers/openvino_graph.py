@@ -1,7 +1,8 @@
 """OpenVINO: the exported graph in float32, in bfloat16, and in int8 by NNCF's static quantisation.
 
-Lengths are left open. One batch at a time on all threads, or as many streams as threads with a batch each: which is the
-faster depends on the workload, so both are entered. What NNCF leaves in floating point runs as `hint` says.
+Lengths are left open, or a model is compiled for every shape; one batch at a time on all threads, or as many streams as
+threads with a batch each: which is the faster depends on the workload, so all of it is entered. What NNCF leaves in
+floating point runs as `hint` says.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 
 from peers.folder import load_tokenizer, weights_digest
 from peers.onnx_graph import INPUTS, ensure_graph, raw_path
+from peers.openvino_shapes import FixedShapes, padded_length
 from peers.pipeline import Ids, Pipeline, mean_and_normalise, pad
 from peers.prepared import ensure
 
@@ -74,7 +76,7 @@ def quantise(folder: Path, source: Path, target: Path) -> dict:
 
 
 class Peer(Pipeline):
-    """A compiled model; several streams go through OpenVINO's own queue."""
+    """A compiled model, whose streams go through OpenVINO's own queue; or one for every shape."""
 
     libraries = ("openvino", "nncf", "tokenizers", "numpy")
 
@@ -88,14 +90,31 @@ class Peer(Pipeline):
             "INFERENCE_NUM_THREADS": self.threads * self.streams,
             "NUM_STREAMS": self.streams,
         }
-        model = work / f"openvino-{options['graph']}.xml"
-        self.compiled = openvino.Core().compile_model(str(model), "CPU", config)
+        core, path = openvino.Core(), str(work / f"openvino-{options['graph']}.xml")
+        self.fixed = self.queue = None
+        if options.get("shapes") == "fixed":
+            read, make = (lambda: core.read_model(path)), (lambda model: core.compile_model(model, "CPU", config))
+            self.fixed = FixedShapes(read, make, INPUTS, self.streams)
+            return
+        self.compiled = core.compile_model(path, "CPU", config)
         self.request = self.compiled.create_infer_request()
-        self.queue = openvino.AsyncInferQueue(self.compiled, self.streams) if self.streams > 1 else None
+        if self.streams > 1:
+            self.queue = openvino.AsyncInferQueue(self.compiled, self.streams)
+
+    def ready(self, texts: list[str]) -> None:
+        """Run each shape that these texts will have: OpenVINO makes ready for a shape when it first meets it."""
+        ids, shapes = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)], {}
+        for places in self.places(ids):
+            block = [ids[i] for i in places]
+            longest = max(map(len, block))
+            shapes.setdefault((len(block), padded_length(longest) if self.fixed else longest), block)
+        for block in shapes.values():
+            for _ in self.run_all([block] * self.streams):
+                pass
 
     def run_all(self, blocks: Sequence[Ids]) -> Iterable[np.ndarray]:
-        if self.queue is None or len(blocks) == 1:
-            return map(self.run, blocks)
+        if self.queue is None:
+            return super().run_all(blocks)
         found: list[np.ndarray | None] = [None] * len(blocks)
 
         def keep(request, about) -> None:
@@ -110,9 +129,19 @@ class Peer(Pipeline):
         return found
 
     def run(self, ids: Ids) -> np.ndarray:
-        padded, mask = pad(ids)
-        self.request.infer(self.feed(padded, mask), share_inputs=True)
-        return mean_and_normalise(self.request.get_output_tensor(0).data, mask)
+        if self.fixed is None:
+            return self.infer(self.request, *pad(ids))
+        length = padded_length(max(map(len, ids)))
+        waiting = self.fixed.compiled((len(ids), length))
+        request = waiting.get()
+        try:
+            return self.infer(request, *pad(ids, length))
+        finally:
+            waiting.put(request)
+
+    def infer(self, request, padded: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        request.infer(self.feed(padded, mask), share_inputs=True)
+        return mean_and_normalise(request.get_output_tensor(0).data, mask)
 
     @staticmethod
     def feed(padded: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,9 +14,9 @@ from peers.folder import load_tokenizer
 Ids = list[list[int]]  # the token ids of some texts
 
 
-def pad(ids: Ids) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids and mask as rectangles: (B, N) int64 each."""
-    padded = np.zeros((len(ids), max(map(len, ids))), np.int64)
+def pad(ids: Ids, length: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids and mask as rectangles: (B, N) int64 each, as long as the longest text, and at least `length`."""
+    padded = np.zeros((len(ids), max(length, *map(len, ids))), np.int64)
     mask = np.zeros_like(padded)
     for row, tokens in enumerate(ids):
         padded[row, : len(tokens)] = tokens
@@ -51,13 +51,17 @@ class Pipeline:
 
     def encode(self, texts: list[str]) -> np.ndarray:
         ids = self.tokenise(texts)
-        order = sorted(range(len(ids)), key=lambda i: -len(ids[i])) if self.sort else range(len(ids))
-        blocks = [list(order[start : start + self.batch]) for start in range(0, len(ids), self.batch)]
+        blocks = self.places(ids)
         vectors = list(self.run_all([[ids[i] for i in block] for block in blocks]))
         output = np.empty((len(ids), vectors[0].shape[1]), np.float32)
         for block, rows in zip(blocks, vectors, strict=True):
             output[block] = rows
         return output
+
+    def places(self, ids: Ids) -> list[list[int]]:
+        """Which texts go together, by their places."""
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i])) if self.sort else range(len(ids))
+        return [list(order[start : start + self.batch]) for start in range(0, len(ids), self.batch)]
 
     def tokenise(self, texts: list[str]) -> Ids:
         """All texts in one call; a single one without the tokeniser's threads."""

@@ -1,10 +1,8 @@
 """The measuring instruments themselves: no peer is needed and nothing is timed."""
 
 import argparse
-import importlib
 import json
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -14,23 +12,6 @@ import pytest
 from places import ROOT
 
 BENCH = ROOT / "bench"
-MODULES = (
-    "calibration", "environment", "harness", "heats", "machine", "memory", "report", "report_encode", "report_targets",
-    "svg", "svg_axes", "workloads", "peers", "peers.onnx_graph", "peers.pipeline", "peers.prepared",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """The modules of bench/, which is no package: its folder (not the repository's root) is on the path meanwhile."""
-    sys.path.insert(0, str(BENCH))
-    try:
-        yield SimpleNamespace(**{name.rpartition(".")[2]: importlib.import_module(name) for name in MODULES})
-    finally:
-        sys.path.remove(str(BENCH))
-        for name, module in list(sys.modules.items()):
-            if BENCH in Path(getattr(module, "__file__", None) or "/").parents:
-                del sys.modules[name]
 
 
 # --- no number for a wrong answer ------------------------------------------------------------------------------------
@@ -58,7 +39,7 @@ def test_rounded_vectors_may_be_further_away_than_float32_ones(bench):
 
 
 def test_a_contestant_with_a_wrong_answer_gets_no_time(bench, capsys):
-    encode = importlib.import_module("bench_encode")
+    encode = bench.bench_encode
     right = np.eye(3, dtype=np.float32)
     answers = {"sentence-transformers": right, "openvino-int8": right, "minembed-float32": right[::-1]}
     rows, truth = encode.check(
@@ -83,7 +64,7 @@ class FakeWorker:
 
 
 def test_contest_times_only_those_that_are_right(bench, capsys):
-    encode = importlib.import_module("bench_encode")
+    encode = bench.bench_encode
     work = bench.workloads.Workload("long", ("a", "b"))
     right, lengths = np.eye(2, dtype=np.float32), np.array([[3], [5]])
     workers = {
@@ -94,7 +75,7 @@ def test_contest_times_only_those_that_are_right(bench, capsys):
         "openvino-int8": FakeWorker(bench, right, 4.0),
         "tokenizers": FakeWorker(bench, lengths, 0.1),
     }
-    about, rows = encode.contest(work, workers, argparse.Namespace(laps=3, settle=0.0))
+    about, rows = encode.contest(work, workers, argparse.Namespace(laps=3, settle=0.0, budget=9.0))
     assert (about["tokens"], about["most"], about["checked_by"]) == (8, 5, "onnxruntime-float32")
     assert rows["onnxruntime-float32"]["ratio"] == 2.5 and rows["minembed-float32"]["ratio"] == 1.0
     assert rows["openvino-int8"]["ratio"] == 4.0  # over minembed in the same precision
@@ -102,11 +83,11 @@ def test_contest_times_only_those_that_are_right(bench, capsys):
 
 
 def test_single_texts_count_as_one(bench, capsys):
-    encode = importlib.import_module("bench_encode")
+    encode = bench.bench_encode
     work = bench.workloads.single(bench.workloads.short())
     vectors, lengths = np.ones((220, 2), np.float32), np.full((220, 1), 12)
     workers = {"onnxruntime-float32": FakeWorker(bench, vectors, 0.5), "tokenizers": FakeWorker(bench, lengths, 0.1)}
-    _, rows = encode.contest(work, workers, argparse.Namespace(laps=1, settle=0.0))
+    _, rows = encode.contest(work, workers, argparse.Namespace(laps=1, settle=0.0, budget=9.0))
     assert (rows["onnxruntime-float32"]["texts_per_s"], rows["onnxruntime-float32"]["tokens_per_s"]) == (2.0, 24.0)
 
 
@@ -124,7 +105,7 @@ class Recorder:
 
 
 def test_a_worker_gives_single_texts_one_at_a_time(bench):
-    servant = importlib.import_module("worker").Servant()
+    servant = bench.worker.Servant()
     servant.peer = Recorder()
     texts = [f"text {number}" for number in range(30)]
     servant.give("single", texts, True)
@@ -141,12 +122,19 @@ def test_a_worker_gives_single_texts_one_at_a_time(bench):
 
 def test_peers_get_their_best_setting_and_minembed_its_defaults(bench):
     peers = bench.peers.CONTESTANTS
-    assert [len(peers["openvino-int8"].settings(work, 2)) for work in bench.peers.WORKLOADS] == [8, 8, 8, 4, 4]
-    assert all(
-        not setting["sort"] and setting["batch"] == 32 for setting in peers["ctranslate2-int8"].settings("arrival", 2)
-    )
-    assert all(len(peers[name].settings("mixed", 2)) == 1 for name in bench.peers.OURS.values())
-    assert {setting["streams"] for setting in peers["onnxruntime-float32"].settings("mixed", 1)} == {1}
+    stages = {work: peers["openvino-int8"].stages(work, 2) for work in bench.peers.WORKLOADS}
+    assert {work: list(map(len, found)) for work, found in stages.items()} == {
+        "short": [4, 4, 2],  # streams and shapes, then batches, then precisions
+        "mixed": [4, 4, 2],
+        "long": [4, 4, 2],
+        "arrival": [4, 2],
+        "single": [4, 2],
+    }
+    arrival = peers["ctranslate2-int8"].stages("arrival", 2)
+    assert all(not setting["sort"] and setting["batch"] == 32 for stage in arrival for setting in stage)
+    assert all(peers[name].stages("mixed", 2) == [[peers[name].options]] for name in bench.peers.OURS.values())
+    (combined, _) = peers["onnxruntime-float32"].stages("mixed", 1)
+    assert {setting["streams"] for setting in combined} == {1}
 
 
 class HeatWorker:
@@ -160,9 +148,10 @@ class HeatWorker:
             self.setting = arguments[-1]
 
     def lap(self, workload):
-        if self.setting["batch"] == 64 and self.setting["streams"] == 2:
+        if self.setting["batch"] == 64:
             raise self.failed("out of memory")
-        return SimpleNamespace(seconds=1 / self.setting["batch"] / self.setting["streams"])
+        best = {"batch": 16, "streams": 2, "shapes": "fixed", "hint": "bfloat16"}
+        return SimpleNamespace(seconds=1 + sum(self.setting[name] != value for name, value in best.items()))
 
     def close(self):
         pass
@@ -171,10 +160,33 @@ class HeatWorker:
 def test_the_fastest_setting_races_and_the_others_stay_on_record(bench, monkeypatch):
     monkeypatch.setattr(bench.heats, "Worker", HeatWorker)
     monkeypatch.setattr(HeatWorker, "failed", bench.harness.Failed, raising=False)
-    who, work = bench.peers.CONTESTANTS["ctranslate2-float32"], bench.workloads.Workload("mixed", ("a",))
-    found = bench.heats.choose(who, "x", work, Path("model"), argparse.Namespace(threads=2, heats=1))
-    assert (found["setting"]["batch"], found["setting"]["streams"]) in ((64, 1), (32, 2))
-    assert [heat["seconds"] is None for heat in found["heats"]].count(True) == 1 and len(found["heats"]) == 4
+    who, work = bench.peers.CONTESTANTS["openvino-int8"], bench.workloads.Workload("mixed", ("a",))
+    model = bench.harness.Model(Path("model"))
+    found = bench.heats.choose(who, "x", work, model, argparse.Namespace(threads=2, heats=1))
+    assert found["setting"] == {
+        "graph": "int8", "sort": True, "batch": 16, "streams": 2, "shapes": "fixed", "hint": "bfloat16"
+    }  # fmt: skip
+    assert [heat["seconds"] is None for heat in found["heats"]].count(True) == 1 and len(found["heats"]) == 4 + 3 + 1
+    earlier = {"results": {"mixed": {"x": found | {"median_s": 1.0}}}}
+    assert bench.heats.known("x", "mixed", earlier) == found
+    assert bench.heats.known("x", "long", earlier) is None
+
+
+def test_who_takes_long_makes_do_with_three_laps(bench):
+    seconds = {"slow": 5.0, "quick": 1.0}
+    runners = {name: lambda name=name: bench.harness.Lap(seconds[name]) for name in seconds}
+    laps = bench.harness.race(runners, laps=5, budget=8.0)
+    assert {name: len(found) for name, found in laps.items()} == {"slow": 3, "quick": 5}
+
+
+def test_the_closest_race_alone(bench):
+    encode, everybody = bench.bench_encode, argparse.Namespace(closest=False, contestants=None)
+    few = argparse.Namespace(closest=True, contestants=None)
+    assert all(encode.wanted(name, everybody) for name in encode.TABLE)
+    assert not encode.wanted("minembed-numpy", few) and encode.wanted("tokenizers", few)
+    assert encode.takes_part("onnxruntime-float32", "single", few)
+    assert not encode.takes_part("onnxruntime-float32", "short", few)
+    assert encode.takes_part("onnxruntime-float32", "short", everybody)
 
 
 def test_a_pipeline_puts_vectors_back_in_order(bench, monkeypatch):
@@ -236,6 +248,7 @@ def test_ratio_above_one_means_that_the_baseline_is_faster(bench):
     fast = [bench.harness.Lap(seconds) for seconds in (2.0, 1.0, 8.0)]
     row = bench.harness.summarise(slow, fast, texts=8, tokens=80)
     assert (row["median_s"], row["best_s"], row["ratio"], row["ratio_of_best"]) == (4.0, 3.0, 2.0, 3.0)
+    assert (row["p10_s"], row["p25_s"], row["ratio_of_p25"]) == (3.2, 3.5, 2.333)
     assert (row["texts_per_s"], row["tokens_per_s"], row["disturbance"]) == (2.0, 20.0, 0.5)
     assert bench.harness.summarise(fast, None, 8, 80)["ratio"] is None
 
@@ -406,7 +419,7 @@ def results():
 
 
 def test_report_says_who_wins_and_who_was_absent(bench, results):
-    text, _ = bench.report.render(results)
+    text, _ = bench.report.render({"here": results})
     assert "1.10 times as fast as OpenVINO, float32; slower (0.85 times the speed) than OpenVINO, int8" in text
     assert "sentence-transformers, torch: absent, No module named 'torch'" in text
     assert "refused: max |difference| 1" in text
@@ -415,7 +428,7 @@ def test_report_says_who_wins_and_who_was_absent(bench, results):
 
 
 def test_report_holds_the_targets_against_the_figures(bench, results):
-    text = bench.report_targets.targets(results)
+    text = bench.report_targets.targets({"here": results}, results)
     speed = next(line for line in text.splitlines() if line.startswith("| mixed"))
     assert speed.split(" | ")[1:] == [
         "1.10 (≥ 1.35) over OpenVINO: **missed**",
@@ -423,7 +436,9 @@ def test_report_holds_the_targets_against_the_figures(bench, results):
         "0.85 (≥ 1.7) over OpenVINO: **missed** |",
     ]
     assert "| single | not measured (≥ 1.2) | not measured (≥ 1.3) | 2.00 (≥ 1.3) over OpenVINO: held |" in text
-    said = dict(re.findall(r"\| (.*?) \| .* \| ?(held|\*\*missed\*\*|) \|", text.partition("And the rest")[2]))
+    said = dict(
+        re.findall(r"\| (.*?) \| [^|]* \| [^|]* \| ?(held|\*\*missed\*\*|) \|", text.partition("And the rest")[2])
+    )
     assert said["float32: linear layers' share of peak"] == "held"
     assert said["int8: linear layers' share of peak"] == "**missed**"
     assert said["int8: memory above NumPy and Numba at the first vector"] == "held"
@@ -433,13 +448,13 @@ def test_report_holds_the_targets_against_the_figures(bench, results):
 
 def test_report_renders_whatever_there_is(bench, results):
     for names in ((), *((name,) for name in results)):
-        text, plots = bench.report.render({name: results[name] for name in names})
-        assert text.count("Not measured yet") == 7 - len(names)
+        text, plots = bench.report.render({"here": {name: results[name] for name in names}})
+        assert text.count("Not measured yet") == 8 - len(names)
         assert all(f"results/{name}" in text for name in plots)
 
 
 def test_plots_are_well_formed_and_nothing_overlaps(bench, results):
-    _, plots = bench.report.render(results)
+    _, plots = bench.report.render({"here": results})
     assert sorted(plots) == ["coldstart.svg", "encode.svg", "fidelity.svg", "growth.svg", "memory.svg", "stream.svg"]
     for plot in plots.values():
         root = ElementTree.fromstring(plot)
@@ -461,17 +476,17 @@ def overlap(a, b):
 
 
 def test_report_command_writes_its_files(bench, results, tmp_path, capsys):
-    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "here").mkdir(parents=True)
     for name, content in results.items():
-        (tmp_path / "results" / f"{name}.json").write_text(bench.harness.to_json(content), encoding="utf-8")
-    assert json.loads((tmp_path / "results" / "stream.json").read_text(encoding="utf-8")) == results["stream"]
+        (tmp_path / "results" / "here" / f"{name}.json").write_text(bench.harness.to_json(content), encoding="utf-8")
+    assert json.loads((tmp_path / "results" / "here" / "stream.json").read_text(encoding="utf-8")) == results["stream"]
     assert bench.report.run(argparse.Namespace(out=tmp_path)) == 0
-    assert (tmp_path / "REPORT.md").read_text(encoding="utf-8") == bench.report.render(results)[0]
+    assert (tmp_path / "REPORT.md").read_text(encoding="utf-8") == bench.report.render({"here": results})[0]
     assert len(list((tmp_path / "results").glob("*.svg"))) == 6
 
 
 def test_committed_results_hold_no_path_of_a_machine(bench):
-    for path in [*(BENCH / "results").glob("*.json"), BENCH / "REPORT.md"]:
+    for path in [*(BENCH / "results").glob("*/*.json"), BENCH / "REPORT.md"]:
         if path.exists():
             text = path.read_text(encoding="utf-8")
             assert not [word for word in ("/home/", "/root/", "/Users/", "/tmp/", "\\Users\\") if word in text], path
@@ -498,7 +513,7 @@ def test_top_k_report(bench, results):
         "sizes": {"100000": found},
         "absent": {"numkong": "not installed"},
     }
-    text, _ = bench.report.render({"topk": result})
+    text, _ = bench.report.render({"here": {"topk": result}})
     lines = [line for line in text.splitlines() if line.startswith(("| 1 x 10", "| 10 x 10", "| 100 x 10"))]
     assert lines[0].split(" | ")[-3:] == ["2.00", "2.50", "38 % of the memory |"] and "| wrong |" in lines[0]
     assert lines[1].split(" | ")[-3:] == ["2.00", "**1.67**", "38 % of the memory |"]
