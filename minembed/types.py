@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 Dtype = Literal["float32", "bfloat16", "int8"]  # what an encoder computes in
+DtypeChoice = Literal["auto", Dtype]  # what it is asked to compute in
 Backend = Literal["auto", "numpy", "numba"]
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]  # what vectors are stored in
 IndexPrecision = Literal["float32", "int8", "binary"]  # what a search of an index reads

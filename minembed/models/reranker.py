@@ -21,7 +21,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.heads import SCORE_ACTIVATIONS, Block, through
 from minembed.transformer.tier import Tier
 from minembed.transformer.tokens import Tokens
-from minembed.types import Array, Backend, Dtype, Truncation
+from minembed.types import Array, Backend, DtypeChoice, Truncation
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -106,6 +106,7 @@ class Reranker:
     dtype: str
     source: str  # where the checkpoint was found
     revision: str | None
+    dtype_reason: str | None = None  # why that dtype, where "auto" was asked for
 
     def __repr__(self) -> str:
         facts = f"{len(self.labels)} labels, {self.max_seq_length} tokens, {self.dtype}, {self.backend}"
@@ -116,7 +117,7 @@ class Reranker:
         cls,
         name: str | os.PathLike[str],
         *,
-        dtype: Dtype | None = None,
+        dtype: DtypeChoice | None = None,
         backend: Backend = "auto",
         threads: int | None = None,
         max_seq_length: int | None = None,
@@ -149,9 +150,9 @@ class Reranker:
         model = replace(model, checkpoint=loading.with_limit(model.checkpoint, max_seq_length))
         tokenizer = loading.load_tokenizer(model.checkpoint)
         tokenizer.pairs(["a"], ["b"])  # a tokenizer that has no place for two texts is refused here
-        computed_in = dtype or "float32"
-        tier, compute = loading.prepare_encoder(model.checkpoint, backend, computed_in)
-        return cls(model, tokenizer, compute, head, threads, tier, computed_in, found.source, found.revision)
+        ready = loading.prepare_encoder(model.checkpoint, backend, dtype)
+        how = ready.compute, head, threads, ready.backend, ready.dtype
+        return cls(model, tokenizer, *how, found.source, found.revision, ready.dtype_reason)
 
     @property
     def config(self) -> Config:
@@ -272,8 +273,8 @@ class Reranker:
         checkpoint = self.model.checkpoint
         own = {"source": self.source, "revision": self.revision, "folder": str(checkpoint.folder)}
         what = {"family": checkpoint.family, "labels": self.labels, "activation": self.model.activation}
-        tier = {"backend": self.backend, "dtype": self.dtype, "threads": self.threads}
-        return own | what | {"max_seq_length": self.max_seq_length} | tier
+        tier = {"backend": self.backend, "dtype": self.dtype, "dtype_reason": self.dtype_reason}
+        return own | what | {"max_seq_length": self.max_seq_length} | tier | {"threads": self.threads}
 
     def _check(self, activation: str | None, batch_size: int | None, truncation: str) -> str:
         activation = self.model.activation if activation is None else activation

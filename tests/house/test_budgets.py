@@ -117,7 +117,7 @@ NEED_A_MODEL = {
     "minembed.transformer.tier": {"prepare"},
     "minembed.models.engine": {"find_prompt", "report_truncation"},
     "minembed.models.static": {"prepare"},
-    "minembed.models.loading": {"with_limit", "load_tokenizer", "load_static_tokenizer", "prepare_encoder"},
+    "minembed.models.loading": {"with_limit", "load_tokenizer", "load_static_tokenizer", "fastest", "prepare_encoder"},
     "minembed.train.backward.vjp": {
         *("embed_vjp", "normalize_vjp", "feed_forward_vjp", "self_attention_vjp"),
         *("transformer_layer_vjp", "encode_vjp"),

@@ -9,6 +9,7 @@ from minembed.search.index import Hit
 from minembed.types import Array
 
 model = Embedder.load("all-MiniLM-L6-v2", dtype="int8", backend="auto", threads=2)
+Embedder.load(dtype="auto")
 Embedder.load(dtype="int9")  # error
 Embedder.load(backend="cuda")  # error
 Reranker.load("ms-marco-MiniLM-L6-v2", dtype="float16")  # error
