@@ -88,9 +88,13 @@ wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 
 BENCH_OPTIONS ?=
 
-bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about 40 minutes)
+bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about an hour)
 	$(PYTHON) bench setup
 	$(PYTHON) bench all $(BENCH_OPTIONS)
+
+bench-targets:     ## the same for the table of targets alone: who may be the best, and wide encoders (about 15 minutes)
+	$(PYTHON) bench setup
+	$(PYTHON) bench targets $(BENCH_OPTIONS)
 
 bench-stream:      ## peak memory while 100,000 texts stream by (about 4 minutes), then the report again
 	$(PYTHON) bench setup
@@ -107,4 +111,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream

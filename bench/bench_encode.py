@@ -41,6 +41,7 @@ def run(options: Namespace) -> int:
     settings = {name: getattr(options, name) for name in ("threads", "laps", "heats")} | {"settle_s": options.settle}
     found = {
         "model": describe(model.folder),
+        "tile_peaks": tile_peaks(),
         "prepared": prepared,
         "contestants": status,
         "workloads": described,
@@ -49,6 +50,18 @@ def run(options: Namespace) -> int:
     record("encode", settings, found, options.out)
     entered = [name for name in OURS.values() if name in names]
     return 0 if all("median_s" in rows.get(name, {}) for name in entered for rows in results.values()) else 1
+
+
+def tile_peaks() -> dict[str, float]:
+    """What one core's tile units can do, in billions of operations a second; empty where there are none."""
+    worker = Worker("probe", threads=1)
+    try:
+        return worker.ask("measure", "probe_tiles")
+    except (Absent, Failed) as error:
+        print(f"tile units: {error}", file=sys.stderr, flush=True)
+        return {}
+    finally:
+        worker.close()
 
 
 def wanted(name: str, options: Namespace) -> bool:

@@ -26,6 +26,7 @@ def run(options: Namespace) -> int:
         worker.close()
     for dtype, row in found["linear"].items():
         print(f"{dtype:10} peak {found['peaks'][dtype]['peak']:7.1f}", row["shares"], flush=True)
+    print("tile units:", found["tile_peaks"] or "none", flush=True)
     record("kernels", {"threads": 1}, found, options.out)
     return 0
 
@@ -33,6 +34,7 @@ def run(options: Namespace) -> int:
 def measure() -> dict:
     """Peaks, linear layers and attention, in the order of their sections."""
     import probe
+    import probe_tiles
     import products
     from minembed.kernels.tiles.registers import TARGET
 
@@ -41,6 +43,7 @@ def measure() -> dict:
         "target": TARGET.describe(),
         "tile": list(TARGET.tile),
         "peaks": peaks,
+        "tile_peaks": probe_tiles.measure(),
         "linear": {dtype: linear(dtype, peaks[dtype]["peak"]) for dtype in peaks},
         "attention": {
             dtype: {str(length): products.attention(dtype, length, TOKENS, WIDTH, HEADS) for length in LENGTHS}

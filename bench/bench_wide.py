@@ -6,57 +6,54 @@ since all texts of a cell are as long.
 
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import wide_models
-from bench_encode import COUNTER, TABLE, contest, enter, unable, wanted
+from bench_encode import COUNTER, TABLE, contest, enter, tile_peaks, unable, wanted
 from bench_growth import exact
 from environment import WORK
 from harness import Model, Unavailable, Worker, earlier, record
 from heats import choose, known
 from peers import OURS, Contestant
 from peers.folder import describe, resolve
-from wide_models import SHAPES, Shape
+from wide_models import FUSED, SHAPES, Shape
 from workloads import Workload
 
 TOKENS = {768: 2048, 1024: 1024}  # of a cell, whatever the length of its texts
 NAMES = (*OURS.values(), "openvino-float32", "openvino-bfloat16", "onnxruntime-float32", COUNTER)
-SLOW = ("onnxruntime-float32",)  # checks everybody's vectors at the narrower width, and is too slow for the wider
+SLOW = "onnxruntime-float32"  # runs at the narrower width alone
 MODULES = ("wide_models", "peers.minembed_numba")  # that have something to convert
 
 
 def run(options: Namespace) -> int:
     """Measure and write results/wide.json; 1 when minembed itself is missing or wrong."""
     lender, before = resolve(options.model), earlier("wide", options.out) if options.same_settings else {}
-    found: dict[str, dict] = {"models": {}, "contestants": {}, "workloads": {}, "results": {}}
+    contestants, models, described, results = {}, {}, {}, {}
     for width in options.widths:
         shape = SHAPES[width]
         model = made(shape, lender)
-        found["models"][shape.title] = describe(model.folder) | {
-            "width": width, "layers": shape.layers, "multiply_adds": shape.multiply_adds
-        }  # fmt: skip
-        names = [
-            name
-            for name in NAMES
-            if wanted(name, options) and not (name in SLOW and (width == max(SHAPES) or options.closest))
-        ]
-        status = {name: found["contestants"].setdefault(name, {"title": TABLE[name].title}) for name in names}
+        models[shape.title] = describe(model.folder)
+        status = {name: contestants.setdefault(name, {"title": TABLE[name].title}) for name in names(width, options)}
         for length in options.lengths:
             work = workload(shape, model, length, options.fraction)
-            found["workloads"][work.name], found["results"][work.name] = cell(
-                work, length, model, status, before, options
-            )
+            described[work.name], results[work.name] = cell(work, length, model, status, before, options)
     settings = {name: getattr(options, name) for name in ("threads", "laps", "heats")} | {"settle_s": options.settle}
-    record("wide", settings, found, options.out)
-    entered = [name for name in OURS.values() if name in found["contestants"]]
-    return 0 if all("median_s" in rows.get(name, {}) for name in entered for rows in found["results"].values()) else 1
+    found = {"models": models, "tile_peaks": tile_peaks(), "contestants": contestants}
+    record("wide", settings, found | {"workloads": described, "results": results}, options.out)
+    entered = [name for name in OURS.values() if name in contestants]
+    return 0 if all("median_s" in rows.get(name, {}) for name in entered for rows in results.values()) else 1
 
 
-def made(shape: Shape, lender) -> Model:
+def names(width: int, options: Namespace) -> list[str]:
+    """Who runs encoders of a width."""
+    slow = width in FUSED and not options.closest
+    return [name for name in NAMES if wanted(name, options) and (slow or name != SLOW)]
+
+
+def made(shape: Shape, lender: Path) -> Model:
     """The checkpoint and its conversions, made unless they are there."""
     folder = WORK / "wide" / shape.title
-    print(
-        f"{shape.title}: {shape.layers} layers, {shape.width} wide; making it takes a minute the first time", flush=True
-    )
+    print(f"{shape.title}: {shape.layers} layers, {shape.width} wide; made the first time: minutes", flush=True)
     wide_models.ensure_checkpoint(shape, lender, folder)
     model = Model(folder, WORK / "wide" / f"{shape.title}-converted")
     for module in MODULES:

@@ -110,3 +110,12 @@ def versions(contestants: dict[str, dict]) -> str:
     """Every library's version."""
     found = {name: version for who in contestants.values() for name, version in who.get("versions", {}).items()}
     return "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(found.items())) + "."
+
+
+def share_of_tiles(result: dict, model: dict, rows: dict[str, dict]) -> str:
+    """What bfloat16 reaches of what all threads' tile units could multiply, with linear layers alone counted."""
+    peak = (result.get("tile_peaks") or {}).get("bfloat16")
+    rate = rows.get(OURS["bfloat16"], {}).get("tokens_per_s")
+    if not peak or not rate or "multiply_adds" not in model:
+        return ""
+    return f"{2 * model['multiply_adds'] * rate / 1e9 / peak / result['settings']['threads']:.0%}"

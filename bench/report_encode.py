@@ -3,7 +3,20 @@
 import svg
 import svg_axes
 from peers import CONTESTANTS, OURS, SINGLE
-from report_common import BUSY, COUNTER, TITLES, best_peer, colour, is_ours, machine, missing, noisy, table, versions
+from report_common import (
+    BUSY,
+    COUNTER,
+    TITLES,
+    best_peer,
+    colour,
+    is_ours,
+    machine,
+    missing,
+    noisy,
+    share_of_tiles,
+    table,
+    versions,
+)
 from svg import Bar
 from words import ABOUT, METHOD
 
@@ -24,7 +37,7 @@ def encode(result: dict, plots: dict[str, str]) -> str:
         title, labels = "Speed against fidelity", ("tokens per second, mixed texts", "1 - mean cosine to float32")
         plots["fidelity.svg"] = svg_axes.scatter(title, points, labels, FLOOR)
         parts.append("![Speed against fidelity](results/fidelity.svg)")
-    parts += [workload_section(name, result["workloads"][name], rows) for name, rows in results.items()]
+    parts += [workload_section(name, result, rows) for name, rows in results.items()]
     parts += [missing(contestants), METHOD.format(**result["settings"]), tried(results), versions(contestants)]
     return "\n\n".join(part for part in parts if part)
 
@@ -48,16 +61,20 @@ def scatter_points(results: dict[str, dict]) -> list[svg_axes.Point]:
     ]
 
 
-def workload_section(name: str, work: dict, rows: dict[str, dict]) -> str:
+def workload_section(name: str, result: dict, rows: dict[str, dict]) -> str:
     """One workload's table and the sentences that sum it up."""
+    work, share = result["workloads"][name], share_of_tiles(result, result.get("model", {}), rows)
     about = (
         f"{ABOUT[name]} {work['texts']:,} texts ({work['source']}), {work['tokens']:,} tokens, "
         f"{work['mean_tokens']} on average, {work['most']} at most."
     )
     judge = work.get("checked_by")
     about += f" Vectors checked against {TITLES[judge]}." if judge else " **No peer was there to check the vectors.**"
+    tiles = (
+        f" bfloat16's linear layers make up {share} of what the tile units could multiply meanwhile." if share else ""
+    )
     warning = f"\n\n{BUSY} (During: {', '.join(noisy(rows))}.)" if noisy(rows) else ""
-    return f"### {name}\n\n{f'{about} {conclusion(rows)}'.strip()}\n\n{encode_table(name, rows)}{warning}"
+    return f"### {name}\n\n{f'{about} {conclusion(rows)}{tiles}'.strip()}\n\n{encode_table(name, rows)}{warning}"
 
 
 def encode_table(name: str, rows: dict[str, dict]) -> str:

@@ -2,7 +2,7 @@
 
 from generations import tiled
 from peers import OURS
-from report_common import Generations, by_date, generation, over_best, table
+from report_common import Generations, by_date, generation, over_best, share_of_tiles, table
 from report_targets import SPEED, TILED_SPEED, TILED_WIDE, known_figures, tiled_ratios, verdict
 
 TILED_KINDS = ("bfloat16 over the best that is as near", "bfloat16 over the best in int8", "float32")
@@ -60,7 +60,7 @@ def of_tiles(results: dict[str, dict]) -> list[str]:
         lines += missed_of_tiles(workload, wide.get("results", {}).get(workload, {}), (limit, 0.0, 0.0), wide)
     if not lines:
         return []
-    header = ["", "", "ratio", "target", "of the target", "µs of a core a token"]
+    header = ["", "", "ratio", "target", "of the target", "µs of a core a token", "share of the tiles' peak"]
     return [f"**{generation(encode)}**:", table(header, lines, left=2)]
 
 
@@ -71,7 +71,9 @@ def missed_of_tiles(workload: str, rows: dict, limits: tuple[float, float, float
         if ratio is not None and ratio < limit:
             rate = rows[OURS["float32" if kind == "float32" else "bfloat16"]]["tokens_per_s"]
             spent = f"{result['settings']['threads'] * 1e6 / rate:.1f}"
-            lines.append([workload, kind, f"{ratio:.2f}", f"≥ {limit}", f"{ratio / limit:.0%}", spent])
+            model = result.get("model") or result.get("models", {}).get(workload.partition(",")[0], {})
+            share = "" if kind == "float32" else share_of_tiles(result, model, rows)
+            lines.append([workload, kind, f"{ratio:.2f}", f"≥ {limit}", f"{ratio / limit:.0%}", spent, share])
     return lines
 
 

@@ -1,7 +1,7 @@
 """The report's section on wider encoders."""
 
 from peers import OURS
-from report_common import BUSY, TITLES, best_peer, faster, machine, missing, noisy, table
+from report_common import BUSY, TITLES, best_peer, faster, machine, missing, noisy, share_of_tiles, table
 from report_encode import quarter, said
 from words import WIDE
 
@@ -21,7 +21,11 @@ def overview(result: dict) -> str:
     """Speed and ratio in each precision."""
     header = ["", *(f"{precision}, {column}" for precision in OURS for column in COLUMNS), "share of the tiles' peak"]
     lines = [
-        [name, *(cell for precision in OURS for cell in cells(rows, precision)), share(result, name)]
+        [
+            name,
+            *(cell for precision in OURS for cell in cells(rows, precision)),
+            share_of_tiles(result, result["models"][name.partition(",")[0]], rows),
+        ]
         for name, rows in result["results"].items()
     ]
     return table(header, lines)
@@ -36,16 +40,6 @@ def cells(rows: dict[str, dict], precision: str) -> list[str]:
     ratio = faster(rows, ours, best_peer(rows, precision) or best_peer(rows, "bfloat16"))
     cosine = f"{row['mean_cosine']:.5f}" if "mean_cosine" in row else ""
     return [f"{row['tokens_per_s']:,.0f}", "" if ratio is None else f"{ratio:.2f}", cosine]
-
-
-def share(result: dict, workload: str) -> str:
-    """What bfloat16 reaches of what all threads' tile units could multiply, linear layers alone counted."""
-    peak = (result.get("tile_peaks") or {}).get("bfloat16")
-    rate = result["results"][workload].get(OURS["bfloat16"], {}).get("tokens_per_s")
-    if not peak or not rate:
-        return ""
-    done = 2 * result["models"][workload.partition(",")[0]]["multiply_adds"] * rate / 1e9
-    return f"{done / peak / result['settings']['threads']:.0%}"
 
 
 def details(results: dict[str, dict]) -> str:

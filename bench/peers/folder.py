@@ -34,7 +34,18 @@ def weights_digest(folder: Path) -> str:
 def describe(folder: Path) -> dict:
     """The model for the record: no path, since that is a matter of one machine."""
     digest = weights_digest(folder)
-    return {"name": KNOWN.get(digest, folder.name), "weights_sha256": digest, "max_tokens": max_length(folder)}
+    return {
+        "name": KNOWN.get(digest, folder.name),
+        "weights_sha256": digest,
+        "max_tokens": max_length(folder),
+        "multiply_adds": multiply_adds(json.loads((folder / "config.json").read_text(encoding="utf-8"))),
+    }
+
+
+def multiply_adds(config: dict) -> int:
+    """Of a BERT's linear layers, a token: attention's own products come on top."""
+    width = config["hidden_size"]
+    return config["num_hidden_layers"] * (4 * width**2 + 2 * width * config["intermediate_size"])
 
 
 def resolve(name: str) -> Path:

@@ -11,9 +11,9 @@ from places import ROOT
 BENCH = ROOT / "bench"
 MODULES = (
     "bench_encode", "bench_wide", "calibration", "environment", "generations", "harness", "heats", "machine", "memory",
-    "report", "report_common", "report_encode", "report_targets", "svg", "svg_axes", "wide_models", "worker",
-    "workloads", "peers", "peers.onnx_graph", "peers.openvino_graph", "peers.openvino_shapes", "peers.pipeline",
-    "peers.prepared",
+    "probe_tiles", "report", "report_common", "report_encode", "report_targets", "svg", "svg_axes", "wide_models",
+    "worker", "workloads", "peers", "peers.folder", "peers.onnx_graph", "peers.openvino_graph", "peers.openvino_shapes",
+    "peers.pipeline", "peers.prepared",
 )  # fmt: skip
 
 

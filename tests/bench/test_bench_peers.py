@@ -1,6 +1,7 @@
 """What is around the peers: shapes that OpenVINO compiles for, and checkpoints of random numbers."""
 
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -93,8 +94,8 @@ def test_random_weights_are_spread_so_that_activations_stay_near_one(bench, smal
     rows = np.random.default_rng(0).standard_normal((200, 64)).astype(np.float32)
     inner = rows @ made["encoder.layer.0.intermediate.dense.weight"].T
     assert 0.9 < inner.std() < 1.1
-    shape = bench.wide_models.SHAPES[768]
-    assert (shape.inner, shape.multiply_adds) == (3072, 84_934_656)
+    base = bench.wide_models.config(bench.wide_models.SHAPES[768])
+    assert bench.folder.multiply_adds(base) == 84_934_656  # all of BERT-base's parameters but embeddings and norms
 
 
 def test_a_random_checkpoint_loads_and_its_texts_differ(bench, small, tmp_path):
@@ -116,3 +117,24 @@ def test_cells_of_wide_encoders_have_settings_for_both_streams(bench):
     assert bench.bench_wide.entrant(bench.peers.CONTESTANTS["openvino-float32"], 128, 16).batches == (8,)
     ours = bench.peers.CONTESTANTS["minembed-int8"]
     assert bench.bench_wide.entrant(ours, 128, 16) == ours
+
+
+# --- the hardware's peak
+
+
+def test_peaks_are_measured_on_random_numbers(bench):
+    probe = pytest.importorskip("probe", reason="the kernels need Numba")
+    for kind in (np.float32, np.uint16, np.uint8, np.int8):
+        numbers = probe.numbers(kind, 1000)
+        assert numbers.dtype == kind and len(np.unique(numbers)) > 200
+
+
+def test_without_tile_units_there_is_no_peak_of_theirs(bench, monkeypatch):
+    monkeypatch.setitem(sys.modules, "minembed.kernels.tiles.amx", None)
+    assert bench.probe_tiles.measure() == {}
+
+
+def test_a_low_quantile_is_of_calls_that_were_warmed_up(bench):
+    calls = []
+    assert bench.probe_tiles.low_quantile(lambda: calls.append(1)) < 0.01
+    assert len(calls) > bench.probe_tiles.CALLS
