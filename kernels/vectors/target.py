@@ -9,7 +9,7 @@ of NEON or SSE), so only the shape of a tile and the dot product of bytes differ
 from dataclasses import dataclass
 from typing import Any
 
-from minembed.kernels.vectors.disabled import disabled_features
+from minembed.kernels.vectors.disabled import ALL_TILES, disabled_features
 from minembed.kernels.vectors.known_cpus import features_of
 
 LANES = 16
@@ -103,8 +103,8 @@ class Target:
         if "avx512f" not in self.features:
             named = [("avx2", "AVX2"), ("avxvnni", "AVX-VNNI"), ("neon", "NEON"), ("dotprod", "DotProd")]
         there = [label for feature, label in named if feature in self.features] + ["AMX"] * self.amx
-        without = f" (MINEMBED_DISABLE: no {', '.join(sorted(self.disabled))})" if self.disabled else ""
-        return (" ".join(there) or f"{self.machine}, plain") + without
+        without = ", ".join(sorted({"amx" if name in ALL_TILES else name for name in self.disabled}))
+        return (" ".join(there) or f"{self.machine}, plain") + (without and f" (MINEMBED_DISABLE: no {without})")
 
 
 def read_target(config: Any = None) -> Target:

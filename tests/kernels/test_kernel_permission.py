@@ -1,16 +1,19 @@
 """Tiles: may this process use them?  Asked in children, since what Linux has given it does not take back."""
 
+import json
 import sys
 
+import numpy as np
 import pytest
 from processes import python
 from withheld import needs_amx, python_withheld
 
+from minembed import Embedder
 from minembed.kernels.tiles import permission
 from minembed.kernels.vectors.disabled import WORDS
 
 GRANTED = """
-    import os, threading
+    import os, sys, threading
     from minembed.kernels.tiles.permission import describe, permitted, tiles_usable
 
     def told():
@@ -34,17 +37,20 @@ GRANTED = """
     if not child:
         os._exit(0 if told() and tiles_usable() else 1)
     print(os.waitpid(child, 0)[1])
-    print(describe())
+    print(describe(), flush=True)
+    given = "import ctypes; g = ctypes.c_uint64(); ctypes.CDLL(None).syscall(158, 0x1022, ctypes.byref(g))"
+    os.execv(sys.executable, [sys.executable, "-c", given + "; print(bool(g.value >> 18 & 1))"])
 """
 
 
 @needs_amx
 def test_permission_is_given_to_threads_and_forked_children():
-    before, asked, threads, forked, words = python(GRANTED)
+    before, asked, threads, forked, words, another_program = python(GRANTED)
     if asked.startswith("False"):
         pytest.skip("this process may not use tiles either")
     assert before == "False" and asked == "True True True True"
     assert threads == "[True, True]" and forked == "0" and words == "AMX, compiled for and permitted"
+    assert another_program == "False"  # which has to ask again
 
 
 @needs_amx
@@ -55,6 +61,28 @@ def test_permission_is_withheld():
         print(describe())
     """)
     assert lines[0] == "False False False" and "NOT permitted" in lines[1]
+
+
+@needs_amx
+def test_vectors_without_permission(tiny_checkpoint, tmp_path):
+    """bfloat16 is computed in another way, not in other numbers; "auto" finds nothing faster than float32."""
+    texts = [" ".join(["the cat", "un believ able", "rain and sun"][i % 3 :] * i) for i in range(40)]
+    lines = python_withheld(
+        """
+        import json, sys
+        import numpy as np
+        from minembed import Embedder
+        folder, file, texts = sys.argv[1:]
+        model = Embedder.load(folder, backend="numba", dtype="bfloat16")
+        np.save(file, model.encode(json.loads(texts), truncation="silent"))
+        print(model.backend, model.dtype, Embedder.load(folder, dtype="auto").dtype)
+        """,
+        *(tiny_checkpoint, tmp_path / "x.npy", json.dumps(texts)),
+    )
+    assert lines == ["numba bfloat16 float32"]
+    here = Embedder.load(tiny_checkpoint, backend="numba", dtype="bfloat16").encode(texts, truncation="silent")
+    there = np.load(tmp_path / "x.npy")
+    assert np.isfinite(there).all() and (here.astype(np.float64) * there).sum(axis=1).min() >= 0.9999
 
 
 @needs_amx
