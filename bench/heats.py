@@ -2,7 +2,8 @@
 
 Batches of 8 to 64, one batch at a time or one on each thread, open or fixed shapes, one exported graph or another: the
 best differs between libraries and workloads, and a peer deserves its best. What the others took stays in the record.
-Where there are many settings they are tried in stages, each with the best of the one before.
+Where there are many settings they are tried in stages, each with the best of the one before; and on a part of the
+texts.
 """
 
 from argparse import Namespace
@@ -18,7 +19,7 @@ def choose(who: Contestant, name: str, work: Workload, model: Model, options: Na
     best, tried = stages[0][0], []
     if sum(map(len, stages)) == 1:
         return {"setting": best, "heats": []}
-    worker = Worker(f"{name}-heats", options.threads)
+    worker, work = Worker(f"{name}-heats", options.threads), work.sample()
     try:
         worker.ask("give", work.name, list(work.texts), work.one_by_one)
         for stage in stages:

@@ -19,12 +19,13 @@ METHOD = """### How it was measured
 - Every contestant has a process of its own and {threads} threads. They take turns, {laps} laps, with {settle_s} s of
   rest before each; who begins moves on by one each round. A time is the median of the laps; a ratio is one of medians.
 - Peers that take padded rectangles tokenise once and sort by **token** count. Before each race they try their settings
-  (a warm-up, then the best of {heats} timed laps): one batch at a time on all threads, or one on each thread; for
-  OpenVINO lengths left open, or a model compiled for each shape (lengths rounded up to steps of about an eighth, all
-  compiled before the clock starts); for ONNX Runtime's int8 the graph as exported and the fused one; for single texts
-  all threads or one. With the best of these, batches of 32, 64, 16 and 8; then, for OpenVINO's int8, float32 and
-  bfloat16 where it is not quantised. The fastest setting races, and is the one named in the table. Of the peers of a
-  precision the fastest (bold) is the one that counts. What was tried in older runs is listed below the tables.
+  on a third of the texts (a warm-up, then the best of {heats} timed laps): one batch at a time on all threads, or one
+  on each thread; for OpenVINO lengths left open, or a model compiled for each shape (lengths rounded up to steps of
+  about an eighth; all compiled before the clock starts); for ONNX Runtime's int8 the graph as exported and the fused
+  one; for single texts all threads or one. With the best of these, batches of 32, 64, 16 and 8; then, for OpenVINO's
+  int8, float32 and bfloat16 where it is not quantised. The fastest setting races, and is the one named in the table. Of
+  the peers of a precision the fastest (bold) is the one that counts. What was tried is listed below: results from
+  before 2026-11-29 know no fixed shapes and no batches below 32, and their heats are of all texts.
 - *p25* is the lap that a quarter of the laps are quicker than: on a machine that others disturb now and then, low
   quantiles say what the work takes, medians what one gets.
 - Before anything is timed, each contestant embeds the whole workload, and its vectors are compared with those of the

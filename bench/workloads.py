@@ -42,6 +42,9 @@ WHY = (
 ).split(";")
 
 
+RUN = 64  # texts: the largest batch that is tried
+
+
 @dataclass(frozen=True)
 class Workload:
     """Texts to embed, and where they come from."""
@@ -68,6 +71,20 @@ class Workload:
         count = max(8, round(len(self.texts) * fraction))
         pairs = tuple(pair for pair in self.pairs if max(pair[:2]) < count)
         return replace(self, texts=self.texts[:count], source=f"{self.source}, cut", pairs=pairs)
+
+    def sample(self) -> "Workload":
+        """About a third of the texts, to choose settings by.
+
+        Whole runs of texts of like length are kept or left out, so that a batch of up to 64 pads as much as among all;
+        where texts are batched as they come, the first ones are kept.
+        """
+        if self.one_by_one or len(self.texts) <= 2 * RUN:
+            return self
+        if self.name == "arrival":
+            return replace(self, texts=self.texts[: len(self.texts) // 3 // 32 * 32], pairs=())
+        by_length = sorted(self.texts, key=len, reverse=True)
+        kept = [text for start in range(0, len(by_length), 3 * RUN) for text in by_length[start : start + RUN]]
+        return replace(self, texts=tuple(kept), pairs=())
 
 
 def _pick(rng: random.Random, choices: list[str]) -> str:

@@ -281,6 +281,18 @@ def test_texts_are_the_same_everywhere(bench):
 DIGESTS = {"short": "ec3544edd334", "mixed": "afe4c8c5e977", "long": "f04088a0dc04"}
 
 
+def test_settings_are_chosen_by_runs_of_texts_of_like_length(bench):
+    short, mixed = bench.workloads.short(), bench.workloads.mixed()
+    for work in (short, mixed):
+        part, lengths = work.sample(), sorted(map(len, work.texts), reverse=True)
+        assert set(part.texts) <= set(work.texts) and 0.3 < len(part.texts) / len(work.texts) < 0.4
+        for start in range(0, len(part.texts) - 64, 64):  # each batch of 64 is as even as one of the whole
+            assert list(map(len, part.texts[start : start + 64])) == lengths[3 * start : 3 * start + 64]
+    assert bench.workloads.arrival().sample().texts == mixed.texts[:160]
+    assert len(bench.workloads.long().sample().texts) == 64
+    assert bench.workloads.single(short).sample() == bench.workloads.single(short)
+
+
 def test_short_texts_can_come_from_a_file(bench, tmp_path):
     pairs = tmp_path / "pairs.csv"
     pairs.write_text('sentence1,sentence2,score\n"One, two.",Three.,4\nThree.,Four.,1\n', encoding="utf-8")
