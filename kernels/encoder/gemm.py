@@ -47,6 +47,7 @@ from minembed.kernels.vectors.simd import (
 
 f32 = np.float32
 LINE = 16  # elements: at most one cache line of 64 bytes
+MANY_BLOCKS = 8  # of rows, from which on it pays to ask for the next panel
 LEVELS = f32(255.0)
 TINY = f32(1e-30)
 
@@ -115,17 +116,27 @@ def encode_rows(x, stride, rows, width, group, weight, buffers):
     return buffers[0], to, buffers[1], buffers[2]
 
 
-@njit
 def fetch_ahead(weight, panel, panels, width, group, block, blocks):
-    """Ask for a part of a panel that is needed soon, one part for each block of rows.
+    """Ask for a part of a panel that is needed soon, one part for each block of rows; float32 tiles ask by themselves.
 
-    With a single block the panels stream by in order, which the CPU's own prefetcher sees.
+    Few blocks would ask for too much at once, and wait for it; the CPU's own prefetcher sees their panels stream by.
     """
-    if panel < panels and blocks > 1:
-        length = depth(weight, width, group) * PANEL
-        part = (length // LINE + blocks - 1) // blocks * LINE
-        for element in range(block * part, min(length, (block + 1) * part), LINE):
-            prefetch(at(weight, panel * length + element))
+    raise NotImplementedError
+
+
+@overload(fetch_ahead)
+def _choose_fetch(weight, panel, panels, width, group, block, blocks):
+    if weight.dtype == types.float32:
+        return lambda weight, panel, panels, width, group, block, blocks: None
+
+    def call(weight, panel, panels, width, group, block, blocks):
+        if panel < panels and blocks >= MANY_BLOCKS:
+            length = depth(weight, width, group) * PANEL
+            part = (length // LINE + blocks - 1) // blocks * LINE
+            for element in range(block * part, min(length, (block + 1) * part), LINE):
+                prefetch(at(weight, panel * length + element))
+
+    return call
 
 
 # --- float32: nothing to encode
