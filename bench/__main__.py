@@ -92,7 +92,8 @@ def main() -> int:
     options = parser().parse_args()
     options.out = options.out.absolute()
     if options.command == "targets":
-        options.closest, options.lengths = True, TARGET_LENGTHS
+        options.closest, options.lengths = True, options.lengths or TARGET_LENGTHS
+    options.lengths = options.lengths or LENGTHS
     if options.command == "setup":
         return environment.make()
     if options.command == "worker":

@@ -12,8 +12,8 @@ import numpy as np
 
 CALLS, LOW = 400, 0.05
 DEPTH = 48  # steps of a sum: 1,536 inputs of bfloat16
-OUTER = 300  # sums of four tiles a call: some 0.4 ms
-OPERATIONS = 2 * 16 * 16 * 32  # of one product of tiles in bfloat16
+OUTER = 300  # sums of four tiles a call: some 0.3 ms
+PRODUCTS = {"bfloat16": ("dot_bfloat16", 32), "int8": ("dot_bytes", 64)}  # and the depth of one product of tiles
 
 
 def measure() -> dict[str, float]:
@@ -22,14 +22,27 @@ def measure() -> dict[str, float]:
         from minembed.kernels.tiles import amx
     except ImportError:
         return {}
-    if not amx.HARDWARE:
-        return {}
+    found = PRODUCTS if amx.HARDWARE else {}
+    return {dtype: rate(amx, *how) for dtype, how in found.items() if hasattr(amx, how[0])}
+
+
+def rate(amx, name: str, depth: int) -> float:
+    """Billions of operations a second in one kind of product."""
+    multiply, bits = loop(amx, getattr(amx, name)), np.random.default_rng(0)
+    floats = bits.standard_normal(4 * 512, np.float32)
+    # Bytes of any value, or bfloat16 of any digits, with signs and exponents as those of activations.
+    operands = bits.bytes(4096) if depth == 64 else (floats.view(np.uint32) >> 16).astype(np.uint16).tobytes()
+    seconds = low_quantile(lambda: multiply(amx.CONFIG, np.frombuffer(operands, np.uint16)))
+    return round(4 * OUTER * DEPTH * 2 * 16 * 16 * depth / seconds / 1e9, 1)
+
+
+def loop(amx, dot):
+    """A compiled function that multiplies two tiles by two, again and again."""
     from numba import njit
 
     from minembed.kernels.vectors.simd import address
 
-    registers, begin, end, zero = amx.registers, amx.begin, amx.end, amx.zero
-    load_tile, dot = amx.load_tile, amx.dot_bfloat16
+    registers, begin, end, zero, load_tile = amx.registers, amx.begin, amx.end, amx.zero, amx.load_tile
 
     @njit(nogil=True, boundscheck=False, error_model="numpy")
     def multiply(config, operands):
@@ -43,10 +56,7 @@ def measure() -> dict[str, float]:
                 dot(tmm, 0, 4, 6), dot(tmm, 1, 4, 7), dot(tmm, 2, 5, 6), dot(tmm, 3, 5, 7)
         end(tmm)
 
-    numbers = np.random.default_rng(0).standard_normal(4 * 512, np.float32)
-    operands = (numbers.view(np.uint32) >> 16).astype(np.uint16)
-    seconds = low_quantile(lambda: multiply(amx.CONFIG, operands))
-    return {"bfloat16": round(4 * OUTER * DEPTH * OPERATIONS / seconds / 1e9, 1)}
+    return multiply
 
 
 def low_quantile(call) -> float:

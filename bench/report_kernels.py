@@ -25,14 +25,12 @@ def kernels(result: dict, plots: dict[str, str]) -> str:
 
 def tiles(result: dict) -> str:
     """What one core's tile units can do; empty where there are none."""
-    peak = (result.get("tile_peaks") or {}).get("bfloat16")
-    if not peak:
-        return ""
-    times = peak / result["peaks"]["bfloat16"]["peak"] if "bfloat16" in result["peaks"] else None
-    beside = f", {times:.1f} times the register tile's" if times else ""
-    return (
-        f"Tile units make {peak:,.0f} GF/s of bfloat16 on a core{beside}: random numbers, nothing loaded in the loop."
-    )
+    parts = [
+        f"{peak:,.0f} {UNITS[dtype]} in {dtype} ({peak / result['peaks'][dtype]['peak']:.1f} times the register tile's)"
+        for dtype, peak in (result.get("tile_peaks") or {}).items()
+        if dtype in result["peaks"]
+    ]
+    return f"Tile units on random numbers, nothing loaded in the loop: {', '.join(parts)}." if parts else ""
 
 
 def products(linear: dict[str, dict]) -> str:

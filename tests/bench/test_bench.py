@@ -465,6 +465,12 @@ def test_report_renders_whatever_there_is(bench, results):
         assert all(f"results/{name}" in text for name in plots)
 
 
+def test_the_report_tells_what_tile_units_could_do(bench, results):
+    results["kernels"]["tile_peaks"] = {"bfloat16": 3000.0, "int8": 6000.0}
+    text, _ = bench.report.render({"here": results})
+    assert "nothing loaded in the loop: 6,000 Gop/s in int8 (6.0 times the register tile's)." in text
+
+
 def test_plots_are_well_formed_and_nothing_overlaps(bench, results):
     _, plots = bench.report.render({"here": results})
     assert sorted(plots) == ["coldstart.svg", "encode.svg", "fidelity.svg", "growth.svg", "memory.svg", "stream.svg"]
