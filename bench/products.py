@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from minembed.kernels.encoder.architecture import NOTHING
 from minembed.kernels.encoder.attention import attend
 from minembed.kernels.encoder.gemm import encode, multiply
 from minembed.kernels.encoder.packing import WEIGHTS, aligned, pack_weight
@@ -33,7 +34,7 @@ def go_round(repeats, layers, encoding, rows, x, width, group, packed, bias, out
             )  # fmt: skip
             if encoding:
                 encoded = encode(address(x, 0), padded(width), rows, width, group, p[0], buffers)
-            multiply(encoded, rows, width, group, p, out_width, address(out, 0), padded(out_width), False)
+            multiply(encoded, rows, width, group, p, out_width, address(out, 0), padded(out_width), NOTHING)
 
 
 def packed_weights(dtype: str, width: int, out_width: int, layers: int) -> tuple[np.ndarray, ...]:
@@ -73,19 +74,23 @@ def go_through(repeats, kind, qkv, tokens, length, shape, floats, zeros):
     """`repeats` times: attention of every text, in as many heads as a layer has."""
     width, heads = shape[0], shape[2]
     size = width // heads
-    (_, _, context, _, _, room), _ = lay_out(floats, tokens, shape, zeros)
-    wide = padded(3 * size)
+    (_, _, context, _, _, room), _ = lay_out(floats, tokens, shape, NOTHING, zeros)
+    wide, everything = padded(3 * size), (address(zeros, 0), tokens, tokens)
     for _ in range(repeats * heads):
         for row in range(0, tokens, length):
-            attend(address(kind, 0), address(qkv, row * wide), wide, length, size, context, padded(width), room)
+            attend(
+                address(kind, 0), address(qkv, row * wide), wide, length, size, context, padded(width), everything,
+                False, room,
+            )  # fmt: skip
 
 
 def attention(dtype: str, length: int, tokens: int, width: int, heads: int) -> dict:
     """One layer's attention on `tokens` tokens in texts of `length`: time a token, billions of operations a second."""
-    texts, shape = tokens // length, (width, 4 * width, heads, 1, group_size(width), group_size(4 * width))
+    texts, groups = tokens // length, (group_size(width), group_size(4 * width))
+    shape = width, 4 * width, heads, 1, *groups, width // heads, groups[0]
     qkv = aligned((tokens + TILE_ROWS + SLACK) * padded(3 * width // heads), np.float32)
     qkv[:] = np.random.default_rng(2).standard_normal(len(qkv), np.float32)
-    floats, zeros = aligned(sum(sizes(tokens, shape)) + SLACK, np.float32), np.zeros(4 * PANEL, np.float32)
+    floats, zeros = aligned(sum(sizes(tokens, shape, NOTHING)) + SLACK, np.float32), np.zeros(4 * PANEL, np.float32)
     kind = np.zeros(1, WEIGHTS[dtype])  # the type of the weights decides how attention is computed
     taken = best_seconds(go_through, REPEATS, kind, qkv, tokens, length, shape, floats, zeros) / REPEATS
     return {

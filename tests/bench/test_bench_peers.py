@@ -144,3 +144,14 @@ def test_a_low_quantile_is_of_calls_that_were_warmed_up(bench):
     calls = []
     assert bench.probe_tiles.low_quantile(lambda: calls.append(1)) < 0.01
     assert len(calls) > bench.probe_tiles.CALLS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_products_and_attention_run_outside_the_encoder(bench, dtype, monkeypatch):
+    """They call the kernels' insides, which may change."""
+    products = pytest.importorskip("products", reason="the kernels need Numba")
+    monkeypatch.setattr(products, "WARM", 1e6)
+    alone, together = products.seconds(dtype, 5, 64, 96, 2)
+    assert alone > 0 and together > 0
+    assert products.attention(dtype, 8, 16, 64, 2)["rate"] > 0
