@@ -16,7 +16,9 @@ def main(folder, threads, work, mark, graph, hint):
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": hint,
         "INFERENCE_NUM_THREADS": threads,
-        "CACHE_DIR": f"{work}/openvino-cache",
+        # One for each precision: OpenVINO finds a model compiled for float32 where bfloat16 is asked for, and on tile
+        # units runs it with wrong results.
+        "CACHE_DIR": f"{work}/openvino-cache-{hint}",
     }
     model = openvino.Core().compile_model(f"{work}/openvino-{graph}.xml", "CPU", config)
     mark("load the model")
