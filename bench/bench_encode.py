@@ -22,7 +22,7 @@ def run(options: Namespace) -> int:
     """Measure and write results/encode.json; 1 when minembed itself is missing or wrong."""
     model = Model(resolve(options.model))
     names = [name for name in TABLE if wanted(name, options)]
-    before = earlier("encode", options.out) if options.same_settings else {}
+    before = earlier("encode", options.out, options.threads) if options.same_settings else {}
     prepared = prepare({TABLE[name].module for name in names}, model)
     status: dict[str, dict] = {name: {"title": TABLE[name].title} for name in names}
     described, results = {}, {}

@@ -196,10 +196,11 @@ def place(benchmark: str, out: Path) -> Path:
     return out / "results" / machine.describe()["generation"]["folder"] / f"{benchmark}.json"
 
 
-def earlier(benchmark: str, out: Path) -> dict:
-    """What was measured before on this machine; empty where nothing was."""
+def earlier(benchmark: str, out: Path, threads: int) -> dict:
+    """What was measured before on this machine, with as many threads; empty where nothing was."""
     path = place(benchmark, out)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found if found.get("settings", {}).get("threads") == threads else {}
 
 
 def record(benchmark: str, settings: dict, found: dict, out: Path) -> None:

@@ -44,8 +44,8 @@ def test_this_machine_has_a_generation_and_its_results_a_folder(bench, tmp_path,
     bench.harness.record("encode", {"threads": 2}, {"results": {}}, tmp_path)
     (path,) = tmp_path.glob("results/*/encode.json")
     assert path.parent.name == about["generation"]["folder"]
-    assert bench.harness.earlier("encode", tmp_path) == json.loads(path.read_text(encoding="utf-8"))
-    assert bench.harness.earlier("wide", tmp_path) == {}
+    assert bench.harness.earlier("encode", tmp_path, 2) == json.loads(path.read_text(encoding="utf-8"))
+    assert bench.harness.earlier("encode", tmp_path, 1) == {} == bench.harness.earlier("wide", tmp_path, 2)
 
 
 # --- in the report
