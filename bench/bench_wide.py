@@ -27,10 +27,8 @@ MODULES = ("wide_models", "peers.minembed_numba")  # that have something to conv
 
 def run(options: Namespace) -> int:
     """Measure and write results/wide.json; 1 when minembed itself is missing or wrong."""
-    lender, before = (
-        resolve(options.model),
-        earlier("wide", options.out, options.threads) if options.same_settings else {},
-    )
+    lender = resolve(options.model)
+    before = earlier("wide", options.out, options.threads) if options.same_settings else {}
     contestants, models, described, results = {}, {}, {}, {}
     for width in options.widths:
         shape = SHAPES[width]
