@@ -4,8 +4,9 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.elementwise import add_norm_row
-from minembed.kernels.vectors.simd import at, load_bfloat16, store
+from minembed.kernels.vectors.simd import address, at, load_bfloat16, store
 
 
 @njit
@@ -57,3 +58,12 @@ def embed(tokens, begin, rows, tables, width, eps, x, stride):
         for j in range(width):
             here[j] += position[places[token] * width + j]
         add_norm_row(here, at(token_type, kinds[token] * width), norm, at(norm, width), width, eps, here)
+
+
+@on_disk
+@njit(nogil=True, boundscheck=False, error_model="numpy")
+def embed_texts(ids, kinds, places, word, word_scales, position, token_type, norm, width, eps, out):
+    """The first hidden states of all tokens, by itself; `out` has room for a vector of 16 beyond the last row."""
+    tokens = address(ids, 0), address(kinds, 0), address(places, 0)
+    tables = address(word, 0), address(word_scales, 0), address(position, 0), address(token_type, 0), address(norm, 0)
+    embed(tokens, 0, len(ids), tables, width, eps, address(out, 0), width)

@@ -17,8 +17,11 @@ def pattern_of(patterns, layer):
 
 
 @njit
-def place_heads(head, stride, texts, size, norms, architecture, pattern, eps):
-    """Normalise the queries and keys of a head, and turn them by their positions, where the architecture does so."""
+def place_heads(head, stride, texts, size, apart, norms, architecture, pattern, eps):
+    """Normalise the queries and keys of a head, and turn them by their positions, where the architecture does so.
+
+    A key, and the norm of keys, lie `apart` from the query and its norm.
+    """
     cu_seqlens, first, last, _ = texts
     _, _, _, _, rotary, positions = pattern
     half = size // 2
@@ -27,10 +30,10 @@ def place_heads(head, stride, texts, size, norms, architecture, pattern, eps):
     for text in range(first, last):
         for place in range(cu_seqlens[text + 1] - cu_seqlens[text]):
             query = at(head, (cu_seqlens[text] - cu_seqlens[first] + place) * stride)
-            key = at(query, size)
+            key = at(query, apart)
             if architecture[HEAD_NORMS]:
                 rms_row(query, norms, size, eps, query)
-                rms_row(key, at(norms, size), size, eps, key)
+                rms_row(key, at(norms, apart), size, eps, key)
             if positions:
                 cos, sin = at(rotary, place * half), at(rotary, (positions + place) * half)
                 rotate_row(query, half, cos, sin)

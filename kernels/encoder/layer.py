@@ -73,7 +73,7 @@ def self_attention(job, source, x, texts, p, model, pattern, work, buffers, y):
         if not job[SHARED]:
             multiply(operand, rows, D, group, after(p, D, group, h * columns), columns, qkv, wide, NOTHING)
         head = at(qkv, h * columns if job[SHARED] else 0)
-        place_heads(head, wide, texts, size, norms, architecture, pattern, eps)
+        place_heads(head, wide, texts, size, size, norms, architecture, pattern, eps)
         for text in range(first, last):
             row, n = cu_seqlens[text] - cu_seqlens[first], cu_seqlens[text + 1] - cu_seqlens[text]
             to, seen = at(context, row * across + h * size), reach_of(pattern, h)

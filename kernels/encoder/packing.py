@@ -111,7 +111,7 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
         wholes = wholes or [aligned(len(params.layers) * len(part), part.dtype) for part in parts]
         for whole, part in zip(wholes, parts, strict=True):  # by layers: joined at the end they would lie there twice
             whole[i * len(part) : (i + 1) * len(part)] = part
-        _release(layer)
+        release(layer)
         vectors += layer_vectors(layer, linears, config, columns)
     weights, scales, sums = wholes
     tables = pack_embeddings(params.embeddings, config, dtype)
@@ -138,6 +138,12 @@ def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns:
         post_norms = [[] if p is None else norm(p) for p in (layer.attention_post_norm, layer.output_post_norm)]
         return [*before, first, second, *post_norms[0], *after, third, fourth, *post_norms[1]]
     return [first, second, *before, third, fourth, *after]
+
+
+def numpy_embeddings(params: Params) -> Embeddings | None:
+    """The embeddings, where NumPy computes them: those that are not normalised, or are widened."""
+    p = params.embeddings
+    return p if p.norm is None or p.projection is not None else None
 
 
 def zeros(width: int) -> Array:
@@ -170,7 +176,7 @@ def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, A
     return word, word_scales, position, token_type, norm
 
 
-def _release(layer: Layer) -> None:
+def release(layer: Layer) -> None:
     """Let go of what was read of a layer's weights where they are mapped from a file: it counts as our memory."""
     linears: tuple[Any, ...] = layer.qkv, layer.attention_output, layer.intermediate, layer.output
     for p in linears:

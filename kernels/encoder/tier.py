@@ -6,7 +6,6 @@ Everything that can fail is done at `prepare`: compiling (seconds, once on a mac
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,25 +14,22 @@ import numpy as np
 from minembed.kernels.compiled import cache as cached
 from minembed.kernels.encoder import selftest
 from minembed.kernels.encoder.architecture import GATED, Shape, architecture_of, patterns_of, shape_of
-from minembed.kernels.encoder.layer import ALL_ROWS, FIRST_ROWS, LAST_ROWS
-from minembed.kernels.encoder.packing import WEIGHTS, Packed, aligned, pack
+from minembed.kernels.encoder.packing import WEIGHTS, aligned, numpy_embeddings, pack
+from minembed.kernels.encoder.prepared import PackedEncoder, take
 from minembed.kernels.encoder.run import CHUNK, run
 from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED, assist
 from minembed.kernels.encoder.workspace import SHARED_ROWS, operand_elements, sizes
 from minembed.kernels.helpers import helper
+from minembed.kernels.tiles.permission import tiles_usable
 from minembed.kernels.tiles.registers import PANEL
 from minembed.kernels.vectors.target import TARGET
 from minembed.transformer.config import Config
-from minembed.transformer.encoder import embed, normalize
-from minembed.transformer.params import Embeddings, Norm, Params
-from minembed.transformer.positions import positions
+from minembed.transformer.params import Params
 from minembed.transformer.quantization import lower
-from minembed.transformer.tier import NumPyTier, Tier
 from minembed.transformer.tier import prepare as numpy_tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-ONE_ROW = {"cls": FIRST_ROWS, "lasttoken": LAST_ROWS}
 SHARED_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
 _sizes: Any = sizes
@@ -60,77 +56,25 @@ class Scratch:
 
 
 @dataclass(frozen=True)
-class Encoder(Tier):
-    """A prepared encoder: call it with tokens.  Nothing in it changes but the buffers that idle between calls."""
+class Encoder(PackedEncoder):
+    """An encoder on the CPU's vector units."""
 
-    packed: Packed
-    config: Config
-    shape: Shape
-    architecture: tuple[int, ...]
-    patterns: tuple[Array, Array, Array]  # biases, rotations, and what each layer sees: architecture.patterns_of
-    embeddings: Embeddings | None  # where NumPy computes them
-    final_norm: Norm | None
-    reference: NumPyTier | None = field(default=None, repr=False, compare=False)  # where it is kept
+    shape: Shape = (0,) * 8
     zeros: Array = field(init=False, repr=False, compare=False)
-
     idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "zeros", np.zeros(max(self.config.hidden_size, 2 * PANEL) + MARGIN, np.float32))
-        self.packed.word.flags.writeable = False  # a pickled copy has forgotten it, and would be compiled for anew
 
     def __reduce__(self) -> tuple[Any, ...]:
-        numbers = self.shape, self.architecture, self.patterns
-        return Encoder, (self.packed, self.config, *numbers, self.embeddings, self.final_norm, self.reference)
+        own = self.embeddings, self.final_norm, self.reference
+        return Encoder, (self.packed, self.config, self.architecture, self.patterns, *own, self.shape)
 
-    @property
-    def dtype(self) -> str:
-        """The compute type."""
-        return self.packed.dtype
-
-    @property
-    def shares_work(self) -> bool:
-        """Whether a second core can help with few tokens: it can."""
-        return True
-
-    @property
-    def needs_blas(self) -> bool:
-        """Whether BLAS has work to do: it has where embeddings are widened."""
-        return self.embeddings is not None and self.embeddings.projection is not None
-
-    def __call__(self, tokens: Tokens, together: bool = False) -> Array:  # (T,) -> (T, D)
-        """Compute the hidden states of every token.
-
-        `together` lets a second core help with few tokens, if it is idle; it changes no bit.
-        """
-        out = np.empty((len(tokens.ids), self.config.hidden_size), np.float32)
-        if not len(tokens):
-            return out
-        self._run(tokens, out, together=together)
-        return normalize(out, self.final_norm, self.config)
-
-    def pooled(
-        self, tokens: Tokens, modes: Sequence[str], skipped: int = 0, together: bool = False
-    ) -> Array:  # (T,) -> (B, len(modes) * D)
-        """Compute the hidden states and pool them; of the last layer only one row a text, where that is enough."""
-        if len(modes) == 1 and modes[0] in ONE_ROW and not skipped:
-            return self.one_row(tokens, modes[0], together)
-        return super().pooled(tokens, modes, skipped, together)
-
-    def one_row(self, tokens: Tokens, mode: str, together: bool = False) -> Array:  # (T,) -> (B, D)
-        """Pool by "cls" or "lasttoken": what the last layer would compute for other tokens is left out."""
-        rows = len(tokens) if self.embeddings is None else len(tokens.ids)
-        out = np.empty((rows, self.config.hidden_size), np.float32)
-        if len(tokens):
-            self._run(tokens, out, ONE_ROW[mode], together)
-        return normalize(out[: len(tokens)], self.final_norm, self.config)
-
-    def _run(self, tokens: Tokens, out: Array, keep: int = ALL_ROWS, together: bool = False) -> None:
-        """Compute all layers into `out`; embeddings that NumPy computes are handed over there."""
+    def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
         p, cu_seqlens, embedded = self.packed, tokens.cu_seqlens.astype(np.int64), self.embeddings is not None
-        if self.embeddings is not None:
-            out[...] = embed(tokens, self.embeddings, self.config)
-        scratch = self._take(min(int(cu_seqlens[-1]), CHUNK + int(np.diff(cu_seqlens).max())))
+        longest = int(np.diff(cu_seqlens).max())
+        scratch = take(self.idle, min(int(cu_seqlens[-1]), CHUNK + longest), self._make)
         ids, kinds, places = self._look_up(tokens)
         job = np.zeros(JOB_WORDS, np.int64)
         worth = cu_seqlens[-1] * p.weights.nbytes >= SHARED_WORK
@@ -149,48 +93,43 @@ class Encoder(Tier):
             job[CLOSED] = 1  # whatever happens: a helper takes panels until then
         self.idle.append(scratch)
 
-    def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:
-        """The rows of the three tables; row 0, which is all zeros, of a table that the architecture lacks."""
-        config, none = self.config, np.zeros(len(tokens.ids), np.int64)
-        kinds = tokens.types.astype(np.int64) if config.type_vocab_size else none
-        absolute = config.position_embedding_type == "absolute" and self.embeddings is None
-        return tokens.ids.astype(np.int64), kinds, positions(tokens, config.padding_idx) if absolute else none
-
-    def _take(self, rows: int) -> Scratch:
-        """An idle buffer of at least so many rows, or a new one; too small ones are given up."""
-        while True:
-            try:
-                scratch = self.idle.pop()
-            except IndexError:
-                return Scratch.make(rows, self.shape, self.architecture[GATED], self.packed.dtype)
-            if scratch.rows >= rows:
-                return scratch
+    def _make(self, rows: int) -> Scratch:
+        return Scratch.make(rows, self.shape, self.architecture[GATED], self.packed.dtype)
 
 
-def prepare(params: Params, config: Config, dtype: str, keep_params: bool = False) -> Encoder:
+def on_tiles(dtype: str) -> Any:
+    """The module that computes this type on tiles, if tiles are what this process computes it on."""
+    if dtype == "float32" or not tiles_usable():
+        return None
+    from minembed.kernels.encoder.tiled import tiled_encoder
+
+    return tiled_encoder
+
+
+def prepare(params: Params, config: Config, dtype: str, keep_params: bool = False) -> PackedEncoder:
     """Pack the parameters, compile what is not on disk yet, and test the kernels.
 
     `keep_params` keeps what was packed, as the parameters of a NumPy tier, in `reference`.
     Raises InputError for a compute type that does not exist, BackendError where a kernel computes wrong numbers.
     """
-    lowered = lower(params, dtype)
+    lowered, tiled = lower(params, dtype), on_tiles(dtype)
+    make = tiled.pack_encoder if tiled else pack_encoder
     compile_kernels(dtype)
-    selftest.check(lambda p, c: _pack(p, c, dtype), dtype)
+    selftest.check(lambda p, c: make(p, c, dtype), dtype)
     kept = numpy_tier(lowered, config, dtype) if keep_params else None
-    return replace(_pack(lowered, config, dtype), reference=kept)
+    return replace(make(lowered, config, dtype), reference=kept)
 
 
-def _pack(lowered: Params, config: Config, dtype: str) -> Encoder:
-    p = lowered.embeddings
-    own = p if p.norm is None or p.projection is not None else None
+def pack_encoder(lowered: Params, config: Config, dtype: str) -> Encoder:
+    """The encoder on vectors, of parameters that were lowered to its type."""
     return Encoder(
         pack(lowered, config, dtype, PANEL),
         config,
-        shape_of(config),
         architecture_of(lowered, config),
         patterns_of(lowered, config),
-        own,
+        numpy_embeddings(lowered),
         lowered.final_norm,
+        shape=shape_of(config),
     )
 
 
@@ -199,6 +138,10 @@ def compile_kernels(dtype: str) -> float:
     begin = time.perf_counter()
     if sys.stderr is not None and sys.stderr.isatty() and not is_compiled(dtype):
         print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
+    tiled = on_tiles(dtype)
+    if tiled:
+        tiled.compile_kernels(dtype)
+        return time.perf_counter() - begin
     compiled = signature(dtype)
     run.compile(compiled)
     job, weights, floats, zero_points, operand = (compiled[i] for i in (0, 4, 5, 6, -3))
@@ -226,7 +169,8 @@ def signature(dtype: str) -> tuple[Any, ...]:
 
 def is_compiled(dtype: str) -> bool:
     """Whether the kernels of a compute type are loaded, or lie on disk for this CPU."""
-    return cached.is_stored(run, signature(dtype))
+    tiled = on_tiles(dtype)
+    return bool(tiled.is_compiled(dtype)) if tiled else cached.is_stored(run, signature(dtype))
 
 
 def describe() -> str:

@@ -1,0 +1,120 @@
+"""One layer of the encoder on tiles: attention, then feed-forward; each adds what it found to its input.
+
+The sum is normalised, or, where norms come first, what enters is.  What functions take is told in tasks.py.
+"""
+
+from numba import njit
+
+from minembed.kernels.encoder.architecture import LAYER_NORM, NOTHING, POST_NORMS, PRE_NORM
+from minembed.kernels.encoder.elementwise import add_row
+from minembed.kernels.encoder.layer import ALL_ROWS, FIRST_ROWS, copy_rows
+from minembed.kernels.encoder.sharing import SHARED
+from minembed.kernels.encoder.tiled.norms import norm_row, place_in
+from minembed.kernels.encoder.tiled.plan import D, F, HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, WIDE
+from minembed.kernels.encoder.tiled.sharing import HEAD_PHASE, NARROW_PHASE, OUTPUT_PHASE, WIDEN_PHASE, do_phase
+from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
+from minembed.kernels.encoder.tiled.workspace import SLICE, band_of, stride_of
+from minembed.kernels.vectors.simd import at
+
+
+@njit
+def transformer_layer(tmm, job, layer, texts, keep, p, model, pattern, work, own, bare):
+    """All of it; a `bare` layer has no norm before attention.  Of the last layer only the rows that `keep` names."""
+    plan, architecture, _ = model
+    cu_seqlens, first, last = texts
+    rows, kind = cu_seqlens[last] - cu_seqlens[first], architecture[PRE_NORM]
+    if kind == 0:
+        rows = self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, own)
+        norm_rows(rows, at(p[1], plan[NORM_A]), LAYER_NORM, True, model, work)
+        feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own)
+        norm_rows(rows, at(p[1], plan[NORM_B]), LAYER_NORM, True, model, work)
+        return
+    norm_rows(rows, at(p[1], plan[NORM_A]), NOTHING if bare else kind, False, model, work)
+    rows = self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, own)
+    add_sum(rows, at(p[1], plan[POST_A]), model, work)
+    norm_rows(rows, at(p[1], plan[NORM_B]), kind, False, model, work)
+    feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own)
+    add_sum(rows, at(p[1], plan[POST_B]), model, work)
+
+
+@njit
+def self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, own):
+    """x += output(attention(ax)); returns how many rows are left, after what `keep` leaves out."""
+    plan, architecture, _ = model
+    if job[SHARED]:
+        do_phase(tmm, job, HEAD_PHASE, layer, rows, texts, p, model, pattern, work, own)
+    else:
+        for h in range(plan[HEADS]):
+            head(tmm, h, rows, texts, p, model, pattern, work, own)
+    if keep != ALL_ROWS:
+        rows = keep_rows(texts, keep, plan, work)
+    begin_sum(rows, plan, architecture, work)
+    if job[SHARED]:
+        do_phase(tmm, job, OUTPUT_PHASE, layer, rows, texts, p, model, pattern, work, own)
+    else:
+        output(tmm, 0, plan[WIDE] // SIDE, rows, p, model, work, own)
+    return rows
+
+
+@njit
+def feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own):
+    """x += output(activation(intermediate(ax))), by bands of rows that stay in the second-level cache."""
+    plan, architecture, _ = model
+    begin_sum(rows, plan, architecture, work)
+    if job[SHARED]:
+        do_phase(tmm, job, WIDEN_PHASE, layer, rows, texts, p, model, pattern, work, own)
+        do_phase(tmm, job, NARROW_PHASE, layer, rows, texts, p, model, pattern, work, own)
+        return
+    band, i = band_of(plan), 0
+    bands = (rows + band - 1) // band
+    for left in range(bands, 0, -1):
+        count = rows - i if left == 1 else ((rows - i) // left + SIDE - 1) // SIDE * SIDE
+        for column in range(0, plan[F], SLICE):
+            part = i, column, min(SLICE, plan[F] - column)
+            widen(tmm, 0, part[2] // SIDE, count, part, p, model, work, own)
+            narrow(tmm, 0, plan[WIDE] // SIDE, count, part, p, model, work, own)
+        i += count
+
+
+@njit
+def norm_rows(rows, norm, kind, keep, model, work):
+    """ax = norm(x) in bfloat16, and x = norm(x) too, if that is to be kept."""
+    plan, _, eps = model
+    x, ax, stride = work[0], work[1], stride_of(plan)
+    for r in range(rows):
+        norm_row(at(x, r * stride), plan[D], plan[WIDE], norm, kind, eps, keep, place_in(ax, r, plan[WIDE]))
+
+
+@njit
+def begin_sum(rows, plan, architecture, work):
+    """Blocks add to x; where they have post-norms, to zeros, which are normalised before x gets them."""
+    if architecture[POST_NORMS]:
+        for j in range(rows * stride_of(plan)):
+            work[5][j] = 0
+
+
+@njit
+def add_sum(rows, norm, model, work):
+    """x += norm(sum), where blocks have post-norms; ax is free then."""
+    plan, architecture, eps = model
+    x, ax, to, stride = work[0], work[1], work[5], stride_of(plan)
+    if architecture[POST_NORMS]:
+        for r in range(rows):
+            row = at(to, r * stride)
+            norm_row(row, plan[D], plan[WIDE], norm, architecture[PRE_NORM], eps, True, ax)
+            add_row(at(x, r * stride), row, plan[WIDE])
+
+
+@njit
+def keep_rows(texts, keep, plan, work):
+    """Move the first, or last, row of each text to the front; returns how many rows these are."""
+    cu_seqlens, first, last = texts
+    x, context, stride, across = work[0], work[2], stride_of(plan), plan[HEADS] * plan[HEAD]
+    for text in range(first, last):
+        row, to = (
+            (cu_seqlens[text] if keep == FIRST_ROWS else cu_seqlens[text + 1] - 1) - cu_seqlens[first],
+            text - first,
+        )
+        copy_rows(at(x, row * stride), stride, at(x, to * stride), stride, 1, plan[D])
+        copy_rows(place_in(context, row, across), 512, place_in(context, to, across), 512, across // SIDE, SIDE)
+    return last - first

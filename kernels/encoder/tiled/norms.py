@@ -1,0 +1,58 @@
+"""LayerNorm and RMSNorm of a row, and its bfloat16 as the operand of the next product."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from minembed.kernels.encoder.architecture import LAYER_NORM, RMS_NORM
+from minembed.kernels.encoder.elementwise import ONE, ZERO
+from minembed.kernels.vectors.simd import at, first_lanes, fma, load, splat, store, store_bfloat16, sum_lanes
+
+f32 = np.float32
+SIDE = 32
+
+
+@njit
+def place_in(operand, row, wide):
+    """Where a row of an operand begins; its steps of 32 columns lie 512 apart."""
+    return at(operand, row // 16 * 16 * wide + row % 16 * SIDE)
+
+
+@njit
+def row_statistics(x, width, kind, eps):
+    """What to take off a row's numbers, and what to multiply them by then.
+
+    Sums and squares are taken in one pass, of the distances to the first number: a constant row has variance 0 to the
+    last bit, and of others at most 1 / width is lost of float32's last places, far below bfloat16's.
+    """
+    whole = width // 16 * 16
+    first = splat(x[0]) if kind == LAYER_NORM else splat(ZERO)
+    total, squares = splat(ZERO), splat(ZERO)
+    for j in range(0, whole, 16):
+        d = load(at(x, j)) - first
+        total, squares = total + d, fma(d, d, squares)
+    if whole < width:
+        d = first_lanes(load(at(x, whole)) - first, width - whole)
+        total, squares = total + d, fma(d, d, squares)
+    mean = sum_lanes(total) / f32(width) if kind == LAYER_NORM else ZERO
+    variance = sum_lanes(squares) / f32(width) - mean * mean
+    variance = max(variance, ZERO) + ZERO * variance  # an overflow must end in NaN, not in a row of zeros
+    return first + splat(mean), splat(ONE / f32(math.sqrt(variance + eps)))
+
+
+@njit
+def norm_row(x, width, wide, norm, kind, eps, keep, to):
+    """x = norm(x), if it is to be kept, and its bfloat16 in `to`, steps of 32 columns 512 apart."""
+    if kind != LAYER_NORM and kind != RMS_NORM:
+        for j in range(0, wide, SIDE):
+            store_bfloat16(at(to, j * 16), load(at(x, j))), store_bfloat16(at(to, j * 16 + 16), load(at(x, j + 16)))
+        return
+    mean, scale = row_statistics(x, width, kind, eps)
+    bias = at(norm, wide)
+    for j in range(0, wide, SIDE):
+        low = fma((load(at(x, j)) - mean) * scale, load(at(norm, j)), load(at(bias, j)))
+        high = fma((load(at(x, j + 16)) - mean) * scale, load(at(norm, j + 16)), load(at(bias, j + 16)))
+        if keep:
+            store(at(x, j), low), store(at(x, j + 16), high)
+        store_bfloat16(at(to, j * 16), low), store_bfloat16(at(to, j * 16 + 16), high)

@@ -1,0 +1,105 @@
+"""From parameters to the panels and vectors that tiles read: widths filled up with zeros, heads side by side."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minembed.kernels.encoder.architecture import patterns_of
+from minembed.kernels.encoder.packing import Packed, release, aligned, pack_embeddings, panels
+from minembed.kernels.encoder.tiled.plan import F, HEAD, V_LAYER, W_LAYER, WIDE, Plan, fill
+from minembed.transformer.config import Config
+from minembed.transformer.params import Layer, Linear, Norm, Params
+from minembed.transformer.quantization import QuantizedLinear, to_bfloat16
+from minembed.types import Array
+
+LOG2_E = math.log2(math.e)
+
+
+def widened(p: Linear | QuantizedLinear) -> Array:  # (K, N)
+    """A weight in float32, whatever it is stored as."""
+    if isinstance(p, Linear):
+        return p.weight
+    groups = len(p.scales)
+    return (p.levels.reshape(groups, -1, p.levels.shape[1]) * p.scales[:, None]).reshape(p.levels.shape)
+
+
+def filled(x: Array, rows: int, columns: int) -> Array:
+    """A matrix with zeros to so many rows and columns."""
+    return np.pad(x, ((0, rows - x.shape[0]), (0, columns - x.shape[1])))
+
+
+def by_parts(x: Array, parts: int, width: int) -> Array:  # (..., parts * K) -> (..., parts * width)
+    """Columns in so many parts, each filled up to a width with zeros."""
+    split = x.reshape(*x.shape[:-1], parts, -1)
+    gap = [(0, 0)] * (split.ndim - 1) + [(0, width - split.shape[-1])]
+    return np.pad(split, gap).reshape(*x.shape[:-1], parts * width)
+
+
+def by_heads(x: Array, config: Config, head: int, factor: float) -> Array:
+    """Columns of qkv with those of each head side by side: query times a factor, key, value, each filled up."""
+    H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
+    parts = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
+    shared = [parts[0] * np.float32(factor), *(part.repeat(H // G, axis=-2) for part in parts[1:])]
+    return by_parts(np.stack(shared, axis=-2).reshape(*x.shape[:-1], -1), 3 * H, head)
+
+
+def layer_weights(layer: Layer, config: Config, plan: Plan) -> Iterator[Array]:
+    """The four weights of a layer in bfloat16 panels."""
+    H, wide, hidden, head = config.num_attention_heads, plan[WIDE], plan[F], plan[HEAD]
+    factor = 1 if layer.query_norm is not None else LOG2_E / math.sqrt(config.head_size)
+    qkv = by_heads(widened(layer.qkv), config, head, factor)
+    out = by_parts(widened(layer.attention_output).T, H, head).T
+    up = by_parts(widened(layer.intermediate), 2 if config.gated else 1, hidden)
+    for weight, rows in ((qkv, wide), (out, H * head), (up, wide), (widened(layer.output), hidden)):
+        columns = fill(weight.shape[1])
+        yield panels(to_bfloat16(filled(weight, rows, columns)), 32, 2, rows)
+
+
+def layer_vectors(layer: Layer, config: Config, plan: Plan) -> Array:
+    """The biases and norms of a layer, where the plan says; zeros for what is not there."""
+    H, wide, hidden, head = config.num_attention_heads, plan[WIDE], plan[F], plan[HEAD]
+    scale = LOG2_E / math.sqrt(config.head_size)
+
+    def bias(p: Linear | QuantizedLinear) -> Array:
+        columns = (p.weight if isinstance(p, Linear) else p.levels).shape[1]
+        return np.zeros(columns, np.float32) if p.bias is None else p.bias
+
+    def part(x: Array | None, width: int) -> Array:
+        return np.zeros(width, np.float32) if x is None else np.pad(x, (0, width - len(x)))
+
+    def norm(p: Norm | None, there: bool = True) -> list[Array]:
+        if p is None:
+            return [part(None, 2 * wide)] if there else []
+        return [part(p.weight, wide), part(p.bias, wide)]
+
+    own = layer.query_norm is not None
+    parts = [by_heads(bias(layer.qkv), config, head, 1 if own else scale)]
+    if layer.query_norm is not None and layer.key_norm is not None:
+        parts += [part(layer.query_norm.weight * np.float32(scale), head), part(layer.key_norm.weight, head)]
+    parts += [part(bias(layer.attention_output), wide), *norm(layer.attention_post_norm, False)]
+    parts += [*norm(layer.attention_norm), by_parts(bias(layer.intermediate), 2 if config.gated else 1, hidden)]
+    parts += [part(bias(layer.output), wide), *norm(layer.output_post_norm, False), *norm(layer.output_norm)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def pack(params: Params, config: Config, dtype: str, plan: Plan) -> Packed:
+    """Make the arrays; a weight of int8 is widened to bfloat16, the table of words is not."""
+    weights = aligned(len(params.layers) * plan[W_LAYER], np.uint16)
+    vectors = aligned(len(params.layers) * plan[V_LAYER], np.float32)
+    place = 0
+    for i, layer in enumerate(params.layers):
+        for panel in layer_weights(layer, config, plan):
+            weights[place : place + len(panel)] = panel
+            place += len(panel)
+        release(layer)
+        vectors[i * plan[V_LAYER] : (i + 1) * plan[V_LAYER]] = layer_vectors(layer, config, plan)
+    none = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    return Packed(dtype, weights, *none, vectors, *pack_embeddings(params.embeddings, config, dtype))
+
+
+def scaled_patterns(params: Params, config: Config) -> tuple[Array, Array, Array]:
+    """As patterns_of, for scores that are powers of two."""
+    bias, rotary, patterns = patterns_of(params, config)
+    return bias * np.float32(LOG2_E), rotary, patterns

@@ -1,0 +1,52 @@
+"""Where everything is: sizes of an encoder on tiles, and the places of a layer's weights and vectors, as one tuple.
+
+Widths are filled up to whole tiles: 32 columns, which as inputs of the next product are one step of 32 bfloat16.  So is
+every head.  What is filled up is zeros, in weights and biases, and stays zeros in what is computed from them.
+"""
+
+from minembed.kernels.tiles.amx import DEEP
+from minembed.transformer.config import Config
+from minembed.transformer.params import Params
+
+Plan = tuple[int, ...]
+NAMES = (
+    "D", "WIDE", "F", "HEADS", "SIZE", "HEAD", "LAYERS",
+    "W_OUT", "W_UP", "W_DOWN", "W_LAYER",
+    "B_QKV", "N_HEADS", "B_OUT", "POST_A", "NORM_A", "B_UP", "B_DOWN", "POST_B", "NORM_B", "V_LAYER",
+)  # fmt: skip
+(
+    D, WIDE, F, HEADS, SIZE, HEAD, LAYERS,
+    W_OUT, W_UP, W_DOWN, W_LAYER,
+    B_QKV, N_HEADS, B_OUT, POST_A, NORM_A, B_UP, B_DOWN, POST_B, NORM_B, V_LAYER,
+) = range(len(NAMES))  # fmt: skip
+
+
+def fill(width: int) -> int:
+    """A width in whole tiles.
+
+    >>> fill(33), fill(384)
+    (64, 384)
+    """
+    return -(-width // DEEP) * DEEP
+
+
+def plan_of(params: Params, config: Config) -> Plan:
+    """The plan of an encoder.
+
+    >>> plan_of(Params(None, ()), Config(9, 384, 6, 12, 1536, 16, 2, "gelu", 1e-5))[:7]
+    (384, 384, 1536, 12, 32, 32, 6)
+    """
+    width, wide, hidden = config.hidden_size, fill(config.hidden_size), fill(config.intermediate_size)
+    heads, head = config.num_attention_heads, fill(config.head_size)
+    up = hidden * (2 if config.gated else 1)
+    weights = [wide * 3 * head * heads, heads * head * wide, wide * up, hidden * wide]
+    first = params.layers[0] if params.layers else None
+    own = 2 * head if first is not None and first.query_norm is not None else 0
+    post = 2 * wide if first is not None and first.attention_post_norm is not None else 0
+    vectors = [3 * head * heads, own, wide, post, 2 * wide, up, wide, post, 2 * wide]
+    sizes = width, wide, hidden, heads, config.head_size, head, config.num_hidden_layers
+    return (*sizes, *_ends(weights), 0, *_ends(vectors))
+
+
+def _ends(lengths: list[int]) -> list[int]:
+    return [sum(lengths[: i + 1]) for i in range(len(lengths))]

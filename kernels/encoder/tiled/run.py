@@ -1,0 +1,76 @@
+"""The whole encoder in one call without the GIL, on tile registers: as kernels/encoder/run.py does it on vectors.
+
+Tiles are set up once a call, and given back before it returns.
+"""
+
+from numba import njit
+
+from minembed.kernels.encoder.architecture import BARE
+from minembed.kernels.encoder.heads import pattern_of
+from minembed.kernels.encoder.layer import ALL_ROWS, copy_rows
+from minembed.kernels.encoder.run import chunk_end
+from minembed.kernels.encoder.tiled.layer import transformer_layer
+from minembed.kernels.encoder.tiled.norms import norm_row, place_in
+from minembed.kernels.encoder.tiled.plan import D, LAYERS, SIZE, V_LAYER, W_LAYER, WIDE
+from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, stride_of, sum_of
+from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
+from minembed.kernels.vectors.simd import address, at
+
+
+@njit
+def enter(x, rows, plan, eps, ax):
+    """The first operand; what a row is filled up with is 0, whatever was there before."""
+    for r in range(rows):
+        row = at(x, r * stride_of(plan))
+        for j in range(plan[D], plan[WIDE]):
+            row[j] = 0
+        norm_row(row, plan[D], plan[WIDE], row, 0, eps, False, place_in(ax, r, plan[WIDE]))
+
+
+@on_tiles
+@njit(nogil=True, boundscheck=False, error_model="numpy")
+def run_tiled(
+    config,
+    cu_seqlens,
+    weights,
+    vectors,
+    bias,
+    rotary,
+    patterns,
+    plan,
+    architecture,
+    eps,
+    keep,
+    job,
+    floats,
+    own,
+    rows,
+    out,
+):
+    """Turn the embeddings of packed texts in `out` into their hidden states after the last layer.
+
+    With keep, which the last layer heeds, only those of each text's first or last token: pooling needs no others.
+    """
+    tmm, width, layers, model = registers(), plan[D], plan[LAYERS], (plan, architecture, eps)
+    begin(tmm, address(config, 0))
+    x, ax, context, h, y, z = lay_out_shared(floats, rows, plan)
+    work, stride = (x, ax, context, h, y, sum_of(x, z, architecture)), stride_of(plan)
+    buffers, job_ = lay_out_own(own, rows, plan), address(job, 0)
+    patterns_ = address(patterns, 0), address(bias, 0), address(rotary, 0), plan[SIZE] // 2
+    cu, to = address(cu_seqlens, 0), address(out, 0)
+    first, number = 0, len(cu_seqlens) - 1
+    while first < number:
+        last = chunk_end(cu, first, number, rows)
+        count, start = cu[last] - cu[first], cu[first]
+        copy_rows(at(to, start * width), width, x, stride, count, width)
+        enter(x, count, plan, eps, ax)
+        for layer in range(layers):
+            kept = keep if layer == layers - 1 else ALL_ROWS
+            p = address(weights, layer * plan[W_LAYER]), address(vectors, layer * plan[V_LAYER])
+            pattern, bare = pattern_of(patterns_, layer), layer == 0 and architecture[BARE] != 0
+            transformer_layer(tmm, job_, layer, (cu, first, last), kept, p, model, pattern, work, buffers, bare)
+        if keep != ALL_ROWS:
+            count, start = last - first, first
+        copy_rows(x, stride, at(to, start * width), width, count, width)
+        first = last
+    end(tmm)

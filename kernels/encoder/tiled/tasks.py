@@ -1,0 +1,165 @@
+"""The four pieces of work that a layer is made of; each can be done by either of two cores, and gives the same bits.
+
+    head      queries, keys and values of one head, then its attention in every text    -> context
+    output    some columns of what attention adds to the hidden states                  -> x
+    widen     some columns of the feed-forward block's hidden layer                     -> h
+    narrow    some columns of what the feed-forward block adds                          -> x
+
+What they take:
+    texts = (cu_seqlens, first, last)           the texts of this chunk
+    p = (weights, vectors)                      pointers to this layer's parameters; plan.py knows what is where
+    model = (plan, architecture, eps)
+    work = (x, ax, context, h, y, to)           hidden states; operands; sums that wait; where sums go: x, or zeros
+    own = (projected, columns, room, c)         buffers that each core has to itself
+
+A panel of weights stays in the first-level cache while the rows of all texts stream by.
+"""
+
+from numba import njit
+
+from minembed.kernels.encoder.architecture import ACTIVATION, GATED, HEAD_NORMS
+from minembed.kernels.encoder.heads import place_heads, reach_of
+from minembed.kernels.encoder.tiled.attention import attend
+from minembed.kernels.encoder.tiled.blocks import SIDE, SLOT, multiply_block
+from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, ROUND, finish
+from minembed.kernels.encoder.tiled.plan import (
+    B_DOWN,
+    B_OUT,
+    B_QKV,
+    B_UP,
+    F,
+    HEAD,
+    HEADS,
+    N_HEADS,
+    SIZE,
+    W_DOWN,
+    W_OUT,
+    W_UP,
+    WIDE,
+)
+from minembed.kernels.encoder.tiled.workspace import band_of, stride_of
+from minembed.kernels.vectors.simd import at, load, store_bfloat16
+
+
+@njit
+def head(tmm, h, rows, texts, p, model, pattern, work, own):
+    """Attention of one head."""
+    plan = model[0]
+    cu_seqlens, first, last = texts
+    project(tmm, h, rows, texts, p, model, pattern, work, own)
+    projected, room, size = own[0], own[2], plan[HEAD]
+    q, k, v = projected
+    context, seen, start = at(work[2], h * size * 16), reach_of(pattern, h), cu_seqlens[first]
+    for text in range(first, last):
+        row, n = cu_seqlens[text] - start, cu_seqlens[text + 1] - cu_seqlens[text]
+        of_text = at(q, row * size), at(k, row * size), at(v, row * size)
+        attend(tmm, of_text, n, size, context, row, plan[HEADS] * size, seen, pattern[0] > 0, room)
+
+
+@njit
+def project(tmm, h, rows, texts, p, model, pattern, work, own):
+    """Queries, keys and values of a head, in bfloat16; normalised and turned first, where the architecture does so."""
+    plan, architecture, _ = model
+    x, ax, _, _, _, _ = work
+    projected, columns, _, c = own
+    wide, size, slot = plan[WIDE], plan[HEAD], 0
+    placed = architecture[HEAD_NORMS] != 0 or pattern[5] != 0
+    before = (ROUND, 0, c, p[1], ax, x, 0, 0)
+    for part in range(3):
+        to = projected[0] if part == 0 else projected[1] if part == 1 else projected[2]
+        for column in range(0, size, SIDE):
+            here = (3 * h + part) * size + column
+            w, bias = at(p[0], here * wide), at(p[1], plan[B_QKV] + here)
+            for m in range(0, rows, SIDE):
+                count, sums = min(SIDE, rows - m), at(c, slot * SLOT)
+                multiply_block(tmm, count, at(ax, m * wide), 16 * wide, w, wide // SIDE, True, sums, before)
+                if placed:
+                    before = (KEEP, count, sums, bias, ax, at(columns, (3 * m + part) * size + column), 3 * size, 0)
+                else:
+                    before = (ROUND, count, sums, bias, at(to, m * size + column), x, size, 0)
+                slot = 1 - slot
+    finish(before, 0, before[1])
+    if placed:
+        round_columns(rows, texts, p, model, pattern, own)
+
+
+@njit
+def round_columns(rows, texts, p, model, pattern, own):
+    """Norms and rotations of a head's float32 columns, and its queries, keys and values."""
+    plan, architecture, eps = model
+    (q, k, v), columns, _, _ = own
+    size = plan[HEAD]
+    norms, where = at(p[1], plan[N_HEADS]), (texts[0], texts[1], texts[2], 0)
+    place_heads(columns, 3 * size, where, plan[SIZE], size, norms, architecture, pattern, eps)
+    for r in range(rows):
+        for j in range(0, size, 16):
+            row = at(columns, 3 * r * size + j)
+            store_bfloat16(at(q, r * size + j), load(row))
+            store_bfloat16(at(k, r * size + j), load(at(row, size)))
+            store_bfloat16(at(v, r * size + j), load(at(row, 2 * size)))
+
+
+@njit
+def output(tmm, first, last, rows, p, model, work, own):
+    """to += bias + context W, by the panels first...last-1."""
+    plan = model[0]
+    x, ax, context, _, _, to = work
+    c, across, stride, slot = own[3], plan[HEADS] * plan[HEAD], stride_of(plan), 0
+    before = (ADD, 0, c, p[1], ax, x, 0, 0)
+    for panel in range(first, last):
+        w, bias = at(p[0], plan[W_OUT] + panel * SIDE * across), at(p[1], plan[B_OUT] + panel * SIDE)
+        for m in range(0, rows, SIDE):
+            count, sums = min(SIDE, rows - m), at(c, slot * SLOT)
+            multiply_block(tmm, count, at(context, m * across), 16 * across, w, across // SIDE, True, sums, before)
+            before = (ADD, count, sums, bias, ax, at(to, m * stride + panel * SIDE), stride, 0)
+            slot = 1 - slot
+    finish(before, 0, before[1])
+
+
+@njit
+def widen(tmm, first, last, rows, part, p, model, work, own):
+    """h = activation(bias + ax W) for the panels first...last-1 of a part; where gated, times what stands beside them.
+
+    part = (i, column, width): from row i on, and of the hidden layer so many columns, which h holds.
+    """
+    plan, architecture, _ = model
+    x, ax, _, h, _, _ = work
+    i, column, width = part
+    c, wide, gated, slot = own[3], plan[WIDE], architecture[GATED] != 0, 0
+    kind = (GATE if gated else ACTIVATE) + 8 * architecture[ACTIVATION]
+    nothing = (ROUND, 0, c, p[1], ax, x, 0, 0)
+    before = nothing
+    for panel in range(first, last):
+        here = column + panel * SIDE
+        w, bias = at(p[0], plan[W_UP] + here * wide), at(p[1], plan[B_UP] + here)
+        for m in range(0, rows, SIDE):
+            count, sums, a = min(SIDE, rows - m), at(c, slot * 2 * SLOT), at(ax, (i + m) * wide)
+            multiply_block(tmm, count, a, 16 * wide, w, wide // SIDE, True, sums, before)
+            if gated:
+                beside = at(w, plan[F] * wide)
+                multiply_block(tmm, count, a, 16 * wide, beside, wide // SIDE, True, at(sums, SLOT), nothing)
+            before = (kind, count, sums, bias, at(h, m * width + panel * 512), x, 16 * width, plan[F])
+            slot = 1 - slot
+    finish(before, 0, before[1])
+
+
+@njit
+def narrow(tmm, first, last, rows, part, p, model, work, own):
+    """to += bias + h W, by the panels first...last-1; of K the part that h holds.
+
+    Sums of earlier parts wait in y; the last part adds to the hidden states.
+    """
+    plan = model[0]
+    x, ax, _, h, y, to = work
+    i, column, width = part
+    stride, hidden, blocks = stride_of(plan), plan[F], band_of(plan) // SIDE + 1
+    begins, ends = column == 0, column + width == hidden
+    before = (ADD, 0, y, p[1], ax, x, 0, 0)
+    for panel in range(first, last):
+        w, bias = at(p[0], plan[W_DOWN] + (panel * hidden + column) * SIDE), at(p[1], plan[B_DOWN] + panel * SIDE)
+        for m in range(0, rows, SIDE):
+            count, sums = min(SIDE, rows - m), at(y, (panel * blocks + m // SIDE) * SLOT)
+            multiply_block(tmm, count, at(h, m * width), 16 * width, w, width // SIDE, begins, sums, before)
+            if ends:
+                before = (ADD, count, sums, bias, ax, at(to, (i + m) * stride + panel * SIDE), stride, 0)
+    finish(before, 0, before[1])

@@ -1,0 +1,145 @@
+"""An encoder on the CPU's tile units: for weights in bfloat16, and for those in int8, which are widened to it.
+
+int8 is then more exact than on vectors, since activations are not rounded to bytes, and as fast as bfloat16.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numba import typeof, types
+
+from minembed.errors import BackendWarning, warn
+from minembed.kernels.compiled import cache as cached
+from minembed.kernels.encoder.architecture import architecture_of
+from minembed.kernels.encoder.embeddings import embed_texts
+from minembed.kernels.encoder.packing import WEIGHTS, aligned, numpy_embeddings
+from minembed.kernels.encoder.prepared import PackedEncoder, take
+from minembed.kernels.encoder.run import CHUNK
+from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED
+from minembed.kernels.encoder.tiled.packing import pack, scaled_patterns
+from minembed.kernels.encoder.tiled.plan import NAMES, Plan, plan_of
+from minembed.kernels.encoder.tiled.run import run_tiled
+from minembed.kernels.encoder.tiled.sharing import assist_tiled
+from minembed.kernels.encoder.tiled.workspace import SHARED_ROWS, own_sizes, shared_sizes
+from minembed.kernels.helpers import helper
+from minembed.kernels.tiles.amx import CONFIG, HARDWARE
+from minembed.transformer.config import Config
+from minembed.transformer.params import Params
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+SHARED_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
+MARGIN = 1024  # floats at the end of each buffer, for blocks that reach beyond the last row
+LANES = 16
+_shared_sizes: Any = shared_sizes
+_own_sizes: Any = own_sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Room for the activations of so many rows: what cores share, and what each has to itself; one call uses it."""
+
+    rows: int
+    floats: Array
+    own: tuple[Array, ...]
+
+    @classmethod
+    def make(cls, rows: int, plan: Plan) -> "Scratch":
+        """Allocate; a second core is only asked for up to SHARED_ROWS."""
+        both = (rows, min(rows, SHARED_ROWS))
+        own = tuple(aligned(sum(_own_sizes(count, plan)) + MARGIN, np.float32) for count in both)
+        return cls(rows, aligned(sum(_shared_sizes(rows, plan)) + MARGIN, np.float32), own)
+
+
+@dataclass(frozen=True)
+class TiledEncoder(PackedEncoder):
+    """An encoder on tiles."""
+
+    plan: Plan = (0,) * len(NAMES)
+    idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        own = self.embeddings, self.final_norm, self.reference
+        return restore, (self.packed, self.config, self.architecture, self.patterns, *own, self.plan)
+
+    def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
+        p, cu_seqlens, eps = self.packed, tokens.cu_seqlens.astype(np.int64), np.float32(self.config.layer_norm_eps)
+        total = int(cu_seqlens[-1])
+        states = np.empty(total * self.config.hidden_size + LANES, np.float32)
+        self._enter(tokens, out, states, eps)
+        scratch = take(self.idle, min(total, CHUNK + int(np.diff(cu_seqlens).max())), self._make)
+        job = np.zeros(JOB_WORDS, np.int64)
+        model = p.weights, p.vectors, *self.patterns, self.plan, self.architecture, eps
+        try:
+            if together and total <= SHARED_ROWS and total * p.weights.nbytes >= SHARED_WORK:
+                room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
+                job[SHARED] = helper.ask(lambda: assist_tiled(job, CONFIG, cu_seqlens, *model, *room))
+            run_tiled(CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states)
+        finally:
+            job[CLOSED] = 1  # whatever happens: a helper takes tasks until then
+        self.idle.append(scratch)
+        out[...] = states[: out.size].reshape(out.shape)
+
+    def _enter(self, tokens: Tokens, out: Array, states: Array, eps: Any) -> None:
+        """Write the first hidden states; those that NumPy computes are in `out`."""
+        p, width = self.packed, self.config.hidden_size
+        if self.embeddings is not None:
+            states[: out.size] = out.reshape(-1)
+            return
+        places = self._look_up(tokens)
+        embed_texts(*places, p.word, p.word_scales, p.position, p.token_type, p.norm, width, eps, states)
+
+    def _make(self, rows: int) -> Scratch:
+        return Scratch.make(rows, self.plan)
+
+
+def restore(*fields: Any) -> TiledEncoder:
+    """An encoder from another process; where this one may not use tiles, they are emulated, and a warning says so."""
+    if not HARDWARE:
+        message = (
+            "this model was prepared for tiles (AMX), which this process may not use: it computes on emulated ones"
+        )
+        warn(f"{message}, very slowly; load it again here", BackendWarning)
+    return TiledEncoder(*fields)
+
+
+def pack_encoder(lowered: Params, config: Config, dtype: str) -> TiledEncoder:
+    """The encoder, of parameters that were lowered to its type."""
+    plan = plan_of(lowered, config)
+    return TiledEncoder(
+        pack(lowered, config, dtype, plan),
+        config,
+        architecture_of(lowered, config),
+        scaled_patterns(lowered, config),
+        numpy_embeddings(lowered),
+        lowered.final_norm,
+        plan=plan,
+    )
+
+
+def compile_kernels(dtype: str) -> None:
+    """Compile, or load from disk; but for the embeddings both types of weights have the same code."""
+    everything = signatures(dtype)
+    for function, signature in everything:
+        function.compile(signature)
+
+
+def is_compiled(dtype: str) -> bool:
+    """Whether the kernels are loaded, or lie on disk for this CPU."""
+    return all(cached.is_stored(function, signature) for function, signature in signatures(dtype))
+
+
+def signatures(dtype: str) -> list[tuple[Any, tuple[Any, ...]]]:
+    """The functions that Python calls, and the types of their arguments."""
+    find: Any = typeof
+    floats, ints, words = (find(np.zeros(0, kind)) for kind in (np.float32, np.int64, np.uint16))
+    table = find(np.zeros(0, WEIGHTS[dtype])).copy(readonly=True)  # it may be mapped from a file
+    config, i, f = find(CONFIG), types.int64, types.float32
+    model = words, floats, floats, floats, ints, find((0,) * len(NAMES)), find((0,) * 6), f
+    return [
+        (run_tiled, (config, ints, *model, i, ints, floats, floats, i, floats)),
+        (assist_tiled, (ints, config, ints, *model, floats, floats, i, i)),
+        (embed_texts, (ints, ints, ints, table, floats, floats, floats, floats, i, f, floats)),
+    ]

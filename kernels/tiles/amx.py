@@ -1,0 +1,200 @@
+"""Tile registers: matrices of 16 rows of 64 bytes that the CPU multiplies whole (Intel's AMX).
+
+    tmm = registers()                     where they are
+    begin(tmm, address(CONFIG, 0))        once a call: from here on there are eight of them, 0 to 7
+    zero(tmm, 0)                          tile 0 = 0
+    load_tile(tmm, 4, p, 64)              tile 4 = 16 rows of 64 bytes, so many bytes apart
+    load_tile(tmm, 6, q, 128)
+    stream_tile(tmm, 5, p, 64)            the same, of what is not needed again soon: what is stays in the first-level cache
+    dot_bfloat16(tmm, 0, 4, 6)            tile 0 += tile 4 times tile 6
+    store_tile(tmm, 0, c, 128)            16 rows of 16 float32, so many bytes apart
+    end(tmm)                              once a call, before it returns
+
+Of dot_bfloat16's operands, tile 4 holds 16 rows of A with 32 bfloat16 each, tile 6 16 rows of B, row k with the pairs
+B[2k, j], B[2k + 1, j] for its 16 columns j: as packed panels hold them.  Tiles are named by numbers that are known when
+the code is compiled, and allotted by hand: LLVM keeps their order, as if they touched all memory, and saves none of
+them in calls.
+
+The system must allow a process to use tiles, or the first of these instructions ends it (permission.py); so this module
+is imported only when tiles are about to be used, and asks then.  Where there are none the same operations are
+emulated, bit for bit (but for numbers below 1.2e-38, which the CPU takes as 0), with the tiles in 8 KB of the stack:
+slowly, so that every test of what is built on them runs anywhere.
+
+Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import signature
+from numba.extending import intrinsic
+
+from minembed.kernels.compiled.cache import on_disk
+from minembed.kernels.tiles.permission import tiles_usable
+from minembed.kernels.vectors.emit import (
+    I8,
+    I32,
+    I64,
+    VF,
+    VI,
+    broadcast,
+    call,
+    declare,
+    load_vector,
+    move,
+    store_vector,
+)
+
+TILE, DEEP = 16, 32  # rows of a tile; bfloat16 in one of its rows
+HARDWARE: bool = tiles_usable()
+NUMBERS = {
+    "begin": 0,
+    "end": 0,
+    "zero": 1,
+    "load_tile": 1,
+    "stream_tile": 1,
+    "store_tile": 1,
+    "dot_bfloat16": 3,
+}  # of tiles named
+INSTRUCTIONS = (
+    "ldtilecfg",
+    "tilerelease",
+    "tilezero",
+    "tileloadd64",
+    "tileloaddt164",
+    "tilestored64",
+    "tdpbf16ps",
+)  # in that order
+BYTE_POINTER = I8.as_pointer()
+Emit = Callable[..., None]
+
+
+def configuration() -> Any:
+    """What `begin` reads: palette 1, then eight tiles of 64 bytes a row (at byte 16), and 16 rows (at byte 48)."""
+    config = np.zeros(64, np.uint8)
+    config[0], config[16:32].view(np.uint16)[:], config[48:56] = 1, 64, TILE
+    return config
+
+
+CONFIG = configuration()
+
+
+def on_tiles(dispatcher: Any) -> Any:
+    """Let a compiled function on tiles keep its machine code, apart from that of processes that may not use them."""
+    return on_disk(dispatcher, "amx" if HARDWARE else "emulated")
+
+
+# --- by the CPU
+
+
+def _instruction(name: str) -> Emit:
+    def emit(builder: Any, tmm: Any, *args: Any) -> None:
+        values = [ir.Constant(I8, a) if isinstance(a, int) else a for a in args]
+        values = [builder.bitcast(v, BYTE_POINTER) if isinstance(v.type, ir.PointerType) else v for v in values]
+        builder.call(declare(builder, f"llvm.x86.{name}", ir.VoidType(), [v.type for v in values]), values)
+
+    return emit
+
+
+# --- by vectors
+
+
+def _row(builder: Any, tmm: Any, tile: int, r: Any, kind: Any) -> Any:
+    """Where row r of an emulated tile begins."""
+    start = builder.bitcast(move(builder, tmm, 1024 * tile), ir.ArrayType(I8, 64).as_pointer())
+    return builder.bitcast(move(builder, start, r), kind.as_pointer())
+
+
+def _outside(builder: Any, pointer: Any, stride: Any, r: int) -> Any:
+    return move(builder, builder.bitcast(pointer, BYTE_POINTER), builder.mul(stride, ir.Constant(I64, r)))
+
+
+def _nothing(builder: Any, tmm: Any, *_: Any) -> None:
+    pass
+
+
+def _zero(builder: Any, tmm: Any, tile: int) -> None:
+    for r in range(TILE):
+        store_vector(builder, _row(builder, tmm, tile, r, VI), ir.Constant(VI, [0] * 16))
+
+
+def _load(builder: Any, tmm: Any, tile: int, pointer: Any, stride: Any) -> None:
+    for r in range(TILE):
+        value = load_vector(builder, _outside(builder, pointer, stride, r), VI)
+        store_vector(builder, _row(builder, tmm, tile, r, VI), value)
+
+
+def _store(builder: Any, tmm: Any, tile: int, pointer: Any, stride: Any) -> None:
+    for r in range(TILE):
+        value = load_vector(builder, _row(builder, tmm, tile, r, VI), VI)
+        store_vector(builder, _outside(builder, pointer, stride, r), value)
+
+
+def _dot(builder: Any, tmm: Any, c: int, a: int, b: int) -> None:
+    """Even k and odd k are summed apart, from 0 and fused; then added to each other; then to C."""
+    sixteen, upper = ir.Constant(VI, [16] * 16), ir.Constant(VI, [-65536] * 16)
+    with cgutils.for_range(builder, ir.Constant(I64, TILE)) as loop:
+        even = odd = ir.Constant(VF, [0.0] * 16)
+        for k in range(TILE):
+            word = builder.load(move(builder, _row(builder, tmm, a, loop.index, I32), k), align=1)
+            pair = broadcast(builder, word), load_vector(builder, _row(builder, tmm, b, k, VI), VI)
+            low = [builder.bitcast(builder.shl(v, sixteen), VF) for v in pair]
+            high = [builder.bitcast(builder.and_(v, upper), VF) for v in pair]
+            even, odd = call(builder, "llvm.fma.v16f32", *low, even), call(builder, "llvm.fma.v16f32", *high, odd)
+        out = _row(builder, tmm, c, loop.index, VF)
+        store_vector(builder, out, builder.fadd(load_vector(builder, out), builder.fadd(even, odd)))
+
+
+HARDWARE_OPERATIONS: dict[str, Emit] = dict(zip(NUMBERS, map(_instruction, INSTRUCTIONS), strict=True))
+EMULATED_OPERATIONS: dict[str, Emit] = dict(
+    zip(NUMBERS, (_nothing, _nothing, _zero, _load, _load, _store, _dot), strict=True)
+)
+OPERATIONS = HARDWARE_OPERATIONS if HARDWARE else EMULATED_OPERATIONS
+
+
+# --- as functions of Numba
+
+
+def operation(emit: Emit, name: str, *kinds: Any) -> Any:
+    """An intrinsic name(tmm, numbers of tiles..., values...); a value of kind None may have any type."""
+    tiles = NUMBERS[name]
+    names = ", ".join(f"a{i}" for i in range(tiles + len(kinds)))
+
+    def build(typing_context: Any, tmm: Any, *args: Any) -> Any:
+        numbers = [a.literal_value for a in args[:tiles]]
+        wanted = [a if kind is None else kind for a, kind in zip(args[tiles:], kinds, strict=True)]
+
+        def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            emit(builder, values[0], *numbers, *values[1 + tiles :])
+            return context.get_dummy_value()
+
+        return signature(types.void, tmm, *args[:tiles], *wanted), generate
+
+    scope: dict[str, Any] = {"build": build}
+    exec(f"def {name}(typing_context, tmm, {names}): return build(typing_context, tmm, {names})", scope)
+    return intrinsic(prefer_literal=True)(scope[name])
+
+
+@intrinsic
+def registers(typing_context):
+    """Where tiles are: 8 KB of the stack if they are emulated; nowhere, and nothing is taken, if they are not."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if HARDWARE:
+            return ir.Constant(BYTE_POINTER, None)
+        return builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(VI, 128)), BYTE_POINTER)
+
+    return types.CPointer(types.uint8)(), generate
+
+
+begin = operation(OPERATIONS["begin"], "begin", None)
+end = operation(OPERATIONS["end"], "end")
+zero = operation(OPERATIONS["zero"], "zero")
+load_tile = operation(OPERATIONS["load_tile"], "load_tile", None, types.int64)
+stream_tile = operation(OPERATIONS["stream_tile"], "stream_tile", None, types.int64)
+store_tile = operation(OPERATIONS["store_tile"], "store_tile", None, types.int64)
+dot_bfloat16 = operation(OPERATIONS["dot_bfloat16"], "dot_bfloat16")
