@@ -20,6 +20,7 @@ from minembed.transformer.tier import NumPyTier, Tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
+SHARED_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 ONE_ROW = {"cls": FIRST_ROWS, "lasttoken": LAST_ROWS}
 
 
@@ -104,6 +105,15 @@ class PackedEncoder(Tier):
         kinds = tokens.types.astype(np.int64) if config.type_vocab_size else none
         absolute = config.position_embedding_type == "absolute" and self.embeddings is None
         return tokens.ids.astype(np.int64), kinds, positions(tokens, config.padding_idx) if absolute else none
+
+
+def worth_sharing(tokens: int, weights: Array) -> bool:
+    """Whether there is enough work for two cores.
+
+    >>> worth_sharing(1, np.zeros(1000, np.int8))
+    False
+    """
+    return tokens * weights.nbytes >= SHARED_WORK
 
 
 def take(idle: "deque[Room]", rows: int, make: Callable[[int], Room]) -> Room:

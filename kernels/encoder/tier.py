@@ -15,7 +15,7 @@ from minembed.kernels.compiled import cache as cached
 from minembed.kernels.encoder import selftest
 from minembed.kernels.encoder.architecture import GATED, Shape, architecture_of, patterns_of, shape_of
 from minembed.kernels.encoder.packing import WEIGHTS, aligned, numpy_embeddings, pack
-from minembed.kernels.encoder.prepared import PackedEncoder, take
+from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
 from minembed.kernels.encoder.run import CHUNK, run
 from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED, assist
 from minembed.kernels.encoder.workspace import SHARED_ROWS, operand_elements, sizes
@@ -30,7 +30,6 @@ from minembed.transformer.tier import prepare as numpy_tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-SHARED_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
 _sizes: Any = sizes
 _elements: Any = operand_elements
@@ -77,9 +76,8 @@ class Encoder(PackedEncoder):
         scratch = take(self.idle, min(int(cu_seqlens[-1]), CHUNK + longest), self._make)
         ids, kinds, places = self._look_up(tokens)
         job = np.zeros(JOB_WORDS, np.int64)
-        worth = cu_seqlens[-1] * p.weights.nbytes >= SHARED_WORK
         try:
-            if together and worth and cu_seqlens[-1] <= SHARED_ROWS:
+            if together and cu_seqlens[-1] <= SHARED_ROWS and worth_sharing(cu_seqlens[-1], p.weights):
                 operand = scratch.floats if p.dtype == "float32" else scratch.operand
                 types = p.weights, operand, scratch.floats, scratch.zero_points
                 job[SHARED] = helper.ask(lambda: assist(job, *types))

@@ -40,7 +40,7 @@ LEAST_COSINE = {"bfloat16": 0.9995, "int8": 0.995}  # the contract; bfloat16's i
 # int8 a step is 1/255 of a group's range, and attention in bfloat16 moves numbers by a sixth of that, so that many
 # levels differ by one; the tiers are no further from each other (0.99966) than each from float32 (0.9994).
 LOWERED_TIERS = {"float32": 0.999999, "bfloat16": 0.9999, "int8": 0.9995}
-SAME_FIDELITY = 1e-4  # the difference of the two tiers' mean cosines to float32
+SAME_FIDELITY = 1e-4  # by which the kernels' mean cosine to float32 may be below that of the NumPy tier
 
 SETTINGS = settings(max_examples=61, deadline=None, derandomize=True, database=None)
 
@@ -228,7 +228,7 @@ def test_fidelity_of_the_real_model(minilm_as, dtype, number):
     numpy_tier = minilm_as("numpy", dtype).encode(texts[:113])
     assert mean_and_least(numpy_tier, vectors[:113])[0] >= LOWERED_TIERS[dtype]
     fidelities = [mean_and_least(exact[:113], x)[0] for x in (numpy_tier, vectors[:113])]
-    assert abs(fidelities[0] - fidelities[1]) <= SAME_FIDELITY
+    assert fidelities[1] >= fidelities[0] - SAME_FIDELITY  # on tiles int8 loses less: activations stay bfloat16
 
 
 @pytest.mark.weights

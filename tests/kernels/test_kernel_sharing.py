@@ -25,7 +25,7 @@ STAYS_AWAY = 30  # seconds: far more than the call takes, so that waiting for a 
 @pytest.fixture
 def always(monkeypatch):
     """Every product is worth sharing."""
-    monkeypatch.setattr(tier, "SHARED_WORK", 0)
+    monkeypatch.setattr("minembed.kernels.encoder.prepared.SHARED_WORK", 0)
 
 
 def model_of(dtype, heads=4, size=24, F=200):

@@ -25,8 +25,10 @@ def with_tier(model, compute):
 def by_layer(encoder, tokens):
     """What kernels compute after the embeddings and after each layer, by the names of the observer."""
     states = {}
-    for layers in range(encoder.shape[3] + 1):
-        shape = (*encoder.shape[:3], layers, *encoder.shape[4:])
-        cut = dataclasses.replace(encoder, shape=shape, final_norm=None)
+    name, place = ("plan", 6) if hasattr(encoder, "plan") else ("shape", 3)  # where the number of layers is
+    numbers = getattr(encoder, name)
+    for layers in range(numbers[place] + 1):
+        fewer = (*numbers[:place], layers, *numbers[place + 1 :])
+        cut = dataclasses.replace(encoder, final_norm=None, **{name: fewer})
         states[f"layer.{layers - 1}" if layers else "embeddings"] = cut(tokens)
     return states

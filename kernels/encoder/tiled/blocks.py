@@ -15,15 +15,11 @@ there are.  Up to 16 rows take one row of tiles.
 
 from numba import njit
 
-from minembed.kernels.encoder.tiled.finish import finish
+from minembed.kernels.encoder.tiled.finish import SIDE, finish
 from minembed.kernels.tiles.amx import dot_bfloat16, load_tile, store_tile, stream_tile, zero
 from minembed.kernels.vectors.simd import at
 
-SIDE = 32  # rows and columns of a block
 BLOCK = SIDE * SIDE
-SLOT = (
-    BLOCK + SIDE
-)  # from a block's sums to the next's: 4096 bytes apart, loads of one would wait for stores of the other
 STEP_A, STEP_B = 16 * 32, 32 * 32  # elements from a step of 16 rows of A to the next, and from one of a panel
 
 

@@ -18,8 +18,8 @@ from minembed.kernels.encoder.tiled.vectors import activate_short
 from minembed.kernels.vectors.simd import at, load, store, store_bfloat16
 
 ROUND, ACTIVATE, GATE, ADD, KEEP = 0, 1, 2, 3, 4
-OF_GELU = 1  # kinds are added: ACTIVATE + 8 * activation
-SIDE = 32
+SIDE = 32  # rows and columns of a block
+SLOT = SIDE * SIDE + SIDE  # from one block's sums to the next's: were it 4096 bytes, loads would wait for stores
 
 
 @njit
@@ -47,7 +47,7 @@ def finish(before, start, stop):
         low_, high_ = load(at(bias, following)), load(at(bias, following + 16))
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(words, (r >> 4) * stride + (r & 15) * SIDE)
-            d = at(c, SIDE * SIDE)
+            d = at(c, SLOT)
             store_bfloat16(to, activate_short(load(c) + low, activation) * (load(d) + low_))
             store_bfloat16(at(to, 16), activate_short(load(at(c, 16)) + high, activation) * (load(at(d, 16)) + high_))
     elif activation == GELU:

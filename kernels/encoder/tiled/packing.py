@@ -17,12 +17,13 @@ from minembed.types import Array
 LOG2_E = math.log2(math.e)
 
 
-def widened(p: Linear | QuantizedLinear) -> Array:  # (K, N)
-    """A weight in float32, whatever it is stored as."""
+def widened(p: Linear | QuantizedLinear, rows: int) -> Array:  # (K, N)
+    """A weight in float32, whatever it is stored as; levels of int8 are filled up to whole groups."""
     if isinstance(p, Linear):
         return p.weight
-    groups = len(p.scales)
-    return (p.levels.reshape(groups, -1, p.levels.shape[1]) * p.scales[:, None]).reshape(p.levels.shape)
+    groups, columns = p.scales.shape
+    levels = p.levels.reshape(groups, -1, columns).astype(np.float32)
+    return (levels * p.scales[:, None]).reshape(-1, columns)[:rows]
 
 
 def filled(x: Array, rows: int, columns: int) -> Array:
@@ -48,11 +49,17 @@ def by_heads(x: Array, config: Config, head: int, factor: float) -> Array:
 def layer_weights(layer: Layer, config: Config, plan: Plan) -> Iterator[Array]:
     """The four weights of a layer in bfloat16 panels."""
     H, wide, hidden, head = config.num_attention_heads, plan[WIDE], plan[F], plan[HEAD]
+    width = config.hidden_size
     factor = 1 if layer.query_norm is not None else LOG2_E / math.sqrt(config.head_size)
-    qkv = by_heads(widened(layer.qkv), config, head, factor)
-    out = by_parts(widened(layer.attention_output).T, H, head).T
-    up = by_parts(widened(layer.intermediate), 2 if config.gated else 1, hidden)
-    for weight, rows in ((qkv, wide), (out, H * head), (up, wide), (widened(layer.output), hidden)):
+    qkv = by_heads(widened(layer.qkv, width), config, head, factor)
+    out = by_parts(widened(layer.attention_output, H * config.head_size).T, H, head).T
+    up = by_parts(widened(layer.intermediate, width), 2 if config.gated else 1, hidden)
+    for weight, rows in (
+        (qkv, wide),
+        (out, H * head),
+        (up, wide),
+        (widened(layer.output, config.intermediate_size), hidden),
+    ):
         columns = fill(weight.shape[1])
         yield panels(to_bfloat16(filled(weight, rows, columns)), 32, 2, rows)
 

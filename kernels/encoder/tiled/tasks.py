@@ -20,8 +20,8 @@ from numba import njit
 from minembed.kernels.encoder.architecture import ACTIVATION, GATED, HEAD_NORMS
 from minembed.kernels.encoder.heads import place_heads, reach_of
 from minembed.kernels.encoder.tiled.attention import attend
-from minembed.kernels.encoder.tiled.blocks import SIDE, SLOT, multiply_block
-from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, ROUND, finish
+from minembed.kernels.encoder.tiled.blocks import multiply_block
+from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, ROUND, SIDE, SLOT, finish
 from minembed.kernels.encoder.tiled.plan import (
     B_DOWN,
     B_OUT,

@@ -15,7 +15,7 @@ from minembed.kernels.compiled import cache as cached
 from minembed.kernels.encoder.architecture import architecture_of
 from minembed.kernels.encoder.embeddings import embed_texts
 from minembed.kernels.encoder.packing import WEIGHTS, aligned, numpy_embeddings
-from minembed.kernels.encoder.prepared import PackedEncoder, take
+from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
 from minembed.kernels.encoder.run import CHUNK
 from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED
 from minembed.kernels.encoder.tiled.packing import pack, scaled_patterns
@@ -30,7 +30,6 @@ from minembed.transformer.params import Params
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-SHARED_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
 MARGIN = 1024  # floats at the end of each buffer, for blocks that reach beyond the last row
 LANES = 16
 _shared_sizes: Any = shared_sizes
@@ -73,7 +72,7 @@ class TiledEncoder(PackedEncoder):
         job = np.zeros(JOB_WORDS, np.int64)
         model = p.weights, p.vectors, *self.patterns, self.plan, self.architecture, eps
         try:
-            if together and total <= SHARED_ROWS and total * p.weights.nbytes >= SHARED_WORK:
+            if together and total <= SHARED_ROWS and worth_sharing(total, p.weights):
                 room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
                 job[SHARED] = helper.ask(lambda: assist_tiled(job, CONFIG, cu_seqlens, *model, *room))
             run_tiled(CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states)

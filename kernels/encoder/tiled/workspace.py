@@ -4,7 +4,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from minembed.kernels.encoder.architecture import POST_NORMS
-from minembed.kernels.encoder.tiled.blocks import SIDE, SLOT
+from minembed.kernels.encoder.tiled.finish import SIDE, SLOT
 from minembed.kernels.encoder.tiled.plan import F, HEAD, HEADS, WIDE
 from minembed.kernels.vectors.simd import address, as_shorts, at
 
