@@ -117,7 +117,13 @@ def worth_sharing(tokens: int, weights: Array) -> bool:
 
 
 def take(idle: "deque[Room]", rows: int, make: Callable[[int], Room]) -> Room:
-    """An idle buffer of at least so many rows, or a new one; too small ones are given up."""
+    """An idle buffer of at least so many rows, or a new one; too small ones are given up.
+
+    >>> class Rows(int):
+    ...     rows = property(int)
+    >>> int(take(deque([Rows(9), Rows(5)]), 7, Rows))
+    9
+    """
     while True:
         try:
             room = idle.pop()

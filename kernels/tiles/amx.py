@@ -5,7 +5,7 @@
     zero(tmm, 0)                          tile 0 = 0
     load_tile(tmm, 4, p, 64)              tile 4 = 16 rows of 64 bytes, so many bytes apart
     load_tile(tmm, 6, q, 128)
-    stream_tile(tmm, 5, p, 64)            the same, of what is not needed again soon: what is stays in the first-level cache
+    stream_tile(tmm, 5, p, 64)            the same, without a place in the first-level cache
     dot_bfloat16(tmm, 0, 4, 6)            tile 0 += tile 4 times tile 6
     store_tile(tmm, 0, c, 128)            16 rows of 16 float32, so many bytes apart
     end(tmm)                              once a call, before it returns
@@ -74,7 +74,11 @@ Emit = Callable[..., None]
 
 
 def configuration() -> Any:
-    """What `begin` reads: palette 1, then eight tiles of 64 bytes a row (at byte 16), and 16 rows (at byte 48)."""
+    """What `begin` reads: palette 1, then eight tiles of 64 bytes a row (at byte 16), and 16 rows (at byte 48).
+
+    >>> configuration().tolist()[:2], configuration().view(np.uint16).tolist()[8:10]
+    ([1, 0], [64, 64])
+    """
     config = np.zeros(64, np.uint8)
     config[0], config[16:32].view(np.uint16)[:], config[48:56] = 1, 64, TILE
     return config

@@ -106,11 +106,22 @@ COMPILED = {
 # functions whose example needs a checkpoint, a network or an extra; the guide and the tests show them at work
 NEED_A_MODEL = {
     "minembed.runtime.backend": {"prepare"},
-    "minembed.kernels.encoder.packing": {"by_heads", "pack", "layer_vectors", "pack_embeddings"},
+    "minembed.kernels.encoder.packing": {
+        *("by_heads", "pack", "layer_vectors", "pack_embeddings", "numpy_embeddings", "release")
+    },
+    "minembed.kernels.encoder.tiled.packing": {
+        *("by_heads", "pack", "layer_weights", "layer_vectors", "scaled_patterns")
+    },
+    "minembed.kernels.encoder.tiled.tiled_encoder": {
+        *("restore", "pack_encoder", "compile_kernels", "is_compiled", "signatures")
+    },
     "minembed.search.topk": {"rank"},
     "minembed.search.index_cache": {"index_of", "vectors_of", "kept_vectors"},
     "minembed.kernels.topk.tier": {"scan", "rescore"},
-    "minembed.kernels.encoder.tier": {"prepare", "compile_kernels", "is_compiled", "signature"},
+    "minembed.kernels.encoder.tier": {
+        *("prepare", "pack_encoder", "on_tiles", "compile_kernels", "is_compiled", "signature")
+    },
+    "minembed.kernels.tiles.amx": {"operation", "on_tiles"},
     "minembed.transformer.encoder": {
         *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "encode")
     },

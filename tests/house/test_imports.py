@@ -55,7 +55,11 @@ def test_nothing_but_the_table_names_the_kernels():
 
 
 # intrinsics are made of so many parameters, which Numba reads by name: one line of text, all of it from the source
-EXEC_OF_FIXED_TEXT = ("minembed.kernels.vectors.vector", "minembed.kernels.vectors.atomics")
+EXEC_OF_FIXED_TEXT = (
+    "minembed.kernels.vectors.vector",
+    "minembed.kernels.vectors.atomics",
+    "minembed.kernels.tiles.amx",
+)
 
 
 def test_nothing_is_run_on_the_word_of_a_file():

@@ -4,7 +4,8 @@
     keys        turned: [32 keys][step][16 pairs of columns][32 keys][2]
     values      paired: [32 columns][n / 2][32 columns][2]
 
-For every 32 queries: scores = q keys, to float32 rows; softmax to bfloat16 rows, which are A of context = weights values.
+For every 32 queries: scores = q keys, to float32 rows; softmax, to bfloat16 rows; which are A of context = weights
+values.
 Whatever lies beyond a text's last key is multiplied by 0, so it must be a number: values there are zeros.
 """
 

@@ -10,7 +10,7 @@ from minembed.kernels.encoder.elementwise import add_row
 from minembed.kernels.encoder.layer import ALL_ROWS, FIRST_ROWS, copy_rows
 from minembed.kernels.encoder.sharing import SHARED
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
-from minembed.kernels.encoder.tiled.plan import D, F, HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, WIDE
+from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, WIDE, D, F
 from minembed.kernels.encoder.tiled.sharing import HEAD_PHASE, NARROW_PHASE, OUTPUT_PHASE, WIDEN_PHASE, do_phase
 from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
 from minembed.kernels.encoder.tiled.workspace import SLICE, band_of, stride_of

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from minembed.kernels.encoder.architecture import patterns_of
-from minembed.kernels.encoder.packing import Packed, release, aligned, pack_embeddings, panels
-from minembed.kernels.encoder.tiled.plan import F, HEAD, V_LAYER, W_LAYER, WIDE, Plan, fill
+from minembed.kernels.encoder.packing import Packed, aligned, pack_embeddings, panels, release
+from minembed.kernels.encoder.tiled.plan import HEAD, V_LAYER, W_LAYER, WIDE, F, Plan, fill
 from minembed.transformer.config import Config
 from minembed.transformer.params import Layer, Linear, Norm, Params
 from minembed.transformer.quantization import QuantizedLinear, to_bfloat16
@@ -18,7 +17,12 @@ LOG2_E = math.log2(math.e)
 
 
 def widened(p: Linear | QuantizedLinear, rows: int) -> Array:  # (K, N)
-    """A weight in float32, whatever it is stored as; levels of int8 are filled up to whole groups."""
+    """A weight in float32, whatever it is stored as; levels of int8 are filled up to whole groups.
+
+    >>> levels, scales = np.ones((4, 1), np.int8), np.full((2, 1), 0.5, np.float32)
+    >>> widened(QuantizedLinear(levels, scales, None), 3).tolist()
+    [[0.5], [0.5], [0.5]]
+    """
     if isinstance(p, Linear):
         return p.weight
     groups, columns = p.scales.shape
@@ -27,12 +31,20 @@ def widened(p: Linear | QuantizedLinear, rows: int) -> Array:  # (K, N)
 
 
 def filled(x: Array, rows: int, columns: int) -> Array:
-    """A matrix with zeros to so many rows and columns."""
+    """A matrix with zeros to so many rows and columns.
+
+    >>> filled(np.ones((1, 1)), 1, 3).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
     return np.pad(x, ((0, rows - x.shape[0]), (0, columns - x.shape[1])))
 
 
 def by_parts(x: Array, parts: int, width: int) -> Array:  # (..., parts * K) -> (..., parts * width)
-    """Columns in so many parts, each filled up to a width with zeros."""
+    """Columns in so many parts, each filled up to a width with zeros.
+
+    >>> by_parts(np.array([1, 2]), 2, 2).tolist()
+    [1, 0, 2, 0]
+    """
     split = x.reshape(*x.shape[:-1], parts, -1)
     gap = [(0, 0)] * (split.ndim - 1) + [(0, width - split.shape[-1])]
     return np.pad(split, gap).reshape(*x.shape[:-1], parts * width)
@@ -66,7 +78,7 @@ def layer_weights(layer: Layer, config: Config, plan: Plan) -> Iterator[Array]:
 
 def layer_vectors(layer: Layer, config: Config, plan: Plan) -> Array:
     """The biases and norms of a layer, where the plan says; zeros for what is not there."""
-    H, wide, hidden, head = config.num_attention_heads, plan[WIDE], plan[F], plan[HEAD]
+    wide, hidden, head = plan[WIDE], plan[F], plan[HEAD]
     scale = LOG2_E / math.sqrt(config.head_size)
 
     def bias(p: Linear | QuantizedLinear) -> Array:

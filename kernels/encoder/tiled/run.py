@@ -11,7 +11,7 @@ from minembed.kernels.encoder.layer import ALL_ROWS, copy_rows
 from minembed.kernels.encoder.run import chunk_end
 from minembed.kernels.encoder.tiled.layer import transformer_layer
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
-from minembed.kernels.encoder.tiled.plan import D, LAYERS, SIZE, V_LAYER, W_LAYER, WIDE
+from minembed.kernels.encoder.tiled.plan import LAYERS, SIZE, V_LAYER, W_LAYER, WIDE, D
 from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
 from minembed.kernels.vectors.simd import address, at

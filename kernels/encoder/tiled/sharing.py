@@ -8,7 +8,7 @@ from numba import njit
 
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.sharing import CLOSED, DONE, FIELDS, TICKET, relax, word
-from minembed.kernels.encoder.tiled.plan import F, HEADS, SIZE, V_LAYER, W_LAYER, WIDE
+from minembed.kernels.encoder.tiled.plan import HEADS, SIZE, V_LAYER, W_LAYER, WIDE, F
 from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
 from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, sum_of
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers

@@ -27,7 +27,6 @@ from minembed.kernels.encoder.tiled.plan import (
     B_OUT,
     B_QKV,
     B_UP,
-    F,
     HEAD,
     HEADS,
     N_HEADS,
@@ -36,6 +35,7 @@ from minembed.kernels.encoder.tiled.plan import (
     W_OUT,
     W_UP,
     WIDE,
+    F,
 )
 from minembed.kernels.encoder.tiled.workspace import band_of, stride_of
 from minembed.kernels.vectors.simd import at, load, store_bfloat16

@@ -5,7 +5,7 @@ from numba.extending import register_jitable
 
 from minembed.kernels.encoder.architecture import POST_NORMS
 from minembed.kernels.encoder.tiled.finish import SIDE, SLOT
-from minembed.kernels.encoder.tiled.plan import F, HEAD, HEADS, WIDE
+from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, WIDE, F
 from minembed.kernels.vectors.simd import address, as_shorts, at
 
 SLICE = 384  # columns of the feed-forward block's hidden layer that are computed before they are used
@@ -15,13 +15,21 @@ SHARED_ROWS = 256  # up to so many rows two cores may share
 
 @register_jitable
 def stride_of(plan):
-    """From a row of hidden states to the next: not a power of two, which would make rows share places in the cache."""
+    """From a row of hidden states to the next: not a power of two, which would make rows share places in the cache.
+
+    >>> stride_of((384, 384, 1536, 12, 32, 32, 6))
+    400
+    """
     return plan[WIDE] + 16
 
 
 @register_jitable
 def band_of(plan):
-    """How many rows the feed-forward block takes at a time: at least SHARED_ROWS, in whole blocks."""
+    """How many rows the feed-forward block takes at a time: at least SHARED_ROWS, in whole blocks.
+
+    >>> band_of((384, 384, 1536, 12, 32, 32, 6))
+    512
+    """
     return max(SHARED_ROWS, BAND_BYTES // (6 * plan[WIDE] + 2 * SLICE) // SIDE * SIDE)
 
 
