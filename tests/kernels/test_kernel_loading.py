@@ -26,7 +26,11 @@ import sys
 import numba
 import numpy as np
 from minembed import Embedder
-from minembed.kernels.encoder.run import run
+from minembed.kernels.encoder import tier
+if tier.on_tiles("int8"):
+    from minembed.kernels.encoder.tiled.run import run_tiled as run
+else:
+    from minembed.kernels.encoder.run import run
 model = Embedder.load(sys.argv[1], backend="numba")
 before = model.encode(["the cat", "rain and sun"])
 print(sum(run.stats.cache_misses.values()), len(run.overloads), "numba.np.linalg" in sys.modules)
@@ -89,11 +93,11 @@ def test_only_pages_that_are_on_disk_are_let_go(folder):
     params = read_params(read_checkpoint(folder))
     levels = params.layers[0].qkv.levels
     before = levels.copy()
-    packing._release(params.layers[0])
+    packing.release(params.layers[0])
     np.testing.assert_array_equal(levels, before)
     memory = mmap.mmap(-1, before.size)
     changed = np.frombuffer(memory, np.int8).reshape(before.shape)
     changed[:] = before
     layer = replace(params.layers[0], qkv=replace(params.layers[0].qkv, levels=changed))
-    packing._release(layer)
+    packing.release(layer)
     np.testing.assert_array_equal(changed, before)
