@@ -24,7 +24,8 @@ from numba import njit, types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
-from minembed.kernels.encoder.elementwise import ONE, ZERO, scale_row, softmax_row, softmax_row_bfloat16
+from minembed.kernels.encoder.elementwise import ONE, ZERO, scale_row
+from minembed.kernels.encoder.softmax import softmax_rows, softmax_rows_bfloat16
 from minembed.kernels.tiles.dot import TARGET
 from minembed.kernels.tiles.registers import PANEL, TILE_ROWS, tile_bfloat16, tile_floats, tile_floats_narrow
 from minembed.kernels.vectors.emit import I64, VI, load_vector, move, store_vector
@@ -115,8 +116,7 @@ def attend_floats(qkv, stride, n, size, out, out_stride, pattern, biased, room):
                 tile_floats_narrow(rows, q, stride, at(keys, j), padded, size, zeros, at(scores, j - first), padded)
                 j += 16
         place_rows(scores, padded, i, rows, first, last, pattern, biased)
-        for r in range(rows):
-            sums[r] = softmax_row(at(scores, r * padded), last - first)
+        softmax_rows(scores, padded, rows, last - first, sums)
         for c in range(0, size, PANEL):
             v, to = at(qkv, first * stride + 2 * size + c), at(out, i * out_stride + c)
             tile_floats(rows, scores, padded, v, stride, last - first, zeros, to, out_stride)
@@ -163,8 +163,7 @@ def attend_bfloat16(qkv, stride, n, size, out, out_stride, pattern, biased, room
             k, q = as_shorts(at(keys, first + j)), at(queries, i * wide)
             tile_bfloat16(rows, q, wide, k, 2 * padded, size // 2, zeros, at(scores, j), padded)
         place_rows(scores, padded, i, rows, first, last, pattern, biased)
-        for r in range(rows):
-            sums[r] = softmax_row_bfloat16(at(scores, r * padded), seen, at(weights, r * padded))
+        softmax_rows_bfloat16(scores, padded, rows, seen, weights, padded, sums)
         for c in range(0, size, PANEL):
             v, to = at(values, first * wide + 2 * c), at(out, i * out_stride + c)
             tile_bfloat16(rows, weights, padded, v, 2 * wide, (seen + 1) // 2, zeros, to, out_stride)

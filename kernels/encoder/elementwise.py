@@ -1,4 +1,4 @@
-"""exp, GELU, LayerNorm and softmax on rows, 16 numbers at a time.
+"""exp, GELU and LayerNorm on rows, 16 numbers at a time; exp and GELU of four times as many as well (vector.py).
 
 Rows begin at a pointer and need no alignment.  Each function reads every number once or twice and does all it can
 meanwhile, since these loops wait for the cache, not for the multipliers.  Errors below are measured by
@@ -10,26 +10,21 @@ import math
 import numpy as np
 from numba import njit
 
+from minembed.kernels.vectors.powers import fraction, scale_by_power, times_power
 from minembed.kernels.vectors.simd import (
     absolute,
     at,
-    first_lanes,
     fma,
-    fraction,
     load,
     load_part,
-    max_lanes,
     maximum,
     minimum,
     nearest,
-    power_of_two,
-    scale_by_power,
+    negative,
     splat,
     store,
-    store_bfloat16,
     store_part,
     sum_lanes,
-    to_int,
 )
 
 f32 = np.float32
@@ -37,8 +32,7 @@ LOG2_E_HIGH, LOG2_E_LOW = f32(1.44269502), f32(1.92596299e-8)
 LOWEST = f32(-87.0)  # exp of it is the smallest normal float32, nearly
 # 2^f for |f| <= 1/2, relative error 7.5e-8 (tests/goldens/make/fit_exp.py)
 E0, E1, E2, E3, E4, E5 = (f32(c) for c in (1.0, 0.693147, 0.24022242, 0.055507336, 0.009671513, 0.0013264727))
-C0, C1, C2, C3 = (f32(c) for c in (0.99992806, 0.69326097, 0.24261113, 0.05517167))  # 2^f again, 7.5e-5
-T0, T1, T2, T3 = (f32(c) for c in (0.9999252, 0.69583356, 0.22606716, 0.07802452))  # 2^f for 0 <= f < 1, 7.5e-5
+T0, T1, T2, T3 = (f32(c) for c in (0.9999252, 0.69583356, 0.22606716, 0.07802452))  # 2^f, 0 <= f < 1: 7.5e-5
 # R of gelu(x) = max(x, 0) - a exp(a R(a)), a = |x|/2: minembed.transformer.ops.LOG_TAIL
 R0, R1, R2, R3 = f32(-0.00033751325), f32(0.002489291), f32(-0.005832337), f32(-0.006034836)
 R4, R5, R6, R7 = f32(0.080354296), f32(-0.29182944), f32(-1.2730678), f32(-1.5957787)
@@ -62,25 +56,13 @@ def exp(x):
     """
     x = maximum(splat(LOWEST), x)
     n = nearest(x * splat(LOG2_E_HIGH))
-    f = fma(x, splat(LOG2_E_LOW), fma(x, splat(LOG2_E_HIGH), splat(ZERO) - n))
+    f = fma(x, splat(LOG2_E_LOW), fma(x, splat(LOG2_E_HIGH), negative(n)))
     p = fma(splat(E5), f, splat(E4))
     p = fma(p, f, splat(E3))
     p = fma(p, f, splat(E2))
     p = fma(p, f, splat(E1))
     p = fma(p, f, splat(E0))
-    return p * power_of_two(to_int(n))
-
-
-@njit
-def exp_coarse(x):
-    """e^x of a vector for what is rounded to bfloat16 next: relative error 8e-5."""
-    x = maximum(splat(LOWEST), x)
-    n = nearest(x * splat(LOG2_E_HIGH))
-    f = fma(x, splat(LOG2_E_HIGH), splat(ZERO) - n)
-    p = fma(splat(C3), f, splat(C2))
-    p = fma(p, f, splat(C1))
-    p = fma(p, f, splat(C0))
-    return p * power_of_two(to_int(n))
+    return times_power(p, n)
 
 
 @njit
@@ -152,56 +134,6 @@ def sigmoid(x):
 def gelu_tanh(x):
     """GELU's approximation by a hyperbolic tangent: minembed.transformer.ops.gelu_tanh."""
     return x * sigmoid(x * fma(x * x, splat(G1), splat(G0)))
-
-
-@njit
-def row_maximum(row, n):
-    """The largest of n numbers."""
-    whole = n // 16 * 16
-    low = splat(f32(-np.inf))
-    top = low
-    for j in range(0, whole, 16):
-        top = maximum(load(at(row, j)), top)
-    if whole < n:
-        top = maximum(load_part(at(row, whole), n - whole, low), top)
-    return max_lanes(top)
-
-
-@njit
-def softmax_row(row, n):
-    """Turn n scores into exponentials, the largest 1, in place; returns their sum, by which the caller divides.
-
-    The row is filled up to whole vectors of 16 with zeros.
-    """
-    whole = n // 16 * 16
-    largest = splat(row_maximum(row, n))
-    total = splat(ZERO)
-    for j in range(0, whole, 16):
-        e = exp(load(at(row, j)) - largest)
-        store(at(row, j), e)
-        total = total + e
-    if whole < n:
-        e = first_lanes(exp(load_part(at(row, whole), n - whole, largest) - largest), n - whole)
-        store(at(row, whole), e)
-        total = total + e
-    return sum_lanes(total)
-
-
-@njit
-def softmax_row_bfloat16(row, n, to):
-    """As softmax_row, the exponentials rounded to bfloat16 at `to`; the sum is that of the rounded ones, nearly."""
-    whole = n // 16 * 16
-    largest = splat(row_maximum(row, n))
-    total = splat(ZERO)
-    for j in range(0, whole, 16):
-        e = exp_coarse(load(at(row, j)) - largest)
-        store_bfloat16(at(to, j), e)
-        total = total + e
-    if whole < n:
-        e = first_lanes(exp_coarse(load_part(at(row, whole), n - whole, largest) - largest), n - whole)
-        store_bfloat16(at(to, whole), e)
-        total = total + e
-    return sum_lanes(total)
 
 
 @njit

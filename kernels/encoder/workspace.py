@@ -57,13 +57,14 @@ def sizes(rows, shape, gated):
     D, F, heads, size = shape[0], shape[1], shape[2], shape[6]
     long = (rows + PANEL - 1) // PANEL * PANEL
     wide = (size + 31) // 32 * 32
+    together = (TILE_ROWS + 3) // 4 * 4  # rows of scores: softmax takes four
     all_rows = rows + SLACK
     one_head = padded(3 * size)
     qkv = max(all_rows * one_head, min(all_rows, SHARED_ROWS + SLACK) * (heads + 1) * one_head)
     return (
         all_rows * padded(D), qkv, all_rows * padded(heads * size), all_rows * padded(D),
-        min(all_rows, FFN_ROWS + SLACK) * padded(2 * F if gated else F), (wide + SLACK) * long, TILE_ROWS * long, SLACK,
-        all_rows * wide // 2, all_rows * wide, max(TILE_ROWS * long, SLACK * wide),
+        min(all_rows, FFN_ROWS + SLACK) * padded(2 * F if gated else F), (wide + SLACK) * long, together * long, SLACK,
+        all_rows * wide // 2, all_rows * wide, max(together * long, SLACK * wide),
         2 * operand_scales(rows, shape),
     )  # fmt: skip
 

@@ -40,7 +40,31 @@ def call(builder: Any, name: str, *args: Any, result: Any = None) -> Any:
 def masked(builder: Any, name: str, a: Any, b: Any) -> Any:
     """Call one of those functions of AVX-512 that LLVM has only with a mask and a rounding: all lanes, as usual."""
     lanes, usual = ir.Constant(ir.IntType(LANES), -1), ir.Constant(I32, 4)
-    return call(builder, f"llvm.x86.avx512.mask.{name}.ps.512", a, b, a, lanes, usual)
+    others = parts_of(builder, b) if isinstance(b.type, ir.VectorType) else [b] * (a.type.count // LANES)
+    name = f"llvm.x86.avx512.mask.{name}.ps.512"
+    pairs = zip(parts_of(builder, a), others, strict=True)
+    return join(builder, [call(builder, name, x, y, x, lanes, usual) for x, y in pairs])
+
+
+def of_floats(builder: Any, name: str, *args: Any) -> Any:
+    """Call one of LLVM's functions of vectors of floats, whatever their number of lanes."""
+    return call(builder, f"llvm.{name}.v{args[0].type.count}f32", *args)
+
+
+def parts_of(builder: Any, value: Any) -> list[Any]:
+    """The vectors of 16 lanes that a longer one consists of."""
+    if value.type.count == LANES:
+        return [value]
+    places = (range(low, low + LANES) for low in range(0, value.type.count, LANES))
+    return [builder.shuffle_vector(value, value, ir.Constant(VI, list(part))) for part in places]
+
+
+def join(builder: Any, parts: list[Any]) -> Any:
+    """Vectors as one, end to end; their number is a power of two."""
+    while len(parts) > 1:
+        places = ir.Constant(ir.VectorType(I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(a, b, places) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 def broadcast(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
@@ -68,12 +92,17 @@ def store_vector(builder: Any, pointer: Any, value: Any) -> None:
 
 def fold(builder: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """Combine all lanes into one scalar, halves with halves: the order is fixed, so the bits are."""
-    width = LANES // 2
+    return builder.extract_element(fold_each(builder, value, combine), ir.Constant(I32, 0))
+
+
+def fold_each(builder: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """The same for every 16 lanes, all of which get the result."""
+    width, count = LANES // 2, value.type.count
     while width:
-        mask = ir.Constant(VI, [(i + width) % LANES for i in range(LANES)])
-        value = combine(value, builder.shuffle_vector(value, value, mask))
+        places = [i // LANES * LANES + (i + width) % LANES for i in range(count)]
+        value = combine(value, builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(I32, count), places)))
         width //= 2
-    return builder.extract_element(value, ir.Constant(I32, 0))
+    return value
 
 
 def first_mask(builder: Any, count: Any) -> Any:

@@ -30,18 +30,17 @@ from minembed.kernels.vectors.emit import (
     fold,
     larger,
     load_vector,
-    masked,
     move,
+    of_floats,
     round_bfloat16,
     smaller,
     store_vector,
 )
-from minembed.kernels.vectors.target import LANES, TARGET
+from minembed.kernels.vectors.target import LANES
 from minembed.kernels.vectors.vector import emitted, floats, ints
 
 _pointer = types.CPointer(types.float32)
 _bytes, _shorts = types.CPointer(types.uint8), types.CPointer(types.uint16)
-LARGEST = 3e38
 
 
 @intrinsic
@@ -114,7 +113,7 @@ def splat(builder: Any, scalar: Any) -> Any:
 @emitted(floats, floats, floats, floats)
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the CPU can."""
-    return call(builder, "llvm.fmuladd.v16f32", a, b, c)
+    return of_floats(builder, "fmuladd", a, b, c)
 
 
 @emitted(floats, floats, floats)
@@ -130,66 +129,33 @@ def minimum(builder: Any, a: Any, b: Any) -> Any:
 
 
 @emitted(floats, floats)
+def negative(builder: Any, a: Any) -> Any:
+    """-a."""
+    return builder.fneg(a)
+
+
+@emitted(floats, floats)
 def absolute(builder: Any, a: Any) -> Any:
     """|a|."""
-    return call(builder, "llvm.fabs.v16f32", a)
+    return of_floats(builder, "fabs", a)
 
 
 @emitted(floats, floats)
 def square_root(builder: Any, a: Any) -> Any:
     """The square root, rounded correctly."""
-    return call(builder, "llvm.sqrt.v16f32", a)
+    return of_floats(builder, "sqrt", a)
 
 
 @emitted(floats, floats)
 def nearest(builder: Any, a: Any) -> Any:
     """The nearest whole number, ties to even."""
-    return call(builder, "llvm.rint.v16f32", a)
+    return of_floats(builder, "rint", a)
 
 
 @emitted(ints, floats)
 def to_int(builder: Any, a: Any) -> Any:
     """Whole numbers as int32; what does not fit is any number."""
-    return builder.fptosi(a, VI)
-
-
-@emitted(floats, ints)
-def power_of_two(builder: Any, n: Any) -> Any:
-    """2^n for -127 < n < 128, put together from its exponent bits."""
-    return _power(builder, n)
-
-
-@emitted(floats, floats)
-def fraction(builder: Any, a: Any) -> Any:
-    """a - floor(a), also of infinity, where it is 0; NaN stays NaN."""
-    if {"avx512f", "avx512dq"} <= TARGET.features:
-        return masked(builder, "reduce", a, ir.Constant(I32, 1))  # 1: down
-    a = _between(builder, -LARGEST, LARGEST, a)
-    return builder.fsub(a, call(builder, "llvm.floor.v16f32", a))
-
-
-@emitted(floats, floats, floats)
-def scale_by_power(builder: Any, a: Any, t: Any) -> Any:
-    """a 2^floor(t) of a from 1 to 2, rounded once; from infinite t as well, NaN of NaN."""
-    if "avx512f" in TARGET.features:
-        return masked(builder, "scalef", a, t)
-    n = call(builder, "llvm.floor.v16f32", _between(builder, -252.0, 254.0, t))
-    half = call(builder, "llvm.floor.v16f32", builder.fmul(n, broadcast(builder, ir.Constant(F32, 0.5))))
-    for part in (half, builder.fsub(n, half)):
-        a = builder.fmul(a, _power(builder, builder.fptosi(part, VI)))
-    nan = builder.fcmp_unordered("uno", t, t)
-    return builder.select(nan, t, a)
-
-
-def _between(builder: Any, low: float, high: float, a: Any) -> Any:
-    """a, cut; NaN stays NaN."""
-    below = smaller(builder, broadcast(builder, ir.Constant(F32, high)), a)
-    return larger(builder, broadcast(builder, ir.Constant(F32, low)), below)
-
-
-def _power(builder: Any, n: Any) -> Any:
-    biased = builder.add(n, broadcast(builder, ir.Constant(I32, 127)))
-    return builder.bitcast(builder.shl(biased, broadcast(builder, ir.Constant(I32, 23))), VF)
+    return builder.fptosi(a, ir.VectorType(I32, a.type.count))
 
 
 @emitted(types.float32, floats)

@@ -1,9 +1,15 @@
-"""The type of a vector of 16 lanes in Numba, its arithmetic, and how a function of IR becomes one that kernels call."""
+"""The type of a vector of 16 lanes in Numba, its arithmetic, and how a function of IR becomes one that kernels call.
+
+Four vectors are a type as well, `fours`: arithmetic and functions of vectors take it, beside vectors, which then count
+for each of the four.  A formula of fours compiles to that of four vectors, its steps in turn: a CPU looks some hundred
+instructions ahead, too few to find the next vector's by itself, and would wait for each step's result.
+"""
 
 import operator
 from collections.abc import Callable
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -11,21 +17,35 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 from minembed.kernels.vectors.emit import VF, VI
 from minembed.kernels.vectors.target import LANES
 
+FOUR = 4
+
 
 class Vector(types.Type):
-    """Numba's type of 16 lanes of float32, int32 or float64."""
+    """Numba's type of 16 lanes of float32, int32 or float64, or of four times as many."""
 
-    def __init__(self, dtype: str) -> None:
-        super().__init__(name=f"vector({dtype} x {LANES})")
+    def __init__(self, dtype: str, lanes: int = LANES) -> None:
+        self.lanes = lanes
+        super().__init__(name=f"vector({dtype} x {lanes})")
 
 
 floats, ints = Vector("float32"), Vector("int32")
+fours, int_fours = Vector("float32", FOUR * LANES), Vector("int32", FOUR * LANES)
+_of_four = {floats: fours, ints: int_fours}
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Vector) -> None:
-        super().__init__(dmm, fe_type, VF if fe_type is floats or fe_type == floats else VI)
+        element = (VF if fe_type in (floats, fours) else VI).element
+        super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.lanes))
+
+
+def widen(builder: Any, value: Any) -> Any:
+    """A vector, four times; what is no vector of 16 lanes stays what it is."""
+    if not isinstance(value.type, ir.VectorType) or value.type.count != LANES:
+        return value
+    places = ir.Constant(ir.VectorType(ir.IntType(32), FOUR * LANES), [lane % LANES for lane in range(FOUR * LANES)])
+    return builder.shuffle_vector(value, value, places)
 
 
 # --- what is written between vectors: + - * /
@@ -34,13 +54,22 @@ class _VectorModel(models.PrimitiveModel):
 def arithmetic(function: Callable[..., Any], kind: Vector, emit: str) -> None:
     """Let Numba compile an operator between two vectors of a kind to an instruction of IR."""
 
+    wide = _of_four.get(kind)
+    mixed = [] if wide is None else [(wide, wide), (wide, kind), (kind, wide)]
+
     @infer_global(function)
     class _Template(ConcreteTemplate):
-        cases = (signature(kind, kind, kind),)
+        cases = (signature(kind, kind, kind), *(signature(wide, *pair) for pair in mixed))
 
     @lower_builtin(function, kind, kind)
     def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return getattr(builder, emit)(*args)
+
+    def _lower_four(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, emit)(*(widen(builder, value) for value in args))
+
+    for pair in mixed:
+        lower_builtin(function, *pair)(_lower_four)
 
 
 for _function, _emit in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
@@ -50,19 +79,24 @@ arithmetic(operator.add, ints, "add")
 
 
 def emitted(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make an intrinsic of a function of (builder, arguments) whose types are fixed; None takes any pointer."""
+    """Make an intrinsic of a function of (builder, arguments) whose types are fixed; None takes any pointer.
+
+    Where an argument that should be a vector is four, all are, and so is the result.
+    """
 
     def wrap(emit: Callable[..., Any]) -> Any:
         names = ", ".join(f"a{i}" for i in range(len(parameters)))
 
         def build(typing_context: Any, *args: Any) -> Any:
-            wanted = [a if p is None else p for a, p in zip(args, parameters, strict=True)]
+            four = any(p in _of_four and a == _of_four[p] for a, p in zip(args, parameters, strict=True))
+            wanted = [a if p is None or (four and p in _of_four) else p for a, p in zip(args, parameters, strict=True)]
+            made_of = _of_four.get(result, result) if four else result
 
             def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-                made = emit(builder, *values)
+                made = emit(builder, *(widen(builder, value) for value in values) if four else values)
                 return context.get_dummy_value() if made is None else made
 
-            return signature(args[0] if result is None else result, *wanted), generate
+            return signature(args[0] if result is None else made_of, *wanted), generate
 
         scope: dict[str, Any] = {"build": build}  # Numba reads the names of an intrinsic's parameters
         exec(f"def {emit.__name__}(typing_context, {names}): return build(typing_context, {names})", scope)

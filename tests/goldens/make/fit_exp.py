@@ -1,9 +1,9 @@
 """Fit the polynomials of `kernels/encoder/elementwise.py`; run it to print the coefficients.
 
 exp(x) = 2^n 2^f with n the nearest whole number of x log2(e), so |f| <= 1/2: E has six coefficients, and errs by
-little more than float32 rounds; C has four, for what is rounded to bfloat16 next.  The error that counts is relative.
-E begins with exactly 1: the largest weight of a softmax is then 1, and no coefficient near 1 is rounded by half a unit.
-T is C for 2^f with 0 <= f < 1, where f is what x log2(e) exceeds the whole number below by.
+little more than float32 rounds.  T has four, for what is rounded to bfloat16 next; there n is the whole number below,
+and 0 <= f < 1.  The error that counts is relative.  E begins with exactly 1: the largest weight of a softmax is then
+1, and no coefficient near 1 is rounded by half a unit.
 
 gelu(x) = x (1/2 + c P(c^2 - 8)) with c = x cut to [-4, 4]: P has nine coefficients and follows (Phi(c) - 1/2) / c.  An
 error of c P costs |x| times as much in the result; |x| is the weight of the fit.  In powers of c^2 itself the terms
@@ -114,7 +114,6 @@ def main() -> None:
     """Print the coefficients as float32 literals, and what they achieve."""
     for name, (coef, largest), error in (
         ("E", fit_power(6, exact=True), power_error),
-        ("C", fit_power(4, exact=False), power_error),
         ("T", fit_power(4, exact=False, low=0), lambda coef: power_error(coef, low=0)),
         ("P", fit_gelu(), gelu_error),
         ("S", fit_short_gelu(), short_gelu_error),
