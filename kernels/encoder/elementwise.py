@@ -17,6 +17,7 @@ from minembed.kernels.vectors.simd import (
     fma,
     load,
     load_part,
+    max_lanes,
     maximum,
     minimum,
     nearest,
@@ -134,6 +135,19 @@ def sigmoid(x):
 def gelu_tanh(x):
     """GELU's approximation by a hyperbolic tangent: minembed.transformer.ops.gelu_tanh."""
     return x * sigmoid(x * fma(x * x, splat(G1), splat(G0)))
+
+
+@njit
+def row_maximum(row, n):
+    """The largest of n numbers."""
+    whole = n // 16 * 16
+    low = splat(f32(-np.inf))
+    top = low
+    for j in range(0, whole, 16):
+        top = maximum(load(at(row, j)), top)
+    if whole < n:
+        top = maximum(load_part(at(row, whole), n - whole, low), top)
+    return max_lanes(top)
 
 
 @njit

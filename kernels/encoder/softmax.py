@@ -7,7 +7,7 @@ which the caller divides, is put beside.  A row's bits are the same alone and am
 import numpy as np
 from numba import njit
 
-from minembed.kernels.encoder.elementwise import ZERO, exp, exp2_short
+from minembed.kernels.encoder.elementwise import ZERO, exp, exp2_short, row_maximum
 from minembed.kernels.tiles.dot import TARGET
 from minembed.kernels.vectors.fours import (
     first_lanes_of_rows,
@@ -24,7 +24,6 @@ from minembed.kernels.vectors.simd import (
     first_lanes,
     load,
     load_part,
-    max_lanes,
     maximum,
     splat,
     store,
@@ -48,19 +47,6 @@ def softmax_rows(scores, stride, rows, n, sums):
     else:
         for r in range(rows):
             sums[r] = _row(at(scores, r * stride), n)
-
-
-@njit
-def row_maximum(row, n):
-    """The largest of n numbers."""
-    whole = n // 16 * 16
-    low = splat(LOW)
-    top = low
-    for j in range(0, whole, 16):
-        top = maximum(load(at(row, j)), top)
-    if whole < n:
-        top = maximum(load_part(at(row, whole), n - whole, low), top)
-    return max_lanes(top)
 
 
 @njit

@@ -9,9 +9,8 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
-from minembed.kernels.encoder.elementwise import HALF, ONE, ZERO, add_norm_row, exp, normal_tail
+from minembed.kernels.encoder.elementwise import HALF, ONE, ZERO, add_norm_row, exp, normal_tail, row_maximum
 from minembed.kernels.encoder.elementwise import gelu as gelu_of
-from minembed.kernels.encoder.softmax import row_maximum
 from minembed.kernels.vectors.simd import (
     absolute,
     address,
