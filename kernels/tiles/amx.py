@@ -17,8 +17,11 @@ them in calls.
 
 The system must allow a process to use tiles, or the first of these instructions ends it (permission.py); so this module
 is imported only when tiles are about to be used, and asks then.  Where there are none the same operations are
-emulated, bit for bit (but for numbers below 1.2e-38, which the CPU takes as 0), with the tiles in 8 KB of the stack:
-slowly, so that every test of what is built on them runs anywhere.
+emulated, bit for bit, with the tiles in 8 KB of the stack: slowly, so that every test of what is built on them runs
+anywhere.
+
+Denormal numbers (below 2^-126) are 0 with their sign: where they enter, and after each product and each sum, which
+round to the nearest, ties to even.  Infinities and NaN are as in any sum; which NaN comes out is not said.
 
 Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS.
 """
@@ -36,8 +39,8 @@ from numba.extending import intrinsic
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.tiles.permission import tiles_usable
 from minembed.kernels.vectors.emit import (
+    F32,
     I8,
-    I32,
     I64,
     VF,
     VI,
@@ -69,6 +72,7 @@ INSTRUCTIONS = (
     "tilestored64",
     "tdpbf16ps",
 )  # in that order
+SMALLEST, UP = 2.0**-126, 2.0**64  # the smallest number that is not denormal
 BYTE_POINTER = I8.as_pointer()
 Emit = Callable[..., None]
 
@@ -107,14 +111,26 @@ def _instruction(name: str) -> Emit:
 # --- by vectors
 
 
-def _row(builder: Any, tmm: Any, tile: int, r: Any, kind: Any) -> Any:
-    """Where row r of an emulated tile begins."""
-    start = builder.bitcast(move(builder, tmm, 1024 * tile), ir.ArrayType(I8, 64).as_pointer())
-    return builder.bitcast(move(builder, start, r), kind.as_pointer())
+def _emulated(builder: Any, name: str, define: Callable[..., None], *args: Any) -> None:
+    """Call a function that the module has once, however often it is called: LLVM would be long at compiling copies."""
+    kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"minembed_emulated_{name}")
+    if not function.blocks:
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        inside = ir.IRBuilder(function.append_basic_block())
+        define(inside, *function.args)
+        inside.ret_void()
+    builder.call(function, args)
 
 
-def _outside(builder: Any, pointer: Any, stride: Any, r: int) -> Any:
-    return move(builder, builder.bitcast(pointer, BYTE_POINTER), builder.mul(stride, ir.Constant(I64, r)))
+def _tile(builder: Any, tmm: Any, tile: int) -> Any:
+    return move(builder, tmm, 1024 * tile)
+
+
+def _row(builder: Any, tile: Any, stride: Any, r: Any, kind: Any = VI) -> Any:
+    """Where a row begins; rows are so many bytes apart."""
+    return builder.bitcast(move(builder, tile, builder.mul(stride, r)), kind.as_pointer())
 
 
 def _nothing(builder: Any, tmm: Any, *_: Any) -> None:
@@ -122,35 +138,70 @@ def _nothing(builder: Any, tmm: Any, *_: Any) -> None:
 
 
 def _zero(builder: Any, tmm: Any, tile: int) -> None:
-    for r in range(TILE):
-        store_vector(builder, _row(builder, tmm, tile, r, VI), ir.Constant(VI, [0] * 16))
+    cgutils.memset(builder, _tile(builder, tmm, tile), ir.Constant(I64, 1024), 0)
 
 
 def _load(builder: Any, tmm: Any, tile: int, pointer: Any, stride: Any) -> None:
-    for r in range(TILE):
-        value = load_vector(builder, _outside(builder, pointer, stride, r), VI)
-        store_vector(builder, _row(builder, tmm, tile, r, VI), value)
+    source = builder.bitcast(pointer, BYTE_POINTER)
+    _emulated(builder, "copy", _define_copy, source, stride, _tile(builder, tmm, tile), ir.Constant(I64, 64))
 
 
 def _store(builder: Any, tmm: Any, tile: int, pointer: Any, stride: Any) -> None:
-    for r in range(TILE):
-        value = load_vector(builder, _row(builder, tmm, tile, r, VI), VI)
-        store_vector(builder, _outside(builder, pointer, stride, r), value)
+    target = builder.bitcast(pointer, BYTE_POINTER)
+    _emulated(builder, "copy", _define_copy, _tile(builder, tmm, tile), ir.Constant(I64, 64), target, stride)
 
 
 def _dot(builder: Any, tmm: Any, c: int, a: int, b: int) -> None:
-    """Even k and odd k are summed apart, from 0 and fused; then added to each other; then to C."""
-    sixteen, upper = ir.Constant(VI, [16] * 16), ir.Constant(VI, [-65536] * 16)
+    _emulated(builder, "dot", _define_dot, *(_tile(builder, tmm, tile) for tile in (c, a, b)))
+
+
+def _define_copy(builder: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> None:
     with cgutils.for_range(builder, ir.Constant(I64, TILE)) as loop:
-        even = odd = ir.Constant(VF, [0.0] * 16)
+        row = load_vector(builder, _row(builder, source, stride, loop.index), VI)
+        store_vector(builder, _row(builder, target, target_stride, loop.index), row)
+
+
+def _define_dot(builder: Any, c: Any, a: Any, b: Any) -> None:
+    """Even k and odd k are summed apart, from 0 and fused; then added to each other; then to C."""
+    of_b = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(VF, 2 * TILE)), VF.as_pointer())
+    of_a = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(VF, 2)), F32.as_pointer())  # of a row
+    apart = ir.Constant(I64, 64)
+    for k in range(TILE):
+        _split(builder, _row(builder, b, apart, ir.Constant(I64, k)), move(builder, of_b, 2 * k))
+    with cgutils.for_range(builder, ir.Constant(I64, TILE)) as loop:
+        _split(builder, _row(builder, a, apart, loop.index), of_a)
+        even = odd = ir.Constant(VF, [0.0] * TILE)
         for k in range(TILE):
-            word = builder.load(move(builder, _row(builder, tmm, a, loop.index, I32), k), align=1)
-            pair = broadcast(builder, word), load_vector(builder, _row(builder, tmm, b, k, VI), VI)
-            low = [builder.bitcast(builder.shl(v, sixteen), VF) for v in pair]
-            high = [builder.bitcast(builder.and_(v, upper), VF) for v in pair]
-            even, odd = call(builder, "llvm.fma.v16f32", *low, even), call(builder, "llvm.fma.v16f32", *high, odd)
-        out = _row(builder, tmm, c, loop.index, VF)
-        store_vector(builder, out, builder.fadd(load_vector(builder, out), builder.fadd(even, odd)))
+            first, second = (broadcast(builder, builder.load(move(builder, of_a, k + n))) for n in (0, TILE))
+            even = _fused(builder, first, load_vector(builder, move(builder, of_b, 2 * k)), even)
+            odd = _fused(builder, second, load_vector(builder, move(builder, of_b, 2 * k + 1)), odd)
+        out = _row(builder, c, apart, loop.index, VF)
+        before, total = load_vector(builder, out), _without_denormals(builder, builder.fadd(even, odd))
+        total = builder.fadd(_without_denormals(builder, before), total)
+        store_vector(builder, out, _without_denormals(builder, total))
+
+
+def _split(builder: Any, pairs: Any, to: Any) -> None:
+    """Write the first numbers of 16 pairs, then the second."""
+    sixteen, upper = ir.Constant(VI, [16] * TILE), ir.Constant(VI, [-65536] * TILE)
+    both, to = load_vector(builder, pairs, VI), builder.bitcast(to, VF.as_pointer())
+    for n, half in enumerate((builder.shl(both, sixteen), builder.and_(both, upper))):
+        store_vector(builder, move(builder, to, n), _without_denormals(builder, builder.bitcast(half, VF)))
+
+
+def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, rounded once.  Whether that is too small is seen 2^64 further up, where nothing is lost below."""
+    up = ir.Constant(VF, [UP] * TILE)
+    above = call(builder, "llvm.fma.v16f32", builder.fmul(a, up), b, builder.fmul(c, up))
+    return _without_denormals(builder, call(builder, "llvm.fma.v16f32", a, b, c), above, SMALLEST * UP)
+
+
+def _without_denormals(builder: Any, value: Any, judged: Any = None, least: float = SMALLEST) -> Any:
+    """0, with its sign, for what is below; NaN stays."""
+    size = call(builder, "llvm.fabs.v16f32", value if judged is None else judged)
+    sign = builder.and_(builder.bitcast(value, VI), ir.Constant(VI, [-(1 << 31)] * TILE))
+    small = builder.fcmp_ordered("<", size, ir.Constant(VF, [least] * TILE))
+    return builder.select(small, builder.bitcast(sign, VF), value)
 
 
 HARDWARE_OPERATIONS: dict[str, Emit] = dict(zip(NUMBERS, map(_instruction, INSTRUCTIONS), strict=True))
