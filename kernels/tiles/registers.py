@@ -49,9 +49,10 @@ Multiply = Callable[[Any, Any, Any, Any], Any]  # (builder, accumulator, broadca
 
 
 def fetch(builder: Any, row: Any, lines: int = 1) -> None:
-    """Ask for what will be needed some steps on: float32 weights are too large for any cache, and stream by.
+    """Ask for what will be needed some steps on: weights are too large for the near caches, and stream by.
 
-    Worth a quarter of the time of a single query in float32; rounded weights are small enough to lose by it.
+    Worth a quarter of the time of a single query in float32, and as much in int8 where the cache is far: elsewhere
+    rounded weights are small enough to lose by it.
     """
     prefetch = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
     for v in range(lines):
@@ -155,7 +156,7 @@ def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply,
                 row = builder.bitcast(move(builder, b, builder.mul(k, stride_b)), vector.as_pointer())
                 if streaming:
                     ask(k)
-                elif words == F32:
+                elif words == F32 or TARGET.is_far:
                     fetch(builder, move(builder, row, AHEAD // 64), vectors)
                 return [builder.load(move(builder, row, v), align=1) for v in range(vectors)]
 
@@ -203,6 +204,8 @@ def _bytes_tile(vectors: int, streaming: bool = False) -> Any:
                 row = move(builder, panel, builder.mul(k, ir.Constant(I64, TILE_VECTORS)))
                 if streaming:
                     ask(k)
+                elif TARGET.is_far:
+                    fetch(builder, move(builder, row, AHEAD // 64), vectors)
                 return [builder.load(move(builder, row, v), align=1) for v in span]
 
             def emit(count: int) -> None:

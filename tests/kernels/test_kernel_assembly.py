@@ -26,6 +26,16 @@ def test_the_tiles_of_this_machine_spill_nothing(name):
     assert_tile_spills_nothing(name)
 
 
+@pytest.mark.skipif("avx2" not in tiles.TARGET.features, reason="what is expected is known for AVX2 and AVX-512")
+@pytest.mark.parametrize("name", ["floats", "bfloat16", "bytes"])
+def test_weights_are_asked_for_early(name):
+    """Those of float32 everywhere, smaller ones where the cache that holds them is far."""
+    tile, arguments = TILES[name]
+    tile(1, *arguments)
+    (assembly,) = tile.inspect_asm().values()
+    assert ("prefetch" in assembly) == (name == "floats" or tiles.TARGET.is_far)
+
+
 # ---- what LLVM makes for other machines ----
 
 

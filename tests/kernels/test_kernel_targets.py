@@ -79,6 +79,7 @@ def test_a_named_cpu_has_no_more_than_it_has(host):
     assert host("alderlake").dot_bytes == "vnni256" and host("skylake-avx512").dot_bytes == "pmaddwd"
     assert host("cascadelake").dot_bytes == "vnni512" and not host("cascadelake").dot_bfloat16
     assert host("znver4").dot_bfloat16 and host("znver4").cpu == "znver4"
+    assert host("sapphirerapids").is_far and not host("znver4").is_far and not host("haswell").is_far
     assert host("sapphirerapids").has_bfloat16 and not host("sapphirerapids").dot_bfloat16
     assert not host("sapphirerapids").amx
     assert host("nehalem").dot_bytes == host("a name nobody knows").dot_bytes == "plain"
