@@ -26,7 +26,15 @@ from numba.extending import overload
 
 from minembed.kernels.encoder.activations import activate_tile
 from minembed.kernels.encoder.elementwise import ONE, ZERO
-from minembed.kernels.tiles.registers import PANEL, count_tiles, tile_bfloat16, tile_bytes, tile_floats
+from minembed.kernels.tiles.registers import (
+    PANEL,
+    TILE_VECTORS,
+    count_tiles,
+    tile_bfloat16,
+    tile_bytes,
+    tile_floats,
+    tile_floats_asking,
+)
 from minembed.kernels.vectors.simd import (
     at,
     fma,
@@ -47,7 +55,8 @@ from minembed.kernels.vectors.simd import (
 
 f32 = np.float32
 LINE = 16  # elements: at most one cache line of 64 bytes
-MANY_BLOCKS = 8  # of rows, from which on it pays to ask for the next panel
+MANY_BLOCKS = 8  # of rows
+ASKS = TILE_VECTORS == 2  # measured with AVX-512 only
 LEVELS = f32(255.0)
 TINY = f32(1e-30)
 
@@ -62,23 +71,21 @@ TINY = f32(1e-30)
 @njit
 def multiply(operand, rows, width, group, p, out_width, out, stride, activation):
     """out = bias + operand weight, activated by that function.  A panel of B serves all rows before the next begins."""
-    panels = (out_width + PANEL - 1) // PANEL
-    for panel in range(panels):
-        multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, activation)
+    for panel in range((out_width + PANEL - 1) // PANEL):
+        multiply_one_panel(operand, rows, width, group, p, panel, out, stride, activation)
 
 
 @njit
-def multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, activation):
+def multiply_one_panel(operand, rows, width, group, p, panel, out, stride, activation):
     """The columns of one panel of multiply's result."""
     blocks = count_tiles(rows, p[0])
     i = 0
     for block in range(blocks):  # of nearly equal size: 15 rows are 7 and 8
         count = (rows - i) // (blocks - block)
         c = at(out, i * stride + panel * PANEL)
-        multiply_panel(operand, i, count, width, group, p, panel, c, stride)
+        multiply_panel(operand, i, count, width, group, p, panel, c, stride, panel + 1, block, blocks)
         if activation:
             activate_tile(c, stride, count, PANEL, activation, p[0])
-        fetch_ahead(p[0], panel + 1, panels, width, group, block, blocks)
         i += count
 
 
@@ -89,16 +96,15 @@ def multiply_activate_encode(operand, rows, width, group, p, out_width, out_grou
     out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
     """
     blocks = count_tiles(rows, p[0])
-    panels, span = out_width // PANEL, out_group // PANEL
-    stride = operand_stride(out_width, out_group, p[0])
+    span, stride = out_group // PANEL, operand_stride(out_width, out_group, p[0])
     for band in range(out_width // out_group):
         i = 0
         for block in range(blocks):
             count = (rows - i) // (blocks - block)
             for panel in range(span):
                 c = at(tile, panel * PANEL)
-                multiply_panel(operand, i, count, width, group, p, band * span + panel, c, out_group)
-                fetch_ahead(p[0], (band + 1) * span + panel, panels, width, group, block, blocks)
+                this = band * span + panel
+                multiply_panel(operand, i, count, width, group, p, this, c, out_group, this + span, block, blocks)
             activate_tile(tile, out_group, count, out_group, activation, p[0])
             encode_band(tile, out_group, i, count, out_group, band * out_group, stride, out_group, p[0], buffers)
             i += count
@@ -116,36 +122,29 @@ def encode_rows(x, stride, rows, width, group, weight, buffers):
     return buffers[0], to, buffers[1], buffers[2]
 
 
-def fetch_ahead(weight, panel, panels, width, group, block, blocks):
-    """Ask for a part of a panel that is needed soon, one part for each block of rows; float32 tiles ask by themselves.
-
-    Few blocks would ask for too much at once, and wait for it; the CPU's own prefetcher sees their panels stream by.
-    """
-    raise NotImplementedError
-
-
-@overload(fetch_ahead)
-def _choose_fetch(weight, panel, panels, width, group, block, blocks):
-    if weight.dtype == types.float32:
-        return lambda weight, panel, panels, width, group, block, blocks: None
-
-    def call(weight, panel, panels, width, group, block, blocks):
-        if panel < panels and blocks >= MANY_BLOCKS:
-            length = depth(weight, width, group) * PANEL
-            part = (length // LINE + blocks - 1) // blocks * LINE
-            for element in range(block * part, min(length, (block + 1) * part), LINE):
-                prefetch(at(weight, panel * length + element))
-
-    return call
+@njit
+def fetch_part(weight, panel, width, group, block, blocks):
+    """Ask for a part of a panel; few blocks would ask for too much at once and wait, and do without."""
+    if blocks >= MANY_BLOCKS:
+        length = depth(weight, width, group) * PANEL
+        part = (length // LINE + blocks - 1) // blocks * LINE
+        for element in range(block * part, min(length, (block + 1) * part), LINE):
+            prefetch(at(weight, panel * length + element))
 
 
 # --- float32: nothing to encode
 
 
 @njit
-def _panel_floats(operand, i, count, width, group, p, panel, c, stride):
-    b, bias = at(p[0], panel * width * PANEL), at(p[3], panel * PANEL)
-    tile_floats(count, at(operand[0], i * operand[1]), operand[1], b, PANEL, width, bias, c, stride)
+def _panel_floats(operand, i, count, width, group, p, panel, c, stride, following, block, blocks):
+    a, b, bias = at(operand[0], i * operand[1]), at(p[0], panel * width * PANEL), at(p[3], panel * PANEL)
+    if ASKS and 1 < blocks <= MANY_BLOCKS and block < TILE_VECTORS:
+        ask = at(
+            b, (2 * PANEL + block * LINE) * width
+        )  # half of the panel after the next, which a second core may take
+        tile_floats_asking(count, a, operand[1], b, PANEL, width, bias, c, stride, ask)
+    else:
+        tile_floats(count, a, operand[1], b, PANEL, width, bias, c, stride)
 
 
 # --- bfloat16
@@ -226,19 +225,20 @@ def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffer
 # --- which of them: Numba asks once, when it compiles
 
 
-def multiply_panel(operand, i, count, width, group, p, panel, c, stride):
-    """One tile: `count` rows from row i on, times one panel."""
+def multiply_panel(operand, i, count, width, group, p, panel, c, stride, following, block, blocks):
+    """One tile: `count` rows from row i on, one of some blocks, times one panel; and ask for the following panel."""
     raise NotImplementedError
 
 
 @overload(multiply_panel, inline="always")
-def _choose_panel(operand, i, count, width, group, p, panel, c, stride):
-    chosen = {types.float32: _panel_floats, types.uint16: _panel_bfloat16, types.int8: _panel_bytes}[p[0].dtype]
+def _choose_panel(operand, i, count, width, group, p, panel, c, stride, following, block, blocks):
+    chosen = _panel_bfloat16 if p[0].dtype == types.uint16 else _panel_bytes
 
-    def call(operand, i, count, width, group, p, panel, c, stride):
+    def call(operand, i, count, width, group, p, panel, c, stride, following, block, blocks):
         chosen(operand, i, count, width, group, p, panel, c, stride)
+        fetch_part(p[0], following, width, group, block, blocks)
 
-    return call
+    return _panel_floats.py_func if p[0].dtype == types.float32 else call
 
 
 def encode_band(x, stride, first, rows, width, column, to, group, weight, buffers):

@@ -86,7 +86,7 @@ def multiply_shared(job, operand, rows, width, group, p, out_width, out, stride,
         if panel >= panels:
             break
         if swap(word(job, TICKET), ticket, ticket + 1):
-            multiply_one_panel(operand, rows, width, group, p, panel, panels, out, stride, activation)
+            multiply_one_panel(operand, rows, width, group, p, panel, out, stride, activation)
             mine += 1
     while read(word(job, DONE)) - done_before < panels - mine:
         relax()
@@ -117,5 +117,5 @@ def assist(job, weights, operand, floats, zero_points):
         rows, width, group = b[FIELDS + 4], b[FIELDS + 5], b[FIELDS + 6]
         out, stride, activation = pointer_like(b[FIELDS + 11], f), b[FIELDS + 12], b[FIELDS + 13]
         if swap(word(b, TICKET), ticket, ticket + 1):
-            multiply_one_panel(product, rows, width, group, p, panel, panels, out, stride, activation)
+            multiply_one_panel(product, rows, width, group, p, panel, out, stride, activation)
             add(word(b, DONE), 1)

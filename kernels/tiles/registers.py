@@ -48,7 +48,7 @@ _ints, _signed = types.CPointer(types.int32), types.CPointer(types.int8)
 Multiply = Callable[[Any, Any, Any, Any], Any]  # (builder, accumulator, broadcast of A, vector of B) -> accumulator
 
 
-def fetch(builder: Any, row: Any, lines: int = 1) -> None:
+def fetch(builder: Any, row: Any, lines: int = 1, keep: int = 3) -> None:
     """Ask for what will be needed some steps on: weights are too large for the near caches, and stream by.
 
     Worth a quarter of the time of a single query in float32, and as much in int8 where the cache is far: elsewhere
@@ -57,7 +57,7 @@ def fetch(builder: Any, row: Any, lines: int = 1) -> None:
     prefetch = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
     for v in range(lines):
         where = move(builder, builder.bitcast(row, I8.as_pointer()), 64 * v)
-        builder.call(prefetch, [where, *(ir.Constant(I32, n) for n in (0, 3, 1))])  # read, keep close, data
+        builder.call(prefetch, [where, *(ir.Constant(I32, n) for n in (0, keep, 1))])  # read; 3: in L1, 2: in L2; data
 
 
 def follow(builder: Any, a: Any, stride_a: Any, rows: int) -> Callable[[Any], None]:
@@ -66,11 +66,11 @@ def follow(builder: Any, a: Any, stride_a: Any, rows: int) -> Callable[[Any], No
     return lambda k: fetch(builder, move(builder, begin, builder.mul(k, ir.Constant(I64, 64))))
 
 
-def switch_rows(builder: Any, rows: Any, most: int, emit: Callable[[int], None]) -> None:
-    """Emit the code for each number of rows up to `most`, and the jump to it."""
+def switch_rows(builder: Any, rows: Any, most: int, emit: Callable[[int], None], least: int = 1) -> None:
+    """Emit the code for each number of rows from `least` to `most`, and the jump to it."""
     end = builder.append_basic_block("tile.end")
     jump = builder.switch(rows, end)
-    for count in range(1, most + 1):
+    for count in range(least, most + 1):
         block = builder.append_basic_block(f"tile.{count}")
         jump.add_case(ir.Constant(I64, count), block)
         builder.position_at_end(block)
@@ -124,36 +124,31 @@ def each_row(builder: Any, a: Any, stride_a: Any, count: int, words: Any) -> Cal
     return lambda r, k: broadcast(builder, builder.load(move(builder, rows[r], k), align=1))
 
 
-def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply, streaming: bool = False) -> Any:
+def _tile(
+    most: int, vectors: int, element: Any, words: Any, multiply: Multiply, streaming: bool = False, asking: bool = False
+) -> Any:
     """Make the tile of a kind of number: `words` of A are broadcast, 16 words make a vector of B.
 
-    Where `streaming`, it is A that is too large for any cache.
+    Where `streaming`, it is A that is too large for any cache.  Where `asking`, each step asks for a line from `ask` on
+    too; such a tile has half its rows at least.
     """
     vector = ir.VectorType(words, 16)
 
     @intrinsic
-    def tile(typing_context, rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
+    def tile(typing_context, rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, ask):
         """Write C = bias + A B for `rows` rows; strides in elements, steps in words (1, 2 or 4 elements)."""
-        sig = signature(
-            types.void,
-            types.int64,
-            element,
-            types.int64,
-            element,
-            types.int64,
-            types.int64,
-            _floats,
-            _floats,
-            types.int64,
-        )
+        i = types.int64
+        sig = signature(types.void, i, element, i, element, i, i, _floats, _floats, i, element)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            rows, a, stride_a, b, stride_b, steps, bias, c, stride_c = args
+            rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, next_lines = args
             starts = [load_vector(builder, move(builder, bias, 16 * v)) for v in range(vectors)]
             ask = follow(builder, a, stride_a, most)
 
             def load_b(k: Any) -> list[Any]:
                 row = builder.bitcast(move(builder, b, builder.mul(k, stride_b)), vector.as_pointer())
+                if asking:
+                    fetch(builder, move(builder, next_lines, builder.mul(k, ir.Constant(I64, 16))), keep=2)
                 if streaming:
                     ask(k)
                 elif words == F32 or TARGET.is_far:
@@ -167,7 +162,7 @@ def _tile(most: int, vectors: int, element: Any, words: Any, multiply: Multiply,
                     for v, value in enumerate(row):
                         store_vector(builder, move(builder, out, 16 * v), value)
 
-            switch_rows(builder, rows, most, emit)
+            switch_rows(builder, rows, most, emit, most // 2 if asking else 1)
             return context.get_dummy_value()
 
         return sig, generate
@@ -232,6 +227,7 @@ def _bytes_tile(vectors: int, streaming: bool = False) -> Any:
 
 
 _tile_floats = _tile(TILE_ROWS, TILE_VECTORS, _floats, F32, multiply_floats)
+_tile_asking = _tile(TILE_ROWS, TILE_VECTORS, _floats, F32, multiply_floats, asking=True)
 _tile_narrow = _tile(TILE_ROWS, 1, _floats, F32, multiply_floats)
 _tile_bytes, _tile_bytes_streaming = _bytes_tile(TILE_VECTORS), _bytes_tile(1, streaming=True)
 _tile_streaming = _tile(TILE_ROWS, 1, _floats, F32, multiply_floats, streaming=True)
@@ -242,25 +238,31 @@ _tile_bfloat16 = _tile(BFLOAT16_ROWS, TILE_VECTORS, _shorts, I32, multiply_bfloa
 @njit
 def tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """C = bias + A B of float32; a step is one k."""
-    _tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+    _tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
+
+
+@njit
+def tile_floats_asking(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, ask):
+    """The same for half of a tile's rows or more; a line at `ask` is brought to the second-level cache in each step."""
+    _tile_asking(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, ask)
 
 
 @njit
 def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """The same for 16 columns: keys of a short text."""
-    _tile_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+    _tile_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
 
 
 @njit
 def tile_floats_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """The same where A streams by: its rows follow each other without a gap."""
-    _tile_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+    _tile_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
 
 
 @njit
 def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     """The same of bfloat16, summed in float32; a step is two k, which lie side by side in B."""
-    _tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c)
+    _tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
 
 
 @njit

@@ -8,6 +8,7 @@ from kernel_tiles import (
     tile_bytes,
     tile_bytes_streaming,
     tile_floats,
+    tile_floats_asking,
     tile_floats_narrow,
     tile_floats_streaming,
 )
@@ -43,16 +44,21 @@ def unguarded(c, rows, columns, stride):
 
 @pytest.mark.parametrize("K", DEPTHS)
 @pytest.mark.parametrize(
-    ("tile", "columns"),
-    [(tile_floats, PANEL), (tile_floats_narrow, 16), (tile_floats_streaming, 16)],
-    ids=["floats", "floats_narrow", "floats_streaming"],
+    ("tile", "columns", "least"),
+    [
+        (tile_floats, PANEL, 1),
+        (tile_floats_asking, PANEL, TILE_ROWS // 2),
+        (tile_floats_narrow, 16, 1),
+        (tile_floats_streaming, 16, 1),
+    ],
+    ids=["floats", "floats_asking", "floats_narrow", "floats_streaming"],
 )
-def test_float_tiles(tile, columns, K):
+def test_float_tiles(tile, columns, least, K):
     a, b, bias = normal(TILE_ROWS, K + 3), normal(K, columns + 7, seed=18), normal(columns, seed=19)
     exact = a[:, :K].astype(np.float64) @ b[:, :columns] + bias
     size = np.abs(a[:, :K].astype(np.float64)) @ np.abs(b[:, :columns]) + np.abs(bias)
     whole = None
-    for rows in range(TILE_ROWS, 0, -1):
+    for rows in range(TILE_ROWS, least - 1, -1):
         c = guarded(rows, columns, columns + 3)
         tile(rows, a.ravel(), K + 3, b.ravel(), columns + 7, K, bias, c, columns + 3)
         got = unguarded(c, rows, columns, columns + 3)

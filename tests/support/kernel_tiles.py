@@ -14,6 +14,14 @@ def tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
 
 
 @njit
+def tile_floats_asking(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
+    tiles.tile_floats_asking(
+        rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c,
+        address(b, 0),
+    )  # fmt: skip
+
+
+@njit
 def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
     tiles.tile_floats_narrow(
         rows, address(a, 0), stride_a, address(b, 0), stride_b, steps, address(bias, 0), address(c, 5), stride_c
