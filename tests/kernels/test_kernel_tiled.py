@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from any_encoder import any_architecture, on_tiles_exactly, params_of, tokens_of
+from any_encoder import any_architecture, architecture_of, on_tiles_exactly, params_of, tokens_of
 from batchings import texts_of
 from emulated import needs_tiles, python_emulated
 from examples import examples, heavy
@@ -67,10 +67,21 @@ def test_any_encoder_gives_a_text_the_same_bits_alone(dtype, architecture, lengt
     np.testing.assert_array_equal(model.one_row(tokens, "lasttoken"), together[last - 1])
 
 
+@pytest.mark.parametrize("seed", [*range(10), *heavy(range(10, 200))])
+def test_what_lies_in_buffers_does_not_matter(seed):
+    """They are used again by other calls, for other texts, and hold what those left, NaN included."""
+    architecture = architecture_of(seed)
+    model, tokens = pack(architecture, "bfloat16"), tokens_of([9, 1, 40, 17], architecture.config)
+    expected = model(tokens)
+    (room,) = model.idle
+    for array in (room.floats, *room.own):
+        array.fill(np.nan)
+    np.testing.assert_array_equal(model(tokens), expected)
+    assert len(model.idle) == 1 and model.idle[0] is room
+
+
 def test_every_choice_is_drawn():
     """What random architectures leave out is not tested."""
-    from any_encoder import architecture_of
-
     found = [architecture_of(seed) for seed in range(300)]
     for name in ("head_norms", "post_norms", "bare"):
         assert {getattr(a, name) for a in found} == {False, True}, name

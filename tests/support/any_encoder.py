@@ -41,7 +41,7 @@ def any_architecture(pick, positions=80):
     first = pick(yes)
     rms = first and pick(yes)
     config = Config(
-        29, pick((H * K, pick(range(16, 150)))), pick((1, 1, 2, 3)), H, pick((1, 7, 31, 32, 33, 64, 100, 257, 400)),
+        29, pick((H * K, pick(range(16, 150)))), pick((1, 1, 2, 3)), H, pick((1, 7, 31, 32, 33, 64, 100, 257, 900)),
         positions, pick((0, 2)), pick(ACTIVATIONS), pick((1e-12, 1e-5)),
         embedding_size=pick((None, None, 13)), head_dim=K, num_key_value_heads=G,
         norm_type="rms_norm" if rms else "layer_norm", pre_norm=first, gated=pick(yes), position_embedding_type=where,
