@@ -18,6 +18,7 @@ from minembed.kernels.encoder.tiled.vectors import activate_short
 from minembed.kernels.vectors.simd import at, load, store, store_bfloat16
 
 ROUND, ACTIVATE, GATE, ADD, KEEP = 0, 1, 2, 3, 4
+KINDS = 8  # of which there are fewer: a kind is one of them, plus KINDS times the activation
 SIDE = 32  # rows and columns of a block
 SLOT = SIDE * SIDE + SIDE  # from one block's sums to the next's: were it 4096 bytes, loads would wait for stores
 
@@ -29,7 +30,7 @@ def finish(before, start, stop):
     if start >= stop:
         return
     low, high = load(bias), load(at(bias, 16))
-    activation, kind = kind >> 3, kind & 7
+    activation, kind = kind // KINDS, kind % KINDS
     if kind == ADD:
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(floats, r * stride)
@@ -44,7 +45,7 @@ def finish(before, start, stop):
             c, to = at(sums, r * SIDE), at(floats, r * stride)
             store(to, load(c) + low), store(at(to, 16), load(at(c, 16)) + high)
     elif kind == GATE:
-        low_, high_ = load(at(bias, following)), load(at(bias, following + 16))
+        low_, high_ = load(at(bias, following)), load(at(bias, following + 16))  # of what stands beside
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(words, (r >> 4) * stride + (r & 15) * SIDE)
             d = at(c, SLOT)

@@ -20,8 +20,7 @@ from numba import njit
 from minembed.kernels.encoder.architecture import ACTIVATION, GATED, HEAD_NORMS
 from minembed.kernels.encoder.heads import place_heads, reach_of
 from minembed.kernels.encoder.tiled.attention import attend
-from minembed.kernels.encoder.tiled.blocks import multiply_block
-from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, ROUND, SIDE, SLOT, finish
+from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, KINDS, ROUND, SIDE, SLOT
 from minembed.kernels.encoder.tiled.plan import (
     B_DOWN,
     B_OUT,
@@ -37,6 +36,7 @@ from minembed.kernels.encoder.tiled.plan import (
     WIDE,
     F,
 )
+from minembed.kernels.encoder.tiled.products import apart, finish_last, multiply_panel, nothing
 from minembed.kernels.encoder.tiled.workspace import band_of, stride_of
 from minembed.kernels.vectors.simd import at, load, store_bfloat16
 
@@ -62,23 +62,23 @@ def project(tmm, h, rows, texts, p, model, pattern, work, own):
     plan, architecture, _ = model
     x, ax, _, _, _, _ = work
     projected, columns, _, c = own
-    wide, size, slot = plan[WIDE], plan[HEAD], 0
+    wide, size = plan[WIDE], plan[HEAD]
     placed = architecture[HEAD_NORMS] != 0 or pattern[5] != 0
-    before = (ROUND, 0, c, p[1], ax, x, 0, 0)
+    before = nothing(c, p[1], ax, x)
     for part in range(3):
         to = projected[0] if part == 0 else projected[1] if part == 1 else projected[2]
         for column in range(0, size, SIDE):
             here = (3 * h + part) * size + column
             w, bias = at(p[0], here * wide), at(p[1], plan[B_QKV] + here)
-            for m in range(0, rows, SIDE):
-                count, sums = min(SIDE, rows - m), at(c, slot * SLOT)
-                multiply_block(tmm, count, at(ax, m * wide), 16 * wide, w, wide // SIDE, True, sums, before)
-                if placed:
-                    before = (KEEP, count, sums, bias, ax, at(columns, (3 * m + part) * size + column), 3 * size, 0)
-                else:
-                    before = (ROUND, count, sums, bias, at(to, m * size + column), x, size, 0)
-                slot = 1 - slot
-    finish(before, 0, before[1])
+            if placed:
+                out = at(columns, part * size + column)
+                goal = (KEEP, bias, ax, out, 3 * size, 0, 0, SIDE * 3 * size)
+            else:
+                goal = (ROUND, bias, at(to, column), x, size, 0, SIDE * size, 0)
+            before = multiply_panel(
+                tmm, rows, ax, wide, w, wide, at(w, SIDE * wide), True, True, c, apart(wide), goal, before
+            )
+    finish_last(before)
     if placed:
         round_columns(rows, texts, p, model, pattern, own)
 
@@ -104,16 +104,15 @@ def output(tmm, first, last, rows, p, model, work, own):
     """to += bias + context W, by the panels first...last-1."""
     plan = model[0]
     x, ax, context, _, _, to = work
-    c, across, stride, slot = own[3], plan[HEADS] * plan[HEAD], stride_of(plan), 0
-    before = (ADD, 0, c, p[1], ax, x, 0, 0)
+    c, across, stride = own[3], plan[HEADS] * plan[HEAD], stride_of(plan)
+    before = nothing(c, p[1], ax, x)
     for panel in range(first, last):
         w, bias = at(p[0], plan[W_OUT] + panel * SIDE * across), at(p[1], plan[B_OUT] + panel * SIDE)
-        for m in range(0, rows, SIDE):
-            count, sums = min(SIDE, rows - m), at(c, slot * SLOT)
-            multiply_block(tmm, count, at(context, m * across), 16 * across, w, across // SIDE, True, sums, before)
-            before = (ADD, count, sums, bias, ax, at(to, m * stride + panel * SIDE), stride, 0)
-            slot = 1 - slot
-    finish(before, 0, before[1])
+        goal = (ADD, bias, ax, at(to, panel * SIDE), stride, 0, 0, SIDE * stride)
+        before = multiply_panel(
+            tmm, rows, context, across, w, across, at(w, SIDE * across), True, True, c, apart(across), goal, before
+        )
+    finish_last(before)
 
 
 @njit
@@ -125,22 +124,21 @@ def widen(tmm, first, last, rows, part, p, model, work, own):
     plan, architecture, _ = model
     x, ax, _, h, _, _ = work
     i, column, width = part
-    c, wide, gated, slot = own[3], plan[WIDE], architecture[GATED] != 0, 0
-    kind = (GATE if gated else ACTIVATE) + 8 * architecture[ACTIVATION]
-    nothing = (ROUND, 0, c, p[1], ax, x, 0, 0)
-    before = nothing
+    c, wide, gated = own[3], plan[WIDE], architecture[GATED] != 0
+    kind, a, space = architecture[ACTIVATION] * KINDS, at(ax, i * wide), apart(wide)
+    before = nothing(c, p[1], ax, x)
     for panel in range(first, last):
         here = column + panel * SIDE
-        w, bias = at(p[0], plan[W_UP] + here * wide), at(p[1], plan[B_UP] + here)
-        for m in range(0, rows, SIDE):
-            count, sums, a = min(SIDE, rows - m), at(c, slot * 2 * SLOT), at(ax, (i + m) * wide)
-            multiply_block(tmm, count, a, 16 * wide, w, wide // SIDE, True, sums, before)
-            if gated:
-                beside = at(w, plan[F] * wide)
-                multiply_block(tmm, count, a, 16 * wide, beside, wide // SIDE, True, at(sums, SLOT), nothing)
-            before = (kind, count, sums, bias, at(h, m * width + panel * 512), x, 16 * width, plan[F])
-            slot = 1 - slot
-    finish(before, 0, before[1])
+        w, bias, to = at(p[0], plan[W_UP] + here * wide), at(p[1], plan[B_UP] + here), at(h, panel * 512)
+        if gated:
+            goal = (kind + GATE, bias, to, x, 16 * width, plan[F], SIDE * width, 0)
+            before = multiply_panel(tmm, rows, a, wide, w, wide, at(w, plan[F] * wide), True, False, c, 2 * SLOT, goal, before)
+            beside = at(w, plan[F] * wide)
+            before = multiply_panel(tmm, rows, a, wide, beside, wide, at(w, SIDE * wide), True, True, at(c, SLOT), 2 * SLOT, goal, before)
+        else:
+            goal = (kind + ACTIVATE, bias, to, x, 16 * width, 0, SIDE * width, 0)
+            before = multiply_panel(tmm, rows, a, wide, w, wide, at(w, SIDE * wide), True, True, c, space, goal, before)
+    finish_last(before)
 
 
 @njit
@@ -154,12 +152,10 @@ def narrow(tmm, first, last, rows, part, p, model, work, own):
     i, column, width = part
     stride, hidden, blocks = stride_of(plan), plan[F], band_of(plan) // SIDE + 1
     begins, ends = column == 0, column + width == hidden
-    before = (ADD, 0, y, p[1], ax, x, 0, 0)
+    before = nothing(y, p[1], ax, x)
     for panel in range(first, last):
         w, bias = at(p[0], plan[W_DOWN] + (panel * hidden + column) * SIDE), at(p[1], plan[B_DOWN] + panel * SIDE)
-        for m in range(0, rows, SIDE):
-            count, sums = min(SIDE, rows - m), at(y, (panel * blocks + m // SIDE) * SLOT)
-            multiply_block(tmm, count, at(h, m * width), 16 * width, w, width // SIDE, begins, sums, before)
-            if ends:
-                before = (ADD, count, sums, bias, ax, at(to, (i + m) * stride + panel * SIDE), stride, 0)
-    finish(before, 0, before[1])
+        goal = (ADD, bias, ax, at(to, i * stride + panel * SIDE), stride, 0, 0, SIDE * stride)
+        sums = at(y, panel * blocks * SLOT)
+        before = multiply_panel(tmm, rows, h, width, w, width, at(w, SIDE * hidden), begins, ends, sums, SLOT, goal, before)
+    finish_last(before)

@@ -61,7 +61,7 @@ def own_sizes(rows, plan):
     head, all_rows = plan[HEAD], (rows + SIDE - 1) // SIDE * SIDE + SIDE
     half = all_rows * head // 2
     square = SIDE * (all_rows + SIDE)
-    return half, half, half, half, half, all_rows * 3 * head, square, square, 2 * SIDE, 4 * SLOT
+    return half, half, half, half, half, all_rows * 3 * head, square, square, 2 * SIDE, all_rows // SIDE * 2 * SLOT
 
 
 @njit(inline="always")

@@ -1,0 +1,77 @@
+"""All rows of an operand times one panel of 32 columns: block by block, and of K some at a time.
+
+    for each part of K, of at most DEPTH:            24 KB of the panel, which stay in the first-level cache
+        for each 32 rows:                            which stream by
+            a block's sums go on from where the part before left them
+
+The goal says what becomes of a panel's blocks, as finish.py has it, and how far the next 32 rows are from these:
+
+    goal = (kind, bias, words, floats, stride, following, words_apart, floats_apart)
+
+What is returned is the last block, which waits to be finished by whatever product comes next, or by finish.
+"""
+
+from numba import njit
+
+from minembed.kernels.encoder.tiled.blocks import multiply_block
+from minembed.kernels.encoder.tiled.finish import SIDE, SLOT, finish
+from minembed.kernels.vectors.simd import at, prefetch
+
+DEPTH = 384  # of K
+LINE = 32  # bfloat16 in a line of the cache
+
+
+@njit
+def multiply_panel(tmm, rows, a, width, w, depth, ahead, begins, ends, c, apart, goal, before):
+    """c = (c, unless it `begins`) + A B for a K of `depth` of `width`; if it `ends`, the goal is what waits then.
+
+    `ahead` is the panel that comes next, and is asked for meanwhile.  Sums lie `apart` from 32 rows to the next.  With 0 they take turns in two places: where K is one part.
+    """
+    kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
+    parts, turn, k = (depth + DEPTH - 1) // DEPTH, 0, 0
+    for left in range(parts, 0, -1):
+        steps = (depth - k) // SIDE if left == 1 else ((depth - k) // left + SIDE - 1) // SIDE
+        here = at(w, k * SIDE)
+        for m in range(0, rows, SIDE):
+            count, block = min(SIDE, rows - m), m // SIDE
+            sums = at(c, block * apart + turn * SLOT)
+            fetch(ahead if left == 1 else at(here, steps * SIDE * SIDE), steps * SIDE * SIDE, m, rows)
+            x = at(a, m * width + k * 16)
+            multiply_block(tmm, count, x, 16 * width, here, steps, begins and k == 0, sums, before)
+            waits = count if ends and left == 1 else 0
+            before = (
+                kind, waits, sums, bias, at(words, block * words_apart), at(floats, block * floats_apart), stride,
+                following,
+            )  # fmt: skip
+            if apart == 0:
+                turn = 1 - turn
+        k += steps * SIDE
+    return before
+
+
+@njit
+def fetch(panel, length, m, rows):
+    """Ask for the part of what is needed next, of `length` elements, that goes with the 32 rows from m on."""
+    blocks = (rows + SIDE - 1) // SIDE
+    part = (length // LINE + blocks - 1) // blocks * LINE
+    begin = m // SIDE * part
+    for element in range(begin, min(length, begin + part), LINE):
+        prefetch(at(panel, element))
+
+
+@njit
+def apart(depth):
+    """How far apart the sums of 32 rows and the next have to be: nothing, if K is one part."""
+    return 0 if depth <= DEPTH else SLOT
+
+
+@njit
+def nothing(c, vectors, words, floats):
+    """No block waits."""
+    return 0, 0, c, vectors, words, floats, 0, 0
+
+
+@njit
+def finish_last(before):
+    """Finish what waits."""
+    finish(before, 0, before[1])
