@@ -45,12 +45,13 @@ def finish(before, start, stop):
             c, to = at(sums, r * SIDE), at(floats, r * stride)
             store(to, load(c) + low), store(at(to, 16), load(at(c, 16)) + high)
     elif kind == GATE:
-        low_, high_ = load(at(bias, following)), load(at(bias, following + 16))  # of what stands beside
+        low_, high_ = load(at(bias, following)), load(at(bias, following + 16))
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(words, (r >> 4) * stride + (r & 15) * SIDE)
-            d = at(c, SLOT)
-            store_bfloat16(to, activate_short(load(c) + low, activation) * (load(d) + low_))
-            store_bfloat16(at(to, 16), activate_short(load(at(c, 16)) + high, activation) * (load(at(d, 16)) + high_))
+            gate = at(c, -SLOT)  # the block before, which was kept
+            store_bfloat16(to, activate_short(load(gate) + low, activation) * (load(c) + low_))
+            gate, c = at(gate, 16), at(c, 16)
+            store_bfloat16(at(to, 16), activate_short(load(gate) + high, activation) * (load(c) + high_))
     elif activation == GELU:
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(words, (r >> 4) * stride + (r & 15) * SIDE)

@@ -13,7 +13,7 @@ from minembed.kernels.encoder.tiled.norms import norm_row, place_in
 from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, WIDE, D, F
 from minembed.kernels.encoder.tiled.sharing import HEAD_PHASE, NARROW_PHASE, OUTPUT_PHASE, WIDEN_PHASE, do_phase
 from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
-from minembed.kernels.encoder.tiled.workspace import SLICE, band_of, stride_of
+from minembed.kernels.encoder.tiled.workspace import BAND, slice_of, stride_of
 from minembed.kernels.vectors.simd import at
 
 
@@ -65,12 +65,12 @@ def feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own):
         do_phase(tmm, job, WIDEN_PHASE, layer, rows, texts, p, model, pattern, work, own)
         do_phase(tmm, job, NARROW_PHASE, layer, rows, texts, p, model, pattern, work, own)
         return
-    band, i = band_of(plan), 0
-    bands = (rows + band - 1) // band
+    across, i = slice_of(plan), 0
+    bands = (rows + BAND - 1) // BAND
     for left in range(bands, 0, -1):
         count = rows - i if left == 1 else ((rows - i) // left + SIDE - 1) // SIDE * SIDE
-        for column in range(0, plan[F], SLICE):
-            part = i, column, min(SLICE, plan[F] - column)
+        for column in range(0, plan[F], across):
+            part = i, column, min(across, plan[F] - column)
             widen(tmm, 0, part[2] // SIDE, count, part, p, model, work, own)
             narrow(tmm, 0, plan[WIDE] // SIDE, count, part, p, model, work, own)
         i += count

@@ -25,7 +25,8 @@ LINE = 32  # bfloat16 in a line of the cache
 def multiply_panel(tmm, rows, a, width, w, depth, ahead, begins, ends, c, apart, goal, before):
     """c = (c, unless it `begins`) + A B for a K of `depth` of `width`; if it `ends`, the goal is what waits then.
 
-    `ahead` is the panel that comes next, and is asked for meanwhile.  Sums lie `apart` from 32 rows to the next.  With 0 they take turns in two places: where K is one part.
+    `ahead` is the panel that comes next, and is asked for meanwhile.  Sums lie `apart` from 32 rows to the next; with 0
+    they take turns in two places, where K is one part.
     """
     kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
     parts, turn, k = (depth + DEPTH - 1) // DEPTH, 0, 0
@@ -35,7 +36,8 @@ def multiply_panel(tmm, rows, a, width, w, depth, ahead, begins, ends, c, apart,
         for m in range(0, rows, SIDE):
             count, block = min(SIDE, rows - m), m // SIDE
             sums = at(c, block * apart + turn * SLOT)
-            fetch(ahead if left == 1 else at(here, steps * SIDE * SIDE), steps * SIDE * SIDE, m, rows)
+            if rows > SIDE:  # few rows wait for weights only, and the CPU sees for itself that they stream by
+                fetch(ahead if left == 1 else at(here, steps * SIDE * SIDE), steps * SIDE * SIDE, m, rows)
             x = at(a, m * width + k * 16)
             multiply_block(tmm, count, x, 16 * width, here, steps, begins and k == 0, sums, before)
             waits = count if ends and left == 1 else 0

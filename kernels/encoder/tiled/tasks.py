@@ -37,7 +37,7 @@ from minembed.kernels.encoder.tiled.plan import (
     F,
 )
 from minembed.kernels.encoder.tiled.products import apart, finish_last, multiply_panel, nothing
-from minembed.kernels.encoder.tiled.workspace import band_of, stride_of
+from minembed.kernels.encoder.tiled.workspace import BAND, stride_of
 from minembed.kernels.vectors.simd import at, load, store_bfloat16
 
 
@@ -132,9 +132,13 @@ def widen(tmm, first, last, rows, part, p, model, work, own):
         w, bias, to = at(p[0], plan[W_UP] + here * wide), at(p[1], plan[B_UP] + here), at(h, panel * 512)
         if gated:
             goal = (kind + GATE, bias, to, x, 16 * width, plan[F], SIDE * width, 0)
-            before = multiply_panel(tmm, rows, a, wide, w, wide, at(w, plan[F] * wide), True, False, c, 2 * SLOT, goal, before)
+            before = multiply_panel(
+                tmm, rows, a, wide, w, wide, at(w, plan[F] * wide), True, False, c, 2 * SLOT, goal, before
+            )
             beside = at(w, plan[F] * wide)
-            before = multiply_panel(tmm, rows, a, wide, beside, wide, at(w, SIDE * wide), True, True, at(c, SLOT), 2 * SLOT, goal, before)
+            before = multiply_panel(
+                tmm, rows, a, wide, beside, wide, at(w, SIDE * wide), True, True, at(c, SLOT), 2 * SLOT, goal, before
+            )
         else:
             goal = (kind + ACTIVATE, bias, to, x, 16 * width, 0, SIDE * width, 0)
             before = multiply_panel(tmm, rows, a, wide, w, wide, at(w, SIDE * wide), True, True, c, space, goal, before)
@@ -150,12 +154,27 @@ def narrow(tmm, first, last, rows, part, p, model, work, own):
     plan = model[0]
     x, ax, _, h, y, to = work
     i, column, width = part
-    stride, hidden, blocks = stride_of(plan), plan[F], band_of(plan) // SIDE + 1
+    stride, hidden, blocks = stride_of(plan), plan[F], BAND // SIDE + 1
     begins, ends = column == 0, column + width == hidden
     before = nothing(y, p[1], ax, x)
     for panel in range(first, last):
         w, bias = at(p[0], plan[W_DOWN] + (panel * hidden + column) * SIDE), at(p[1], plan[B_DOWN] + panel * SIDE)
         goal = (ADD, bias, ax, at(to, i * stride + panel * SIDE), stride, 0, 0, SIDE * stride)
-        sums = at(y, panel * blocks * SLOT)
-        before = multiply_panel(tmm, rows, h, width, w, width, at(w, SIDE * hidden), begins, ends, sums, SLOT, goal, before)
+        whole = begins and ends
+        sums = own[3] if whole else at(y, panel * blocks * SLOT)
+        before = multiply_panel(
+            tmm,
+            rows,
+            h,
+            width,
+            w,
+            width,
+            at(w, SIDE * hidden),
+            begins,
+            ends,
+            sums,
+            apart(width) if whole else SLOT,
+            goal,
+            before,
+        )
     finish_last(before)

@@ -8,8 +8,8 @@ from minembed.kernels.encoder.tiled.finish import SIDE, SLOT
 from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, WIDE, F
 from minembed.kernels.vectors.simd import address, as_shorts, at
 
-SLICE = 384  # columns of the feed-forward block's hidden layer that are computed before they are used
-BAND_BYTES = 3 << 19  # what a band of rows of that block may take of a second-level cache of 2 MB
+SLICE = 1024  # columns of the feed-forward block's hidden layer, at most, that are computed before they are used
+BAND = 512  # rows that block takes at a time
 SHARED_ROWS = 256  # up to so many rows two cores may share
 
 
@@ -24,13 +24,14 @@ def stride_of(plan):
 
 
 @register_jitable
-def band_of(plan):
-    """How many rows the feed-forward block takes at a time: at least SHARED_ROWS, in whole blocks.
+def slice_of(plan):
+    """How many columns a slice of the hidden layer has: slices of like size, in whole blocks.
 
-    >>> band_of((384, 384, 1536, 12, 32, 32, 6))
-    512
+    >>> slice_of((384, 384, 1536, 12, 32, 32, 6))
+    768
     """
-    return max(SHARED_ROWS, BAND_BYTES // (6 * plan[WIDE] + 2 * SLICE) // SIDE * SIDE)
+    slices = (plan[F] + SLICE - 1) // SLICE
+    return (plan[F] // SIDE + slices - 1) // slices * SIDE
 
 
 @register_jitable
@@ -41,11 +42,11 @@ def shared_sizes(rows, plan):
     25600
     """
     wide, across = plan[WIDE], plan[HEADS] * plan[HEAD]
-    all_rows, band = (rows + SIDE - 1) // SIDE * SIDE + SIDE, band_of(plan)
-    hidden = max(min(all_rows, band) * min(plan[F], SLICE), min(all_rows, SHARED_ROWS) * plan[F])
+    all_rows, band = (rows + SIDE - 1) // SIDE * SIDE + SIDE, BAND + SIDE
+    hidden = max(min(all_rows, band) * slice_of(plan), min(all_rows, SHARED_ROWS) * plan[F])
     return (
         all_rows * (wide + 16), all_rows * wide // 2, all_rows * across // 2, hidden // 2,
-        wide // SIDE * (band // SIDE + 1) * SLOT, all_rows * (wide + 16),
+        wide // SIDE * (band // SIDE) * SLOT, all_rows * (wide + 16),
     )  # fmt: skip
 
 
