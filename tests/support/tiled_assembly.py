@@ -1,0 +1,93 @@
+"""The assembly of kernels on tiles, for a CPU that has them: what this machine has does not matter, nothing is run.
+
+In a process of its own, whose environment names the CPU; it says that tiles are permitted before anybody asks.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from kernel_assembly import assert_no_spills, loops
+from numba import njit, types
+
+from minembed.kernels.tiles import permission
+from minembed.kernels.vectors.simd import address
+
+AVX512 = "+avx512f,+avx512vl,+avx512bw,+avx512dq,+avx512vnni,+avx512bf16"
+ENVIRONMENT = {
+    "NUMBA_CPU_NAME": "sapphirerapids",
+    "NUMBA_CPU_FEATURES": f"{AVX512},+amx-tile,+amx-bf16,+amx-int8",
+    "MINEMBED_DISABLE": "",
+}
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+
+
+def permit() -> None:
+    """From now on tiles are compiled for."""
+    permission.permitted = lambda: True
+
+
+def assembly(function: Callable[..., Any], signature: Any) -> str:
+    """Compiled anew, since what comes from disk has none."""
+    compiled = njit(**OPTIONS)(getattr(function, "py_func", function))
+    compiled.compile(signature)
+    (text,) = compiled.inspect_asm().values()
+    return str(text)
+
+
+def pieces() -> dict[str, str]:
+    """A block of a product with all that may become of it, and the two products of attention."""
+    from minembed.kernels.encoder.tiled.attention import mix, score
+    from minembed.kernels.encoder.tiled.blocks import multiply_block
+    from minembed.kernels.tiles.amx import begin, end, registers
+
+    def block(config, a, b, c, rows, steps, first, kind, waits, words, stride):
+        tmm = registers()
+        begin(tmm, address(config, 0))
+        before = (kind, waits, address(c, 0), address(c, 9), address(words, 0), address(c, 99), stride, stride)
+        multiply_block(tmm, rows, address(a, 0), stride, address(b, 0), steps, first, address(c, 0), before)
+        end(tmm)
+
+    def attention(config, q, head, two, keys, last, scores, stride, weights, c):
+        tmm = registers()
+        begin(tmm, address(config, 0))
+        score(tmm, address(q, 0), head, two, address(keys, 0), 0, last, address(scores, 0), stride)
+        mix(tmm, address(weights, 0), stride, two, address(keys, 0), last, address(c, 0))
+        end(tmm)
+
+    bytes_, shorts, floats = (numba.types.Array(t, 1, "C") for t in (types.uint8, types.uint16, types.float32))
+    i, yes = types.int64, types.boolean
+    return {
+        "block": assembly(block, (bytes_, shorts, shorts, floats, i, i, yes, i, i, shorts, i)),
+        "attention": assembly(attention, (bytes_, shorts, i, yes, shorts, i, floats, i, shorts, floats)),
+    }
+
+
+def whole() -> dict[str, str]:
+    """The two functions that Python calls."""
+    from minembed.kernels.encoder.tiled.tiled_encoder import signatures
+
+    return {function.__name__: assembly(function, signature) for function, signature in signatures("bfloat16")[:2]}
+
+
+def counted(text: str, instruction: str) -> int:
+    """How often an instruction stands there."""
+    return len(re.findall(rf"(?m)^\s*{instruction}\b", text))
+
+
+def assert_on_tiles(name: str, text: str) -> None:
+    """Tiles are set up and given back once, and multiplied in loops with a load a product; no vector is on the stack.
+
+    But for loops that call functions, which may use every vector register.
+    """
+    for once in ("ldtilecfg", "tilerelease"):
+        assert counted(text, once) == 1, (name, once)
+    for used in ("tdpbf16ps", "tileloadd", "tilestored", "tilezero"):
+        assert counted(text, used), (name, used)
+    found = loops(text)
+    products = [loop for loop in found if "tdpbf16ps" in loop]
+    loads = [counted(loop, "tileloadd") + counted(loop, "tileloaddt1") for loop in products]
+    assert any(n == counted(loop, "tdpbf16ps") for n, loop in zip(loads, products, strict=True)), (name, loads)
+    for loop in [*products, *(loop for loop in found if "call" not in loop)]:
+        assert_no_spills(loop)
