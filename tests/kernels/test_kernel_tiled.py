@@ -12,6 +12,7 @@ from examples import examples, heavy
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import python
+from same_bits import texts
 from tiled_digests import digests
 
 from minembed import Embedder
@@ -122,11 +123,12 @@ RECEIVE = """
 @needs_tiles
 def test_models_travel_to_other_processes(tiny_checkpoint, tmp_path):
     """To one that may use tiles, and one that may not: which says so, and computes the same bits."""
-    models, texts = [Embedder.load(tiny_checkpoint, backend="numba", dtype=d) for d in DTYPES], texts_of(60, 40, seed=4)
+    models = [Embedder.load(tiny_checkpoint, backend="numba", dtype=d) for d in DTYPES]
+    sentences = texts_of(60, 40, seed=4)
     assert {type(model.engine.compute) for model in models} == {tiled_encoder.TiledEncoder}
-    expected = [model.encode(texts, truncation="silent").tobytes() for model in models]
+    expected = [model.encode(sentences, truncation="silent").tobytes() for model in models]
     sent, vectors = tmp_path / "models", tmp_path / "vectors"
-    sent.write_bytes(pickle.dumps((models, texts)))
+    sent.write_bytes(pickle.dumps((models, sentences)))
     assert python(RECEIVE, sent, vectors) == [""]
     assert pickle.loads(vectors.read_bytes()) == expected
     told = python_emulated(RECEIVE, sent, vectors)
@@ -153,3 +155,19 @@ def test_a_forked_child_computes_on_tiles():
         print(type(model).__name__, os.waitpid(child, 0)[1])
     """)
     assert found == ["TiledEncoder 0"]
+
+
+# ---- the real model ----
+
+FIDELITY = {"bfloat16": (0.99995, 0.9999), "int8": (0.9994, 0.998)}  # mean and least cosine to float32: the contract
+
+
+@needs_tiles
+@pytest.mark.weights
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fidelity_on_2000_texts(minilm_as, dtype):
+    """Of Python's reference: paragraphs, sentences, words."""
+    found = [minilm_as("numba", d).encode(texts(), truncation="silent") for d in ("float32", dtype)]
+    cosines = (found[0].astype(np.float64) * found[1]).sum(axis=1)
+    assert cosines.mean() >= FIDELITY[dtype][0] and cosines.min() >= FIDELITY[dtype][1], (cosines.mean(), cosines.min())

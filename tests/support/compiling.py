@@ -48,9 +48,16 @@ def compile_top_k() -> None:
             top_k(queries, rows, 3, "cosine", backend="numba", threads=1, quantized=quantized)
 
 
+def compile_tiled() -> None:
+    """The encoder on tiles, which is tested on emulated ones where there are none."""
+    from minembed.kernels.encoder.tiled import tiled_encoder
+
+    tiled_encoder.compile_kernels("bfloat16")
+
+
 def warm_up(worker: int, workers: int) -> None:
     """Compile what most tests need, or load it: each worker its share first, then what the others have made."""
     tasks = [lambda dtype=dtype: compile_kernels(dtype) for dtype in ("float32", "int8", "bfloat16")]
-    tasks.append(compile_top_k)
+    tasks += [compile_tiled, compile_top_k]
     for i in sorted(range(len(tasks)), key=lambda i: (i % workers != worker % workers, i)):
         tasks[i]()
