@@ -17,6 +17,7 @@ from tiled_digests import digests
 
 from minembed import Embedder
 from minembed.kernels.encoder.tiled import tiled_encoder
+from minembed.runtime.threads import single_threaded_blas
 from minembed.transformer.encoder import encode
 from minembed.transformer.params import tree_map
 from minembed.transformer.quantization import lower
@@ -45,19 +46,20 @@ def size(x):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@examples(500, usual=60)
+@examples(500, usual=50)
 @given(architecture=architectures(), lengths=LENGTHS, seed=st.integers(0, 99))
 def test_any_encoder_is_as_exact_as_in_numpy(dtype, architecture, lengths, seed):
     config, params = architecture.config, params_of(architecture, seed)
     tokens, weights = tokens_of(lengths, config, seed), on_tiles_exactly(params, dtype)
-    exact = encode(tokens, tree_map(lambda a: a.astype(np.float64), weights), config)
-    by_numpy = encode(tokens, weights, config, ops=OPERATIONS["bfloat16"])
+    with single_threaded_blas():
+        exact = encode(tokens, tree_map(lambda a: a.astype(np.float64), weights), config)
+        by_numpy = encode(tokens, weights, config, ops=OPERATIONS["bfloat16"])
     found = pack(architecture, dtype, seed)(tokens)
     assert size(found - exact) <= AS_EXACT * size(by_numpy - exact) + ROUNDING * size(exact)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@examples(200, usual=30)
+@examples(200, usual=25)
 @given(architecture=architectures(), lengths=LENGTHS)
 def test_any_encoder_gives_a_text_the_same_bits_alone(dtype, architecture, lengths):
     model, tokens = pack(architecture, dtype), tokens_of(lengths, architecture.config)
@@ -102,7 +104,7 @@ def test_every_choice_is_drawn():
 
 
 @needs_tiles
-@pytest.mark.parametrize("seeds", ["range(6)", *heavy(["range(100, 200)"])])
+@pytest.mark.parametrize("seeds", ["range(4)", *heavy(["range(100, 200)"])])
 def test_emulated_tiles_give_the_same_bits(seeds):
     found = python_emulated(f"from tiled_digests import digests\nprint(*digests({seeds}), sep='\\n')")
     assert found == digests(eval(seeds))

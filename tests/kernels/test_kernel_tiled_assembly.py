@@ -63,5 +63,6 @@ def test_without_permission_no_instruction_is_on_tiles():
     assert python_withheld(MULTIPLY) == ["False True [] {32.0}"]
 
 
+@pytest.mark.slow
 def test_where_tiles_are_disabled_no_instruction_is_on_them():
     assert python(MULTIPLY, MINEMBED_DISABLE="amx") == ["False True [] {32.0}"]

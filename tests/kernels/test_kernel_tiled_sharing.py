@@ -55,7 +55,7 @@ def test_the_shape_of_a_real_model(lengths):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-@examples(300, usual=40)
+@examples(300, usual=25)
 @given(choices=st.data(), lengths=st.lists(st.integers(1, 50), min_size=1, max_size=5))
 def test_any_encoder(dtype, choices, lengths):
     architecture = any_architecture(lambda options: choices.draw(st.sampled_from(list(options))))
