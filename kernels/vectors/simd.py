@@ -251,6 +251,12 @@ def as_shorts(builder: Any, pointer: Any) -> Any:
     return builder.bitcast(pointer, ir.IntType(16).as_pointer())
 
 
+@emitted(_shorts, types.CPointer(types.int8))
+def as_words(builder: Any, pointer: Any) -> Any:
+    """The same address, of words of two bytes."""
+    return builder.bitcast(pointer, ir.IntType(16).as_pointer())
+
+
 @emitted(types.void, None)
 def prefetch(builder: Any, pointer: Any) -> None:
     """Ask for the cache line at an address, to be in the second-level cache when it is needed."""

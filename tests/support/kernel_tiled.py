@@ -50,15 +50,15 @@ def take(operand, rows, width, out):
 @kept
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def run_task(
-    which, config, x, cu_seqlens, part, weights, vectors, bias, rotary, patterns, plan, architecture, eps, floats,
-    own, rows, out, shorts,
+    which, config, x, cu_seqlens, part, weights, scales, vectors, bias, rotary, patterns, plan, architecture, eps,
+    floats, own, rows, out, shorts,
 ):  # fmt: skip
     tmm, model = registers(), (plan, architecture, eps)
     begin(tmm, address(config, 0))
     states, ax, context, h, y, _ = lay_out_shared(floats, rows, plan)
     work, buffers = (states, ax, context, h, y, states), lay_out_own(own, rows, plan)
     p, source, to, words = (
-        (address(weights, 0), address(vectors, 0)),
+        (address(weights, 0), address(scales, 0), address(vectors, 0)),
         address(x, 0),
         address(out, 0),
         address(shorts, 0),
@@ -115,8 +115,9 @@ def task(which, model, x, part=(0, 0), lengths=None, states=None):
     shorts = np.zeros(rows * width, np.uint16)
     cu_seqlens = np.cumsum([0, *(lengths or [rows])])
     run_task(
-        which, CONFIG, np.append(x, np.zeros(64, np.float32)), cu_seqlens, tuple(map(int, part)), p.weights, p.vectors,
-        *model.patterns, plan, model.architecture, np.float32(model.config.layer_norm_eps), room.floats, room.own[0],
+        which, CONFIG, np.append(x, np.zeros(64, np.float32)), cu_seqlens, tuple(map(int, part)), p.weights,
+        p.scales, p.vectors, *model.patterns, plan, model.architecture, np.float32(model.config.layer_norm_eps),
+        room.floats, room.own[0],
         rows, out.reshape(-1), shorts,
     )  # fmt: skip
     if not width:

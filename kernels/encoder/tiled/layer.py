@@ -25,16 +25,16 @@ def transformer_layer(tmm, job, layer, texts, keep, p, model, pattern, work, own
     rows, kind = cu_seqlens[last] - cu_seqlens[first], architecture[PRE_NORM]
     if kind == 0:
         rows = self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, own)
-        norm_rows(rows, at(p[1], plan[NORM_A]), LAYER_NORM, True, model, work)
+        norm_rows(rows, at(p[2], plan[NORM_A]), LAYER_NORM, True, model, work)
         feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own)
-        norm_rows(rows, at(p[1], plan[NORM_B]), LAYER_NORM, True, model, work)
+        norm_rows(rows, at(p[2], plan[NORM_B]), LAYER_NORM, True, model, work)
         return
-    norm_rows(rows, at(p[1], plan[NORM_A]), NOTHING if bare else kind, False, model, work)
+    norm_rows(rows, at(p[2], plan[NORM_A]), NOTHING if bare else kind, False, model, work)
     rows = self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, own)
-    add_sum(rows, at(p[1], plan[POST_A]), model, work)
-    norm_rows(rows, at(p[1], plan[NORM_B]), kind, False, model, work)
+    add_sum(rows, at(p[2], plan[POST_A]), model, work)
+    norm_rows(rows, at(p[2], plan[NORM_B]), kind, False, model, work)
     feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own)
-    add_sum(rows, at(p[1], plan[POST_B]), model, work)
+    add_sum(rows, at(p[2], plan[POST_B]), model, work)
 
 
 @njit

@@ -7,7 +7,21 @@ import numpy as np
 
 from minembed.kernels.encoder.architecture import patterns_of
 from minembed.kernels.encoder.packing import Packed, aligned, pack_embeddings, panels, release
-from minembed.kernels.encoder.tiled.plan import HEAD, V_LAYER, W_LAYER, WIDE, F, Plan, fill
+from minembed.kernels.encoder.tiled.plan import (
+    EACH,
+    GROUP_C,
+    GROUP_D,
+    GROUP_F,
+    HEAD,
+    HEADS,
+    S_LAYER,
+    V_LAYER,
+    W_LAYER,
+    WIDE,
+    F,
+    Plan,
+    fill,
+)
 from minembed.transformer.config import Config
 from minembed.transformer.params import Layer, Linear, Norm, Params
 from minembed.transformer.quantization import QuantizedLinear, to_bfloat16
@@ -54,26 +68,44 @@ def by_heads(x: Array, config: Config, head: int, factor: float) -> Array:
     """Columns of qkv with those of each head side by side: query times a factor, key, value, each filled up."""
     H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
     parts = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
-    shared = [parts[0] * np.float32(factor), *(part.repeat(H // G, axis=-2) for part in parts[1:])]
+    query = parts[0] if factor == 1 else parts[0] * np.float32(factor)  # levels stay bytes
+    shared = [query, *(part.repeat(H // G, axis=-2) for part in parts[1:])]
     return by_parts(np.stack(shared, axis=-2).reshape(*x.shape[:-1], -1), 3 * H, head)
 
 
-def layer_weights(layer: Layer, config: Config, plan: Plan) -> Iterator[Array]:
-    """The four weights of a layer in bfloat16 panels."""
-    H, wide, hidden, head = config.num_attention_heads, plan[WIDE], plan[F], plan[HEAD]
-    width = config.hidden_size
+def layer_weights(layer: Layer, config: Config, plan: Plan) -> Iterator[tuple[Array, Array]]:
+    """The panels of a layer's four weights, and their scales."""
+    wide, hidden, head, heads = plan[WIDE], plan[F], plan[HEAD], plan[HEADS]
     factor = 1 if layer.query_norm is not None else LOG2_E / math.sqrt(config.head_size)
-    qkv = by_heads(widened(layer.qkv, width), config, head, factor)
-    out = by_parts(widened(layer.attention_output, H * config.head_size).T, H, head).T
-    up = by_parts(widened(layer.intermediate, width), 2 if config.gated else 1, hidden)
-    for weight, rows in (
-        (qkv, wide),
-        (out, H * head),
-        (up, wide),
-        (widened(layer.output, config.intermediate_size), hidden),
-    ):
-        columns = fill(weight.shape[1])
-        yield panels(to_bfloat16(filled(weight, rows, columns)), 32, 2, rows)
+    width, across, inner = config.hidden_size, heads * config.head_size, config.intermediate_size
+
+    def qkv(x: Array, factor: float) -> Array:
+        return by_heads(x, config, head, factor)
+
+    def up(x: Array, _: float) -> Array:
+        return by_parts(x, 2 if config.gated else 1, hidden)
+
+    def as_it_is(x: Array, _: float) -> Array:
+        return x
+
+    def out(x: Array, _: float) -> Array:
+        return by_parts(x.T, heads, head).T if len(x) == across else x
+
+    weights = [
+        (layer.qkv, qkv, width, wide, plan[GROUP_D]),
+        (layer.attention_output, out, across, heads * head, plan[GROUP_C]),
+        (layer.intermediate, up, width, wide, plan[GROUP_D]),
+        (layer.output, as_it_is, inner, hidden, plan[GROUP_F]),
+    ]
+    for p, lay, rows, deep, group in weights:
+        if isinstance(p, QuantizedLinear) and plan[EACH] == 1:
+            levels, scales = lay(p.levels[:rows], 1), np.repeat(lay(p.scales, factor), 2, axis=1)
+            columns, groups = fill(levels.shape[1]), -(-deep // group)
+            of_scales = panels(filled(scales, groups, 2 * columns), 64, 1, groups)
+            yield panels(filled(levels, deep, columns), 32, 2, deep), of_scales
+        else:
+            weight = lay(widened(p, rows), factor)
+            yield panels(to_bfloat16(filled(weight, deep, fill(weight.shape[1]))), 32, 2, deep), np.zeros(0, np.float32)
 
 
 def layer_vectors(layer: Layer, config: Config, plan: Plan) -> Array:
@@ -104,18 +136,20 @@ def layer_vectors(layer: Layer, config: Config, plan: Plan) -> Array:
 
 
 def pack(params: Params, config: Config, dtype: str, plan: Plan) -> Packed:
-    """Make the arrays; a weight of int8 is widened to bfloat16, the table of words is not."""
-    weights = aligned(len(params.layers) * plan[W_LAYER], np.uint16)
+    """Make the arrays; weights as bytes, whether they are two for a bfloat16 or one for a level of int8."""
+    weights = aligned(len(params.layers) * plan[W_LAYER] * plan[EACH], np.int8)
+    scales = aligned(len(params.layers) * plan[S_LAYER], np.float32)
     vectors = aligned(len(params.layers) * plan[V_LAYER], np.float32)
-    place = 0
+    place = scaled = 0
     for i, layer in enumerate(params.layers):
-        for panel in layer_weights(layer, config, plan):
-            weights[place : place + len(panel)] = panel
-            place += len(panel)
+        for panel, factors in layer_weights(layer, config, plan):
+            weights[place : place + panel.nbytes] = panel.view(np.int8)
+            scales[scaled : scaled + len(factors)] = factors
+            place, scaled = place + panel.nbytes, scaled + len(factors)
         release(layer)
         vectors[i * plan[V_LAYER] : (i + 1) * plan[V_LAYER]] = layer_vectors(layer, config, plan)
-    none = np.zeros(0, np.float32), np.zeros(0, np.int32)
-    return Packed(dtype, weights, *none, vectors, *pack_embeddings(params.embeddings, config, dtype))
+    tables = pack_embeddings(params.embeddings, config, dtype)
+    return Packed(dtype, weights, scales, np.zeros(0, np.int32), vectors, *tables)
 
 
 def scaled_patterns(params: Params, config: Config) -> tuple[Array, Array, Array]:

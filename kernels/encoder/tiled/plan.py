@@ -7,16 +7,19 @@ every head.  What is filled up is zeros, in weights and biases, and stays zeros 
 from minembed.kernels.tiles.amx import DEEP
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
+from minembed.transformer.quantization import QuantizedLinear, group_size
 
 Plan = tuple[int, ...]
 NAMES = (
     "D", "WIDE", "F", "HEADS", "SIZE", "HEAD", "LAYERS",
-    "W_OUT", "W_UP", "W_DOWN", "W_LAYER",
+    "EACH", "GROUP_D", "GROUP_C", "GROUP_F",
+    "W_OUT", "W_UP", "W_DOWN", "W_LAYER", "S_OUT", "S_UP", "S_DOWN", "S_LAYER",
     "B_QKV", "N_HEADS", "B_OUT", "POST_A", "NORM_A", "B_UP", "B_DOWN", "POST_B", "NORM_B", "V_LAYER",
 )  # fmt: skip
 (
     D, WIDE, F, HEADS, SIZE, HEAD, LAYERS,
-    W_OUT, W_UP, W_DOWN, W_LAYER,
+    EACH, GROUP_D, GROUP_C, GROUP_F,
+    W_OUT, W_UP, W_DOWN, W_LAYER, S_OUT, S_UP, S_DOWN, S_LAYER,
     B_QKV, N_HEADS, B_OUT, POST_A, NORM_A, B_UP, B_DOWN, POST_B, NORM_B, V_LAYER,
 ) = range(len(NAMES))  # fmt: skip
 
@@ -33,19 +36,26 @@ def fill(width: int) -> int:
 def plan_of(params: Params, config: Config) -> Plan:
     """The plan of an encoder.
 
-    >>> plan_of(Params(None, ()), Config(9, 384, 6, 12, 1536, 16, 2, "gelu", 1e-5))[:7]
-    (384, 384, 1536, 12, 32, 32, 6)
+    Weights of int8 stay bytes where their groups are in the order in which kernels read them: unless heads are filled
+    up.  Otherwise they are widened when the model is prepared.
+
+    >>> plan_of(Params(None, ()), Config(9, 384, 6, 12, 1536, 16, 2, "gelu", 1e-5))[:8]
+    (384, 384, 1536, 12, 32, 32, 6, 2)
     """
     width, wide, hidden = config.hidden_size, fill(config.hidden_size), fill(config.intermediate_size)
     heads, head = config.num_attention_heads, fill(config.head_size)
     up = hidden * (2 if config.gated else 1)
-    weights = [wide * 3 * head * heads, heads * head * wide, wide * up, hidden * wide]
     first = params.layers[0] if params.layers else None
     own = 2 * head if first is not None and first.query_norm is not None else 0
     post = 2 * wide if first is not None and first.attention_post_norm is not None else 0
+    weights = [(wide, 3 * head * heads), (heads * head, wide), (wide, up), (hidden, wide)]  # (K, N)
+    stored = first is not None and isinstance(first.qkv, QuantizedLinear) and head == config.head_size
+    groups = tuple(map(group_size, (width, heads * config.head_size, config.intermediate_size)))
+    of_weights = (groups[0], groups[1], groups[0], groups[2])
+    scales = [-(-K // g) * 2 * N * stored for (K, N), g in zip(weights, of_weights, strict=True)]
     vectors = [3 * head * heads, own, wide, post, 2 * wide, up, wide, post, 2 * wide]
-    sizes = width, wide, hidden, heads, config.head_size, head, config.num_hidden_layers
-    return (*sizes, *_ends(weights), 0, *_ends(vectors))
+    sizes = width, wide, hidden, heads, config.head_size, head, config.num_hidden_layers, 1 if stored else 2
+    return (*sizes, *groups, *_ends([K * N for K, N in weights]), *_ends(scales), 0, *_ends(vectors))
 
 
 def _ends(lengths: list[int]) -> list[int]:

@@ -15,31 +15,32 @@ from numba import njit
 
 from minembed.kernels.encoder.tiled.blocks import multiply_block
 from minembed.kernels.encoder.tiled.finish import SIDE, SLOT, finish
+from minembed.kernels.encoder.tiled.panels import as_bfloat16, rows_of
 from minembed.kernels.vectors.simd import at, prefetch
 
 DEPTH = 384  # of K
-LINE = 32  # bfloat16 in a line of the cache
+LINE = 64  # bytes of a line of the cache
 
 
 @njit
-def multiply_panel(tmm, rows, a, width, w, depth, ahead, begins, ends, c, apart, goal, before):
-    """c = (c, unless it `begins`) + A B for a K of `depth` of `width`; if it `ends`, the goal is what waits then.
+def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, room, c, apart, goal, before):
+    """c = (c, unless it `begins`) + A B for `depth` rows of B from k on; if it `ends`, the goal is what waits then.
 
-    `ahead` is the panel that comes next, and is asked for meanwhile.  Sums lie `apart` from 32 rows to the next; with 0
-    they take turns in two places, where K is one part.
+    `ahead` is where the panel is that comes next, which is asked for meanwhile.  Sums lie `apart` from 32 rows to the
+    next; with 0 they take turns in two places, where K is one part.
     """
     kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
-    parts, turn, k = (depth + DEPTH - 1) // DEPTH, 0, 0
+    parts, turn, done = (depth + DEPTH - 1) // DEPTH, 0, 0
     for left in range(parts, 0, -1):
-        steps = (depth - k) // SIDE if left == 1 else ((depth - k) // left + SIDE - 1) // SIDE
-        here = at(w, k * SIDE)
+        part = depth - done if left == 1 else ((depth - done) // left + SIDE - 1) // SIDE * SIDE
+        soon = ahead if left == 1 else rows_of(panel, k + done + part)
+        b = as_bfloat16(panel, k + done, part, room, soon)
         for m in range(0, rows, SIDE):
             count, block = min(SIDE, rows - m), m // SIDE
-            sums = at(c, block * apart + turn * SLOT)
-            if rows > SIDE:  # few rows wait for weights only, and the CPU sees for itself that they stream by
-                fetch(ahead if left == 1 else at(here, steps * SIDE * SIDE), steps * SIDE * SIDE, m, rows)
-            x = at(a, m * width + k * 16)
-            multiply_block(tmm, count, x, 16 * width, here, steps, begins and k == 0, sums, before)
+            sums, x = at(c, block * apart + turn * SLOT), at(a, m * width + done * 16)
+            if rows > SIDE and panel[2] == 2:  # few rows wait for weights alone, which the CPU sees stream by
+                fetch(soon, part * SIDE * panel[2], m, rows)
+            multiply_block(tmm, count, x, 16 * width, b, part // SIDE, begins and done == 0, sums, before)
             waits = count if ends and left == 1 else 0
             before = (
                 kind, waits, sums, bias, at(words, block * words_apart), at(floats, block * floats_apart), stride,
@@ -47,18 +48,18 @@ def multiply_panel(tmm, rows, a, width, w, depth, ahead, begins, ends, c, apart,
             )  # fmt: skip
             if apart == 0:
                 turn = 1 - turn
-        k += steps * SIDE
+        done += part
     return before
 
 
 @njit
 def fetch(panel, length, m, rows):
-    """Ask for the part of what is needed next, of `length` elements, that goes with the 32 rows from m on."""
+    """Ask for the part of what is needed next, of `length` bytes, that goes with the 32 rows from m on."""
     blocks = (rows + SIDE - 1) // SIDE
     part = (length // LINE + blocks - 1) // blocks * LINE
     begin = m // SIDE * part
-    for element in range(begin, min(length, begin + part), LINE):
-        prefetch(at(panel, element))
+    for place in range(begin, min(length, begin + part), LINE):
+        prefetch(at(panel, place))
 
 
 @njit

@@ -11,7 +11,8 @@ from minembed.kernels.encoder.layer import ALL_ROWS, copy_rows
 from minembed.kernels.encoder.run import chunk_end
 from minembed.kernels.encoder.tiled.layer import transformer_layer
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
-from minembed.kernels.encoder.tiled.plan import LAYERS, SIZE, V_LAYER, W_LAYER, WIDE, D
+from minembed.kernels.encoder.tiled.panels import at_layer
+from minembed.kernels.encoder.tiled.plan import LAYERS, SIZE, WIDE, D
 from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
 from minembed.kernels.vectors.simd import address, at
@@ -33,6 +34,7 @@ def run_tiled(
     config,
     cu_seqlens,
     weights,
+    scales,
     vectors,
     bias,
     rotary,
@@ -66,7 +68,7 @@ def run_tiled(
         enter(x, count, plan, eps, ax)
         for layer in range(layers):
             kept = keep if layer == layers - 1 else ALL_ROWS
-            p = address(weights, layer * plan[W_LAYER]), address(vectors, layer * plan[V_LAYER])
+            p = at_layer(weights, scales, vectors, plan, layer)
             pattern, bare = pattern_of(patterns_, layer), layer == 0 and architecture[BARE] != 0
             transformer_layer(tmm, job_, layer, (cu, first, last), kept, p, model, pattern, work, buffers, bare)
         if keep != ALL_ROWS:

@@ -8,7 +8,8 @@ from numba import njit
 
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.sharing import CLOSED, DONE, FIELDS, TICKET, relax, word
-from minembed.kernels.encoder.tiled.plan import HEADS, SIZE, V_LAYER, W_LAYER, WIDE, F
+from minembed.kernels.encoder.tiled.panels import at_layer
+from minembed.kernels.encoder.tiled.plan import HEADS, SIZE, WIDE, F
 from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
 from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, sum_of
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
@@ -67,6 +68,7 @@ def assist_tiled(
     config,
     cu_seqlens,
     weights,
+    scales,
     vectors,
     bias,
     rotary,
@@ -94,7 +96,7 @@ def assist_tiled(
             relax()
             continue
         phase, layer, count = job_[FIELDS], job_[FIELDS + 1], job_[FIELDS + 2]
-        p = address(weights, layer * plan[W_LAYER]), address(vectors, layer * plan[V_LAYER])
+        p = at_layer(weights, scales, vectors, plan, layer)
         pattern = pattern_of(patterns_, layer)
         if swap(word(job_, TICKET), ticket, ticket + 1):
             do_task(tmm, phase, task, count, texts, p, model, pattern, work, room)

@@ -7,10 +7,10 @@
 
 What they take:
     texts = (cu_seqlens, first, last)           the texts of this chunk
-    p = (weights, vectors)                      pointers to this layer's parameters; plan.py knows what is where
+    p = (weights, scales, vectors)              pointers to this layer's parameters; plan.py knows what is where
     model = (plan, architecture, eps)
     work = (x, ax, context, h, y, to)           hidden states; operands; sums that wait; where sums go: x, or zeros
-    own = (projected, columns, room, c)         buffers that each core has to itself
+    own = (projected, columns, room, c, panel)  buffers that each core has to itself
 
 A panel of weights stays in the first-level cache while the rows of all texts stream by.
 """
@@ -21,14 +21,21 @@ from minembed.kernels.encoder.architecture import ACTIVATION, GATED, HEAD_NORMS
 from minembed.kernels.encoder.heads import place_heads, reach_of
 from minembed.kernels.encoder.tiled.attention import attend
 from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, KINDS, ROUND, SIDE, SLOT
+from minembed.kernels.encoder.tiled.panels import panel_of, rows_of
 from minembed.kernels.encoder.tiled.plan import (
     B_DOWN,
     B_OUT,
     B_QKV,
     B_UP,
+    GROUP_C,
+    GROUP_D,
+    GROUP_F,
     HEAD,
     HEADS,
     N_HEADS,
+    S_DOWN,
+    S_OUT,
+    S_UP,
     SIZE,
     W_DOWN,
     W_OUT,
@@ -61,23 +68,22 @@ def project(tmm, h, rows, texts, p, model, pattern, work, own):
     """Queries, keys and values of a head, in bfloat16; normalised and turned first, where the architecture does so."""
     plan, architecture, _ = model
     x, ax, _, _, _, _ = work
-    projected, columns, _, c = own
+    projected, columns, _, c, room = own
     wide, size = plan[WIDE], plan[HEAD]
     placed = architecture[HEAD_NORMS] != 0 or pattern[5] != 0
-    before = nothing(c, p[1], ax, x)
+    before = nothing(c, p[2], ax, x)
     for part in range(3):
         to = projected[0] if part == 0 else projected[1] if part == 1 else projected[2]
         for column in range(0, size, SIDE):
             here = (3 * h + part) * size + column
-            w, bias = at(p[0], here * wide), at(p[1], plan[B_QKV] + here)
+            w, bias = panel_of(p, plan, 0, 0, wide, plan[GROUP_D], here // SIDE), at(p[2], plan[B_QKV] + here)
             if placed:
                 out = at(columns, part * size + column)
                 goal = (KEEP, bias, ax, out, 3 * size, 0, 0, SIDE * 3 * size)
             else:
                 goal = (ROUND, bias, at(to, column), x, size, 0, SIDE * size, 0)
-            before = multiply_panel(
-                tmm, rows, ax, wide, w, wide, at(w, SIDE * wide), True, True, c, apart(wide), goal, before
-            )
+            soon, space = rows_of(w, wide), apart(wide)
+            before = multiply_panel(tmm, rows, ax, wide, w, 0, wide, soon, True, True, room, c, space, goal, before)
     finish_last(before)
     if placed:
         round_columns(rows, texts, p, model, pattern, own)
@@ -87,9 +93,9 @@ def project(tmm, h, rows, texts, p, model, pattern, work, own):
 def round_columns(rows, texts, p, model, pattern, own):
     """Norms and rotations of a head's float32 columns, and its queries, keys and values."""
     plan, architecture, eps = model
-    (q, k, v), columns, _, _ = own
+    (q, k, v), columns, _, _, _ = own
     size = plan[HEAD]
-    norms, where = at(p[1], plan[N_HEADS]), (texts[0], texts[1], texts[2], 0)
+    norms, where = at(p[2], plan[N_HEADS]), (texts[0], texts[1], texts[2], 0)
     place_heads(columns, 3 * size, where, plan[SIZE], size, norms, architecture, pattern, eps)
     for r in range(rows):
         for j in range(0, size, 16):
@@ -104,14 +110,15 @@ def output(tmm, first, last, rows, p, model, work, own):
     """to += bias + context W, by the panels first...last-1."""
     plan = model[0]
     x, ax, context, _, _, to = work
-    c, across, stride = own[3], plan[HEADS] * plan[HEAD], stride_of(plan)
-    before = nothing(c, p[1], ax, x)
+    c, room, across, stride = own[3], own[4], plan[HEADS] * plan[HEAD], stride_of(plan)
+    before, space = nothing(c, p[2], ax, x), apart(across)
     for panel in range(first, last):
-        w, bias = at(p[0], plan[W_OUT] + panel * SIDE * across), at(p[1], plan[B_OUT] + panel * SIDE)
-        goal = (ADD, bias, ax, at(to, panel * SIDE), stride, 0, 0, SIDE * stride)
+        w = panel_of(p, plan, plan[W_OUT], plan[S_OUT], across, plan[GROUP_C], panel)
+        goal = (ADD, at(p[2], plan[B_OUT] + panel * SIDE), ax, at(to, panel * SIDE), stride, 0, 0, SIDE * stride)
+        soon = rows_of(w, across)
         before = multiply_panel(
-            tmm, rows, context, across, w, across, at(w, SIDE * across), True, True, c, apart(across), goal, before
-        )
+            tmm, rows, context, across, w, 0, across, soon, True, True, room, c, space, goal, before
+        )  # fmt: skip
     finish_last(before)
 
 
@@ -124,24 +131,26 @@ def widen(tmm, first, last, rows, part, p, model, work, own):
     plan, architecture, _ = model
     x, ax, _, h, _, _ = work
     i, column, width = part
-    c, wide, gated = own[3], plan[WIDE], architecture[GATED] != 0
+    c, room, wide, gated = own[3], own[4], plan[WIDE], architecture[GATED] != 0
     kind, a, space = architecture[ACTIVATION] * KINDS, at(ax, i * wide), apart(wide)
-    before = nothing(c, p[1], ax, x)
+    before = nothing(c, p[2], ax, x)
     for panel in range(first, last):
-        here = column + panel * SIDE
-        w, bias, to = at(p[0], plan[W_UP] + here * wide), at(p[1], plan[B_UP] + here), at(h, panel * 512)
+        here, group = column + panel * SIDE, plan[GROUP_D]
+        w, bias = panel_of(p, plan, plan[W_UP], plan[S_UP], wide, group, here // SIDE), at(p[2], plan[B_UP] + here)
+        to, soon = at(h, panel * 512), rows_of(w, wide)
         if gated:
             goal = (kind + GATE, bias, to, x, 16 * width, plan[F], SIDE * width, 0)
+            beside = panel_of(p, plan, plan[W_UP], plan[S_UP], wide, group, (here + plan[F]) // SIDE)
+            then = rows_of(beside, 0)
             before = multiply_panel(
-                tmm, rows, a, wide, w, wide, at(w, plan[F] * wide), True, False, c, 2 * SLOT, goal, before
-            )
-            beside = at(w, plan[F] * wide)
+                tmm, rows, a, wide, w, 0, wide, then, True, False, room, c, 2 * SLOT, goal, before
+            )  # fmt: skip
             before = multiply_panel(
-                tmm, rows, a, wide, beside, wide, at(w, SIDE * wide), True, True, at(c, SLOT), 2 * SLOT, goal, before
+                tmm, rows, a, wide, beside, 0, wide, soon, True, True, room, at(c, SLOT), 2 * SLOT, goal, before
             )
         else:
             goal = (kind + ACTIVATE, bias, to, x, 16 * width, 0, SIDE * width, 0)
-            before = multiply_panel(tmm, rows, a, wide, w, wide, at(w, SIDE * wide), True, True, c, space, goal, before)
+            before = multiply_panel(tmm, rows, a, wide, w, 0, wide, soon, True, True, room, c, space, goal, before)
     finish_last(before)
 
 
@@ -156,25 +165,14 @@ def narrow(tmm, first, last, rows, part, p, model, work, own):
     i, column, width = part
     stride, hidden, blocks = stride_of(plan), plan[F], BAND // SIDE + 1
     begins, ends = column == 0, column + width == hidden
-    before = nothing(y, p[1], ax, x)
+    whole = begins and ends
+    before, space = nothing(y, p[2], ax, x), apart(width) if whole else SLOT
     for panel in range(first, last):
-        w, bias = at(p[0], plan[W_DOWN] + (panel * hidden + column) * SIDE), at(p[1], plan[B_DOWN] + panel * SIDE)
-        goal = (ADD, bias, ax, at(to, i * stride + panel * SIDE), stride, 0, 0, SIDE * stride)
-        whole = begins and ends
-        sums = own[3] if whole else at(y, panel * blocks * SLOT)
+        w = panel_of(p, plan, plan[W_DOWN], plan[S_DOWN], hidden, plan[GROUP_F], panel)
+        place = at(to, i * stride + panel * SIDE)
+        goal = (ADD, at(p[2], plan[B_DOWN] + panel * SIDE), ax, place, stride, 0, 0, SIDE * stride)
+        sums, soon = own[3] if whole else at(y, panel * blocks * SLOT), rows_of(w, hidden + column)
         before = multiply_panel(
-            tmm,
-            rows,
-            h,
-            width,
-            w,
-            width,
-            at(w, SIDE * hidden),
-            begins,
-            ends,
-            sums,
-            apart(width) if whole else SLOT,
-            goal,
-            before,
+            tmm, rows, h, width, w, column, width, soon, begins, ends, own[4], sums, space, goal, before
         )
     finish_last(before)

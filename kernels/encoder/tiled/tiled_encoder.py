@@ -1,6 +1,6 @@
-"""An encoder on the CPU's tile units: for weights in bfloat16, and for those in int8, which are widened to it.
+"""An encoder on the CPU's tile units: for weights in bfloat16, and in int8, which are widened as they are used.
 
-int8 is then more exact than on vectors, since activations are not rounded to bytes, and as fast as bfloat16.
+int8 is then more exact than on vectors, since activations are not rounded to bytes.
 """
 
 from collections import deque
@@ -70,7 +70,7 @@ class TiledEncoder(PackedEncoder):
         self._enter(tokens, out, states, eps)
         scratch = take(self.idle, min(total, CHUNK + int(np.diff(cu_seqlens).max())), self._make)
         job = np.zeros(JOB_WORDS, np.int64)
-        model = p.weights, p.vectors, *self.patterns, self.plan, self.architecture, eps
+        model = p.weights, p.scales, p.vectors, *self.patterns, self.plan, self.architecture, eps
         try:
             if together and total <= SHARED_ROWS and worth_sharing(total, p.weights):
                 room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
@@ -133,10 +133,10 @@ def is_compiled(dtype: str) -> bool:
 def signatures(dtype: str) -> list[tuple[Any, tuple[Any, ...]]]:
     """The functions that Python calls, and the types of their arguments."""
     find: Any = typeof
-    floats, ints, words = (find(np.zeros(0, kind)) for kind in (np.float32, np.int64, np.uint16))
+    floats, ints, levels = (find(np.zeros(0, kind)) for kind in (np.float32, np.int64, np.int8))
     table = find(np.zeros(0, WEIGHTS[dtype])).copy(readonly=True)  # it may be mapped from a file
     config, i, f = find(CONFIG), types.int64, types.float32
-    model = words, floats, floats, floats, ints, find((0,) * len(NAMES)), find((0,) * 6), f
+    model = levels, floats, floats, floats, floats, ints, find((0,) * len(NAMES)), find((0,) * 6), f
     return [
         (run_tiled, (config, ints, *model, i, ints, floats, floats, i, floats)),
         (assist_tiled, (ints, config, ints, *model, floats, floats, i, i)),

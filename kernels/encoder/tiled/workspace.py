@@ -10,6 +10,7 @@ from minembed.kernels.vectors.simd import address, as_shorts, at
 
 SLICE = 1024  # columns of the feed-forward block's hidden layer, at most, that are computed before they are used
 BAND = 512  # rows that block takes at a time
+PANEL = 384 * SIDE // 2  # floats that a part of a panel takes, in bfloat16
 SHARED_ROWS = 256  # up to so many rows two cores may share
 
 
@@ -54,7 +55,7 @@ def shared_sizes(rows, plan):
 def own_sizes(rows, plan):
     """How many floats each buffer takes that a core has to itself.
 
-    q, k, v, keys, values of a head, in bfloat16; its columns; scores; weights; sums; blocks.
+    q, k, v, keys, values of a head, in bfloat16; its columns; scores; weights; sums; blocks; a panel.
 
     >>> own_sizes(32, (384, 384, 1536, 12, 32, 32, 6))[0]
     1024
@@ -62,7 +63,19 @@ def own_sizes(rows, plan):
     head, all_rows = plan[HEAD], (rows + SIDE - 1) // SIDE * SIDE + SIDE
     half = all_rows * head // 2
     square = SIDE * (all_rows + SIDE)
-    return half, half, half, half, half, all_rows * 3 * head, square, square, 2 * SIDE, all_rows // SIDE * 2 * SLOT
+    return (
+        half,
+        half,
+        half,
+        half,
+        half,
+        all_rows * 3 * head,
+        square,
+        square,
+        2 * SIDE,
+        all_rows // SIDE * 2 * SLOT,
+        PANEL,
+    )
 
 
 @njit(inline="always")
@@ -80,7 +93,7 @@ def lay_out_shared(floats, rows, plan):
 
 @njit(inline="always")
 def lay_out_own(floats, rows, plan):
-    """Cut an array into the buffers that own_sizes names: (q, k, v), columns, the room of attention, blocks."""
+    """Cut an array into the buffers that own_sizes names: (q, k, v), columns, attention's room, blocks, a panel."""
     s = own_sizes(rows, plan)
     q = address(floats, 0)
     k = at(q, s[0])
@@ -92,8 +105,9 @@ def lay_out_own(floats, rows, plan):
     weights = at(scores, s[6])
     sums = at(weights, s[7])
     c = at(sums, s[8])
+    panel = as_shorts(at(c, s[9]))
     room = as_shorts(keys), as_shorts(values), scores, as_shorts(weights), sums, c
-    return (as_shorts(q), as_shorts(k), as_shorts(v)), columns, room, c
+    return (as_shorts(q), as_shorts(k), as_shorts(v)), columns, room, c, panel
 
 
 @njit

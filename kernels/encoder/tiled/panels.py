@@ -1,0 +1,60 @@
+"""Panels of a weight, wherever and however they are kept: 32 columns of bfloat16, or of bytes that become bfloat16.
+
+    bfloat16    [panel][K / 2][32][2]
+    int8        the same of bytes, and scales [panel][group][32][2], each column's twice: as its bytes lie
+
+Bytes are widened when they are needed, some of K at a time, into the first-level cache.  That takes a tenth of the time
+of the products of a few hundred rows, and few rows, which wait for nothing but weights, get them sooner.
+"""
+
+from numba import njit
+
+from minembed.kernels.encoder.tiled.finish import SIDE
+from minembed.kernels.encoder.tiled.plan import EACH, S_LAYER, V_LAYER, W_LAYER
+from minembed.kernels.vectors.simd import address, as_words, at, load, load_signed_bytes, prefetch, store_bfloat16
+
+
+@njit
+def at_layer(weights, scales, vectors, plan, layer):
+    """Where a layer's parameters begin: (weights, scales, vectors)."""
+    weight = address(weights, layer * plan[W_LAYER] * plan[EACH])
+    return weight, address(scales, layer * plan[S_LAYER]), address(vectors, layer * plan[V_LAYER])
+
+
+@njit
+def panel_of(p, plan, place, scales, depth, group, panel):
+    """A panel of a weight with K = `depth`: where it and its scales begin, bytes a number, and rows of K a scale."""
+    groups = (depth + group - 1) // group
+    start = (place + panel * SIDE * depth) * plan[EACH]
+    return at(p[0], start), at(p[1], scales + panel * groups * 2 * SIDE), plan[EACH], group
+
+
+@njit
+def rows_of(panel, k):
+    """Where the rows of K from k on are."""
+    return at(panel[0], k * SIDE * panel[2])
+
+
+@njit
+def as_bfloat16(panel, k, depth, room, soon):
+    """So many rows of K from k on, as bfloat16: where they are, or, if they were bytes, in the room.
+
+    Bytes that are needed `soon` are asked for meanwhile, a line for each line that is read.
+    """
+    start, scales, each, group = panel
+    if each == 2:
+        return as_words(rows_of(panel, k))
+    row, until = k, k + depth
+    while row < until:
+        stop = min(until, (row // group + 1) * group)
+        factors = at(scales, row // group * 2 * SIDE)
+        a, b, c, d = load(factors), load(at(factors, 16)), load(at(factors, 32)), load(at(factors, 48))
+        for pair in range(row, stop, 2):
+            source, to = at(start, pair * SIDE), at(room, (pair - k) * SIDE)
+            prefetch(at(soon, (pair - k) * SIDE))
+            store_bfloat16(to, load_signed_bytes(source) * a)
+            store_bfloat16(at(to, 16), load_signed_bytes(at(source, 16)) * b)
+            store_bfloat16(at(to, 32), load_signed_bytes(at(source, 32)) * c)
+            store_bfloat16(at(to, 48), load_signed_bytes(at(source, 48)) * d)
+        row = stop
+    return room
