@@ -133,6 +133,7 @@ def test_without_tile_units_there_is_no_peak_of_theirs(bench, monkeypatch):
     import minembed.kernels.tiles
 
     monkeypatch.setitem(sys.modules, "minembed.kernels.tiles.amx", None)
+    monkeypatch.delattr(minembed.kernels.tiles, "amx", raising=False)
     assert bench.probe_tiles.measure() == {}
     emulated = SimpleNamespace(HARDWARE=False)
     monkeypatch.setitem(sys.modules, "minembed.kernels.tiles.amx", emulated)
