@@ -19,7 +19,7 @@ from minembed.transformer.quantization import (
 from minembed.transformer.tokens import Tokens
 
 WITHOUT = ("qkv", "attention_output", "intermediate", "output", "norm")
-WIDTHS = (1, 2, 5, 8, 12, 16, 20, 31, 32, 33, 40, 48, 64, 66, 96, 100, 128, 130)
+WIDTHS = (1, 2, 5, 8, 12, 16, 20, 31, 32, 32, 33, 40, 48, 64, 64, 66, 96, 100, 128, 130)
 
 
 @dataclass(frozen=True)
