@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from any_encoder import Architecture, params_of
+from any_encoder import Architecture, params_of, tokens_of
 from examples import examples, heavy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,3 +117,18 @@ def test_scores_that_are_very_small_or_large(distances, scale, moved):
         vectors[query + model.plan[HEAD]] += 10
     model = replace(model, packed=replace(model.packed, vectors=vectors))
     assert_attends(model, pattern, [3, 64, 33], scale=scale**0.5)
+
+
+@pytest.mark.parametrize("value", [np.finfo(np.float32).min, np.finfo(np.float32).max, -1e30])
+def test_a_bias_as_large_as_any_number(value):
+    """The lowest number hides as -infinity does; but where all are hidden alike, all are seen alike, and not NaN."""
+    config = Config(29, 40, 1, 2, 32, LONGEST, 2, "gelu", 1e-5, relative_attention_num_buckets=8)
+    params = params_of(Architecture(config))
+    everywhere = np.full_like(params.relative_attention_bias, value)
+    tokens = tokens_of([9, 33], config)
+    found, same = (
+        pack_encoder(lower(replace(params, relative_attention_bias=bias), "bfloat16"), config, "bfloat16")(tokens)
+        for bias in (everywhere, np.full_like(everywhere, np.copysign(1e30, value)))
+    )
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found, same)

@@ -28,6 +28,7 @@ from minembed.transformer.quantization import QuantizedLinear, to_bfloat16
 from minembed.types import Array
 
 LOG2_E = math.log2(math.e)
+LARGEST_BIAS = np.float32(2.3e38)  # times which it is a float32 still
 
 
 def widened(p: Linear | QuantizedLinear, rows: int) -> Array:  # (K, N)
@@ -153,6 +154,7 @@ def pack(params: Params, config: Config, dtype: str, plan: Plan) -> Packed:
 
 
 def scaled_patterns(params: Params, config: Config) -> tuple[Array, Array, Array]:
-    """As patterns_of, for scores that are powers of two."""
+    """As patterns_of, for scores that are powers of two; a finite bias stays finite, or a row of them would be NaN."""
     bias, rotary, patterns = patterns_of(params, config)
-    return bias * np.float32(LOG2_E), rotary, patterns
+    held = np.where(np.isfinite(bias), np.clip(bias, -LARGEST_BIAS, LARGEST_BIAS), bias)
+    return held * np.float32(LOG2_E), rotary, patterns
