@@ -107,13 +107,13 @@ class PackedEncoder(Tier):
         return tokens.ids.astype(np.int64), kinds, positions(tokens, config.padding_idx) if absolute else none
 
 
-def worth_sharing(tokens: int, weights: Array) -> bool:
+def worth_sharing(tokens: int, weight_bytes: int) -> bool:
     """Whether there is enough work for two cores.
 
-    >>> worth_sharing(1, np.zeros(1000, np.int8))
+    >>> worth_sharing(1, 1000)
     False
     """
-    return tokens * weights.nbytes >= SHARED_WORK
+    return tokens * weight_bytes >= SHARED_WORK
 
 
 def take(idle: "deque[Room]", rows: int, make: Callable[[int], Room]) -> Room:

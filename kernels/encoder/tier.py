@@ -77,7 +77,7 @@ class Encoder(PackedEncoder):
         ids, kinds, places = self._look_up(tokens)
         job = np.zeros(JOB_WORDS, np.int64)
         try:
-            if together and cu_seqlens[-1] <= SHARED_ROWS and worth_sharing(cu_seqlens[-1], p.weights):
+            if together and cu_seqlens[-1] <= SHARED_ROWS and worth_sharing(cu_seqlens[-1], p.weights.nbytes):
                 operand = scratch.floats if p.dtype == "float32" else scratch.operand
                 types = p.weights, operand, scratch.floats, scratch.zero_points
                 job[SHARED] = helper.ask(lambda: assist(job, *types))

@@ -20,7 +20,7 @@ from minembed.transformer.quantization import lower, round_bfloat16
 ROWS = 33  # two blocks, of which the second has one row
 EPS = 2.0**-24  # half a unit in the last place of float32
 ROUNDED = 2.0**-8 + 2 * EPS  # of a bfloat16
-SHORT_GELU = 7e-4  # its error, and that of the exponential below
+SHORT_GELU = 9e-4  # its error, and that of the exponential below
 SHORT_EXP = 8e-5
 ACTIVATIONS = {
     "gelu": (oracle.gelu, SHORT_GELU),

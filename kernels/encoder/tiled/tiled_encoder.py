@@ -19,7 +19,7 @@ from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
 from minembed.kernels.encoder.run import CHUNK
 from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED
 from minembed.kernels.encoder.tiled.packing import pack, scaled_patterns
-from minembed.kernels.encoder.tiled.plan import NAMES, Plan, plan_of
+from minembed.kernels.encoder.tiled.plan import EACH, NAMES, Plan, plan_of
 from minembed.kernels.encoder.tiled.run import run_tiled
 from minembed.kernels.encoder.tiled.sharing import assist_tiled
 from minembed.kernels.encoder.tiled.workspace import SHARED_ROWS, own_sizes, shared_sizes
@@ -72,7 +72,7 @@ class TiledEncoder(PackedEncoder):
         job = np.zeros(JOB_WORDS, np.int64)
         model = p.weights, p.scales, p.vectors, *self.patterns, self.plan, self.architecture, eps
         try:
-            if together and total <= SHARED_ROWS and worth_sharing(total, p.weights):
+            if together and total <= SHARED_ROWS and worth_sharing(total, self._work):
                 room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
                 job[SHARED] = helper.ask(lambda: assist_tiled(job, CONFIG, cu_seqlens, *model, *room))
             run_tiled(CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states)
@@ -89,6 +89,11 @@ class TiledEncoder(PackedEncoder):
             return
         places = self._look_up(tokens)
         embed_texts(*places, p.word, p.word_scales, p.position, p.token_type, p.norm, width, eps, states)
+
+    @property
+    def _work(self) -> int:
+        """Bytes of weights, as bfloat16: those of int8 are widened first, which takes as long as reading more would."""
+        return 2 * len(self.packed.weights) // self.plan[EACH]
 
     def _make(self, rows: int) -> Scratch:
         return Scratch.make(rows, self.plan)

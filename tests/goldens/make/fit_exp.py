@@ -11,8 +11,8 @@ would reach 6 and cancel, which costs 2e-5 in float32; around the middle, 8, the
 as much relative to |x| as the cut leaves, 3.2e-5, give or take what the polynomial adds.
 
 S is P with six coefficients and a cut at 3.5, for what is rounded to bfloat16 next.  There an error of c S is to be as
-small as it can be anywhere, far beyond the cut included: it is the error relative to |x|.  With a cut at 3.3 it would
-be 2.4e-4, at 3.7 2.6e-4.
+small as it can be: it is the error relative to |x|.  At the cut c S is 1/2 and nothing else, so that far beyond it GELU
+is x, or 0, and not a small part of a large number.  That leaves 2.3e-4, of x = -3.5; a cut at 3.7 would leave 2.8e-4.
 """
 
 import math
@@ -74,10 +74,12 @@ def fit_gelu(count: int = 9, nodes: int = 1000) -> tuple[np.ndarray, float]:
 
 def fit_short_gelu(count: int = 6, end: float = SHORT_END, nodes: int = 1000) -> tuple[np.ndarray, float]:
     """Return `count` coefficients of S, lowest power first, and the largest error in GELU relative to |x|."""
-    x, middle = np.append(end / 2 * (1 + chebpts1(nodes)), end), end * end / 2
-    target = np.append(centre(x[:-1]), 0.5)  # the last stands for all x beyond
-    coef, largest = lawson(x[:, None] * chebvander(x * x / middle - 1, count - 1), target, np.ones(nodes + 1))
-    return Chebyshev(coef, domain=[-middle, middle]).convert(kind=Polynomial).coef, largest
+    x, middle = end / 2 * (1 + chebpts1(nodes)), end * end / 2
+    u, at_cut = x * x / middle - 1, 0.5 / end  # S = at_cut + (u - 1) Q(u), and u is 1 at the cut
+    basis = (x * (u - 1))[:, None] * chebvander(u, count - 2)
+    coef, largest = lawson(basis, centre(x) - x * at_cut, np.ones(nodes))
+    Q = Chebyshev(coef, domain=[-middle, middle]).convert(kind=Polynomial)
+    return (Polynomial([at_cut]) + Polynomial([-1, 1 / middle]) * Q).coef, largest
 
 
 def horner(coef: np.ndarray, x: np.ndarray) -> np.ndarray:
