@@ -12,6 +12,7 @@ import numpy as np
 
 from minembed.kernels.encoder.layer import ALL_ROWS, FIRST_ROWS, LAST_ROWS
 from minembed.kernels.encoder.packing import Packed
+from minembed.kernels.vectors.target import LANES
 from minembed.transformer.config import Config
 from minembed.transformer.encoder import embed, normalize
 from minembed.transformer.params import Embeddings, Norm
@@ -87,8 +88,9 @@ class PackedEncoder(Tier):
 
     def _compute(self, tokens: Tokens, keep: int, together: bool) -> Array:
         """All layers; of what is returned only a row a text counts, at the front, where `keep` says so."""
-        rows = len(tokens) if keep != ALL_ROWS and self.embeddings is None else len(tokens.ids)
-        out = np.empty((rows, self.config.hidden_size), np.float32)
+        width = self.config.hidden_size
+        room = np.empty(len(tokens.ids) * width + LANES, np.float32)  # the last vector of a row may reach beyond it
+        out = room[:-LANES].reshape(-1, width)
         if len(tokens):
             if self.embeddings is not None:
                 out[...] = embed(tokens, self.embeddings, self.config)
@@ -96,7 +98,10 @@ class PackedEncoder(Tier):
         return out
 
     def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
-        """Compute all layers into `out`; embeddings that NumPy computes are handed over there."""
+        """Compute all layers into `out`, which may be written to a vector beyond its end.
+
+        Embeddings that NumPy computes are handed over there.
+        """
         raise NotImplementedError
 
     def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:

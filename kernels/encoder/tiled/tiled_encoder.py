@@ -31,7 +31,6 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 MARGIN = 1024  # floats at the end of each buffer, for blocks that reach beyond the last row
-LANES = 16
 _shared_sizes: Any = shared_sizes
 _own_sizes: Any = own_sizes
 
@@ -66,8 +65,10 @@ class TiledEncoder(PackedEncoder):
     def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
         p, cu_seqlens, eps = self.packed, tokens.cu_seqlens.astype(np.int64), np.float32(self.config.layer_norm_eps)
         total = int(cu_seqlens[-1])
-        states = np.empty(total * self.config.hidden_size + LANES, np.float32)
-        self._enter(tokens, out, states, eps)
+        states = out.reshape(-1)
+        if self.embeddings is None:
+            tables = p.word, p.word_scales, p.position, p.token_type, p.norm
+            embed_texts(*self._look_up(tokens), *tables, self.config.hidden_size, eps, states)
         scratch = take(self.idle, min(total, CHUNK + int(np.diff(cu_seqlens).max())), self._make)
         job = np.zeros(JOB_WORDS, np.int64)
         model = p.weights, p.scales, p.vectors, *self.patterns, self.plan, self.architecture, eps
@@ -79,16 +80,6 @@ class TiledEncoder(PackedEncoder):
         finally:
             job[CLOSED] = 1  # whatever happens: a helper takes tasks until then
         self.idle.append(scratch)
-        out[...] = states[: out.size].reshape(out.shape)
-
-    def _enter(self, tokens: Tokens, out: Array, states: Array, eps: Any) -> None:
-        """Write the first hidden states; those that NumPy computes are in `out`."""
-        p, width = self.packed, self.config.hidden_size
-        if self.embeddings is not None:
-            states[: out.size] = out.reshape(-1)
-            return
-        places = self._look_up(tokens)
-        embed_texts(*places, p.word, p.word_scales, p.position, p.token_type, p.norm, width, eps, states)
 
     @property
     def _work(self) -> int:
