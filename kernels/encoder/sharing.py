@@ -67,6 +67,33 @@ def word(typing_context, job, n):
 
 
 @njit
+def open_tasks(job, count):
+    """Offer so many tasks of what the fields describe; returns how many had been done by the helper before."""
+    number, done_before = (read(word(job, TICKET)) >> 32) + 1, read(word(job, DONE))
+    write(word(job, TICKET), number << 32 | count << 16)
+    return done_before
+
+
+@njit
+def take_task(job, count):
+    """The next task for whoever opened them; `count` where none is left."""
+    while True:
+        ticket = read(word(job, TICKET))
+        task = ticket & 0xFFFF
+        if task >= count:
+            return count
+        if swap(word(job, TICKET), ticket, ticket + 1):
+            return task
+
+
+@njit
+def wait_for_helper(job, done_before, begun):
+    """Until the helper has done what it has begun."""
+    while read(word(job, DONE)) - done_before < begun:
+        relax()
+
+
+@njit
 def multiply_shared(job, operand, rows, width, group, p, out_width, out, stride, activation):
     """gemm.multiply, with whoever helps."""
     panels = (out_width + PANEL - 1) // PANEL
@@ -76,20 +103,13 @@ def multiply_shared(job, operand, rows, width, group, p, out_width, out, stride,
     )  # fmt: skip
     for i in range(len(fields)):
         job[FIELDS + i] = fields[i]
-    number = (read(word(job, TICKET)) >> 32) + 1
-    done_before = read(word(job, DONE))
-    write(word(job, TICKET), number << 32 | panels << 16)
-    mine = 0
-    while True:
-        ticket = read(word(job, TICKET))
-        panel = ticket & 0xFFFF
-        if panel >= panels:
-            break
-        if swap(word(job, TICKET), ticket, ticket + 1):
-            multiply_one_panel(operand, rows, width, group, p, panel, out, stride, activation)
-            mine += 1
-    while read(word(job, DONE)) - done_before < panels - mine:
-        relax()
+    done_before, mine = open_tasks(job, panels), 0
+    panel = take_task(job, panels)
+    while panel < panels:
+        multiply_one_panel(operand, rows, width, group, p, panel, out, stride, activation)
+        mine += 1
+        panel = take_task(job, panels)
+    wait_for_helper(job, done_before, panels - mine)
 
 
 @on_disk

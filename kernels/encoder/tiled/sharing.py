@@ -7,13 +7,23 @@ which layer, for how many rows; everything else both know, and each has buffers 
 from numba import njit
 
 from minembed.kernels.encoder.heads import pattern_of
-from minembed.kernels.encoder.sharing import CLOSED, DONE, FIELDS, TICKET, relax, word
+from minembed.kernels.encoder.sharing import (
+    CLOSED,
+    DONE,
+    FIELDS,
+    TICKET,
+    open_tasks,
+    relax,
+    take_task,
+    wait_for_helper,
+    word,
+)
 from minembed.kernels.encoder.tiled.panels import at_layer
 from minembed.kernels.encoder.tiled.plan import HEADS, SIZE, WIDE, F
 from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
 from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, sum_of
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
-from minembed.kernels.vectors.atomics import add, read, swap, write
+from minembed.kernels.vectors.atomics import add, read, swap
 from minembed.kernels.vectors.simd import address
 
 HEAD_PHASE, OUTPUT_PHASE, WIDEN_PHASE, NARROW_PHASE = 0, 1, 2, 3
@@ -46,19 +56,13 @@ def do_phase(tmm, job, phase, layer, rows, texts, p, model, pattern, work, own):
     """All tasks of a phase, with whoever helps."""
     tasks = tasks_of(phase, model[0])
     job[FIELDS], job[FIELDS + 1], job[FIELDS + 2] = phase, layer, rows
-    number, done_before = (read(word(job, TICKET)) >> 32) + 1, read(word(job, DONE))
-    write(word(job, TICKET), number << 32 | tasks << 16)
-    mine = 0
-    while True:
-        ticket = read(word(job, TICKET))
-        task = ticket & 0xFFFF
-        if task >= tasks:
-            break
-        if swap(word(job, TICKET), ticket, ticket + 1):
-            do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own)
-            mine += 1
-    while read(word(job, DONE)) - done_before < tasks - mine:
-        relax()
+    done_before, mine = open_tasks(job, tasks), 0
+    task = take_task(job, tasks)
+    while task < tasks:
+        do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own)
+        mine += 1
+        task = take_task(job, tasks)
+    wait_for_helper(job, done_before, tasks - mine)
 
 
 @on_tiles

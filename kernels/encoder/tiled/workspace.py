@@ -6,11 +6,12 @@ from numba.extending import register_jitable
 from minembed.kernels.encoder.architecture import POST_NORMS
 from minembed.kernels.encoder.tiled.finish import SIDE, SLOT
 from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, WIDE, F
+from minembed.kernels.encoder.tiled.products import DEPTH
 from minembed.kernels.vectors.simd import address, as_shorts, at
 
 SLICE = 1024  # columns of the feed-forward block's hidden layer, at most, that are computed before they are used
 BAND = 512  # rows that block takes at a time
-PANEL = 384 * SIDE // 2  # floats that a part of a panel takes, in bfloat16
+PANEL = DEPTH * SIDE // 2  # floats that a part of a panel takes, in bfloat16
 SHARED_ROWS = 256  # up to so many rows two cores may share
 
 
