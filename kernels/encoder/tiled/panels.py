@@ -3,8 +3,8 @@
     bfloat16    [panel][K / 2][32][2]
     int8        the same of bytes, and scales [panel][group][32][2], each column's twice: as its bytes lie
 
-Bytes are widened when they are needed, some of K at a time, into the first-level cache.  That takes a tenth of the time
-of the products of a few hundred rows, and few rows, which wait for nothing but weights, get them sooner.
+Bytes are widened when they are needed, some of K at a time, into the first-level cache.  Products of a few hundred rows
+take no longer for it; a few rows do, though half as much is read (docs/kernels.md has the times).
 """
 
 from numba import njit
