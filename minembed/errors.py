@@ -44,6 +44,10 @@ class InputTypeError(InputError, TypeError):
     """An argument has the wrong type."""
 
 
+class InputAttributeError(InputError, AttributeError):
+    """A name that the object does not have, or does not let be changed."""
+
+
 class NumericalError(MinembedError, ArithmeticError):
     """A result would hold NaN or infinity."""
 

@@ -4,7 +4,7 @@ What computes is imported by the methods that need it, so that `import minembed`
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
+from minembed.models.misuse import explained
 from minembed.models.options import EncodeOptions, Options
-from minembed.runtime.keywords import takes_options_of
+from minembed.runtime.keywords import takes_options, takes_options_of
 from minembed.types import Array, Backend, DtypeChoice, Errors, OutputValue, Precision, Truncation
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Texts = str | Iterable[str]
 
 
+@explained(call="encode", namesake="SentenceTransformer")
 @dataclass(frozen=True, slots=True)
 class Embedder:
     """A loaded model.  Nothing in it changes after `load`: threads share it, and it survives fork and pickling."""
@@ -42,6 +44,7 @@ class Embedder:
     dtype_reason: str | None = None  # why that dtype, where "auto" was asked for
 
     @classmethod
+    @takes_options
     def load(
         cls,
         name: str | os.PathLike[str] = "all-MiniLM-L6-v2",
@@ -50,6 +53,8 @@ class Embedder:
         backend: Backend = "auto",
         threads: int | None = None,
         max_seq_length: int | None = None,
+        prompts: Mapping[str, str] | None = None,
+        truncate_dim: int | None = None,
         keep_params: bool = False,
         revision: str | None = None,
         local_files_only: bool = False,
@@ -62,9 +67,10 @@ class Embedder:
         that), or "auto": the fastest on this CPU whose vectors stay at a mean cosine of 0.9999 to float32's, which
         `info` names; `backend` is "numba" for the vector kernels, "numpy", or "auto": numba where it is installed;
         `threads=None` takes the cores that this process may use; `max_seq_length` (tokens) replaces the checkpoint's
-        own limit; `keep_params=True` keeps the weights of `params` in memory beside those of the kernels.  Names are
-        looked up in local caches, then fetched, unless `local_files_only`.  Raises a MinembedError that names the file,
-        or the argument, and what to do.
+        own limit, `truncate_dim` its own width of the vectors, and `prompts` those of its prompts that have the same
+        names; `save` keeps all three; `keep_params=True` keeps the weights of `params` in memory beside those of the
+        kernels.  Names are looked up in local caches, then fetched, unless `local_files_only`.  Raises a MinembedError
+        that names the file, or the argument, and what to do.
         """
         from minembed.models import loading
         from minembed.models.engine import Engine
@@ -76,7 +82,7 @@ class Embedder:
         found = locate(
             name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
         )
-        checkpoint = loading.with_limit(read_checkpoint(found.folder), max_seq_length)
+        checkpoint = loading.with_settings(read_checkpoint(found.folder), max_seq_length, prompts, truncate_dim)
         load_tokenizer = loading.load_static_tokenizer if checkpoint.is_static else loading.load_tokenizer
         tokenizer = load_tokenizer(checkpoint)
         ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
@@ -141,6 +147,7 @@ class Embedder:
         **options: "Unpack[EncodeOptions]",
     ) -> Array: ...
 
+    @takes_options
     def encode(
         self,
         texts: Texts,
@@ -201,6 +208,24 @@ class Embedder:
     def encode_document(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
         """Encode passages: as `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
         return self.encode(texts, **self._with_prompt(options, ("document", "passage", "corpus")))
+
+    @takes_options_of(encode, EncodeOptions)
+    async def aencode(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
+        """Encode in a thread of the running event loop's own, so that the loop goes on: as `encode`, to be awaited.
+
+        A task that is cancelled, or waits no longer, ends the work at its next chunk.
+
+        >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
+        >>> vectors = await asyncio.wait_for(model.aencode(["one", "two"]), timeout=5)  # doctest: +SKIP
+        """
+        import asyncio
+        from threading import Event
+
+        stop = Event()
+        try:
+            return await asyncio.to_thread(self.engine.encode, texts, Options(**options), stop)
+        finally:
+            stop.set()
 
     @takes_options_of(encode, EncodeOptions)
     def stream(self, texts: Iterable[str], **options: "Unpack[EncodeOptions]") -> Iterator[Array]:

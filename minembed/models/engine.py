@@ -33,6 +33,8 @@ from minembed.transformer.vectors import l2_normalize, quantize_embeddings, trun
 from minembed.types import Array
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from minembed.weights.checkpoint import Checkpoint
 
 LOG = logging.getLogger("minembed")
@@ -77,15 +79,18 @@ class Engine:
     def __repr__(self) -> str:  # the weights are too long to be shown
         return f"Engine({str(self.checkpoint.folder)!r}, threads={self.threads})"
 
-    def encode(self, texts: str | Iterable[str], options: Options) -> Any:
-        """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states."""
+    def encode(self, texts: str | Iterable[str], options: Options, stop: "Event | None" = None) -> Any:
+        """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states.
+
+        Raises Stopped, at the end of a chunk, once `stop` is set.
+        """
         width, alone = self.width(options.truncate_dim), isinstance(texts, str)
         several: Iterable[str] = [texts] if isinstance(texts, str) else column(texts, "texts")
         if alone and options.needs_own_ranges:
             raise InputError(f"one vector gives {options.precision} no ranges: give ranges= or calibration_embeddings=")
         blocks: list[Any] = []
         cut: list[int] = []
-        with Progress(several, "text", options.show_progress_bar) as progress:
+        with Progress(several, "text", options.show_progress_bar, stop=stop) as progress:
             for block, indices in self.blocks(several, options, progress):
                 blocks.append(block)
                 cut += indices

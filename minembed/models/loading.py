@@ -1,14 +1,15 @@
 """What loading has in common, whatever the model is for: find a checkpoint, bound its texts, make its encoder ready."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from minembed.errors import InputError
+from minembed.errors import InputError, InputTypeError
 from minembed.models import static
 from minembed.models.static import StaticTokenizer
 from minembed.runtime.backend import bfloat16_gain, choose, prepare
-from minembed.runtime.checks import check_length
+from minembed.runtime.checks import check_length, check_whole
 from minembed.runtime.threads import check_threads
 from minembed.text.tokenizer import Tokenizer
 from minembed.transformer.tier import Tier
@@ -40,6 +41,29 @@ def with_limit(checkpoint: Checkpoint, max_seq_length: object) -> Checkpoint:
     if max_seq_length is None:
         return checkpoint
     return replace(checkpoint, max_seq_length=check_length(max_seq_length, checkpoint.config.max_tokens))
+
+
+def with_settings(checkpoint: Checkpoint, max_seq_length: object, prompts: object, truncate_dim: object) -> Checkpoint:
+    """Replace what the folder says of length, prompts and the width of vectors; None keeps the checkpoint's own.
+
+    Prompts are replaced name by name.  Raises InputError for what the model does not have, InputTypeError for prompts
+    that map no names to texts.
+
+    >>> from pathlib import Path
+    >>> from minembed.transformer.config import Config
+    >>> folder = Checkpoint(Path("model"), "bert", Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12), ("mean",), 256)
+    >>> with_settings(folder, 128, {"query": "query: "}, None).prompts
+    {'query': 'query: '}
+    """
+    checkpoint = with_limit(checkpoint, max_seq_length)
+    if truncate_dim is not None:
+        width = check_whole("truncate_dim", truncate_dim, 1, checkpoint.dimension)
+        checkpoint = replace(checkpoint, truncate_dim=width)
+    if prompts is not None:
+        if not isinstance(prompts, Mapping) or not all(isinstance(s, str) for pair in prompts.items() for s in pair):
+            raise InputTypeError(f'prompts must map names to texts, as in {{"query": "query: "}}; not {prompts!r}')
+        checkpoint = replace(checkpoint, prompts={**checkpoint.prompts, **prompts})
+    return checkpoint
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:

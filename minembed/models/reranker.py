@@ -11,9 +11,10 @@ import numpy as np
 
 from minembed.errors import InputError, InputTypeError, NumericalError, TruncationWarning, warn
 from minembed.models.batching import plan, windows
+from minembed.models.misuse import explained
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts, column, is_table, missing
-from minembed.runtime.keywords import takes_options_of
+from minembed.runtime.keywords import takes_options, takes_options_of
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import run, single_threaded_blas
 from minembed.text.tokenizer import Tokenizer
@@ -93,6 +94,7 @@ class RankedText(Ranked):
     text: str
 
 
+@explained(call="predict", namesake="CrossEncoder")
 @dataclass(frozen=True, slots=True)
 class Reranker:
     """A loaded cross-encoder.  Nothing in it changes after `load`: threads share it."""
@@ -113,6 +115,7 @@ class Reranker:
         return f"Reranker({str(self.model.checkpoint.folder)!r}, {facts})"
 
     @classmethod
+    @takes_options
     def load(
         cls,
         name: str | os.PathLike[str],
@@ -177,6 +180,7 @@ class Reranker:
     @overload
     def predict(self, pairs: Iterable[Sequence[str]], **options: "Unpack[PredictOptions]") -> Array: ...
 
+    @takes_options
     def predict(
         self,
         pairs: Iterable[Sequence[str]] | Sequence[str],

@@ -1,4 +1,4 @@
-"""Options that one function takes for another: written there once, shown and checked by name here."""
+"""Options by name: what a function takes for another is written there once, and a misspelt one is told what to be."""
 
 import inspect
 from collections.abc import Callable
@@ -36,23 +36,66 @@ def takes_options_of(target: Callable[..., Any], options: type) -> Callable[[Fun
         own = inspect.signature(function)
         named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         full = own.replace(parameters=[*named, *shown])
-
-        @wraps(function)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            for name in kwargs:
-                if name not in full.parameters:
-                    raise InputTypeError(_refusal(function.__qualname__, name, list(full.parameters)))
-            return function(*args, **kwargs)
-
-        vars(checked)["__signature__"] = full
-        return cast(Function, checked)
+        return cast(Function, _checking(function, full))
 
     return decorate
+
+
+def takes_options(function: Function) -> Function:
+    """Check what a function with keyword-only options is called with, before it runs.
+
+    Raises InputTypeError (a TypeError) for an option that it does not have, and for one that was given without its
+    name; the message says what to write.
+
+    >>> @takes_options
+    ... def encode(texts, *, precision="float32"):
+    ...     return precision
+    >>> encode("why", precison="int8")
+    Traceback (most recent call last):
+    minembed.errors.InputTypeError: encode() got an unexpected keyword argument 'precison'; did you mean 'precision'?
+    >>> encode("why", "int8")
+    Traceback (most recent call last):
+    minembed.errors.InputTypeError: encode() takes texts as positional; name the options: precision=
+    """
+    return cast(Function, _checking(function, inspect.signature(function)))
+
+
+def _checking(function: Callable[..., Any], full: inspect.Signature) -> Callable[..., Any]:
+    positional = [p for p in full.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    by_name = [name for name, p in full.parameters.items() if p.kind is p.KEYWORD_ONLY]
+
+    def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for name in kwargs:
+            if name not in full.parameters:
+                raise InputTypeError(_refusal(function.__qualname__, name, list(full.parameters)))
+        if len(args) > len(positional) and by_name:
+            raise InputTypeError(_positional(function.__qualname__, positional, by_name))
+
+    @wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check(args, kwargs)
+        return function(*args, **kwargs)
+
+    @wraps(function)
+    async def checked_coroutine(*args: Any, **kwargs: Any) -> Any:
+        check(args, kwargs)
+        return await function(*args, **kwargs)
+
+    chosen = checked_coroutine if inspect.iscoroutinefunction(function) else checked
+    vars(chosen)["__signature__"] = full
+    return chosen
+
+
+def _positional(function: str, positional: list[inspect.Parameter], by_name: list[str]) -> str:
+    taken = " and ".join(p.name for p in positional if p.name not in ("self", "cls"))
+    options = ", ".join(f"{name}=" for name in by_name)
+    return f"{function}() takes {taken} as positional; name the options: {options}"
 
 
 def _refusal(function: str, name: str, known: list[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    named = (other for other in known if other not in ("self", "cls"))
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(named)}"
     return f"{function}() got an unexpected keyword argument {name!r}; {hint}"

@@ -5,7 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from threading import Event
 
 BYTES = "B"  # a unit that is shown in kB, MB and so on
 PATIENCE = 1.0  # seconds of work before a bar is shown
@@ -29,18 +32,31 @@ class Counted:
         return iter(self.items)
 
 
+class Stopped(Exception):
+    """Nobody waits for this work any more; whoever set `stop` catches it."""
+
+
 class Progress:
     """A progress bar on standard error: if asked for, or on a terminal for work of more than a second.
 
     With `at_once` it does not wait for that second; `done` of the work was done before.  A bar that nobody asked for
-    goes away when the work is done.
+    goes away when the work is done.  Once `stop` is set, the next step raises Stopped.
 
     >>> with Progress(["a"], "text", show=False) as progress:
     ...     progress.advance(1)
     """
 
-    def __init__(self, work: object, unit: str, show: bool | None, at_once: bool = False, done: int = 0) -> None:
+    def __init__(
+        self,
+        work: object,
+        unit: str,
+        show: bool | None,
+        at_once: bool = False,
+        done: int = 0,
+        stop: "Event | None" = None,
+    ) -> None:
         self._bar: Any = None
+        self._stop = stop
         self._total = len(work) if isinstance(work, Sized) else None
         self._unit, self._keep = unit, bool(show)
         self._begin, self._before, self._done = time.perf_counter(), done, 0
@@ -61,6 +77,8 @@ class Progress:
 
     def advance(self, n: int, note: str = "") -> None:
         """Move on by n; `note` stands behind the bar."""
+        if self._stop is not None and self._stop.is_set():
+            raise Stopped
         if self._bar is None:
             self._done += n
             if not self._waits or time.perf_counter() - self._begin < PATIENCE:

@@ -12,7 +12,7 @@ def test_import_brings_numpy_and_the_facade_alone():
     """What computes comes with `load`: `import minembed` costs a tenth more than `import numpy`."""
     script = "import sys, numpy; before = set(sys.modules); import minembed; print(*sorted({*sys.modules} - before))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    facade = {"errors", "types", "version", "models", "models.embedder", "models.options"}
+    facade = {"errors", "types", "version", "models", "models.embedder", "models.misuse", "models.options"}
     facade |= {"runtime", "runtime.checks", "runtime.keywords"}
     assert {m for m in loaded if m.startswith("minembed")} == {"minembed", *(f"minembed.{m}" for m in facade)}
     others = {m for m in loaded if not m.startswith(("minembed", "_"))}

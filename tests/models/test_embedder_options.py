@@ -3,10 +3,11 @@
 import inspect
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from minembed import Embedder
-from minembed.errors import InputTypeError
+from minembed.errors import InputError, InputTypeError
 from minembed.models.options import EncodeOptions, Options
 from minembed.models.reranker import PredictOptions, Reranker
 from minembed.search.index import Index
@@ -16,7 +17,7 @@ from minembed.search.similarity import SIMILARITY
 from minembed.types import Metric
 
 OF_ENCODE_ALONE = {"output_value", "device", "convert_to_numpy"}
-TAKERS = [Embedder.encode_query, Embedder.encode_document, Embedder.stream]
+TAKERS = [Embedder.encode_query, Embedder.encode_document, Embedder.stream, Embedder.aencode]
 TYPED = [(EncodeOptions, Embedder.encode), (PredictOptions, Reranker.predict), (SearchOptions, Index.search)]
 
 
@@ -58,11 +59,11 @@ def test_literals_are_the_tables():
     assert set(get_args(Metric)) == set(METRICS) == set(SIMILARITY)
 
 
-@pytest.mark.parametrize("taker", TAKERS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("taker", TAKERS[:-1], ids=lambda f: f.__name__)  # a coroutine says so when it is awaited
 def test_an_unknown_option_is_refused_at_once(tiny_model, taker):
     with pytest.raises(InputTypeError, match=rf"{taker.__name__}\(\) got an unexpected .*'precison'.*'precision'\?"):
         taker(tiny_model, iter(["a"]), precison="int8")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'; known: self, texts, normalize_embeddings"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'; known: texts, normalize_embeddings"):
         taker(tiny_model, ["a"], foo=1)
     for name in OF_ENCODE_ALONE:
         with pytest.raises(TypeError, match=name):
@@ -71,6 +72,24 @@ def test_an_unknown_option_is_refused_at_once(tiny_model, taker):
         taker(tiny_model, ["a"], True)
     with pytest.raises(TypeError, match="texts"):
         taker(tiny_model)
+
+
+def test_settings_of_load_are_those_of_the_model(tiny_model, tiny_checkpoint, tmp_path):
+    prompts = {"query": "find: ", "other": "x "}
+    changed = Embedder.load(tiny_checkpoint, prompts=prompts, truncate_dim=np.int64(8), max_seq_length=16)
+    changed.save(tmp_path / "saved")
+    for model in (changed, Embedder.load(tmp_path / "saved")):
+        assert model.checkpoint.prompts == {**tiny_model.checkpoint.prompts, **prompts}
+        assert (model.dimension, model.max_seq_length) == (8, 16)
+        assert (model.encode_query("a") == tiny_model.encode("find: a", truncate_dim=8)).all()
+        assert (model.encode("a", prompt_name="other") == tiny_model.encode("x a", truncate_dim=8)).all()
+        assert model.encode("a", truncate_dim=16).shape == (16,)
+    for wrong in ({"query": 1}, {1: "query"}, ["query"], "query"):
+        with pytest.raises(InputTypeError, match="prompts must map names to texts"):
+            Embedder.load(tiny_checkpoint, prompts=wrong)
+    for wrong in (0, 33, 2.5, True):
+        with pytest.raises(InputError, match="truncate_dim must be a whole number from 1 to 32"):
+            Embedder.load(tiny_checkpoint, truncate_dim=wrong)
 
 
 def test_texts_may_be_named(tiny_model):
