@@ -51,7 +51,8 @@ def with_settings(checkpoint: Checkpoint, max_seq_length: object, prompts: objec
 
     >>> from pathlib import Path
     >>> from minembed.transformer.config import Config
-    >>> folder = Checkpoint(Path("model"), "bert", Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12), ("mean",), 256)
+    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
+    >>> folder = Checkpoint(Path("model"), "bert", config, ("mean",), 256)
     >>> with_settings(folder, 128, {"query": "query: "}, None).prompts
     {'query': 'query: '}
     """
