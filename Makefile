@@ -41,6 +41,15 @@ test-columns:      ## columns of pandas, polars and pyarrow, in an environment o
 	$(VENV)/columns/bin/pip install -q -e . pytest hypothesis pandas polars pyarrow
 	$(VENV)/columns/bin/pytest tests/models/test_columns.py tests/runtime/test_text_columns.py
 
+LIGHT = langchain llama_index
+
+test-integrations: ## the frameworks themselves, in environments of their own (minutes)
+	$(PYTHON) -m venv $(VENV)/integrations
+	$(VENV)/integrations/bin/pip install -q -e '.[numba,langchain,llama-index]' pytest hypothesis
+	$(VENV)/integrations/bin/minembed pull
+	$(VENV)/integrations/bin/pytest $(LIGHT:%=tests/integrations/check_%.py)
+	$(VENV)/integrations/bin/pytest tests/integrations/check_docs.py
+
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "make test-browser needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
@@ -111,4 +120,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-integrations test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream

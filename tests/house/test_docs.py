@@ -25,8 +25,11 @@ PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 
+ELSEWHERE = ("integrations.md",)  # make test-integrations runs them, where the frameworks are
+
+
 @pytest.mark.weights
-@pytest.mark.parametrize("page", [p for p in PAGES if snippets(p)], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if snippets(p) and p.name not in ELSEWHERE], ids=lambda p: p.name)
 def test_snippets_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(snippets(page), str(page), "exec"), {"__name__": "__main__"})

@@ -1,0 +1,100 @@
+"""A model as a framework holds it: by name until it is needed, then loaded, and always asked with the same settings."""
+
+import os
+from collections.abc import Iterable
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from minembed.errors import InputTypeError
+from minembed.integrations.settings import RerankSettings, Settings
+from minembed.models.embedder import Embedder
+from minembed.models.reranker import Ranked, Reranker
+from minembed.runtime.columns import as_texts
+from minembed.types import Array
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+Loadable = TypeVar("Loadable", Embedder, Reranker)
+_LOADING = Lock()  # threads that need a model at once load it once
+
+
+class Held(Generic[Loadable]):
+    """A model and its settings.  What is pickled is what was given: a name, or a loaded model with its weights."""
+
+    kind: type[Loadable]
+
+    def __init__(self, model: "str | os.PathLike[str] | Loadable", settings: Settings | RerankSettings) -> None:
+        if isinstance(model, self.kind):
+            settings.check_loaded(self.kind.__name__)
+        elif not isinstance(model, str | os.PathLike):
+            what = f"a name, a folder, or a loaded {self.kind.__name__}"
+            raise InputTypeError(f"model is {type(model).__name__}: give {what}")
+        self.given: Any = model
+        self.settings = settings
+        self._loaded: Loadable | None = model if isinstance(model, self.kind) else None
+
+    @property
+    def model(self) -> Loadable:
+        """The loaded model."""
+        if self._loaded is None:
+            with _LOADING:
+                if self._loaded is None:
+                    self._loaded = self.kind.load(self.given, **self.settings.loading())
+        return self._loaded
+
+    def config(self) -> dict[str, Any]:
+        """What builds this again, as JSON's types: a loaded model is named by its folder and how it computes."""
+        if isinstance(self.given, str | os.PathLike):
+            return {"model": os.fspath(self.given)} | self.settings.given()
+        return _config_of(self.given) | self.settings.given()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"given": self.given, "settings": self.settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["given"], state["settings"])  # type: ignore[misc]
+
+
+class HeldEmbedder(Held[Embedder]):
+    """A model of embeddings.
+
+    >>> HeldEmbedder("all-MiniLM-L6-v2", Settings(truncate_dim=64)).config()
+    {'model': 'all-MiniLM-L6-v2', 'truncate_dim': 64}
+    """
+
+    kind = Embedder
+
+    def query(self, text: str) -> Array:  # -> (D,)
+        """The vector of a query."""
+        if not isinstance(text, str):
+            raise InputTypeError(f"a query is a str, not {type(text).__name__}")
+        return self.model.encode_query(text, **self.settings.computing())
+
+    def documents(self, texts: Iterable[str]) -> Array:  # -> (N, D)
+        """The vectors of a column of documents."""
+        return self.model.encode_document(as_texts(texts), **self.settings.computing())
+
+
+class HeldReranker(Held[Reranker]):
+    """A cross-encoder.
+
+    >>> HeldReranker("ms-marco-MiniLM-L6-v2", RerankSettings(activation="Identity")).config()
+    {'model': 'ms-marco-MiniLM-L6-v2', 'activation': 'Identity'}
+    """
+
+    kind = Reranker
+
+    def rank(self, query: str, texts: Iterable[str], top_k: int | None) -> list[Ranked]:
+        """The documents by how well they answer, best first."""
+        return self.model.rank(query, texts, top_k=top_k, **self.settings.computing())
+
+
+def _config_of(model: Embedder | Reranker) -> dict[str, Any]:
+    checkpoint = model.checkpoint if isinstance(model, Embedder) else model.model.checkpoint
+    config: dict[str, Any] = {"model": str(checkpoint.folder), "dtype": model.dtype, "backend": model.backend}
+    config["max_seq_length"] = model.max_seq_length
+    if isinstance(model, Embedder) and checkpoint.prompts:
+        config["prompts"] = dict(checkpoint.prompts)
+    if isinstance(model, Embedder) and checkpoint.truncate_dim is not None:
+        config["truncate_dim"] = checkpoint.truncate_dim
+    return config
