@@ -60,6 +60,14 @@ class MissingExtraError(MinembedError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
+class UnsupportedCallError(MinembedError, NotImplementedError):
+    """A call of another library's interface that minembed does not answer; the message says what to write instead."""
+
+
+class UnsupportedAttributeError(UnsupportedCallError, AttributeError):
+    """An attribute of such an interface: hasattr says that it is not there."""
+
+
 class MissingHeadError(MinembedError, LookupError):
     """The checkpoint lacks the head that a call needs."""
 

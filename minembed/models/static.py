@@ -5,7 +5,7 @@ no tokens at all; its vector is zero then.  V vocabulary, D width, T tokens of a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,6 +94,15 @@ class StaticTokenizer:
         )
         self._check(tokens, first_index)
         return tokens
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the model tells segments apart: it has no layers that could."""
+        return False
+
+    def with_limit(self, max_seq_length: int) -> "StaticTokenizer":
+        """The same tokenizer with another limit."""
+        return replace(self, max_seq_length=max_seq_length)
 
     def prompt_length(self, prompt: str) -> int:
         """Count the tokens that a prompt puts in front of a text."""

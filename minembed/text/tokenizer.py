@@ -6,6 +6,7 @@ or 1, and reads a text to its end before it cuts it.
 
 import re
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +57,7 @@ class Tokenizer:
         self._prefix: PrefixReader | WordReader | None = options.get("prefix")
         self._example = example(reference)
         self._special = self._special_tokens_of(self._example)
-        n = self._special.n_special
-        if max_seq_length < n + 1:
-            raise ConfigError(
-                f"max_seq_length {max_seq_length} leaves no room for text: {n} special tokens are added, "
-                f"so give {n + 1} or more"
-            )
+        self._check_limit(max_seq_length)
 
     @staticmethod
     def load(path: Path, max_seq_length: int, config: Config, lowercase_first: bool = False) -> "Tokenizer":
@@ -131,6 +127,26 @@ class Tokenizer:
             counts.append(len(both[0][0]) + len(both[1][0]) + special.n_special)
             bounds.append(both[0][1] or both[1][1])
         return self._pack(ids, types, counts, bounds, "queries", 0)
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the model tells segments apart."""
+        return self._n_types > 1
+
+    def with_limit(self, max_seq_length: int) -> "Tokenizer":
+        """The same tokenizer with another limit; raises ConfigError for one that leaves no room for text."""
+        self._check_limit(max_seq_length)
+        other = copy(self)
+        other.max_seq_length = max_seq_length
+        return other
+
+    def _check_limit(self, max_seq_length: int) -> None:
+        n = self._special.n_special
+        if max_seq_length < n + 1:
+            raise ConfigError(
+                f"max_seq_length {max_seq_length} leaves no room for text: {n} special tokens are added, "
+                f"so give {n + 1} or more"
+            )
 
     def prompt_length(self, prompt: str) -> int:
         """Count the tokens that a prompt puts in front of a text, the opening special token included."""

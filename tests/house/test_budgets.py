@@ -52,6 +52,8 @@ def test_functions_take_few_arguments(name):
     functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef)]
     counted = [node for node in functions if not (name.startswith("minembed.cli") and is_command(node))]
     many = {f"{name}.{node.name}" for node in counted if len(arguments(node)) > MOST_ARGUMENTS}
+    if name.startswith("minembed.sentence_transformers"):
+        return  # signatures are the reference's: tests/sentence_transformers/test_signatures.py
     assert many == {allowed for allowed in MANY_ARGUMENTS if allowed.rpartition(".")[0] == name}
 
 
@@ -127,6 +129,9 @@ NEED_A_MODEL = {
     },
     "minembed.transformer.tier": {"prepare"},
     "minembed.models.engine": {"find_prompt", "report_truncation"},
+    "minembed.models.changed": {"capped", "with_settings", "reranker_with_limit"},
+    "minembed.sentence_transformers.cross_encoder.saving": {"save_folder"},
+    "minembed.sentence_transformers.sentence_transformer.features": {"features_of", "computed"},
     "minembed.models.static": {"prepare"},
     "minembed.models.loading": {"with_limit", "load_tokenizer", "load_static_tokenizer", "fastest", "prepare_encoder"},
     "minembed.train.backward.vjp": {
@@ -156,7 +161,7 @@ NEED_A_MODEL = {
     "minembed.train.trainer": {"train"},
     "minembed.search.index_model": {"name_of", "probe", "facts_of", "check_model"},
     "minembed.weights.sources.cache": {
-        *("own_folder", "find_own", "hub_caches", "find_in_hub_caches"),
+        *("own_folder", "find_own", "hub_caches", "find_in_hub_caches", "find_in_hub_cache"),
         *("shortcoming", "publish"),
     },
     "minembed.weights.directory": {"read_checkpoint"},

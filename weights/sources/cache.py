@@ -69,7 +69,7 @@ def find_in_hub_caches(repo: str, revision: str | None) -> Found:
     doubtful = None
     for cache in hub_caches():
         try:
-            found = _find_in_hub_cache(cache, repo, revision or "main")
+            found = find_in_hub_cache(cache, repo, revision or "main")
         except SourceError as error:
             reasons.append(str(error))
             continue
@@ -81,7 +81,8 @@ def find_in_hub_caches(repo: str, revision: str | None) -> Found:
     raise SourceError("; ".join(reasons))
 
 
-def _find_in_hub_cache(cache: Path, repo: str, revision: str) -> Found:
+def find_in_hub_cache(cache: Path, repo: str, revision: str) -> Found:
+    """Find "org/name" at a branch, tag or commit hash in one folder of the Hugging Face cache's layout."""
     folder = cache / f"models--{repo.replace('/', '--')}"
     if not folder.is_dir():
         raise SourceError(f"no {folder}")

@@ -27,14 +27,23 @@ _FOLDER = re.compile(r"(\w+_)?\d+_\w+")  # 1_Pooling, query_0_Transformer; not o
 _SECONDS = 4.0
 
 
-def fetch(repo: str, revision: str | None, token: str | bool | None = None, *, show: bool | None = None) -> cache.Found:
+def fetch(
+    repo: str,
+    revision: str | None,
+    token: str | bool | None = None,
+    *,
+    show: bool | None = None,
+    store: Path | None = None,
+) -> cache.Found:
     """Download "org/name" at a branch, tag or commit into the Hugging Face cache, verify it and return the snapshot.
+
+    `store` is another folder for it, of the same layout.
 
     Raises `SourceError` with the reason; an unreachable Hub takes a few seconds (`HF_HUB_ETAG_TIMEOUT`, default 4).
     """
     try:
         with not_swallowed(), _bars(show):
-            return _fetch(repo, revision or "main", token)
+            return _fetch(repo, revision or "main", token, store or cache.hub_caches()[0])
     except SourceError:
         raise
     except ImportError as error:
@@ -43,13 +52,12 @@ def fetch(repo: str, revision: str | None, token: str | bool | None = None, *, s
         raise _explain(error, repo, revision) from error
 
 
-def _fetch(repo: str, revision: str, token: str | bool | None) -> cache.Found:
+def _fetch(repo: str, revision: str, token: str | bool | None, store: Path) -> cache.Found:
     from huggingface_hub import hf_hub_download
 
     info, seconds = _contact(repo, revision, token)
     commit = info.sha or revision
     paths = _wanted(info, repo)
-    store = cache.hub_caches()[0]
     snapshot = store
 
     def download(path: str, at: str) -> Path:

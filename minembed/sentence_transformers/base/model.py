@@ -1,0 +1,321 @@
+"""What SentenceTransformer and CrossEncoder have in common: settings, prompts, devices, parts, pools.
+
+The models of minembed never change; these hold one, and take another in its place where a setting changes.  All that
+belongs to torch's modules is refused by name.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minembed.errors import InputError, InputTypeError, UnsupportedAttributeError, UnsupportedCallError
+from minembed.sentence_transformers.base.config import ModelConfig
+from minembed.sentence_transformers.base.pools import start_pool, stop_pool
+from minembed.sentence_transformers.refusals import HUB, TORCH, TRAINING, refused_method
+from minembed.sentence_transformers.tensors import check_device, cpu, dtype_of
+from minembed.sentence_transformers.tokenizer import ModelTokenizer
+
+LOG = logging.getLogger("minembed")
+ADAPTERS = "merge the adapter into its base with peft and load the merged folder, or load its folder"
+DTYPES = (
+    "the compute type is settled when a model is loaded: model_kwargs={'torch_dtype': 'bfloat16'}, or minembed's own "
+    "Embedder.load(name, dtype=...) with 'float32', 'bfloat16' or 'int8'"
+)
+REFUSED = {
+    **dict.fromkeys(("fit", "old_fit", "smart_batching_collate", "gradient_checkpointing_enable"), TRAINING),
+    **dict.fromkeys(("requires_grad_", "zero_grad", "backward"), TRAINING),
+    **dict.fromkeys(("parameters", "named_parameters", "buffers", "named_buffers", "state_dict"), TORCH),
+    **dict.fromkeys(("load_state_dict", "apply", "share_memory", "get_parameter", "get_submodule", "append"), TORCH),
+    **dict.fromkeys(("add_module", "register_module", "insert", "extend", "pop", "register_forward_hook"), TORCH),
+    **dict.fromkeys(("push_to_hub", "save_to_hub"), HUB),
+    **dict.fromkeys(("add_adapter", "load_adapter", "set_adapter", "enable_adapters", "disable_adapters"), ADAPTERS),
+    **dict.fromkeys(("delete_adapter", "active_adapters", "active_adapter", "get_adapter_state_dict"), ADAPTERS),
+    **dict.fromkeys(("half", "double", "type"), DTYPES),
+    "compile": "minembed's kernels are compiled on first use: pip install minembed[numba]",
+    "merge": "average the tensors of the checkpoints, and load the folder",
+    "cuda": "minembed computes on the CPU",
+}
+
+
+class BaseModel:
+    """A model of the reference, over one of minembed's."""
+
+    _default_prompts: ClassVar[dict[str, str]] = {}
+    default_huggingface_organization: ClassVar[str | None] = None
+    model_type: ClassVar[str] = "BaseModel"
+    backend = "torch"  # the reference's name of the files that are read, and of the numbers that come out
+    training = False
+    _own: Any  # an Embedder or a Reranker
+    _padding_side: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UnsupportedAttributeError(f"{type(self).__name__}.{name} is not here: {TORCH}")
+
+    def _take_prompts(self, given: Any, default: str | None, saved: Any, saved_default: str | None) -> None:
+        """The caller's prompts, and those of the folder that he does not name."""
+        named = dict(given or {})
+        told = {name: text for name, text in named.items() if text is not None}
+        self.prompts: dict[str, str] = {**self._default_prompts, **dict.fromkeys(named, ""), **saved, **told}
+        self.default_prompt_name = saved_default if default is None else default
+        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
+            known = ", ".join(self.prompts)
+            raise InputError(f"default_prompt_name {self.default_prompt_name!r} is not among the prompts: {known}")
+
+    def _find_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
+        """The text to put in front."""
+        if prompt is not None:
+            if prompt_name is not None:
+                LOG.warning("prompt= and prompt_name= were given: prompt_name=%r is not used", prompt_name)
+            return prompt
+        if prompt_name is None:
+            return self.prompts.get(self.default_prompt_name, "") if self.default_prompt_name is not None else ""
+        if prompt_name not in self.prompts:
+            raise InputError(f"prompt_name {prompt_name!r} is not among the prompts: {', '.join(self.prompts)}")
+        return self.prompts[prompt_name]
+
+    # ---- what it is
+
+    @property
+    def _checkpoint(self) -> Any:
+        raise NotImplementedError
+
+    @property
+    def device(self) -> Any:
+        """The CPU."""
+        return cpu()
+
+    @property
+    def _target_device(self) -> Any:
+        return cpu()
+
+    @property
+    def dtype(self) -> Any:
+        """What it computes in."""
+        return dtype_of(self._own.dtype)
+
+    @property
+    def config(self) -> ModelConfig:
+        """What config.json says."""
+        return ModelConfig(self._checkpoint.folder / "config.json", self._labels())
+
+    def _labels(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def tokenizer(self) -> ModelTokenizer:
+        """The tokenizer."""
+        return ModelTokenizer(self._own_tokenizer(), self._checkpoint.folder, self._padding_side)
+
+    @tokenizer.setter
+    def tokenizer(self, value: Any) -> None:
+        raise UnsupportedCallError("a tokenizer cannot be put in place of a model's own: change its folder's files")
+
+    def _own_tokenizer(self) -> Any:
+        raise NotImplementedError
+
+    @property
+    def processor(self) -> ModelTokenizer:
+        """The tokenizer."""
+        return self.tokenizer
+
+    @property
+    def transformers_model(self) -> Any:
+        """Refuse: there is no model of transformers."""
+        raise UnsupportedAttributeError(f"{type(self).__name__}.transformers_model is not here: {TORCH}")
+
+    def get_max_seq_length(self) -> int:
+        """How many tokens are read."""
+        return int(self.max_seq_length)
+
+    @property
+    def max_seq_length(self) -> int:
+        """How many tokens are read, special ones included."""
+        return int(self._checkpoint.max_seq_length)
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: Any) -> None:
+        self._set_limit(value)
+
+    def _set_limit(self, value: Any) -> None:
+        raise NotImplementedError
+
+    @property
+    def modalities(self) -> list[str]:
+        """What it reads."""
+        return ["text"]
+
+    def supports(self, modality: Any) -> bool:
+        """Whether it reads that: "text" alone."""
+        return modality in self.modalities
+
+    def get_backend(self) -> str:
+        """ "torch": the reference's name of the files that are read."""
+        return self.backend
+
+    def get_model_kwargs(self) -> list[str]:
+        """The keyword arguments that this model takes beyond the reference's."""
+        return []
+
+    # ---- where it is
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """Stay on the CPU; raises InputError for another device and UnsupportedCallError for another dtype."""
+        for value in (*args, *kwargs.values()):
+            if str(value).removeprefix("torch.") in ("float16", "half", "float64", "bfloat16", "float32", "int8"):
+                if str(value).removeprefix("torch.") != self._own.dtype:
+                    raise UnsupportedCallError(f"to({value}) is not here: {DTYPES}")
+            elif not isinstance(value, bool):
+                check_device(value)
+        return self
+
+    def cpu(self) -> Any:
+        """Stay on the CPU."""
+        return self
+
+    def eval(self) -> Any:
+        """Change nothing: nothing is trained here."""
+        return self
+
+    def train(self, mode: bool = True) -> Any:
+        """Refuse, but for mode=False."""
+        if mode:
+            raise UnsupportedCallError(f"train is not here: {TRAINING}")
+        return self
+
+    def float(self) -> Any:
+        """Stay in float32; raises UnsupportedCallError where that is not what the model computes in."""
+        return self.to("float32")
+
+    def bfloat16(self) -> Any:
+        """Stay in bfloat16; raises UnsupportedCallError where that is not what the model computes in."""
+        return self.to("bfloat16")
+
+    # ---- its parts
+
+    def _parts(self) -> list[Any]:
+        raise NotImplementedError
+
+    def __getitem__(self, which: Any) -> Any:
+        return self._parts()[which]
+
+    def __len__(self) -> int:
+        return len(self._parts())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parts())
+
+    def children(self) -> Iterator[Any]:
+        """Its parts."""
+        return iter(self._parts())
+
+    def named_children(self) -> Iterator[tuple[str, Any]]:
+        """Its parts, by number."""
+        return ((str(i), part) for i, part in enumerate(self._parts()))
+
+    def modules(self) -> Iterator[Any]:
+        """Itself and its parts."""
+        return iter([self, *self._parts()])
+
+    def named_modules(self) -> Iterator[tuple[str, Any]]:
+        """Itself and its parts, by number."""
+        return iter([("", self), *self.named_children()])
+
+    def _first_module(self) -> Any:
+        return self[0]
+
+    def _last_module(self) -> Any:
+        return self[-1]
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n  ({name}): {part!r}" for name, part in self.named_children())
+        return f"{type(self).__name__}({lines}\n)"
+
+    # ---- what is done with it
+
+    def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[str, Any]:
+        """A pool for `encode(pool=...)`: the model's own threads do the work, and the results are the same."""
+        return start_pool(target_devices)
+
+    @staticmethod
+    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
+        """End a pool."""
+        stop_pool(pool)
+
+    def evaluate(self, evaluator: Any, output_path: str | None = None) -> Any:
+        """Call an evaluator; `output_path` is a folder for its results."""
+        return evaluator(self, output_path)
+
+    def save_pretrained(
+        self,
+        path: str,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """As `save`."""
+        self.save(path, model_name, create_model_card, train_datasets, safe_serialization)
+
+    def save(
+        self,
+        path: str,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """Write the model to a folder."""
+        raise NotImplementedError
+
+    def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, Any]:
+        """As `preprocess`, under its first name."""
+        return self.preprocess(texts, **kwargs)
+
+    def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """What the model reads of texts."""
+        raise NotImplementedError
+
+    def is_singular_input(self, inputs: Any) -> bool:
+        """Whether that is one input, and not several."""
+        raise NotImplementedError
+
+    def __call__(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """As `forward`."""
+        return self.forward(input, **kwargs)
+
+    def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Compute what `preprocess` gave."""
+        raise NotImplementedError
+
+
+for _name, _instead in REFUSED.items():
+    setattr(BaseModel, _name, refused_method(_name, _instead))
+
+
+def as_batch(inputs: Any) -> Any:
+    """A batch as a list or as what yields it; arrays of text become lists.
+
+    Raises InputTypeError for a dict.
+
+    >>> as_batch(np.array(["a", "b"]))
+    ['a', 'b']
+    """
+    if isinstance(inputs, dict):
+        raise InputTypeError("inputs is dict: messages and images are not read here; give a str or a list of str")
+    return inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
+
+
+def check_new_options(kwargs: dict[str, Any], known: tuple[str, ...], what: str) -> dict[str, Any]:
+    """Raise InputError for keyword arguments that a call does not know; `task` changes nothing and is taken.
+
+    >>> check_new_options({"task": "query"}, ("truncation",), "encode")
+    {}
+    """
+    for name in kwargs:
+        if name not in (*known, "task"):
+            raise InputError(f"{what}() got {name}=, which it does not use; beyond the reference's: {', '.join(known)}")
+    return {name: value for name, value in kwargs.items() if name != "task"}

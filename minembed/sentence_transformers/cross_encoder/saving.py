@@ -1,0 +1,57 @@
+"""A cross-encoder's folder, copied with another limit and another activation."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from minembed.errors import ConfigError
+from minembed.runtime.json_files import optional_json
+from minembed.runtime.new_folder import new_folder
+from minembed.weights.cross_encoder import CrossEncoder, read_cross_encoder
+
+KINDS = ("*.json", "*.txt", "*.model", "*.safetensors", "*.jinja", "LICENSE*", "NOTICE*", "README.md")
+OVERALL = "config_sentence_transformers.json"
+
+
+def saved_prompts(folder: Path) -> dict[str, str]:
+    """The prompts that a folder names.
+
+    >>> saved_prompts(Path("no-such-folder"))
+    {}
+    """
+    found: dict[str, str] = optional_json(folder / OVERALL).get("prompts") or {}
+    return found
+
+
+def save_folder(model: CrossEncoder, target: Path, activation: str, with_card: bool) -> None:
+    """Copy the folder that a model was read from, whole or not at all.
+
+    Raises InputError where `target` holds something, ConfigError where the copy would not be read as the model is.
+    """
+    root, inside = model.checkpoint.root, model.checkpoint.folder.relative_to(model.checkpoint.root)
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()
+    with new_folder(target) as staged:
+        for folder in {Path(), inside}:
+            (staged / folder).mkdir(parents=True, exist_ok=True)
+            for path in (found for kind in KINDS for found in (root / folder).glob(kind)):
+                shutil.copyfile(path, staged / folder / path.name)
+        limit, place = model.checkpoint.max_seq_length, staged / inside
+        _update(place / "tokenizer_config.json", "model_max_length", limit, add=True)
+        _update(place / "sentence_bert_config.json", "max_seq_length", limit, add=False)
+        full = f"torch.nn.modules.{'linear' if activation == 'Identity' else 'activation'}.{activation}"
+        _update(staged / OVERALL, "activation_fn", full, add=False)
+        _update(place / "config.json", "sentence_transformers", {"activation_fn": full}, add=True)
+        if not with_card:
+            (staged / "README.md").unlink(missing_ok=True)
+        again = read_cross_encoder(staged)
+        if (again.checkpoint.max_seq_length, again.activation) != (limit, activation):
+            raise ConfigError(f"{root} cannot be copied with max_seq_length {limit} and activation {activation}")
+
+
+def _update(path: Path, key: str, value: Any, add: bool) -> None:
+    """Write a setting; with `add` also where there was none."""
+    settings = optional_json(path)
+    if add or key in settings:
+        path.write_text(json.dumps({**settings, key: value}, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

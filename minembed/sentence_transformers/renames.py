@@ -1,0 +1,39 @@
+"""Keyword arguments that the reference has renamed, and takes under their old names still."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from minembed.errors import InputTypeError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+LOG = logging.getLogger("minembed")
+
+
+def takes_old_names(**renames: str) -> Callable[[Function], Function]:
+    """Let a function take keyword arguments by their old names as well, told through logging at INFO.
+
+    Raises InputTypeError where both names are given.
+
+    >>> @takes_old_names(sentences="inputs")
+    ... def encode(inputs):
+    ...     return inputs
+    >>> encode(sentences="a")
+    'a'
+    """
+
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def renamed(*args: Any, **options: Any) -> Any:
+            for old in renames.keys() & options.keys():
+                new = renames[old]
+                if new in options:
+                    raise InputTypeError(f"{function.__name__}() got {old}= and {new}=: one by two names")
+                LOG.info("%s() calls %s= by its new name, %s=", function.__name__, old, new)
+                options[new] = options.pop(old)
+            return function(*args, **options)
+
+        return cast(Function, renamed)
+
+    return decorate

@@ -1,0 +1,99 @@
+"""Texts as the reference's dictionaries of padded arrays, and from them to hidden states and vectors."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minembed.errors import InputError
+from minembed.models.static import Bags
+from minembed.runtime.progress import Progress
+from minembed.sentence_transformers.tensors import as_array, tensor
+from minembed.sentence_transformers.tokenizer import padded
+from minembed.transformer.modules import transform
+from minembed.transformer.pooling import pool
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    from minembed.models.engine import Engine
+
+Features = dict[str, Any]
+
+
+def features_of(engine: "Engine", texts: Sequence[str], prompt: str, tokenizer: Any) -> Features:
+    """What the reference's `preprocess` gives: int64 arrays (B, T) padded on the tokenizer's side, as tensors."""
+    if not len(texts):
+        return {}
+    tokens = engine.tokenizer([prompt + text for text in texts])
+    ids, types = (np.split(x.astype(np.int64), tokens.cu_seqlens[1:-1]) for x in (tokens.ids, tokens.types))
+    if engine.checkpoint.is_static:
+        return {"input_ids": tensor(tokens.ids.astype(np.int64)), "offsets": tensor(tokens.cu_seqlens[:-1])}
+    side = tokenizer.padding_side
+    features: Features = {"input_ids": tensor(padded(ids, tokenizer.pad_token_id or 0, side))}
+    if engine.tokenizer.has_types:
+        features["token_type_ids"] = tensor(padded(types, 0, side))
+    features["attention_mask"] = tensor(padded([np.ones_like(row) for row in ids], 0, side))
+    features["modality"] = "text"
+    if prompt:
+        features["prompt_length"] = engine.tokenizer.prompt_length(prompt)
+    return features
+
+
+def tokens_of(features: Features) -> Tokens:  # (B, T) -> (T,) packed
+    """Read padded arrays back, without what is masked.
+
+    Raises InputError for features without input_ids, or of different shapes.
+
+    >>> tokens_of({"input_ids": np.array([[5, 6], [7, 0]]), "attention_mask": np.array([[1, 1], [1, 0]])}).ids.tolist()
+    [5, 6, 7]
+    """
+    if "input_ids" not in features:
+        raise InputError("the features have no input_ids: give what tokenize or preprocess returned")
+    ids = as_array(features["input_ids"], "input_ids")
+    if "offsets" in features:
+        cu = np.append(as_array(features["offsets"], "offsets"), len(ids))
+        return Bags(ids.astype(np.int32), np.zeros(len(ids), np.int32), cu)
+    mask = as_array(features.get("attention_mask", np.ones_like(ids)), "attention_mask").astype(bool)
+    types = as_array(features.get("token_type_ids", np.zeros_like(ids)), "token_type_ids")
+    if not (ids.ndim == 2 and ids.shape == mask.shape == types.shape):
+        raise InputError(f"input_ids, attention_mask and token_type_ids must be (B, T); got {ids.shape}, {mask.shape}")
+    bounds = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
+    return Tokens(ids[mask].astype(np.int32), types[mask].astype(np.int32), bounds)
+
+
+def computed(engine: "Engine", features: Features) -> Features:
+    """What the reference's forward adds: token_embeddings (B, T, D), zeros where masked, and sentence_embedding."""
+    if not features:
+        return {}
+    tokens = tokens_of(features)
+    with Progress(tokens, "text", show=False) as progress:
+        states = engine.hidden_states(tokens, None, progress)
+    checkpoint = engine.checkpoint
+    skipped = 0 if checkpoint.include_prompt else int(features.get("prompt_length", 0))
+    hidden = np.concatenate(states)
+    if checkpoint.is_static:
+        pooled = engine.compute.pooled(tokens, checkpoint.pooling, skipped)
+        return {**features, "sentence_embedding": tensor(transform(pooled, checkpoint.modules, engine.modules))}
+    pooled = pool(hidden, tokens.cu_seqlens, checkpoint.pooling, skipped)
+    vectors = transform(pooled, checkpoint.modules, engine.modules)
+    laid = _laid_out(states, as_array(features.get("attention_mask", np.ones(np.shape(features["input_ids"])))))
+    return {**features, "token_embeddings": tensor(laid), "sentence_embedding": tensor(vectors)}
+
+
+def _laid_out(states: Sequence[Array], mask: Array) -> Array:  # of (T_i, D) -> (B, T, D)
+    out = np.zeros((*mask.shape, states[0].shape[1]), np.float32)
+    out[mask.astype(bool)] = np.concatenate(states)
+    return out
+
+
+def by_text(features: Features, n: int) -> list[Features]:
+    """One dictionary a text, of what has a row for each.
+
+    >>> by_text({"input_ids": np.array([[1], [2]]), "modality": "text"}, 2)[1]
+    {'input_ids': array([2]), 'modality': 'text'}
+    """
+    return [
+        {name: value[i] if np.ndim(value) and len(value) == n else value for name, value in features.items()}
+        for i in range(n)
+    ]

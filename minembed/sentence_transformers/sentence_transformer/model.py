@@ -1,0 +1,344 @@
+"""SentenceTransformer: the reference's interface over an Embedder."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minembed.errors import InputError, UnsupportedCallError
+from minembed.models.changed import with_settings
+from minembed.models.embedder import Embedder
+from minembed.runtime.checks import check_whole
+from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options
+from minembed.sentence_transformers.base.pools import check_pool
+from minembed.sentence_transformers.modules import parts_of
+from minembed.sentence_transformers.renames import takes_old_names
+from minembed.sentence_transformers.sentence_transformer.features import by_text, computed, features_of
+from minembed.sentence_transformers.settings import read_request
+from minembed.sentence_transformers.tensors import need_torch, tensor
+from minembed.sentence_transformers.util.quantization import quantize_embeddings
+from minembed.sentence_transformers.util.similarity import SimilarityFunction
+
+OWN = ("truncation", "errors")  # options of `Embedder.encode` that are taken beside the reference's
+
+
+class SentenceTransformer(BaseModel):
+    """A model that turns texts into vectors, called as the reference is; minembed computes."""
+
+    _default_prompts: ClassVar[dict[str, str]] = {"query": "", "document": ""}
+    default_huggingface_organization: ClassVar[str | None] = "sentence-transformers"
+    model_type: ClassVar[str] = "SentenceTransformer"
+    SUPPORTED_SIMILARITY_FN_NAMES: ClassVar[tuple[str, ...]] = ("cosine", "dot", "euclidean", "manhattan")
+
+    @takes_old_names(tokenizer_kwargs="processor_kwargs")
+    def __init__(
+        self,
+        model_name_or_path: str | None = None,
+        *,
+        modules: list[Any] | None = None,
+        device: str | None = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        use_auth_token: bool | str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        processor_kwargs: dict[str, Any] | None = None,
+        config_kwargs: dict[str, Any] | None = None,
+        model_card_data: Any = None,
+        backend: str = "torch",
+        similarity_fn_name: str | SimilarityFunction | None = None,
+        truncate_dim: int | None = None,
+    ) -> None:
+        request = read_request(locals())
+        self.trust_remote_code = trust_remote_code  # nothing of a repository's is run, whatever it says
+        self._padding_side = request.padding_side
+        limit = request.load.pop("max_seq_length", None)
+        self._own: Embedder = Embedder.load(request.name, **request.load)
+        if limit is not None:
+            self._set_limit(limit)
+        saved = self._own.checkpoint
+        self._take_prompts(prompts, default_prompt_name, saved.prompts, saved.default_prompt_name)
+        self.truncate_dim: int | None = saved.truncate_dim if truncate_dim is None else truncate_dim
+        self.similarity_fn_name = saved.similarity_fn_name if similarity_fn_name is None else similarity_fn_name
+        self._own = with_settings(self._own, truncate_dim=None)  # it is this object's, and can be taken back
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model of minembed that computes; it knows nothing of prompts and widths that were set here."""
+        return self._own
+
+    # ---- from texts to vectors
+
+    @takes_old_names(sentences="inputs")
+    def encode_query(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = "sentence_embedding",
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: dict[str, Any] | None = None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As `encode`, with the prompt named "query" where the model has one and the call names none."""
+        given = {name: value for name, value in locals().items() if name not in ("self", "kwargs", "inputs")}
+        return self.encode(inputs, **given | self._task_prompt(prompt_name, prompt, ("query",)), **kwargs)
+
+    @takes_old_names(sentences="inputs")
+    def encode_document(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = "sentence_embedding",
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: dict[str, Any] | None = None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
+        given = {name: value for name, value in locals().items() if name not in ("self", "kwargs", "inputs")}
+        names = ("document", "passage", "corpus")
+        return self.encode(inputs, **given | self._task_prompt(prompt_name, prompt, names), **kwargs)
+
+    def _task_prompt(self, prompt_name: str | None, prompt: str | None, names: Sequence[str]) -> dict[str, Any]:
+        if prompt_name is not None or prompt is not None:
+            return {}
+        return {"prompt_name": next((name for name in names if name in self.prompts), None)}
+
+    @takes_old_names(sentences="inputs")
+    def encode(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = "sentence_embedding",
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: dict[str, Any] | None = None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Turn texts into vectors: (D,) for a str, (N, D) for several.
+
+        What comes out is an array, a tensor with `convert_to_tensor`, or a list of tensors with
+        `convert_to_numpy=False`.  `output_value` is "sentence_embedding", "token_embeddings" (tensors (T_i, D)) or
+        None (dictionaries of all there is).  `normalize_embeddings=False` leaves vectors as the modules give them.
+        `truncation` and `errors` are taken as by `Embedder.encode`.
+
+        Raises MissingExtraError where tensors are asked for by name and torch is not installed, InputError and
+        InputTypeError for other bad arguments.
+        """
+        own = check_new_options(kwargs, OWN, "encode")
+        encode: Any = self._own.encode  # the names of options are checked there
+        check_pool(pool, device, chunk_size)
+        check_whole("batch_size", batch_size)
+        prompt = self._find_prompt(prompt, prompt_name)
+        alone, batch = self.is_singular_input(inputs), as_batch(inputs)
+        texts = [batch] if alone else batch
+        if output_value is None:
+            found: list[Any] = self._everything(list(texts), prompt, batch_size)
+            return found[0] if alone else found
+        if output_value == "token_embeddings":
+            own |= {"prompt": prompt, "batch_size": batch_size, "show_progress_bar": show_progress_bar}
+            states = [tensor(x) for x in encode(texts, output_value=output_value, **own)]
+            found = states if precision in (None, "float32") else quantize_embeddings(states, precision)
+            return found[0] if alone else found
+        if convert_to_tensor or not convert_to_numpy:
+            need_torch("convert_to_tensor=True" if convert_to_tensor else "convert_to_numpy=False")
+        vectors = encode(
+            inputs if alone else texts,
+            normalize_embeddings=bool(normalize_embeddings),
+            prompt=prompt,
+            truncate_dim=self._width(self.truncate_dim if truncate_dim is None else truncate_dim),
+            precision=precision or "float32",
+            output_value=output_value,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            **own,
+        )
+        if convert_to_tensor:
+            return tensor(vectors if vectors.size or alone else np.zeros(0, np.float32))
+        if convert_to_numpy:
+            return vectors if vectors.size or alone else np.array([])
+        return tensor(vectors) if alone else list(tensor(vectors))
+
+    def _width(self, truncate_dim: int | None) -> int | None:
+        """A width that the vectors have: what is wider cuts nothing."""
+        return None if truncate_dim is None else min(check_whole("truncate_dim", truncate_dim), self._own.dimension)
+
+    def _everything(self, texts: list[str], prompt: str, batch_size: int) -> list[dict[str, Any]]:
+        """All that is computed of each text, padded as the reference's batches are: by length, longest first."""
+        order = np.argsort([-len(text) for text in texts])
+        found: list[Any] = [None] * len(texts)
+        for start in range(0, len(texts), batch_size):
+            batch = order[start : start + batch_size].tolist()
+            features = self.forward(self.preprocess([texts[i] for i in batch], prompt))
+            width = self._width(self.truncate_dim)
+            features["sentence_embedding"] = features["sentence_embedding"][..., :width]
+            for i, own in zip(batch, by_text(features, len(batch)), strict=True):
+                found[i] = own
+        return found
+
+    def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """Token ids of texts, padded to the longest: input_ids, token_type_ids, attention_mask, as tensors (B, T)."""
+        check_new_options(kwargs, (), "preprocess")
+        texts = [inputs] if isinstance(inputs, str) else as_batch(inputs)
+        return features_of(self._own.engine, list(texts), prompt or "", self.tokenizer)
+
+    def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Add token_embeddings and sentence_embedding to what `preprocess` gave; rows of padding are zeros."""
+        check_new_options(kwargs, (), "forward")
+        return computed(self._own.engine, input)
+
+    def is_singular_input(self, inputs: Any) -> bool:
+        """Whether that is one text."""
+        return isinstance(inputs, str)
+
+    def encode_multi_process(
+        self,
+        sentences: list[str],
+        pool: dict[str, Any],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        chunk_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: str = "float32",
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> Any:
+        """As `encode` with a pool, which has the same results."""
+        given = {name: value for name, value in locals().items() if name not in ("self", "sentences")}
+        return self.encode(sentences, **given)
+
+    # ---- between vectors
+
+    @property
+    def similarity_fn_name(self) -> Any:
+        """ "cosine", "dot", "euclidean" or "manhattan"; None, where it was set so, is "cosine"."""
+        return self._similarity_fn_name
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, value: Any) -> None:
+        name = value.value if isinstance(value, SimilarityFunction) else value
+        name = "cosine" if name is None else name
+        if name not in self.SUPPORTED_SIMILARITY_FN_NAMES:
+            known = ", ".join(self.SUPPORTED_SIMILARITY_FN_NAMES)
+            raise InputError(f"similarity_fn_name {name!r} is unknown; known: {known}")
+        self._similarity_fn_name = name
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:  # (N, D), (M, D) -> (N, M)
+        """Compare all pairs by the model's similarity function: a tensor."""
+        return SimilarityFunction.to_similarity_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:  # (N, D), (N, D) -> (N,)
+        """Compare row with row by the model's similarity function: a tensor."""
+        return SimilarityFunction.to_similarity_pairwise_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+
+    # ---- settings
+
+    @property
+    def _checkpoint(self) -> Any:
+        return self._own.checkpoint
+
+    def _own_tokenizer(self) -> Any:
+        return self._own.engine.tokenizer
+
+    def _set_limit(self, value: Any) -> None:
+        self._own = with_settings(self._own, max_seq_length=value)
+
+    def _parts(self) -> list[Any]:
+        return list(parts_of(self, self._own.checkpoint))
+
+    @property
+    def include_prompt(self) -> bool:
+        """Whether the tokens of a prompt are pooled."""
+        return self._own.checkpoint.include_prompt
+
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """Say whether the tokens of a prompt are pooled."""
+        self._own = with_settings(self._own, include_prompt=bool(include_prompt))
+
+    def get_embedding_dimension(self) -> int:
+        """The width of the vectors."""
+        return self._width(self.truncate_dim) or self._own.dimension
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """The width of the vectors."""
+        return self.get_embedding_dimension()
+
+    def get_sentence_features(self, *features: Any) -> Any:
+        """Refuse, as the reference's Transformer has none."""
+        raise UnsupportedCallError("get_sentence_features is not here: call tokenize")
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Within a with-block, cut vectors to that width."""
+        before = self.truncate_dim
+        self.truncate_dim = truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    @contextmanager
+    def truncate_sentence_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """As `truncate_embeddings`."""
+        with self.truncate_embeddings(truncate_dim):
+            yield
+
+    @staticmethod
+    def load(input_path: str) -> "SentenceTransformer":
+        """As SentenceTransformer(input_path)."""
+        return SentenceTransformer(input_path)
+
+    def save(
+        self,
+        path: str,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """Write the model, with what was set here, to a folder that is new or empty: whole or not at all.
+
+        Raises InputError where the folder holds something, UnsupportedCallError for safe_serialization=False.
+        """
+        if not safe_serialization:
+            raise UnsupportedCallError("safe_serialization=False is not here: pickled weights can run code when read")
+        settings = {name: getattr(self, name) for name in ("prompts", "default_prompt_name", "similarity_fn_name")}
+        model = with_settings(self._own, truncate_dim=self.truncate_dim, **settings)
+        folder = Path(path)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        model.save(folder)
+        if not create_model_card:
+            (folder / "README.md").unlink()

@@ -1,0 +1,43 @@
+"""`modules` of the reference, under its present path."""
+
+from minembed.sentence_transformers.models import (
+    CNN,
+    LSTM,
+    Asym,
+    BoW,
+    CLIPModel,
+    Dense,
+    Dropout,
+    InputModule,
+    LayerNorm,
+    Module,
+    Normalize,
+    Pooling,
+    Router,
+    StaticEmbedding,
+    Transformer,
+    WeightedLayerPooling,
+    WordEmbeddings,
+    WordWeights,
+)
+
+__all__ = [
+    "CNN",
+    "LSTM",
+    "Asym",
+    "BoW",
+    "CLIPModel",
+    "Dense",
+    "Dropout",
+    "InputModule",
+    "LayerNorm",
+    "Module",
+    "Normalize",
+    "Pooling",
+    "Router",
+    "StaticEmbedding",
+    "Transformer",
+    "WeightedLayerPooling",
+    "WordEmbeddings",
+    "WordWeights",
+]

@@ -1,0 +1,124 @@
+"""The arguments of constructors: each is heeded, or refused by a name that says what to do."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from minembed.errors import InputError, InputTypeError, SourceError, UnsupportedCallError
+from minembed.sentence_transformers.refusals import EXPORT, PARTS
+from minembed.sentence_transformers.tensors import check_device
+
+DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "int8": "int8", "auto": None}
+SAME_NUMBERS = ("eager", "sdpa")  # ways to compute attention
+NO_NUMBERS = ("low_cpu_mem_usage", "use_safetensors", "trust_remote_code")  # settings of loading alone
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a constructor was asked for, checked."""
+
+    name: str
+    load: dict[str, Any]  # for `load` of Embedder and Reranker
+    padding_side: str | None = None
+
+
+def read_request(given: Mapping[str, Any]) -> Request:
+    """Check what constructors have in common.
+
+    Raises UnsupportedCallError, InputError and InputTypeError for what is not here, with what to write instead.
+
+    >>> read_request({"model_name_or_path": "all-MiniLM-L6-v2", "device": "cpu"}).load
+    {'revision': None, 'local_files_only': False, 'token': None}
+    """
+    name = given.get("model_name_or_path")
+    if given.get("modules") is not None:
+        raise UnsupportedCallError(f"modules= is not here: {PARTS}")
+    if name is None:
+        raise InputTypeError('model_name_or_path is missing: give a folder, "org/name" or a bare name')
+    check_device(given.get("device"))
+    backend = given.get("backend", "torch")
+    if backend != "torch":
+        raise UnsupportedCallError(f"backend={backend!r} is not here: {EXPORT}")
+    if given.get("model_card_data") is not None:
+        raise UnsupportedCallError("model_card_data= is not here: edit the README.md of the saved folder")
+    token = given.get("token")
+    if given.get("use_auth_token") is not None:
+        if token is not None:
+            raise InputError("token= and use_auth_token= are the same: give token=")
+        token = given["use_auth_token"]
+    revision, offline = given.get("revision"), bool(given.get("local_files_only"))
+    load = {"revision": revision, "local_files_only": offline, "token": token}
+    load |= _model_settings(given.get("model_kwargs"))
+    processor, side = _tokenizer_settings(given.get("processor_kwargs"))
+    for key in given.get("config_kwargs") or {}:
+        if key != "num_labels":
+            _unknown("config_kwargs", key, "edit config.json of the model's folder")
+    return Request(folder_of(name, given.get("cache_folder"), revision, offline, token), load | processor, side)
+
+
+def _unknown(group: str, key: str, remedy: str) -> NoReturn:
+    raise UnsupportedCallError(f"{group}={{{key!r}: ...}} is not here: {remedy}")
+
+
+def _model_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The keyword arguments of the reference's model: its compute type, and what changes no number."""
+    load: dict[str, Any] = {}
+    for key, value in (given or {}).items():
+        if key in ("torch_dtype", "dtype"):
+            named = str(value).removeprefix("torch.")
+            if value is not None and named not in DTYPES:
+                known = ", ".join(DTYPES)
+                raise UnsupportedCallError(
+                    f"model_kwargs={{{key!r}: {named}}} is not here: minembed computes in {known}; "
+                    "bfloat16 is the nearest to float16"
+                )
+            load["dtype"] = DTYPES[named] if value is not None else None
+        elif key == "attn_implementation" and value in (*SAME_NUMBERS, None):
+            continue  # they differ in speed alone
+        elif key == "device_map" and value in ("cpu", "auto", None):
+            continue
+        elif key not in NO_NUMBERS:
+            _unknown("model_kwargs", key, "leave it out; dtype is 'float32', 'bfloat16' or 'int8'")
+    return load
+
+
+def _tokenizer_settings(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], str | None]:
+    load: dict[str, Any] = {}
+    side = None
+    for key, value in (given or {}).items():
+        if key in ("model_max_length", "max_length"):
+            load["max_seq_length"] = value
+        elif key == "padding_side" and value in ("left", "right"):
+            side = value  # the encoder sees no padding; `tokenize` shows it
+        elif key == "use_fast" and value is True:
+            continue
+        else:
+            _unknown("processor_kwargs", key, "edit tokenizer_config.json of the model's folder")
+    return load, side
+
+
+def folder_of(
+    name: Any, cache_folder: Any, revision: str | None, local_files_only: bool, token: bool | str | None
+) -> str:
+    """The name itself, or, with `cache_folder`, the snapshot of it there: fetched, where that is allowed.
+
+    >>> folder_of("all-MiniLM-L6-v2", None, None, False, None)
+    'all-MiniLM-L6-v2'
+    """
+    name = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if not isinstance(name, str):
+        raise InputTypeError(f"model_name_or_path must be a str or a path, not {type(name).__name__}")
+    if cache_folder is None or Path(name).is_dir():
+        return name
+    from minembed.weights.sources import cache, hub
+
+    repo = name if "/" in name else f"sentence-transformers/{name}"
+    store = Path(cache_folder).expanduser().absolute()
+    try:
+        return str(cache.find_in_hub_cache(store, repo, revision or "main").folder)
+    except SourceError:
+        if local_files_only:
+            raise
+    return str(hub.fetch(repo, revision, token, store=store).folder)

@@ -1,0 +1,160 @@
+"""The tokenizer of a model, with the calls of the reference's that scripts make."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minembed.errors import UnsupportedAttributeError, UnsupportedCallError
+from minembed.runtime.json_files import optional_json
+from minembed.sentence_transformers.tensors import need_torch, tensor
+from minembed.text.settings import ask
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+INSTEAD = "minembed's tokenizer has tokenize, encode, decode, get_vocab, convert_ids_to_tokens and a call for texts"
+SPECIAL = ("pad_token", "cls_token", "sep_token", "unk_token", "mask_token", "bos_token", "eos_token")
+
+
+def padded(arrays: Sequence[Array], value: float, side: str = "right") -> Array:  # of (T_i, ...) -> (B, T, ...)
+    """Lay arrays of different lengths into one, filled up with a value.
+
+    >>> padded([np.array([1]), np.array([2, 3])], 0).tolist()
+    [[1, 0], [2, 3]]
+    """
+    longest = max(map(len, arrays))
+    out = np.full((len(arrays), longest, *arrays[0].shape[1:]), value, arrays[0].dtype)
+    for row, array in zip(out, arrays, strict=True):
+        row[slice(longest - len(array), None) if side == "left" else slice(len(array))] = array
+    return out
+
+
+class ModelTokenizer:
+    """What `model.tokenizer` is: reads texts as the model does."""
+
+    def __init__(self, tokenizer: Any, folder: Any, padding_side: str | None = None) -> None:
+        self._own = tokenizer
+        self._reference = tokenizer.reference
+        settings = optional_json(folder / "special_tokens_map.json") | optional_json(folder / "tokenizer_config.json")
+        for name in SPECIAL:
+            found = settings.get(name)
+            setattr(self, name, found.get("content") if isinstance(found, dict) else found)
+        self.padding_side = padding_side or settings.get("padding_side", "right")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.endswith("_token_id") and name[:-3] in SPECIAL:
+            token = getattr(self, name[:-3])
+            return None if token is None else self._reference.token_to_id(token)
+        raise UnsupportedAttributeError(f"tokenizer.{name} is not here: {INSTEAD}")
+
+    def __len__(self) -> int:
+        return int(self._reference.get_vocab_size(True))
+
+    def __repr__(self) -> str:
+        return f"ModelTokenizer({self.vocab_size} words, {self.model_max_length} tokens)"
+
+    @property
+    def model_max_length(self) -> int:
+        """How many tokens the model reads."""
+        return int(self._own.max_seq_length)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many words it knows, added ones left out."""
+        return int(self._reference.get_vocab_size(False))
+
+    def get_vocab(self) -> dict[str, int]:
+        """Every word, and its id."""
+        return dict(self._reference.get_vocab(True))
+
+    def tokenize(self, text: str, **kwargs: Any) -> list[str]:
+        """Cut a text into tokens, without special ones."""
+        _no_options("tokenize", kwargs)
+        return list(ask(self._reference.encode, text, None, False, False).tokens)
+
+    def encode(self, text: str, text_pair: str | None = None, add_special_tokens: bool = True, **kwargs: Any) -> Any:
+        """The ids of a text."""
+        return self(text, text_pair, add_special_tokens=add_special_tokens, **kwargs)["input_ids"]
+
+    def decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> str:
+        """The text of ids."""
+        _no_options("decode", kwargs)
+        ids = np.asarray(token_ids).reshape(-1).tolist()
+        return str(self._reference.decode(ids, skip_special_tokens=skip_special_tokens))
+
+    def convert_ids_to_tokens(self, ids: Any) -> Any:
+        """The word of an id, or of each of several."""
+        if np.ndim(ids) == 0:
+            return self._reference.id_to_token(int(ids))
+        return [self._reference.id_to_token(int(i)) for i in ids]
+
+    def convert_tokens_to_ids(self, tokens: Any) -> Any:
+        """The id of a word, or of each of several; that of the unknown one where it is not known."""
+        if isinstance(tokens, str):
+            found = self._reference.token_to_id(tokens)
+            return self.unk_token_id if found is None else found
+        return [self.convert_tokens_to_ids(token) for token in tokens]
+
+    def __call__(
+        self,
+        text: Any,
+        text_pair: Any = None,
+        *,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str = False,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Read one text or several, each alone or with its pair: input_ids, token_type_ids and attention_mask."""
+        _no_options("the call", kwargs)
+        alone = isinstance(text, str)
+        texts = [text] if alone else list(text)
+        pairs = None if text_pair is None else [text_pair] if alone else list(text_pair)
+        if truncation and not add_special_tokens:
+            raise UnsupportedCallError("truncation=True with add_special_tokens=False is not here: cut the ids")
+        rows = self._cut(texts, pairs, max_length) if truncation else self._whole(texts, pairs, add_special_tokens)
+        features = self._features(rows, padding, max_length)
+        if return_tensors in ("pt", "np"):
+            arrays = {name: np.asarray(value, np.int64) for name, value in features.items()}
+            if return_tensors == "np":
+                return dict(arrays)
+            need_torch("return_tensors='pt'")
+            return {name: tensor(value) for name, value in arrays.items()}
+        if return_tensors is not None:
+            raise UnsupportedCallError(f"return_tensors={return_tensors!r} is not here: 'pt', 'np' or None")
+        return {name: value[0] for name, value in features.items()} if alone else features
+
+    def _whole(self, texts: list[str], pairs: list[str] | None, special: bool) -> list[tuple[list[int], list[int]]]:
+        inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
+        return [(e.ids, e.type_ids) for e in ask(self._reference.encode_batch, inputs, False, special)]
+
+    def _cut(self, texts: list[str], pairs: list[str] | None, limit: int | None) -> list[tuple[list[int], list[int]]]:
+        own = self._own if limit is None else self._own.with_limit(limit)
+        tokens: Tokens = own(texts) if pairs is None else own.pairs(texts, pairs)
+        bounds = tokens.cu_seqlens[1:-1]
+        split = zip(np.split(tokens.ids, bounds), np.split(tokens.types, bounds), strict=True)
+        return [(ids.tolist(), types.tolist()) for ids, types in split]
+
+    def _features(
+        self, rows: list[tuple[list[int], list[int]]], padding: bool | str, limit: int | None
+    ) -> dict[str, Any]:
+        ids, types = [ids for ids, _ in rows], [types for _, types in rows]
+        mask = [[1] * len(row) for row in ids]
+        if padding:
+            fills = (self.pad_token_id or 0, 0, 0)
+            longest = max(map(len, ids)) if padding in (True, "longest") else limit or self.model_max_length
+            for column, fill in zip((ids, types, mask), fills, strict=True):
+                for i, row in enumerate(column):
+                    more = [fill] * (longest - len(row))
+                    column[i] = more + row if self.padding_side == "left" else row + more
+        features = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+        if not self._own.has_types:
+            del features["token_type_ids"]
+        return features
+
+
+def _no_options(what: str, options: dict[str, Any]) -> None:
+    if options:
+        raise UnsupportedCallError(f"{what} of the tokenizer takes no {', '.join(options)}: {INSTEAD}")
