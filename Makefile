@@ -50,6 +50,12 @@ test-integrations: ## the frameworks themselves, in environments of their own (m
 	$(VENV)/integrations/bin/pytest $(LIGHT:%=tests/integrations/check_%.py)
 	$(VENV)/integrations/bin/pytest tests/integrations/check_docs.py
 
+test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mpnet PYTHON=(with sentence-transformers) STSB=(folder)
+	$(BIN)/minembed pull all-mpnet-base-v2 | tee $(VENV)/mpnet.txt
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_mpnet_vectors.py \
+		"$$(head -n 1 $(VENV)/mpnet.txt)" $(VENV)/mpnet.npz $(STSB)
+	MPNET_VECTORS=$(VENV)/mpnet.npz STSB=$(STSB) $(BIN)/pytest -rs -s tests/weights/check_mpnet.py
+
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "make test-browser needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
@@ -120,4 +126,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-integrations test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream

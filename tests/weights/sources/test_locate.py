@@ -14,6 +14,7 @@ from minembed.errors import InputError, InputTypeError, MinembedError, SourceErr
 from minembed.runtime.files import disk_error
 from minembed.weights.sources import cache, hub, mirror
 from minembed.weights.sources.locate import DEFAULT_MODEL, Located, locate
+from minembed.weights.sources.mirrored import MINILM
 
 
 def test_a_folder_wins_over_everything(home: Path, nothing_allowed: None) -> None:
@@ -84,11 +85,11 @@ def test_the_hub_comes_before_the_mirror(home: Path, monkeypatch: pytest.MonkeyP
     assert asked == [(REPO, "v1", "secret", False)]
 
 
-def test_the_mirror_serves_the_default_model_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mirror_serves_the_models_that_it_has(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "fetch", refuse("no network"))
-    monkeypatch.setattr(mirror, "fetch", lambda target, show: write(target))
+    monkeypatch.setattr(mirror, "fetch", lambda target, source, show: write(target))
     own = home / "minembed/models/sentence-transformers--all-MiniLM-L6-v2"
-    with pytest.raises(SourceError, match="package mirror: has all-MiniLM-L6-v2 only"):
+    with pytest.raises(SourceError, match="package mirror: has all-MiniLM-L6-v2 and all-mpnet-base-v2 only"):
         locate("org/all-MiniLM-L6-v2")
     with pytest.raises(SourceError, match="package mirror: has no revisions"):
         locate(DEFAULT_MODEL, revision="main")
@@ -184,4 +185,4 @@ def test_the_default_model_is_the_official_file(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.undo()  # the user's own caches and settings
     found = locate(DEFAULT_MODEL)
     digest = hashlib.sha256((found.folder / "model.safetensors").read_bytes()).hexdigest()
-    assert digest == mirror.MINILM.weights_sha256
+    assert digest == MINILM.weights_sha256

