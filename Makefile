@@ -52,7 +52,7 @@ test-integrations: ## the frameworks themselves, in environments of their own (m
 
 test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mpnet PYTHON=(with sentence-transformers) STSB=(folder)
 	$(BIN)/minembed pull all-mpnet-base-v2 | tee $(VENV)/mpnet.txt
-	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_mpnet_vectors.py \
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_mpnet_goldens.py \
 		"$$(head -n 1 $(VENV)/mpnet.txt)" $(VENV)/mpnet.npz $(STSB)
 	MPNET_VECTORS=$(VENV)/mpnet.npz STSB=$(STSB) $(BIN)/pytest -rs -s tests/weights/check_mpnet.py
 

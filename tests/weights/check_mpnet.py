@@ -1,6 +1,6 @@
 """all-mpnet-base-v2 against sentence-transformers and its published figure: `make test-mpnet`.
 
-It needs what tests/goldens/make/make_mpnet_vectors.py has written (MPNET_VECTORS), and for the figures the STS
+It needs what tests/goldens/make/make_mpnet_goldens.py has written (MPNET_VECTORS), and for the figures the STS
 benchmark (STSB, a folder with dev.csv and test.csv: two sentences and a score, no heading), not in the repository.
 """
 

@@ -1,6 +1,6 @@
 """What sentence-transformers makes of all-mpnet-base-v2, for `make test-mpnet` to compare with; nothing that is kept.
 
-    python tests/goldens/make/make_mpnet_vectors.py MODEL_FOLDER FILE.npz [FOLDER with dev.csv, test.csv]
+    python tests/goldens/make/make_mpnet_goldens.py MODEL_FOLDER FILE.npz [FOLDER with dev.csv, test.csv]
 
 The vectors of one text at a time, so that no padding comes in; of the STS benchmark the cosines, in batches.
 """
