@@ -14,6 +14,23 @@ DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "int8": "int8", "auto": 
 SAME_NUMBERS = ("eager", "sdpa")  # ways to compute attention
 NO_NUMBERS = ("low_cpu_mem_usage", "use_safetensors", "trust_remote_code")  # settings of loading alone
 
+# encoders that the reference finds by a bare name that is not its own organisation's
+PLAIN = {
+    name: organisation
+    for organisation, names in {
+        "albert": "albert-base-v1 albert-base-v2 albert-large-v1 albert-large-v2 albert-xlarge-v1 albert-xlarge-v2 "
+        "albert-xxlarge-v1 albert-xxlarge-v2",
+        "google-bert": "bert-base-cased bert-base-uncased bert-large-cased bert-large-uncased bert-base-chinese "
+        "bert-base-german-cased bert-base-multilingual-cased bert-base-multilingual-uncased "
+        "bert-large-cased-whole-word-masking bert-large-uncased-whole-word-masking",
+        "almanach": "camembert-base",
+        "distilbert": "distilbert-base-cased distilbert-base-uncased distilbert-base-german-cased "
+        "distilbert-base-multilingual-cased distilroberta-base",
+        "FacebookAI": "roberta-base roberta-large roberta-large-mnli xlm-roberta-base xlm-roberta-large",
+    }.items()
+    for name in names.split()
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -110,6 +127,8 @@ def folder_of(
     name = os.fspath(name) if isinstance(name, os.PathLike) else name
     if not isinstance(name, str):
         raise InputTypeError(f"model_name_or_path must be a str or a path, not {type(name).__name__}")
+    if name.lower() in PLAIN and not Path(name).is_dir():
+        name = f"{PLAIN[name.lower()]}/{name}"
     if cache_folder is None or Path(name).is_dir():
         return name
     from minembed.weights.sources import cache, hub

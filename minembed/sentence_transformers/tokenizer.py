@@ -7,13 +7,21 @@ import numpy as np
 
 from minembed.errors import UnsupportedAttributeError, UnsupportedCallError
 from minembed.runtime.json_files import optional_json
-from minembed.sentence_transformers.tensors import need_torch, tensor
+from minembed.sentence_transformers.tensors import check_device, need_torch, tensor
 from minembed.text.settings import ask
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 INSTEAD = "minembed's tokenizer has tokenize, encode, decode, get_vocab, convert_ids_to_tokens and a call for texts"
-SPECIAL = ("pad_token", "cls_token", "sep_token", "unk_token", "mask_token", "bos_token", "eos_token")
+SPECIAL = {  # and what they are called where no file says it
+    "pad_token": ("[PAD]", "<pad>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "mask_token": ("[MASK]", "<mask>"),
+    "bos_token": ("<s>",),
+    "eos_token": ("</s>",),
+}
 
 
 def padded(arrays: Sequence[Array], value: float, side: str = "right") -> Array:  # of (T_i, ...) -> (B, T, ...)
@@ -29,6 +37,24 @@ def padded(arrays: Sequence[Array], value: float, side: str = "right") -> Array:
     return out
 
 
+class Features(dict[str, Any]):
+    """What a tokenizer gives: arrays by name, which are attributes as well.
+
+    >>> Features(input_ids=[[1]]).to("cpu").input_ids
+    [[1]]
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self:
+            raise UnsupportedAttributeError(f"the features have no {name}: they have {', '.join(self)}")
+        return self[name]
+
+    def to(self, device: Any) -> "Features":
+        """Stay on the CPU; raises InputError for another device."""
+        check_device(device)
+        return self
+
+
 class ModelTokenizer:
     """What `model.tokenizer` is: reads texts as the model does."""
 
@@ -36,8 +62,9 @@ class ModelTokenizer:
         self._own = tokenizer
         self._reference = tokenizer.reference
         settings = optional_json(folder / "special_tokens_map.json") | optional_json(folder / "tokenizer_config.json")
-        for name in SPECIAL:
-            found = settings.get(name)
+        for name, usual in SPECIAL.items():
+            known = next((token for token in usual if self._reference.token_to_id(token) is not None), None)
+            found = settings.get(name, known)
             setattr(self, name, found.get("content") if isinstance(found, dict) else found)
         self.padding_side = padding_side or settings.get("padding_side", "right")
 
@@ -106,7 +133,7 @@ class ModelTokenizer:
         max_length: int | None = None,
         return_tensors: str | None = None,
         **kwargs: Any,
-    ) -> dict[str, Any]:
+    ) -> Features:
         """Read one text or several, each alone or with its pair: input_ids, token_type_ids and attention_mask."""
         _no_options("the call", kwargs)
         alone = isinstance(text, str)
@@ -119,12 +146,12 @@ class ModelTokenizer:
         if return_tensors in ("pt", "np"):
             arrays = {name: np.asarray(value, np.int64) for name, value in features.items()}
             if return_tensors == "np":
-                return dict(arrays)
+                return Features(arrays)
             need_torch("return_tensors='pt'")
-            return {name: tensor(value) for name, value in arrays.items()}
+            return Features({name: tensor(value) for name, value in arrays.items()})
         if return_tensors is not None:
             raise UnsupportedCallError(f"return_tensors={return_tensors!r} is not here: 'pt', 'np' or None")
-        return {name: value[0] for name, value in features.items()} if alone else features
+        return Features({name: value[0] for name, value in features.items()} if alone else features)
 
     def _whole(self, texts: list[str], pairs: list[str] | None, special: bool) -> list[tuple[list[int], list[int]]]:
         inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))

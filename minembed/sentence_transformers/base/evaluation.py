@@ -122,9 +122,10 @@ class SequentialEvaluator(BaseEvaluator):
         scores: list[float] = []
         for i, evaluator in enumerate(self.evaluators):
             found = evaluator(model, output_path, epoch, steps)
+            main = getattr(evaluator, "primary_metric", None)
             if not isinstance(found, dict):
-                found = {f"evaluator_{i}": found}
-            scores.append(next(iter(found.values())))
+                main, found = None, {f"evaluator_{i}": found}
+            scores.append(next(iter(found.values())) if main is None else found[main])
             results |= found
         self.primary_metric = "sequential_score"
         return results | {"sequential_score": self.main_score_function(scores) if scores else 0.0}

@@ -66,7 +66,7 @@ class CrossEncoderClassificationEvaluator(BaseEvaluator):
             metrics = {f"f1_{kind}": value for kind, value in found.items()}
             headers, self.primary_metric = ("Macro_F1", "Micro_F1", "Weighted_F1"), "f1_macro"
         self.csv_headers = ["epoch", "steps", *headers]
-        row = [epoch, steps, *map(float, metrics.values())]
+        row = [epoch, steps, *metrics.values()]
         write_row(output_path, self.write_csv, self.csv_file, self.csv_headers, row)
         return self.prefix_name_to_metrics(metrics, self.name)
 

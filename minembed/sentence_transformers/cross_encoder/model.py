@@ -18,7 +18,7 @@ from minembed.sentence_transformers.modules import Transformer
 from minembed.sentence_transformers.renames import takes_old_names
 from minembed.sentence_transformers.settings import read_request
 from minembed.sentence_transformers.tensors import as_array, need_torch, tensor
-from minembed.sentence_transformers.tokenizer import padded
+from minembed.sentence_transformers.tokenizer import Features, padded
 
 OLD_POSITIONS = ("num_labels", "max_length", "activation_fn", "device")
 OLD_NAMES = {
@@ -190,15 +190,13 @@ class CrossEncoder(BaseModel):
         check_new_options(kwargs, (), "preprocess")
         pairs = [(f"{prompt or ''}{first}", second) for first, second in as_batch(inputs)]
         if not pairs:
-            return {}
+            return Features()
         found = self.tokenizer([a for a, _ in pairs], [b for _, b in pairs], truncation=True)
         own = self.tokenizer
         fills = {"input_ids": own.pad_token_id or 0}
         rows = {name: list(map(np.asarray, value)) for name, value in found.items()}
-        features: dict[str, Any] = {
-            name: tensor(padded(value, fills.get(name, 0), own.padding_side)) for name, value in rows.items()
-        }
-        return features | {"modality": "text"}
+        features = {name: tensor(padded(value, fills.get(name, 0), own.padding_side)) for name, value in rows.items()}
+        return Features(features, modality="text")
 
     def get_default_activation_fn(self) -> Activation:
         """The checkpoint's own activation."""
@@ -213,6 +211,11 @@ class CrossEncoder(BaseModel):
     def num_labels(self) -> int:
         """How many scores a pair gets."""
         return len(self._own.labels)
+
+    @property
+    def model(self) -> Any:
+        """Refuse: there is no model of transformers."""
+        return self.transformers_model
 
     @property
     def max_length(self) -> int:

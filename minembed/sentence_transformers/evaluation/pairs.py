@@ -183,7 +183,7 @@ class BinaryClassificationEvaluator(BaseEvaluator):
             self.similarity_fn_names = [model.similarity_fn_name]
             self._add_headers()
         found = self.compute_metrics(model)
-        row = [float(found[fn][measure]) for fn in self.similarity_fn_names for measure in MEASURES]
+        row = [found[fn][measure] for fn in self.similarity_fn_names for measure in MEASURES]
         write_row(output_path, self.write_csv, self.csv_file, self.csv_headers, [epoch, steps, *row])
         metrics = {f"{fn}_{measure}": value for fn, values in found.items() for measure, value in values.items()}
         self.primary_metric = f"{self.similarity_fn_names[0]}_ap"

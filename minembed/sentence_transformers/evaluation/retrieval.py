@@ -140,7 +140,7 @@ class InformationRetrievalEvaluator(BaseEvaluator):
         `corpus_model` encodes the corpus, if it is another than the queries'; `corpus_embeddings` are its vectors.
         """
         largest = max(max(places) for places in self._places().values())
-        order = sorted(range(len(self.corpus_ids)), key=self.corpus_ids.__getitem__)
+        order = np.argsort(self.get_corpus_id_ranks())
         queries = self.embed_inputs(model, self.queries, "query", self.query_prompt_name, self.query_prompt)
         if corpus_embeddings is None:
             prompts = self.corpus_prompt_name, self.corpus_prompt
@@ -164,6 +164,13 @@ class InformationRetrievalEvaluator(BaseEvaluator):
         return scores
 
     compute_metrices = compute_all_metrics
+
+    def get_corpus_id_ranks(self) -> Array:  # -> (N,)
+        """The place of each document's id among all, in order."""
+        order = sorted(range(len(self.corpus_ids)), key=self.corpus_ids.__getitem__)
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = np.arange(len(order))
+        return ranks
 
     def _search(self, function: Any, queries: Array, corpus: Array, k: int) -> tuple[Array, Array]:
         metric = metric_of(function)

@@ -57,7 +57,7 @@ class TripletEvaluator(BaseEvaluator):
         if not isinstance(margin, dict):
             raise InputError(f"margin must be a number, or one for each of {', '.join(NAMES)}; not {margin!r}")
         self._check_names("margin", margin)
-        return dict.fromkeys(NAMES, 0) | margin
+        return dict.fromkeys(NAMES, 0.0) | margin
 
     @classmethod
     def from_input_examples(cls, examples: list[Any], **kwargs: Any) -> Any:

@@ -1,6 +1,6 @@
 """Texts as the reference's dictionaries of padded arrays, and from them to hidden states and vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from minembed.errors import InputError
 from minembed.models.static import Bags
 from minembed.runtime.progress import Progress
 from minembed.sentence_transformers.tensors import as_array, tensor
-from minembed.sentence_transformers.tokenizer import padded
+from minembed.sentence_transformers.tokenizer import Features, padded
 from minembed.transformer.modules import transform
 from minembed.transformer.pooling import pool
 from minembed.transformer.tokens import Tokens
@@ -18,19 +18,17 @@ from minembed.types import Array
 if TYPE_CHECKING:
     from minembed.models.engine import Engine
 
-Features = dict[str, Any]
-
 
 def features_of(engine: "Engine", texts: Sequence[str], prompt: str, tokenizer: Any) -> Features:
     """What the reference's `preprocess` gives: int64 arrays (B, T) padded on the tokenizer's side, as tensors."""
     if not len(texts):
-        return {}
+        return Features()
     tokens = engine.tokenizer([prompt + text for text in texts])
     ids, types = (np.split(x.astype(np.int64), tokens.cu_seqlens[1:-1]) for x in (tokens.ids, tokens.types))
     if engine.checkpoint.is_static:
-        return {"input_ids": tensor(tokens.ids.astype(np.int64)), "offsets": tensor(tokens.cu_seqlens[:-1])}
+        return Features(input_ids=tensor(tokens.ids.astype(np.int64)), offsets=tensor(tokens.cu_seqlens[:-1]))
     side = tokenizer.padding_side
-    features: Features = {"input_ids": tensor(padded(ids, tokenizer.pad_token_id or 0, side))}
+    features = Features(input_ids=tensor(padded(ids, tokenizer.pad_token_id or 0, side)))
     if engine.tokenizer.has_types:
         features["token_type_ids"] = tensor(padded(types, 0, side))
     features["attention_mask"] = tensor(padded([np.ones_like(row) for row in ids], 0, side))
@@ -40,7 +38,7 @@ def features_of(engine: "Engine", texts: Sequence[str], prompt: str, tokenizer: 
     return features
 
 
-def tokens_of(features: Features) -> Tokens:  # (B, T) -> (T,) packed
+def tokens_of(features: Mapping[str, Any]) -> Tokens:  # (B, T) -> (T,) packed
     """Read padded arrays back, without what is masked.
 
     Raises InputError for features without input_ids, or of different shapes.
@@ -62,7 +60,7 @@ def tokens_of(features: Features) -> Tokens:  # (B, T) -> (T,) packed
     return Tokens(ids[mask].astype(np.int32), types[mask].astype(np.int32), bounds)
 
 
-def computed(engine: "Engine", features: Features) -> Features:
+def computed(engine: "Engine", features: Mapping[str, Any]) -> dict[str, Any]:
     """What the reference's forward adds: token_embeddings (B, T, D), zeros where masked, and sentence_embedding."""
     if not features:
         return {}
@@ -87,7 +85,7 @@ def _laid_out(states: Sequence[Array], mask: Array) -> Array:  # of (T_i, D) -> 
     return out
 
 
-def by_text(features: Features, n: int) -> list[Features]:
+def by_text(features: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
     """One dictionary a text, of what has a row for each.
 
     >>> by_text({"input_ids": np.array([[1], [2]]), "modality": "text"}, 2)[1]

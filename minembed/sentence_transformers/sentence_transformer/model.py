@@ -273,7 +273,7 @@ class SentenceTransformer(BaseModel):
         return self._own.engine.tokenizer
 
     def _set_limit(self, value: Any) -> None:
-        self._own = with_settings(self._own, max_seq_length=value)
+        self._own = with_settings(self._own, max_seq_length=check_whole("max_seq_length", value))
 
     def _parts(self) -> list[Any]:
         return list(parts_of(self, self._own.checkpoint))

@@ -164,28 +164,24 @@ class SimilarityFunction(Enum):
     MAXSIM = "maxsim"
     MEAN_MAXSIM = "meanmaxsim"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        raise InputError(f"the similarity function {value!r} is unknown; known: {', '.join(cls.possible_values())}")
+
     @staticmethod
     def to_similarity_fn(similarity_function: "str | SimilarityFunction") -> Callable[[Any, Any], Any]:
         """The function that compares all rows with all; raises InputError for a name that does not exist."""
-        return ALL_PAIRS[_known(similarity_function)]
+        return ALL_PAIRS[SimilarityFunction(similarity_function)]
 
     @staticmethod
     def to_similarity_pairwise_fn(similarity_function: "str | SimilarityFunction") -> Callable[[Any, Any], Any]:
         """The function that compares row with row; raises InputError for a name that does not exist."""
-        return BY_ROWS[_known(similarity_function)]
+        return BY_ROWS[SimilarityFunction(similarity_function)]
 
     @staticmethod
     def possible_values() -> list[str]:
         """All names."""
         return [m.value for m in SimilarityFunction]
-
-
-def _known(name: str | SimilarityFunction) -> SimilarityFunction:
-    try:
-        return SimilarityFunction(name)
-    except ValueError:
-        known = ", ".join(SimilarityFunction.possible_values())
-        raise InputError(f"the similarity function {name!r} is unknown; known: {known}") from None
 
 
 ALL_PAIRS: dict[SimilarityFunction, Any] = {
