@@ -41,14 +41,24 @@ test-columns:      ## columns of pandas, polars and pyarrow, in an environment o
 	$(VENV)/columns/bin/pip install -q -e . pytest hypothesis pandas polars pyarrow
 	$(VENV)/columns/bin/pytest tests/models/test_columns.py tests/runtime/test_text_columns.py
 
-LIGHT = langchain llama_index
+LIGHT = langchain llama_index haystack chroma sklearn keybert bertopic docs
+WITH_TORCH = mteb txtai docs
+TORCH ?= torch==2.13.0+cpu --extra-index-url https://download.pytorch.org/whl/cpu
+QUIET = -W "ignore:Tensorflow not installed"  # UMAP's
 
-test-integrations: ## the frameworks themselves, in environments of their own (minutes)
+test-integrations: ## the frameworks themselves, in two environments of their own, one without torch (about 15 minutes)
 	$(PYTHON) -m venv $(VENV)/integrations
-	$(VENV)/integrations/bin/pip install -q -e '.[numba,langchain,llama-index]' pytest hypothesis
+	$(VENV)/integrations/bin/pip install -q -e '.[numba,langchain,llama-index,haystack,chroma,sklearn,bertopic,keybert]' pytest hypothesis
+	$(VENV)/integrations/bin/pip install -q --no-deps bertopic keybert
 	$(VENV)/integrations/bin/minembed pull
-	$(VENV)/integrations/bin/pytest $(LIGHT:%=tests/integrations/check_%.py)
-	$(VENV)/integrations/bin/pytest tests/integrations/check_docs.py
+	$(VENV)/integrations/bin/pytest $(QUIET) $(LIGHT:%=tests/integrations/check_%.py)
+	$(PYTHON) -m venv $(VENV)/integrations-torch
+	$(VENV)/integrations-torch/bin/pip install -q $(TORCH)
+	$(VENV)/integrations-torch/bin/pip install -q -e '.[numba,mteb,txtai]' pytest hypothesis
+	$(VENV)/integrations-torch/bin/pytest $(WITH_TORCH:%=tests/integrations/check_%.py)
+
+measure-extras:    ## what each extra brings, its size and its first vector, into docs/integrations.md (about 15 minutes)
+	$(PYTHON) docs/measure_extras.py $(VENV)/extra "$(TORCH)" $(EXTRAS)
 
 test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mpnet PYTHON=(with sentence-transformers) STSB=(folder)
 	$(BIN)/minembed pull all-mpnet-base-v2 | tee $(VENV)/mpnet.txt
@@ -126,4 +136,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations measure-extras test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream

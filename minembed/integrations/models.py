@@ -63,12 +63,29 @@ class HeldEmbedder(Held[Embedder]):
     """
 
     kind = Embedder
+    settings: Settings
+
+    @property
+    def dimension(self) -> int:
+        """The width D of the vectors."""
+        return self.settings.truncate_dim or self.model.dimension
+
+    def plain(self, texts: Iterable[str], name: str = "texts", verbose: bool = False) -> Array:  # -> (N, D)
+        """The vectors of a column of texts that are neither queries nor documents; `verbose` shows a progress bar."""
+        options = self.settings.computing()
+        if verbose and options["show_progress_bar"] is None:
+            options["show_progress_bar"] = True
+        return self.model.encode(as_texts(texts, name), **options)
 
     def query(self, text: str) -> Array:  # -> (D,)
         """The vector of a query."""
         if not isinstance(text, str):
             raise InputTypeError(f"a query is a str, not {type(text).__name__}")
         return self.model.encode_query(text, **self.settings.computing())
+
+    def queries(self, texts: Iterable[str]) -> Array:  # -> (N, D)
+        """The vectors of a column of queries."""
+        return self.model.encode_query(as_texts(texts), **self.settings.computing())
 
     def documents(self, texts: Iterable[str]) -> Array:  # -> (N, D)
         """The vectors of a column of documents."""
@@ -83,6 +100,7 @@ class HeldReranker(Held[Reranker]):
     """
 
     kind = Reranker
+    settings: RerankSettings
 
     def rank(self, query: str, texts: Iterable[str], top_k: int | None) -> list[Ranked]:
         """The documents by how well they answer, best first."""

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
+import numpy as np
+
 from minembed.errors import InputError, MissingExtraError
 from minembed.models.loading import check_request
 from minembed.models.options import Options
@@ -70,8 +72,8 @@ class _Common:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in LOADING}
 
     def given(self) -> dict[str, Any]:
-        """Those that are not the defaults."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        """Those that are not the defaults, as JSON's types."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default}
 
     def check_loaded(self, kind: str) -> None:
         """Refuse what comes too late for a model that is loaded."""
@@ -117,9 +119,17 @@ class RerankSettings(_Common):
         Options(truncation=self.truncation, batch_size=self.batch_size)
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
 @contextmanager
-def needs(framework: str, package: str, extra: str) -> Iterator[None]:
+def needs(framework: str, package: str, extra: str, without_torch: bool = False) -> Iterator[None]:
     """Import a framework within: where its package is not installed, MissingExtraError names the extra.
+
+    `without_torch` is for one whose metadata ask for torch, which it does not need here: the extra brings the rest.
 
     >>> with needs("LangChain", "no_such_package", "langchain"):
     ...     import no_such_package
@@ -131,4 +141,5 @@ def needs(framework: str, package: str, extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package:
             raise  # it is there, and lacks something itself
-        raise MissingExtraError(f"{framework} is not installed: pip install 'minembed[{extra}]'") from error
+        alone = f"; pip install --no-deps {package}" if without_torch else ""
+        raise MissingExtraError(f"{framework} is not installed: pip install 'minembed[{extra}]'{alone}") from error

@@ -94,6 +94,9 @@ class Embedder:
         facts = f"{self.dimension} wide, {self.max_seq_length} tokens, {self.dtype}, {self.backend}"
         return f"Embedder({str(self.checkpoint.folder)!r}, {facts})"
 
+    def __deepcopy__(self, memo: object) -> "Embedder":  # nothing in it changes: a copy would only take memory
+        return self
+
     @property
     def checkpoint(self) -> "Checkpoint":
         """What the checkpoint's folder says."""

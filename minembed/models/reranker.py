@@ -114,6 +114,9 @@ class Reranker:
         facts = f"{len(self.labels)} labels, {self.max_seq_length} tokens, {self.dtype}, {self.backend}"
         return f"Reranker({str(self.model.checkpoint.folder)!r}, {facts})"
 
+    def __deepcopy__(self, memo: object) -> "Reranker":  # nothing in it changes: a copy would only take memory
+        return self
+
     @classmethod
     @takes_options
     def load(

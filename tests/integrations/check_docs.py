@@ -10,8 +10,15 @@ from places import ROOT
 SECTIONS = {  # and what each needs
     "LangChain": "langchain_core",
     "LlamaIndex": "llama_index",
+    "Haystack": "haystack",
+    "Chroma": "chromadb",
+    "scikit-learn": "sklearn",
+    "BERTopic": "bertopic",
+    "KeyBERT": "keybert",
+    "MTEB": "mteb",
+    "txtai": "txtai",
 }
-MOST_LINES = 10  # of code
+MOST_LINES = 11  # of code
 RERANKER = (
     "cross-encoder/ms-marco-MiniLM-L6-v2"  # where the network is out of reach a folder of that name, with other weights
 )

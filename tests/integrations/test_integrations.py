@@ -12,6 +12,7 @@ from threading import Barrier, Thread
 
 import numpy as np
 import pytest
+from places import ROOT
 
 from minembed import Embedder, MinembedError, Reranker
 from minembed.integrations.models import DEFAULT_MODEL, HeldEmbedder, HeldReranker
@@ -19,9 +20,24 @@ from minembed.integrations.settings import GivenRerankSettings, GivenSettings, R
 
 # the file of each framework, the package that it imports, the extra that brings it
 FRAMEWORKS = {
+    "bertopic": ("bertopic", "bertopic"),
+    "chroma": ("chromadb", "chroma"),
+    "haystack": ("haystack", "haystack"),
+    "keybert": ("keybert", "keybert"),
     "langchain": ("langchain_core", "langchain"),
     "llama_index": ("llama_index", "llama-index"),
+    "mteb": ("mteb", "mteb"),
+    "sklearn": ("sklearn", "sklearn"),
+    "txtai": ("txtai", "txtai"),
 }
+ALONE = ("bertopic", "keybert")  # come without what their metadata ask for, so beside their extras
+
+
+def test_all_are_known():
+    folder = ROOT / "minembed" / "integrations"
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "models", "settings"} == FRAMEWORKS.keys()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert all(f"\n{extra} = [" in project for _, extra in FRAMEWORKS.values())
 
 
 def run(script):
@@ -29,7 +45,7 @@ def run(script):
 
 
 def test_no_framework_is_imported_before_its_file():
-    packages = {package for package, _ in FRAMEWORKS.values()} | {"pydantic", "torch"}
+    packages = {package for package, _ in FRAMEWORKS.values()} | {"pydantic", "torch", "pandas"}
     script = f"import sys, minembed, minembed.integrations; print(*({packages!r} & set(sys.modules)))"
     assert run(script) == ""
 
@@ -44,7 +60,8 @@ def test_a_missing_framework_is_named_with_its_extra(name):
         f"try: import minembed.integrations.{name}",
         "except MissingExtraError as error: print(error)",
     ]
-    assert run("\n".join(lines)).endswith(f"is not installed: pip install 'minembed[{extra}]'")
+    alone = f"; pip install --no-deps {name}" if name in ALONE else ""
+    assert run("\n".join(lines)).endswith(f"is not installed: pip install 'minembed[{extra}]'{alone}")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +90,7 @@ def test_held_models_give_the_vectors_of_encode(tiny_checkpoint, tiny_model):
 def test_configurations_build_the_same_again(tiny_checkpoint):
     how = {"backend": "numpy", "dtype": "int8", "max_seq_length": 7, "prompts": {"query": "the "}, "truncate_dim": 9}
     for model in (tiny_checkpoint, Embedder.load(tiny_checkpoint, **how)):
-        held = HeldEmbedder(model, Settings(truncation="silent"))
+        held = HeldEmbedder(model, Settings(truncation="silent", batch_size=np.int64(3)))
         config = json.loads(json.dumps(held.config()))
         again = HeldEmbedder(config.pop("model"), Settings(**config))
         assert np.array_equal(
