@@ -1,13 +1,11 @@
 """BERTopic without torch, on docstrings of the standard library: run by `make test-integrations`."""
 
-import ast
-import sysconfig
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 from bertopic import BERTopic
+from docstrings import docstrings
 from sklearn.feature_extraction.text import CountVectorizer
 from umap import UMAP
 
@@ -17,19 +15,9 @@ from minembed.integrations.bertopic import MinembedBackend
 DOCUMENTS = 2000
 
 
-def docstrings():
-    """The first paragraph of each docstring of functions and classes, each once, in the order of their files."""
-    found = {}
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and (text := ast.get_docstring(node)):
-                found[" ".join(text.split("\n\n")[0].split())] = None
-    return [text for text in found if len(text) > 20][:DOCUMENTS]
-
-
 @pytest.fixture(scope="module")
 def documents():
-    found = docstrings()
+    found = docstrings(DOCUMENTS)
     assert len(found) == DOCUMENTS
     return found
 
