@@ -66,6 +66,16 @@ test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mp
 		"$$(head -n 1 $(VENV)/mpnet.txt)" $(VENV)/mpnet.npz $(STSB)
 	MPNET_VECTORS=$(VENV)/mpnet.npz STSB=$(STSB) $(BIN)/pytest -rs -s tests/weights/check_mpnet.py
 
+PEERS = sentence-transformers==6.2.0 transformers==5.24.0 peft==0.21.0 datasets faiss-cpu usearch pillow scikit-learn
+TORCH ?= torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
+
+test-sentence-transformers: ## the drop-in beside sentence-transformers itself, in an environment of their own (ten minutes)
+	$(PYTHON) -m venv $(VENV)/sentence-transformers
+	$(VENV)/sentence-transformers/bin/pip install -q $(TORCH)
+	$(VENV)/sentence-transformers/bin/pip install -q -e . $(PEERS) pytest hypothesis
+	$(VENV)/sentence-transformers/bin/minembed pull
+	$(VENV)/sentence-transformers/bin/pytest tests/sentence_transformers
+
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "make test-browser needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
@@ -85,9 +95,13 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_loss_goldens.py tests/goldens/losses.npz
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_masked_goldens.py tests/goldens/masked.npz
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_optim_goldens.py tests/goldens/optim.npz
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_call_goldens.py $(MODEL) tests/goldens/calls
 
 verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/verify_models.py $(NAMES)
+
+call-table: $(VENV)/dev ## write the tables of docs/sentence-transformers.md
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(BIN)/python tests/goldens/make/make_call_table.py docs/sentence-transformers.md
 
 model-table: $(VENV)/dev ## measure every family on its goldens, write the table of docs/models.md
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(BIN)/python tests/goldens/make/make_model_table.py docs/models.md
@@ -136,4 +150,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations measure-extras test-browser goldens verify-models model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream
