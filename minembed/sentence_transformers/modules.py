@@ -7,7 +7,7 @@ and let the limit and the part of the prompt in pooling be set; their weights an
 from typing import Any
 
 from minembed.errors import UnsupportedAttributeError, UnsupportedCallError
-from minembed.sentence_transformers.refusals import PARTS, TORCH
+from minembed.sentence_transformers.refusals import PARTS, TORCH, refused_method
 from minembed.transformer import modules as own
 
 
@@ -93,6 +93,13 @@ class Transformer(Wide):
 
 class StaticEmbedding(Transformer):
     """The tokenizer and a table of vectors."""
+
+    from_model2vec = staticmethod(
+        refused_method("from_model2vec", "SentenceTransformer(folder) loads model2vec's folders")
+    )
+    from_distillation = staticmethod(
+        refused_method("from_distillation", "distil with model2vec, and load the folder that it saves")
+    )
 
 
 class Pooling(Wide):

@@ -21,6 +21,8 @@ SPARSE = "sparse encoders are not computed here; sentence-transformers has them"
 MULTI_VECTOR = (
     "late interaction is not computed here; encode(texts, output_value='token_embeddings') gives the vectors of tokens"
 )
+CROSS_TRAINING = "cross-encoders are not trained here; sentence-transformers does it, and minembed loads what it saves"
+CARD = "edit the README.md of the saved folder"
 EXPORT = "minembed needs no exported model: load the checkpoint with its safetensors, with dtype 'bfloat16' or 'int8'"
 TORCH = "minembed computes in NumPy and its own kernels: there are no torch modules, parameters or gradients"
 HUB = "save(folder), and upload that with huggingface_hub.HfApi().upload_folder(folder_path=..., repo_id=...)"
@@ -58,7 +60,7 @@ def refused_method(name: str, instead: str) -> Callable[..., Any]:
     minembed.errors.UnsupportedCallError: fit is not here: use minembed.train
     """
 
-    def refuse(self: object, *args: Any, **options: Any) -> Any:
+    def refuse(*args: Any, **options: Any) -> Any:
         raise UnsupportedCallError(f"{name} is not here: {instead}")
 
     refuse.__name__, refuse.__doc__ = name, f"Not here: {instead}."
@@ -76,5 +78,20 @@ def stand_ins(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         if name in names:
             return refused(name, names[name])
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return find
+
+
+def none_of(instead: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module of which nothing is here, whatever the name.
+
+    >>> none_of(SPARSE)("SpladeLoss").__name__
+    'SpladeLoss'
+    """
+
+    def find(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return refused(name, instead)
 
     return find

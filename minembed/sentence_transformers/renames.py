@@ -14,6 +14,8 @@ LOG = logging.getLogger("minembed")
 def takes_old_names(**renames: str) -> Callable[[Function], Function]:
     """Let a function take keyword arguments by their old names as well, told through logging at INFO.
 
+    An old name whose new one is "" is that of an argument that changes nothing any more.
+
     Raises InputTypeError where both names are given.
 
     >>> @takes_old_names(sentences="inputs")
@@ -28,6 +30,10 @@ def takes_old_names(**renames: str) -> Callable[[Function], Function]:
         def renamed(*args: Any, **options: Any) -> Any:
             for old in renames.keys() & options.keys():
                 new = renames[old]
+                if not new:
+                    LOG.info("%s() leaves %s= out: it changes nothing", function.__name__, old)
+                    del options[old]
+                    continue
                 if new in options:
                     raise InputTypeError(f"{function.__name__}() got {old}= and {new}=: one by two names")
                 LOG.info("%s() calls %s= by its new name, %s=", function.__name__, old, new)

@@ -12,6 +12,15 @@ from minembed.sentence_transformers.tensors import check_device
 
 DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "int8": "int8", "auto": None}
 SAME_NUMBERS = ("eager", "sdpa")  # ways to compute attention
+TAKEN = tuple(
+    (key, value)
+    for key, values in {
+        "padding": (True, False, "longest", "max_length"),
+        "truncation": (True, "longest_first"),
+        "return_tensors": ("pt",),
+    }.items()
+    for value in values
+)
 NO_NUMBERS = ("low_cpu_mem_usage", "use_safetensors", "trust_remote_code")  # settings of loading alone
 
 # encoders that the reference finds by a bare name that is not its own organisation's
@@ -141,3 +150,21 @@ def folder_of(
         if local_files_only:
             raise
     return str(hub.fetch(repo, revision, token, store=store).folder)
+
+
+def call_limit(processing: Mapping[str, Any] | None) -> int | None:
+    """The limit in tokens that `processing_kwargs` set for one call; padding changes no number and is taken.
+
+    Raises UnsupportedCallError for other settings.
+
+    >>> call_limit({"text": {"padding": "max_length", "max_length": 256, "truncation": True}})
+    256
+    """
+    limit = None
+    for group, settings in (processing or {}).items():
+        for key, value in settings.items():
+            if group == "text" and key == "max_length":
+                limit = value
+            elif group not in ("text", "common") or (key, value) not in TAKEN:
+                _unknown(f"processing_kwargs={{{group!r}: ", key, "text: max_length is heeded, padding changes nothing")
+    return limit

@@ -7,10 +7,9 @@ from published_calls.running import OURS, REFERENCE, Runner, differences, is_the
 
 from minembed.weights.sources.locate import locate
 
-pytestmark = [
-    pytest.mark.skipif(not is_there(REFERENCE), reason="sentence-transformers is not installed"),
-    pytest.mark.weights,
-]
+if not is_there(REFERENCE):
+    pytest.skip("sentence-transformers is not installed", allow_module_level=True)
+pytestmark = pytest.mark.weights
 COMPUTED = [call for call in published_calls.CALLS if not call.is_refused and all(map(is_there, call.needs))]
 
 

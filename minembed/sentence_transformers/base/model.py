@@ -6,6 +6,8 @@ belongs to torch's modules is refused by name.
 
 import logging
 from collections.abc import Iterator
+from copy import copy
+from functools import wraps
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +16,7 @@ from minembed.errors import InputError, InputTypeError, UnsupportedAttributeErro
 from minembed.sentence_transformers.base.config import ModelConfig
 from minembed.sentence_transformers.base.pools import start_pool, stop_pool
 from minembed.sentence_transformers.refusals import HUB, TORCH, TRAINING, refused_method
+from minembed.sentence_transformers.settings import call_limit
 from minembed.sentence_transformers.tensors import check_device, cpu, dtype_of
 from minembed.sentence_transformers.tokenizer import ModelTokenizer
 
@@ -146,6 +149,12 @@ class BaseModel:
 
     def _set_limit(self, value: Any) -> None:
         raise NotImplementedError
+
+    def _limited(self, value: int) -> Any:
+        """This model with another limit, beside it."""
+        other = copy(self)
+        other._set_limit(value)
+        return other
 
     @property
     def modalities(self) -> list[str]:
@@ -297,7 +306,18 @@ class BaseModel:
 
 
 for _name, _instead in REFUSED.items():
-    setattr(BaseModel, _name, refused_method(_name, _instead))
+    setattr(BaseModel, _name, staticmethod(refused_method(_name, _instead)))
+
+
+def heeds_processing(function: Any) -> Any:
+    """Let a method take `processing_kwargs`: another limit in tokens for one call."""
+
+    @wraps(function)
+    def limited(self: Any, *args: Any, processing_kwargs: Any = None, **options: Any) -> Any:
+        limit = call_limit(processing_kwargs)
+        return function(self if limit is None else self._limited(limit), *args, **options)
+
+    return limited
 
 
 def as_batch(inputs: Any) -> Any:

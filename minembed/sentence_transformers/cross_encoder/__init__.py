@@ -3,7 +3,7 @@
 from typing import Any
 
 from minembed.sentence_transformers.cross_encoder.model import CrossEncoder
-from minembed.sentence_transformers.refusals import refused
+from minembed.sentence_transformers.refusals import CARD, CROSS_TRAINING, refused
 
 __all__ = [
     "CrossEncoder",
@@ -13,8 +13,7 @@ __all__ = [
     "CrossEncoderTrainingArguments",
 ]
 
-NONE = "cross-encoders are not trained here; sentence-transformers does it, and minembed loads what it saves"
-CrossEncoderDataCollator: Any = refused("CrossEncoderDataCollator", NONE)
-CrossEncoderModelCardData: Any = refused("CrossEncoderModelCardData", "edit the README.md of the folder")
-CrossEncoderTrainer: Any = refused("CrossEncoderTrainer", NONE)
-CrossEncoderTrainingArguments: Any = refused("CrossEncoderTrainingArguments", NONE)
+CrossEncoderDataCollator: Any = refused("CrossEncoderDataCollator", CROSS_TRAINING)
+CrossEncoderModelCardData: Any = refused("CrossEncoderModelCardData", CARD)
+CrossEncoderTrainer: Any = refused("CrossEncoderTrainer", CROSS_TRAINING)
+CrossEncoderTrainingArguments: Any = refused("CrossEncoderTrainingArguments", CROSS_TRAINING)

@@ -10,7 +10,7 @@ from minembed.errors import InputError, UnsupportedCallError
 from minembed.models.changed import reranker_with_limit
 from minembed.models.reranker import Reranker
 from minembed.runtime.checks import check_whole
-from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options
+from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options, heeds_processing
 from minembed.sentence_transformers.base.pools import check_pool
 from minembed.sentence_transformers.cross_encoder.activations import Activation, activated, activation_name, softmax
 from minembed.sentence_transformers.cross_encoder.saving import save_folder, saved_prompts
@@ -97,7 +97,8 @@ class CrossEncoder(BaseModel):
         """The model of minembed that computes; it knows nothing of prompts and activations that were set here."""
         return self._own
 
-    @takes_old_names(sentences="inputs", activation_fct="activation_fn")
+    @takes_old_names(sentences="inputs", activation_fct="activation_fn", num_workers="")
+    @heeds_processing
     def predict(
         self,
         inputs: Any,
@@ -119,7 +120,6 @@ class CrossEncoder(BaseModel):
         `activation_fn` is any function of the logits (N, L), which come as a tensor; None is the model's own.  A prompt
         is put in front of the first text of each pair.  `truncation` is taken as by `Reranker.predict`.
         """
-        kwargs.pop("num_workers", None)
         own = check_new_options(kwargs, ("truncation",), "predict")
         check_pool(pool, device, chunk_size)
         check_whole("batch_size", batch_size)
@@ -144,7 +144,7 @@ class CrossEncoder(BaseModel):
             return given[0] if alone else given if convert_to_tensor else list(given)
         return scores[0] if alone else scores
 
-    @takes_old_names(activation_fct="activation_fn")
+    @takes_old_names(activation_fct="activation_fn", num_workers="")
     def rank(
         self,
         query: str,

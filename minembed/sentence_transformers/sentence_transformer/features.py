@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minembed.errors import InputError
-from minembed.models.static import Bags
+from minembed.errors import InputError, InputTypeError, UnsupportedCallError
+from minembed.models.static import Bags, StaticTokenizer
 from minembed.runtime.progress import Progress
 from minembed.sentence_transformers.tensors import as_array, tensor
 from minembed.sentence_transformers.tokenizer import Features, padded
@@ -95,3 +95,35 @@ def by_text(features: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
         {name: value[i] if np.ndim(value) and len(value) == n else value for name, value in features.items()}
         for i in range(n)
     ]
+
+
+def pairs_in(texts: Any) -> list[tuple[str, str]] | None:
+    """The pairs of texts, where all inputs are pairs; None where none is.
+
+    Raises InputTypeError where some are, or are pairs of something else.
+
+    >>> pairs_in([["a title", "its passage"]])
+    [('a title', 'its passage')]
+    """
+    if not isinstance(texts, list | tuple) or not any(isinstance(text, list | tuple) for text in texts):
+        return None
+    for i, pair in enumerate(texts):
+        if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
+            raise InputTypeError(f"inputs[{i}] is no pair of str, and others are pairs: give all in one form")
+    return [(first, second) for first, second in texts]
+
+
+def vectors_of_pairs(engine: "Engine", pairs: Sequence[tuple[str, str]]) -> Array:  # (N, D)
+    """One vector for each pair, whose texts are read as one, in two segments.
+
+    Raises UnsupportedCallError for static embeddings, which know no pairs.
+    """
+    checkpoint, tokenizer = engine.checkpoint, engine.tokenizer
+    if isinstance(tokenizer, StaticTokenizer):
+        raise UnsupportedCallError("static embeddings read no pairs of texts: join each pair to one text")
+    tokens = tokenizer.pairs([first for first, _ in pairs], [second for _, second in pairs])
+    with Progress(tokens, "text", show=False) as progress:
+        hidden = np.concatenate(engine.hidden_states(tokens, None, progress))
+    pooled = pool(hidden, tokens.cu_seqlens, checkpoint.pooling)
+    vectors: Array = transform(pooled, checkpoint.modules, engine.modules)
+    return vectors

@@ -11,15 +11,23 @@ from minembed.errors import InputError, UnsupportedCallError
 from minembed.models.changed import with_settings
 from minembed.models.embedder import Embedder
 from minembed.runtime.checks import check_whole
-from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options
+from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options, heeds_processing
 from minembed.sentence_transformers.base.pools import check_pool
 from minembed.sentence_transformers.modules import parts_of
 from minembed.sentence_transformers.renames import takes_old_names
-from minembed.sentence_transformers.sentence_transformer.features import by_text, computed, features_of
+from minembed.sentence_transformers.sentence_transformer.features import (
+    by_text,
+    computed,
+    features_of,
+    pairs_in,
+    vectors_of_pairs,
+)
 from minembed.sentence_transformers.settings import read_request
 from minembed.sentence_transformers.tensors import need_torch, tensor
 from minembed.sentence_transformers.util.quantization import quantize_embeddings
 from minembed.sentence_transformers.util.similarity import SimilarityFunction
+from minembed.transformer.vectors import l2_normalize
+from minembed.types import Array
 
 OWN = ("truncation", "errors")  # options of `Embedder.encode` that are taken beside the reference's
 
@@ -128,6 +136,7 @@ class SentenceTransformer(BaseModel):
         return {"prompt_name": next((name for name in names if name in self.prompts), None)}
 
     @takes_old_names(sentences="inputs")
+    @heeds_processing
     def encode(
         self,
         inputs: Any,
@@ -151,7 +160,8 @@ class SentenceTransformer(BaseModel):
         What comes out is an array, a tensor with `convert_to_tensor`, or a list of tensors with
         `convert_to_numpy=False`.  `output_value` is "sentence_embedding", "token_embeddings" (tensors (T_i, D)) or
         None (dictionaries of all there is).  `normalize_embeddings=False` leaves vectors as the modules give them.
-        `truncation` and `errors` are taken as by `Embedder.encode`.
+        `truncation` and `errors` are taken as by `Embedder.encode`.  A text may be a list or tuple of two, a title and
+        its passage, which are read as one in two segments.
 
         Raises MissingExtraError where tensors are asked for by name and torch is not installed, InputError and
         InputTypeError for other bad arguments.
@@ -173,22 +183,41 @@ class SentenceTransformer(BaseModel):
             return found[0] if alone else found
         if convert_to_tensor or not convert_to_numpy:
             need_torch("convert_to_tensor=True" if convert_to_tensor else "convert_to_numpy=False")
-        vectors = encode(
-            inputs if alone else texts,
-            normalize_embeddings=bool(normalize_embeddings),
-            prompt=prompt,
-            truncate_dim=self._width(self.truncate_dim if truncate_dim is None else truncate_dim),
-            precision=precision or "float32",
-            output_value=output_value,
-            batch_size=batch_size,
-            show_progress_bar=show_progress_bar,
-            **own,
-        )
+        settings: dict[str, Any] = {
+            "normalize_embeddings": bool(normalize_embeddings),
+            "prompt": prompt,
+            "truncate_dim": self._width(self.truncate_dim if truncate_dim is None else truncate_dim),
+            "precision": precision or "float32",
+        }
+        if not alone and (pairs := pairs_in(texts)):
+            vectors = self._of_pairs(pairs, **settings)
+        else:
+            own |= {"output_value": output_value, "batch_size": batch_size, "show_progress_bar": show_progress_bar}
+            vectors = encode(inputs if alone else texts, **settings, **own)
         if convert_to_tensor:
             return tensor(vectors if vectors.size or alone else np.zeros(0, np.float32))
         if convert_to_numpy:
             return vectors if vectors.size or alone else np.array([])
         return tensor(vectors) if alone else list(tensor(vectors))
+
+    def _of_pairs(
+        self,
+        pairs: list[tuple[str, str]],
+        *,
+        normalize_embeddings: bool,
+        prompt: str,
+        truncate_dim: int | None,
+        precision: str,
+    ) -> Array:  # (N, D)
+        """The vectors of pairs of texts, each read as one text in two segments."""
+        if prompt:
+            raise UnsupportedCallError(
+                "a prompt before pairs of texts is not here: put it in front of their first texts"
+            )
+        vectors = vectors_of_pairs(self._own.engine, pairs)[:, :truncate_dim]
+        vectors = l2_normalize(vectors) if normalize_embeddings else np.ascontiguousarray(vectors)
+        found: Array = vectors if precision == "float32" else quantize_embeddings(vectors, precision)
+        return found
 
     def _width(self, truncate_dim: int | None) -> int | None:
         """A width that the vectors have: what is wider cuts nothing."""

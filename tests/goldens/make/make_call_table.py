@@ -31,35 +31,44 @@ def line_of(call):
 
 
 def refusal(call, runner):
-    """What a refused call says; None where a library that is not here would have the word."""
-    if not all(map(is_there, call.needs)) or call.needs == ("torch",):
+    """What a refused call says; None where a library that is not here, or torch, would have the word."""
+    if "torch" in call.needs or not all(map(is_there, call.needs)):
         return None
     try:
         runner.run(call)
     except MinembedError as error:
-        return re.sub(r"\s+", " ", str(error))
+        lines = re.sub(r"\s+", " ", str(error).replace(str(runner.models.folder), "…"))
+        return f"refused: {lines}"
     raise AssertionError(f"{call.name} is not refused")
 
 
-def verdict(call, runner):
-    """What becomes of a call here."""
-    if not call.is_refused:
-        others = [PACKAGES.get(name, name) for name in call.needs]
-        near = "equal" if call.within == VECTOR else f"near: within {call.within:g}"
-        near += f", with {' and '.join(others)}" if others else ""
-        return near + ("" if call.exact else ", integers within one step")
-    said = refusal(call, runner)
-    return f"refused: {said}" if said else f"refused by {call.needs[0]} itself"
+def refusal_of_others(call):
+    """Whose word it is."""
+    return f"refused by {call.needs[0]}" + (f": {call.instead}" if call.instead else "")
+
+
+def verdict(call):
+    """What becomes of a call that is computed."""
+    others = [PACKAGES.get(name, name) for name in call.needs]
+    near = "equal" if call.within == VECTOR else f"near: within {call.within:g}"
+    near += f", with {' and '.join(others)}" if others else ""
+    return near + ("" if call.exact else ", integers within one step")
+
+
+def row(call, said):
+    """A line of the table."""
+    return as_line([call.title, f"`{line_of(call)}`", said])
 
 
 def summary():
     """How many calls there are of each kind, and how many of them give the reference's values."""
-    rows = [["about", "calls", "equal", "refused"]]
+    rows = [["about", "calls", "equal", "near", "refused"]]
     for kind, about in published_calls.KINDS.items():
         calls = [call for call in published_calls.CALLS if call.kind == kind]
         refused = sum(call.is_refused for call in calls)
-        rows.append([about, str(len(calls)), str(len(calls) - refused), str(refused)])
-    return as_markdown(rows)
+        near = sum(call.within > VECTOR for call in calls)
+        rows.append([about, *map(str, (len(calls), len(calls) - refused - near, near, refused))])
+    return "\n".join([as_line(rows[0]), "|---|---|---|---|---|", *map(as_line, rows[1:])])
 
 
 def all_calls(runner):
@@ -67,15 +76,17 @@ def all_calls(runner):
     sections = []
     for page, (title, place) in published_calls.PAGES.items():
         calls = [call for call in published_calls.CALLS if call.page == page]
-        rows = [[call.title, f"`{line_of(call)}`", verdict(call, runner)] for call in calls]
-        sections.append(f"### {title}\n\n{place}\n\n{as_markdown([['what', 'call', 'here'], *rows])}")
+        lines = [as_line(["what", "call", "here"]), "|---|---|---|"]
+        for call in calls:
+            said = refusal(call, runner) or refusal_of_others(call) if call.is_refused else verdict(call)
+            lines.append(row(call, said))
+        sections.append("\n".join([f"### {title}", "", f"`{place}`", "", *lines]))
     return "\n\n".join(sections)
 
 
-def as_markdown(rows):
-    """Lay out rows, the first of which is the header."""
-    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+def as_line(cells):
+    """A line of a table."""
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 def tables(folder):

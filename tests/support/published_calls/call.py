@@ -73,6 +73,7 @@ class Call:
     result: str = ""
     needs: tuple[str, ...] = ()  # packages beside the library itself
     kind: str = "text"
+    instead: str = ""  # what to write, where another library refuses
     refused: bool = False  # a call about texts that minembed refuses
     within: float = 2e-6  # of the reference's floats, in vectors of length 1: the contract
     exact: bool = True  # integers made of floats are the same; else a few are one step apart, where a float is on edge

@@ -86,6 +86,22 @@ def adapted(folder):
     return folder
 
 
+def of_images(folder):
+    """A model that reads images: it is known by its architecture."""
+    tiny.write_json(folder / "config.json", {"model_type": "qwen3_vl", "architectures": ["Qwen3VLModel"]})
+    return folder
+
+
+def of_modules(kind):
+    """A writer of a folder with a module that is not computed here."""
+
+    def write(folder):
+        tiny.write_tiny_checkpoint(folder, modules=[{"idx": 0, "name": "0", "path": "", "type": kind}])
+        return folder
+
+    return write
+
+
 def static(folder):
     """Static embeddings."""
     return static_cases.write_static(folder, "plain")
@@ -129,6 +145,9 @@ WRITERS = {  # a folder: how it is written, and the names that it stands for
         ("sentence-transformers/facebook-dpr-question_encoder-single-nq-base",),
     ),
     "matryoshka": (matryoshka, ("nomic-ai/nomic-embed-text-v1.5",)),
+    "of images": (of_images, ("Qwen/Qwen3-VL-Embedding-2B", "Qwen/Qwen3-VL-Reranker-2B")),
+    "clip": (of_modules("sentence_transformers.models.CLIPModel"), ("sentence-transformers/clip-ViT-B-32",)),
+    "own code": (of_modules("my_modules.CustomTransformer"), ("your-username/your-model-id",)),
     "adapted": (adapted, ("tomaarsen/bert-base-uncased-gooaq-peft",)),
     "static": (static, ("sentence-transformers/static-retrieval-mrl-en-v1",)),
     "one label": (

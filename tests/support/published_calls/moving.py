@@ -23,8 +23,6 @@ OLD_PATHS = {  # an old or new path: what is imported from it
     "sentence_transformers.util.quantization": "quantize_embeddings",
     "sentence_transformers.sentence_transformer.model": "SentenceTransformer",
     "sentence_transformers.cross_encoder.model": "CrossEncoder",
-    "sentence_transformers.SentenceTransformer": "SentenceTransformer",
-    "sentence_transformers.cross_encoder.CrossEncoder": "CrossEncoder",
 }
 TRAINING_PATHS = {
     "sentence_transformers.losses": "MultipleNegativesRankingLoss",
@@ -34,7 +32,6 @@ TRAINING_PATHS = {
     "sentence_transformers.model_card": "SentenceTransformerModelCardData",
     "sentence_transformers.base.sampler": "NoDuplicatesBatchSampler",
     "sentence_transformers.sampler": "NoDuplicatesBatchSampler",
-    "sentence_transformers.readers": "InputExample",
     "sentence_transformers.datasets": "NoDuplicatesDataLoader",
 }
 

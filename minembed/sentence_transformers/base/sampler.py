@@ -1,0 +1,5 @@
+"""`base.sampler` of the reference, which belongs to its training."""
+
+from minembed.sentence_transformers.refusals import TRAINING, none_of
+
+__getattr__ = none_of(TRAINING)

@@ -1,0 +1,5 @@
+"""`sentence_transformer.training_args` of the reference, which belongs to its training."""
+
+from minembed.sentence_transformers.refusals import TRAINING, none_of
+
+__getattr__ = none_of(TRAINING)

@@ -1,0 +1,5 @@
+"""`sparse_encoder.evaluation` of the reference."""
+
+from minembed.sentence_transformers.refusals import SPARSE, none_of
+
+__getattr__ = none_of(SPARSE)
