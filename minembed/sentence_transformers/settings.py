@@ -10,7 +10,7 @@ from minembed.errors import InputError, InputTypeError, SourceError, Unsupported
 from minembed.sentence_transformers.refusals import EXPORT, PARTS
 from minembed.sentence_transformers.tensors import check_device
 
-DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "int8": "int8", "auto": None}
+DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "int8": "int8", "auto": "stored"}  # and what they are here
 SAME_NUMBERS = ("eager", "sdpa")  # ways to compute attention
 TAKEN = tuple(
     (key, value)
@@ -50,7 +50,7 @@ class Request:
     padding_side: str | None = None
 
 
-def read_request(given: Mapping[str, Any]) -> Request:
+def read_request(given: Mapping[str, Any], organisation: str = "sentence-transformers") -> Request:
     """Check what constructors have in common.
 
     Raises UnsupportedCallError, InputError and InputTypeError for what is not here, with what to write instead.
@@ -81,7 +81,8 @@ def read_request(given: Mapping[str, Any]) -> Request:
     for key in given.get("config_kwargs") or {}:
         if key != "num_labels":
             _unknown("config_kwargs", key, "edit config.json of the model's folder")
-    return Request(folder_of(name, given.get("cache_folder"), revision, offline, token), load | processor, side)
+    where = folder_of(name, given.get("cache_folder"), revision, offline, token, organisation)
+    return Request(where, load | processor, side)
 
 
 def _unknown(group: str, key: str, remedy: str) -> NoReturn:
@@ -126,7 +127,12 @@ def _tokenizer_settings(given: Mapping[str, Any] | None) -> tuple[dict[str, Any]
 
 
 def folder_of(
-    name: Any, cache_folder: Any, revision: str | None, local_files_only: bool, token: bool | str | None
+    name: Any,
+    cache_folder: Any,
+    revision: str | None,
+    local_files_only: bool,
+    token: bool | str | None,
+    organisation: str = "sentence-transformers",
 ) -> str:
     """The name itself, or, with `cache_folder`, the snapshot of it there: fetched, where that is allowed.
 
@@ -142,7 +148,7 @@ def folder_of(
         return name
     from minembed.weights.sources import cache, hub
 
-    repo = name if "/" in name else f"sentence-transformers/{name}"
+    repo = name if "/" in name else f"{organisation}/{name}"
     store = Path(cache_folder).expanduser().absolute()
     try:
         return str(cache.find_in_hub_cache(store, repo, revision or "main").folder)

@@ -131,6 +131,7 @@ NEED_A_MODEL = {
     "minembed.models.engine": {"find_prompt", "report_truncation"},
     "minembed.models.changed": {"capped", "with_settings", "reranker_with_limit"},
     "minembed.sentence_transformers.cross_encoder.saving": {"save_folder"},
+    "minembed.sentence_transformers.stored": {"load_as_asked"},
     "minembed.sentence_transformers.sentence_transformer.features": {"features_of", "computed", "vectors_of_pairs"},
     "minembed.sentence_transformers.base.model": {"heeds_processing"},
     "minembed.models.static": {"prepare"},

@@ -1,8 +1,12 @@
 """SentenceTransformer and CrossEncoder over small models: settings are heeded or refused, and nothing is in silence."""
 
+import json
+
 import golden_heads
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
+from tiny import write_tiny_checkpoint
 
 from minembed import Embedder, Reranker
 from minembed.errors import InputError, MinembedError, MissingExtraError, ModelWarning, UnsupportedCallError
@@ -334,3 +338,43 @@ def test_a_cross_encoder_is_asked_what_it_is(cross_encoder, tmp_path):
     for refused in (lambda: model.fit(), lambda: model.model, lambda: model.predict(["a", "b"], activation_fn=3)):
         with pytest.raises(MinembedError):
             refused()
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("bfloat16", "float32"), (None, "bfloat16"), ("float16", "float16")])
+def test_a_checkpoint_in_half_precision_is_not_computed_otherwise_in_silence(tmp_path, dtype, stored):
+    folder = write_tiny_checkpoint(tmp_path / "half")
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("torch_dtype", None)
+    (folder / "config.json").write_text(json.dumps(config | ({"torch_dtype": dtype} if dtype else {})))
+    if stored != "float32":
+        store_as(folder / "model.safetensors", stored)
+    named = dtype or stored
+    with pytest.warns(ModelWarning, match=f"says {named}, in which the reference computes it"):
+        model = SentenceTransformer(str(folder))
+    expected = Embedder.load(folder).encode(TEXTS)
+    assert same(model.encode(TEXTS), expected)
+    assert same(SentenceTransformer(str(folder), model_kwargs={"dtype": "float32"}).encode(TEXTS), expected)
+    if named == "float16":
+        with pytest.raises(UnsupportedCallError, match="is float16, which is not here"):
+            SentenceTransformer(str(folder), model_kwargs={"dtype": "auto"})
+        return
+    low = Embedder.load(folder, dtype="bfloat16").encode(TEXTS)
+    assert same(SentenceTransformer(str(folder), model_kwargs={"dtype": "auto"}).encode(TEXTS), low)
+
+
+def store_as(path, dtype):
+    """Write a file's numbers in half precision: bfloat16 by hand, which NumPy does not know."""
+    tensors = load_file(path)
+    if dtype == "float16":
+        save_file({name: array.astype(np.float16) for name, array in tensors.items()}, path)
+        return
+    halves = {name: (array.view(np.uint32) >> 16).astype("<u2") for name, array in tensors.items()}
+    ends = np.cumsum([0, *(array.nbytes for array in halves.values())]).tolist()
+    header = json.dumps(
+        {
+            name: {"dtype": "BF16", "shape": array.shape, "data_offsets": ends[i : i + 2]}
+            for i, (name, array) in enumerate(halves.items())
+        }
+    ).encode()
+    data = b"".join(array.tobytes() for array in halves.values())
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data)

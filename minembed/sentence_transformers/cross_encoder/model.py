@@ -17,6 +17,7 @@ from minembed.sentence_transformers.cross_encoder.saving import save_folder, sav
 from minembed.sentence_transformers.modules import Transformer
 from minembed.sentence_transformers.renames import takes_old_names
 from minembed.sentence_transformers.settings import read_request
+from minembed.sentence_transformers.stored import load_as_asked
 from minembed.sentence_transformers.tensors import as_array, need_torch, tensor
 from minembed.sentence_transformers.tokenizer import Features, padded
 
@@ -76,11 +77,11 @@ class CrossEncoder(BaseModel):
         activation_fn: Any = None,
         keep_in_fp32_modules: list[str] | None = None,
     ) -> None:
-        request = read_request(locals())
+        request = read_request(locals(), "cross-encoder")
         self.trust_remote_code = trust_remote_code  # nothing of a repository's is run, whatever it says
         self._padding_side = request.padding_side
         limit = request.load.pop("max_seq_length", None) if max_length is None else max_length
-        self._own = Reranker.load(request.name, **request.load)
+        self._own = load_as_asked(Reranker.load, request.name, request.load, lambda model: model.model.checkpoint)
         if limit is not None:
             self._set_limit(limit)
         wanted = (config_kwargs or {}).get("num_labels") if num_labels is None else num_labels

@@ -23,6 +23,7 @@ from minembed.sentence_transformers.sentence_transformer.features import (
     vectors_of_pairs,
 )
 from minembed.sentence_transformers.settings import read_request
+from minembed.sentence_transformers.stored import load_as_asked
 from minembed.sentence_transformers.tensors import need_torch, tensor
 from minembed.sentence_transformers.util.quantization import quantize_embeddings
 from minembed.sentence_transformers.util.similarity import SimilarityFunction
@@ -67,7 +68,7 @@ class SentenceTransformer(BaseModel):
         self.trust_remote_code = trust_remote_code  # nothing of a repository's is run, whatever it says
         self._padding_side = request.padding_side
         limit = request.load.pop("max_seq_length", None)
-        self._own: Embedder = Embedder.load(request.name, **request.load)
+        self._own: Embedder = load_as_asked(Embedder.load, request.name, request.load, lambda model: model.checkpoint)
         if limit is not None:
             self._set_limit(limit)
         saved = self._own.checkpoint
