@@ -95,6 +95,8 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_loss_goldens.py tests/goldens/losses.npz
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_masked_goldens.py tests/goldens/masked.npz
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_optim_goldens.py tests/goldens/optim.npz
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_signature_goldens.py tests/goldens/calls/signatures.json.xz
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_evaluator_goldens.py tests/goldens/calls/evaluators.json.xz
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_call_goldens.py $(MODEL) tests/goldens/calls
 
 verify-models:     ## compare checkpoints with sentence-transformers: make verify-models NAMES="org/name ..." PYTHON=(with both)

@@ -13,7 +13,7 @@ HALF = {"BF16": "bfloat16", "F16": "float16"}
 
 
 def half_of(folder: Path) -> str | None:
-    """ "bfloat16" or "float16", where config.json says so, or else the first number that is stored; None otherwise.
+    """Say "bfloat16" or "float16" where config.json does, or else the first number that is stored; None otherwise.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

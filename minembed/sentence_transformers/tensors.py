@@ -167,7 +167,7 @@ def tensor(values: Any) -> Any:  # -> torch.Tensor or ArrayTensor
         return array.view(ArrayTensor)
     import torch
 
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))  # torch takes no other order
 
 
 def as_array(values: Any, name: str = "embeddings") -> Array:

@@ -166,7 +166,7 @@ class BaseModel:
         return modality in self.modalities
 
     def get_backend(self) -> str:
-        """ "torch": the reference's name of the files that are read."""
+        """The reference's name of the files that are read: "torch"."""
         return self.backend
 
     def get_model_kwargs(self) -> list[str]:

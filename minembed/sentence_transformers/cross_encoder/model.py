@@ -30,7 +30,9 @@ OLD_NAMES = {
     "config_args": "config_kwargs",
     "cache_dir": "cache_folder",
     "default_activation_function": "activation_fn",
+    "classifier_dropout": "",  # of training
 }
+NO_CHANGE = ("num_workers", "convert_to_numpy", "convert_to_tensor", "apply_softmax")  # what `rank` takes no more
 
 
 def _takes_old_positions(function: Callable[..., None]) -> Callable[..., None]:
@@ -145,7 +147,7 @@ class CrossEncoder(BaseModel):
             return given[0] if alone else given if convert_to_tensor else list(given)
         return scores[0] if alone else scores
 
-    @takes_old_names(activation_fct="activation_fn", num_workers="")
+    @takes_old_names(**dict.fromkeys(NO_CHANGE, ""), activation_fct="activation_fn")
     def rank(
         self,
         query: str,

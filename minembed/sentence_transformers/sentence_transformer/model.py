@@ -273,7 +273,7 @@ class SentenceTransformer(BaseModel):
 
     @property
     def similarity_fn_name(self) -> Any:
-        """ "cosine", "dot", "euclidean" or "manhattan"; None, where it was set so, is "cosine"."""
+        """How vectors are compared: "cosine" (where it was set to None, too), "dot", "euclidean" or "manhattan"."""
         return self._similarity_fn_name
 
     @similarity_fn_name.setter
