@@ -74,7 +74,7 @@ test-sentence-transformers: ## the drop-in beside sentence-transformers itself, 
 	$(VENV)/sentence-transformers/bin/pip install -q $(TORCH)
 	$(VENV)/sentence-transformers/bin/pip install -q -e . $(PEERS) pytest hypothesis
 	$(VENV)/sentence-transformers/bin/minembed pull
-	$(VENV)/sentence-transformers/bin/pytest tests/sentence_transformers
+	$(VENV)/sentence-transformers/bin/pytest -m "slow or not slow" tests/sentence_transformers
 
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \

@@ -3,7 +3,7 @@
     python tests/goldens/make/make_call_goldens.py MODEL tests/goldens/calls [PAGE ...]
 
 MODEL is the folder of all-MiniLM-L6-v2; the other models are small and made on the spot.  With pages, such as
-"quickstart", the answers of the others are kept.  faiss and usearch must be there for the calls that need them.
+"quickstart", the answers of the others are kept.  faiss and usearch must be there: the reference searches with them.
 """
 
 import json

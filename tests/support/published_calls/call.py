@@ -51,7 +51,7 @@ KINDS = {  # what a call is about; all but "text" is work that minembed does not
     "torch": "torch's modules and weights",
     "onnx": "ONNX and OpenVINO",
     "training": "training with torch",
-    "hub": "uploads",
+    "hub": "downloads and uploads",
     "image": "images, audio, video",
     "sparse": "sparse encoders",
     "multi-vector": "multi-vector encoders",

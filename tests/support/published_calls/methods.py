@@ -151,7 +151,6 @@ vectors = [item["sentence_embedding"] for item in found]
         TINY,
         THREE,
     ),
-    model("an argument that is none", "embeddings = model.encode(sentences, batchsize=2)", TINY, THREE, refused=True),
     model("encode_query", 'embedding = model.encode_query("bread")', PROMPTED),
     model(
         "encode_document",

@@ -39,6 +39,9 @@ full_corpus_embeddings = corpus_embeddings
 """
 
 
+SEARCHED_BY = {"faiss": ("float32", "uint8", "ubinary"), "usearch": ("float32", "int8", "binary")}
+
+
 def with_library(library, precision, exact):
     """A search in quantised vectors, as the scripts make it."""
     return f"""
@@ -298,7 +301,7 @@ question_embedding = np.expand_dims(question_embedding, axis=0)
         "a download",
         'http_get("http://127.0.0.1:9/corpus.json", "corpus.json")',
         "from sentence_transformers.util import http_get",
-        refused=True,
+        kind="hub",
     ),
     # retrieve and re-rank
     rerank(
@@ -573,26 +576,23 @@ model = SentenceTransformer(
     ),
     *(
         quantization(
-            f"faiss, {precision}{'' if exact else ', approximate'}",
-            with_library("faiss", precision, exact),
+            f"{library}, {precision}",
+            with_library(library, precision, True),
             CORPUS_VECTORS,
             QUANTIZE,
-            needs=("faiss",),
-            result="results" if exact else "[len(hits) for hits in results]",
+            result="results",
         )
-        for precision in ("float32", "uint8", "ubinary")
-        for exact in (True, False)
+        for library, precisions in SEARCHED_BY.items()
+        for precision in precisions
     ),
     *(
         quantization(
-            f"usearch, {precision}{'' if exact else ', approximate'}",
-            with_library("usearch", precision, exact),
+            f"{library}, by an approximate index",
+            with_library(library, precisions[-1], False),
             CORPUS_VECTORS,
             QUANTIZE,
-            needs=("usearch",),
-            result="results" if exact else "[len(hits) for hits in results]",
+            refused=True,
         )
-        for precision in ("float32", "int8", "binary")
-        for exact in (True, False)
+        for library, precisions in SEARCHED_BY.items()
     ),
 ]

@@ -174,7 +174,7 @@ quantised = quantize_embeddings(query_embeddings, precision="uint8", ranges=rang
     ),
     util("mine_hard_negatives", "util.mine_hard_negatives(dataset=None, model=model)", UTIL, TINY, kind="training"),
     util("resolve_ids", "util.resolve_ids({})", UTIL, kind="training"),
-    util("http_get", 'util.http_get("http://127.0.0.1:9/x", "x")', UTIL, refused=True),
+    util("http_get", 'util.http_get("http://127.0.0.1:9/x", "x")', UTIL, kind="hub"),
     util("maxsim", "util.maxsim([left], [right])", UTIL, VECTORS, kind="multi-vector"),
     util("mean_maxsim", "util.mean_maxsim([left], [right])", UTIL, VECTORS, kind="multi-vector"),
     util("to_scipy_coo", "util.to_scipy_coo(left)", UTIL, VECTORS, kind="sparse"),
