@@ -65,6 +65,8 @@ __all__ = [
     "resolve_ids",
 ]
 
+__version__ = "6.2.0"  # of the reference whose interface this is
+
 DefaultBatchSampler: Any = refused("DefaultBatchSampler", TRAINING)
 MultiDatasetDefaultBatchSampler: Any = refused("MultiDatasetDefaultBatchSampler", TRAINING)
 MultiVectorEncoder: Any = refused("MultiVectorEncoder", MULTI_VECTOR)

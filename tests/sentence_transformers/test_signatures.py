@@ -16,12 +16,21 @@ ANYTHING = [["args", "VAR_POSITIONAL", "required"], ["options", "VAR_KEYWORD", "
 
 
 @cache
+def read_golden():
+    """What `make_signature_goldens.py` found in the reference."""
+    return json.loads(lzma.decompress((GOLDENS_FOLDER / "calls" / "signatures.json.xz").read_bytes()))
+
+
 def golden():
-    """By module, by name: what `make_signature_goldens.py` found in the reference."""
-    return json.loads(lzma.decompress((GOLDENS_FOLDER / "calls" / "signatures.json.xz").read_bytes()))["modules"]
+    """By module, by name."""
+    return read_golden()["modules"]
 
 
 NAMES = [(path, name) for path, names in golden().items() for name in names if name not in PRIVATE]
+
+
+def test_the_version_is_that_of_the_goldens():
+    assert module_of(PACKAGE, "").__version__ == read_golden()["version"]
 
 
 def is_refused(value):

@@ -52,18 +52,20 @@ class Joined(io.RawIOBase):
         return self.at
 
     def readinto(self, buffer: "memoryview[int] | bytearray") -> int:  # type: ignore[override]
-        """Read from one of the files, the one in which this place is."""
-        begin = 0
+        """Fill the buffer from here on, from as many files as it takes."""
+        begin = filled = 0
         for file, size in zip(self.files, self.sizes, strict=True):
-            if self.at < begin + size:
+            wanted = min(len(buffer) - filled, begin + size - self.at)
+            if wanted > 0:
                 if file.tell() != self.at - begin:
                     file.seek(self.at - begin)
-                piece = file.read(min(len(buffer), begin + size - self.at))
-                buffer[: len(piece)] = piece
-                self.at += len(piece)
-                return len(piece)
+                piece = file.read(wanted)
+                buffer[filled : filled + len(piece)] = piece
+                filled, self.at = filled + len(piece), self.at + len(piece)
+                if len(piece) < wanted:  # the file ends before its time
+                    break
             begin += size
-        return 0
+        return filled
 
 
 def unpack(wheels: Sequence[Path], folder: Path, mirror: Mirror, bar: Bar) -> None:
