@@ -7,6 +7,7 @@ from pathlib import Path
 from minembed.transformer.config import Config
 from minembed.transformer.modules import Module, Normalize, width_after
 from minembed.types import Dtype, Metric
+from minembed.weights.adapters import Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Checkpoint:
     768
     """
 
-    folder: Path  # holds config.json, the tensors and tokenizer.json
+    folder: Path  # holds tokenizer.json; and config.json and the tensors, where `adapter` names no other
     family: str  # "bert", ...: a row of minembed.weights.families.FAMILIES
     config: Config
     pooling: tuple[str, ...]  # modes, concatenated in this order
@@ -32,6 +33,12 @@ class Checkpoint:
     similarity_fn_name: Metric = "cosine"
     truncate_dim: int | None = None
     stored_dtype: Dtype = "float32"  # or "int8", where `minembed quantize` made the folder
+    adapter: Adapter | None = None  # which is merged into the tensors when they are read
+
+    @property
+    def weights(self) -> Path:
+        """The folder of config.json and the full tensors."""
+        return self.folder if self.adapter is None else self.adapter.base
 
     @property
     def dimension(self) -> int:

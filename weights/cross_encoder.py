@@ -8,10 +8,10 @@ from typing import Any
 from minembed.errors import ConfigError, MissingHeadError, UnsupportedModelError
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.heads import SCORE_ACTIVATIONS
+from minembed.weights.adapters import FindBase, find_here
 from minembed.weights.checkpoint import Checkpoint
-from minembed.weights.directory import LENGTH_FILES, check_folder, read_limit, safe_path
+from minembed.weights.directory import LENGTH_FILES, check_folder, read_limit, read_place, safe_path
 from minembed.weights.families import read_config
-from minembed.weights.folders import missing, refuse_adapter
 from minembed.weights.modules import TORCH, class_name, refuse_unknown
 
 INSTEAD = "for vectors of texts, load it with Embedder.load"
@@ -41,8 +41,8 @@ class CrossEncoder:
     activation: str  # of the scores: a row of minembed.transformer.heads.SCORE_ACTIVATIONS
 
 
-def read_cross_encoder(folder: Path) -> CrossEncoder:
-    """Read everything but the tensors and the tokenizer, and check it.
+def read_cross_encoder(folder: Path, find_base: FindBase = find_here) -> CrossEncoder:
+    """Read everything but the tensors and the tokenizer, and check it; `find_base` as in `read_checkpoint`.
 
     Raises SourceError where there is no such folder, MissingHeadError for a model that gives no scores of pairs,
     ConfigError for malformed files, UnsupportedModelError for what is not computed here.
@@ -50,11 +50,7 @@ def read_cross_encoder(folder: Path) -> CrossEncoder:
     check_folder(folder)
     overall = folder / "config_sentence_transformers.json"
     inside, own = _read_modules(folder, optional_json(overall), overall)
-    place = folder / inside
-    refuse_adapter(place)
-    path = place / "config.json"
-    if not path.exists():
-        raise ConfigError(missing(place, "config.json"))
+    place, path, adapter = read_place(folder / inside, find_base)
     raw = read_json(path)
     family, config, stored_dtype = read_config(path)
     _check_architecture(raw, path)
@@ -68,6 +64,7 @@ def read_cross_encoder(folder: Path) -> CrossEncoder:
         root=folder,
         stored_dtype=stored_dtype,
         do_lower_case=typed(own, "do_lower_case", bool, False, place),
+        adapter=adapter,
     )
     named = _named_activation(raw, own, path)
     return CrossEncoder(checkpoint, labels, named or ("Sigmoid" if len(labels) == 1 else "Identity"))

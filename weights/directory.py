@@ -10,9 +10,10 @@ from minembed.runtime.files import can_be_named, is_too_long
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.config import Config
 from minembed.transformer.pooling import POOLING
+from minembed.weights.adapters import Adapter, FindBase, find_adapter, find_here
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
-from minembed.weights.folders import missing, refuse_adapter
+from minembed.weights.folders import missing
 from minembed.weights.modules import AFTER_POOLING, class_name, read_modules, refuse_unknown
 from minembed.weights.static import MODULE, model2vec_entries, read_static
 
@@ -21,6 +22,8 @@ LENGTH_FILES = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")  # one of its own
+TOKENIZERS += ("sentencepiece.bpe.model", "tokenizer.model")
 
 
 def safe_path(relative: str, source: Path) -> str:
@@ -64,7 +67,7 @@ def _read_entries(folder: Path) -> list[tuple[str, str]]:
     if not path.exists():
         if (entries := model2vec_entries(folder)) is not None:
             return entries
-        if (folder / "config.json").exists():
+        if any((folder / name).exists() for name in ("config.json", "adapter_config.json")):
             warn(f"{folder} has no modules.json: mean pooling, not normalised, is assumed", ModelWarning)
         return [("Transformer", "")]
     raw = read_json_value(path)
@@ -210,15 +213,17 @@ def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
+def read_checkpoint(folder: Path, find_base: FindBase = find_here) -> Checkpoint:
     """Read everything but the tensors and the tokenizer, and check it.
 
-    Raises SourceError where there is no such folder, ConfigError for malformed files, UnsupportedModelError for
+    `find_base` finds the base of an adapter that lies there alone, by its name.  Raises SourceError where there is no
+    such folder, ConfigError for malformed files, UnsupportedModelError for
     modules or settings that are not computed here.
     """
     check_folder(folder)
     entries = _read_entries(folder)
-    checkpoint = (read_static if entries[0][0] == MODULE else _read_encoder)(folder, entries)
+    is_static = entries[0][0] == MODULE
+    checkpoint = read_static(folder, entries) if is_static else _read_encoder(folder, entries, find_base)
     overall = folder / "config_sentence_transformers.json"
     checkpoint = replace(checkpoint, **_read_overall(optional_json(overall), overall))
     if checkpoint.truncate_dim is not None and not 1 <= checkpoint.truncate_dim <= checkpoint.dimension:
@@ -227,14 +232,34 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return checkpoint
 
 
-def _read_encoder(folder: Path, entries: Sequence[tuple[str, str]]) -> Checkpoint:
+def read_place(transformer: Path, find_base: FindBase) -> tuple[Path, Path, Adapter | None]:
+    """Where the folder of a Transformer has its tokenizer and its config.json, and its adapter, if there is one.
+
+    Raises ConfigError where there is no config.json, and what `find_adapter` raises.
+
+    >>> read_place(Path("none"), find_here)
+    Traceback (most recent call last):
+    minembed.errors.ConfigError: none has no config.json: not a checkpoint folder, or not fully downloaded
+    """
+    adapter = find_adapter(transformer, find_base)
+    if adapter is not None:
+        own = any((transformer / name).exists() for name in TOKENIZERS)
+        return transformer if own else adapter.base, adapter.base / "config.json", adapter
+    if not (transformer / "config.json").exists():
+        raise ConfigError(missing(transformer, "config.json"))
+    return transformer, transformer / "config.json", None
+
+
+def _read_encoder(folder: Path, entries: Sequence[tuple[str, str]], find_base: FindBase) -> Checkpoint:
     """Read what the folder of an encoder says: Transformer, Pooling, and what follows."""
     (_, inside), *others = entries
     transformer = folder / inside
-    refuse_adapter(transformer)
-    if not (transformer / "config.json").exists():
-        raise ConfigError(missing(transformer, "config.json"))
-    family, config, stored_dtype = read_config(transformer / "config.json")
+    place, path, adapter = read_place(transformer, find_base)
+    family, config, stored_dtype = read_config(path)
+    if adapter is not None and stored_dtype != "float32":
+        raise UnsupportedModelError(
+            f"{path}: an adapter cannot be merged into {stored_dtype} weights: name their source"
+        )
     pooling, include_prompt = (
         _read_pooling(folder / others[0][1] / "config.json", config) if others else (("mean",), True)
     )
@@ -242,14 +267,15 @@ def _read_encoder(folder: Path, entries: Sequence[tuple[str, str]]) -> Checkpoin
     length_config = read_json(lengths) if lengths else {}
     _check_transformer(length_config, lengths or transformer)
     return Checkpoint(
-        folder=transformer,
+        folder=place,
         family=family,
         config=config,
         pooling=pooling,
-        max_seq_length=read_limit(transformer, config, length_config, lengths or transformer / LENGTH_FILES[0]),
+        max_seq_length=read_limit(place, config, length_config, lengths or transformer / LENGTH_FILES[0]),
         include_prompt=include_prompt,
         modules=read_modules(folder, others[1:], config.hidden_size * len(pooling)),
         root=folder,
         stored_dtype=stored_dtype,
         do_lower_case=typed(length_config, "do_lower_case", bool, False, lengths or transformer),
+        adapter=adapter,
     )

@@ -1,35 +1,19 @@
-"""What a folder is that is no checkpoint of its own: an adapter, a training run, a model in another format.
+"""What a folder is that is no checkpoint of its own: a training run, a model in another format, several adapters.
 
 Such folders are named for what they are, with what to do, rather than by the file that they lack.
 """
 
 from pathlib import Path
 
-from minembed.errors import UnsupportedModelError
-
 OTHER_FORMATS: dict[str, tuple[str, ...]] = {  # format -> the files by which it is known
     "ONNX": ("*.onnx", "onnx/*.onnx"),
     "OpenVINO": ("openvino*.xml", "openvino/*.xml"),
     "GGUF": ("*.gguf",),
 }
+TOKENIZER_FILES: tuple[str, ...] = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES += ("added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model")
+TOKENIZER_FILES += ("spiece.model", "tokenizer.model", "chat_template.jinja")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
-MERGE = (
-    "merge it into its base once where peft is installed, and load the new folder: "
-    "AutoPeftModelForFeatureExtraction.from_pretrained({folder!r}).merge_and_unload().save_pretrained('merged') "
-    "(then copy the tokenizer's files, modules.json and 1_Pooling/ beside it)"
-)
-
-
-def refuse_adapter(folder: Path) -> None:
-    """Raise UnsupportedModelError for a folder with an adapter of peft: the base's own weights give other vectors.
-
-    >>> refuse_adapter(Path("none"))
-    """
-    if found := next((name for name in ADAPTER_FILES if (folder / name).exists()), None):
-        raise UnsupportedModelError(
-            f"{folder / found}: adapters are not applied here, and without it the vectors would be others; "
-            f"{MERGE.format(folder=str(folder))}"
-        )
 
 
 def missing(folder: Path, name: str) -> str:
@@ -44,6 +28,8 @@ def missing(folder: Path, name: str) -> str:
         return lacks + f"its weights are in {kind}, which is not read; fetch the model.safetensors of the same model"
     if inside := _models_inside(folder):
         return lacks + f"the model of this training run is in {inside}; pass that folder"
+    if adapters := sorted(str(path.parent) for path in folder.glob("*/adapter_config.json")):
+        return lacks + f"it has adapters in {', '.join(adapters)}; pass the folder of one"
     return lacks + "not a checkpoint folder, or not fully downloaded"
 
 

@@ -18,8 +18,7 @@ from minembed.transformer.heads import HEAD_ACTIVATIONS, Block, MaskedHead
 from minembed.transformer.params import Linear, Norm
 from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
-from minembed.weights.families import FAMILIES
-from minembed.weights.tensors import TensorFiles
+from minembed.weights.families import FAMILIES, open_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +93,18 @@ class Tensors:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self._files = TensorFiles.open(checkpoint.folder)
+        self._files = open_tensors(checkpoint)
         self._stored = {FAMILIES[checkpoint.family].plain_name(stored): stored for stored in self._files.stored}
         self._wanted: dict[str, tuple[int, ...]] = {}
 
     def has(self, plain: str) -> bool:
         """Whether there is such a tensor."""
         return plain in self._stored
+
+    def is_adapted(self, plain: str) -> bool:
+        """Whether an adapter changes a tensor, or has one in its place."""
+        stored = self._stored[plain]
+        return stored in self._files.changes or bool(self._files.stored[stored].name)
 
     def expect(self, plain: str, *shape: int) -> None:
         """Note that a tensor is needed."""
@@ -133,7 +137,7 @@ class Tensors:
 
     def block(self, part: Part, raw: Mapping[str, Any], config: Config) -> Block:
         """Read one block of a head."""
-        activation = activation_of(part, raw, config, self.checkpoint.folder / "config.json")
+        activation = activation_of(part, raw, config, self.checkpoint.weights / "config.json")
         weight, norm = self.read(f"{part.linear}.weight"), self.read(f"{part.norm}.weight")
         assert weight is not None
         linear = Linear(np.ascontiguousarray(weight.T), self.read(f"{part.linear}.bias"))
@@ -175,7 +179,7 @@ def read_classifier(checkpoint: Checkpoint, labels: int) -> tuple[Block, ...]:
     for part in parts:
         tensors.expect_part(part, config.hidden_size, labels if part is parts[-1] else config.hidden_size, config)
     tensors.check()
-    raw = read_json(checkpoint.folder / "config.json")
+    raw = read_json(checkpoint.weights / "config.json")
     return tuple(tensors.block(part, raw, config) for part in parts)
 
 
@@ -192,13 +196,18 @@ def read_masked(checkpoint: Checkpoint) -> MaskedHead:
     tensors.expect_part(parts.part, config.hidden_size, E, config)
     (word,) = FAMILIES[checkpoint.family].names["embeddings.word"]
     decoder = f"{parts.decoder}.weight" if tensors.has(f"{parts.decoder}.weight") else word
+    if decoder == word and tensors.is_adapted(word):
+        raise UnsupportedModelError(
+            f"{checkpoint.root}: the adapter changes the word embeddings, but not the decoder of the masked-LM head, "
+            "which is the same table in its base: merge it with peft to say which is meant"
+        )
     tensors.expect(decoder, V, E)
     own = f"{parts.decoder}.bias"
     bias = parts.bias if tensors.has(parts.bias) else own
     if checkpoint.family not in BIAS_IF_STORED or tensors.has(bias):
         tensors.expect(bias, V)
     tensors.check()
-    block = tensors.block(parts.part, read_json(checkpoint.folder / "config.json"), config)
+    block = tensors.block(parts.part, read_json(checkpoint.weights / "config.json"), config)
     rows = tensors.read(decoder)
     assert rows is not None
     return MaskedHead((block,), rows, tensors.read(bias))
@@ -225,7 +234,7 @@ def masked_layout(checkpoint: Checkpoint) -> MaskedHead:
     ('relu', (9, 4))
     """
     parts, config = _masked_parts(checkpoint.family, f"{checkpoint.folder}: "), checkpoint.config
-    path = checkpoint.folder / "config.json"
+    path = checkpoint.weights / "config.json"
     raw = read_json(path)
     activation = activation_of(parts.part, raw, config, path)
     dense_bias = decoder_bias = True

@@ -21,9 +21,12 @@ from minembed.runtime.safetensors_files import CODES, header_of, layout_of, writ
 from minembed.transformer.params import Linear, Params
 from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
 from minembed.types import Array, Dtype
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.folders import ADAPTER_FILES, TOKENIZER_FILES
 from minembed.weights.layout import map_named, named
 from minembed.weights.tensors import Stored, TensorFiles
 
+LEFT = (".git", "onnx", "openvino", ".cache", *ADAPTER_FILES)
 SETTINGS = {"quant_method": "minembed", "dtype": "int8", "version": 1}
 
 
@@ -43,18 +46,24 @@ def stored_dtype(raw: Mapping[str, Any], path: Path) -> Dtype:
     return "int8"
 
 
-def save(params: Params, source: Path, transformer: Path, target: Path) -> None:
-    """Write a folder like `source`, whose weights (in its folder `transformer`) are these quantised parameters.
+def save(params: Params, checkpoint: Checkpoint, target: Path) -> None:
+    """Write a folder like that of a checkpoint, whose weights are these quantised parameters.
 
-    The folder appears whole or not at all.  Raises InputError where `target` exists, and SourceError, an OSError with
-    its errno, where the disk fails, or for something in `source` that is no file.
+    Without the adapter that is merged into them.  The folder appears whole or not at all.  Raises InputError where
+    `target` exists, and SourceError, an OSError with its errno, where the disk fails, or for something in the folder
+    that is no file.
     """
-    inside = transformer.relative_to(source)
+    transformer = checkpoint.folder if checkpoint.adapter is None else checkpoint.adapter.folder
+    inside = transformer.relative_to(checkpoint.root)
     with new_folder(target) as staged:
-        _copy(source, staged, transformer)
-        config = staged / inside / "config.json"
-        changed = read_json(config) | {"quantization_config": SETTINGS}
-        config.write_text(json.dumps(changed, ensure_ascii=False, indent=2), encoding="utf-8")
+        _copy(checkpoint.root, staged, transformer)
+        if checkpoint.folder != transformer:  # the tokenizer is that of the adapter's base
+            for path in (checkpoint.folder / name for name in TOKENIZER_FILES):
+                if path.is_file():
+                    shutil.copyfile(path, staged / inside / path.name)
+        changed = read_json(checkpoint.weights / "config.json") | {"quantization_config": SETTINGS}
+        text = json.dumps(changed, ensure_ascii=False, indent=2)
+        (staged / inside / "config.json").write_text(text, encoding="utf-8")
         tensors = dict(sorted(named(params), key=lambda item: (-item[1].itemsize, item[0])))  # so all are aligned
         place = staged / inside / "model.safetensors"
         write_safetensors(place, header_of(layout_of(tensors), {"format": "minembed"}), tensors.values())
@@ -76,9 +85,9 @@ def _copy(source: Path, target: Path, transformer: Path) -> None:
 
 
 def _weights(transformer: Path, folder: Path, names: Sequence[str]) -> set[str]:
-    """What is not copied: the transformer's weights in whatever format, and what other programs left there."""
+    """What is not copied: the transformer's weights in whatever format, its adapter, what other programs left there."""
     endings = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".h5", ".msgpack", ".onnx", ".ot", ".tmp")
-    left = {name for name in names if name.endswith(endings) or name in (".git", "onnx", "openvino", ".cache")}
+    left = {name for name in names if name.endswith(endings) or name in LEFT}
     return left if folder == transformer else left - {"model.safetensors"}  # that of a Dense module stays
 
 

@@ -24,20 +24,13 @@ from minembed.transformer.modules import Dense, LayerNorm, ModuleParams, Normali
 from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import FLAGS, safe_path
-from minembed.weights.families import read_config
+from minembed.weights.families import open_tensors, read_config
+from minembed.weights.folders import TOKENIZER_FILES
 from minembed.weights.model_card import model_card
 from minembed.weights.modules import read_module_params, to_tensors
 from minembed.weights.static import MODEL2VEC, MODULE, STATIC, TENSOR, read_table, write_settings
 from minembed.weights.tensors import FLOATS, TensorFiles
 
-TOKENIZER_FILES: tuple[str, ...] = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
-TOKENIZER_FILES += ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model")
-TOKENIZER_FILES += ("tokenizer.model", "chat_template.jinja")
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 PLACE = f"0_{MODULE}"  # the root would be taken for a Transformer by the first releases that know static embeddings
 LEGACY = "sentence_transformers.models."
@@ -76,7 +69,7 @@ def stored_tensors(checkpoint: Checkpoint) -> Mapping[str, Array]:
     """
     if checkpoint.is_static:
         return {TENSOR[checkpoint.family]: read_table(checkpoint).embeddings.word}
-    return StoredTensors(TensorFiles.open(checkpoint.folder))
+    return StoredTensors(open_tensors(checkpoint))
 
 
 def save_checkpoint(
@@ -121,15 +114,17 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _write_transformer(checkpoint: Checkpoint, tensors: Mapping[str, Array], staged: Path) -> None:
-    source = checkpoint.folder
-    config = read_json(source / "config.json")
-    if read_config(source / "config.json")[1] != checkpoint.config:
-        raise ConfigError(f"{source / 'config.json'} has changed since it was loaded: load the folder again")
+    source, place = checkpoint.folder, checkpoint.weights / "config.json"
+    config = read_json(place)
+    if read_config(place)[1] != checkpoint.config:
+        raise ConfigError(f"{place} has changed since it was loaded: load the folder again")
     config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config}
     _write_json(staged / "config.json", config)
-    code = [path.name for path in source.glob("*.py")] if "auto_map" in config else []  # for others; not run here
-    for name in (*TOKENIZER_FILES, *code):
+    for name in TOKENIZER_FILES:
         _copy(source, name, staged)
+    if "auto_map" in config:  # code, for others; not run here
+        for path in checkpoint.weights.glob("*.py"):
+            _copy(checkpoint.weights, path.name, staged)
     for name in LICENCE_FILES:
         _copy(checkpoint.root, name, staged)
     lengths = {"max_seq_length": checkpoint.max_seq_length, "do_lower_case": checkpoint.do_lower_case}

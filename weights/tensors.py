@@ -5,8 +5,8 @@ pass against its own specification (a name given twice) and what people often fi
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +17,8 @@ from minembed.runtime.files import can_be_named, check_regular, is_too_long
 from minembed.runtime.json_files import no_duplicates, read_json
 from minembed.types import Array
 from minembed.weights.folders import missing
+
+Change = Callable[[Array], None]  # of a tensor, in place
 
 FLOATS = ("F32", "F16", "BF16", "F64")
 LARGEST_HEADER = 16 << 20  # bytes; real headers have a few thousand entries of about 100 bytes
@@ -42,6 +44,7 @@ class Stored:
     dtype: str
     shape: tuple[int, ...]
     offset: int  # of its first byte in the file
+    name: str = ""  # in the file, where it has another there
 
 
 def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
@@ -64,7 +67,13 @@ def _explain(path: Path, beginning: bytes, length: int, size: int) -> str:
     return f"{path} is cut short at {size} bytes, or is not a safetensors file; fetch it again"
 
 
-def _read_header(path: Path) -> dict[str, Stored]:
+def read_header(path: Path) -> dict[str, Stored]:
+    """Read where the tensors of a safetensors file lie; raises WeightsError for what is none, or is damaged.
+
+    >>> read_header(Path("none.safetensors"))
+    Traceback (most recent call last):
+    minembed.errors.WeightsError: none.safetensors cannot be read (No such file or directory)
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -102,7 +111,7 @@ def _read_shards(folder: Path, index: Path) -> dict[str, Stored]:
             raise WeightsError(f"{index}: {shard!r} cannot name a file")
         if not (folder / shard).exists():
             raise WeightsError(f"{folder / shard} is missing, though {index.name} names it: download it too")
-        header = _read_header(folder / shard)
+        header = read_header(folder / shard)
         stored.update((name, entry) for name, entry in header.items() if weight_map.get(name) == shard)
     if missing := sorted(set(weight_map) - set(stored)):
         raise WeightsError(f"{index}: tensors not in the shards that it names: {', '.join(missing)}")
@@ -128,7 +137,7 @@ def _read(stored: Stored, name: str) -> Array:
 
     try:
         with safe_open(stored.file, framework="np") as file:  # opened anew each time: what was mapped is given back
-            array: Array = file.get_tensor(name)
+            array: Array = file.get_tensor(stored.name or name)
             return array
     except (SafetensorError, ValueError) as e:  # ValueError: a shape that NumPy cannot make
         raise WeightsError(f"{stored.file}: tensor {name!r} cannot be read ({e})") from e
@@ -138,11 +147,14 @@ def _read(stored: Stored, name: str) -> Array:
 class TensorFiles:
     """All tensors of a checkpoint folder, by name; nothing is read yet.
 
+    `changes` are made to a tensor, as float32, when it is read.
+
     >>> TensorFiles({"a": Stored(Path("x"), "F32", (2,), 0)}).stored["a"].shape
     (2,)
     """
 
     stored: Mapping[str, Stored]
+    changes: Mapping[str, Sequence[Change]] = field(default_factory=dict)
 
     @staticmethod
     def open(folder: Path) -> "TensorFiles":
@@ -152,7 +164,7 @@ class TensorFiles:
         """
         single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
         if single.exists():
-            return TensorFiles(_read_header(single))
+            return TensorFiles(read_header(single))
         if not index.exists():
             if (folder / "pytorch_model.bin").exists():
                 raise WeightsError(
@@ -172,7 +184,16 @@ class TensorFiles:
             single = array.astype(np.float32, copy=False)
         if single is not array and array.itemsize == 8 and not np.isfinite(single).all():
             raise WeightsError(f"{self.stored[name].file}: tensor {name!r} holds numbers beyond float32")
-        return single
+        return self._changed(name, single) if name in self.changes else single
+
+    def _changed(self, name: str, array: Array) -> Array:
+        array = np.require(array, requirements="WC")
+        with np.errstate(over="ignore", invalid="ignore"):  # the result is checked instead
+            for change in self.changes[name]:
+                change(array)
+        if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+            raise WeightsError(f"{self.stored[name].file}: tensor {name!r} overflows float32 with its adapter merged")
+        return array
 
     def take(self, name: str, dtypes: Sequence[str]) -> Array:
         """Read one tensor as it is stored (BF16 as float32).

@@ -19,6 +19,7 @@ def command(model: str, out: Path, dtype: str, revision: str | None, offline: bo
     The folder loads by itself (Embedder.load(OUT), or --model OUT) and gives the vectors, to the last bit, that the
     original gives with dtype "int8".  There is no way back to float32.
     """
+    from minembed.models.loading import base_finder
     from minembed.models.static import check_dtype
     from minembed.transformer.quantization import quantize
     from minembed.weights.directory import read_checkpoint
@@ -27,9 +28,9 @@ def command(model: str, out: Path, dtype: str, revision: str | None, offline: bo
     from minembed.weights.sources.locate import locate
 
     found = locate(model, revision=revision, local_files_only=offline)
-    checkpoint = read_checkpoint(found.folder)
+    checkpoint = read_checkpoint(found.folder, base_finder(offline))
     if checkpoint.is_static:
         check_dtype("int8")
-    save(quantize(read_params(checkpoint)), found.folder, checkpoint.folder, out)
+    save(quantize(read_params(checkpoint)), checkpoint, out)
     sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) for folder in (found.folder, out)]
     click.echo(f"{out}: {sizes[1] / 1e6:.1f} MB, from {sizes[0] / 1e6:.1f} MB")

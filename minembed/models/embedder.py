@@ -82,7 +82,9 @@ class Embedder:
         found = locate(
             name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
         )
-        checkpoint = loading.with_settings(read_checkpoint(found.folder), max_seq_length, prompts, truncate_dim)
+        find_base = loading.base_finder(local_files_only, token, show_progress_bar)
+        checkpoint = read_checkpoint(found.folder, find_base)
+        checkpoint = loading.with_settings(checkpoint, max_seq_length, prompts, truncate_dim)
         load_tokenizer = loading.load_static_tokenizer if checkpoint.is_static else loading.load_tokenizer
         tokenizer = load_tokenizer(checkpoint)
         ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
@@ -332,9 +334,12 @@ class Embedder:
 
     def info(self) -> dict[str, Any]:
         """Say what was loaded, from where, and how it computes."""
+        from minembed.weights.adapters import about_adapter
+
         own = {"source": self.source, "revision": self.revision, "dimension": self.dimension}
         tier = {"backend": self.backend, "dtype": self.dtype, "dtype_reason": self.dtype_reason}
         read = asdict(self.checkpoint) | {"modules": tuple(map(str, self.checkpoint.modules))}
+        read["adapter"] = about_adapter(self.checkpoint.adapter)
         return (
             own | read | {key: str(read[key]) for key in ("folder", "root")} | tier | {"threads": self.engine.threads}
         )

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import get_args
 
 from minembed.errors import InputError, InputTypeError
@@ -14,6 +15,7 @@ from minembed.runtime.threads import check_threads
 from minembed.text.tokenizer import Tokenizer
 from minembed.transformer.tier import Tier
 from minembed.types import Dtype, DtypeChoice
+from minembed.weights.adapters import FindBase
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_params
 
@@ -65,6 +67,19 @@ def with_settings(checkpoint: Checkpoint, max_seq_length: object, prompts: objec
             raise InputTypeError(f'prompts must map names to texts, as in {{"query": "query: "}}; not {prompts!r}')
         checkpoint = replace(checkpoint, prompts={**checkpoint.prompts, **prompts})
     return checkpoint
+
+
+def base_finder(
+    local_files_only: bool = False, token: str | bool | None = None, show_progress_bar: bool | None = None
+) -> FindBase:
+    """Look for the base of an adapter as for the model itself, but at no revision: that is the adapter's.
+
+    >>> base_finder(local_files_only=True).keywords["local_files_only"]
+    True
+    """
+    from minembed.weights.sources.locate import locate
+
+    return partial(locate, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar)
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:

@@ -151,7 +151,7 @@ class Reranker:
             token=token,
             show_progress_bar=show_progress_bar,
         )
-        model = read_cross_encoder(found.folder)
+        model = read_cross_encoder(found.folder, loading.base_finder(local_files_only, token, show_progress_bar))
         head = read_classifier(model.checkpoint, len(model.labels))
         model = replace(model, checkpoint=loading.with_limit(model.checkpoint, max_seq_length))
         tokenizer = loading.load_tokenizer(model.checkpoint)
@@ -277,8 +277,11 @@ class Reranker:
 
     def info(self) -> dict[str, Any]:
         """Say what was loaded, from where, and how it computes."""
+        from minembed.weights.adapters import about_adapter
+
         checkpoint = self.model.checkpoint
         own = {"source": self.source, "revision": self.revision, "folder": str(checkpoint.folder)}
+        own |= {"adapter": about_adapter(checkpoint.adapter)}
         what = {"family": checkpoint.family, "labels": self.labels, "activation": self.model.activation}
         tier = {"backend": self.backend, "dtype": self.dtype, "dtype_reason": self.dtype_reason}
         return own | what | {"max_seq_length": self.max_seq_length} | tier | {"threads": self.threads}

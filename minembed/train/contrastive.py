@@ -126,7 +126,7 @@ def fingerprint(examples: Examples) -> str:
 
 def identity(trainee: Trainee) -> str:
     """A sum over what the weights are used with: the architecture, the modules, the vocabulary."""
-    checkpoint = replace(trainee.checkpoint, folder=Path(), root=Path())
+    checkpoint = replace(trainee.checkpoint, folder=Path(), root=Path(), adapter=None)
     crc, folder = 0, trainee.checkpoint.folder
     names = ("tokenizer.json",) if (folder / "tokenizer.json").exists() else OLDER_FILES
     for path in (folder / name for name in names if (folder / name).exists()):

@@ -12,7 +12,7 @@ import numpy as np
 from minembed.errors import MissingHeadError, UnsupportedModelError
 from minembed.models.embedder import Embedder
 from minembed.models.engine import Engine
-from minembed.models.loading import load_tokenizer, with_limit
+from minembed.models.loading import base_finder, load_tokenizer, with_limit
 from minembed.runtime.backend import prepare
 from minembed.runtime.checks import check_seed
 from minembed.runtime.threads import check_threads
@@ -23,13 +23,12 @@ from minembed.transformer.heads import MaskedHead
 from minembed.types import Array, Backend
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import read_checkpoint
-from minembed.weights.families import FAMILIES, match, read_params
+from minembed.weights.families import FAMILIES, match, open_tensors, read_params
 from minembed.weights.heads import head_tensors, read_masked
 from minembed.weights.layout import tensors
 from minembed.weights.modules import read_module_params
 from minembed.weights.saving import save_checkpoint, stored_tensors
 from minembed.weights.sources.locate import locate
-from minembed.weights.tensors import TensorFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Trainee:
         """
         seed = check_seed("seed", seed)
         found = locate(name, revision=revision, local_files_only=local_files_only)
-        checkpoint = read_checkpoint(found.folder)
+        checkpoint = read_checkpoint(found.folder, base_finder(local_files_only))
         check_trainable(checkpoint)
         checkpoint = with_limit(checkpoint, max_seq_length)
         tokenizer = load_tokenizer(checkpoint)
@@ -87,7 +86,7 @@ class Trainee:
     def tensors(self) -> Mapping[str, Array]:
         """The transformer's tensors by the names of its checkpoint; those that are not trained as they are stored."""
         family = FAMILIES[self.checkpoint.family]
-        names = match(self.checkpoint, TensorFiles.open(self.checkpoint.folder), family)
+        names = match(self.checkpoint, open_tensors(self.checkpoint), family)
         trained = tensors(self.weights.encoder, self.checkpoint.config, family.names)
         own: dict[str, Array] = {names[plain]: array for plain, array in trained.items()}
         stored, head, word = stored_tensors(self.checkpoint), self.weights.head, self.weights.encoder.embeddings.word

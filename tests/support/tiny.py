@@ -145,5 +145,5 @@ def write_tiny_checkpoint(
 def write_int8(folder, target):
     """A checkpoint, stored as int8 in a folder of its own."""
     checkpoint = read_checkpoint(folder)
-    quantized.save(quantize(read_params(checkpoint)), folder, checkpoint.folder, target)
+    quantized.save(quantize(read_params(checkpoint)), checkpoint, target)
     return target

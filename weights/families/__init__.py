@@ -12,6 +12,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.params import Params
 from minembed.types import Dtype
 from minembed.weights import quantized, static
+from minembed.weights.adapters import Base, merged
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families.albert import ALBERT
 from minembed.weights.families.bert import BERT, ELECTRA, ROBERTA
@@ -76,10 +77,28 @@ def read_params(checkpoint: Checkpoint) -> Params:
     family, config = FAMILIES[checkpoint.family], checkpoint.config
     if checkpoint.stored_dtype == "int8":
         return quantized.read(checkpoint.folder, layout(config, family.names))
-    files = TensorFiles.open(checkpoint.folder)
+    files = open_tensors(checkpoint)
     names = match(checkpoint, files, family)
     params = build(config, family.names, lambda plain: files.read(names[plain]))
     return params if family.fold is None else family.fold(params, config)
+
+
+def open_tensors(checkpoint: Checkpoint) -> TensorFiles:
+    """The tensors of an encoder's checkpoint, with its adapter merged into them where it has one; nothing is read yet.
+
+    Raises WeightsError for files that are missing or damaged, and for an adapter that does not fit.
+
+    >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
+    >>> open_tensors(Checkpoint(Path("nowhere"), "bert", config, ("mean",), 256))
+    Traceback (most recent call last):
+    minembed.errors.WeightsError: nowhere has no model.safetensors: not a checkpoint folder, or not fully downloaded
+    """
+    files, family = TensorFiles.open(checkpoint.weights), FAMILIES[checkpoint.family]
+    if checkpoint.adapter is None:
+        return files
+    tables = {name for names in family.names.values() for name in names if name.endswith(".weight")}
+    base = Base(files, family.place, shapes(checkpoint.config, family.names), tables, family.ignored)
+    return merged(base, checkpoint.adapter)
 
 
 def wrapper(stored: Sequence[str], wanted: Collection[str], family: Family) -> str:

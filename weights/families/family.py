@@ -8,6 +8,7 @@ from typing import Any
 from minembed.errors import ConfigError, MinembedError, UnsupportedModelError
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
+from minembed.weights.adapters import Place
 from minembed.weights.layout import Names
 
 Raw = Mapping[str, Any]
@@ -30,6 +31,15 @@ class Family:
     prefixes: tuple[str, ...] = ()  # that some checkpoints put in front of every name
     ignored: tuple[str, ...] = ()  # beginnings of names that the encoder has no use for: heads, counters
     fold: Callable[[Params, Config], Params] | None = None  # puts constants of the reference's code into the weights
+
+    def place(self, module: str) -> Place:
+        """Where the weight of a module is stored, by its name in the reference's model.
+
+        >>> Family(None, {}, ("bert.",)).place("bert.encoder.layer.0.output.dense").module
+        'encoder.layer.0.output.dense'
+        """
+        plain = self.plain_name(f"{module}.weight").removesuffix(".weight")
+        return Place(plain)
 
     def plain_name(self, stored: str) -> str:
         """Strip what is in front of a name, and turn the spelling of old checkpoints into today's.
