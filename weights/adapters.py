@@ -4,7 +4,7 @@ An adapter lies beside full weights, or alone with the name of its base.  Its te
 model that it was trained on; those that belong to nothing here, and those that should be there and are not, are errors.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -86,10 +86,10 @@ def find_adapter(folder: Path, find_base: FindBase) -> Adapter | None:
     if not lora.base:
         raise ConfigError(f"{path}: base_model_name_or_path is missing, and there are no full weights beside it")
     found = _find(lora, path, find_base)
-    if not (found.folder / "config.json").exists():
-        raise ConfigError(f"{path}: its base: {missing(found.folder, 'config.json')}")
     if any((found.folder / name).exists() for name in ADAPTER_FILES):
         raise UnsupportedModelError(f"{path}: its base, {found.folder}, has an adapter too: merge that one first")
+    if not (found.folder / "config.json").exists():
+        raise ConfigError(f"{path}: its base: {missing(found.folder, 'config.json')}")
     return Adapter(folder, found.folder, found.source, lora)
 
 
@@ -117,11 +117,12 @@ def _find(lora: Lora, path: Path, find_base: FindBase) -> Located:
 class Place:
     """Where a module's weight is stored: in a tensor of its own, or as one of several pieces of like size.
 
-    >>> Place("encoder.layers.0.attn.Wqkv", 1, 3).rows(12)
+    >>> Place("layers.0.self_attn.k_proj", "encoder.layers.0.attn.Wqkv", 1, 3).rows(12)
     slice(4, 8, None)
     """
 
-    module: str  # its plain name
+    name: str  # in the reference's encoder
+    module: str  # as it is stored, by its plain name
     piece: int = 0
     pieces: int = 1
 
@@ -137,13 +138,15 @@ class Base:
 
     files: TensorFiles
     place: Callable[[str], Place]  # of a module, by its name in the model that was trained
+    places: Callable[[str], Sequence[Place]]  # of the modules that are stored under a plain name
+    plain_name: Callable[[str], str]  # of a tensor
     shapes: Mapping[str, tuple[int, ...]]  # of what the encoder reads, by plain name
     tables: Collection[str]  # those of them that are embeddings
     heads: tuple[str, ...]  # beginnings of plain names that the encoder has no use for
 
     def plain(self, tensor: str) -> str:
         """The plain name of a tensor that is stored as a whole."""
-        module, _, kind = tensor.rpartition(".")
+        module, _, kind = self.plain_name(tensor).rpartition(".")
         return f"{self.place(module).module}.{kind}"
 
 
@@ -211,15 +214,18 @@ def _sort(files: TensorFiles) -> _Own:
 
 def _missing(lora: Lora, own: _Own, base: Base) -> Iterator[str]:
     """What the settings say was trained, and the adapter does not have."""
-    places = {(place.module, place.piece): place.pieces for place in map(base.place, own.modules)}
+    adapted = set(map(base.place, own.modules))
+    wholly = {place.module for place in adapted if place.pieces == 1}
     whole = {base.plain(tensor) for tensor in own.whole}
     for tensor, shape in base.shapes.items():
-        module = tensor.rpartition(".")[0]
-        if lora.is_saved(module):
-            if tensor not in whole:
-                yield f"{tensor} is missing, though {module} is one of modules_to_save"
-        elif len(shape) == 2 and lora.is_target(module, tensor not in base.tables) and (module, 0) not in places:
-            yield f"{module} is not adapted, though it is one of target_modules"
+        module, linear = tensor.rpartition(".")[0], tensor not in base.tables
+        for place in base.places(module):
+            if lora.is_saved(place.name):
+                if tensor not in whole:
+                    yield f"{tensor} is missing, though modules_to_save names {place.name}"
+            elif len(shape) == 2 and lora.is_target(place.name, linear) and module not in wholly:
+                if place not in adapted:
+                    yield f"{place.name} is not adapted, though target_modules names it"
 
 
 def _whole_faults(lora: Lora, own: _Own, base: Base, stored: Mapping[str, str], tensor: str) -> Iterator[str]:
@@ -249,11 +255,10 @@ def _faults(lora: Lora, own: _Own, base: Base, module: str, entry: Stored | None
     table = f"{place.module}.weight" in base.tables
     if not lora.is_target(module, not table):
         yield f"{module} is adapted, and is not one of target_modules"
-    for other in {place.module} - {module} if place.pieces == 1 else ():  # as a class without a head names it
-        if lora.is_target(other, not table) != lora.is_target(module, not table) or _differs(lora, module, other):
-            yield f"{module}: by the name {other}, which it has in the encoder alone, other settings would hold for it"
+    if not lora.is_target(place.name, not table) or _differs(lora, module, place.name):
+        yield f"{module}: other settings would hold for {place.name}, which is its name in the encoder alone"
     r, (rows, columns) = lora.rank_of(module), (entry.shape[0] // place.pieces, entry.shape[1])
-    wanted = {"lora_A.weight": (r, columns), "lora_B.weight": (rows, r)}
+    wanted: dict[str, tuple[int, ...]] = {"lora_A.weight": (r, columns), "lora_B.weight": (rows, r)}
     if table:
         wanted = {"lora_embedding_A": (r, rows), "lora_embedding_B": (columns, r)}
     if lora.with_bias:

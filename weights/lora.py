@@ -16,9 +16,24 @@ from minembed.runtime.json_files import read_json, typed
 from minembed.weights.patterns import matches
 
 SETTINGS = "adapter_config.json"
-HARMLESS = ("auto_mapping", "peft_version", "inference_mode", "lora_dropout", "megatron_core", "qalora_group_size")
+HARMLESS: tuple[str, ...] = (
+    "auto_mapping",
+    "peft_version",
+    "inference_mode",
+    "lora_dropout",
+    "megatron_core",
+    "qalora_group_size",
+)
 HARMLESS += ("eva_config", "corda_config", "lora_ga_config", "loftq_config", "fan_in_fan_out", "runtime_config")
-HEEDED = ("peft_type", "task_type", "base_model_name_or_path", "revision", "r", "lora_alpha", "rank_pattern")
+HEEDED: tuple[str, ...] = (
+    "peft_type",
+    "task_type",
+    "base_model_name_or_path",
+    "revision",
+    "r",
+    "lora_alpha",
+    "rank_pattern",
+)
 HEEDED += ("alpha_pattern", "use_rslora", "lora_bias", "bias", "modules_to_save", "target_modules")
 HEEDED += ("exclude_modules", "layers_to_transform", "layers_pattern", "init_lora_weights")
 TASKS = ("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")

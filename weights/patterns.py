@@ -96,6 +96,8 @@ class _Reader:
         found = QUANTIFIER.match(self.pattern, self.at)
         if found is None or found[0].startswith("{}"):
             return atom
+        if atom in (_at_the_beginning, _at_the_end):
+            raise ValueError(f"there is nothing to repeat at {self.at}")
         self.at = found.end()
         if self.pattern[self.at : self.at + 1] in ("*", "+", "?"):
             raise ValueError(f"what is repeated at {self.at} is repeated already")

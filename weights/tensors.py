@@ -187,7 +187,7 @@ class TensorFiles:
         return self._changed(name, single) if name in self.changes else single
 
     def _changed(self, name: str, array: Array) -> Array:
-        array = np.require(array, requirements="WC")
+        array = np.require(array, requirements=["W", "C"])
         with np.errstate(over="ignore", invalid="ignore"):  # the result is checked instead
             for change in self.changes[name]:
                 change(array)

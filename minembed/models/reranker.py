@@ -281,10 +281,10 @@ class Reranker:
 
         checkpoint = self.model.checkpoint
         own = {"source": self.source, "revision": self.revision, "folder": str(checkpoint.folder)}
-        own |= {"adapter": about_adapter(checkpoint.adapter)}
         what = {"family": checkpoint.family, "labels": self.labels, "activation": self.model.activation}
         tier = {"backend": self.backend, "dtype": self.dtype, "dtype_reason": self.dtype_reason}
-        return own | what | {"max_seq_length": self.max_seq_length} | tier | {"threads": self.threads}
+        read = what | {"max_seq_length": self.max_seq_length, "adapter": about_adapter(checkpoint.adapter)}
+        return own | read | tier | {"threads": self.threads}
 
     def _check(self, activation: str | None, batch_size: int | None, truncation: str) -> str:
         activation = self.model.activation if activation is None else activation

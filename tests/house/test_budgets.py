@@ -183,6 +183,8 @@ NEED_A_MODEL = {
     "minembed.weights.sources.mirror": {"fetch"},
     "minembed.weights.sources.pip_download": {"download"},
     "minembed.weights.sources.unpacking": {"unpack"},
+    "minembed.weights.adapters": {"find_here", "merged"},
+    "minembed.weights.lora": {"read_lora"},
     "minembed.weights.layout": {"build", "shapes", "tensors"},
     "minembed.weights.quantized": {"save", "read", "quantized_layout"},
     "minembed.weights.static": {"read_static", "read_table", "write_settings"},

@@ -22,7 +22,7 @@ CASES = {
             "lora_alpha": 7,
             "target_modules": [*ATTENTION, "dense"],
             "rank_pattern": {"layer.1.attention.self.query": 2, r"encoder\.layer\.\d\.output\.dense": 3, "nothing": 9},
-            "alpha_pattern": {"layer.1.attention.self.query": 32, ".*value": 1, "self.value": 64},
+            "alpha_pattern": {"layer.1.attention.self.query": 3, ".*value": 1, "self.value": 64},
             "use_rslora": True,
         },
     ),
@@ -50,8 +50,9 @@ CASES = {
     ),
     "bert+saved": Case(
         "bert",
-        {"r": 2, "target_modules": ["value"], "modules_to_save": ["LayerNorm", "layer.1.intermediate"], "bias": "all"},
+        {"r": 2, "target_modules": ["value"], "modules_to_save": ["LayerNorm", "layer.1.intermediate"]},
     ),
+    "bert+all_biases": Case("bert", {"r": 2, "target_modules": ["value"], "bias": "all"}),
     "bert+biases": Case(
         "bert", {"r": 2, "target_modules": ["query", "output.dense"], "bias": "lora_only", "lora_bias": True}
     ),

@@ -18,14 +18,14 @@ def folder(tiny_checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("alone", [False, True])
-@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
-def test_an_adapter_is_never_left_out_in_silence(folder, name, alone):
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"])
+def test_half_an_adapter_is_never_left_out_in_silence(folder, name, alone):
     (folder / name).write_text('{"peft_type": "LORA"}', encoding="utf-8")
     if alone:
         (folder / "model.safetensors").unlink()
         (folder / "config.json").unlink()
     for load in (Embedder.load, Reranker.load):
-        with pytest.raises(UnsupportedModelError, match=rf"{name}: adapters are not applied.*merge_and_unload"):
+        with pytest.raises(UnsupportedModelError, match=rf"{name}: the adapter is not whole.*merge_and_unload"):
             load(folder)
         (folder / "modules.json").unlink(missing_ok=True)  # the reranker's folder has none
 

@@ -97,7 +97,8 @@ def open_tensors(checkpoint: Checkpoint) -> TensorFiles:
     if checkpoint.adapter is None:
         return files
     tables = {name for names in family.names.values() for name in names if name.endswith(".weight")}
-    base = Base(files, family.place, shapes(checkpoint.config, family.names), tables, family.ignored)
+    wanted = shapes(checkpoint.config, family.names)
+    base = Base(files, family.place, family.places, family.plain_name, wanted, tables, family.ignored)
     return merged(base, checkpoint.adapter)
 
 

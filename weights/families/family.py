@@ -1,5 +1,7 @@
 """What a family is: a reader of its config.json, and a table of its tensors' names."""
 
+import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ class Family:
     prefixes: tuple[str, ...] = ()  # that some checkpoints put in front of every name
     ignored: tuple[str, ...] = ()  # beginnings of names that the encoder has no use for: heads, counters
     fold: Callable[[Params, Config], Params] | None = None  # puts constants of the reference's code into the weights
+    modules: Names = dataclasses.field(default_factory=dict)  # stored -> the reference's, where other
 
     def place(self, module: str) -> Place:
         """Where the weight of a module is stored, by its name in the reference's model.
@@ -39,7 +42,22 @@ class Family:
         'encoder.layer.0.output.dense'
         """
         plain = self.plain_name(f"{module}.weight").removesuffix(".weight")
-        return Place(plain)
+        number, key = re.search(r"\.(\d+)\.", plain), re.sub(r"\.\d+\.", ".{}.", plain, count=1)
+        for stored, pieces in self.modules.items():
+            if key in pieces:
+                found = stored.format(number[1] if number else "")
+                return Place(plain, found, pieces.index(key), len(pieces))
+        return Place(plain, plain)
+
+    def places(self, stored: str) -> list[Place]:
+        """The modules of the reference whose weights are stored under a plain name.
+
+        >>> Family(None, {}).places("encoder.layer.0.output.dense")[0].name
+        'encoder.layer.0.output.dense'
+        """
+        number, key = re.search(r"\.(\d+)\.", stored), re.sub(r"\.\d+\.", ".{}.", stored, count=1)
+        names = [name.format(number[1] if number else "") for name in self.modules.get(key, (key,))]
+        return [Place(name, stored, i, len(names)) for i, name in enumerate(names)]
 
     def plain_name(self, stored: str) -> str:
         """Strip what is in front of a name, and turn the spelling of old checkpoints into today's.

@@ -61,4 +61,12 @@ def _rotary(raw: Raw, path: Path) -> rotary.Rotary:
     return theta * factor, factor ** (2 / (width // heads))
 
 
-GTE = Family(read_config, NAMES, ("new.", "gte."), (*bert.IGNORED, "lm_head."))
+MODULES = {  # as transformers names them
+    f"{bert.LAYER}.attention.qkv_proj": tuple(f"layers.{{}}.self_attn.{part}_proj" for part in "qkv"),
+    f"{bert.LAYER}.attention.o_proj": ("layers.{}.self_attn.o_proj",),
+    f"{bert.LAYER}.attn_ln": ("layers.{}.post_attention_layernorm",),
+    f"{bert.LAYER}.mlp.up_gate_proj": ("layers.{}.mlp.up_proj", "layers.{}.mlp.gate_proj"),
+    f"{bert.LAYER}.mlp.down_proj": ("layers.{}.mlp.down_proj",),
+    f"{bert.LAYER}.mlp_ln": ("layers.{}.post_mlp_layernorm",),
+}
+GTE = Family(read_config, NAMES, ("new.", "gte."), (*bert.IGNORED, "lm_head."), modules=MODULES)

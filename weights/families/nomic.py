@@ -70,4 +70,14 @@ def read_config(raw: Raw, path: Path) -> Config:
     return replace(config, max_position_embeddings=min(config.max_position_embeddings, trained))
 
 
-NOMIC = Family(read_config, NAMES, ("bert.", "nomic_bert."), bert.IGNORED)
+MODULES = {  # as transformers names them
+    "emb_ln": ("embeddings.LayerNorm",),
+    f"{LAYER}.attn.Wqkv": tuple(f"layers.{{}}.self_attn.{part}_proj" for part in "qkv"),
+    f"{LAYER}.attn.out_proj": ("layers.{}.self_attn.o_proj",),
+    f"{LAYER}.norm1": ("layers.{}.post_attention_layernorm",),
+    f"{LAYER}.mlp.fc11": ("layers.{}.mlp.up_proj",),
+    f"{LAYER}.mlp.fc12": ("layers.{}.mlp.gate_proj",),
+    f"{LAYER}.mlp.fc2": ("layers.{}.mlp.down_proj",),
+    f"{LAYER}.norm2": ("layers.{}.post_mlp_layernorm",),
+}
+NOMIC = Family(read_config, NAMES, ("bert.", "nomic_bert."), bert.IGNORED, modules=MODULES)

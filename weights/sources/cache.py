@@ -108,7 +108,7 @@ def _doubt(folder: Path, snapshot: Path, repo: str) -> str | None:
             raise SourceError(f"{snapshot} is not whole: modules.json is missing")
         if not (folder / ".no_exist" / snapshot.name / "modules.json").is_file():
             return f"{snapshot} has no modules.json, and nothing tells whether the repository has one"
-    if not any(snapshot.rglob("model*.safetensors")):
+    if not any(path for pattern in ("model", "adapter_model") for path in snapshot.rglob(f"{pattern}*.safetensors")):
         return f"{snapshot} has its weights as pytorch_model.bin only"
     return None
 
@@ -132,6 +132,11 @@ def shortcoming(folder: Path) -> str | None:
         if first not in ("Transformer", "StaticEmbedding") or not (path in ("", ".") or is_plain_path(path)):
             return None  # the reader of the folder judges unusual modules, and refuses them by name
         root, needs_config = folder / path, first == "Transformer"
+    if (root / "adapter_config.json").is_file():
+        if not any((root / name).is_file() for name in ("adapter_model.safetensors", "adapter_model.bin")):
+            return "adapter_model.safetensors is missing"
+        if not (root / "config.json").is_file():
+            return None  # an adapter alone: the rest lies with its base
     if needs_config and not (root / "config.json").is_file():
         return "config.json is missing"
     if not any((root / name).is_file() for name in _TOKENIZERS):

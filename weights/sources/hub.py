@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 _T = TypeVar("_T")
-_FILE = re.compile(r"[\w.-]+\.(json|txt|model)|model(-\d+-of-\d+)?\.safetensors")
+_FILE = re.compile(r"[\w.-]+\.(json|txt|model)|(adapter_)?model(-\d+-of-\d+)?\.safetensors")
 _FOLDER = re.compile(r"(\w+_)?\d+_\w+")  # 1_Pooling, query_0_Transformer; not onnx, openvino, …
 _SECONDS = 4.0
 
@@ -127,7 +127,7 @@ def _wanted(info: "ModelInfo", repo: str) -> "dict[str, RepoSibling]":
     if not any(path.endswith(".safetensors") for path in paths):
         has = "only pytorch_model.bin, which is never unpickled" if "pytorch_model.bin" in listed else "no weights"
         if "adapter_config.json" in listed:
-            has = "only an adapter, which has to be merged into its base with peft"
+            has = "only an adapter as a pickle, adapter_model.bin, which is never opened"
         raise SourceError(f"{repo} has no model.safetensors ({has}); convert it, and pass the folder")
     return dict(sorted(paths.items(), key=lambda item: (item[0].endswith(".safetensors"), item[0])))
 

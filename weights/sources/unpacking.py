@@ -29,7 +29,7 @@ _MAX_MEMBERS = 1000
 class Joined(io.RawIOBase):
     """Files that follow each other, read as one.
 
-    >>> file = Joined([io.BytesIO(b"abc"), io.BytesIO(b"de")], [3, 2])
+    >>> file = io.BufferedReader(Joined([io.BytesIO(b"abc"), io.BytesIO(b"de")], [3, 2]))
     >>> file.seek(-3, 2), file.read(), file.seek(1), file.read(3)
     (2, b'cde', 1, b'bcd')
     """

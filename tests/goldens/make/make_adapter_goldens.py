@@ -49,7 +49,7 @@ def train(case: Case, base: Path, folder: Path) -> None:
     generator = torch.Generator().manual_seed(zlib.crc32(str(case).encode()))
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            spread = 0.3 if "lora_" in name else 0.1
+            spread = 0.15 if "lora_" in name else 0.1
             drawn = torch.randn(parameter.shape, generator=generator) * spread
             if "lora_" not in name:
                 drawn += parameter.detach()
