@@ -76,6 +76,11 @@ test-sentence-transformers: ## the drop-in beside sentence-transformers itself, 
 	$(VENV)/sentence-transformers/bin/minembed pull
 	$(VENV)/sentence-transformers/bin/pytest -m "slow or not slow" tests/sentence_transformers
 
+STORES ?=
+
+test-stores:       ## the pages on vector stores, each in an environment of its own, and their tables (20 minutes, 2 GB)
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/stores/run_stores.py $(VENV)/stores $(STORES)
+
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "make test-browser needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
@@ -152,4 +157,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-sentence-transformers measure-extras test-stores test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream

@@ -28,9 +28,12 @@ def paragraphs(text: str) -> list[str]:
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
 
-def docstrings() -> Iterator[Docstring]:
-    """All docstrings of the standard library, in the order of files; in a file, outer ones first."""
-    root = Path(sysconfig.get_path("stdlib"))
+def docstrings(root: Path | None = None) -> Iterator[Docstring]:
+    """All docstrings of a folder of packages, in the order of files; in a file, outer ones first.
+
+    None: the standard library, without what is installed in it.
+    """
+    root = root or Path(sysconfig.get_path("stdlib"))
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts
         if SKIPPED & set(parts):

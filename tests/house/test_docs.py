@@ -23,13 +23,17 @@ def snippets(path):
 
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
-
-
+PAGES += sorted((ROOT / "docs" / "stores").glob("*.md"))
 ELSEWHERE = ("integrations.md",)  # make test-integrations runs them, where the frameworks are
 
 
+def is_run_here(page):
+    """Pages on stores need other packages, too, and 20,000 passages: make test-stores runs them."""
+    return snippets(page) and page.name not in ELSEWHERE and page.parent.name != "stores"
+
+
 @pytest.mark.weights
-@pytest.mark.parametrize("page", [p for p in PAGES if snippets(p) and p.name not in ELSEWHERE], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if is_run_here(p)], ids=lambda p: p.name)
 def test_snippets_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(snippets(page), str(page), "exec"), {"__name__": "__main__"})
