@@ -40,18 +40,18 @@ def load_as_asked(load: Callable[..., Model], name: str, options: dict[str, Any]
     checkpoint = checkpoint_of(model)
     if asked not in (None, "stored") or checkpoint.stored_dtype != "float32":
         return model
-    half = half_of(checkpoint.folder)
+    half = half_of(checkpoint.weights)
     if half is None:
         return model
     if asked is None:
         warn(
-            f"{checkpoint.folder} says {half}, in which the reference computes it; here it is computed in float32: "
+            f"{checkpoint.weights} says {half}, in which the reference computes it; here it is computed in float32: "
             "say so by model_kwargs={'torch_dtype': 'float32'}, or 'bfloat16' for that",
             ModelWarning,
         )
         return model
     if half == "float16":
         raise UnsupportedCallError(
-            f"torch_dtype 'auto' of {checkpoint.folder} is float16, which is not here: say 'float32' or 'bfloat16'"
+            f"torch_dtype 'auto' of {checkpoint.weights} is float16, which is not here: say 'float32' or 'bfloat16'"
         )
     return load(name, **options | {"dtype": half})

@@ -2,6 +2,8 @@
 
 import json
 
+import golden_adapters
+import golden_families
 import golden_heads
 import numpy as np
 import pytest
@@ -378,3 +380,13 @@ def store_as(path, dtype):
     ).encode()
     data = b"".join(array.tobytes() for array in halves.values())
     path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+
+
+def test_an_adapter_is_a_models(tmp_path):
+    base = golden_families.write_checkpoint(golden_families.read("bert"), tmp_path / "base")
+    folder = golden_adapters.write_adapter(golden_adapters.read("bert+all"), tmp_path / "adapter", base)
+    model = SentenceTransformer(str(folder))
+    expected = Embedder.load(folder).encode(TEXTS)
+    assert same(model.encode(TEXTS), expected) and model.config.hidden_size == model.embedder.config.hidden_size
+    model.save(str(tmp_path / "saved"))
+    np.testing.assert_allclose(SentenceTransformer(str(tmp_path / "saved")).encode(TEXTS), expected, atol=2e-6)

@@ -107,7 +107,7 @@ class BaseModel:
     @property
     def config(self) -> ModelConfig:
         """What config.json says."""
-        return ModelConfig(self._checkpoint.folder / "config.json", self._labels())
+        return ModelConfig(self._checkpoint.weights / "config.json", self._labels())
 
     def _labels(self) -> tuple[str, ...]:
         return ()

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from minembed.errors import ConfigError
+from minembed.errors import ConfigError, UnsupportedCallError
 from minembed.runtime.json_files import optional_json
 from minembed.runtime.new_folder import new_folder
 from minembed.weights.cross_encoder import CrossEncoder, read_cross_encoder
@@ -29,6 +29,10 @@ def save_folder(model: CrossEncoder, target: Path, activation: str, with_card: b
 
     Raises InputError where `target` holds something, ConfigError where the copy would not be read as the model is.
     """
+    if model.checkpoint.adapter is not None:
+        raise UnsupportedCallError(
+            "a cross-encoder with an adapter is not saved here: merge it into its base with peft"
+        )
     root, inside = model.checkpoint.root, model.checkpoint.folder.relative_to(model.checkpoint.root)
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
