@@ -27,7 +27,7 @@ def marked(calls):
     """The calls as parameters: `weights` where the real model is used, `slow` where a library must be imported."""
     for call in calls:
         real = any(MINILM in part for part in (*call.given, call.code))
-        marks = [pytest.mark.weights] * real + [pytest.mark.slow] * bool(call.needs)
+        marks = [pytest.mark.weights] * real + [pytest.mark.slow] * bool(call.needs or call.heavy)
         yield pytest.param(call, id=call.name, marks=marks)
 
 

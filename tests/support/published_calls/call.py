@@ -72,6 +72,7 @@ class Call:
     given: tuple[str, ...] = ()
     result: str = ""
     needs: tuple[str, ...] = ()  # packages beside the library itself
+    heavy: bool = False  # more than a second of work: left to `make fuzz`
     kind: str = "text"
     instead: str = ""  # what to write, where another library refuses
     refused: bool = False  # a call about texts that minembed refuses

@@ -379,6 +379,7 @@ embeddings = model.encode(sentences)
         STARTED,
         THREE,
         within=BFLOAT16,
+        heavy=True,
     ),
     efficiency("float16, later", "model.half()", TINY, refused=True),
     efficiency("bfloat16, later", "model.bfloat16()", TINY, refused=True),
