@@ -83,3 +83,10 @@ def test_nearly_all_calls_about_texts_are_computed():
     texts = [call for call in published_calls.CALLS if call.kind == "text"]
     equal = [call for call in texts if not call.is_refused and call.within == maker.VECTOR]
     assert len(texts) >= 120 and len(equal) >= 0.95 * len(texts)
+
+
+def test_a_model_with_an_adapter_says_what_its_base_is(runner):
+    from minembed.sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(runner.models.place("tomaarsen/bert-base-uncased-gooaq-peft"))
+    assert model.config.hidden_size == 32 and model.tokenizer.cls_token == "[CLS]"

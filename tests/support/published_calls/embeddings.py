@@ -340,7 +340,6 @@ similarities = model.similarity(embeddings[0], embeddings[1:])
         STARTED,
         THREE,
         result="embeddings, similarities",
-        refused=True,
     ),
     adapters(
         "an adapter onto a loaded model",
