@@ -90,6 +90,9 @@ test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chr
 goldens:           ## write the goldens anew: make goldens PYTHON=(with torch and sentence-transformers) MODEL=(its folder)
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_goldens.py $(MODEL) tests/goldens
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_family_goldens.py tests/goldens/families
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_adapter_goldens.py tests/goldens/adapters
+	PYTHONSAFEPATH= PYTHONPATH=tests/support:tests/goldens/make $(PYTHON) \
+		tests/goldens/make/make_adapter_mutation_goldens.py tests/goldens/adapter_mutations.npz 600
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_module_goldens.py tests/goldens/modules
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_static_goldens.py tests/goldens/static
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_tokenizer_goldens.py tests/goldens/tokenizers

@@ -29,16 +29,16 @@ def tensors_of(golden):
     return {name: array.astype(np.float32) for name, array in tensors.items()}
 
 
-def write_adapter(golden, folder, base, settings=None, tensors=None):
+def write_adapter(golden, folder, base, settings=None, tensors=None, whole=None):
     """Write an adapter into the folder of a Transformer, as sentence-transformers lays it out, and return the folder.
 
-    `settings` adds to or replaces entries of adapter_config.json (None removes one, but JSON's null is written by
-    [None]), `tensors` those of adapter_model.safetensors.
+    `settings` adds to or replaces entries of adapter_config.json, `tensors` those of adapter_model.safetensors (None
+    removes one); `whole` is both instead.
     """
     folder.mkdir(exist_ok=True)
-    whole = settings_of(golden) | {"base_model_name_or_path": str(base)} | (settings or {})
-    write_json(folder / "adapter_config.json", whole)
-    stored = {**tensors_of(golden), **(tensors or {})}
+    own, stored = whole or (settings_of(golden), tensors_of(golden))
+    write_json(folder / "adapter_config.json", own | {"base_model_name_or_path": str(base)} | (settings or {}))
+    stored = {**stored, **(tensors or {})}
     save_file(
         {name: array for name, array in stored.items() if array is not None},
         folder / "adapter_model.safetensors",

@@ -16,7 +16,7 @@ import pytest
 from fakes import COMMIT, FILES, PLAIN, contents
 
 from minembed.errors import SourceError
-from minembed.weights.sources import hub
+from minembed.weights.sources import cache, hub
 from minembed.weights.sources.locate import Located, locate
 
 
@@ -183,6 +183,23 @@ def test_refusals_of_the_hub_are_told(status: int, headers: dict[str, str], mess
     with pytest.raises(SourceError, match=message):
         locate("org/name", revision="v9", token=False)
     assert len(fake_hub.requests) == 1  # no retries
+
+
+def test_an_adapter_alone_is_fetched_and_found_again(fake_hub: FakeHub, home: Path) -> None:
+    fake_hub.files = {
+        "adapter_config.json": b'{"peft_type": "LORA"}',
+        "adapter_model.safetensors": b"a few numbers",
+        "tokenizer.json": b"{}",
+        "modules.json": FILES["modules.json"],
+        "1_Pooling/config.json": FILES["1_Pooling/config.json"],
+        "optimizer.pt": b"left behind",
+    }
+    found = locate("org/name")
+    assert found.source == "Hugging Face Hub"
+    assert sorted(contents(found.folder)) == sorted(set(fake_hub.files) - {"optimizer.pt"})
+    assert locate("org/name").source == "Hugging Face cache"
+    (found.folder / "adapter_model.safetensors").unlink()
+    assert cache.shortcoming(found.folder) == "adapter_model.safetensors is missing"
 
 
 def test_a_repository_with_pickled_weights_only(fake_hub: FakeHub) -> None:
