@@ -44,18 +44,19 @@ test-columns:      ## columns of pandas, polars and pyarrow, in an environment o
 LIGHT = langchain llama_index haystack chroma sklearn keybert bertopic docs
 WITH_TORCH = mteb txtai docs
 TORCH ?= torch==2.13.0+cpu --extra-index-url https://download.pytorch.org/whl/cpu
-QUIET = -W "ignore:Tensorflow not installed"  # UMAP's
+# so that folders of tests/ do not stand in for packages of their names; and UMAP's warning
+CHECK = pytest --import-mode=importlib -W "ignore:Tensorflow not installed"
 
 test-integrations: ## the frameworks themselves, in two environments of their own, one without torch (about 15 minutes)
 	$(PYTHON) -m venv $(VENV)/integrations
 	$(VENV)/integrations/bin/pip install -q -e '.[numba,langchain,llama-index,haystack,chroma,sklearn,bertopic,keybert]' pytest hypothesis
 	$(VENV)/integrations/bin/pip install -q --no-deps bertopic keybert
 	$(VENV)/integrations/bin/minembed pull
-	$(VENV)/integrations/bin/pytest $(QUIET) $(LIGHT:%=tests/integrations/check_%.py)
+	$(VENV)/integrations/bin/$(CHECK) $(LIGHT:%=tests/integrations/check_%.py)
 	$(PYTHON) -m venv $(VENV)/integrations-torch
 	$(VENV)/integrations-torch/bin/pip install -q $(TORCH)
 	$(VENV)/integrations-torch/bin/pip install -q -e '.[numba,mteb,txtai]' pytest hypothesis
-	$(VENV)/integrations-torch/bin/pytest $(WITH_TORCH:%=tests/integrations/check_%.py)
+	$(VENV)/integrations-torch/bin/$(CHECK) $(WITH_TORCH:%=tests/integrations/check_%.py)
 
 measure-extras:    ## what each extra brings, its size and its first vector, into docs/integrations.md (about 15 minutes)
 	$(PYTHON) docs/measure_extras.py $(VENV)/extra "$(TORCH)" $(EXTRAS)

@@ -77,6 +77,7 @@ def install(extra: Extra, python: Path, torch: list[str]) -> None:
     if extra.name in ("mteb", "txtai"):
         subprocess.run([*pip, *torch], check=True)
     subprocess.run([*pip, f"{ROOT}[{extra.name}]" if extra.name else str(ROOT)], check=True)
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # which pip leaves in a checkout
     if extra.alone:
         subprocess.run([*pip, "--no-deps", extra.package], check=True)
 
@@ -137,4 +138,4 @@ def _rows(page: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    table(sys.argv[3:], Path(sys.argv[1]), sys.argv[2].split())
+    table(sys.argv[3:], Path(sys.argv[1]).absolute(), sys.argv[2].split())

@@ -35,9 +35,9 @@ def test_vectors_are_those_of_encode(model, passages):
 class Watched(UMAP):
     """Keeps what BERTopic gives it."""
 
-    def fit(self, X, y=None, **options):
+    def fit(self, X, *others, **options):
         self.seen = X
-        return super().fit(X, y, **options)
+        return super().fit(X, *others, **options)
 
 
 @pytest.mark.filterwarnings("ignore:n_jobs value 1 overridden")  # UMAP, of its own seed

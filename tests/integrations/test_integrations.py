@@ -3,13 +3,16 @@
 The frameworks themselves are in the files check_*.py, which `make test-integrations` runs in environments of their own.
 """
 
+import copy
 import inspect
 import json
 import pickle
+import re
 import subprocess
 import sys
 from threading import Barrier, Thread
 
+import golden_heads
 import numpy as np
 import pytest
 from places import ROOT
@@ -38,6 +41,12 @@ def test_all_are_known():
     assert {path.stem for path in folder.glob("*.py")} - {"__init__", "models", "settings"} == FRAMEWORKS.keys()
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert all(f"\n{extra} = [" in project for _, extra in FRAMEWORKS.values())
+
+
+def test_the_page_has_measured_each():
+    page = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
+    measured = re.findall(r"^\| `minembed(?:\[([\w-]*)\])?`.*\| [\d.]+ \|$", page, re.M)
+    assert measured[0] == "" and set(measured[1:]) == {extra for _, extra in FRAMEWORKS.values()}
 
 
 def run(script):
@@ -105,6 +114,11 @@ def test_what_was_given_is_pickled(tiny_checkpoint, tiny_model):
     small, large = (pickle.dumps(held) for held in (by_name, loaded))
     assert len(small) < 1000 < len(large)
     assert all(np.array_equal(pickle.loads(dumped).query("cat"), expected) for dumped in (small, large))
+
+
+def test_copies_share_what_does_not_change(tiny_model, tmp_path):
+    reranker = Reranker.load(golden_heads.write_checkpoint("bert", "classifier", tmp_path))
+    assert copy.deepcopy(tiny_model) is tiny_model and copy.deepcopy([reranker])[0] is reranker
 
 
 def test_threads_load_a_model_once(tiny_checkpoint):
