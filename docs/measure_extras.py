@@ -112,23 +112,27 @@ def measure(extra: Extra, folder: Path, torch: list[str]) -> str:
 
 
 def table(names: list[str], folder: Path, torch: list[str]) -> None:
-    """Measure the named extras, or all, and write the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    kept = _rows(page)
+    """Measure the named extras, or all, and write each into the page at once."""
     for extra in EXTRAS:
         if not names or extra.name in names:
-            kept[extra.name] = measure(extra, folder, torch)
-            print(kept[extra.name], flush=True)
+            row = measure(extra, folder, torch)
+            print(row, flush=True)
+            page = PAGE.read_text(encoding="utf-8")
+            PAGE.write_text(with_rows(page, _rows(page) | {extra.name: row}), encoding="utf-8")
+
+
+def with_rows(page: str, rows: dict[str, str]) -> str:
+    """The page with these rows."""
     python = ".".join(map(str, sys.version_info[:3]))
     lines = [
         f"Measured on {date.today():%Y-%m-%d} with Python {python}, by `make measure-extras`.",
         "",
         "| installed | of it | packages | MB | torch | first vector, s of CPU |",
         "|---|---|---:|---:|---|---:|",
-        *(kept[extra.name] for extra in EXTRAS if extra.name in kept),
+        *(rows[extra.name] for extra in EXTRAS if extra.name in rows),
     ]
     before, after = page.split(BEGIN)[0], page.split(END)[1]
-    PAGE.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
+    return "\n".join([before + BEGIN, *lines, END + after])
 
 
 def _rows(page: str) -> dict[str, str]:
