@@ -59,18 +59,20 @@ def test_no_framework_is_imported_before_its_file():
     assert run(script) == ""
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_a_missing_framework_is_named_with_its_extra(name):
-    package, extra = FRAMEWORKS[name]
-    lines = [
-        "import sys",
-        f"sys.modules[{package!r}] = None",
+def test_a_missing_framework_is_named_with_its_extra():
+    script = [
+        "import importlib, sys",
         "from minembed.errors import MissingExtraError",
-        f"try: import minembed.integrations.{name}",
-        "except MissingExtraError as error: print(error)",
+        f"for name, (package, _) in {FRAMEWORKS!r}.items():",
+        "    sys.modules[package] = None",
+        "    try: importlib.import_module(f'minembed.integrations.{name}')",
+        "    except MissingExtraError as error: print(name, error)",
     ]
-    alone = f"; pip install --no-deps {name}" if name in ALONE else ""
-    assert run("\n".join(lines)).endswith(f"is not installed: pip install 'minembed[{extra}]'{alone}")
+    said = dict(line.split(" ", 1) for line in run("\n".join(script)).splitlines())
+    assert said.keys() == FRAMEWORKS.keys()
+    for name, (_, extra) in FRAMEWORKS.items():
+        alone = f"; pip install --no-deps {name}" if name in ALONE else ""
+        assert said[name].endswith(f"is not installed: pip install 'minembed[{extra}]'{alone}")
 
 
 @pytest.mark.parametrize(
