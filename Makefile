@@ -136,7 +136,22 @@ wheel: $(VENV)/dev ## build the wheel and try it outside the checkout
 	$(PYTHON) -m venv --clear $(VENV)/wheel && $(VENV)/wheel/bin/pip install -q dist/*.whl
 	cd $(VENV) && wheel/bin/minembed demo
 
+native: $(VENV)/dev ## compile the kernels ahead of time for this CPU: nothing is left to compile (a minute)
+	$(BIN)/python -m minembed.kernels.ahead
+
+native-all: $(VENV)/dev ## the same for every instruction set of this platform, as its wheel carries them (ten minutes)
+	$(BIN)/python -m minembed.kernels.ahead --all
+
+test-native: $(VENV)/dev ## whether the libraries of native or native-all compute what Numba does, bit for bit (minutes each)
+	test -f kernels/native/manifest.json || $(MAKE) native
+	$(BIN)/pytest -m slow tests/kernels/test_kernel_ahead.py
+
+wheels: $(VENV)/dev ## build the wheels of all platforms into dist/, with their kernels compiled (15 minutes)
+	$(BIN)/pip install -q ziglang
+	$(BIN)/python -m minembed.kernels.ahead.wheels $(WHEELS)
+
 BENCH_OPTIONS ?=
+WHEELS ?=
 
 bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about an hour)
 	$(PYTHON) bench setup
@@ -161,4 +176,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-sentence-transformers measure-extras test-stores test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel bench bench-targets bench-stream
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel native native-all test-native wheels bench bench-targets bench-stream test-stores

@@ -36,7 +36,7 @@ def measure() -> dict:
     import probe
     import probe_tiles
     import products
-    from minembed.kernels.tiles.registers import TARGET
+    from minembed.kernels.vectors.target import TARGET
 
     peaks = probe.peaks()
     return {

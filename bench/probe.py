@@ -10,15 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
-from minembed.kernels.tiles.registers import (
-    BFLOAT16_ROWS,
-    BYTE_ROWS,
-    PANEL,
-    TILE_ROWS,
-    tile_bfloat16,
-    tile_bytes,
-    tile_floats,
-)
+from minembed.kernels.tiles.registers import tile_bfloat16, tile_bytes, tile_floats
+from minembed.kernels.tiles.shapes import BFLOAT16_ROWS, BYTE_ROWS, PANEL, TILE_ROWS
 from minembed.kernels.vectors.simd import address
 
 DEPTHS = {"float32": 192, "bfloat16": 384, "int8": 768}  # of the panel: 24 kB, half the first-level cache

@@ -28,11 +28,13 @@ def measure() -> dict[str, float]:
 
 def rate(amx, name: str, depth: int) -> float:
     """Billions of operations a second in one kind of product."""
+    from minembed.kernels.tiles.shapes import CONFIG
+
     multiply, bits = loop(amx, getattr(amx, name)), np.random.default_rng(0)
     floats = bits.standard_normal(4 * 512, np.float32)
     # Bytes of any value, or bfloat16 of any digits, with signs and exponents as those of activations.
     operands = bits.bytes(4096) if depth == 64 else (floats.view(np.uint32) >> 16).astype(np.uint16).tobytes()
-    seconds = low_quantile(lambda: multiply(amx.CONFIG, np.frombuffer(operands, np.uint16)))
+    seconds = low_quantile(lambda: multiply(CONFIG, np.frombuffer(operands, np.uint16)))
     return round(4 * OUTER * DEPTH * 2 * 16 * 16 * depth / seconds / 1e9, 1)
 
 

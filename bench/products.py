@@ -5,10 +5,10 @@ from numba import njit
 
 from minembed.kernels.encoder.architecture import NOTHING
 from minembed.kernels.encoder.attention import attend
+from minembed.kernels.encoder.buffers import lay_out, padded, sizes
 from minembed.kernels.encoder.gemm import encode, multiply
 from minembed.kernels.encoder.packing import WEIGHTS, aligned, pack_weight
-from minembed.kernels.encoder.workspace import lay_out, padded, sizes
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 from minembed.kernels.vectors.simd import address
 from minembed.transformer.params import Linear
 from minembed.transformer.quantization import QuantizedLinear, group_size, quantize_weight

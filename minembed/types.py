@@ -8,7 +8,7 @@ Array = NDArray[Any]
 
 Dtype = Literal["float32", "bfloat16", "int8"]  # what an encoder computes in
 DtypeChoice = Literal["auto", Dtype]  # what it is asked to compute in
-Backend = Literal["auto", "numpy", "numba"]
+Backend = Literal["auto", "numpy", "numba", "native"]
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]  # what vectors are stored in
 IndexPrecision = Literal["float32", "int8", "binary"]  # what a search of an index reads
 Metric = Literal["cosine", "dot", "euclidean", "manhattan"]

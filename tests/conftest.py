@@ -9,6 +9,7 @@ from cores import cores_at_hand
 from hypothesis import settings
 from places import TESTS
 from threadpoolctl import threadpool_limits
+from tiers import TIERS
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -46,7 +47,7 @@ def tiny_checkpoint(tmp_path_factory):
     return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(params=["numpy", "numba"] if find_spec("numba") else ["numpy"])
+@pytest.fixture(params=TIERS)
 def tier(request):
     """The name of each backend in turn."""
     return request.param

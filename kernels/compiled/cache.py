@@ -11,7 +11,6 @@ Loading is made cheap too: Numba would bring in its whole compiler first, and wi
 are linked with, some 50 MB in all.  Here the machine code is loaded alone, if all that it calls is known by address.
 """
 
-import hashlib
 import sys
 from functools import cache, partial
 from pathlib import Path
@@ -25,38 +24,18 @@ from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.runtime import _nrt_python
 
-from minembed import version
 from minembed.errors import SourceError
+from minembed.kernels.compiled.sources import stamp_of
 from minembed.kernels.vectors.target import TARGET
 from minembed.runtime.folders import cache_folder
 from minembed.version import __version__
-
-KERNELS = Path(__file__).parents[1]
-PACKAGE = Path(version.__file__).parent
-FROZEN = ("search/metrics.py",)  # outside the kernels: whose constants are compiled in; a test finds others
-
-
-def sources() -> dict[str, Path]:
-    """Every file that compiled code comes from, by a name that does not depend on where the package lies.
-
-    >>> {"kernels/encoder/gemm.py", "search/metrics.py"} <= set(sources())
-    True
-    """
-    kernels = {f"kernels/{path.relative_to(KERNELS).as_posix()}": path for path in sorted(KERNELS.rglob("*.py"))}
-    return kernels | {name: PACKAGE / name for name in FROZEN}
 
 
 @cache
 def stamp() -> str:
     """A name for all that the machine code depends on, but for the CPU."""
-    digest = hashlib.sha256()
-    versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
-    digest.update("\0".join((*versions, *sorted(TARGET.disabled))).encode())
-    for name, path in sources().items():
-        content = path.read_bytes() if path.is_file() else b""  # installed without sources: the version has to do
-        digest.update(f"\0{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()[:16]
+    versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version)
+    return stamp_of(*versions, *sorted(TARGET.disabled))
 
 
 def folder(variant: str = "") -> Path:

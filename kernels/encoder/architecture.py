@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minembed.kernels.tiles.registers import PANEL
+from minembed.kernels.tiles.shapes import PANEL
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
 from minembed.transformer.positions import attention_patterns
@@ -16,6 +16,7 @@ GELU, GELU_TANH, SILU, RELU = 1, 2, 3, 4
 LAYER_NORM, RMS_NORM = 1, 2
 ACTIVATION, GATED, PRE_NORM, HEAD_NORMS, BARE, POST_NORMS = 0, 1, 2, 3, 4, 5  # places in what architecture_of gives
 ACTIVATIONS = {"gelu": GELU, "gelu_new": GELU_TANH, "gelu_pytorch_tanh": GELU_TANH, "silu": SILU, "relu": RELU}
+ALL_ROWS, FIRST_ROWS, LAST_ROWS = 0, 1, 2  # of each text: what the last layer keeps
 PATTERN_FIELDS = 5  # numbers that say what a layer sees
 NO_LIMIT = 1 << 40  # tokens: no text is so long
 MARGIN = 16  # numbers that may be read beyond a table

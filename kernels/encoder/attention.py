@@ -27,7 +27,8 @@ from numba.extending import intrinsic, overload
 from minembed.kernels.encoder.elementwise import ONE, ZERO, scale_row
 from minembed.kernels.encoder.softmax import softmax_rows, softmax_rows_bfloat16
 from minembed.kernels.tiles.dot import TARGET
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS, tile_bfloat16, tile_floats, tile_floats_narrow
+from minembed.kernels.tiles.registers import tile_bfloat16, tile_floats, tile_floats_narrow
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 from minembed.kernels.vectors.emit import I64, VI, load_vector, move, store_vector
 from minembed.kernels.vectors.simd import (
     as_floats,

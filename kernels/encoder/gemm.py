@@ -26,15 +26,8 @@ from numba.extending import overload
 
 from minembed.kernels.encoder.activations import activate_tile
 from minembed.kernels.encoder.elementwise import ONE, ZERO
-from minembed.kernels.tiles.registers import (
-    PANEL,
-    TILE_VECTORS,
-    count_tiles,
-    tile_bfloat16,
-    tile_bytes,
-    tile_floats,
-    tile_floats_asking,
-)
+from minembed.kernels.tiles.registers import count_tiles, tile_bfloat16, tile_bytes, tile_floats, tile_floats_asking
+from minembed.kernels.tiles.shapes import PANEL, TILE_VECTORS
 from minembed.kernels.vectors.simd import (
     at,
     fma,

@@ -5,7 +5,7 @@ What the functions take:
     texts = (cu_seqlens, first, last, keep)    the texts of this chunk, and which rows of each are kept
     p = (weights, scales, sums, vectors)       pointers to the parameters that come next
     model = (shape, architecture, eps)         architecture.py
-    work, buffers                              workspace.py, gemm.py
+    work, buffers                              buffers.py, gemm.py
 """
 
 from numba import njit, types
@@ -14,6 +14,8 @@ from numba.extending import overload
 from minembed.kernels.encoder.activations import gate_row
 from minembed.kernels.encoder.architecture import (
     ACTIVATION,
+    ALL_ROWS,
+    FIRST_ROWS,
     GATED,
     HEAD_NORMS,
     LAYER_NORM,
@@ -23,15 +25,15 @@ from minembed.kernels.encoder.architecture import (
     RMS_NORM,
 )
 from minembed.kernels.encoder.attention import attend
+from minembed.kernels.encoder.buffers import padded
 from minembed.kernels.encoder.elementwise import add_norm_row, add_row, rms_row
 from minembed.kernels.encoder.gemm import depth, encode, multiply, multiply_activate_encode
 from minembed.kernels.encoder.heads import place_heads, reach_of
-from minembed.kernels.encoder.sharing import SHARED, multiply_shared
-from minembed.kernels.encoder.workspace import FFN_ROWS, padded
-from minembed.kernels.tiles.registers import PANEL
+from minembed.kernels.encoder.job import SHARED
+from minembed.kernels.encoder.sharing import multiply_shared
+from minembed.kernels.encoder.workspace import FFN_ROWS
+from minembed.kernels.tiles.shapes import PANEL
 from minembed.kernels.vectors.simd import at
-
-ALL_ROWS, FIRST_ROWS, LAST_ROWS = 0, 1, 2  # of each text
 
 
 @njit

@@ -10,9 +10,11 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from minembed.kernels.encoder.layer import ALL_ROWS, FIRST_ROWS, LAST_ROWS
+from minembed.kernels.compiled.just_in_time import JIT
+from minembed.kernels.encoder.architecture import ALL_ROWS, FIRST_ROWS, LAST_ROWS
 from minembed.kernels.encoder.packing import Packed
-from minembed.kernels.vectors.target import LANES
+from minembed.kernels.entries import Entries
+from minembed.kernels.vectors.instruction_sets import LANES
 from minembed.transformer.config import Config
 from minembed.transformer.encoder import embed, normalize
 from minembed.transformer.params import Embeddings, Norm
@@ -47,6 +49,7 @@ class PackedEncoder(Tier):
     embeddings: Embeddings | None  # where NumPy computes them
     final_norm: Norm | None
     reference: NumPyTier | None = field(default=None, repr=False, compare=False)  # where it is kept
+    entries: Entries = JIT  # where its compiled functions come from
 
     def __post_init__(self) -> None:
         self.packed.word.flags.writeable = False  # a pickled copy has forgotten it, and would be compiled for anew

@@ -10,14 +10,13 @@ the same reason.  Everything else, in layer.py, is as in the file that these two
 from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
-from minembed.kernels.encoder.architecture import BARE, GATED
+from minembed.kernels.encoder.architecture import ALL_ROWS, BARE, GATED
+from minembed.kernels.encoder.buffers import lay_out, operand_elements, operand_scales, padded
 from minembed.kernels.encoder.embeddings import embed
 from minembed.kernels.encoder.heads import pattern_of
-from minembed.kernels.encoder.layer import ALL_ROWS, copy_rows, transformer_layer
-from minembed.kernels.encoder.workspace import lay_out, operand_elements, operand_scales, padded
+from minembed.kernels.encoder.layer import copy_rows, transformer_layer
+from minembed.kernels.encoder.workspace import CHUNK
 from minembed.kernels.vectors.simd import address, at
-
-CHUNK = 512  # rows
 
 
 @njit

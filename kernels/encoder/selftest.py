@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import BackendError
-from minembed.kernels.tiles.registers import TILE_ROWS
+from minembed.kernels.tiles.shapes import TILE_ROWS
 from minembed.kernels.vectors.target import TARGET
 from minembed.runtime.threads import single_threaded_blas
 from minembed.transformer.config import Config

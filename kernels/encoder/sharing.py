@@ -18,15 +18,13 @@ from numba.extending import intrinsic
 
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.gemm import multiply_one_panel
-from minembed.kernels.tiles.dot import TARGET
-from minembed.kernels.tiles.registers import PANEL
+from minembed.kernels.encoder.job import CLOSED, DONE, FIELDS, TICKET
+from minembed.kernels.tiles.shapes import PANEL
 from minembed.kernels.vectors.atomics import add, read, swap, write
 from minembed.kernels.vectors.emit import I32, I64, declare, move
 from minembed.kernels.vectors.simd import address
+from minembed.kernels.vectors.target import TARGET
 
-TICKET, DONE, CLOSED, SHARED = 0, 8, 16, 17  # what both write has a cache line each; SHARED: whether to share at all
-FIELDS = 24  # where the description of the product begins
-JOB_WORDS = 48  # int64 in all
 _words = types.CPointer(types.int64)
 
 

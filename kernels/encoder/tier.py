@@ -1,4 +1,4 @@
-"""The numba tier: an encoder, packed for this CPU, as a function of tokens.
+"""The compiled tier: an encoder, packed for this CPU, as a function of tokens.
 
 Everything that can fail is done at `prepare`: compiling (seconds, once on a machine), and a self-test of every tile.
 """
@@ -6,22 +6,23 @@ Everything that can fail is done at `prepare`: compiling (seconds, once on a mac
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from minembed.kernels.compiled import cache as cached
+from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.encoder import selftest
 from minembed.kernels.encoder.architecture import GATED, Shape, architecture_of, patterns_of, shape_of
-from minembed.kernels.encoder.packing import WEIGHTS, aligned, numpy_embeddings, pack
+from minembed.kernels.encoder.job import CLOSED, JOB_WORDS, SHARED
+from minembed.kernels.encoder.packing import aligned, numpy_embeddings, pack
 from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
-from minembed.kernels.encoder.run import CHUNK, run
-from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED, assist
-from minembed.kernels.encoder.workspace import SHARED_ROWS, operand_elements, sizes
+from minembed.kernels.encoder.workspace import CHUNK, SHARED_ROWS, operand_elements, sizes
+from minembed.kernels.entries import Entries
 from minembed.kernels.helpers import helper
 from minembed.kernels.tiles.permission import tiles_usable
-from minembed.kernels.tiles.registers import PANEL
+from minembed.kernels.tiles.shapes import PANEL
 from minembed.kernels.vectors.target import TARGET
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
@@ -31,8 +32,6 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
-_sizes: Any = sizes
-_elements: Any = operand_elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,9 @@ class Scratch:
     @classmethod
     def make(cls, rows: int, shape: Shape, gated: int, dtype: str) -> "Scratch":
         """Allocate."""
-        parts: tuple[int, ...] = _sizes(rows, shape, gated)
+        parts = sizes(rows, shape, gated)
         kind = np.uint16 if dtype == "bfloat16" else np.uint8
-        operand = aligned(MARGIN if dtype == "float32" else 2 * _elements(rows, shape), kind)
+        operand = aligned(MARGIN if dtype == "float32" else 2 * operand_elements(rows, shape), kind)
         zeros = aligned(parts[-1] + MARGIN, np.int32)
         return cls(rows, aligned(sum(parts) + MARGIN, np.float32), zeros, operand)
 
@@ -59,34 +58,36 @@ class Encoder(PackedEncoder):
     """An encoder on the CPU's vector units."""
 
     shape: Shape = (0,) * 8
-    zeros: Array = field(init=False, repr=False, compare=False)
+    run: Callable[..., None] = field(init=False, repr=False, compare=False)
     idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "zeros", np.zeros(max(self.config.hidden_size, 2 * PANEL) + MARGIN, np.float32))
+        p, eps = self.packed, np.float32(self.config.layer_norm_eps)
+        zeros = np.zeros(max(self.config.hidden_size, 2 * PANEL) + MARGIN, np.float32)
+        fixed = (
+            p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales, p.position, p.token_type, p.norm, zeros,
+            *self.patterns, self.shape, self.architecture, eps, self.embeddings is not None,
+        )  # fmt: skip
+        bound = self.entries.bind(f"run_{p.dtype}", dict(enumerate(fixed, 4)))
+        object.__setattr__(self, "run", bound)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        own = self.embeddings, self.final_norm, self.reference
+        own = self.embeddings, self.final_norm, self.reference, self.entries
         return Encoder, (self.packed, self.config, self.architecture, self.patterns, *own, self.shape)
 
     def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
-        p, cu_seqlens, embedded = self.packed, tokens.cu_seqlens.astype(np.int64), self.embeddings is not None
+        p, cu_seqlens = self.packed, tokens.cu_seqlens.astype(np.int64)
         longest = int(np.diff(cu_seqlens).max())
         scratch = take(self.idle, min(int(cu_seqlens[-1]), CHUNK + longest), self._make)
-        ids, kinds, places = self._look_up(tokens)
         job = np.zeros(JOB_WORDS, np.int64)
         try:
             if together and cu_seqlens[-1] <= SHARED_ROWS and worth_sharing(cu_seqlens[-1], p.weights.nbytes):
                 operand = scratch.floats if p.dtype == "float32" else scratch.operand
-                types = p.weights, operand, scratch.floats, scratch.zero_points
-                job[SHARED] = helper.ask(lambda: assist(job, *types))
-            run(
-                ids, kinds, places, cu_seqlens, p.weights, p.scales, p.sums, p.vectors, p.word, p.word_scales,
-                p.position, p.token_type, p.norm, self.zeros, *self.patterns, self.shape, self.architecture,
-                np.float32(self.config.layer_norm_eps), embedded, keep, job, scratch.floats,
-                scratch.zero_points, scratch.operand, scratch.rows, out.reshape(-1),
-            )  # fmt: skip
+                types, assist = (p.weights, operand, scratch.floats, scratch.zero_points), f"assist_{p.dtype}"
+                job[SHARED] = helper.ask(lambda: self.entries[assist](job, *types))
+            room = scratch.floats, scratch.zero_points, scratch.operand, scratch.rows
+            self.run(*self._look_up(tokens), cu_seqlens, keep, job, *room, out.reshape(-1))
         finally:
             job[CLOSED] = 1  # whatever happens: a helper takes panels until then
         self.idle.append(scratch)
@@ -104,7 +105,9 @@ def on_tiles(dtype: str) -> Any:
     return tiled_encoder
 
 
-def prepare(params: Params, config: Config, dtype: str, keep_params: bool = False) -> PackedEncoder:
+def prepare(
+    params: Params, config: Config, dtype: str, keep_params: bool = False, entries: Entries = JIT
+) -> PackedEncoder:
     """Pack the parameters, compile what is not on disk yet, and test the kernels.
 
     `keep_params` keeps what was packed, as the parameters of a NumPy tier, in `reference`.
@@ -112,13 +115,13 @@ def prepare(params: Params, config: Config, dtype: str, keep_params: bool = Fals
     """
     lowered, tiled = lower(params, dtype), on_tiles(dtype)
     make = tiled.pack_encoder if tiled else pack_encoder
-    compile_kernels(dtype)
-    selftest.check(lambda p, c: make(p, c, dtype), dtype)
+    compile_kernels(dtype, entries)
+    selftest.check(lambda p, c: make(p, c, dtype, entries), dtype)
     kept = numpy_tier(lowered, config, dtype) if keep_params else None
-    return replace(make(lowered, config, dtype), reference=kept)
+    return replace(make(lowered, config, dtype, entries), reference=kept)
 
 
-def pack_encoder(lowered: Params, config: Config, dtype: str) -> Encoder:
+def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> Encoder:
     """The encoder on vectors, of parameters that were lowered to its type."""
     return Encoder(
         pack(lowered, config, dtype, PANEL),
@@ -127,48 +130,35 @@ def pack_encoder(lowered: Params, config: Config, dtype: str) -> Encoder:
         patterns_of(lowered, config),
         numpy_embeddings(lowered),
         lowered.final_norm,
+        entries=entries,
         shape=shape_of(config),
     )
 
 
-def compile_kernels(dtype: str) -> float:
+def entries_of(dtype: str) -> tuple[str, ...]:
+    """The compiled functions that encode in a compute type.
+
+    >>> entries_of("float32")
+    ('run_float32', 'assist_float32')
+    """
+    if on_tiles(dtype):
+        return "run_tiled", "assist_tiled", f"embed_texts_{dtype}"
+    return f"run_{dtype}", f"assist_{dtype}"
+
+
+def compile_kernels(dtype: str, entries: Entries = JIT) -> float:
     """Compile the kernels of a compute type, or load them from disk; returns the seconds it took."""
     begin = time.perf_counter()
-    if sys.stderr is not None and sys.stderr.isatty() and not is_compiled(dtype):
+    names = entries_of(dtype)
+    if sys.stderr is not None and sys.stderr.isatty() and not entries.is_compiled(names):
         print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
-    tiled = on_tiles(dtype)
-    if tiled:
-        tiled.compile_kernels(dtype)
-        return time.perf_counter() - begin
-    compiled = signature(dtype)
-    run.compile(compiled)
-    job, weights, floats, zero_points, operand = (compiled[i] for i in (0, 4, 5, 6, -3))
-    assist.compile((job, weights, floats if dtype == "float32" else operand, floats, zero_points))
+    entries.compile(names)
     return time.perf_counter() - begin
 
 
-def signature(dtype: str) -> tuple[Any, ...]:
-    """The types of run's arguments for a compute type."""
-    from numba import typeof as find_type
-    from numba import types
-
-    typeof: Any = find_type
-    weights = typeof(np.zeros(0, WEIGHTS[dtype]))
-    table = weights.copy(readonly=True)  # it may be mapped from a file
-    floats, ints = typeof(np.zeros(0, np.float32)), typeof(np.zeros(0, np.int64))
-    words, operand = typeof(np.zeros(0, np.int32)), typeof(np.zeros(0, np.uint16 if dtype == "bfloat16" else np.uint8))
-    i = types.int64
-    return (
-        *(ints, ints, ints, ints, weights, floats, words, floats, table, floats, floats, floats, floats, floats),
-        *(floats, floats, ints, typeof((0,) * 8), typeof((0,) * 6), types.float32, types.boolean, i),
-        *(ints, floats, words, operand, i, floats),
-    )  # fmt: skip
-
-
-def is_compiled(dtype: str) -> bool:
+def is_compiled(dtype: str, entries: Entries = JIT) -> bool:
     """Whether the kernels of a compute type are loaded, or lie on disk for this CPU."""
-    tiled = on_tiles(dtype)
-    return bool(tiled.is_compiled(dtype)) if tiled else cached.is_stored(run, signature(dtype))
+    return entries.is_compiled(entries_of(dtype))
 
 
 def describe() -> str:

@@ -1,18 +1,15 @@
-"""Room for the activations: one array of floats, cut into the buffers that the encoder needs."""
+"""Room for the activations: how much each of the encoder's buffers takes.  Python allocates; buffers.py cuts."""
 
-from numba import njit
-from numba.extending import register_jitable
+from minembed.kernels.encoder.architecture import Shape
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
-from minembed.kernels.vectors.simd import address, as_shorts, at
-
+CHUNK = 512  # rows that go through all layers together
 FFN_ROWS = 112  # rows that the feed-forward block takes at a time
 SHARED_ROWS = 256  # up to so many rows a product may be shared with a second core
 SLACK = 16  # rows that may be read, or columns written, beyond the end
 
 
-@register_jitable
-def padded(width):
+def padded(width: int) -> int:
     """The stride of a row: whole panels, and room for a panel more.
 
     >>> padded(PANEL + 1) == 3 * PANEL
@@ -21,8 +18,7 @@ def padded(width):
     return (width + PANEL - 1) // PANEL * PANEL + PANEL
 
 
-@register_jitable
-def operand_scales(rows, shape):
+def operand_scales(rows: int, shape: Shape) -> int:
     """How many scales and zero points an operand of so many rows may have.
 
     >>> operand_scales(4, (384, 1536, 12, 6, 192, 192, 32, 192)) == (4 + SLACK) * 8
@@ -33,8 +29,7 @@ def operand_scales(rows, shape):
     return (rows + SLACK) * max(widest, (heads * size + group_c - 1) // group_c)
 
 
-@register_jitable
-def operand_elements(rows, shape):
+def operand_elements(rows: int, shape: Shape) -> int:
     """How many elements an operand of so many rows may have.
 
     >>> operand_elements(4, (384, 1536, 12, 6, 192, 192, 32, 192)) == (4 + SLACK) * (1536 + SLACK)
@@ -45,8 +40,7 @@ def operand_elements(rows, shape):
     return (rows + SLACK) * (max(widest, (heads * size + group_c - 1) // group_c * group_c) + SLACK)
 
 
-@register_jitable
-def sizes(rows, shape, gated):
+def sizes(rows: int, shape: Shape, gated: int) -> tuple[int, ...]:
     """How much room the work on so many rows takes, in floats: x, qkv (of a head; of
     all where they are shared out), context, y, h; keys, scores, sums;
     then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows.
@@ -67,22 +61,3 @@ def sizes(rows, shape, gated):
         all_rows * wide // 2, all_rows * wide, max(together * long, SLACK * wide),
         2 * operand_scales(rows, shape),
     )  # fmt: skip
-
-
-@njit(inline="always")
-def lay_out(floats, rows, shape, gated, zeros):
-    """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
-    s = sizes(rows, shape, gated)
-    x = address(floats, 0)
-    qkv = at(x, s[0])
-    context = at(qkv, s[1])
-    y = at(context, s[2])
-    h = at(y, s[3])
-    keys = at(h, s[4])
-    scores = at(keys, s[5])
-    sums = at(scores, s[6])
-    queries = at(sums, s[7])
-    values = at(queries, s[8])
-    weights = at(values, s[9])
-    room = (keys, scores, sums, address(zeros, 0), as_shorts(queries), as_shorts(values), as_shorts(weights))
-    return (x, qkv, context, y, h, room), at(weights, s[10])

@@ -29,7 +29,6 @@ Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -38,6 +37,7 @@ from numba.extending import intrinsic
 
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.tiles.permission import tiles_usable
+from minembed.kernels.tiles.shapes import TILE
 from minembed.kernels.vectors.emit import (
     F32,
     I8,
@@ -52,7 +52,6 @@ from minembed.kernels.vectors.emit import (
     store_vector,
 )
 
-TILE, DEEP = 16, 32  # rows of a tile; bfloat16 in one of its rows
 HARDWARE: bool = tiles_usable()
 NUMBERS = {
     "begin": 0,
@@ -75,20 +74,6 @@ INSTRUCTIONS = (
 SMALLEST, UP = 2.0**-126, 2.0**64  # the smallest number that is not denormal
 BYTE_POINTER = I8.as_pointer()
 Emit = Callable[..., None]
-
-
-def configuration() -> Any:
-    """What `begin` reads: palette 1, then eight tiles of 64 bytes a row (at byte 16), and 16 rows (at byte 48).
-
-    >>> configuration().tolist()[:2], configuration().view(np.uint16).tolist()[8:10]
-    ([1, 0], [64, 64])
-    """
-    config = np.zeros(64, np.uint8)
-    config[0], config[16:32].view(np.uint16)[:], config[48:56] = 1, 64, TILE
-    return config
-
-
-CONFIG = configuration()
 
 
 def on_tiles(dispatcher: Any) -> Any:

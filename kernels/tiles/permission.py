@@ -10,7 +10,8 @@ import sys
 from typing import Any
 
 from minembed.kernels.vectors.disabled import VARIABLE
-from minembed.kernels.vectors.target import TARGET, TILES
+from minembed.kernels.vectors.instruction_sets import TILES
+from minembed.kernels.vectors.target import TARGET
 
 ARCH_PRCTL = 158  # the system call's number on x86-64
 GET_PERMISSIONS, ASK_PERMISSION = 0x1022, 0x1023  # ARCH_GET_XCOMP_PERM, ARCH_REQ_XCOMP_PERM

@@ -22,7 +22,8 @@ from numba import njit, types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
-from minembed.kernels.tiles.dot import TARGET, minus_zero_point, multiply_bfloat16, multiply_bytes, multiply_floats
+from minembed.kernels.tiles.dot import minus_zero_point, multiply_bfloat16, multiply_bytes, multiply_floats
+from minembed.kernels.tiles.shapes import BFLOAT16_ROWS, BYTE_ROWS, TILE_ROWS, TILE_VECTORS
 from minembed.kernels.vectors.emit import (
     F32,
     I8,
@@ -37,10 +38,8 @@ from minembed.kernels.vectors.emit import (
     move,
     store_vector,
 )
+from minembed.kernels.vectors.target import TARGET
 
-TILE_ROWS, TILE_VECTORS = TARGET.tile
-BYTE_ROWS, BFLOAT16_ROWS = TARGET.byte_rows, TARGET.bfloat16_rows  # never more than TILE_ROWS
-PANEL = 16 * TILE_VECTORS  # columns
 AHEAD = 4096  # bytes of B that are fetched ahead
 
 _floats, _shorts, _bytes = types.CPointer(types.float32), types.CPointer(types.uint16), types.CPointer(types.uint8)

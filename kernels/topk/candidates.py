@@ -16,7 +16,9 @@ import numpy as np
 from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.tiles.shapes import PANEL
+from minembed.kernels.topk.lists import ROW_TERMS, ROWS
+from minembed.kernels.vectors.instruction_sets import LANES
 from minembed.kernels.vectors.simd import (
     address,
     at,
@@ -35,9 +37,6 @@ from minembed.kernels.vectors.simd import (
     where_reached,
 )
 
-ROWS = 8 * TILE_ROWS  # of the corpus, that stay in the second-level cache while all queries see them
-ROW_TERMS = 5
-LANES = 16
 f32 = np.float32
 MINUS_INFINITY = f32(-np.inf)
 

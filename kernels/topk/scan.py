@@ -13,9 +13,12 @@ from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.elementwise import ZERO
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS, tile_floats, tile_floats_streaming
-from minembed.kernels.topk.candidates import LANES, ROW_TERMS, ROWS, collect, has_room, pointers, push
+from minembed.kernels.tiles.registers import tile_floats, tile_floats_streaming
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
+from minembed.kernels.topk.candidates import collect, has_room, pointers, push
+from minembed.kernels.topk.lists import DONE, FULL, ROW_TERMS, ROWS, UNSAFE
 from minembed.kernels.vectors.atomics import add
+from minembed.kernels.vectors.instruction_sets import LANES
 from minembed.kernels.vectors.simd import (
     address,
     at,
@@ -36,7 +39,6 @@ from minembed.search.metrics import COSINE, EUCLIDEAN, LONGEST_ROW, MANHATTAN, S
 f32 = np.float32
 PREFETCH_DISTANCE = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
 LARGEST_SQUARE, SMALLEST_SQUARE = f32(LONGEST_ROW**2), f32(1.001 * SHORTEST_ROW**2)
-DONE, FULL, UNSAFE = range(3)  # why scan_rows returns
 
 
 @njit

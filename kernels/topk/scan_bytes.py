@@ -12,10 +12,13 @@ from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.elementwise import ZERO
-from minembed.kernels.tiles.registers import BYTE_ROWS, PANEL, TILE_ROWS, tile_bytes, tile_bytes_streaming
-from minembed.kernels.topk.candidates import LANES, ROW_TERMS, ROWS, has_room, pointers, push, slack_of, values_of
+from minembed.kernels.tiles.registers import tile_bytes, tile_bytes_streaming
+from minembed.kernels.tiles.shapes import BYTE_ROWS, PANEL, TILE_ROWS
+from minembed.kernels.topk.candidates import has_room, pointers, push, slack_of, values_of
 from minembed.kernels.topk.dot_bytes import SHIFT, dot_bytes
-from minembed.kernels.topk.scan import DONE, FULL, next_rows
+from minembed.kernels.topk.lists import DONE, FULL, ROW_TERMS, ROWS
+from minembed.kernels.topk.scan import next_rows
+from minembed.kernels.vectors.instruction_sets import LANES
 from minembed.kernels.vectors.simd import address, at, first_bit, fma, load, load_part, maximum, reached, splat
 from minembed.search.metrics import COSINE, EUCLIDEAN
 

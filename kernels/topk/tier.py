@@ -2,18 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from minembed.kernels.encoder.packing import aligned, panels
+from minembed.kernels.compiled.just_in_time import JIT
+from minembed.kernels.encoder.packing import panels
+from minembed.kernels.entries import Entries
 from minembed.kernels.helpers import share
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
-from minembed.kernels.topk.candidates import LANES, ROW_TERMS, ROWS, join
-from minembed.kernels.topk.queries import round_queries
-from minembed.kernels.topk.rescoring import rescore_rows
-from minembed.kernels.topk.scan import DONE, FULL, UNSAFE, scan_rows
-from minembed.kernels.topk.scan_bytes import scan_bytes
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
+from minembed.kernels.topk.lists import DONE, FULL, ROWS, UNSAFE, Lists, Span
 from minembed.search import scan as tier
 from minembed.search.metrics import EUCLIDEAN, FLOAT32_UNIT, PARTIAL_SUMS, SHORTEST_DISTANCE
 from minembed.search.quantized import ZERO_POINT, QuantizedCorpus
@@ -21,74 +18,27 @@ from minembed.search.topk import Search, best_of, pieces
 from minembed.transformer.quantization import pad_to
 from minembed.types import Array
 
-TOTAL_ENTRIES = 1 << 21
 PIECE = 1 << 12  # rows that a thread takes at a time
 WIDEST_ROW = 1 << 16  # bytes of a row: 255 * 127 times as many fit into int32
 PAIRS = 1 << 8  # of a query and a row, that a thread scores at a time
 THREAD_WORK = 20_000_000  # multiplications: with fewer, another thread costs more than it saves
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """The lists of every thread, as kernels/topk/candidates.py describes them; their contents change."""
-
-    counts: Array  # (threads, Q) int64
-    lows: Array  # (threads, Q * capacity) float32
-    highs: Array  # (threads, Q * capacity) float32
-    indices: Array  # (threads, Q * capacity) int64
-    thresholds: Array  # (threads, Q, padded to panels) float32
-    marks: Array  # (threads, Q) int64
-    rooms: list[Array]  # of each thread: float32
-    capacity: int
-
-    @classmethod
-    def make(cls, threads: int, number: int, k: int) -> "Lists":
-        """Lists without an entry, of some million entries in all where that is enough."""
-        capacity = 2 * k + max(3 * ROWS, min(8 * k + 4096, TOTAL_ENTRIES // number))
-        thresholds = np.full((threads, pad_to(number, PANEL)), np.inf, np.float32)
-        thresholds[:, :number] = -np.inf
-        size = (threads, number * capacity)
-        room = 2 * PANEL + TILE_ROWS * PANEL + ROW_TERMS * ROWS + 2 * LANES
-        return cls(
-            np.zeros((threads, number), np.int64), np.empty(size, np.float32), np.empty(size, np.float32),
-            np.empty(size, np.int64), thresholds,
-            np.full((threads, number), min(max(2 * k, 64), capacity - ROWS)),
-            [aligned(room, np.float32) for _ in range(threads)], capacity,
-        )  # fmt: skip
-
-    def of(self, thread: int) -> tuple[Array, ...]:
-        """What a kernel takes of them."""
-        every = self.counts, self.lows, self.highs, self.indices, self.thresholds, self.marks
-        return tuple(x[thread] for x in every)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Rows that threads share, or that one has for itself."""
-
-    begin: int
-    end: int
-    turn: Array  # (1,) int64: how many of them are taken
-
-    @classmethod
-    def of(cls, begin: int, end: int) -> "Span":
-        """Rows of which none is taken."""
-        return cls(begin, end, np.zeros(1, np.int64))
-
-
 Scan = Callable[[Span, Array, Lists, int], int]  # (span, place, lists, thread) -> why it stopped
 
 
-def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None) -> tuple[Array, Array]:
+def scan(
+    search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None, entries: Entries = JIT
+) -> tuple[Array, Array]:
     """Find (query, row) of every row that could be among the k best, on the rows or on what they were quantised to."""
     if not search.fits_float32():
         return tier.scan_numpy(search, corpus, threads)
     queries = np.ascontiguousarray(search.queries, np.float32)
     whole = corpus.dtype == np.float32 and corpus.flags.c_contiguous
     if quantized is not None and search.metric.from_products and _can_be_rounded(search, quantized):
-        go, whole = _scan_quantized(search, quantized), True
+        go, whole = _scan_quantized(search, quantized, entries), True
     else:
-        go = _scan_floats(search, queries, corpus)
+        go = _scan_floats(search, queries, corpus, entries)
     threads = min(threads, 1 + len(queries) * corpus.size // THREAD_WORK)
     spans = [Span.of(0, len(corpus))] * threads if whole else [Span.of(*x) for x in pieces(len(corpus), tier.BLOCK)]
     lists = Lists.make(threads, len(queries), search.k)
@@ -97,17 +47,17 @@ def scan(search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus
     def work(span: Span) -> bool:
         place, thread = np.zeros(2, np.int64), idle.pop()
         while (stopped := go(span, place, lists, thread)) == FULL:
-            _make_room(search, corpus, lists, thread)
+            _make_room(search, corpus, lists, thread, entries)
         idle.append(thread)
         return stopped == DONE
 
     if not all(share(work, spans, threads)):
         return tier.scan_numpy(search, corpus, threads)
-    return _join(search, lists)
+    return _join(search, lists, entries)
 
 
-def _scan_floats(search: Search, queries: Array, corpus: Array) -> Scan:
-    number, width = queries.shape
+def _scan_floats(search: Search, queries: Array, corpus: Array, entries: Entries) -> Scan:
+    scan_rows, (number, width) = entries["scan_rows"], queries.shape
     packed = queries.reshape(-1) if number == 1 else panels(np.ascontiguousarray(queries.T), PANEL, 1, width)
     a, b, c = _up(search.margins(FLOAT32_UNIT))
     padded = pad_to(number, PANEL)
@@ -138,7 +88,8 @@ def _can_be_rounded(search: Search, corpus: QuantizedCorpus) -> bool:
     return bool(safe.all()) and corpus.levels.shape[1] <= WIDEST_ROW
 
 
-def _scan_quantized(search: Search, corpus: QuantizedCorpus) -> Scan:
+def _scan_quantized(search: Search, corpus: QuantizedCorpus, entries: Entries) -> Scan:
+    round_queries, scan_bytes = entries["round_queries"], entries["scan_bytes"]
     number, width = len(search.lengths), corpus.levels.shape[1]
     padded = pad_to(number, PANEL)
     once, rest = np.zeros((2, number, width), np.int8)
@@ -175,12 +126,12 @@ def _flat(array: Array) -> Array:
     return flat
 
 
-def _join(search: Search, lists: Lists) -> tuple[Array, Array]:
+def _join(search: Search, lists: Lists, entries: Entries) -> tuple[Array, Array]:
     """What all threads found, without what k others surely beat."""
     slots, number = lists.counts.shape
     total = int(lists.counts.sum())
     which, rows, scratch = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.float32)
-    n = join(
+    n = entries["join"](
         slots, number, search.k, lists.capacity, lists.counts.reshape(-1), lists.lows.reshape(-1),
         lists.highs.reshape(-1), lists.indices.reshape(-1), lists.thresholds.reshape(-1), lists.thresholds.shape[1],
         scratch, which, rows,
@@ -188,14 +139,14 @@ def _join(search: Search, lists: Lists) -> tuple[Array, Array]:
     return which[:n], rows[:n]
 
 
-def _make_room(search: Search, corpus: Array, lists: Lists, thread: int) -> None:
+def _make_room(search: Search, corpus: Array, lists: Lists, thread: int, entries: Entries) -> None:
     """Of lists full of rows too alike for the scan, keep the k best by their float64 scores."""
     counts, lows, highs, indices, thresholds, marks = lists.of(thread)
     for query in np.flatnonzero(counts > lists.capacity - ROWS):
         own = Search(search.queries[query : query + 1], search.lengths[query : query + 1], search.k, search.metric)
         first, none = query * lists.capacity, np.zeros(counts[query], np.int64)
         row = indices[first : first + counts[query]].copy()
-        scores = rescore(own, corpus, none, row, 1)
+        scores = rescore(own, corpus, none, row, 1, entries)
         best = best_of(own, none, row, scores)[0]
         for x in (lows, highs, indices):
             x[first : first + search.k] = x[first + best]
@@ -204,11 +155,12 @@ def _make_room(search: Search, corpus: Array, lists: Lists, thread: int) -> None
         thresholds[query] = max(thresholds[query], np.nextafter(floor, np.float32(-np.inf)))
 
 
-def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: int) -> Array:
+def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: int, entries: Entries = JIT) -> Array:
     """The float64 scores of pairs of a query and a row, bit for bit those of the NumPy tier."""
     if corpus.dtype != np.float32 or not corpus.flags.c_contiguous:
         return tier.rescore_numpy(search, corpus, which, found, threads)
     scores, flat, width = np.empty(len(which)), _flat(corpus), search.queries.shape[1]
+    rescore_rows = entries["rescore_rows"]
     queries = np.zeros((len(search.queries), pad_to(width, PARTIAL_SUMS)))
     queries[:, :width] = search.queries
 

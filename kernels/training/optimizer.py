@@ -5,7 +5,6 @@ Nothing is fused or reordered, so the bits are NumPy's.
 
 import math
 
-import numpy as np
 from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
@@ -31,7 +30,7 @@ def update(p, m, v, g, constants):
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def replay(p, m, v, rows, last, first, table):
     """The steps without a gradient that some rows have missed."""
-    zero = np.zeros(1, p.dtype)[0]
+    zero = p.dtype.type(0)  # of the table's precision, and nothing is allocated
     for row in rows:
         for step in range(last[row] + 1, first + 1 + len(table)):
             constants = table[step - first - 1]

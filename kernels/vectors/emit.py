@@ -9,7 +9,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from minembed.kernels.vectors.target import LANES, TARGET
+from minembed.kernels.vectors.instruction_sets import LANES
+from minembed.kernels.vectors.target import TARGET
 
 F32, I32, I8, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(8), ir.IntType(64)
 VF, VI = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)

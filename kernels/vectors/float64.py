@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import models, register_model
 
 from minembed.kernels.vectors.emit import call, fold, load_vector
-from minembed.kernels.vectors.target import LANES
+from minembed.kernels.vectors.instruction_sets import LANES
 from minembed.kernels.vectors.vector import Vector, arithmetic, emitted, floats
 
 VD = ir.VectorType(ir.DoubleType(), LANES)

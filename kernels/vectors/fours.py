@@ -22,7 +22,7 @@ from minembed.kernels.vectors.emit import (
     round_bfloat16,
     store_vector,
 )
-from minembed.kernels.vectors.target import LANES
+from minembed.kernels.vectors.instruction_sets import LANES
 from minembed.kernels.vectors.vector import FOUR, emitted, floats, fours
 
 _pointer, _shorts = types.CPointer(types.float32), types.CPointer(types.uint16)

@@ -36,7 +36,7 @@ from minembed.kernels.vectors.emit import (
     smaller,
     store_vector,
 )
-from minembed.kernels.vectors.target import LANES
+from minembed.kernels.vectors.instruction_sets import LANES
 from minembed.kernels.vectors.vector import emitted, floats, ints
 
 _pointer = types.CPointer(types.float32)

@@ -1,134 +1,42 @@
-"""What the CPU at hand can do, and the tile that suits it.
+"""What the CPU at hand can do.
 
-An instruction that the CPU lacks does not raise: LLVM aborts the process.  So what is emitted is decided here, from
-what LLVM itself finds, or from NUMBA_CPU_NAME and NUMBA_CPU_FEATURES where the user compiles for another machine.
-Vectors are 16 lanes everywhere; LLVM splits them into the registers that there are (one of AVX-512, two of AVX2, four
-of NEON or SSE), so only the shape of a tile and the dot product of bytes differ between instruction sets.
+An instruction that the CPU lacks does not raise: it ends the process.  So what is emitted, and which library is opened,
+is decided here: by what the CPU and the system say (detect.py), by what LLVM finds, or by NUMBA_CPU_NAME and
+NUMBA_CPU_FEATURES where the user compiles for another machine.
 """
 
-from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
-from minembed.kernels.vectors.disabled import ALL_TILES, disabled_features
+from minembed.errors import BackendError
+from minembed.kernels.vectors.detect import detect_target
+from minembed.kernels.vectors.disabled import disabled_features
+from minembed.kernels.vectors.instruction_sets import Target
 from minembed.kernels.vectors.known_cpus import features_of
-
-LANES = 16
-TILES = {"amx-tile", "amx-bf16", "amx-int8"}
+from minembed.runtime.backend import numba_settings
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An instruction set.
+def read_target() -> Target:
+    """Find out what kernels may use: of this CPU, or of the one that Numba is told to compile for.
 
-    >>> Target("x86_64", frozenset({"avx2", "fma"})).tile
-    (6, 1)
+    >>> read_target().tile[1] in (1, 2)
+    True
     """
-
-    machine: str  # first part of LLVM's triple
-    features: frozenset[str]  # LLVM's names
-    cpu: str = ""  # LLVM's name
-    disabled: frozenset[str] = frozenset()  # the features that MINEMBED_DISABLE took away
-
-    @property
-    def tile(self) -> tuple[int, int]:
-        """Rows and vectors of the largest register tile: sums, one row of B and a broadcast fill the registers."""
-        if "avx512f" in self.features:
-            return 14, 2  # 28 + 2 + 1 of 32 registers of 16 lanes
-        if "avx2" in self.features or self.machine in ("aarch64", "arm64"):
-            return 6, 1  # 12 + 2 + 1 of 16 registers of 8 lanes; 24 + 4 + 1 of 32 of 4 lanes
-        return 2, 1  # 8 + 4 + 1 of 16 registers of 4 lanes
-
-    @property
-    def byte_rows(self) -> int:
-        """Rows of the largest tile of bytes.
-
-        >>> Target("x86_64", frozenset({"avx2", "fma"})).byte_rows
-        4
-        """
-        return self._rows_apart if self.dot_bytes in ("pmaddwd", "plain") else self.tile[0]
-
-    @property
-    def bfloat16_rows(self) -> int:
-        """Rows of the largest tile of bfloat16."""
-        return self.tile[0] if self.dot_bfloat16 else self._rows_apart
-
-    @property
-    def _rows_apart(self) -> int:
-        """Rows of one whose numbers are taken apart first: both halves of B and of A, and a mask, want registers."""
-        return {14: 12, 6: 4}.get(self.tile[0], self.tile[0])  # 24 + 4 + 2 + 1 of 32; 8 + 4 + 2 + 1 of 16
-
-    @property
-    def dot_bytes(self) -> str:
-        """How four unsigned bytes times four signed bytes are summed into an int32 lane."""
-        if {"avx512f", "avx512vnni"} <= self.features:
-            return "vnni512"
-        if "avxvnni" in self.features:
-            return "vnni256"
-        if "avx2" in self.features:
-            return "pmaddwd"
-        if "dotprod" in self.features and self.machine in ("aarch64", "arm64"):
-            return "sdot"
-        return "plain"
-
-    @property
-    def dot_bfloat16(self) -> bool:
-        """Whether pairs of bfloat16 are multiplied and summed into float32 by one instruction, vdpbf16ps.
-
-        Only where that pays.  AMD's cores (Zen 4, Zen 5) start as many as multiply-adds of float32, so products are
-        twice as fast.  Intel's start one where they start four of those: measured on an Emerald Rapids, 87 GFLOP/s
-        against 160 in float32.  LLVM names each Zen; what a virtual Intel is called says little of what it is.
-
-        >>> Target("x86_64", frozenset({"avx512f", "avx512bf16"}), "sapphirerapids").dot_bfloat16
-        False
-        """
-        return self.has_bfloat16 and self._is_zen
-
-    @property
-    def has_bfloat16(self) -> bool:
-        """Whether one instruction, vcvtneps2bf16, rounds 16 floats to bfloat16."""
-        return {"avx512f", "avx512bf16"} <= self.features
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the cache that holds the weights is so far that each type of them has to be asked for early.
-
-        On a server of Intel's a query of 8 to 20 tokens takes a sixth to a third less for it, in int8 and bfloat16.
-        Zen's third level is near: there rounded weights lose by asking.  Without AVX-512 it was not measured.
-
-        >>> Target("x86_64", frozenset({"avx512f"}), "icelake-server").is_far
-        True
-        """
-        return "avx512f" in self.features and not self._is_zen
-
-    @property
-    def _is_zen(self) -> bool:
-        return self.cpu.startswith("znver")
-
-    @property
-    def amx(self) -> bool:
-        """Whether LLVM can compile tiles: to run them, the process must ask Linux as well (tiles/permission.py)."""
-        return self.has_bfloat16 and self.features >= TILES
-
-    def describe(self) -> str:
-        """Name the instruction sets in use.
-
-        >>> Target("x86_64", frozenset({"avx2"})).describe()
-        'AVX2'
-        """
-        named = [("avx512f", "AVX-512"), ("avx512vnni", "VNNI"), ("avx512bf16", "BF16")]
-        if "avx512f" not in self.features:
-            named = [("avx2", "AVX2"), ("avxvnni", "AVX-VNNI"), ("neon", "NEON"), ("dotprod", "DotProd")]
-        there = [label for feature, label in named if feature in self.features] + ["AMX"] * self.amx
-        without = ", ".join(sorted({"amx" if name in ALL_TILES else name for name in self.disabled}))
-        return (" ".join(there) or f"{self.machine}, plain") + (without and f" (MINEMBED_DISABLE: no {without})")
+    if not numba_settings():
+        try:
+            return detect_target()
+        except BackendError:  # no libraries here, whose detection could be asked: LLVM knows
+            if not find_spec("numba"):
+                raise
+    return target_of_numba()
 
 
-def read_target(config: Any = None) -> Target:
+def target_of_numba(config: Any = None) -> Target:
     """Find out what Numba compiles for: this CPU, or the one that the user's settings name.
 
     Raises InputError where MINEMBED_DISABLE names what is not known.
 
-    >>> read_target().tile[1] in (1, 2)
+    >>> target_of_numba().tile[1] in (1, 2)
     True
     """
     import llvmlite.binding as llvm

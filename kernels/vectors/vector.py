@@ -15,7 +15,7 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from minembed.kernels.vectors.emit import VF, VI
-from minembed.kernels.vectors.target import LANES
+from minembed.kernels.vectors.instruction_sets import LANES
 
 FOUR = 4
 

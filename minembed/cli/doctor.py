@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,26 +114,57 @@ def blas() -> dict[str, str]:
 
 
 def kernels() -> dict[str, str]:
-    """The vector kernels: for which instructions, whether they are compiled, and whether they may use tiles.
+    """What computes, and of both kinds of compiled kernels for which instructions they are, or why there are none.
 
-    >>> list(kernels())[0]
-    'kernels'
+    >>> list(kernels())
+    ['tier', 'native', 'kernels', 'tiles']
     """
+    from minembed.runtime.backend import choose, numba_settings
+
+    native, tiles = _described("native", _native)
+    just_in_time, others = _described("numba", _just_in_time)
+    chosen = choose("auto")
+    if chosen == "native" and not tiles:
+        chosen = "numba"
+    if chosen == "numba" and not others:
+        chosen = "numpy"
+    reason = f", since {' and '.join(numba_settings())} is set" if numba_settings() else ""
+    return {
+        "tier": f"{chosen}, which backend='auto' takes here{reason}",
+        "native": native,
+        "kernels": just_in_time,
+        "tiles": tiles or others or "none, NumPy has no use for them",
+    }
+
+
+def _described(backend: str, describe: Callable[[], tuple[str, str]]) -> tuple[str, str]:
     from minembed.errors import MinembedError
-    from minembed.runtime.backend import check_numba, resolve
+    from minembed.runtime.backend import check
     from minembed.runtime.interrupts import not_swallowed
 
     try:
         with not_swallowed():
-            check_numba()
-            stored = [dtype for dtype in DTYPES if resolve("is_compiled", "numba")(dtype)]
-            instructions, tiles = (resolve(operation, "numba")() for operation in ("describe", "describe_tiles"))
+            check(backend)
+            return describe()
     except MinembedError as error:
-        return {"kernels": f"none, NumPy computes: {error}"}
+        return f"none: {error}", ""
     except Exception as error:  # whatever a broken installation throws
-        return {"kernels": f"none, NumPy computes: {type(error).__name__}: {error}"}
-    compiled = ", ".join(stored) or "no dtype yet (minembed doctor --warm)"
-    return {"kernels": f"{instructions}; compiled for {compiled}", "tiles": tiles}
+        return f"none: {type(error).__name__}: {error}", ""
+
+
+def _native() -> tuple[str, str]:
+    from minembed.runtime.backend import resolve
+
+    library, instructions = resolve("load_native", "native")(), resolve("describe", "native")()
+    return f"{library.about.file}, for {instructions}", str(resolve("describe_tiles", "native")())
+
+
+def _just_in_time() -> tuple[str, str]:
+    from minembed.runtime.backend import resolve
+
+    stored = [dtype for dtype in DTYPES if resolve("is_compiled", "numba")(dtype)]
+    instructions, tiles = (resolve(operation, "numba")() for operation in ("describe", "describe_tiles"))
+    return f"{instructions}; compiled for {', '.join(stored) or 'no dtype yet (minembed doctor --warm)'}", tiles
 
 
 def warm_up() -> None:

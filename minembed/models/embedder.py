@@ -65,7 +65,8 @@ class Embedder:
 
         `dtype` is the compute type, "float32", "bfloat16" or "int8" (None: float32, or int8 where the folder stores
         that), or "auto": the fastest on this CPU whose vectors stay at a mean cosine of 0.9999 to float32's, which
-        `info` names; `backend` is "numba" for the vector kernels, "numpy", or "auto": numba where it is installed;
+        `info` names; `backend` is "native" or "numba" for the vector kernels, compiled with the
+        wheel or on this machine, "numpy", or "auto", the first of these that is there;
         `threads=None` takes the cores that this process may use; `max_seq_length` (tokens) replaces the checkpoint's
         own limit, `truncate_dim` its own width of the vectors, and `prompts` those of its prompts that have the same
         names; `save` keeps all three; `keep_params=True` keeps the weights of `params` in memory beside those of the

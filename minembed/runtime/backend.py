@@ -1,9 +1,11 @@
 """Which implementation serves an operation: a table of names, looked up late, so that NumPy is enough."""
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from minembed.errors import BackendError, BackendWarning, InputError, MinembedError, MissingExtraError, warn
@@ -16,35 +18,83 @@ if TYPE_CHECKING:
     from minembed.transformer.tier import Tier
 
 TABLE = {  # operation -> backend -> "module:function"
-    "encoder": {"numpy": "minembed.transformer.tier:prepare", "numba": "minembed.kernels.encoder.tier:prepare"},
-    "scan": {"numpy": "minembed.search.scan:scan_numpy", "numba": "minembed.kernels.topk.tier:scan"},
-    "rescore": {"numpy": "minembed.search.scan:rescore_numpy", "numba": "minembed.kernels.topk.tier:rescore"},
-    "adamw": {"numpy": "minembed.train.optim:update", "numba": "minembed.kernels.training.optimizer:update"},
-    "adamw_replay": {"numpy": "minembed.train.optim:replay", "numba": "minembed.kernels.training.optimizer:replay"},
-    "training": {"numba": "minembed.kernels.training.operations:StepOperations"},
+    "encoder": {
+        "numpy": "minembed.transformer.tier:prepare",
+        "numba": "minembed.kernels.encoder.tier:prepare",
+        "native": "minembed.kernels.native_tier:prepare",
+    },
+    "scan": {
+        "numpy": "minembed.search.scan:scan_numpy",
+        "numba": "minembed.kernels.topk.tier:scan",
+        "native": "minembed.kernels.native_tier:scan",
+    },
+    "rescore": {
+        "numpy": "minembed.search.scan:rescore_numpy",
+        "numba": "minembed.kernels.topk.tier:rescore",
+        "native": "minembed.kernels.native_tier:rescore",
+    },
+    "adamw": {
+        "numpy": "minembed.train.optim:update",
+        "numba": "minembed.kernels.training.optimizer:update",
+        "native": "minembed.kernels.native_tier:update",
+    },
+    "adamw_replay": {
+        "numpy": "minembed.train.optim:replay",
+        "numba": "minembed.kernels.training.optimizer:replay",
+        "native": "minembed.kernels.native_tier:replay",
+    },
+    "training": {
+        "numba": "minembed.kernels.training.operations:StepOperations",
+        "native": "minembed.kernels.native_tier:step_operations",
+    },
+    "load_native": {"native": "minembed.kernels.compiled.ahead_of_time:open_native"},
     "compile": {"numba": "minembed.kernels.encoder.tier:compile_kernels"},
     "is_compiled": {"numba": "minembed.kernels.encoder.tier:is_compiled"},
-    "describe": {"numba": "minembed.kernels.encoder.tier:describe"},
-    "bfloat16_gain": {"numba": "minembed.kernels.encoder.fastest:bfloat16_gain"},
-    "describe_tiles": {"numba": "minembed.kernels.tiles.permission:describe"},
+    "describe": dict.fromkeys(("numba", "native"), "minembed.kernels.encoder.tier:describe"),
+    "bfloat16_gain": dict.fromkeys(("numba", "native"), "minembed.kernels.encoder.fastest:bfloat16_gain"),
+    "describe_tiles": dict.fromkeys(("numba", "native"), "minembed.kernels.tiles.permission:describe"),
 }
 BACKENDS = tuple(name for name in get_args(Backend) if name != "auto")  # the reference first
+NAMES = {"numba": "Numba", "numpy": "NumPy"}
 WORTH_CALLING = 100_000
 WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
+NUMBA_SETTINGS = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX")  # say what Numba is to compile for
 
 
 def choose(backend: str) -> str:
-    """Turn "auto" into the name of a backend that is installed; raises InputError for one that does not exist.
+    """Turn "auto" into the name of the fastest backend that is there; raises InputError for one that does not exist.
+
+    Whether it is sound is found out where it is loaded.
 
     >>> choose("numpy")
     'numpy'
     """
     if backend == "auto":
-        return "numba" if find_spec("numba") else "numpy"
+        return "native" if has_native() else "numba" if find_spec("numba") else "numpy"
     if backend not in BACKENDS:
         raise InputError(f"backend {backend!r} is unknown; known: auto, {', '.join(BACKENDS)}")
     return backend
+
+
+def has_native() -> bool:
+    """Whether this installation brings compiled kernels, and nobody asks Numba to compile for a certain CPU.
+
+    >>> has_native() in (True, False)
+    True
+    """
+    kernels = find_spec("minembed.kernels")
+    places = kernels.submodule_search_locations if kernels else None
+    return any((Path(place) / "native" / "manifest.json").is_file() for place in places or ()) and not numba_settings()
+
+
+def numba_settings() -> list[str]:
+    """What the environment tells Numba to compile for, rather than for this CPU.
+
+    >>> [name for name in numba_settings() if name not in os.environ]
+    []
+    """
+    return [name for name in NUMBA_SETTINGS if os.environ.get(name)]
 
 
 def prepare(
@@ -53,21 +103,21 @@ def prepare(
     """Prepare an encoder: the name of the backend that computes, and the tier.
 
     `keep_params` keeps the NumPy tier beside kernels, whose weights are packed: it shares the parameters' memory.
-    Where the numba tier cannot be had (not installed, too old, broken, or its kernels fail their test), a
-    BackendWarning says why, and the NumPy tier does the same work.  Errors of the arguments are raised.
+    Where compiled kernels cannot be had (not installed, too old, broken, for another CPU, or they fail their test), a
+    BackendWarning says why, and the next slower backend does the same work.  Errors of the arguments are raised.
     """
-    backend = choose(backend)
-    if backend == "numpy":
-        return backend, resolve("encoder", "numpy")(params, config, dtype)
-    try:
-        with not_swallowed():
-            check_numba()
-            return backend, resolve("encoder", "numba")(params, config, dtype, keep_params)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a broken installation throws
-        _warn(error)
-        return "numpy", resolve("encoder", "numpy")(params, config, dtype)
+    for chosen in _from(choose(backend)):
+        if chosen == "numpy":
+            break
+        try:
+            with not_swallowed():
+                check(chosen)
+                return chosen, resolve("encoder", chosen)(params, config, dtype, keep_params)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a broken installation throws
+            _warn(chosen, error)
+    return "numpy", resolve("encoder", "numpy")(params, config, dtype)
 
 
 def bfloat16_gain(backend: str) -> str:
@@ -76,12 +126,13 @@ def bfloat16_gain(backend: str) -> str:
     >>> bfloat16_gain("numpy")
     ''
     """
-    if choose(backend) == "numpy":
+    chosen = choose(backend)
+    if chosen == "numpy":
         return ""
     try:
         with not_swallowed():
-            check_numba()
-            return str(resolve("bfloat16_gain", "numba")())
+            check(chosen)
+            return str(resolve("bfloat16_gain", chosen)())
     except InputError:  # of the settings in the environment
         raise
     except Exception:  # whatever a broken installation throws; who prepares an encoder hears of it
@@ -92,32 +143,59 @@ def serving(backend: str, work: int) -> str:
     """The backend that serves an operation of so many multiplications; "auto" is NumPy where there are too few to
     load the kernels for.
 
-    A BackendWarning says so where the numba tier was wanted and cannot be had.
+    A BackendWarning says so where compiled kernels were wanted and cannot be had.
 
     >>> serving("auto", 1000)
     'numpy'
     """
-    loaded = "minembed.kernels.topk.tier" in sys.modules
-    if backend == "auto" and work < (WORTH_CALLING if loaded else WORTH_LOADING):
+    if backend == "auto" and work < WORTH_CALLING:
         return "numpy"
-    chosen = choose(backend)
-    if chosen == "numpy" or loaded:
-        return chosen
-    try:
-        with not_swallowed():
-            check_numba()
-            import_module("minembed.kernels.topk.tier")
+    first = choose(backend)
+    if backend == "auto" and first == "numba" and work < WORTH_LOADING and not _is_loaded(first):
+        return "numpy"
+    for chosen in _from(first):
+        if chosen == "numpy" or _is_loaded(chosen):
             return chosen
-    except InputError:  # of the settings in the environment
-        raise
-    except Exception as error:  # whatever a broken installation throws
-        _warn(error)
-        return "numpy"
+        try:
+            with not_swallowed():
+                check(chosen)
+                import_module(resolve("scan", chosen).__module__)
+                return chosen
+        except InputError:  # of the settings in the environment
+            raise
+        except Exception as error:  # whatever a broken installation throws
+            _warn(chosen, error)
+    return "numpy"
 
 
-def _warn(error: Exception) -> None:
+def _from(backend: str) -> tuple[str, ...]:
+    """A backend, and those that stand in for it: of what is not installed nobody need hear twice."""
+    if backend == "native":
+        return (backend, "numba", "numpy") if find_spec("numba") else (backend, "numpy")
+    return (backend,) if backend == "numpy" else (backend, "numpy")
+
+
+def _is_loaded(backend: str) -> bool:
+    if backend == "native":
+        return "minembed.kernels.native_tier" in sys.modules
+    return "numba" in sys.modules and "minembed.kernels.topk.tier" in sys.modules
+
+
+def _warn(backend: str, error: Exception) -> None:
     message = f"{error}" if isinstance(error, MinembedError) else f"{type(error).__name__}: {error}"
-    warn(f"the numba tier cannot be used, NumPy computes instead: {message}", BackendWarning)
+    instead = NAMES[_from(backend)[1]]
+    warn(f"the {backend} tier cannot be used, {instead} computes instead: {message}", BackendWarning)
+
+
+def check(backend: str) -> None:
+    """Raise a MinembedError where a backend cannot be had, and says why.
+
+    >>> check("numpy")
+    """
+    if backend == "numba":
+        check_numba()
+    elif backend == "native":
+        resolve("load_native", "native")()
 
 
 def check_numba() -> None:

@@ -54,7 +54,7 @@ class Method:
     dropout: Dropout | None = None  # of this step
     recompute: bool = False  # keep only what enters a layer, and compute layers again: less memory, 1/3 more work
     cached: bool = False  # two passes, one chunk at a time (Gao et al., 2021): memory does not grow with the batch
-    backend: str = "numpy"  # or "numba", "auto": what multiplies
+    backend: str = "numpy"  # or "numba", "native", "auto": what multiplies
 
     @classmethod
     def of(cls, settings: Settings, number: int) -> "Method":
@@ -133,9 +133,10 @@ def operations_for(method: Method) -> tuple[Operations, Backward]:
     >>> operations_for(Method(backend="numpy"))[1].linear.__name__
     'linear_vjp'
     """
-    if backend.serving(method.backend, backend.WORTH_LOADING) == "numpy":
+    chosen = backend.serving(method.backend, backend.WORTH_LOADING)
+    if chosen == "numpy":
         return Operations(linear=linear), Backward()
-    own = backend.resolve("training", "numba")()
+    own = backend.resolve("training", chosen)()
     softmax, softmax_vjp = own.softmax, own.softmax_vjp
     ops = Operations(own.linear, own.layer_norm, {**ACTIVATION, "gelu": own.gelu}, partial(attend, softmax=softmax))
     attend_back = partial(attend_vjp, softmax=softmax, softmax_vjp=softmax_vjp)

@@ -91,6 +91,11 @@ COMPILED = {
             "tiles.dot",
             "tiles.registers",
             "compiled.cache",
+            "compiled.ahead_of_time",
+            "ahead.building",
+            "ahead.small_objects",
+            "ahead.emission",
+            "ahead.platforms",
             "helpers",
         ),
         *(
@@ -114,16 +119,16 @@ NEED_A_MODEL = {
     "minembed.kernels.encoder.tiled.packing": {
         *("by_heads", "pack", "layer_weights", "layer_vectors", "scaled_patterns")
     },
-    "minembed.kernels.encoder.tiled.tiled_encoder": {
-        *("restore", "pack_encoder", "compile_kernels", "is_compiled", "signatures")
-    },
+    "minembed.kernels.encoder.tiled.tiled_encoder": {"restore", "pack_encoder"},
     "minembed.search.topk": {"rank"},
     "minembed.search.index_cache": {"index_of", "vectors_of", "kept_vectors"},
     "minembed.kernels.topk.tier": {"scan", "rescore"},
-    "minembed.kernels.encoder.tier": {
-        *("prepare", "pack_encoder", "on_tiles", "compile_kernels", "is_compiled", "signature")
-    },
+    "minembed.kernels.native_tier": {"prepare", "scan", "rescore", "update", "replay", "step_operations"},
+    "minembed.kernels.ahead.wheels": {"clean_copy", "make_wheel", "check_wheel", "main"},
+    "minembed.kernels.encoder.tier": {"prepare", "pack_encoder", "on_tiles", "compile_kernels", "is_compiled"},
     "minembed.kernels.tiles.amx": {"operation", "on_tiles"},
+    "minembed.kernels.libraries": {"read_libraries", "open_library"},
+    "minembed.kernels.vectors.detect": {"x86_features", "detect_target"},
     "minembed.transformer.encoder": {
         *("embed", "normalize", "feed_forward", "self_attention", "transformer_layer", "encode")
     },

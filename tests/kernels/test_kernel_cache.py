@@ -16,6 +16,7 @@ from kernel_store import SIGNATURE, loaded, twice
 from processes import python
 
 from minembed.kernels.compiled import cache as cached
+from minembed.kernels.compiled import sources
 from minembed.kernels.vectors.target import TARGET
 
 
@@ -120,13 +121,13 @@ def test_the_stamp_tells_sources_and_versions(tmp_path, monkeypatch):
     fresh = cached.stamp.__wrapped__
     before = fresh()
     assert before == cached.stamp() == fresh()
-    for own, copy in ((cached.KERNELS, kernels), (cached.PACKAGE, package)):
+    for own, copy in ((sources.KERNELS, kernels), (sources.PACKAGE, package)):
         shutil.copytree(own, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(cached, "KERNELS", kernels)
-    monkeypatch.setattr(cached, "PACKAGE", package)
+    monkeypatch.setattr(sources, "KERNELS", kernels)
+    monkeypatch.setattr(sources, "PACKAGE", package)
     assert fresh() == before  # where the files lie, and when they were written, says nothing
     seen = {before}
-    paths = [*sorted(kernels.rglob("*.py")), *(package / name for name in cached.FROZEN)]
+    paths = [*sorted(kernels.rglob("*.py")), *(package / name for name in sources.FROZEN)]
     assert len(paths) > 30 and {kernels / "tiles" / "registers.py", package / "search" / "metrics.py"} <= set(paths)
     for path in paths:
         source = path.read_bytes()
@@ -141,7 +142,7 @@ def test_the_stamp_tells_sources_and_versions(tmp_path, monkeypatch):
     (package / "types.py").write_bytes(b"")
     assert fresh() == before  # nothing of it is compiled
     for name in (
-        "minembed.kernels.compiled.cache.__version__",
+        "minembed.version.__version__",
         "numba.__version__",
         "llvmlite.__version__",
         "numpy.__version__",
@@ -201,16 +202,16 @@ def parts_of(path):
 def file_of(module):
     """The file of a module of minembed; None of any other, and of a name that is no module."""
     first, *rest = module.split(".")
-    folder = cached.PACKAGE
+    folder = sources.PACKAGE
     if rest[:1] == ["kernels"]:
-        folder, rest = cached.KERNELS, rest[1:]
+        folder, rest = sources.KERNELS, rest[1:]
     path = folder.joinpath(*rest).with_suffix(".py")
     return path if first == "minembed" and rest and path.is_file() else None
 
 
 def compiled_from():
     """Every file that a name in compiled code leads to, through imports and through what constants are made of."""
-    modules, reached = {path: parts_of(path) for path in cached.KERNELS.rglob("*.py")}, set()
+    modules, reached = {path: parts_of(path) for path in sources.KERNELS.rglob("*.py")}, set()
 
     def follow(path, name):
         if (path, name) in reached or name in APART:
@@ -238,11 +239,11 @@ def compiled_from():
 
 def test_the_stamp_covers_all_that_compiled_code_comes_from():
     """A constant of a module that the stamp leaves out would stay as it was when the code was compiled."""
-    covered, wanted = set(cached.sources().values()), compiled_from()
-    assert cached.KERNELS / "tiles" / "registers.py" in wanted
-    assert not wanted - covered, "name these in minembed.kernels.compiled.cache.FROZEN"
-    outside = {path for path in wanted if not path.is_relative_to(cached.KERNELS)}
-    assert outside == {cached.PACKAGE / name for name in cached.FROZEN}, "FROZEN names what nothing is compiled from"
+    covered, wanted = set(sources.sources().values()), compiled_from()
+    assert sources.KERNELS / "tiles" / "registers.py" in wanted
+    assert not wanted - covered, "name these in minembed.kernels.compiled.sources.FROZEN"
+    outside = {path for path in wanted if not path.is_relative_to(sources.KERNELS)}
+    assert outside == {sources.PACKAGE / name for name in sources.FROZEN}, "FROZEN names what nothing is compiled from"
 
 
 def test_another_stamp_is_another_folder(cache, monkeypatch):

@@ -10,8 +10,8 @@ from kernel_drivers import GUARD, mapped
 from numba import njit
 
 from minembed.kernels.encoder import elementwise
-from minembed.kernels.tiles.registers import TARGET
 from minembed.kernels.vectors.simd import address
+from minembed.kernels.vectors.target import TARGET
 
 # what the docstrings of kernels/encoder/elementwise.py promise
 EXP = 2e-7  # relative: the polynomial's 0.8e-7, two roundings and the exponent's own

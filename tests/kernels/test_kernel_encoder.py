@@ -16,8 +16,8 @@ from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
 from minembed.kernels.encoder import tier
-from minembed.kernels.encoder.run import CHUNK
 from minembed.kernels.encoder.selftest import random_params
+from minembed.kernels.encoder.workspace import CHUNK
 from minembed.runtime.threads import single_threaded_blas
 from minembed.transformer.encoder import encode
 from minembed.transformer.params import tree_map

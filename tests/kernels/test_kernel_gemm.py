@@ -5,7 +5,7 @@ import oracle
 import pytest
 from kernel_drivers import DTYPES, encode, lowered, multiply, multiply_activate_encode
 
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 from minembed.transformer.quantization import group_size, linear_int8, quantize_weight, round_bfloat16, to_bfloat16
 
 EPS = 6e-8  # half a unit in the last place of 1

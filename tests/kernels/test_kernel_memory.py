@@ -14,8 +14,10 @@ AT_THE_EDGE = """
 import ctypes, dataclasses, mmap, os, sys
 import numpy as np
 from minembed.transformer.config import Config
+from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.encoder import tier
 from minembed.kernels.encoder.selftest import random_params
+from minembed.transformer.quantization import lower
 from minembed.transformer.tokens import Tokens
 
 libc, kept = ctypes.CDLL(None), []
@@ -39,31 +41,41 @@ def spoiled(scratch):
     scratch.operand[:] = 0x7FC0 if scratch.operand.dtype == np.uint16 else 255
     return scratch
 
-run, make = tier.run, tier.Scratch.make
+make = tier.Scratch.make
 
-def guarded_run(*arguments):
-    guarded = [at_the_edge(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    run(*guarded)
-    arguments[-1][:] = guarded[-1]
+class Guarded:
+    "Functions that get all their arrays at the edge."
+
+    backend, compile, is_compiled = "numba", JIT.compile, JIT.is_compiled
+
+    def bind(self, name, fixed):
+        def call(*given):
+            rest = iter(given)
+            arguments = [fixed[i] if i in fixed else next(rest) for i in range(len(fixed) + len(given))]
+            guarded = [at_the_edge(a) if isinstance(a, np.ndarray) else a for a in arguments]
+            JIT[name](*guarded)
+            arguments[-1][:] = guarded[-1]
+
+        return call
 
 rng = np.random.default_rng(31)
 for dtype in sys.argv[1:]:
     for heads, size, F in ((2, 20, 52), (2, 100, 300), (3, 21, 65), (5, 7, 37), (1, 1, 1), (4, 32, 192)):
         config = Config(29, heads * size, 2, heads, F, 64, 2, "gelu", 1e-12)
-        tier.run, tier.Scratch.make = run, make
-        model = tier.prepare(random_params(config), config, dtype)
+        tier.Scratch.make = make
+        lowered = lower(random_params(config), dtype)
+        model, edged = (tier.pack_encoder(lowered, config, dtype, entries) for entries in (JIT, Guarded()))
         for lengths in ([1], [2, 5], [64, 1, 33, 16, 17, 64, 31, 15, 14, 13]):
             T = sum(lengths)
             ids = np.append(rng.integers(0, 29, T - 1), 28)
             tokens = Tokens(ids, rng.integers(0, 2, T), np.cumsum([0, *lengths]))
-            tier.run, tier.Scratch.make = run, make
-            model.idle.clear()
+            tier.Scratch.make = make
             expected = model(tokens)
+            tier.Scratch.make = lambda *a: spoiled(make(*a))
+            assert edged(tokens).tobytes() == expected.tobytes(), (dtype, heads, size, F, lengths)
             model.idle.clear()
-            tier.run, tier.Scratch.make = guarded_run, lambda *a: spoiled(make(*a))
-            assert model(tokens).tobytes() == expected.tobytes(), (dtype, heads, size, F, lengths)
-            model.idle.clear()
-    assert len(run.overloads) <= 3, "another type of array was compiled"
+            edged.idle.clear()
+    assert len(JIT["run_int8"].overloads) <= 3, "another type of array was compiled"
 print("alive", flush=True)
 os._exit(0)  # the arrays lie in memory that Python would give back before them
 """

@@ -12,10 +12,11 @@ from hypothesis import given
 from numba import njit
 
 from minembed.kernels import helpers
+from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.helpers import Helper, share
 from minembed.kernels.topk import candidates
 from minembed.kernels.topk import tier as similarity
-from minembed.kernels.topk.scan import DONE
+from minembed.kernels.topk.lists import DONE
 from minembed.kernels.vectors import simd
 from minembed.kernels.vectors.simd import address, load, store
 from minembed.runtime.threads import available_cores
@@ -49,9 +50,9 @@ def values(search, corpus):
 def scanned(search, corpus, bytes_, lists):
     """Fill the lists of one thread."""
     if bytes_:
-        go = similarity._scan_quantized(search, quantize_corpus(corpus))
+        go = similarity._scan_quantized(search, quantize_corpus(corpus), JIT)
     else:
-        go = similarity._scan_floats(search, np.ascontiguousarray(search.queries, np.float32), corpus)
+        go = similarity._scan_floats(search, np.ascontiguousarray(search.queries, np.float32), corpus, JIT)
     assert go(similarity.Span.of(0, len(corpus)), np.zeros(2, np.int64), lists, 0) == DONE
 
 

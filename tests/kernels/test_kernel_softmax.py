@@ -6,8 +6,8 @@ from kernel_drivers import GUARD
 from numba import njit
 
 from minembed.kernels.encoder import softmax
-from minembed.kernels.tiles.registers import TARGET
 from minembed.kernels.vectors.simd import address
+from minembed.kernels.vectors.target import TARGET
 
 EPS = 6e-8  # half a unit in the last place of 1
 EXP_SHORT = 8e-5  # what the exponential for bfloat16 may be off by, relative

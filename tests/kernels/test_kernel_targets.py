@@ -15,8 +15,8 @@ from places import SUPPORT, TESTS
 
 from minembed import Embedder
 from minembed.errors import InputError
-from minembed.kernels.tiles import registers as tiles
-from minembed.kernels.vectors.target import read_target
+from minembed.kernels.tiles import shapes
+from minembed.kernels.vectors.target import TARGET, read_target, target_of_numba
 
 FLOAT32 = 1e-6  # the contract between tiers: AVX2 and AVX-512 both multiply and add with one rounding, in one order
 COSINE = 0.9999  # of bfloat16 and int8: attention rounds to bfloat16 only where products of bfloat16 pay
@@ -61,7 +61,7 @@ def host(monkeypatch):
     monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
 
     def settings(cpu=None, features=None, avx=True):
-        return read_target(SimpleNamespace(CPU_NAME=cpu, CPU_FEATURES=features, ENABLE_AVX=avx))
+        return target_of_numba(SimpleNamespace(CPU_NAME=cpu, CPU_FEATURES=features, ENABLE_AVX=avx))
 
     return settings
 
@@ -133,9 +133,10 @@ def test_what_a_user_disables(host, monkeypatch):
 
 
 def test_this_machine():
-    assert read_target() == tiles.TARGET and tiles.TARGET.tile == (tiles.TILE_ROWS, tiles.TILE_VECTORS)
-    assert (tiles.TARGET.byte_rows, tiles.TARGET.bfloat16_rows) == (tiles.BYTE_ROWS, tiles.BFLOAT16_ROWS)
-    assert set(tiles.TARGET.features) <= {name for name, there in llvm.get_host_cpu_features().items() if there}
+    assert read_target() == TARGET and TARGET.tile == (shapes.TILE_ROWS, shapes.TILE_VECTORS)
+    assert (TARGET.byte_rows, TARGET.bfloat16_rows) == (shapes.BYTE_ROWS, shapes.BFLOAT16_ROWS)
+    there = {name for name, is_there in llvm.get_host_cpu_features().items() if is_there}
+    assert set(TARGET.features) <= there and set(target_of_numba().features) <= there
 
 
 # ---- AVX2 for real ----
@@ -145,8 +146,8 @@ import json, sys
 import numpy as np
 from kernel_assembly import TILES, assert_tile_spills_nothing
 from minembed import Embedder
-from minembed.kernels.tiles import registers as tiles
-assert tiles.TARGET.tile == (6, 1) and tiles.TARGET.dot_bytes == "pmaddwd", tiles.TARGET
+from minembed.kernels.vectors.target import TARGET
+assert TARGET.tile == (6, 1) and TARGET.dot_bytes == "pmaddwd", TARGET
 for name in TILES:
     assert_tile_spills_nothing(name)
 for dtype in sys.argv[4:]:
@@ -157,7 +158,7 @@ print("as haswell")
 """
 TEXTS = [" ".join(["the cat", "un believ able", "rain and sun"][i % 3 :] * (i // 3)) for i in range(61)]
 needs_more_than_avx2 = pytest.mark.skipif(
-    not {"avx512f", "avx2", "fma"} <= tiles.TARGET.features, reason="this CPU has no more than AVX2"
+    not {"avx512f", "avx2", "fma"} <= TARGET.features, reason="this CPU has no more than AVX2"
 )
 
 

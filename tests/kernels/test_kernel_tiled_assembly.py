@@ -37,7 +37,7 @@ def test_tiles_are_multiplied_in_loops_that_spill_nothing(pieces, names):
 MULTIPLY = """
     import numpy as np
     from numba import njit
-    from minembed.kernels.tiles import amx
+    from minembed.kernels.tiles import shapes
     from minembed.kernels.tiles.amx import begin, dot_bfloat16, end, load_tile, registers, store_tile, stream_tile, zero
     from minembed.kernels.vectors.simd import address
 
@@ -51,7 +51,7 @@ MULTIPLY = """
         end(tmm)
 
     a, c = np.full(512, 0x3F80, np.uint16), np.zeros(256, np.float32)
-    product(amx.CONFIG, a, c)
+    product(shapes.CONFIG, a, c)
     (text,) = product.inspect_asm().values()
     words = [word for word in ("tilecfg", "tilerelease", "tileload", "tilestore", "tilezero", "tdpb") if word in text]
     print(amx.HARDWARE, amx.OPERATIONS is amx.EMULATED_OPERATIONS, words, set(c.tolist()))

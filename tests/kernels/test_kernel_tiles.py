@@ -14,7 +14,7 @@ from kernel_tiles import (
 )
 
 from minembed.kernels.encoder.packing import aligned, pack_table, pack_weight, panels
-from minembed.kernels.tiles.registers import BFLOAT16_ROWS, BYTE_ROWS, PANEL, TILE_ROWS
+from minembed.kernels.tiles.shapes import BFLOAT16_ROWS, BYTE_ROWS, PANEL, TILE_ROWS
 from minembed.transformer.quantization import QuantizedRows, group_size, quantize_rows, round_bfloat16, to_bfloat16
 
 EPS = 6e-8  # half a unit in the last place of 1

@@ -9,7 +9,7 @@ from minembed.transformer.params import Linear, Norm
 
 pytest.importorskip("numba")
 
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 from minembed.kernels.training.operations import StepOperations
 
 ROUNDING = 2.0**-24  # of one operation in float32
@@ -69,14 +69,14 @@ def test_gelu_and_its_slope(size):
     dy = np.linspace(1, 2, size, dtype=np.float32)
     exact = x.astype(np.float64)
     assert (
-        np.abs(StepOperations.gelu(x) - gelu(exact)) <= np.maximum(3e-7, 2e-7 * np.abs(exact))
+        np.abs(StepOperations().gelu(x) - gelu(exact)) <= np.maximum(3e-7, 2e-7 * np.abs(exact))
     ).all()  # elementwise.gelu's
-    slope = StepOperations.gelu_vjp(x, dy)
+    slope = StepOperations().gelu_vjp(x, dy)
     assert np.abs(slope - gelu_vjp(exact, dy.astype(np.float64))).max() <= 1e-6  # slopes up to 2.3: some roundings
     assert slope.dtype == np.float32
     own = x.copy()
-    assert StepOperations.gelu(own, out=own) is own
-    np.testing.assert_array_equal(own, StepOperations.gelu(x))
+    assert StepOperations().gelu(own, out=own) is own
+    np.testing.assert_array_equal(own, StepOperations().gelu(x))
 
 
 @pytest.mark.parametrize("rows", [1, 5])
@@ -88,11 +88,11 @@ def test_layer_norm_and_its_slopes(rows, width, bias):
     x = x * 3 + 7  # a mean that is larger than the deviation
     p = Norm(1 + noise[0], noise[-1] if bias else None)
     wide = Norm(*(None if a is None else a.astype(np.float64) for a in (p.weight, p.bias)))
-    got, exact = StepOperations.layer_norm(x, p, 1e-5), layer_norm(x.astype(np.float64), wide, 1e-5)
+    got, exact = StepOperations().layer_norm(x, p, 1e-5), layer_norm(x.astype(np.float64), wide, 1e-5)
     assert got.dtype == np.float32
     # numbers near 10 less their mean are off by 2^-20, divided by a deviation of 3, times weights up to 4
     np.testing.assert_allclose(got, exact, rtol=0, atol=0 if width == 1 else 5e-6)
-    dx, dp = StepOperations.layer_norm_vjp(x, p, 1e-5, dy)
+    dx, dp = StepOperations().layer_norm_vjp(x, p, 1e-5, dy)
     wanted, dwanted = layer_norm_vjp(x.astype(np.float64), wide, 1e-5, dy.astype(np.float64))
     np.testing.assert_allclose(dx, wanted, rtol=0, atol=5e-6)
     np.testing.assert_allclose(dp.weight, dwanted.weight, rtol=0, atol=5e-6)
@@ -107,24 +107,27 @@ def test_softmax_and_its_slopes(n):
     x, dy = (rng.standard_normal((2, 3, n)) * 9).astype(np.float32), rng.standard_normal((2, 3, n)).astype(np.float32)
     x[0, 0, 1:] = -np.inf  # what is not seen
     x[1, 1] = 80  # equal scores
-    got, exact = StepOperations.softmax(x), softmax(x.astype(np.float64))
+    got, exact = StepOperations().softmax(x), softmax(x.astype(np.float64))
     assert got.dtype == np.float32 and got.shape == x.shape
     np.testing.assert_allclose(got, exact, rtol=3e-6, atol=1e-37)  # exponents of up to 50 are off by 2^-19
     kept = got * rng.integers(0, 2, x.shape).astype(np.float32) * 2
     for given in (None, kept):
         wanted = softmax_vjp(*(a if a is None else a.astype(np.float64) for a in (got, dy, given)))
-        np.testing.assert_allclose(StepOperations.softmax_vjp(got, dy, given), wanted, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(StepOperations().softmax_vjp(got, dy, given), wanted, rtol=0, atol=2e-6)
 
 
 def test_rows_that_do_not_lie_in_order():
     rng = np.random.default_rng(3)
     x, dy = (rng.standard_normal((48, 7)).astype(np.float32).T for _ in range(2))
     p = Norm(np.ones(48, np.float32), np.zeros(48, np.float32))
-    np.testing.assert_array_equal(StepOperations.layer_norm(x, p, 1e-5), StepOperations.layer_norm(x.copy(), p, 1e-5))
     np.testing.assert_array_equal(
-        StepOperations.layer_norm_vjp(x, p, 1e-5, dy)[0], StepOperations.layer_norm_vjp(x.copy(), p, 1e-5, dy.copy())[0]
+        StepOperations().layer_norm(x, p, 1e-5), StepOperations().layer_norm(x.copy(), p, 1e-5)
     )
-    np.testing.assert_array_equal(StepOperations.softmax(x), StepOperations.softmax(x.copy()))
+    np.testing.assert_array_equal(
+        StepOperations().layer_norm_vjp(x, p, 1e-5, dy)[0],
+        StepOperations().layer_norm_vjp(x.copy(), p, 1e-5, dy.copy())[0],
+    )
+    np.testing.assert_array_equal(StepOperations().softmax(x), StepOperations().softmax(x.copy()))
 
 
 def test_nan_is_not_hidden():
@@ -134,12 +137,12 @@ def test_nan_is_not_hidden():
     assert np.isnan(StepOperations().linear(x, p)[1]).all() and np.isfinite(StepOperations().linear(x, p)[[0, 2]]).all()
     dx, dp = StepOperations().linear_vjp(x, p, np.ones((3, PANEL), np.float32))
     assert np.isfinite(dx).all() and np.isnan(dp.weight[2]).all()
-    assert np.isnan(StepOperations.gelu_vjp(x, x)[1, 2])
+    assert np.isnan(StepOperations().gelu_vjp(x, x)[1, 2])
     p, ones = Norm(np.ones(40, np.float32), np.zeros(40, np.float32)), np.ones_like(x)
     for got in (
-        StepOperations.layer_norm(x, p, 1e-5),
-        StepOperations.layer_norm_vjp(x, p, 1e-5, ones)[0],
-        StepOperations.softmax(x),
+        StepOperations().layer_norm(x, p, 1e-5),
+        StepOperations().layer_norm_vjp(x, p, 1e-5, ones)[0],
+        StepOperations().softmax(x),
     ):
         assert np.isnan(got[1]).all() and np.isfinite(got[[0, 2]]).all()
-    assert np.isnan(StepOperations.softmax_vjp(x, ones)[1]).all()
+    assert np.isnan(StepOperations().softmax_vjp(x, ones)[1]).all()

@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from minembed import top_k
 from minembed.kernels.compiled import cache
+from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.encoder.tier import compile_kernels
 from minembed.search.quantized import quantize_corpus
 
@@ -50,9 +51,7 @@ def compile_top_k() -> None:
 
 def compile_tiled() -> None:
     """The encoder on tiles, which is tested on emulated ones where there are none."""
-    from minembed.kernels.encoder.tiled import tiled_encoder
-
-    tiled_encoder.compile_kernels("bfloat16")
+    JIT.compile(("run_tiled", "assist_tiled", "embed_texts_bfloat16"))
 
 
 def warm_up(worker: int, workers: int) -> None:

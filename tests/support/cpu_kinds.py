@@ -1,6 +1,6 @@
 """CPUs that the kernels are made for, and what suits each."""
 
-from minembed.kernels.vectors.target import Target
+from minembed.kernels.vectors.instruction_sets import Target
 
 AVX2 = {"avx2", "fma"}
 AVX512 = AVX2 | {"avx512f", "avx512vl", "avx512bw", "avx512dq"}

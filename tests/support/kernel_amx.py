@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit, types
 
-from minembed.kernels.tiles import amx
+from minembed.kernels.tiles import amx, shapes
 from minembed.kernels.vectors.simd import address
 from minembed.transformer.quantization import to_bfloat16
 
@@ -32,7 +32,7 @@ def functions(kind):
     """Compiled functions on arrays, whose products and copies are made by one kind of operations."""
     ops = operations(kind)
     begin, end, zero, load_tile, stream_tile = ops.begin, ops.end, ops.zero, ops.load_tile, ops.stream_tile
-    store_tile, dot_bfloat16, config = ops.store_tile, ops.dot_bfloat16, amx.CONFIG
+    store_tile, dot_bfloat16, config = ops.store_tile, ops.dot_bfloat16, shapes.CONFIG
 
     @njit
     def copy_run(config, room, x, stride, streamed, out, stride_out):

@@ -8,7 +8,7 @@ from numba import njit
 from minembed.kernels.encoder import gemm, selftest, tier
 from minembed.kernels.encoder.architecture import GELU
 from minembed.kernels.encoder.packing import pack_weight
-from minembed.kernels.tiles.registers import PANEL, TILE_ROWS
+from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 from minembed.kernels.vectors import simd
 from minembed.kernels.vectors.simd import address, load, splat, store
 from minembed.transformer.params import Linear

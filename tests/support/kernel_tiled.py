@@ -12,11 +12,12 @@ from numba import njit
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.tiled import softmax, tasks
+from minembed.kernels.encoder.tiled.buffers import lay_out_own, lay_out_shared, stride_of
 from minembed.kernels.encoder.tiled.norms import place_in
 from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, SIZE, WIDE, F
 from minembed.kernels.encoder.tiled.tiled_encoder import Scratch
-from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, stride_of
-from minembed.kernels.tiles.amx import CONFIG, HARDWARE, begin, end, registers
+from minembed.kernels.tiles.amx import HARDWARE, begin, end, registers
+from minembed.kernels.tiles.shapes import CONFIG
 from minembed.kernels.vectors.simd import address, at, load, store_bfloat16
 
 WIDEN, NARROW, OUTPUT, PROJECT, ATTEND = range(5)

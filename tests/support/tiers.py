@@ -1,8 +1,13 @@
-"""Tiers for tests: of a plain function, and kernels cut short."""
+"""Tiers for tests: those that there are, of a plain function, and kernels cut short."""
 
 import dataclasses
+from importlib.util import find_spec
 
+from minembed.runtime.backend import has_native
 from minembed.transformer.tier import Tier
+
+COMPILED = ["numba"] * bool(find_spec("numba")) + ["native"] * has_native()  # those that can be tested here
+TIERS = ["numpy", *COMPILED]
 
 
 class FunctionTier(Tier):

@@ -66,9 +66,10 @@ def pieces() -> dict[str, str]:
 
 def whole() -> dict[str, str]:
     """The two functions that Python calls."""
-    from minembed.kernels.encoder.tiled.tiled_encoder import signatures
+    from minembed.kernels.compiled.just_in_time import JIT
+    from minembed.kernels.compiled.numba_types import signature
 
-    return {function.__name__: assembly(function, signature) for function, signature in signatures("bfloat16")[:2]}
+    return {name: assembly(JIT[name], signature(name)) for name in ("run_tiled", "assist_tiled")}
 
 
 def counted(text: str, instruction: str) -> int:

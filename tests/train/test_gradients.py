@@ -3,6 +3,7 @@
 import golden_families as goldens
 import numpy as np
 import pytest
+from tiers import TIERS
 
 from minembed.train.backward.tape import Tape
 from minembed.train.backward.trees import Rows
@@ -32,7 +33,7 @@ with np.load(FILE) as file:
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", TIERS)
 @pytest.mark.parametrize("name", [name for name in NAMES if FAMILIES[goldens.family_of(name)].fold is None])
 def test_gradients_are_torchs(name, backend, recompute, tmp_path):
     golden = goldens.read(name)

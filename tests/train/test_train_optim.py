@@ -2,13 +2,13 @@
 transformers'."""
 
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from places import GOLDENS_FOLDER
+from tiers import TIERS
 
 from minembed.errors import InputError, TrainingError
 from minembed.train.backward.gradients import accumulate, clip, global_norm, scale
@@ -17,7 +17,6 @@ from minembed.train.optim import BLOCK, AdamW, decays
 from minembed.train.schedules import SCHEDULES, warmup_steps
 
 FILE = GOLDENS_FOLDER / "optim.npz"
-TIERS = ["numpy", "numba"] if find_spec("numba") else ["numpy"]
 
 
 @pytest.fixture(scope="module")

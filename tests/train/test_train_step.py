@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tiers import TIERS
 
 from minembed import Embedder
 from minembed.errors import UnsupportedModelError
@@ -34,7 +35,7 @@ def arrays(step):
     return {n: g.values if isinstance(g, Rows) else g for n, g in step.gradients.items()}
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", TIERS)
 @pytest.mark.parametrize("p", [0.0, 0.3])
 def test_threads_change_no_bit(trainee, backend, p):
     dropout = Dropout(p, seed=5).at(3)

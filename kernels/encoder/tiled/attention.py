@@ -14,7 +14,7 @@ from numba import njit
 from minembed.kernels.encoder.attention import place_rows, turn_16x16
 from minembed.kernels.encoder.elementwise import ONE, ZERO
 from minembed.kernels.encoder.tiled.blocks import BLOCK
-from minembed.kernels.encoder.tiled.finish import SIDE
+from minembed.kernels.encoder.tiled.plan import SIDE
 from minembed.kernels.encoder.tiled.softmax import softmax_rows
 from minembed.kernels.encoder.tiled.vectors import pair_last_row, pair_rows
 from minembed.kernels.tiles.amx import dot_bfloat16, load_tile, store_tile, zero

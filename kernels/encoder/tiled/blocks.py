@@ -15,7 +15,8 @@ there are.  Up to 16 rows take one row of tiles.
 
 from numba import njit
 
-from minembed.kernels.encoder.tiled.finish import SIDE, finish
+from minembed.kernels.encoder.tiled.finish import finish
+from minembed.kernels.encoder.tiled.plan import SIDE
 from minembed.kernels.tiles.amx import dot_bfloat16, load_tile, store_tile, stream_tile, zero
 from minembed.kernels.vectors.simd import at
 

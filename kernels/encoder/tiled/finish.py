@@ -14,13 +14,12 @@ from numba import njit
 
 from minembed.kernels.encoder.architecture import GELU
 from minembed.kernels.encoder.elementwise import gelu_short
+from minembed.kernels.encoder.tiled.plan import SIDE, SLOT
 from minembed.kernels.encoder.tiled.vectors import activate_short
 from minembed.kernels.vectors.simd import at, load, store, store_bfloat16
 
 ROUND, ACTIVATE, GATE, ADD, KEEP = 0, 1, 2, 3, 4
 KINDS = 8  # of which there are fewer: a kind is one of them, plus KINDS times the activation
-SIDE = 32  # rows and columns of a block
-SLOT = SIDE * SIDE + SIDE  # from one block's sums to the next's: were it 4096 bytes, loads would wait for stores
 
 
 @njit

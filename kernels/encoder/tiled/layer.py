@@ -5,15 +5,16 @@ The sum is normalised, or, where norms come first, what enters is.  What functio
 
 from numba import njit
 
-from minembed.kernels.encoder.architecture import LAYER_NORM, NOTHING, POST_NORMS, PRE_NORM
+from minembed.kernels.encoder.architecture import ALL_ROWS, FIRST_ROWS, LAYER_NORM, NOTHING, POST_NORMS, PRE_NORM
 from minembed.kernels.encoder.elementwise import add_row
-from minembed.kernels.encoder.layer import ALL_ROWS, FIRST_ROWS, copy_rows
-from minembed.kernels.encoder.sharing import SHARED
+from minembed.kernels.encoder.job import SHARED
+from minembed.kernels.encoder.layer import copy_rows
+from minembed.kernels.encoder.tiled.buffers import slice_of, stride_of
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
-from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, WIDE, D, F
+from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, SIDE, WIDE, D, F
 from minembed.kernels.encoder.tiled.sharing import HEAD_PHASE, NARROW_PHASE, OUTPUT_PHASE, WIDEN_PHASE, do_phase
-from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
-from minembed.kernels.encoder.tiled.workspace import BAND, slice_of, stride_of
+from minembed.kernels.encoder.tiled.tasks import head, narrow, output, widen
+from minembed.kernels.encoder.tiled.workspace import BAND
 from minembed.kernels.vectors.simd import at
 
 

@@ -7,7 +7,7 @@ from numba import njit
 
 from minembed.kernels.encoder.architecture import LAYER_NORM, RMS_NORM
 from minembed.kernels.encoder.elementwise import ONE, ZERO
-from minembed.kernels.encoder.tiled.finish import SIDE
+from minembed.kernels.encoder.tiled.plan import SIDE
 from minembed.kernels.vectors.simd import at, first_lanes, fma, load, splat, store, store_bfloat16, sum_lanes
 
 f32 = np.float32

@@ -9,8 +9,7 @@ take no longer for it; a few rows do, though half as much is read (docs/kernels.
 
 from numba import njit
 
-from minembed.kernels.encoder.tiled.finish import SIDE
-from minembed.kernels.encoder.tiled.plan import EACH, S_LAYER, V_LAYER, W_LAYER
+from minembed.kernels.encoder.tiled.plan import EACH, S_LAYER, SIDE, V_LAYER, W_LAYER
 from minembed.kernels.vectors.simd import address, as_words, at, load, load_signed_bytes, prefetch, store_bfloat16
 
 

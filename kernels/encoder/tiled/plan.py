@@ -4,10 +4,14 @@ Widths are filled up to whole tiles: 32 columns, which as inputs of the next pro
 every head.  What is filled up is zeros, in weights and biases, and stays zeros in what is computed from them.
 """
 
-from minembed.kernels.tiles.amx import DEEP
+from minembed.kernels.tiles.shapes import DEEP
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
 from minembed.transformer.quantization import QuantizedLinear, group_size
+
+SIDE = 32  # rows and columns of a block
+SLOT = SIDE * SIDE + SIDE  # from one block's sums to the next's: were it 4096 bytes, loads would wait for stores
+DEPTH = 384  # of K, that a product takes at a time
 
 Plan = tuple[int, ...]
 NAMES = (

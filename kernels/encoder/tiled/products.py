@@ -14,11 +14,11 @@ What is returned is the last block, which waits to be finished by whatever produ
 from numba import njit
 
 from minembed.kernels.encoder.tiled.blocks import multiply_block
-from minembed.kernels.encoder.tiled.finish import SIDE, SLOT, finish
+from minembed.kernels.encoder.tiled.finish import finish
 from minembed.kernels.encoder.tiled.panels import as_bfloat16, rows_of
+from minembed.kernels.encoder.tiled.plan import DEPTH, SIDE, SLOT
 from minembed.kernels.vectors.simd import at, prefetch
 
-DEPTH = 384  # of K
 LINE = 64  # bytes of a line of the cache
 
 

@@ -5,15 +5,15 @@ Tiles are set up once a call, and given back before it returns.
 
 from numba import njit
 
-from minembed.kernels.encoder.architecture import BARE
+from minembed.kernels.encoder.architecture import ALL_ROWS, BARE
 from minembed.kernels.encoder.heads import pattern_of
-from minembed.kernels.encoder.layer import ALL_ROWS, copy_rows
+from minembed.kernels.encoder.layer import copy_rows
 from minembed.kernels.encoder.run import chunk_end
+from minembed.kernels.encoder.tiled.buffers import lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.encoder.tiled.layer import transformer_layer
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
 from minembed.kernels.encoder.tiled.panels import at_layer
 from minembed.kernels.encoder.tiled.plan import LAYERS, SIZE, WIDE, D
-from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
 from minembed.kernels.vectors.simd import address, at
 

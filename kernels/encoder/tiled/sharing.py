@@ -7,21 +7,12 @@ which layer, for how many rows; everything else both know, and each has buffers 
 from numba import njit
 
 from minembed.kernels.encoder.heads import pattern_of
-from minembed.kernels.encoder.sharing import (
-    CLOSED,
-    DONE,
-    FIELDS,
-    TICKET,
-    open_tasks,
-    relax,
-    take_task,
-    wait_for_helper,
-    word,
-)
+from minembed.kernels.encoder.job import CLOSED, DONE, FIELDS, TICKET
+from minembed.kernels.encoder.sharing import open_tasks, relax, take_task, wait_for_helper, word
+from minembed.kernels.encoder.tiled.buffers import lay_out_own, lay_out_shared, sum_of
 from minembed.kernels.encoder.tiled.panels import at_layer
-from minembed.kernels.encoder.tiled.plan import HEADS, SIZE, WIDE, F
-from minembed.kernels.encoder.tiled.tasks import SIDE, head, narrow, output, widen
-from minembed.kernels.encoder.tiled.workspace import lay_out_own, lay_out_shared, sum_of
+from minembed.kernels.encoder.tiled.plan import HEADS, SIDE, SIZE, WIDE, F
+from minembed.kernels.encoder.tiled.tasks import head, narrow, output, widen
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
 from minembed.kernels.vectors.atomics import add, read, swap
 from minembed.kernels.vectors.simd import address

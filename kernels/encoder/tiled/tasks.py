@@ -20,7 +20,8 @@ from numba import njit
 from minembed.kernels.encoder.architecture import ACTIVATION, GATED, HEAD_NORMS
 from minembed.kernels.encoder.heads import place_heads, reach_of
 from minembed.kernels.encoder.tiled.attention import attend
-from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, KINDS, ROUND, SIDE, SLOT
+from minembed.kernels.encoder.tiled.buffers import stride_of
+from minembed.kernels.encoder.tiled.finish import ACTIVATE, ADD, GATE, KEEP, KINDS, ROUND
 from minembed.kernels.encoder.tiled.panels import panel_of, rows_of
 from minembed.kernels.encoder.tiled.plan import (
     B_DOWN,
@@ -36,7 +37,9 @@ from minembed.kernels.encoder.tiled.plan import (
     S_DOWN,
     S_OUT,
     S_UP,
+    SIDE,
     SIZE,
+    SLOT,
     W_DOWN,
     W_OUT,
     W_UP,
@@ -44,7 +47,7 @@ from minembed.kernels.encoder.tiled.plan import (
     F,
 )
 from minembed.kernels.encoder.tiled.products import apart, finish_last, multiply_panel, nothing
-from minembed.kernels.encoder.tiled.workspace import BAND, stride_of
+from minembed.kernels.encoder.tiled.workspace import BAND
 from minembed.kernels.vectors.simd import at, load, store_bfloat16
 
 

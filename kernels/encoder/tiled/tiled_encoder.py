@@ -8,31 +8,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import typeof, types
 
 from minembed.errors import BackendWarning, warn
-from minembed.kernels.compiled import cache as cached
+from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.encoder.architecture import architecture_of
-from minembed.kernels.encoder.embeddings import embed_texts
-from minembed.kernels.encoder.packing import WEIGHTS, aligned, numpy_embeddings
+from minembed.kernels.encoder.job import CLOSED, JOB_WORDS, SHARED
+from minembed.kernels.encoder.packing import aligned, numpy_embeddings
 from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
-from minembed.kernels.encoder.run import CHUNK
-from minembed.kernels.encoder.sharing import CLOSED, JOB_WORDS, SHARED
 from minembed.kernels.encoder.tiled.packing import pack, scaled_patterns
 from minembed.kernels.encoder.tiled.plan import EACH, NAMES, Plan, plan_of
-from minembed.kernels.encoder.tiled.run import run_tiled
-from minembed.kernels.encoder.tiled.sharing import assist_tiled
 from minembed.kernels.encoder.tiled.workspace import SHARED_ROWS, own_sizes, shared_sizes
+from minembed.kernels.encoder.workspace import CHUNK
+from minembed.kernels.entries import Entries
 from minembed.kernels.helpers import helper
-from minembed.kernels.tiles.amx import CONFIG, HARDWARE
+from minembed.kernels.tiles.permission import tiles_usable
+from minembed.kernels.tiles.shapes import CONFIG
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 MARGIN = 1024  # floats at the end of each buffer, for blocks that reach beyond the last row
-_shared_sizes: Any = shared_sizes
-_own_sizes: Any = own_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,8 @@ class Scratch:
     def make(cls, rows: int, plan: Plan) -> "Scratch":
         """Allocate; a second core is only asked for up to SHARED_ROWS."""
         both = (rows, min(rows, SHARED_ROWS))
-        own = tuple(aligned(sum(_own_sizes(count, plan)) + MARGIN, np.float32) for count in both)
-        return cls(rows, aligned(sum(_shared_sizes(rows, plan)) + MARGIN, np.float32), own)
+        own = tuple(aligned(sum(own_sizes(count, plan)) + MARGIN, np.float32) for count in both)
+        return cls(rows, aligned(sum(shared_sizes(rows, plan)) + MARGIN, np.float32), own)
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class TiledEncoder(PackedEncoder):
     idle: "deque[Scratch]" = field(default_factory=deque, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        own = self.embeddings, self.final_norm, self.reference
+        own = self.embeddings, self.final_norm, self.reference, self.entries
         return restore, (self.packed, self.config, self.architecture, self.patterns, *own, self.plan)
 
     def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
@@ -68,6 +64,7 @@ class TiledEncoder(PackedEncoder):
         states = out.reshape(-1)
         if self.embeddings is None:
             tables = p.word, p.word_scales, p.position, p.token_type, p.norm
+            embed_texts = self.entries[f"embed_texts_{p.dtype}"]
             embed_texts(*self._look_up(tokens), *tables, self.config.hidden_size, eps, states)
         scratch = take(self.idle, min(total, CHUNK + int(np.diff(cu_seqlens).max())), self._make)
         job = np.zeros(JOB_WORDS, np.int64)
@@ -75,8 +72,10 @@ class TiledEncoder(PackedEncoder):
         try:
             if together and total <= SHARED_ROWS and worth_sharing(total, self._work):
                 room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
-                job[SHARED] = helper.ask(lambda: assist_tiled(job, CONFIG, cu_seqlens, *model, *room))
-            run_tiled(CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states)
+                job[SHARED] = helper.ask(lambda: self.entries["assist_tiled"](job, CONFIG, cu_seqlens, *model, *room))
+            self.entries["run_tiled"](
+                CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states
+            )
         finally:
             job[CLOSED] = 1  # whatever happens: a helper takes tasks until then
         self.idle.append(scratch)
@@ -92,7 +91,7 @@ class TiledEncoder(PackedEncoder):
 
 def restore(*fields: Any) -> TiledEncoder:
     """An encoder from another process; where this one may not use tiles, they are emulated, and a warning says so."""
-    if not HARDWARE:
+    if not tiles_usable():
         message = (
             "this model was prepared for tiles (AMX), which this process may not use: it computes on emulated ones"
         )
@@ -100,7 +99,7 @@ def restore(*fields: Any) -> TiledEncoder:
     return TiledEncoder(*fields)
 
 
-def pack_encoder(lowered: Params, config: Config, dtype: str) -> TiledEncoder:
+def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> TiledEncoder:
     """The encoder, of parameters that were lowered to its type."""
     plan = plan_of(lowered, config)
     return TiledEncoder(
@@ -110,31 +109,6 @@ def pack_encoder(lowered: Params, config: Config, dtype: str) -> TiledEncoder:
         scaled_patterns(lowered, config),
         numpy_embeddings(lowered),
         lowered.final_norm,
+        entries=entries,
         plan=plan,
     )
-
-
-def compile_kernels(dtype: str) -> None:
-    """Compile, or load from disk; but for the embeddings both types of weights have the same code."""
-    everything = signatures(dtype)
-    for function, signature in everything:
-        function.compile(signature)
-
-
-def is_compiled(dtype: str) -> bool:
-    """Whether the kernels are loaded, or lie on disk for this CPU."""
-    return all(cached.is_stored(function, signature) for function, signature in signatures(dtype))
-
-
-def signatures(dtype: str) -> list[tuple[Any, tuple[Any, ...]]]:
-    """The functions that Python calls, and the types of their arguments."""
-    find: Any = typeof
-    floats, ints, levels = (find(np.zeros(0, kind)) for kind in (np.float32, np.int64, np.int8))
-    table = find(np.zeros(0, WEIGHTS[dtype])).copy(readonly=True)  # it may be mapped from a file
-    config, i, f = find(CONFIG), types.int64, types.float32
-    model = levels, floats, floats, floats, floats, ints, find((0,) * len(NAMES)), find((0,) * 6), f
-    return [
-        (run_tiled, (config, ints, *model, i, ints, floats, floats, i, floats)),
-        (assist_tiled, (ints, config, ints, *model, floats, floats, i, i)),
-        (embed_texts, (ints, ints, ints, table, floats, floats, floats, floats, i, f, floats)),
-    ]

@@ -1,0 +1,113 @@
+"""A folder of libraries and their manifest: a process for each variant, then linking, checking and counting."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+
+from minembed.errors import BackendError
+from minembed.kernels.ahead.platforms import Platform, link
+from minembed.kernels.ahead.small_objects import emit_detector, emit_missing
+from minembed.kernels.compiled.variants import VARIANTS
+from minembed.kernels.libraries import DETECTOR, MANIFEST, SCHEMA
+from minembed.version import __version__
+
+
+def variants_of(platform: Platform) -> list[str]:
+    """All that its wheel carries.
+
+    >>> from minembed.kernels.ahead.platforms import PLATFORMS
+    >>> variants_of(PLATFORMS["linux-aarch64"])
+    ['dotprod', 'neon']
+    """
+    return [name for name, variant in VARIANTS.items() if variant.machine == platform.machine]
+
+
+def build(platform: Platform, variants: Sequence[str], folder: Path) -> Path:
+    """Build libraries, and replace by them whatever a folder held before; returns the manifest.
+
+    Raises BackendError where something cannot be emitted or linked, or would need another library.
+    """
+    for name in variants:
+        if name not in variants_of(platform):
+            raise BackendError(f"{platform.name} has no variant {name!r}, only {', '.join(variants_of(platform))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".building-") as made:
+        libraries = {name: _library(platform, name, Path(made)) for name in variants}
+        if platform.machine == "x86_64":
+            libraries[DETECTOR] = _detector(platform, Path(made))
+        told = {
+            "schema": SCHEMA,
+            "version": __version__,
+            "sources": {n: h for about in libraries.values() for n, h in about.pop("sources").items()},
+            "platform": platform.name,
+            "toolchain": _toolchain(platform),
+            "libraries": libraries,
+        }
+        manifest = Path(made) / MANIFEST
+        manifest.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        _replace(folder, [Path(made) / about["file"] for about in libraries.values()], manifest)
+    return folder / MANIFEST
+
+
+def _library(platform: Platform, name: str, made: Path) -> dict[str, Any]:
+    """Emit in a process of its own, and link."""
+    objects = made / name
+    objects.mkdir()
+    command = [sys.executable, "-m", "minembed.kernels.ahead.emission", name, platform.name, str(objects)]
+    if code := subprocess.run(command, env=_environment()).returncode:
+        raise BackendError(f"the kernels of {name} could not be compiled (exit status {code}); see above")
+    about: dict[str, Any] = json.loads((objects / "about.json").read_bytes())
+    emit_missing(platform, objects / "~missing.o")
+    library = made / f"kernels-{name}{platform.suffix}"
+    return _linked(platform, list(objects.glob("*.o")), library) | about
+
+
+def _environment() -> dict[str, str]:
+    """Without what would change the code."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "MINEMBED_"))}
+    return kept | {"PYTHONHASHSEED": "0"}
+
+
+def _detector(platform: Platform, made: Path) -> dict[str, Any]:
+    emit_detector(platform, made / "cpu.o")
+    emit_missing(platform, made / "~missing.o")
+    linked = _linked(platform, [made / "cpu.o", made / "~missing.o"], made / f"{DETECTOR}{platform.suffix}")
+    return linked | {"constants": {}, "entries": {}, "sources": {}}
+
+
+def _linked(platform: Platform, objects: Sequence[Path], library: Path) -> dict[str, Any]:
+    link(platform, objects, library)
+    content = library.read_bytes()
+    return {"file": library.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _toolchain(platform: Platform) -> dict[str, str]:
+    asked = subprocess.run([*platform.linker(), "--version"], capture_output=True, text=True)
+    return {
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "llvm": ".".join(map(str, llvm.llvm_version_info)),
+        "linker": asked.stdout.partition("\n")[0],
+    }
+
+
+def _replace(folder: Path, libraries: Sequence[Path], manifest: Path) -> None:
+    """Put them in place, the manifest last: until then the old one, or none, finds nothing that it knows."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for old in (*folder.glob("kernels-*.*"), *folder.glob(f"{DETECTOR}.*")):
+        old.unlink()
+    for file in (*libraries, manifest):
+        file.replace(folder / file.name)

@@ -1,0 +1,126 @@
+"""Wheels: one a platform with its compiled kernels, and one for all others, with NumPy or Numba to compute.
+
+    python -m minembed.kernels.ahead.wheels [--platform NAME ...] [--pure] [-o FOLDER]
+
+Each is built from a copy of what git tracks, since a stale build folder would be packed without a word, and each is
+looked into afterwards.  Source: packaging.python.org, binary distribution format; PEP 600 (manylinux), 656 (musllinux).
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from minembed.errors import BackendError
+from minembed.kernels.ahead.building import build, variants_of
+from minembed.kernels.ahead.platforms import PLATFORMS
+from minembed.kernels.compiled.sources import KERNELS
+from minembed.kernels.libraries import MANIFEST
+
+TAGS = {  # what installers are told; a library that asks for memset alone runs with any C library
+    "linux-x86_64": "manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_2_x86_64",
+    "linux-aarch64": "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_2_aarch64",
+    "macos-arm64": "macosx_11_0_arm64",
+    "windows-x86_64": "win_amd64",
+}
+PURE = "any"
+LARGEST = 2_000_000  # bytes of a wheel
+LIBRARIES = (".so", ".dylib", ".dll", ".pyd")
+
+
+@contextmanager
+def clean_copy(root: Path) -> Iterator[Path]:
+    """A folder with the files that git tracks, as they are now."""
+    listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True).stdout
+    with TemporaryDirectory(prefix="minembed-wheel-") as place:
+        for name in filter(None, listed.decode().split("\0")):
+            if (root / name).is_file():
+                (Path(place) / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(root / name, Path(place) / name)
+        yield Path(place)
+
+
+def make_wheel(platform: str, out: Path, root: Path) -> Path:
+    """Build the wheel of a platform, or the pure one; returns where it lies.
+
+    Raises BackendError where a library cannot be made, or the wheel does not hold what it should.
+    """
+    with clean_copy(root) as source, TemporaryDirectory() as made:
+        if platform != PURE:
+            build(PLATFORMS[platform], variants_of(PLATFORMS[platform]), source / "kernels" / "native")
+        command = [sys.executable, "-m", "build", "--wheel", "--outdir", made, str(source)]
+        _run(command + ([] if platform == PURE else ["-C--build-option=--plat-name=linux_x86_64"]))
+        if platform != PURE:
+            _run(
+                [sys.executable, "-m", "wheel", "tags", "--remove", f"--platform-tag={TAGS[platform]}", *_wheels(made)]
+            )
+        (wheel,) = _wheels(made)
+        check_wheel(Path(wheel), platform)
+        out.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy2(wheel, out))
+
+
+def _wheels(folder: str) -> list[str]:
+    return [str(path) for path in Path(folder).glob("*.whl")]
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise BackendError(f"{' '.join(command[:4])} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+
+
+def check_wheel(wheel: Path, platform: str) -> None:
+    """Look into a wheel: its size, its tags, and that its libraries are those of its manifest and no others.
+
+    Raises BackendError that says what is wrong.
+    """
+    size = wheel.stat().st_size
+    if size > LARGEST:
+        raise BackendError(f"{wheel.name} has {size:,} bytes, more than {LARGEST:,}")
+    wanted = f"py3-none-{TAGS.get(platform, PURE)}.whl"
+    if not wheel.name.endswith(wanted):
+        raise BackendError(f"{wheel.name} should end with {wanted}")
+    with zipfile.ZipFile(wheel) as archive:
+        if damaged := archive.testzip():
+            raise BackendError(f"{wheel.name} is damaged, first at {damaged}")
+        names = archive.namelist()
+        found = {name for name in names if name.endswith(LIBRARIES)}
+        folder = "minembed/kernels/native/"
+        expected: set[str] = set()
+        if platform != PURE:
+            about = json.loads(archive.read(folder + MANIFEST))
+            listed = about["libraries"]
+            missing = set(variants_of(PLATFORMS[platform])) - set(listed)
+            if about["platform"] != platform or missing:
+                raise BackendError(f"{wheel.name} is for {about['platform']}, and lacks {sorted(missing)}")
+            expected = {folder + library["file"] for library in listed.values()}
+        if found != expected:
+            raise BackendError(f"{wheel.name} holds {sorted(found ^ expected)}, which it should not, or lacks them")
+    top = {name.split("/")[0] for name in names} - {"minembed"}
+    if len(top) != 1 or not top.pop().endswith(".dist-info"):
+        raise BackendError(f"{wheel.name} would install more than minembed: {sorted(top)}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Build wheels, and say how large they are."""
+    parser = argparse.ArgumentParser("python -m minembed.kernels.ahead.wheels", description="Build wheels.")
+    parser.add_argument("--platform", action="append", choices=[*TAGS, PURE], help="default: all of them")
+    parser.add_argument("-o", "--output", type=Path, default=Path("dist"), metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    for platform in options.platform or [*TAGS, PURE]:
+        try:
+            wheel = make_wheel(platform, options.output, KERNELS.parent)
+        except BackendError as error:
+            parser.exit(1, f"{error}\n")
+        print(f"{wheel}: {wheel.stat().st_size:,} bytes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Compiled functions by way of Numba: compiled on this machine when they are first asked for, and kept on disk."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from minembed.kernels.entries import ENTRIES
+
+
+@cache
+def _dispatcher(name: str) -> Any:
+    entry = ENTRIES[name]
+    return getattr(import_module(f"minembed.kernels.{entry.module}"), entry.function)
+
+
+@dataclass(frozen=True, slots=True)
+class JustInTime:
+    """The functions of kernels/entries.py, compiled by Numba.
+
+    >>> JIT.backend
+    'numba'
+    """
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        return "numba"
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        """The function of a name: Numba compiles it for the types that it is called with."""
+        function: Callable[..., Any] = _dispatcher(name)
+        return function
+
+    def bind(self, name: str, fixed: Mapping[int, Any]) -> Callable[..., Any]:
+        """The function with some arguments fixed, by their places; it takes the others, in order."""
+        function, filled = self[name], [fixed.get(i) for i in range(len(ENTRIES[name].kinds))]
+        places = [i for i in range(len(filled)) if i not in fixed]
+
+        def call(*given: Any) -> Any:
+            arguments = filled.copy()
+            for place, argument in zip(places, given, strict=True):
+                arguments[place] = argument
+            return function(*arguments)
+
+        return call
+
+    def compile(self, names: Iterable[str]) -> None:
+        """Compile functions for the types that are written down, or load them from disk."""
+        from minembed.kernels.compiled.numba_types import signature
+
+        for name in names:
+            _dispatcher(name).compile(signature(name))
+
+    def is_compiled(self, names: Iterable[str]) -> bool:
+        """Whether functions are loaded, or lie on disk for this CPU."""
+        from minembed.kernels.compiled.cache import is_stored
+        from minembed.kernels.compiled.numba_types import signature
+
+        return all(is_stored(_dispatcher(name), signature(name)) for name in names)
+
+
+JIT = JustInTime()

@@ -1,0 +1,106 @@
+"""The libraries of this checkout, which `make test-native` builds: what they compute has the bits of Numba's code."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from places import SUPPORT
+
+from minembed.errors import BackendError
+from minembed.kernels.ahead.building import build
+from minembed.kernels.ahead.platforms import PLATFORMS, undefined
+from minembed.kernels.compiled.ahead_of_time import constants_of, open_native
+from minembed.kernels.compiled.calling import words_in
+from minembed.kernels.compiled.variants import VARIANTS
+from minembed.kernels.entries import ENTRIES, ON_TILES
+from minembed.kernels.libraries import MANIFEST, NATIVE, platform_here, read_libraries
+from minembed.kernels.vectors.target import target_of_numba
+
+pytestmark = pytest.mark.slow
+LIKE = {  # a CPU for which Numba compiles what a variant holds
+    "znver4": "znver4",
+    "avx512bf16": "cooperlake",
+    "avx512vnni": "cascadelake",
+    "avx512": "skylake-avx512",
+    "avx2vnni": "alderlake",
+    "avx2": "haswell",
+    "baseline": "nehalem",
+}
+
+
+@pytest.fixture(scope="module")
+def libraries():
+    if not (NATIVE / MANIFEST).is_file():
+        pytest.skip("there are no libraries: make native")
+    return read_libraries()
+
+
+def bits(backend, variant, folder, **environment):
+    """What compiled_bits.py finds."""
+    command = [sys.executable, "-W", "error", str(SUPPORT / "compiled_bits.py"), backend, variant, str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(SUPPORT)} | environment
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_suits_this_cpu_has_the_bits_of_numba(libraries, tiny_checkpoint):
+    found, wanted = bits("native", "", tiny_checkpoint), bits("numba", "", tiny_checkpoint)
+    assert found.pop("variant") == open_native().variant
+    assert found == wanted and len(found) == 6 + 16 + 3
+
+
+@pytest.mark.parametrize("variant", LIKE)
+def test_every_variant_has_the_bits_of_numba(libraries, tiny_checkpoint, variant):
+    """Each that this CPU can run, in a process that takes it for its own."""
+    if variant not in libraries.by_name or not VARIANTS[variant].needs <= target_of_numba().features:
+        pytest.skip("it is not built (make native-all), or this CPU lacks something of it")
+    found = bits("native", variant, tiny_checkpoint)
+    assert found.pop("variant") == variant
+    cpu = {"NUMBA_CPU_NAME": LIKE[variant], "NUMBA_CPU_FEATURES": ""}
+    assert found == bits("numba", "", tiny_checkpoint, **cpu)
+
+
+def test_every_entry_is_there(libraries):
+    for name, library in libraries.by_name.items():
+        if name in VARIANTS:
+            wanted = {entry for entry in ENTRIES if VARIANTS[name].target.amx or entry not in ON_TILES}
+            assert set(library.entries) == wanted and library.constants == constants_of(VARIANTS[name].target)
+            for entry, shape in library.entries.items():
+                assert shape.words == words_in(ENTRIES[entry].kinds)
+    native = open_native()
+    native.compile(native.about.entries)
+
+
+def test_nothing_is_needed_but_memory(libraries):
+    for library in libraries.by_name.values():
+        if library.file.suffix == ".so":
+            assert undefined(library.file.read_bytes()) <= {"memset", "memcpy", "memmove"}
+
+
+def test_a_source_that_changed(libraries, monkeypatch):
+    """What was compiled from it is not used any more."""
+    from minembed.kernels.compiled import ahead_of_time
+
+    names = [name for name in libraries.sources if name.startswith("kernels/")]
+    assert {"kernels/encoder/gemm.py", "kernels/entries.py", "search/metrics.py"} <= set(libraries.sources)
+    assert not any("/ahead/" in name or "/compiled/" in name for name in names)
+    monkeypatch.setattr(ahead_of_time, "hashes_of", lambda _: libraries.sources | {"kernels/encoder/gemm.py": "0"})
+    with pytest.raises(BackendError, match=r"older than kernels/encoder/gemm\.py"):
+        open_native.__wrapped__()
+
+
+def test_two_builds_have_the_same_bytes(libraries, tmp_path):
+    variant = open_native().variant
+    build(PLATFORMS[platform_here()], [variant], tmp_path)
+    again = read_libraries(tmp_path)
+    for name, library in again.by_name.items():
+        assert library.file.read_bytes() == libraries.by_name[name].file.read_bytes(), name
+    told, before = (json.loads((folder / MANIFEST).read_bytes()) for folder in (tmp_path, NATIVE))
+    for name in again.by_name:
+        assert told["libraries"][name] == before["libraries"][name]
+    assert {key: told[key] for key in ("schema", "version", "platform", "sources", "toolchain")} == {
+        key: before[key] for key in ("schema", "version", "platform", "sources", "toolchain")
+    }

@@ -1,0 +1,107 @@
+"""Hashes of all that compiled kernels compute, in a process of its own.
+
+    python compiled_bits.py BACKEND VARIANT CHECKPOINT      VARIANT: the library to take, whatever suits this CPU
+
+Backend "numba" takes what NUMBA_CPU_NAME says; VARIANT is then "".
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+TEXTS = [" ".join(["the cat", "un believ able", "rain and sun"][i % 3 :] * (i // 3)) for i in range(61)]
+
+
+def choose(variant):
+    """Let this process take a variant; before any kernel is imported."""
+    from minembed.kernels.compiled.variants import VARIANTS
+    from minembed.kernels.tiles import permission
+    from minembed.kernels.vectors import target
+
+    target.TARGET = permission.TARGET = VARIANTS[variant].target
+    if not target.target_of_numba().amx:
+        permission.permitted = lambda: False
+
+
+def digest(*arrays):
+    """One hash of dtypes, shapes and bytes."""
+    total = hashlib.sha256()
+    for array in map(np.asarray, arrays):
+        total.update(f"{array.dtype.str} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()[:16]
+
+
+def encoding(backend, folder):
+    """Vectors of a batch, and of single texts, which two cores may share."""
+    from minembed import Embedder
+
+    for dtype in ("float32", "bfloat16", "int8"):
+        for threads in (1, 2):
+            model = Embedder.load(folder, backend=backend, dtype=dtype, threads=threads)
+            assert model.backend == backend
+            yield f"{dtype} {threads}", digest(model.encode(TEXTS, truncation="silent"), model.encode("the cat"))
+
+
+def searching(backend):
+    """Exact top-k on rows and on bytes, of one query and of several."""
+    from minembed import top_k
+    from minembed.search.quantized import quantize_corpus
+
+    rng = np.random.default_rng(1)
+    corpus = rng.standard_normal((3000, 96), dtype=np.float32)
+    quantized = quantize_corpus(corpus)
+    for metric in ("dot", "cosine", "euclidean", "manhattan"):
+        for count in (1, 10):
+            queries = rng.standard_normal((count, 96), dtype=np.float32)
+            for kind, of in (("floats", None), ("bytes", quantized)):
+                found = top_k(queries, corpus, 7, metric, backend=backend, threads=2, quantized=of)
+                yield f"{metric} {count} {kind}", digest(*found)
+
+
+def training(backend, folder):
+    """Twenty steps, and the optimiser's own two functions in both precisions."""
+    from training_cases import PAIRS
+
+    from minembed.runtime.backend import resolve
+    from minembed.train.backward.trees import flat
+    from minembed.train.contrastive import train_contrastive
+    from minembed.train.model import Trainee
+    from minembed.train.settings import Settings
+
+    trainee = Trainee.load(folder)
+    settings = Settings(max_steps=20, batch_size=4, learning_rate=1e-3, dropout=0.1, backend=backend, threads=1)
+    with tempfile.TemporaryDirectory() as place:
+        train_contrastive(trainee, PAIRS, settings, Path(place) / "run", show_progress_bar=False)
+    yield "weights", digest(*(array for _, array in sorted(flat(trainee.weights).items())))
+    update, replay = resolve("adamw", backend), resolve("adamw_replay", backend)
+    rng = np.random.default_rng(2)
+    for dtype in (np.float32, np.float64):
+        p, m, v, g = (np.abs(rng.standard_normal((9, 5))).astype(dtype) for _ in range(4))
+        constants = np.array([0.99, 0.1, 0.999, 0.001, 0.01, 1.5, 1e-8]).astype(dtype)
+        update(*(x.reshape(-1) for x in (p, m, v, g)), constants)
+        rows, last = np.array([1, 4, 8]), np.array([0, 2, 0, 0, 5, 0, 0, 0, 6])
+        replay(p, m, v, rows, last, 3, np.stack([constants] * 4))
+        yield f"optimiser {np.dtype(dtype)}", digest(p, m, v)
+
+
+def main(backend, variant, folder):
+    """Print the hashes as JSON."""
+    if variant:
+        choose(variant)
+    found = {f"encode {name}": value for name, value in encoding(backend, folder)}
+    found |= {f"search {name}": value for name, value in searching(backend)}
+    found |= {f"train {name}": value for name, value in training(backend, folder)}
+    if backend == "native":
+        from minembed.kernels.compiled.ahead_of_time import open_native
+
+        assert not {"numba", "llvmlite"} & set(sys.modules) or variant
+        found["variant"] = open_native().variant
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
