@@ -16,7 +16,7 @@ from minembed.transformer.encoder import encode
 from minembed.weights.directory import read_checkpoint
 from minembed.weights.families import read_params
 
-NUMBER = 5000 if FULL else 40
+NUMBER = 5000 if FULL else 20
 NEAR = 1e-5  # of vectors of length 1: adapters larger than trained ones, in two orders of sums
 
 

@@ -8,6 +8,7 @@ import oracle
 import pytest
 from adapter_cases import CASES
 from click.testing import CliRunner
+from examples import heavy
 from golden_adapters import read, settings_of, tensors_of, write_adapter
 from golden_families import VECTOR, about, tokens_of, write_checkpoint
 from golden_families import read as read_family
@@ -33,8 +34,16 @@ def vectors(model, golden):
 BESIDE = ("bert+saved", "modernbert", "nomic_bert")
 
 
+USUAL = ("bert+patterns", "bert+layers", "bert+embeddings", "bert+biases", "bert+masks", "gte", "gemma3_text", "mpnet")
+
+
 @pytest.mark.parametrize(
-    ("name", "place"), [*((name, "alone") for name in CASES), *((name, "beside") for name in BESIDE)]
+    ("name", "place"),
+    [
+        *((name, "alone") for name in USUAL),
+        *((name, "beside") for name in BESIDE),
+        *heavy((name, "alone") for name in CASES if name not in USUAL),
+    ],
 )
 def test_the_vectors_of_the_reference(name, place, tmp_path):
     golden = read_family(CASES[name].base)

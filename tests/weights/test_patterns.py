@@ -24,7 +24,7 @@ PATTERNS = st.recursive(
 NAMES = st.text("ab.1", max_size=9)
 
 
-@examples(600)
+@examples(1000, usual=60)
 @given(PATTERNS, NAMES)
 def test_as_the_standard_library(pattern, name):
     try:
