@@ -23,11 +23,11 @@ PAGE = (ROOT / "docs" / "sentence-transformers.md").read_text(encoding="utf-8")
 WITHOUT_TORCH = pytest.mark.skipif(is_there("torch"), reason="torch is installed")
 
 
-def marked(calls):
+def marked(calls, imports=True):
     """The calls as parameters: `weights` where the real model is used, `slow` where a library must be imported."""
     for call in calls:
         real = any(MINILM in part for part in (*call.given, call.code))
-        marks = [pytest.mark.weights] * real + [pytest.mark.slow] * bool(call.needs or call.heavy)
+        marks = [pytest.mark.weights] * real + [pytest.mark.slow] * bool(call.heavy or (imports and call.needs))
         yield pytest.param(call, id=call.name, marks=marks)
 
 
@@ -54,7 +54,7 @@ def test_a_call_gives_what_the_reference_gives(call, runner, answers):
 
 
 @WITHOUT_TORCH
-@pytest.mark.parametrize("call", list(marked(TENSORS)))
+@pytest.mark.parametrize("call", list(marked(TENSORS, imports=False)))
 def test_without_torch_tensors_are_arrays_or_the_error_says_so(call, runner, answers):
     try:
         found = record(runner.run(call))

@@ -190,7 +190,7 @@ vectors = [item["sentence_embedding"] for item in found]
     model("get_model_kwargs", "model.get_model_kwargs()", TINY),
     model("is_singular_input", 'model.is_singular_input("bread"), model.is_singular_input(["bread"])', TINY),
     model("config", "model.config.hidden_size", TINY),
-    model("dtype", "str(model.dtype)", TINY, needs=("torch",)),
+    model("dtype", "model.dtype", TINY, result='str(model.dtype).removeprefix("torch.")'),
     # tokens
     model(
         "tokenize",
