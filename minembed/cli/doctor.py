@@ -119,7 +119,7 @@ def kernels() -> dict[str, str]:
     >>> list(kernels())
     ['tier', 'native', 'kernels', 'tiles']
     """
-    from minembed.runtime.backend import choose, numba_settings
+    from minembed.runtime.backend import KERNELS_COME_BY, choose, numba_settings
 
     native, tiles = _described("native", _native)
     just_in_time, others = _described("numba", _just_in_time)
@@ -129,6 +129,7 @@ def kernels() -> dict[str, str]:
     if chosen == "numba" and not others:
         chosen = "numpy"
     reason = f", since {' and '.join(numba_settings())} is set" if numba_settings() else ""
+    reason += f": for compiled kernels {KERNELS_COME_BY}" if chosen == "numpy" else ""
     return {
         "tier": f"{chosen}, which backend='auto' takes here{reason}",
         "native": native,

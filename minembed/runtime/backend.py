@@ -1,5 +1,6 @@
 """Which implementation serves an operation: a table of names, looked up late, so that NumPy is enough."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from minembed.transformer.params import Params
     from minembed.transformer.tier import Tier
 
+LOG = logging.getLogger("minembed")
 TABLE = {  # operation -> backend -> "module:function"
     "encoder": {
         "numpy": "minembed.transformer.tier:prepare",
@@ -56,6 +58,7 @@ TABLE = {  # operation -> backend -> "module:function"
 }
 BACKENDS = tuple(name for name in get_args(Backend) if name != "auto")  # the reference first
 NAMES = {"numba": "Numba", "numpy": "NumPy"}
+KERNELS_COME_BY = "install a wheel of this platform, run `make native` in a checkout, or pip install 'minembed[numba]'"
 WORTH_CALLING = 100_000
 WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
@@ -117,6 +120,8 @@ def prepare(
             raise
         except Exception as error:  # whatever a broken installation throws
             _warn(chosen, error)
+    if backend == "auto":
+        LOG.info("computing with NumPy, several times slower than compiled kernels: %s", KERNELS_COME_BY)
     return "numpy", resolve("encoder", "numpy")(params, config, dtype)
 
 
