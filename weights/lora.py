@@ -107,6 +107,10 @@ class Lora:
         """Whether it is in one of modules_to_save, as the names of these are read when targets are looked for."""
         return any(self._matches(f"(.*\\.)?({name})(\\..*)?", module) for name in self.saved)
 
+    def check(self, pattern: str) -> None:
+        """Raise UnsupportedModelError for a pattern that is not read here."""
+        self._matches(pattern, "")
+
     def _is_one_of(self, named: str | tuple[str, ...], module: str) -> bool:
         if isinstance(named, str):
             return self._matches(named, module)
@@ -158,9 +162,9 @@ def read_lora(path: Path) -> Lora:
     if not isinstance(layers, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in layers):
         raise ConfigError(f"{path}: layers_to_transform must be a whole number or a list of them, not {layers!r}")
     pattern = _names(raw, "layers_pattern", path)
-    if isinstance(targets, str) and (layers or pattern):
+    if isinstance(targets, str) and (raw.get("layers_to_transform") is not None or pattern):
         raise ConfigError(f"{path}: layers_to_transform and layers_pattern go with a list of target_modules only")
-    return Lora(
+    lora = Lora(
         path=path,
         rank=rank,
         alpha=_number(raw.get("lora_alpha", 8), "lora_alpha", path),
@@ -176,6 +180,9 @@ def read_lora(path: Path) -> Lora:
         by_root=typed(raw, "use_rslora", bool, False, path),
         with_bias=typed(raw, "lora_bias", bool, False, path),
     )
+    for key in (*lora.ranks, *lora.alphas, *lora.saved, *lora.layers_pattern):
+        lora.check(key)  # those that no name gets to are read, too
+    return lora
 
 
 def _refuse(raw: Mapping[str, Any], path: Path) -> None:
