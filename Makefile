@@ -75,7 +75,7 @@ test-sentence-transformers: ## the drop-in beside sentence-transformers itself, 
 	$(VENV)/sentence-transformers/bin/pip install -q $(TORCH)
 	$(VENV)/sentence-transformers/bin/pip install -q -e . $(PEERS) pytest hypothesis
 	$(VENV)/sentence-transformers/bin/minembed pull
-	$(VENV)/sentence-transformers/bin/pytest -m "slow or not slow" tests/sentence_transformers
+	$(VENV)/sentence-transformers/bin/pytest -m "slow or not slow" tests/dropin
 
 STORES ?=
 

@@ -18,13 +18,14 @@ import machine
 from bench_encode import prepare
 from environment import BENCH, WORK, process_environment
 from harness import Absent, Failed, Model, WrongAnswer, compare, record
-from peers import CONTESTANTS, NUMPY, OURS, TRUTH
+from peers import CONTESTANTS, NATIVE, NATIVE_SUFFIX, NUMPY, OURS, TRUTH
 from peers.folder import describe, resolve
 
 # program with its options, and the rounds it runs in: one in so many, since some take ten times as long as others
 PROGRAMS = {
     NUMPY: (("minembed_numpy",), 1),
-    **{name: (("minembed_numba", precision), 1) for precision, name in OURS.items()},
+    **{name: (("minembed_kernels", precision, "native"), 1) for precision, name in NATIVE.items()},
+    **{name: (("minembed_kernels", precision, "numba"), 1) for precision, name in OURS.items()},
     "onnxruntime-float32": (("onnxruntime_graph", "fused"), 1),
     "onnxruntime-int8": (("onnxruntime_graph", "int8-fused"), 1),
     "openvino-float32": (("openvino_graph", "float32", "f32"), 1),
@@ -107,7 +108,8 @@ def check(first: dict[str, dict]) -> dict[str, dict]:
             print(f"{name} takes no part: {outcome}", flush=True)
             continue
         try:
-            agreement = compare(outcome["vector"][None], first[truth]["vector"][None], CONTESTANTS[name].limit)
+            limit = CONTESTANTS[name.removesuffix(NATIVE_SUFFIX)].limit  # the same bits as Numba's
+            agreement = compare(outcome["vector"][None], first[truth]["vector"][None], limit)
             rows[name] = {**asdict(agreement), "checked_by": truth}
         except WrongAnswer as error:
             rows[name] = {"refused": str(error)}

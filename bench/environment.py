@@ -45,6 +45,9 @@ def make() -> int:
     if not pip(f"{copy_sources()}[numba]"):
         print("minembed itself could not be installed, see pip's message above", file=sys.stderr)
         return 1
+    command = [str(venv_python()), "-m", "minembed.kernels.ahead"]
+    if subprocess.run(command, cwd=WORK, env=process_environment(1), stdout=subprocess.DEVNULL, check=False).returncode:
+        print("the native kernels could not be compiled, see above: they take no part", file=sys.stderr)
     return install_peers()
 
 

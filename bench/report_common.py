@@ -1,11 +1,12 @@
 """What the sections of the report share: names, tables, where it was measured, who was missing."""
 
 from generations import of_record
-from peers import CONTESTANTS, NUMPY, OURS
+from peers import CONTESTANTS, NATIVE, NUMPY, OURS
 
 Generations = dict[str, dict[str, dict]]  # results by generation of processors, then by benchmark
 COUNTER = "tokenizers"
 TITLES = {name: who.title for name, who in CONTESTANTS.items()} | {COUNTER: "tokenising alone"}
+TITLES |= {name: f"minembed, native, {precision}" for precision, name in NATIVE.items()}
 FAMILIES = ("minembed", "onnxruntime", "openvino", "ctranslate2", "sentence-transformers")  # in their colours' order
 NOISY = 0.05  # a lap during which others used more than this share of the machine is not to be trusted
 BUSY = "**The machine was in use by others while this was measured: do not rely on it, measure again.**"
@@ -18,7 +19,7 @@ def colour(name: str) -> int:
 
 def is_ours(name: str) -> bool:
     """Whether a contestant is minembed."""
-    return name == NUMPY or name in OURS.values()
+    return name == NUMPY or name in OURS.values() or name in NATIVE.values()
 
 
 def table(header: list[str], rows: list[list[str]], left: int = 1) -> str:

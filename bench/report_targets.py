@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from generations import tiled
-from peers import ARRIVAL, NUMPY, OURS, PRECISIONS
+from peers import ARRIVAL, NATIVE, NUMPY, OURS, PRECISIONS
 from report_common import (
     BUSY,
     TITLES,
@@ -212,7 +212,17 @@ def memory(encode: dict[str, dict], cold: dict) -> list[Figure]:
     peaks = [rows[OURS["int8"]].get("peak_mb") for rows in encode.values() if OURS["int8"] in rows]
     small, bare = starts.get(OURS["int8"], {}).get("peak_mb"), cold.get("numba_mb")
     added = small - bare if small and bare else None
+
+    def over_onnxruntime(precision: str) -> float | None:
+        pair = [starts.get(name, {}).get("median_s") for name in (NATIVE[precision], f"onnxruntime-{precision}")]
+        return pair[0] / pair[1] if all(pair) else None
+
+    first = "native: start of the process to the first vector, over ONNX Runtime's, {}"
+    native_peak = starts.get(NATIVE["int8"], {}).get("peak_mb")
     return [
+        Figure(first.format("float32"), "coldstart", over_onnxruntime("float32"), "≤", 1.0, "{:.2f}"),
+        Figure(first.format("int8"), "coldstart", over_onnxruntime("int8"), "≤", 1.2, "{:.2f}"),
+        Figure("native, int8: peak memory at the first vector", "coldstart", native_peak, "≤", 95, "{:.0f} MB"),
         Figure(
             "kernels, compiled before: start of the process to the first vector",
             "coldstart",

@@ -88,6 +88,8 @@ def _ctranslate2(precision: str) -> Contestant:
 
 NUMPY = "minembed-numpy"
 OURS = {precision: f"minembed-{precision}" for precision in PRECISIONS}
+NATIVE_SUFFIX = "-native"  # of those whose kernels were compiled ahead of time; they take part in the cold start
+NATIVE = {precision: f"{name}{NATIVE_SUFFIX}" for precision, name in OURS.items()}
 TRUTH = (
     "sentence-transformers",
     "onnxruntime-float32",

@@ -53,7 +53,7 @@ def test_functions_take_few_arguments(name):
     counted = [node for node in functions if not (name.startswith("minembed.cli") and is_command(node))]
     many = {f"{name}.{node.name}" for node in counted if len(arguments(node)) > MOST_ARGUMENTS}
     if name.startswith("minembed.sentence_transformers"):
-        return  # signatures are the reference's: tests/sentence_transformers/test_signatures.py
+        return  # signatures are the reference's: tests/dropin/test_signatures.py
     assert many == {allowed for allowed in MANY_ARGUMENTS if allowed.rpartition(".")[0] == name}
 
 

@@ -2,7 +2,7 @@
 
     python tests/goldens/make/make_call_table.py docs/sentence-transformers.md
 
-tests/sentence_transformers/ holds what the tables say; the words of a refusal are those that the call raises.
+tests/dropin/ holds what the tables say; the words of a refusal are those that the call raises.
 """
 
 import ast
