@@ -32,7 +32,7 @@ Texts = str | Iterable[str]
 
 
 @explained(call="encode", namesake="SentenceTransformer")
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one is equal to itself alone, and can be a key
 class Embedder:
     """A loaded model.  Nothing in it changes after `load`: threads share it, and it survives fork and pickling."""
 

@@ -39,7 +39,9 @@ def explained(*, call: str, namesake: str) -> Callable[[type[Model]], type[Model
             remedy = f"write {written[name]}" if name in written else f"{elsewhere}, and can be changed"
             raise InputAttributeError(f"{model.__name__} does not change once it is loaded ({name}): {remedy}")
 
-        def refuse_name(self: Model, name: str) -> NoReturn:
+        def refuse_name(self: Model, name: str) -> Any:
+            if hasattr(type(self), name):  # a property that asked for a name that is not there: say which
+                return object.__getattribute__(self, name)
             if name.startswith("_"):  # Python and NumPy ask for many such names
                 raise AttributeError(f"{model.__name__!r} object has no attribute {name!r}")
             raise InputAttributeError(f"{model.__name__} has no {name!r}{_near(name, dir(model))}; {elsewhere}")

@@ -95,7 +95,7 @@ class RankedText(Ranked):
 
 
 @explained(call="predict", namesake="CrossEncoder")
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one is equal to itself alone, and can be a key
 class Reranker:
     """A loaded cross-encoder.  Nothing in it changes after `load`: threads share it."""
 

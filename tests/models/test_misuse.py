@@ -61,6 +61,25 @@ def test_copies_are_made_as_before(tiny_model):
         assert (other.encode("a") == tiny_model.encode("a")).all()
 
 
+def test_a_model_is_a_key(tiny_model):
+    other = pickle.loads(pickle.dumps(tiny_model))
+    assert {tiny_model: 1, other: 2}[tiny_model] == 1 and tiny_model != other
+
+
+class OfOwn(Embedder):
+    @property
+    def of_nothing(self):
+        return self.engine.nothing
+
+
+def test_a_property_of_ones_own_says_what_it_missed(tiny_checkpoint):
+    own = OfOwn.load(tiny_checkpoint)
+    with pytest.raises(AttributeError, match="'Engine' object has no attribute 'nothing'"):
+        own.of_nothing  # noqa: B018
+    with pytest.raises(InputAttributeError, match="has no 'nothing'"):
+        own.nothing  # noqa: B018
+
+
 def test_misspelt_options(tiny_model, tiny_checkpoint):
     with pytest.raises(InputTypeError, match="'precison'; did you mean 'precision'"):
         tiny_model.encode("a", precison="int8")
