@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from minembed.errors import UnsupportedAttributeError, UnsupportedCallError
+from minembed.errors import InputError, InputTypeError, UnsupportedAttributeError, UnsupportedCallError
+from minembed.runtime.columns import as_texts
 from minembed.runtime.json_files import optional_json
-from minembed.sentence_transformers.tensors import check_device, need_torch, tensor
+from minembed.sentence_transformers.tensors import as_array, check_device, need_torch, tensor
 from minembed.text.settings import ask
+from minembed.text.tokenizer import clean
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
@@ -97,30 +99,31 @@ class ModelTokenizer:
     def tokenize(self, text: str, **kwargs: Any) -> list[str]:
         """Cut a text into tokens, without special ones."""
         _no_options("tokenize", kwargs)
-        return list(ask(self._reference.encode, text, None, False, False).tokens)
+        return list(ask(self._reference.encode, _clean([text], "text")[0], None, False, False).tokens)
 
     def encode(self, text: str, text_pair: str | None = None, add_special_tokens: bool = True, **kwargs: Any) -> Any:
         """The ids of a text."""
         return self(text, text_pair, add_special_tokens=add_special_tokens, **kwargs)["input_ids"]
 
-    def decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> str:
-        """The text of ids."""
+    def decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> Any:
+        """The text of ids; of several lists of them, a list."""
         _no_options("decode", kwargs)
-        ids = np.asarray(token_ids).reshape(-1).tolist()
-        return str(self._reference.decode(ids, skip_special_tokens=skip_special_tokens))
+        several = token_ids if isinstance(token_ids, list | tuple) else np.atleast_1d(as_array(token_ids, "ids"))
+        if any(np.ndim(ids) for ids in several):
+            return [self.decode(ids, skip_special_tokens) for ids in several]
+        return str(self._reference.decode(_ids(token_ids), skip_special_tokens=skip_special_tokens))
 
     def convert_ids_to_tokens(self, ids: Any) -> Any:
         """The word of an id, or of each of several."""
-        if np.ndim(ids) == 0:
-            return self._reference.id_to_token(int(ids))
-        return [self._reference.id_to_token(int(i)) for i in ids]
+        words = [self._reference.id_to_token(i) for i in _ids(ids)]
+        return words if np.ndim(ids) else words[0]
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:
         """The id of a word, or of each of several; that of the unknown one where it is not known."""
         if isinstance(tokens, str):
             found = self._reference.token_to_id(tokens)
             return self.unk_token_id if found is None else found
-        return [self.convert_tokens_to_ids(token) for token in tokens]
+        return [self.convert_tokens_to_ids(token) for token in as_texts(tokens, "tokens")]
 
     def __call__(
         self,
@@ -128,23 +131,29 @@ class ModelTokenizer:
         text_pair: Any = None,
         *,
         add_special_tokens: bool = True,
-        padding: bool | str = False,
-        truncation: bool | str = False,
+        padding: bool | str | None = False,
+        truncation: bool | str | None = None,
         max_length: int | None = None,
         return_tensors: str | None = None,
         **kwargs: Any,
     ) -> Features:
-        """Read one text or several, each alone or with its pair: input_ids, token_type_ids and attention_mask."""
+        """Read one text or several, each alone or with its pair: input_ids, token_type_ids and attention_mask.
+
+        `max_length` alone cuts texts, as `truncation=True` does.  Raises InputError and InputTypeError for texts
+        without their pairs, and for what is no text.
+        """
         _no_options("the call", kwargs)
         alone = isinstance(text, str)
-        texts = [text] if alone else list(text)
-        pairs = None if text_pair is None else [text_pair] if alone else list(text_pair)
-        if truncation and not add_special_tokens:
-            raise UnsupportedCallError("truncation=True with add_special_tokens=False is not here: cut the ids")
-        rows = self._cut(texts, pairs, max_length) if truncation else self._whole(texts, pairs, add_special_tokens)
-        features = self._features(rows, padding, max_length)
+        second = [text_pair] if alone and isinstance(text_pair, str) else text_pair
+        texts, pairs = _sides([text] if alone else text, second)
+        strategy = _padding(padding)
+        cut = _truncation(truncation, strategy, max_length, pairs) and bool(texts)
+        if cut and not add_special_tokens:
+            raise UnsupportedCallError("truncation with add_special_tokens=False is not here: cut the ids")
+        rows = self._cut(texts, pairs, max_length) if cut else self._whole(texts, pairs, add_special_tokens)
+        features = self._features(rows, strategy, max_length)
         if return_tensors in ("pt", "np"):
-            arrays = {name: np.asarray(value, np.int64) for name, value in features.items()}
+            arrays = _arrays(features)
             if return_tensors == "np":
                 return Features(arrays)
             need_torch("return_tensors='pt'")
@@ -164,14 +173,12 @@ class ModelTokenizer:
         split = zip(np.split(tokens.ids, bounds), np.split(tokens.types, bounds), strict=True)
         return [(ids.tolist(), types.tolist()) for ids, types in split]
 
-    def _features(
-        self, rows: list[tuple[list[int], list[int]]], padding: bool | str, limit: int | None
-    ) -> dict[str, Any]:
+    def _features(self, rows: list[tuple[list[int], list[int]]], padding: str, limit: int | None) -> dict[str, Any]:
         ids, types = [ids for ids, _ in rows], [types for _, types in rows]
         mask = [[1] * len(row) for row in ids]
-        if padding:
+        if padding != "do_not_pad":
             fills = (self.pad_token_id or 0, 0, 0)
-            longest = max(map(len, ids)) if padding in (True, "longest") else limit or self.model_max_length
+            longest = max(map(len, ids), default=0) if padding == "longest" else limit or self.model_max_length
             for column, fill in zip((ids, types, mask), fills, strict=True):
                 for i, row in enumerate(column):
                     more = [fill] * (longest - len(row))
@@ -180,6 +187,69 @@ class ModelTokenizer:
         if not self._own.has_types:
             del features["token_type_ids"]
         return features
+
+
+def _sides(text: Any, text_pair: Any) -> tuple[list[str], list[str] | None]:
+    """Texts, and the second ones where there are such: given beside them, or as pairs."""
+    if text_pair is None and isinstance(text, list | tuple) and any(isinstance(each, list | tuple) for each in text):
+        if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in text):
+            raise InputTypeError("text must be texts, or pairs of two texts: give all in one form")
+        text, text_pair = [first for first, _ in text], [second for _, second in text]
+    texts = _clean(text, "text")
+    pairs = None if text_pair is None else _clean(text_pair, "text_pair")
+    if pairs is not None and len(pairs) != len(texts):
+        raise InputError(f"each text needs its pair: {len(texts)} texts, {len(pairs)} in text_pair")
+    return texts, pairs
+
+
+def _clean(texts: Any, name: str) -> list[str]:
+    """Texts as the models read them: lone surrogates are replaced."""
+    return [clean(text, i, "replace", name) for i, text in enumerate(as_texts(texts, name))]
+
+
+def _ids(values: Any) -> list[int]:
+    found = as_array(values, "ids")
+    if found.size and (found.dtype.kind not in "iu" or found.min() < 0):
+        raise InputError(f"ids must be whole numbers from 0; got {values!r}")
+    return [int(i) for i in found.reshape(-1)]
+
+
+def _padding(padding: bool | str | None) -> str:
+    """The strategy under its name.
+
+    >>> _padding(True), _padding(False)
+    ('longest', 'do_not_pad')
+    """
+    names = {True: "longest", False: "do_not_pad", None: "do_not_pad"}
+    strategy = padding if isinstance(padding, str) else names.get(padding)
+    if strategy not in ("longest", "max_length", "do_not_pad"):
+        raise InputError(f"padding must be True, False, 'longest', 'max_length' or 'do_not_pad'; not {padding!r}")
+    return strategy
+
+
+def _truncation(truncation: bool | str | None, padding: str, limit: int | None, pairs: object) -> bool:
+    """Whether texts are cut; where nothing is said, a limit says it, but with padding.
+
+    >>> _truncation(None, "do_not_pad", 8, None), _truncation("do_not_truncate", "do_not_pad", 8, None)
+    (True, False)
+    """
+    if truncation is None:
+        return limit is not None and padding == "do_not_pad"
+    if truncation in ("only_first", "only_second") and not (truncation == "only_first" and pairs is None):
+        raise UnsupportedCallError(
+            f"truncation={truncation!r} is not here: 'longest_first' cuts the longer of two texts"
+        )
+    if truncation in (False, "do_not_truncate"):
+        return False
+    if truncation not in (True, "longest_first", "only_first"):
+        raise InputError(f"truncation must be True, False, 'longest_first' or 'do_not_truncate'; not {truncation!r}")
+    return True
+
+
+def _arrays(features: dict[str, Any]) -> dict[str, Array]:
+    if len(set(map(len, features["input_ids"]))) > 1:
+        raise InputError("texts of different lengths make no arrays: say padding=True")
+    return {name: np.asarray(value, np.int64) for name, value in features.items()}
 
 
 def _no_options(what: str, options: dict[str, Any]) -> None:

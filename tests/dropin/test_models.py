@@ -11,7 +11,14 @@ from safetensors.numpy import load_file, save_file
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder, Reranker
-from minembed.errors import InputError, MinembedError, MissingExtraError, ModelWarning, UnsupportedCallError
+from minembed.errors import (
+    InputError,
+    MinembedError,
+    MissingExtraError,
+    ModelWarning,
+    TruncationWarning,
+    UnsupportedCallError,
+)
 from minembed.sentence_transformers import CrossEncoder, SentenceTransformer, models, util
 from minembed.sentence_transformers.tensors import Device, as_array, has_torch
 
@@ -291,6 +298,78 @@ def test_the_tokenizer_answers_what_scripts_ask(model, tiny_model):
     with pytest.raises(UnsupportedCallError, match="stride"):
         tokenizer(TEXTS, stride=3)
     assert not hasattr(tokenizer, "add_tokens")
+
+
+def test_the_tokenizer_heeds_each_option_or_refuses_it(model):
+    tokenizer, texts = model.tokenizer, ["the cat on the tree", "bread"]
+    whole = [tokenizer.encode(text) for text in texts]
+    assert tokenizer(texts, padding="do_not_pad")["input_ids"] == whole == tokenizer(texts, padding=None)["input_ids"]
+    assert tokenizer(texts, truncation="do_not_truncate", max_length=4)["input_ids"] == whole
+    assert tokenizer(texts, truncation=False, max_length=4)["input_ids"] == whole
+    cut = tokenizer(texts, truncation=True, max_length=4)["input_ids"]
+    assert cut == tokenizer(texts, max_length=4)["input_ids"] == tokenizer(texts, None, max_length=4)["input_ids"]
+    assert [len(ids) for ids in cut] == [4, 3]
+    pairs = list(zip(texts, texts[::-1], strict=True))
+    assert tokenizer(pairs) == tokenizer(texts, texts[::-1]) == tokenizer([list(pair) for pair in pairs])
+    assert tokenizer(pairs, max_length=6) == tokenizer(texts, texts[::-1], truncation=True, max_length=6)
+    assert tokenizer.decode(whole, skip_special_tokens=True) == texts
+    assert tokenizer.decode(np.array(whole[:1])) == [tokenizer.decode(whole[0])]
+    assert tokenizer([], truncation=True, padding=True)["input_ids"] == []
+    for wrong in (
+        lambda: tokenizer(texts, padding="always"),
+        lambda: tokenizer(texts, truncation="some"),
+        lambda: tokenizer(texts, texts, truncation="only_first"),
+        lambda: tokenizer(texts, truncation="only_second"),
+        lambda: tokenizer(texts, texts[:1]),
+        lambda: tokenizer(texts, "bread"),
+        lambda: tokenizer(texts, return_tensors="np"),
+        lambda: tokenizer([texts, "bread"]),
+        lambda: tokenizer(None),
+        lambda: tokenizer([None]),
+        lambda: tokenizer.tokenize(["bread"]),
+        lambda: tokenizer.decode([-1]),
+        lambda: tokenizer.decode("bread"),
+        lambda: tokenizer.convert_ids_to_tokens(-1),
+        lambda: tokenizer.convert_tokens_to_ids(None),
+    ):
+        with pytest.raises(MinembedError):
+            wrong()
+
+
+def test_pairs_and_all_there_is_heed_the_options_of_encode(model):
+    pairs = [["the cat", "on the tree"], ["bread", "the sun and the rain on the house of the dog"]]
+    whole = model.encode(pairs, output_value=None)
+    assert same(np.stack([as_array(each["sentence_embedding"]) for each in whole]), model.encode(pairs))
+    states = model.encode(pairs, output_value="token_embeddings")
+    assert [len(rows) for rows in states] == [int(as_array(each["attention_mask"]).sum()) for each in whole]
+    assert same(model.preprocess(pairs)["input_ids"], np.stack([as_array(each["input_ids"]) for each in whole]))
+    model.max_seq_length = 6
+    for texts, row in ((pairs, 1), (TEXTS, 3)):
+        for value in ("sentence_embedding", "token_embeddings", None):
+            with pytest.warns(TruncationWarning, match=f"{row}"):
+                model.encode(texts, output_value=value)
+            model.encode(texts, output_value=value, truncation="silent")
+            with pytest.raises(InputError, match="has more than 6 tokens"):
+                model.encode(texts, output_value=value, truncation="error")
+            broken = [["\ud800", "b"]] if texts is pairs else ["\ud800"]
+            with pytest.raises(InputError, match="surrogate"):
+                model.encode(broken, output_value=value, errors="strict")
+
+
+@pytest.mark.parametrize("value", ["sentence_embedding", "token_embeddings", None])
+@pytest.mark.parametrize("wrong", [None, 5, [None], [5], [["a"]], [["a", None]], ["a", ["b", "c"]], {"a": 1}, b"a"])
+def test_what_is_no_text_is_named(model, wrong, value):
+    with pytest.raises(MinembedError):
+        model.encode(wrong, output_value=value)
+    with pytest.raises(MinembedError):
+        model.preprocess(wrong)
+
+
+def test_features_that_are_none_are_named(model):
+    with pytest.raises(InputError, match="have no input_ids"):
+        model(model.tokenize([]))
+    with pytest.raises(MinembedError, match="one str"):
+        model.tokenize("bread")
 
 
 def test_saved_folders_keep_what_was_set(model, tmp_path):

@@ -166,3 +166,17 @@ def test_the_rest_of_util(tmp_path, caplog):
         losses.MultipleNegativesRankingLoss(None)
     with pytest.raises(AttributeError):
         losses.NoSuchLoss  # noqa: B018
+
+
+def test_what_cannot_be_searched_with_is_named():
+    rows = np.eye(3, dtype=np.float32)
+    for name in ("query_chunk_size", "corpus_chunk_size"):
+        for search in (
+            lambda **options: util.semantic_search(rows, rows, **options),
+            util.paraphrase_mining_embeddings,
+        ):
+            given = {"embeddings": rows} if search is util.paraphrase_mining_embeddings else {}
+            with pytest.raises(InputError, match=name):
+                search(**given, **{name: 0})
+    with pytest.raises(InputTypeError, match="score_function"):
+        util.semantic_search(rows, rows, score_function="cos")

@@ -6,24 +6,64 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minembed.errors import InputError, InputTypeError, UnsupportedCallError
+from minembed.models.engine import report_truncation
+from minembed.models.options import Options
 from minembed.models.static import Bags, StaticTokenizer
+from minembed.runtime.columns import as_texts
 from minembed.runtime.progress import Progress
 from minembed.sentence_transformers.tensors import as_array, tensor
 from minembed.sentence_transformers.tokenizer import Features, padded
+from minembed.sentence_transformers.util.quantization import quantize_embeddings
 from minembed.transformer.modules import transform
 from minembed.transformer.pooling import pool
 from minembed.transformer.tokens import Tokens
+from minembed.transformer.vectors import l2_normalize
 from minembed.types import Array
 
 if TYPE_CHECKING:
     from minembed.models.engine import Engine
 
 
-def features_of(engine: "Engine", texts: Sequence[str], prompt: str, tokenizer: Any) -> Features:
+def read(engine: "Engine", texts: Any, prompt: str, errors: str = "replace") -> Tokens:
+    """Tokenize texts with a prompt in front, or pairs of texts, each read as one text in two segments.
+
+    Raises UnsupportedCallError for pairs where there is a prompt, or where static embeddings would read them.
+    """
+    pairs = pairs_in(texts)
+    if not pairs:
+        return engine.tokenizer([prompt + text for text in as_texts(texts, "inputs")], errors)
+    if prompt:
+        raise UnsupportedCallError("a prompt before pairs of texts is not here: put it in front of their first texts")
+    if isinstance(engine.tokenizer, StaticTokenizer):
+        raise UnsupportedCallError("static embeddings read no pairs of texts: join each pair to one text")
+    return engine.tokenizer.pairs([first for first, _ in pairs], [second for _, second in pairs], errors)
+
+
+def cut_in(tokens: Tokens) -> list[int]:
+    """Which texts were cut.
+
+    >>> cut_in(Tokens(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(1, np.int64)))
+    []
+    """
+    return [] if tokens.truncated is None else np.flatnonzero(tokens.truncated).tolist()
+
+
+def tell_cut(cut: list[int], limit: int, options: Options) -> None:
+    """Warn about texts that were cut, or raise InputError, as the options say.
+
+    >>> tell_cut([3], 256, Options(truncation="silent"))
+    """
+    if cut and options.truncation == "error":
+        raise InputError(
+            f"inputs[{min(cut)}] has more than {limit} tokens; shorten it, or let truncation='warn' cut it"
+        )
+    report_truncation(sorted(cut), limit, options)
+
+
+def features_of(engine: "Engine", tokens: Tokens, prompt: str, tokenizer: Any) -> Features:
     """What the reference's `preprocess` gives: int64 arrays (B, T) padded on the tokenizer's side, as tensors."""
-    if not len(texts):
+    if not len(tokens):
         return Features()
-    tokens = engine.tokenizer([prompt + text for text in texts])
     ids, types = (np.split(x.astype(np.int64), tokens.cu_seqlens[1:-1]) for x in (tokens.ids, tokens.types))
     if engine.checkpoint.is_static:
         return Features(input_ids=tensor(tokens.ids.astype(np.int64)), offsets=tensor(tokens.cu_seqlens[:-1]))
@@ -62,12 +102,8 @@ def tokens_of(features: Mapping[str, Any]) -> Tokens:  # (B, T) -> (T,) packed
 
 def computed(engine: "Engine", features: Mapping[str, Any]) -> dict[str, Any]:
     """What the reference's forward adds: token_embeddings (B, T, D), zeros where masked, and sentence_embedding."""
-    if not features:
-        return {}
     tokens = tokens_of(features)
-    with Progress(tokens, "text", show=False) as progress:
-        states = engine.hidden_states(tokens, None, progress)
-    checkpoint = engine.checkpoint
+    states, checkpoint = states_of(engine, tokens), engine.checkpoint
     skipped = 0 if checkpoint.include_prompt else int(features.get("prompt_length", 0))
     hidden = np.concatenate(states)
     if checkpoint.is_static:
@@ -113,17 +149,19 @@ def pairs_in(texts: Any) -> list[tuple[str, str]] | None:
     return [(first, second) for first, second in texts]
 
 
-def vectors_of_pairs(engine: "Engine", pairs: Sequence[tuple[str, str]]) -> Array:  # (N, D)
-    """One vector for each pair, whose texts are read as one, in two segments.
-
-    Raises UnsupportedCallError for static embeddings, which know no pairs.
-    """
-    checkpoint, tokenizer = engine.checkpoint, engine.tokenizer
-    if isinstance(tokenizer, StaticTokenizer):
-        raise UnsupportedCallError("static embeddings read no pairs of texts: join each pair to one text")
-    tokens = tokenizer.pairs([first for first, _ in pairs], [second for _, second in pairs])
+def states_of(engine: "Engine", tokens: Tokens) -> list[Array]:  # of (T_i, D)
+    """The hidden states of each text."""
     with Progress(tokens, "text", show=False) as progress:
-        hidden = np.concatenate(engine.hidden_states(tokens, None, progress))
-    pooled = pool(hidden, tokens.cu_seqlens, checkpoint.pooling)
-    vectors: Array = transform(pooled, checkpoint.modules, engine.modules)
-    return vectors
+        return engine.hidden_states(tokens, None, progress)
+
+
+def vectors_of(
+    engine: "Engine", tokens: Tokens, *, normalize_embeddings: bool, truncate_dim: int | None, precision: str
+) -> Array:  # (N, D)
+    """One vector for each text."""
+    checkpoint = engine.checkpoint
+    pooled = pool(np.concatenate(states_of(engine, tokens)), tokens.cu_seqlens, checkpoint.pooling)
+    vectors = transform(pooled, checkpoint.modules, engine.modules)[:, :truncate_dim]
+    vectors = l2_normalize(vectors) if normalize_embeddings else np.ascontiguousarray(vectors)
+    found: Array = vectors if precision == "float32" else quantize_embeddings(vectors, precision)
+    return found

@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minembed.errors import InputError, UnsupportedCallError
+from minembed.errors import InputError, InputTypeError, UnsupportedCallError
 from minembed.models.changed import with_settings
 from minembed.models.embedder import Embedder
+from minembed.models.options import Options
 from minembed.runtime.checks import check_whole
+from minembed.runtime.columns import as_texts
 from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options, heeds_processing
 from minembed.sentence_transformers.base.pools import check_pool
 from minembed.sentence_transformers.modules import parts_of
@@ -18,17 +20,20 @@ from minembed.sentence_transformers.renames import takes_old_names
 from minembed.sentence_transformers.sentence_transformer.features import (
     by_text,
     computed,
+    cut_in,
     features_of,
     pairs_in,
-    vectors_of_pairs,
+    read,
+    states_of,
+    tell_cut,
+    vectors_of,
 )
 from minembed.sentence_transformers.settings import read_request
 from minembed.sentence_transformers.stored import load_as_asked
 from minembed.sentence_transformers.tensors import need_torch, tensor
 from minembed.sentence_transformers.util.quantization import quantize_embeddings
 from minembed.sentence_transformers.util.similarity import SimilarityFunction
-from minembed.transformer.vectors import l2_normalize
-from minembed.types import Array
+from minembed.transformer.tokens import Tokens
 
 OWN = ("truncation", "errors")  # options of `Embedder.encode` that are taken beside the reference's
 
@@ -175,73 +180,71 @@ class SentenceTransformer(BaseModel):
         alone, batch = self.is_singular_input(inputs), as_batch(inputs)
         texts = [batch] if alone else batch
         if output_value is None:
-            found: list[Any] = self._everything(list(texts), prompt, batch_size)
+            found: list[Any] = self._everything(texts, prompt, batch_size, Options(**own))
             return found[0] if alone else found
+        pairs = None if alone else pairs_in(texts)
         if output_value == "token_embeddings":
-            own |= {"prompt": prompt, "batch_size": batch_size, "show_progress_bar": show_progress_bar}
-            states = [tensor(x) for x in encode(texts, output_value=output_value, **own)]
+            if pairs:
+                hidden = states_of(self._own.engine, self._tokens_of_pairs(pairs, prompt, Options(**own)))
+            else:
+                own |= {"prompt": prompt, "batch_size": batch_size, "show_progress_bar": show_progress_bar}
+                hidden = encode(texts, output_value=output_value, **own)
+            states = [tensor(x) for x in hidden]
             found = states if precision in (None, "float32") else quantize_embeddings(states, precision)
             return found[0] if alone else found
         if convert_to_tensor or not convert_to_numpy:
             need_torch("convert_to_tensor=True" if convert_to_tensor else "convert_to_numpy=False")
         settings: dict[str, Any] = {
             "normalize_embeddings": bool(normalize_embeddings),
-            "prompt": prompt,
             "truncate_dim": self._width(self.truncate_dim if truncate_dim is None else truncate_dim),
             "precision": precision or "float32",
         }
-        if not alone and (pairs := pairs_in(texts)):
-            vectors = self._of_pairs(pairs, **settings)
+        if pairs:
+            vectors = vectors_of(self._own.engine, self._tokens_of_pairs(pairs, prompt, Options(**own)), **settings)
         else:
-            own |= {"output_value": output_value, "batch_size": batch_size, "show_progress_bar": show_progress_bar}
-            vectors = encode(inputs if alone else texts, **settings, **own)
+            own |= {"prompt": prompt, "batch_size": batch_size, "show_progress_bar": show_progress_bar}
+            vectors = encode(inputs if alone else texts, output_value=output_value, **settings, **own)
         if convert_to_tensor:
             return tensor(vectors if vectors.size or alone else np.zeros(0, np.float32))
         if convert_to_numpy:
             return vectors if vectors.size or alone else np.array([])
         return tensor(vectors) if alone else list(tensor(vectors))
 
-    def _of_pairs(
-        self,
-        pairs: list[tuple[str, str]],
-        *,
-        normalize_embeddings: bool,
-        prompt: str,
-        truncate_dim: int | None,
-        precision: str,
-    ) -> Array:  # (N, D)
-        """The vectors of pairs of texts, each read as one text in two segments."""
-        if prompt:
-            raise UnsupportedCallError(
-                "a prompt before pairs of texts is not here: put it in front of their first texts"
-            )
-        vectors = vectors_of_pairs(self._own.engine, pairs)[:, :truncate_dim]
-        vectors = l2_normalize(vectors) if normalize_embeddings else np.ascontiguousarray(vectors)
-        found: Array = vectors if precision == "float32" else quantize_embeddings(vectors, precision)
-        return found
+    def _tokens_of_pairs(self, pairs: list[tuple[str, str]], prompt: str, options: Options) -> Tokens:
+        """Pairs of texts, each read as one text in two segments; what is cut is told as for texts."""
+        tokens = read(self._own.engine, pairs, prompt, options.errors)
+        tell_cut(cut_in(tokens), self.max_seq_length, options)
+        return tokens
 
     def _width(self, truncate_dim: int | None) -> int | None:
         """A width that the vectors have: what is wider cuts nothing."""
         return None if truncate_dim is None else min(check_whole("truncate_dim", truncate_dim), self._own.dimension)
 
-    def _everything(self, texts: list[str], prompt: str, batch_size: int) -> list[dict[str, Any]]:
+    def _everything(self, inputs: Any, prompt: str, batch_size: int, options: Options) -> list[dict[str, Any]]:
         """All that is computed of each text, padded as the reference's batches are: by length, longest first."""
-        order = np.argsort([-len(text) for text in texts])
+        texts: list[Any] = pairs_in(inputs) or as_texts(inputs, "inputs")
+        order = np.argsort([-len(text) if isinstance(text, str) else -sum(map(len, text)) for text in texts])
         found: list[Any] = [None] * len(texts)
+        cut: list[int] = []
         for start in range(0, len(texts), batch_size):
             batch = order[start : start + batch_size].tolist()
-            features = self.forward(self.preprocess([texts[i] for i in batch], prompt))
+            tokens = read(self._own.engine, [texts[i] for i in batch], prompt, options.errors)
+            cut += [batch[i] for i in cut_in(tokens)]
+            features = self.forward(features_of(self._own.engine, tokens, prompt, self.tokenizer))
             width = self._width(self.truncate_dim)
             features["sentence_embedding"] = features["sentence_embedding"][..., :width]
             for i, own in zip(batch, by_text(features, len(batch)), strict=True):
                 found[i] = own
+        tell_cut(cut, self.max_seq_length, options)
         return found
 
     def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
         """Token ids of texts, padded to the longest: input_ids, token_type_ids, attention_mask, as tensors (B, T)."""
         check_new_options(kwargs, (), "preprocess")
-        texts = [inputs] if isinstance(inputs, str) else as_batch(inputs)
-        return features_of(self._own.engine, list(texts), prompt or "", self.tokenizer)
+        if isinstance(inputs, str):
+            raise InputTypeError("inputs is one str, of which the reference reads each letter: give a list, [text]")
+        engine = self._own.engine
+        return features_of(engine, read(engine, as_batch(inputs), prompt or ""), prompt or "", self.tokenizer)
 
     def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Add token_embeddings and sentence_embedding to what `preprocess` gave; rows of padding are zeros."""

@@ -3,18 +3,18 @@
 Equal scores come in order of the row; the reference leaves their order open.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minembed.errors import InputError
+from minembed.errors import InputError, InputTypeError
 from minembed.runtime.checks import check_whole
 from minembed.search import communities, mining
 from minembed.search.topk import pieces
 from minembed.sentence_transformers.tensors import as_array, tensor
 from minembed.sentence_transformers.util.similarity import METRIC_OF, cos_sim, matrix
-from minembed.types import Array
+from minembed.types import Array, Metric
 
 if TYPE_CHECKING:
     from minembed.sentence_transformers.sentence_transformer.model import SentenceTransformer
@@ -45,6 +45,20 @@ def best_by(
     return scores, rows
 
 
+def _metric_of(score_function: Any, *chunk_sizes: object) -> Metric | None:
+    """The metric of one of `util`'s functions, None for the caller's own.
+
+    Raises InputTypeError for what is no function, InputError for sizes of chunks below 1, which change nothing else.
+    """
+    for name, size in zip(("query_chunk_size", "corpus_chunk_size"), chunk_sizes, strict=True):
+        check_whole(name, size)
+    if not callable(score_function):
+        raise InputTypeError(
+            f"score_function must be a function of two matrices, as util.dot_score; not {score_function!r}"
+        )
+    return METRIC_OF.get(score_function) if isinstance(score_function, Hashable) else None
+
+
 def semantic_search(
     query_embeddings: Any,
     corpus_embeddings: Any,
@@ -62,13 +76,13 @@ def semantic_search(
     [[{'corpus_id': 1, 'score': 1.0}]]
     """
     queries, corpus = matrix(query_embeddings, "query_embeddings"), matrix(corpus_embeddings, "corpus_embeddings")
+    metric = _metric_of(score_function, query_chunk_size, corpus_chunk_size)
     if not corpus.size:
         return [[] for _ in queries]
-    metric = METRIC_OF.get(score_function)
     if metric is not None:
         return mining.semantic_search(queries, corpus, top_k=top_k, score_function=metric)
     hits: list[list[Hit]] = []
-    for start, end in pieces(len(queries), check_whole("query_chunk_size", query_chunk_size)):
+    for start, end in pieces(len(queries), query_chunk_size):
         found = best_by(score_function, queries[start:end], corpus, check_whole("top_k", top_k, 0), corpus_chunk_size)
         for scores, rows in zip(*(x.tolist() for x in found), strict=True):
             hits.append([{"corpus_id": row, "score": score} for score, row in zip(scores, rows, strict=True)])
@@ -134,8 +148,7 @@ def paraphrase_mining_embeddings(
     >>> paraphrase_mining_embeddings([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]], max_pairs=1)
     [[1.0, 0, 2]]
     """
-    rows = matrix(embeddings)
-    metric = METRIC_OF.get(score_function)
+    rows, metric = matrix(embeddings), _metric_of(score_function, query_chunk_size, corpus_chunk_size)
     if not rows.size:
         return []
     if metric is not None:
