@@ -79,7 +79,7 @@ test-sentence-transformers: ## the drop-in beside sentence-transformers itself, 
 
 STORES ?=
 
-test-stores:       ## the pages on vector stores, each in an environment of its own, and their tables (20 minutes, 2 GB)
+test-stores:       ## the pages on vector stores, each in an environment of its own, and their tables (ten minutes, 2 GB)
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/stores/run_stores.py $(VENV)/stores $(STORES)
 
 test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
