@@ -65,6 +65,11 @@ def test_evaluators_give_the_references_numbers(name, tmp_path):
         lambda: evaluation.TripletEvaluator(["a"], ["b"], ["c"], margin={"cos": 1}),
         lambda: evaluation.MSEEvaluator(["a"], [], None),
         lambda: evaluation.EmbeddingSimilarityEvaluator(["a"], ["b"], [1.0], main_similarity="cos"),
+        lambda: evaluation.BinaryClassificationEvaluator([], [], []),
+        lambda: evaluation.TranslationEvaluator([], []),
+        lambda: evaluation.RerankingEvaluator([{"query": "a", "positive": [], "negative": ["b"]}]),
+        lambda: cross_encoders.CrossEncoderRerankingEvaluator([]),
+        lambda: cross_encoders.CrossEncoderClassificationEvaluator([], []),
     ],
 )
 def test_bad_input_is_named(wrong):

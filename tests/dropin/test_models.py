@@ -13,6 +13,7 @@ from tiny import write_tiny_checkpoint
 from minembed import Embedder, Reranker
 from minembed.errors import (
     InputError,
+    InputTypeError,
     MinembedError,
     MissingExtraError,
     ModelWarning,
@@ -398,6 +399,25 @@ def test_scores_of_pairs_are_the_rerankers(cross_encoder):
     )
     out = model(model.tokenize(pairs))
     np.testing.assert_allclose(as_array(out["scores"])[:, 0], own.predict(pairs, activation="Identity"), atol=2e-6)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "a", ["a"], [("a",)], [("a", None)], [("a", "b"), "cd"], {"a": "b"}])
+def test_what_is_no_pair_is_named(cross_encoder, wrong):
+    model = CrossEncoder(cross_encoder)
+    for call in (model.predict, model.preprocess, lambda pairs: model.predict(pairs, prompt="to ")):
+        with pytest.raises(MinembedError):
+            call(wrong)
+
+
+@pytest.mark.parametrize("wrong", [["query"], "query", {"query": 5}, {5: "query"}, 5])
+def test_prompts_are_texts_by_name(tiny_checkpoint, model, wrong):
+    with pytest.raises(InputTypeError, match="prompts must map names to texts"):
+        SentenceTransformer(tiny_checkpoint, prompts=wrong)
+    model.prompts = wrong
+    with pytest.raises(InputTypeError, match="prompts must map names to texts"):
+        model.encode(TEXTS)
+    model.prompts = None
+    assert same(model.encode_query(TEXTS), model.encode(TEXTS))
 
 
 def test_a_cross_encoder_is_asked_what_it_is(cross_encoder, tmp_path):

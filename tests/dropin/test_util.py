@@ -180,3 +180,31 @@ def test_what_cannot_be_searched_with_is_named():
                 search(**given, **{name: 0})
     with pytest.raises(InputTypeError, match="score_function"):
         util.semantic_search(rows, rows, score_function="cos")
+
+
+@pytest.mark.parametrize(
+    ("search", "precision", "corpus"),
+    [
+        (semantic_search_faiss, "uint8", "float32"),
+        (semantic_search_faiss, "uint8", "int8"),
+        (semantic_search_faiss, "float32", "uint8"),
+        (semantic_search_faiss, "ubinary", "float32"),
+        (semantic_search_faiss, "ubinary", "binary"),
+        (semantic_search_usearch, "int8", "float32"),
+        (semantic_search_usearch, "binary", "ubinary"),
+    ],
+)
+def test_a_corpus_of_another_precision_is_not_searched(search, precision, corpus):
+    rows = np.random.default_rng(5).standard_normal((6, 16)).astype(np.float32)
+    with pytest.raises(InputError, match=f"corpus_precision is '{precision}'"):
+        search(rows, quantize_embeddings(rows, corpus), corpus_precision=precision)
+    with pytest.raises(InputError, match="one width"):
+        search(rows[:, :8], quantize_embeddings(rows, precision), corpus_precision=precision)
+    index = search(rows, quantize_embeddings(rows, precision), corpus_precision=precision, output_index=True)[2]
+    other = "float32" if precision != "float32" else "uint8"
+    with pytest.raises(InputError, match=f"is of precision '{precision}'"):
+        search(rows, corpus_index=index, corpus_precision=other)
+
+
+def test_no_model_is_no_sentence_transformer(tmp_path):
+    assert not util.is_sentence_transformer_model(str(tmp_path / "none"))

@@ -5,7 +5,7 @@ belongs to torch's modules is refused by name.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import wraps
 from typing import Any, ClassVar
@@ -64,7 +64,7 @@ class BaseModel:
 
     def _take_prompts(self, given: Any, default: str | None, saved: Any, saved_default: str | None) -> None:
         """The caller's prompts, and those of the folder that he does not name."""
-        named = dict(given or {})
+        named = _as_prompts(given)
         told = {name: text for name, text in named.items() if text is not None}
         self.prompts: dict[str, str] = {**self._default_prompts, **dict.fromkeys(named, ""), **saved, **told}
         self.default_prompt_name = saved_default if default is None else default
@@ -78,11 +78,12 @@ class BaseModel:
             if prompt_name is not None:
                 LOG.warning("prompt= and prompt_name= were given: prompt_name=%r is not used", prompt_name)
             return prompt
+        prompts = _as_prompts(self.prompts)
         if prompt_name is None:
-            return self.prompts.get(self.default_prompt_name, "") if self.default_prompt_name is not None else ""
-        if prompt_name not in self.prompts:
-            raise InputError(f"prompt_name {prompt_name!r} is not among the prompts: {', '.join(self.prompts)}")
-        return self.prompts[prompt_name]
+            return prompts.get(self.default_prompt_name, "") if self.default_prompt_name is not None else ""
+        if prompt_name not in prompts:
+            raise InputError(f"prompt_name {prompt_name!r} is not among the prompts: {', '.join(prompts)}")
+        return prompts[prompt_name]
 
     # ---- what it is
 
@@ -318,6 +319,15 @@ def heeds_processing(function: Any) -> Any:
         return function(self if limit is None else self._limited(limit), *args, **options)
 
     return limited
+
+
+def _as_prompts(given: Any) -> dict[str, Any]:
+    """Prompts by name, none for None; raises InputTypeError for what maps no names to texts."""
+    prompts = {} if given is None else given
+    named = isinstance(prompts, Mapping) and all(isinstance(name, str) for name in prompts)
+    if not named or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise InputTypeError(f'prompts must map names to texts, as in {{"query": "query: "}}; not {given!r}')
+    return dict(prompts)
 
 
 def as_batch(inputs: Any) -> Any:

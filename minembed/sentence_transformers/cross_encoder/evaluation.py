@@ -133,6 +133,7 @@ class CrossEncoderRerankingEvaluator(BaseEvaluator):
     ) -> None:
         super().__init__()
         self.samples = list(samples.values()) if isinstance(samples, dict) else samples
+        check_lengths(samples=self.samples)
         self.at_k = at_k if mrr_at_k is None else mrr_at_k
         self.always_rerank_positives = always_rerank_positives
         self.name, self.prompt_name, self.batch_size = name, prompt_name, batch_size

@@ -6,16 +6,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minembed.errors import InputError, UnsupportedCallError
+from minembed.errors import InputError, InputTypeError, UnsupportedCallError
 from minembed.models.changed import reranker_with_limit
 from minembed.models.reranker import Reranker
 from minembed.runtime.checks import check_whole
+from minembed.runtime.columns import column
 from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options, heeds_processing
 from minembed.sentence_transformers.base.pools import check_pool
 from minembed.sentence_transformers.cross_encoder.activations import Activation, activated, activation_name, softmax
 from minembed.sentence_transformers.cross_encoder.saving import save_folder, saved_prompts
 from minembed.sentence_transformers.modules import Transformer
 from minembed.sentence_transformers.renames import takes_old_names
+from minembed.sentence_transformers.sentence_transformer.features import pairs_in, tokens_of
 from minembed.sentence_transformers.settings import read_request
 from minembed.sentence_transformers.stored import load_as_asked
 from minembed.sentence_transformers.tensors import as_array, need_torch, tensor
@@ -130,9 +132,9 @@ class CrossEncoder(BaseModel):
             need_torch("convert_to_tensor=True" if convert_to_tensor else "convert_to_numpy=False")
         before = self._find_prompt(prompt, prompt_name)
         alone = self.is_singular_input(inputs)
-        pairs = [as_batch(inputs)] if alone else list(as_batch(inputs))
+        pairs = [as_batch(inputs)] if alone else list(column(as_batch(inputs), "inputs", "pairs"))
         if before:
-            pairs = [(before + pair[0], *pair[1:]) for pair in pairs]
+            pairs = [(before + first, second) for first, second in pairs_in(pairs) or ()]
         options = {"batch_size": batch_size, "show_progress_bar": show_progress_bar, **own}
         logits = self._own.predict(pairs, activation="Identity", **options).reshape(len(pairs), self.num_labels)
         scores = activated(logits, self.activation_fn if activation_fn is None else activation_fn)
@@ -191,9 +193,12 @@ class CrossEncoder(BaseModel):
     def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
         """Token ids of pairs, padded to the longest: input_ids, token_type_ids, attention_mask, as tensors (B, T)."""
         check_new_options(kwargs, (), "preprocess")
-        pairs = [(f"{prompt or ''}{first}", second) for first, second in as_batch(inputs)]
-        if not pairs:
+        given = list(column(as_batch(inputs), "inputs", "pairs"))
+        if not given:
             return Features()
+        if not (pairs := pairs_in(given)):
+            raise InputTypeError("inputs[0] is no pair of str: give a list of pairs")
+        pairs = [((prompt or "") + first, second) for first, second in pairs]
         found = self.tokenizer([a for a, _ in pairs], [b for _, b in pairs], truncation=True)
         own = self.tokenizer
         fills = {"input_ids": own.pad_token_id or 0}
@@ -271,8 +276,6 @@ class CrossEncoder(BaseModel):
 
     def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Add the logits to what `preprocess` gave, as scores."""
-        from minembed.sentence_transformers.sentence_transformer.features import tokens_of
-
         check_new_options(kwargs, (), "forward")
         tokens = tokens_of({name: as_array(value) for name, value in input.items() if name != "modality"})
         return {**input, "scores": tensor(self._own._logits(tokens, together=False))}

@@ -205,6 +205,7 @@ class RerankingEvaluator(BaseEvaluator):
         given = list(samples.values()) if isinstance(samples, dict) else samples
         as_lists = [{**s, **{side: _as_list(s[side]) for side in ("positive", "negative")}} for s in given]
         self.samples = [s for s in as_lists if len(s["positive"]) and len(s["negative"])]
+        check_lengths(samples=self.samples)
         self.csv_file = f"RerankingEvaluator{'_' + name if name else ''}_results_@{self.at_k}.csv"
         self.csv_headers = ["epoch", "steps", "MAP", f"MRR@{self.at_k}", f"NDCG@{self.at_k}"]
         self.primary_metric = f"ndcg@{self.at_k}"

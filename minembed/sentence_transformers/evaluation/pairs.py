@@ -16,7 +16,7 @@ MEASURES = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_t
 
 
 def check_lengths(**lists: Any) -> None:
-    """Raise InputError (a ValueError) where lists that belong together have different lengths.
+    """Raise InputError (a ValueError) where lists that belong together are empty, or of different lengths.
 
     >>> check_lengths(a=[1], b=[1, 2])
     Traceback (most recent call last):
@@ -25,6 +25,8 @@ def check_lengths(**lists: Any) -> None:
     sizes = [len(values) for values in lists.values()]
     if len(set(sizes)) > 1:
         raise InputError(f"{' and '.join(lists)} must be of one length; got {', '.join(map(str, sizes))}")
+    if not sizes[0]:
+        raise InputError(f"there is nothing to evaluate in {' and '.join(lists)}")
 
 
 def pair_scores(name: str, a: Any, b: Any) -> Array:  # (N, D), (N, D) -> (N,)

@@ -139,7 +139,7 @@ class SentenceTransformer(BaseModel):
     def _task_prompt(self, prompt_name: str | None, prompt: str | None, names: Sequence[str]) -> dict[str, Any]:
         if prompt_name is not None or prompt is not None:
             return {}
-        return {"prompt_name": next((name for name in names if name in self.prompts), None)}
+        return {"prompt_name": next((name for name in names if name in (self.prompts or ())), None)}
 
     @takes_old_names(sentences="inputs")
     @heeds_processing

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
+from minembed.errors import SourceError
 from minembed.sentence_transformers.refusals import HUB, TRAINING, refused
 
 NETWORK = "minembed fetches checkpoints alone; urllib.request.urlretrieve(url, path) fetches a file"
@@ -123,6 +124,8 @@ def is_sentence_transformer_model(
 ) -> bool:
     """Whether a model says in modules.json what it is made of; one that is not on this machine is fetched.
 
+    False where there is no such model, and where it cannot be fetched.
+
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     is_sentence_transformer_model(folder)
@@ -131,8 +134,11 @@ def is_sentence_transformer_model(
     from minembed.sentence_transformers.settings import folder_of
     from minembed.weights.sources.locate import locate
 
-    name = folder_of(model_name_or_path, cache_folder, revision, local_files_only, token)
-    found = locate(name, revision=revision, local_files_only=local_files_only, token=token)
+    try:
+        name = folder_of(model_name_or_path, cache_folder, revision, local_files_only, token)
+        found = locate(name, revision=revision, local_files_only=local_files_only, token=token)
+    except SourceError:
+        return False
     return (Path(found.folder) / "modules.json").is_file()
 
 

@@ -21,6 +21,13 @@ from minembed.types import Array
 
 LOG = logging.getLogger("minembed")
 CHUNK = 65536  # rows whose bits are unpacked at a time
+KINDS: dict[str, type[np.generic]] = {  # what the numbers of each precision are stored as
+    "float32": np.floating,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "binary": np.int8,
+    "ubinary": np.uint8,
+}
 Answer = tuple[list[list[Hit]], float] | tuple[list[list[Hit]], float, "ExactIndex"]
 
 
@@ -124,6 +131,10 @@ class _Search:
             queries = quantize_embeddings(queries, precision, ranges, self.calibration)
         if self.rescore and rescoring is None:
             LOG.info("rescore=True changes nothing: it needs float32 queries and a quantized corpus")
+        _check_kind("query_embeddings", queries, precision)
+        width = index.embeddings.shape[1]
+        if queries.shape[-1] != width:
+            raise InputError(f"query_embeddings and the corpus must be of one width; got {queries.shape[-1]}, {width}")
         start = time.time()
         if precision == "binary":
             queries = queries.view(np.uint8) ^ 0x80
@@ -165,13 +176,24 @@ def _index(
         )
     if index is None:
         rows = as_array(embeddings, "corpus_embeddings")
+        _check_kind("corpus_embeddings", rows, precision)
         return ExactIndex(rows.view(np.uint8) ^ 0x80 if precision == "binary" else rows, precision)
     if not isinstance(index, ExactIndex):
         raise UnsupportedCallError(
             f"corpus_index= is {type(index).__name__}: what output_index=True returned here is taken, or give "
             "corpus_embeddings=; for a corpus that is kept on disk there is minembed.Index"
         )
+    if index.precision != precision:
+        raise InputError(f"corpus_index is of precision {index.precision!r}, and corpus_precision is {precision!r}")
     return index
+
+
+def _check_kind(name: str, vectors: Array, precision: str) -> None:
+    """Raise InputError for vectors whose numbers are not those of a precision."""
+    if vectors.ndim not in (1, 2) or not np.issubdtype(vectors.dtype, KINDS[precision]):
+        found = f"{vectors.dtype} of shape {vectors.shape}"
+        remedy = "the vectors of encode" if precision == "float32" else f"quantize_embeddings(..., {precision!r})"
+        raise InputError(f"{name} is {found}, and corpus_precision is {precision!r}: give {remedy}")
 
 
 def semantic_search_faiss(
