@@ -84,9 +84,9 @@ def check_wheel(wheel: Path, platform: str) -> None:
     size = wheel.stat().st_size
     if size > LARGEST:
         raise BackendError(f"{wheel.name} has {size:,} bytes, more than {LARGEST:,}")
-    wanted = f"py3-none-{TAGS.get(platform, PURE)}.whl"
-    if not wheel.name.endswith(wanted):
-        raise BackendError(f"{wheel.name} should end with {wanted}")
+    wanted, found_tags = set(TAGS.get(platform, PURE).split(".")), set(wheel.stem.split("-")[-1].split("."))
+    if found_tags != wanted or "-py3-none-" not in wheel.name:
+        raise BackendError(f"{wheel.name} should be py3-none of {', '.join(sorted(wanted))}")
     with zipfile.ZipFile(wheel) as archive:
         if damaged := archive.testzip():
             raise BackendError(f"{wheel.name} is damaged, first at {damaged}")

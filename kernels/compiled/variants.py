@@ -12,6 +12,7 @@ from minembed.kernels.vectors.instruction_sets import TILES, Target
 # What LLVM may use of itself where it is told of a level of x86-64, in its names
 V3 = frozenset(("cx16", "popcnt", "sahf", "sse4.1", "sse4.2", "ssse3", "avx", "avx2", "bmi", "bmi2", "f16c", "fma"))
 V3 |= {"lzcnt", "movbe"}
+SSE41 = frozenset(("ssse3", "sse4.1"))
 V4 = V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 BF16 = V4 | {"avx512vnni", "avx512bf16"}
 ARM = ("aarch64", "arm64")
@@ -63,7 +64,7 @@ VARIANTS: dict[str, Variant] = {  # the best of a machine first
         Variant("avx512", "x86_64", "x86-64-v4", V4),
         Variant("avx2vnni", "x86_64", "x86-64-v3", V3 | {"avxvnni"}, ("avxvnni",)),
         Variant("avx2", "x86_64", "x86-64-v3", V3),
-        Variant("baseline", "x86_64", "x86-64", frozenset()),
+        Variant("sse41", "x86_64", "x86-64", SSE41, ("sse4.1",)),  # which rounds: others ask libm to
         Variant("dotprod", "aarch64", "generic", frozenset({"neon", "dotprod"}), ("neon", "dotprod")),
         Variant("neon", "aarch64", "generic", frozenset({"neon"}), ("neon",)),
     )

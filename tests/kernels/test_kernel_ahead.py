@@ -26,7 +26,7 @@ LIKE = {  # a CPU for which Numba compiles what a variant holds
     "avx512": "skylake-avx512",
     "avx2vnni": "alderlake",
     "avx2": "haswell",
-    "baseline": "nehalem",
+    "sse41": "nehalem",
 }
 
 

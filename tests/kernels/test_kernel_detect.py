@@ -76,18 +76,18 @@ def test_recorded_words():
         (SAPPHIRE_RAPIDS, AMX, TILES, "avx512bf16"),
         (SAPPHIRE_RAPIDS, AMX, AVX512, "avx512bf16"),  # a system that keeps no tiles
         (SAPPHIRE_RAPIDS, AMX, AVX, "avx2vnni"),  # nor AVX-512's registers
-        (SAPPHIRE_RAPIDS, AMX, SSE_ALONE, "baseline"),
-        (SAPPHIRE_RAPIDS, AMX, NO_STATE, "baseline"),
+        (SAPPHIRE_RAPIDS, AMX, SSE_ALONE, "sse41"),
+        (SAPPHIRE_RAPIDS, AMX, NO_STATE, "sse41"),
         (SAPPHIRE_RAPIDS, AMX - {"avx512bf16"}, TILES, "avx512vnni"),
         (SAPPHIRE_RAPIDS, AMX - {"avx512vnni", "avx512bf16"}, TILES, "avx512"),
         (SAPPHIRE_RAPIDS, AMX - {"avx512bw"}, TILES, "avx2vnni"),  # hidden one by one: a variant needs all of its own
         (SAPPHIRE_RAPIDS, AMX - {"avx512bw", "avxvnni"}, TILES, "avx2"),
-        (SAPPHIRE_RAPIDS, AMX - {"movbe"}, TILES, "baseline"),
-        (SAPPHIRE_RAPIDS, AMX - {"fma"}, TILES, "baseline"),
+        (SAPPHIRE_RAPIDS, AMX - {"movbe"}, TILES, "sse41"),
+        (SAPPHIRE_RAPIDS, AMX - {"fma"}, TILES, "sse41"),
         (ALDER_LAKE, V3 | {"avxvnni"}, AVX, "avx2vnni"),
         (ALDER_LAKE, V3, AVX, "avx2"),
-        (NEHALEM, {"sse4.2", "popcnt"}, NO_STATE, "baseline"),
-        (NEHALEM, set(), NO_STATE, "baseline"),
+        (NEHALEM, {"ssse3", "sse4.1", "sse4.2", "popcnt"}, NO_STATE, "sse41"),
+        (NEHALEM, {"ssse3"}, NO_STATE, None),  # older ones: Numba, or NumPy
     ],
 )
 def test_intel(signature, names, state, chosen):
@@ -106,7 +106,7 @@ def test_intel(signature, names, state, chosen):
         (AMD, ZEN4, BF16 - {"avx512vnni"}, AVX512, "znver4", "avx512"),
         (AMD, ZEN5, BF16 | {"avxvnni"}, AVX512, "znver5", "znver4"),
         (AMD, AFTER_ZEN5, BF16, AVX512, "znver", "znver4"),
-        (AMD, BULLDOZER, {"avx", "fma"}, AVX, "", "baseline"),
+        (AMD, BULLDOZER, {"ssse3", "sse4.1", "avx", "fma"}, AVX, "", "sse41"),
         (HYGON, ZEN2, V3, AVX, "", "avx2"),
         (INTEL, ZEN4, BF16, AVX512, "", "avx512bf16"),  # families are a vendor's own
     ],
@@ -133,7 +133,7 @@ def test_leaves_that_are_not_there():
     words[7, 0][0] = 0  # subleaves of leaf 7
     assert variant(words, AVX) == "avx2"
     words[0x80000000, 0] = (0x80000000, 0, 0, 0)
-    assert variant(words, AVX) == "baseline"  # lzcnt is told of there
+    assert variant(words, AVX) == "sse41"  # lzcnt is told of there
     assert read({(0, 0): (0, *INTEL)}, 0) == (frozenset(), "")
 
 

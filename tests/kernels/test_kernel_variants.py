@@ -64,8 +64,8 @@ def test_what_suits(cpu, chosen):
 
 def test_every_variant_suits_itself_and_some_cpu():
     assert {variant_of(variant.target) for variant in VARIANTS.values()} == set(VARIANTS)
-    assert {variant_of(target_of(cpu)) for cpu in NAMES} == set(VARIANTS) - {"baseline"}
-    assert variant_of(Target("x86_64", frozenset())) == "baseline"
+    assert {variant_of(target_of(cpu)) for cpu in NAMES} == set(VARIANTS) - {"sse41"}
+    assert variant_of(Target("x86_64", V3 - {"avx2"})) == "sse41" and variant_of(Target("x86_64", frozenset())) is None
     assert variant_of(Target("i686", frozenset(V3))) is None and variant_of(Target("aarch64", frozenset())) is None
 
 
