@@ -15,7 +15,8 @@ from minembed.errors import InputError, InputTypeError, MissingExtraError
 from minembed.types import Array
 
 INSTEAD = "minembed works on NumPy arrays: leave the option out, or pip install torch"
-REDUCTIONS = ("argmax", "argmin", "mean", "sum")  # which call an axis a dim
+REDUCTIONS = ("argmax", "argmin", "mean", "sum", "any", "all", "prod", "cumsum", "cumprod")  # which call an axis a dim
+OF_NUMPY = (np.nonzero, np.flatnonzero, np.argwhere)  # functions that call a method by the name that torch has it by
 DIFFERENT = ("std", "var", "repeat")  # names with two meanings
 
 
@@ -66,9 +67,27 @@ class ArrayTensor(np.ndarray[Any, Any]):
         """Count the axes."""
         return self.ndim
 
+    def transpose(self, *axes: Any) -> "ArrayTensor":
+        """Swap two axes, as a tensor does; all axes, or a tuple of them, mean what they mean to an array."""
+        by_two = len(axes) == 2 and not any(map(np.ndim, axes))
+        return self.swapaxes(*axes) if by_two else super().transpose(*axes)
+
+    def nonzero(self, *, as_tuple: bool = False) -> Any:  # -> (n, number of axes), int64
+        """Find where numbers are not zero: a row for each."""
+        found = np.nonzero(self.view(np.ndarray))
+        return found if as_tuple else np.stack(found, axis=1).view(ArrayTensor)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Let NumPy's functions find NumPy's methods."""
+        if func in OF_NUMPY:
+            args = tuple(np.asarray(each) if isinstance(each, ArrayTensor) else each for each in args)
+        return super().__array_function__(func, types, args, kwargs)
+
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> TopK:
         """Find the k largest (or smallest) numbers along an axis, in order, and where they stand."""
         x = self.view(np.ndarray)
+        if not 0 <= k <= x.shape[dim]:
+            raise InputError(f"topk(k={k}): the axis has {x.shape[dim]} numbers")
         order = np.take(np.argsort(-x if largest else x, axis=dim, kind="stable"), range(k), axis=dim)
         return TopK(np.take_along_axis(x, order, dim).view(ArrayTensor), order.view(ArrayTensor))
 
@@ -79,11 +98,15 @@ def _ordering(name: str) -> Any:
     def method(self: Any, dim: int | None = None, descending: bool = False, **options: Any) -> Any:
         if "axis" in options or (dim is None and name in ("max", "min")):
             return getattr(np.ndarray, name)(self, **options)
-        x, axis = self.view(np.ndarray), -1 if dim is None else dim
+        x, axis, keepdim = self.view(np.ndarray), -1 if dim is None else dim, options.pop("keepdim", False)
+        if options.keys() - {"stable"}:
+            raise InputTypeError(
+                f"{name} of a tensor takes no {', '.join(options)}: write np.{name}(scores.numpy(), ...)"
+            )
         if name in ("max", "min"):
             at = np.expand_dims(getattr(x, f"arg{name}")(axis=axis), axis)
             values = np.take_along_axis(x, at, axis)
-            return TopK(*(y.squeeze(axis).view(ArrayTensor) for y in (values, at)))
+            return TopK(*((y if keepdim else y.squeeze(axis)).view(ArrayTensor) for y in (values, at)))
         order = np.argsort(-x if descending else x, axis=axis, kind="stable").view(ArrayTensor)
         return order if name == "argsort" else TopK(np.take_along_axis(x, order, axis).view(ArrayTensor), order)
 

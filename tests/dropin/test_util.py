@@ -125,6 +125,23 @@ def test_arrays_answer_as_tensors_do():
     assert np.allclose(np.std(scores, axis=0), plain.std(axis=0)) and scores.to("cpu") is scores
     with pytest.raises(InputError, match="cuda"):
         scores.to("cuda")
+    assert np.array_equal(scores.transpose(0, 1), plain.T) and np.array_equal(np.transpose(scores, (0, 1)), plain)
+    found = scores > 0.5
+    assert np.array_equal(found.nonzero(), np.argwhere(plain > 0.5)) and np.array_equal(
+        np.nonzero(found), found.nonzero(as_tuple=True)
+    )
+    assert np.array_equal(np.flatnonzero(found), np.flatnonzero(plain > 0.5))
+    assert np.array_equal(found.any(dim=1), (plain > 0.5).any(axis=1)) and scores.max(dim=1, keepdim=True)[0].shape == (
+        4,
+        1,
+    )
+    for wrong in (
+        lambda: scores.topk(10),
+        lambda: scores.sort(dim=0, kind="stable"),
+        lambda: scores.max(dim=0, out=plain),
+    ):
+        with pytest.raises(MinembedError):
+            wrong()
 
 
 def test_angles_are_those_of_complex_numbers():
