@@ -110,7 +110,10 @@ def save_checkpoint(
 
 def _write_json(path: Path, value: object) -> None:
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):  # which UTF-8 has no place for
+        text = json.dumps(value, indent=2)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_transformer(checkpoint: Checkpoint, tensors: Mapping[str, Array], staged: Path) -> None:

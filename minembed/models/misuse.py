@@ -40,7 +40,7 @@ def explained(*, call: str, namesake: str) -> Callable[[type[Model]], type[Model
             raise InputAttributeError(f"{model.__name__} does not change once it is loaded ({name}): {remedy}")
 
         def refuse_name(self: Model, name: str) -> Any:
-            if hasattr(type(self), name):  # a property that asked for a name that is not there: say which
+            if name in dir(type(self)):  # a property that asked for a name that is not there: say which
                 return object.__getattribute__(self, name)
             if name.startswith("_"):  # Python and NumPy ask for many such names
                 raise AttributeError(f"{model.__name__!r} object has no attribute {name!r}")

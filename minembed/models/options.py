@@ -14,6 +14,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "errors": get_args(Errors),
 }
 
+OF_VECTORS = ("normalize_embeddings", "truncate_dim", "precision")  # which hidden states do not heed
+
 
 class EncodeOptions(TypedDict, total=False):
     """The options that `encode_query`, `encode_document` and `stream` take as well; what they mean, `encode` says."""
@@ -68,6 +70,12 @@ class Options:
             text = getattr(self, name)
             if not isinstance(text, str | None):
                 raise InputTypeError(f"{name} must be a str, not {type(text).__name__}")
+        if self.output_value == "token_embeddings":
+            for name in OF_VECTORS:
+                if getattr(self, name) not in (None, False, "float32"):
+                    raise InputError(
+                        f"{name}= is of the vectors of texts: leave it out with output_value='token_embeddings'"
+                    )
         if self.device not in ("cpu", None):
             raise InputTypeError(f"device {self.device!r}: minembed computes on the CPU; leave the option out")
         if self.convert_to_numpy is not True:

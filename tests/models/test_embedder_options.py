@@ -94,3 +94,14 @@ def test_settings_of_load_are_those_of_the_model(tiny_model, tiny_checkpoint, tm
 
 def test_texts_may_be_named(tiny_model):
     assert tiny_model.encode_query(texts="a").shape == (tiny_model.dimension,)
+
+
+@pytest.mark.parametrize("option", [{"precision": "int8"}, {"truncate_dim": 4}, {"normalize_embeddings": True}])
+def test_hidden_states_refuse_what_they_would_not_heed(tiny_model, option):
+    with pytest.raises(InputError, match=f"{next(iter(option))}= is of the vectors of texts"):
+        tiny_model.encode(["a"], output_value="token_embeddings", **option)
+
+
+def test_a_prompt_with_half_a_letter_is_saved(tiny_checkpoint, tmp_path):
+    Embedder.load(tiny_checkpoint, prompts={"odd": "\ud800é"}).save(tmp_path / "model")
+    assert Embedder.load(tmp_path / "model").checkpoint.prompts["odd"] == "\ud800é"
