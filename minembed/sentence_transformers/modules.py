@@ -10,6 +10,8 @@ from minembed.errors import UnsupportedAttributeError, UnsupportedCallError
 from minembed.sentence_transformers.refusals import PARTS, TORCH, refused_method
 from minembed.transformer import modules as own
 
+NO_NUMBERS = ("unpad_inputs",)  # settings of speed alone
+
 
 class Part:
     """One part of a model; made by the model, not by hand."""
@@ -28,6 +30,16 @@ class Part:
 
     def __getattr__(self, name: str) -> Any:
         raise UnsupportedAttributeError(f"{type(self).__name__}.{name} is not here: {TORCH}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = getattr(type(self), name, None)
+        if name in NO_NUMBERS:
+            return
+        if not isinstance(known, property) or known.fset is None:  # this is a view: nothing would change
+            raise UnsupportedAttributeError(
+                f"{type(self).__name__}.{name} cannot be set here: edit the files of the model's folder, and load it"
+            )
+        super().__setattr__(name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: a part is not computed alone."""

@@ -78,11 +78,18 @@ def read_request(given: Mapping[str, Any], organisation: str = "sentence-transfo
     load = {"revision": revision, "local_files_only": offline, "token": token}
     load |= _model_settings(given.get("model_kwargs"))
     processor, side = _tokenizer_settings(given.get("processor_kwargs"))
-    for key in given.get("config_kwargs") or {}:
+    for key in _mapping("config_kwargs", given.get("config_kwargs")):
         if key != "num_labels":
             _unknown("config_kwargs", key, "edit config.json of the model's folder")
     where = folder_of(name, given.get("cache_folder"), revision, offline, token, organisation)
     return Request(where, load | processor, side)
+
+
+def _mapping(name: str, given: Any) -> Mapping[str, Any]:
+    """Settings by name, none for None; raises InputTypeError for something else."""
+    if not isinstance(given, Mapping | None):
+        raise InputTypeError(f"{name} must map names to values, not {given!r}")
+    return given or {}
 
 
 def _unknown(group: str, key: str, remedy: str) -> NoReturn:
@@ -92,7 +99,7 @@ def _unknown(group: str, key: str, remedy: str) -> NoReturn:
 def _model_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """The keyword arguments of the reference's model: its compute type, and what changes no number."""
     load: dict[str, Any] = {}
-    for key, value in (given or {}).items():
+    for key, value in _mapping("model_kwargs", given).items():
         if key in ("torch_dtype", "dtype"):
             named = str(value).removeprefix("torch.")
             if value is not None and named not in DTYPES:
@@ -114,9 +121,11 @@ def _model_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
 def _tokenizer_settings(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], str | None]:
     load: dict[str, Any] = {}
     side = None
-    for key, value in (given or {}).items():
-        if key in ("model_max_length", "max_length"):
+    for key, value in _mapping("processor_kwargs", given).items():
+        if key == "model_max_length":
             load["max_seq_length"] = value
+        elif key == "max_length":
+            _unknown("processor_kwargs", key, "the reference leaves it unheeded too; say model_max_length")
         elif key == "padding_side" and value in ("left", "right"):
             side = value  # the encoder sees no padding; `tokenize` shows it
         elif key == "use_fast" and value is True:
@@ -167,10 +176,10 @@ def call_limit(processing: Mapping[str, Any] | None) -> int | None:
     256
     """
     limit = None
-    for group, settings in (processing or {}).items():
-        for key, value in settings.items():
+    for group, settings in _mapping("processing_kwargs", processing).items():
+        for key, value in _mapping(f"processing_kwargs[{group!r}]", settings).items():
             if group == "text" and key == "max_length":
                 limit = value
             elif group not in ("text", "common") or (key, value) not in TAKEN:
-                _unknown(f"processing_kwargs={{{group!r}: ", key, "text: max_length is heeded, padding changes nothing")
+                _unknown(f"processing_kwargs[{group!r}]", key, "text: max_length is heeded, padding changes nothing")
     return limit

@@ -64,11 +64,22 @@ class ModelTokenizer:
         self._own = tokenizer
         self._reference = tokenizer.reference
         settings = optional_json(folder / "special_tokens_map.json") | optional_json(folder / "tokenizer_config.json")
+        named: dict[str, Any] = {}
         for name, usual in SPECIAL.items():
             known = next((token for token in usual if self._reference.token_to_id(token) is not None), None)
             found = settings.get(name, known)
-            setattr(self, name, found.get("content") if isinstance(found, dict) else found)
+            named[name] = found.get("content") if isinstance(found, dict) else found
         self.padding_side = padding_side or settings.get("padding_side", "right")
+        vars(self).update(named | {"_is_ready": True})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_is_ready" in vars(self):  # this is a view: nothing would change
+            remedy = {
+                "model_max_length": "set max_seq_length of the model",
+                "padding_side": "load the model with processor_kwargs={'padding_side': ...}",
+            }.get(name, "edit tokenizer_config.json of the model's folder, and load it")
+            raise UnsupportedAttributeError(f"tokenizer.{name} cannot be set here: {remedy}")
+        super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
         if name.endswith("_token_id") and name[:-3] in SPECIAL:

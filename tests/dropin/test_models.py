@@ -182,6 +182,32 @@ def test_parts_show_what_they_are(model):
         models.Transformer("bert-base-uncased", max_seq_length=256)
 
 
+def test_what_would_change_nothing_is_refused(tiny_checkpoint, cross_encoder, model):
+    for name, value in (("padding_side", "left"), ("pad_token", "x"), ("model_max_length", 7)):
+        with pytest.raises(MinembedError, match=f"tokenizer.{name} cannot be set here"):
+            setattr(model.tokenizer, name, value)
+    for part, name in ((0, "do_lower_case"), (1, "pooling_mode"), (1, "pooling_mode_cls_token")):
+        with pytest.raises(MinembedError, match=f"{name} cannot be set here"):
+            setattr(model[part], name, True)
+    with pytest.raises(UnsupportedCallError, match="a part of a model"):
+        model[2] = None
+    with pytest.raises(UnsupportedCallError, match="a part of a model"):
+        del model[2]
+    for arguments in (
+        {"processor_kwargs": {"max_length": 9}},
+        {"processor_kwargs": 5},
+        {"model_kwargs": 5},
+        {"config_kwargs": 5},
+    ):
+        with pytest.raises(MinembedError, match="_kwargs"):
+            SentenceTransformer(tiny_checkpoint, **arguments)
+    for wrong in ({"max_length": 9}, {"text": 5}, 5):
+        with pytest.raises(MinembedError, match="must map names to values"):
+            model.encode(TEXTS, processing_kwargs=wrong)
+    with pytest.raises(InputError, match=r"activation_fn gave shape \(\)"):
+        CrossEncoder(cross_encoder).predict([("a", "b")], activation_fn=lambda scores: scores.sum())
+
+
 def test_what_stays_is_said_to_stay(model):
     assert model.eval() is model and model.to("cpu") is model and model.cpu() is model and model.float() is model
     assert str(model.device) == "cpu" and model.device.type == "cpu" and Device("cpu").type == "cpu"

@@ -15,7 +15,7 @@ import numpy as np
 from minembed.errors import InputError, InputTypeError, UnsupportedAttributeError, UnsupportedCallError
 from minembed.sentence_transformers.base.config import ModelConfig
 from minembed.sentence_transformers.base.pools import start_pool, stop_pool
-from minembed.sentence_transformers.refusals import HUB, TORCH, TRAINING, refused_method
+from minembed.sentence_transformers.refusals import HUB, PARTS, TORCH, TRAINING, refused_method
 from minembed.sentence_transformers.settings import call_limit
 from minembed.sentence_transformers.tensors import check_device, cpu, dtype_of
 from minembed.sentence_transformers.tokenizer import ModelTokenizer
@@ -99,6 +99,10 @@ class BaseModel:
     @property
     def _target_device(self) -> Any:
         return cpu()
+
+    @_target_device.setter
+    def _target_device(self, value: Any) -> None:
+        check_device(value)
 
     @property
     def dtype(self) -> Any:
@@ -215,6 +219,12 @@ class BaseModel:
 
     def __getitem__(self, which: Any) -> Any:
         return self._parts()[which]
+
+    def __setitem__(self, which: Any, part: Any) -> None:
+        raise UnsupportedCallError(f"a part of a model cannot be put in place of another here: {PARTS}")
+
+    def __delitem__(self, which: Any) -> None:
+        raise UnsupportedCallError(f"a part of a model cannot be taken away here: {PARTS}")
 
     def __len__(self) -> int:
         return len(self._parts())

@@ -138,6 +138,10 @@ class CrossEncoder(BaseModel):
         options = {"batch_size": batch_size, "show_progress_bar": show_progress_bar, **own}
         logits = self._own.predict(pairs, activation="Identity", **options).reshape(len(pairs), self.num_labels)
         scores = activated(logits, self.activation_fn if activation_fn is None else activation_fn)
+        if scores.shape[:1] != (len(pairs),):
+            raise InputError(
+                f"activation_fn gave shape {scores.shape} for {len(pairs)} pairs: a row for each is needed"
+            )
         if self.num_labels == 1 and scores.ndim > 1:
             scores = scores[:, 0]
         if apply_softmax and scores.ndim > 1:
