@@ -67,6 +67,7 @@ def test_evaluators_give_the_references_numbers(name, tmp_path):
         lambda: evaluation.EmbeddingSimilarityEvaluator(["a"], ["b"], [1.0], main_similarity="cos"),
         lambda: evaluation.BinaryClassificationEvaluator([], [], []),
         lambda: evaluation.TranslationEvaluator([], []),
+        lambda: evaluation.InformationRetrievalEvaluator({"q": "a"}, {"d": "b"}, {"q": {"d"}}, ndcg_at_k=[]),
         lambda: evaluation.RerankingEvaluator([{"query": "a", "positive": [], "negative": ["b"]}]),
         lambda: cross_encoders.CrossEncoderRerankingEvaluator([]),
         lambda: cross_encoders.CrossEncoderClassificationEvaluator([], []),

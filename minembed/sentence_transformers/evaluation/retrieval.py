@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minembed.errors import InputError
 from minembed.evaluation.retrieval import ranking_metrics
 from minembed.search.topk import top_k
 from minembed.sentence_transformers.base.evaluation import BaseEvaluator, announce
@@ -80,6 +81,9 @@ class InformationRetrievalEvaluator(BaseEvaluator):
         stem = f"Information-Retrieval_evaluation{'_' + name if name else ''}"
         self.csv_file, self.predictions_file = f"{stem}_results.csv", f"{stem}_predictions.jsonl"
         self.csv_headers = self._headers()
+        for kind, places in self._places().items():
+            if not places:
+                raise InputError(f"{kind} is measured at no place: name one at least, as in {kind}_at_k=[10]")
 
     def _places(self) -> dict[str, list[int]]:
         both = self.precision_recall_at_k
