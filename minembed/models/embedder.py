@@ -4,7 +4,7 @@ What computes is imported by the methods that need it, so that `import minembed`
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -229,7 +229,7 @@ class Embedder:
 
         stop = Event()
         try:
-            return await asyncio.to_thread(self.engine.encode, texts, Options(**options), stop)
+            return await asyncio.to_thread(_without_stop_iteration, self.engine.encode, texts, Options(**options), stop)
         finally:
             stop.set()
 
@@ -350,3 +350,11 @@ class Embedder:
         if options.get("prompt_name") is not None or options.get("prompt") is not None:
             return options
         return {**options, "prompt_name": next((n for n in names if n in self.checkpoint.prompts), names[0])}
+
+
+def _without_stop_iteration(encode: Callable[..., Array], *arguments: Any) -> Array:
+    """Call `encode`: a StopIteration, which cannot come out of a thread that is awaited, is another error."""
+    try:
+        return encode(*arguments)
+    except StopIteration as error:
+        raise InputError("texts cannot be iterated: it raised StopIteration where an iterator was asked for") from error

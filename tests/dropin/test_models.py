@@ -249,7 +249,7 @@ ARGUMENTS = [
     {"device": "cuda"},
     {"backend": "onnx"},
     {"modules": []},
-    {"model_card_data": object()},
+    {"model_card_data": "a card"},
     {"model_kwargs": {"torch_dtype": "float16"}},
     {"model_kwargs": {"attn_implementation": "flash_attention_2"}},
     {"model_kwargs": {"device_map": "cuda:0"}},

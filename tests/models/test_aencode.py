@@ -37,6 +37,17 @@ def test_errors_come_out_where_it_is_awaited(tiny_model):
         asyncio.run(tiny_model.aencode("a", precison="int8"))
 
 
+def test_an_error_that_no_thread_can_hand_over(tiny_model):
+    """asyncio loses a StopIteration that a thread raises, and waits for ever."""
+
+    class Empty:
+        def __iter__(self):
+            raise StopIteration
+
+    with pytest.raises(InputError, match="cannot be iterated"):
+        asyncio.run(asyncio.wait_for(tiny_model.aencode(Empty()), 20))
+
+
 @pytest.mark.parametrize("how", ["cancel", "timeout"])
 def test_what_nobody_waits_for_ends_at_the_next_chunk(tiny_model, how):
     """Texts come from a generator that lets the first window through and then sees the task go; of what follows,
