@@ -179,6 +179,7 @@ COMPILES = {"njit", "intrinsic", "overload", "register_jitable", "infer_global",
 APART = {
     "on_disk",  # says where compiled code is kept, not what it is
     "disabled_features",  # is in the stamp by what it returns
+    "read_target",  # asks what the CPU is, by which Numba files what it has compiled
 }
 
 
