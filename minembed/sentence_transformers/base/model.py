@@ -5,6 +5,7 @@ belongs to torch's modules is refused by name.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import wraps
@@ -46,7 +47,7 @@ REFUSED = {
 }
 
 
-class BaseModel:
+class BaseModel(ABC):
     """A model of the reference, over one of minembed's."""
 
     _default_prompts: ClassVar[dict[str, str]] = {}
@@ -88,8 +89,8 @@ class BaseModel:
     # ---- what it is
 
     @property
-    def _checkpoint(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _checkpoint(self) -> Any: ...
 
     @property
     def device(self) -> Any:
@@ -126,8 +127,8 @@ class BaseModel:
     def tokenizer(self, value: Any) -> None:
         raise UnsupportedCallError("a tokenizer cannot be put in place of a model's own: change its folder's files")
 
-    def _own_tokenizer(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _own_tokenizer(self) -> Any: ...
 
     @property
     def processor(self) -> ModelTokenizer:
@@ -152,8 +153,8 @@ class BaseModel:
     def max_seq_length(self, value: Any) -> None:
         self._set_limit(value)
 
-    def _set_limit(self, value: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _set_limit(self, value: Any) -> None: ...
 
     def _limited(self, value: int) -> Any:
         """This model with another limit, beside it."""
@@ -214,8 +215,8 @@ class BaseModel:
 
     # ---- its parts
 
-    def _parts(self) -> list[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _parts(self) -> list[Any]: ...
 
     def __getitem__(self, which: Any) -> Any:
         return self._parts()[which]
@@ -284,6 +285,7 @@ class BaseModel:
         """As `save`."""
         self.save(path, model_name, create_model_card, train_datasets, safe_serialization)
 
+    @abstractmethod
     def save(
         self,
         path: str,
@@ -293,27 +295,30 @@ class BaseModel:
         safe_serialization: bool = True,
     ) -> None:
         """Write the model to a folder."""
-        raise NotImplementedError
+        ...
 
     def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, Any]:
         """As `preprocess`, under its first name."""
         return self.preprocess(texts, **kwargs)
 
+    @abstractmethod
     def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
         """What the model reads of texts."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def is_singular_input(self, inputs: Any) -> bool:
         """Whether that is one input, and not several."""
-        raise NotImplementedError
+        ...
 
     def __call__(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """As `forward`."""
         return self.forward(input, **kwargs)
 
+    @abstractmethod
     def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Compute what `preprocess` gave."""
-        raise NotImplementedError
+        ...
 
 
 for _name, _instead in REFUSED.items():

@@ -1,37 +1,4 @@
 """`evaluation` of the reference, under its present path."""
 
-from minembed.sentence_transformers.evaluation import (
-    BaseEvaluator,
-    BinaryClassificationEvaluator,
-    EmbeddingSimilarityEvaluator,
-    InformationRetrievalEvaluator,
-    LabelAccuracyEvaluator,
-    MSEEvaluator,
-    MSEEvaluatorFromDataFrame,
-    NanoBEIREvaluator,
-    ParaphraseMiningEvaluator,
-    RerankingEvaluator,
-    SentenceEvaluator,
-    SequentialEvaluator,
-    SimilarityFunction,
-    TranslationEvaluator,
-    TripletEvaluator,
-)
-
-__all__ = [
-    "BaseEvaluator",
-    "BinaryClassificationEvaluator",
-    "EmbeddingSimilarityEvaluator",
-    "InformationRetrievalEvaluator",
-    "LabelAccuracyEvaluator",
-    "MSEEvaluator",
-    "MSEEvaluatorFromDataFrame",
-    "NanoBEIREvaluator",
-    "ParaphraseMiningEvaluator",
-    "RerankingEvaluator",
-    "SentenceEvaluator",
-    "SequentialEvaluator",
-    "SimilarityFunction",
-    "TranslationEvaluator",
-    "TripletEvaluator",
-]
+from minembed.sentence_transformers.evaluation import *  # noqa: F403 (the same names, written once)
+from minembed.sentence_transformers.evaluation import __all__ as __all__

@@ -1,43 +1,4 @@
 """`modules` of the reference, under its present path."""
 
-from minembed.sentence_transformers.models import (
-    CNN,
-    LSTM,
-    Asym,
-    BoW,
-    CLIPModel,
-    Dense,
-    Dropout,
-    InputModule,
-    LayerNorm,
-    Module,
-    Normalize,
-    Pooling,
-    Router,
-    StaticEmbedding,
-    Transformer,
-    WeightedLayerPooling,
-    WordEmbeddings,
-    WordWeights,
-)
-
-__all__ = [
-    "CNN",
-    "LSTM",
-    "Asym",
-    "BoW",
-    "CLIPModel",
-    "Dense",
-    "Dropout",
-    "InputModule",
-    "LayerNorm",
-    "Module",
-    "Normalize",
-    "Pooling",
-    "Router",
-    "StaticEmbedding",
-    "Transformer",
-    "WeightedLayerPooling",
-    "WordEmbeddings",
-    "WordWeights",
-]
+from minembed.sentence_transformers.models import *  # noqa: F403 (the same names, written once)
+from minembed.sentence_transformers.models import __all__ as __all__
