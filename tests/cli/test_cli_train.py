@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from minembed import Embedder
-from minembed.cli import train as cli
+from minembed.cli.train_contrastive import LOSS_NAMES, NEED_LABELS
+from minembed.cli.train_mlm import SIZE_NAMES
+from minembed.cli.training import SCHEDULE_NAMES, notes_of
 from minembed.errors import TrainingError
 from minembed.train import checkpoints, contrastive, losses, schedules, scratch, trainer
 from minembed.train.settings import Settings
@@ -43,10 +45,10 @@ OPTIONS = ("--batch-size", 4, "--learning-rate", 1e-3, "--backend", "numpy", "--
 
 
 def test_names_are_those_of_the_library():
-    assert set(cli.LOSS_NAMES) == set(losses.LOSSES) - {"info_nce"} and cli.LOSS_NAMES[0] == Settings().loss
-    assert cli.NEED_LABELS == losses.NEED_LABELS and set(contrastive.BOUNDS) < set(cli.NEED_LABELS)
-    assert set(cli.SIZE_NAMES) == set(scratch.SIZES)
-    assert set(cli.SCHEDULE_NAMES) == set(schedules.SCHEDULES) and cli.SCHEDULE_NAMES[0] == Settings().schedule
+    assert set(LOSS_NAMES) == set(losses.LOSSES) - {"info_nce"} and LOSS_NAMES[0] == Settings().loss
+    assert NEED_LABELS == losses.NEED_LABELS and set(contrastive.BOUNDS) < set(NEED_LABELS)
+    assert set(SIZE_NAMES) == set(scratch.SIZES)
+    assert set(SCHEDULE_NAMES) == set(schedules.SCHEDULES) and SCHEDULE_NAMES[0] == Settings().schedule
 
 
 @pytest.mark.parametrize("name", [[], ["contrastive"], ["mlm"]])
@@ -283,7 +285,7 @@ def test_a_folder_that_may_not_be_written(files, tiny_checkpoint):
 
 
 def test_notes_tell_what_was_asked_for():
-    notes = cli.notes_of("`base`", "x.csv", 9, Settings(loss="cosent", dropout=0.0), {"steps": 3, "spearman": None})
+    notes = notes_of("`base`", "x.csv", 9, Settings(loss="cosent", dropout=0.0), {"steps": 3, "spearman": None})
     assert "| loss | cosent |" in notes and "before" not in notes
 
 

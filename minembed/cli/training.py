@@ -1,0 +1,126 @@
+"""What both trainings share: their options, where a model goes, what its card says of how it was made."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import click
+
+from minembed.cli.console import existing_file
+from minembed.cli.model_choice import source_options
+from minembed.errors import InputError
+from minembed.types import Backend, Schedule
+
+if TYPE_CHECKING:
+    from minembed.train.settings import Settings
+    from minembed.train.trainer import State
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+SCHEDULE_NAMES, SAVED = get_args(Schedule), "model"
+UNTOLD = ("threads", "backend", "evaluate_every", "save_every", "max_bad_steps", "cached", "recompute")
+OF_LOSSES = ("loss", "scale", "margin", "matryoshka_dims", "no_duplicates")
+OF_MASKS = ("mask_probability", "whole_words")
+MEASURES = {
+    "spearman": "Spearman's correlation with scored pairs",
+    "ndcg@10": "nDCG@10 of finding the text that stands beside another",
+    "loss": "Loss in nats on texts that it was not trained on",
+}
+
+
+def common_options(command: Command) -> Command:
+    """Add the options that every training has.
+
+    >>> @click.command()
+    ... @common_options
+    ... def run(**options): ...
+    >>> [parameter.name for parameter in run.params][:3]
+    ['model', 'revision', 'offline']
+    """
+    count = click.IntRange(min=1)
+    options = (
+        *source_options(),
+        click.option("--config", type=existing_file(), help="Settings from a .toml or .json file; options here win."),
+        click.option("--epochs", type=count, metavar="N", help="Times that every example is seen; default: 1."),
+        click.option("--max-steps", type=count, metavar="N", help="Stop after so many steps."),
+        click.option("--batch-size", type=count, metavar="N", help="Examples; default: 32."),
+        click.option("--accumulation", type=count, metavar="N", help="Batches that make one step; default: 1."),
+        click.option("--learning-rate", type=float, metavar="RATE", help="Default: 5e-5; 2e-3 with --init."),
+        click.option("--schedule", type=click.Choice(SCHEDULE_NAMES), help="Of the learning rate; default: linear."),
+        click.option("--warmup", type=float, metavar="N", help="A share of the steps below 1, or steps; default: 0.1."),
+        click.option("--weight-decay", type=float, metavar="X", help="Default: 0."),
+        click.option("--max-grad-norm", type=float, metavar="X", help="Gradients are cut to this; default: 1."),
+        click.option("--dropout", type=float, metavar="P", help="Default: 0.1."),
+        click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Default: 12."),
+        click.option("--group-by-length/--no-group-by-length", default=None, help="Put like lengths in a batch."),
+        click.option("--evaluate-every", type=count, metavar="STEPS", help="Default: every epoch."),
+        click.option("--save-every", type=count, metavar="STEPS", help="Default: every epoch."),
+        click.option("--patience", type=count, metavar="N", help="Evaluations without a better score, then stop."),
+        click.option("--max-bad-steps", type=count, metavar="N", help="In a row, not finite, then stop; default: 5."),
+        click.option("--recompute/--no-recompute", default=None, help="Less memory, a third more work."),
+        click.option("--max-seq-length", type=count, metavar="N", help="Tokens of a text that are read."),
+        click.option("--threads", type=count, metavar="N", help="Default: the cores at hand."),
+        click.option("--backend", type=click.Choice(get_args(Backend)), help="What computes."),
+        click.option("--resume", is_flag=True, help="Go on from the checkpoint in FOLDER."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def settings_of(config: Path | None, options: dict[str, Any], learning_rate: float = 5e-5) -> "Settings":
+    """Settings of the file, and over them those of the command line."""
+    from minembed.train.settings import Settings, change, read_settings
+
+    settings = Settings(learning_rate=learning_rate)
+    settings = read_settings(config, settings) if config else settings
+    return change(settings, {name: value for name, value in options.items() if value is not None})
+
+
+def place_of(folder: Path) -> Path:
+    """Where the trained model goes: looked at before the work, not after it."""
+    saved = folder / SAVED
+    if os.path.lexists(saved):
+        raise InputError(f"{saved} exists already: name another folder, or move that one")
+    return saved
+
+
+def left_over(folder: Path) -> str:
+    """What is said where a training is interrupted.
+
+    >>> left_over(Path("tuned"))
+    'no checkpoint was written yet; the same command begins again'
+    """
+    from minembed.train.checkpoints import has_checkpoint
+
+    if has_checkpoint(folder):
+        return f"{folder} keeps the last checkpoint; the same command with --resume goes on from it"
+    return "no checkpoint was written yet; the same command begins again"
+
+
+def tell(what: str, state: "State") -> None:
+    """Say how long it was trained, and on what."""
+    click.echo(f"{what}, {state.step:,} steps" + (f", {state.skipped} skipped" if state.skipped else ""))
+
+
+def notes_of(model: str, data: str, examples: int, settings: "Settings", facts: dict[str, Any]) -> str:
+    """What a model card says of the training.
+
+    >>> from minembed.train.settings import Settings
+    >>> print(notes_of("`base`", "pairs.csv", 9, Settings(), {"steps": 3, "spearman": None}).splitlines()[0])
+    ## Training
+    """
+    from minembed.train.settings import to_json
+
+    told = {name: value for name, value in to_json(settings).items() if value not in (None, False, [])}
+    other = OF_LOSSES if "loss" in facts else OF_MASKS
+    rows = [f"| {name} | {value} |" for name, value in told.items() if name not in (*UNTOLD, *other)]
+    found = ""
+    for name, title in MEASURES.items():
+        if facts.get(name) is not None:
+            before, after = facts[f"{name}_before"], facts[name]
+            found = f"\n{title}: {before:.4f} before, {after:.4f} after {facts['best_step']} steps.\n"
+    head = f"## Training\n\nTrained from {model} with minembed, on {examples:,} examples of `{data}`, "
+    head += f"{facts['steps']:,} steps.\n"
+    return "\n".join([head + found, "| setting | value |", "|---|---|", *rows])
