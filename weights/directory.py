@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError, warn
-from minembed.runtime.files import can_be_named, is_too_long
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
+from minembed.runtime.paths import can_be_named, is_too_long
 from minembed.transformer.config import Config
 from minembed.transformer.pooling import POOLING
 from minembed.weights.adapters import Adapter, FindBase, find_adapter, find_here

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import UnsupportedModelError, WeightsError
-from minembed.runtime.files import check_regular
 from minembed.runtime.json_files import read_json
 from minembed.runtime.new_folder import new_folder
+from minembed.runtime.paths import check_regular
 from minembed.runtime.safetensors_files import CODES, header_of, layout_of, write_safetensors
 from minembed.transformer.params import Linear, Params
 from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights

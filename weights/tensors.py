@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import WeightsError
-from minembed.runtime.files import can_be_named, check_regular, is_too_long
 from minembed.runtime.json_files import no_duplicates, read_json
+from minembed.runtime.paths import can_be_named, check_regular, is_too_long
 from minembed.types import Array
 from minembed.weights.folders import missing
 

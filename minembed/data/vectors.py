@@ -10,7 +10,7 @@ import numpy as np
 
 from minembed.data.excerpt import excerpt
 from minembed.errors import InputError
-from minembed.runtime.files import check_regular
+from minembed.runtime.paths import check_regular
 from minembed.runtime.safetensors_files import CODES, header_of
 from minembed.types import Array
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from minembed.errors import InputError
 from minembed.maps.page import page
 from minembed.maps.picture import draw
-from minembed.runtime.files import can_be_named, naming, replacing
+from minembed.runtime.disk_errors import naming
+from minembed.runtime.files import replacing
+from minembed.runtime.paths import can_be_named
 
 if TYPE_CHECKING:
     from minembed.maps.chart import Map

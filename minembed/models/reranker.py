@@ -1,7 +1,7 @@
 """Cross-encoders: a query and a document read together, and one score for how well they fit."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,8 +12,9 @@ import numpy as np
 from minembed.errors import InputError, InputTypeError, NumericalError, TruncationWarning, warn
 from minembed.models.batching import plan, windows
 from minembed.models.misuse import explained
+from minembed.models.pairs import as_pair, as_pairs, is_one_pair
 from minembed.runtime.checks import check_whole
-from minembed.runtime.columns import as_texts, column, is_table, missing
+from minembed.runtime.columns import as_texts
 from minembed.runtime.keywords import takes_options, takes_options_of
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import run, single_threaded_blas
@@ -36,35 +37,6 @@ def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
     plain = isinstance(name, str) and name and not {"/", os.sep} & set(name)
     bare = plain and not os.path.exists(name)  # noqa: PTH110 (pathlib raises OSError for names that are too long)
     return f"{ORGANISATION}/{name}" if bare else name
-
-
-def _as_pair(pair: object, i: int) -> tuple[str, str]:
-    if isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
-        query, document = pair
-        if isinstance(query, str) and isinstance(document, str):
-            return query, document
-        wrong = document if isinstance(query, str) else query
-        if absent := missing(wrong):
-            remedy = 'leave such pairs out, or put "" in its place'
-            raise InputTypeError(f"pairs[{i}] has a text that is missing ({absent}); {remedy}")
-        raise InputTypeError(f"pairs[{i}] holds {type(wrong).__name__}: a pair is two str, a query and a document")
-    raise InputTypeError(f"pairs[{i}] is {type(pair).__name__}: a pair is two str, a query and a document")
-
-
-def _as_pairs(pairs: Any) -> Iterable[Any]:
-    """Take what yields pairs; raises InputTypeError, with what to write instead, for what does not."""
-    kind = type(pairs).__name__
-    if is_table(pairs):
-        raise InputTypeError(f"pairs is {kind}: give two of its columns, as in zip(table[a], table[b])")
-    if isinstance(pairs, Mapping):
-        raise InputTypeError(f"pairs is {kind}: give pairs.items()")
-    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
-        raise InputTypeError(f"pairs is {kind}; give a list of (query, document)")
-    return column(pairs.tolist() if isinstance(pairs, np.ndarray) else pairs, "pairs", "(query, document)")
-
-
-def _is_one_pair(pairs: object) -> bool:
-    return isinstance(pairs, Sequence) and not isinstance(pairs, str) and len(pairs) > 0 and isinstance(pairs[0], str)
 
 
 def _check_size(name: str, size: object) -> None:
@@ -204,14 +176,14 @@ class Reranker:
         arguments, NumericalError where a score would be NaN or infinite.
         """
         activation = self._check(activation, batch_size, truncation)
-        several = _as_pairs(pairs)
-        alone = _is_one_pair(several)
+        several = as_pairs(pairs)
+        alone = is_one_pair(several)
         several = [several] if alone else several
         blocks = [np.zeros((0, len(self.labels)), np.float32)]
         cut: list[int] = []
         with Progress(several, "pair", show_progress_bar) as progress:
             for start, window in windows(several, ""):
-                checked = [_as_pair(pair, i) for i, pair in enumerate(window, start)]
+                checked = [as_pair(pair, i) for i, pair in enumerate(window, start)]
                 scores, indices = self._score(checked, batch_size, progress, start)
                 cut += [start + i for i in indices]
                 if cut and truncation == "error":

@@ -11,86 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from minembed.errors import MinembedError, SourceError
+from minembed.errors import MinembedError
 from minembed.runtime.interrupts import not_swallowed
+from minembed.runtime.paths import check_regular
 
 if sys.platform == "win32":
     fcntl = None
 else:
     import fcntl
 
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)  # what rename says of a place where something is
 _STALE_SECONDS = 3600  # twice the longest pull (Mirror.patience): the work of a live process is never taken for stale
-
-
-def is_plain_path(text: str) -> bool:
-    r"""Whether a /-separated path stays below its folder on every system.
-
-    >>> [is_plain_path(path) for path in ("1_Pooling/config.json", "../x", "/etc/x", r"a\..\b", "C:x", "")]
-    [True, False, False, False, False, False]
-    """
-    return all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in text.split("/"))
-
-
-def can_be_named(path: Path) -> bool:
-    r"""Whether the system can be asked for a path: it has no NUL, and no character that no name can have.
-
-    >>> can_be_named(Path("a")), can_be_named(Path("a\0")), can_be_named(Path("\ud800"))
-    (True, False, False)
-    """
-    try:
-        return b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-
-
-def is_too_long(path: Path) -> bool:
-    """Whether the system takes no path as long as this, or none with so long a name; pathlib's `exists` raises then.
-
-    >>> is_too_long(Path("a" * 200)), is_too_long(Path("a" * 2000))
-    (False, True)
-    """
-    try:
-        path.lstat()
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-    except ValueError:  # see can_be_named
-        return False
-    return False
-
-
-def check_regular(path: Path, largest: int | None = None) -> None:
-    """Raise OSError for what is no file: reading from a pipe may wait for ever, and a device may have no end.
-
-    Also for a file of more than `largest` bytes.
-
-    >>> check_regular(Path())
-    Traceback (most recent call last):
-    OSError: [Errno 22] it is no regular file: '.'
-    """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if largest is not None and found.st_size > largest:
-        raise OSError(errno.EFBIG, f"it has more than {largest} bytes", str(path))
-
-
-def read_regular(path: Path, largest: int) -> bytes:
-    """Read a whole file; raises OSError for one of more than `largest` bytes, and for what is no file.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     _ = (Path(folder) / "notes").write_bytes(b"whole")
-    ...     read_regular(Path(folder) / "notes", largest=5)
-    b'whole'
-    """
-    check_regular(path, largest)
-    with path.open("rb") as file:
-        content = file.read(largest + 1)
-    if len(content) > largest:
-        raise OSError(errno.EFBIG, f"it has more than {largest} bytes", str(path))
-    return content
 
 
 @contextmanager
@@ -280,36 +211,6 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def disk_error(error: OSError, path: Path, variable: str = "MINEMBED_CACHE") -> SourceError:
-    """Turn a failed write into a SourceError with the same errno that names the folder and the remedy."""
-    remedy = f"free some space there, make it writable, or set {variable} to a folder elsewhere"
-    return _named(error, f"cannot write to {path}", remedy)
-
-
-@contextmanager
-def naming(attempt: str, remedy: str) -> Iterator[None]:
-    """Turn what a disk does not let us do into a SourceError, an OSError with the same errno, that says what to do.
-
-    >>> with naming("cannot write to run", "free some space"):
-    ...     raise PermissionError(13, "Permission denied")
-    Traceback (most recent call last):
-    minembed.errors.SourceError: cannot write to run: Permission denied; free some space
-    """
-    try:
-        with not_swallowed():
-            yield
-    except MinembedError:
-        raise
-    except OSError as error:
-        raise _named(error, attempt, remedy) from error
-
-
-def _named(error: OSError, attempt: str, remedy: str) -> SourceError:
-    named = SourceError(f"{attempt}: {error.strerror or error}; {remedy}")
-    named.errno = error.errno
-    return named
 
 
 def _age(path: Path) -> float:

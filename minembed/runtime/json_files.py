@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from minembed.errors import ConfigError, MinembedError
-from minembed.runtime.files import read_regular
+from minembed.runtime.paths import read_regular
 
 LARGEST_JSON = 64 << 20  # bytes
 T = TypeVar("T")

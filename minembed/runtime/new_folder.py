@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minembed.errors import InputError
-from minembed.runtime.files import can_be_named, move_into_place, naming, staging
+from minembed.runtime.disk_errors import naming
+from minembed.runtime.files import move_into_place, staging
+from minembed.runtime.paths import can_be_named
 
 
 def check_new(folder: Path) -> None:

@@ -19,9 +19,9 @@ import numpy as np
 
 from minembed.errors import IndexFileError
 from minembed.runtime.checksums import PIECE, crc32_of, crc32_of_json
-from minembed.runtime.files import check_regular
 from minembed.runtime.json_files import no_duplicates
 from minembed.runtime.json_values import json_of
+from minembed.runtime.paths import check_regular
 from minembed.runtime.safetensors_files import DTYPES, Layout, header_of, size_of
 from minembed.search.index_blocks import PRECISIONS, Block, Coded, Id, Record
 from minembed.search.metrics import METRICS

@@ -16,7 +16,9 @@ import numpy as np
 
 from minembed.errors import IndexFileError, InputError
 from minembed.runtime.checksums import crc32_of_json
-from minembed.runtime.files import alone_in, can_be_named, naming, put_in_place, remove, staging
+from minembed.runtime.disk_errors import naming
+from minembed.runtime.files import alone_in, put_in_place, remove, staging
+from minembed.runtime.paths import can_be_named
 from minembed.runtime.safetensors_files import Summed, header_of, write_safetensors
 from minembed.search.index_blocks import PIECE, Block, Record, coded_rows
 from minembed.search.index_files import (

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from minembed.errors import TokenizationError
-from minembed.runtime.files import read_regular
 from minembed.runtime.json_files import unsound
+from minembed.runtime.paths import read_regular
 
 T = TypeVar("T")
 Settings = Mapping[str, Any]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import ConfigError, TokenizationError, UnsupportedModelError
-from minembed.runtime.files import check_regular, read_regular
 from minembed.runtime.json_files import IMPOSTORS, unsound
+from minembed.runtime.paths import check_regular, read_regular
 from minembed.text.added_tokens import add, read_added_tokens, with_added_tokens
 from minembed.text.following import bert_normalizer, check_rest, flag, follow_settings, refuse_settings, set_ends
 from minembed.text.settings import (

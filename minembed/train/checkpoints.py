@@ -14,16 +14,9 @@ from typing import Any
 
 from minembed.errors import InputError, TrainingError
 from minembed.runtime.checksums import crc32_of, crc32_of_json, pieces_of
-from minembed.runtime.files import (
-    can_be_named,
-    check_regular,
-    is_too_long,
-    naming,
-    put_in_place,
-    read_regular,
-    remove,
-    staging,
-)
+from minembed.runtime.disk_errors import naming
+from minembed.runtime.files import put_in_place, remove, staging
+from minembed.runtime.paths import can_be_named, check_regular, is_too_long, read_regular
 from minembed.runtime.safetensors_files import header_of, layout_of, read_arrays, write_safetensors
 from minembed.types import Array
 

@@ -13,7 +13,7 @@ import numpy as np
 from minembed.data.examples import Examples
 from minembed.errors import InputError
 from minembed.runtime.checksums import crc32_of
-from minembed.runtime.files import read_regular
+from minembed.runtime.paths import read_regular
 from minembed.text.settings import LARGEST_FILE
 from minembed.train.backward.trees import flat
 from minembed.train.batches import batches

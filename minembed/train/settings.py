@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_seed, check_whole, whole_number
-from minembed.runtime.files import read_regular
 from minembed.runtime.interrupts import not_swallowed
+from minembed.runtime.paths import read_regular
 from minembed.train.losses import LOSSES
 from minembed.train.schedules import SCHEDULES
 from minembed.types import Backend

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import InputError, NumericalError, TrainingError
-from minembed.runtime.files import check_regular
+from minembed.runtime.paths import check_regular
 from minembed.runtime.progress import Progress
 from minembed.runtime.threads import check_threads
 from minembed.train.backward.gradients import accumulate, clip, scale

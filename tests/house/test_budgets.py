@@ -185,7 +185,8 @@ NEED_A_MODEL = {
         f"minembed.weights.families.{name}": {"read_config"}
         for name in ("albert", "distilbert", "gte", "jina", "modernbert", "mpnet", "nomic", "qwen")
     },
-    "minembed.runtime.files": {"staging", "disk_error"},
+    "minembed.runtime.files": {"staging"},
+    "minembed.runtime.disk_errors": {"disk_error"},
     "minembed.runtime.json_files": {"no_duplicates", "read_json", "read_json_value", "optional_json"},
     "minembed.weights.cross_encoder": {"read_cross_encoder"},
     "minembed.weights.heads": {"read_classifier", "read_masked"},

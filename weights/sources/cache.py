@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from minembed.errors import SourceError
-from minembed.runtime.files import is_plain_path, move_into_place, read_regular
+from minembed.runtime.files import move_into_place
 from minembed.runtime.folders import cache_folder, home_folder
 from minembed.runtime.json_files import LARGEST_JSON
+from minembed.runtime.paths import is_plain_path, read_regular
 
 LARGEST_REFERENCE = 4096  # bytes of a file that names a commit
 _TOKENIZERS = (

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from minembed.errors import SourceError
 from minembed.runtime.checksums import hash_file
-from minembed.runtime.files import DISK_ERRORS, disk_error, is_plain_path
+from minembed.runtime.disk_errors import DISK_ERRORS, disk_error
 from minembed.runtime.interrupts import not_swallowed
+from minembed.runtime.paths import is_plain_path
 from minembed.weights.sources import cache
 
 if TYPE_CHECKING:

