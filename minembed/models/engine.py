@@ -136,7 +136,7 @@ class Engine:
     def blocks(self, texts: Iterable[str], options: Options, progress: Progress) -> Iterator[tuple[Block, list[int]]]:
         """Yield a block for each window of texts, in order, and the indices of the texts that were cut."""
         prompt = find_prompt(self.checkpoint, options)
-        skipped = self.tokenizer.prompt_length(prompt) if prompt and not self.checkpoint.include_prompt else 0
+        skipped = self.skipped(prompt)
         for start, window in windows(texts, prompt):
             tokens = self.tokenizer(window, options.errors, start)
             cut = [] if tokens.truncated is None else (start + np.flatnonzero(tokens.truncated)).tolist()
@@ -149,6 +149,10 @@ class Engine:
                 yield self.hidden_states(tokens, options.batch_size, progress, start), cut
             else:
                 yield self._vectors(tokens, options, skipped, start, progress), cut
+
+    def skipped(self, prompt: str) -> int:
+        """Count the tokens of a prompt that are left out of the pooling."""
+        return self.tokenizer.prompt_length(prompt) if prompt and not self.checkpoint.include_prompt else 0
 
     def hidden_states(self, tokens: Tokens, batch_size: int | None, progress: Progress, start: int = 0) -> list[Array]:
         """Compute the hidden states (T_i, D) of every text; `start` is where the first stands among the caller's."""
@@ -192,8 +196,19 @@ class Engine:
         return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
 
     def _embed(self, tokens: Tokens, options: Options, skipped: int, together: bool) -> Array:  # (T,) -> (B, width)
+        return self.shaped(self.embed(tokens, skipped, together), options)
+
+    def embed(self, tokens: Tokens, skipped: int = 0, together: bool = False) -> Array:  # (T,) -> (B, D) float32
+        """Compute the vectors of one chunk on the calling thread: encode, pool, and what the modules do after it.
+
+        `skipped` tokens at the beginning of every text, those of a prompt, are left out of the pooling; `together` lets
+        an idle core help.  The caller holds BLAS to one thread, and looks for NaN and infinity.
+        """
         pooled = self.compute.pooled(tokens, self.checkpoint.pooling, skipped, together)
-        vectors = transform(pooled, self.checkpoint.modules, self.modules)
+        return transform(pooled, self.checkpoint.modules, self.modules)
+
+    def shaped(self, vectors: Array, options: Options) -> Array:  # (B, D) -> (B, width)
+        """Cut and normalise vectors of `embed`, as `truncate_dim` and `normalize_embeddings` ask."""
         dim = options.truncate_dim or self.checkpoint.truncate_dim
         vectors = truncate_embeddings(vectors, dim)
         again = options.normalize_embeddings

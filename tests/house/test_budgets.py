@@ -173,6 +173,12 @@ NEED_A_MODEL = {
     "minembed.train.step": {"contrastive_gradients", "masked_gradients"},
     "minembed.train.trainer": {"train"},
     "minembed.search.index_model": {"name_of", "probe", "facts_of", "check_model"},
+    "minembed.serve.app": {"respond"},
+    "minembed.serve.lanes": {"dealt_out"},
+    "minembed.serve.loading": {"load_models"},
+    "minembed.serve.asking": {"vector_options", "job_of"},
+    "minembed.serve.server": {"assemble", "run", "config_of"},
+    "minembed.serve.table": {"table_of"},
     "minembed.weights.sources.cache": {
         *("own_folder", "find_own", "hub_caches", "find_in_hub_caches", "find_in_hub_cache"),
         *("shortcoming", "publish"),

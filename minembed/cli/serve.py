@@ -1,0 +1,113 @@
+"""`minembed serve`: models behind a URL."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from minembed.types import Backend, DtypeChoice
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def read_keys(path: Path | None) -> tuple[str, ...]:
+    """The keys of a file, one a line; lines that are empty or begin with # are left out."""
+    if path is None:
+        return ()
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    keys = tuple(line for line in lines if line and not line.startswith("#"))
+    if not keys:
+        raise click.UsageError(f"{path} holds no key: write one a line")
+    return keys
+
+
+def setting(name: str, **facts: Any) -> Callable[[Command], Command]:
+    """An option that the environment can set, too: --max-body as MINEMBED_MAX_BODY."""
+    variable = "MINEMBED_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(name, envvar=variable, **facts)
+
+
+def number(name: str, default: int, help_text: str, metavar: str = "N") -> Callable[[Command], Command]:
+    """Such an option for a number of at least 1."""
+    kind = click.IntRange(min=1)
+    return setting(name, type=kind, default=default, show_default=True, metavar=metavar, help=help_text)
+
+
+@click.command("serve", short_help="Serve models over HTTP, as OpenAI and TEI do.")
+@click.argument("models", nargs=-1, metavar="[MODEL]...", envvar="MINEMBED_MODELS")
+@setting("--rerank", multiple=True, metavar="MODEL", help="A cross-encoder, for /rerank.")
+@setting("--index", multiple=True, metavar="FOLDER", help="An index, for /v1/search.")
+@setting("--host", default="127.0.0.1", show_default=True, help="Address.")
+@setting("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0: one that is free.")
+@setting(
+    "--api-key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keys, one a line: requests need one of them.",
+)
+@setting("--insecure-no-auth", is_flag=True, help="Let others than this machine ask without a key.")
+@setting("--allowed-host", multiple=True, metavar="NAME", help="A name this server is called by; *: any.")
+@setting("--allowed-origin", multiple=True, metavar="URL", help="A site whose pages may ask (CORS).")
+@setting("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand.")
+@setting("--dtype", type=click.Choice(get_args(DtypeChoice)), help="Compute type; default: float32, or as stored.")
+@setting("--backend", type=click.Choice(get_args(Backend)), default="auto", help="What computes.")
+@setting("--offline", is_flag=True, help="Use what is on this machine; fetch nothing.")
+@number("--max-batch-tokens", 1024, "Tokens that are computed together on a core.")
+@number("--max-queue-tokens", 524_288, "Tokens that may wait; requests beyond are answered 429.")
+@number("--max-queue-requests", 1024, "Requests that may wait.")
+@number("--max-items", 2048, "Texts of a request.")
+@number("--max-body", 2_000_000, "Bytes of a request.", "BYTES")
+@number("--max-connections", 256, "Open connections.")
+@setting(
+    "--too-long",
+    type=click.Choice(["truncate", "error"]),
+    default="truncate",
+    show_default=True,
+    help="What becomes of texts of too many tokens.",
+)
+@setting("--accept-token-ids", is_flag=True, help="Take lists of this model's token ids, too.")
+@setting(
+    "--access-log",
+    type=click.Choice(["human", "json", "none"]),
+    default="human",
+    show_default=True,
+    help="A line a request, on standard error.",
+)
+@setting(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for requests to end when the server stops.",
+)
+def command(**given: Any) -> None:
+    """Serve embedding models over HTTP, with the interfaces of OpenAI and text-embeddings-inference.
+
+    MODEL is a folder, "org/name" or a bare name; NAME=MODEL serves it under another name.  The first one answers
+    requests that name none.  Options can come from the environment: --max-body as MINEMBED_MAX_BODY.  A signal stops
+    the server: what was accepted is answered, and the exit code is 0.
+
+    \b
+    minembed serve all-MiniLM-L6-v2
+    minembed serve all-MiniLM-L6-v2 --index notes.index --port 9000
+    minembed serve big=org/name small=all-MiniLM-L6-v2
+    """
+    from minembed.serve.extra import require
+
+    require()
+    from minembed.serve.server import run
+    from minembed.serve.settings import Settings
+
+    settings = Settings(
+        models=given.pop("models"),
+        rerankers=given.pop("rerank"),
+        indexes=given.pop("index"),
+        api_keys=read_keys(given.pop("api_key_file")),
+        allowed_hosts=given.pop("allowed_host"),
+        allowed_origins=given.pop("allowed_origin"),
+        strict=given.pop("too_long") == "error",
+        **given,
+    )
+    run(settings, lambda url: click.echo(f"minembed: ready on {url}", err=True))

@@ -1,0 +1,68 @@
+"""The access log: a line a request, for people or as JSON.  It holds no text that anyone sent, nor a key."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TextIO
+
+import orjson
+
+PATIENCE = 0.25  # seconds that lines may wait to be written together
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of a request that was answered."""
+
+    client: str
+    method: str
+    route: str  # of the table: what else was asked for is "other"
+    status: int
+    milliseconds: float
+    tokens: int = 0
+    model: str = ""
+
+
+def line_of(entry: Entry, kind: str, moment: float) -> str:
+    """One line, without its end.
+
+    >>> line_of(Entry("127.0.0.1", "POST", "/embed", 200, 3.21, 12, "minilm"), "human", 0.0)
+    '1970-01-01T00:00:00Z 127.0.0.1 POST /embed 200 3.2ms 12 tokens minilm'
+    """
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    if kind == "json":
+        facts = {"time": when, "client": entry.client, "method": entry.method, "route": entry.route}
+        more = {"status": entry.status, "ms": round(entry.milliseconds, 2), "tokens": entry.tokens}
+        return orjson.dumps(facts | more | {"model": entry.model}).decode()
+    read = f" {entry.tokens} tokens {entry.model}" if entry.model else ""
+    return f"{when} {entry.client} {entry.method} {entry.route} {entry.status} {entry.milliseconds:.1f}ms{read}"
+
+
+class AccessLog:
+    """Gathers lines, and writes them some at a time."""
+
+    def __init__(self, kind: str, stream: TextIO | None = None) -> None:
+        self.kind, self._stream = kind, stream or sys.stderr
+        self._lines: list[str] = []
+        self._since = 0.0
+
+    def add(self, entry: Entry) -> None:
+        """Keep a line, and write what was kept if the first has waited long enough."""
+        if self.kind == "none":
+            return
+        now = time.time()
+        if not self._lines:
+            self._since = now
+        self._lines.append(line_of(entry, self.kind, now))
+        if now - self._since >= PATIENCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was kept; a stream that is gone ends the log, not the server."""
+        lines, self._lines = self._lines, []
+        if lines:
+            try:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                self.kind = "none"

@@ -1,0 +1,196 @@
+"""The ASGI application: check the head of a request, find its route, read its body, answer, count.
+
+It is plain ASGI, without a framework: what a framework would bring here is a table of paths.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from minembed.serve.access import AccessLog, Entry
+from minembed.serve.errors import OPENAI, RERANK, TEI, Refusal, refusal_of
+from minembed.serve.guard import Guard, Head, check_body
+from minembed.serve.metrics import Meter
+from minembed.serve.request import Answer, Request
+from minembed.serve.service import GoneError
+from minembed.serve.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Handler = Callable[[Request], Awaitable[Answer]]
+LOG = logging.getLogger("minembed")
+FIXED = [(b"x-content-type-options", b"nosniff")]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers one method of one path."""
+
+    handler: Handler
+    is_open: bool = False  # whether it answers any Host, and without a key
+
+
+Table = Mapping[str, Mapping[str, Route]]  # path -> method -> route
+
+
+def shape_of(path: str) -> str:
+    """Which interface a path belongs to, and so which shape its errors have.
+
+    >>> shape_of("/v1/embeddings"), shape_of("/v1/rerank"), shape_of("/embed")
+    ('openai', 'rerank', 'tei')
+    """
+    if path == "/v1/rerank":
+        return RERANK
+    return OPENAI if path.startswith("/v1/") else TEI
+
+
+class App:
+    """One server's application."""
+
+    def __init__(self, settings: Settings, table: Table, meter: Meter, log: AccessLog) -> None:
+        self.settings, self.table, self.meter, self.log = settings, table, meter, log
+        self.guard = Guard(settings)
+        self.stopping = False
+        self.body_bytes = 0  # of bodies that are being read
+
+    def stop(self) -> None:
+        """Refuse what comes from now on; what was accepted is finished."""
+        self.stopping = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await _lifespan(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        request = Request(scope["method"], scope["path"], scope["query_string"], scope["headers"], receive)
+        try:
+            answer = await self._answer(request)
+        except GoneError:
+            return
+        except Exception as error:
+            answer = self._refused(request, error)
+        if self.stopping:
+            answer = with_headers(answer, {"connection": "close"})
+        await respond(answer, send)
+        seconds = time.perf_counter() - begin
+        route = request.path if request.path in self.table else "other"
+        self.meter.request(route, answer.model, answer.status, seconds, answer.tokens)
+        client = scope["client"][0] if scope.get("client") else "-"
+        self.log.add(Entry(client, request.method, route, answer.status, 1000 * seconds, answer.tokens, answer.model))
+
+    async def _answer(self, request: Request) -> Answer:
+        head = Head.of(request.headers)
+        route = self.table.get(request.path, {}).get(request.method)
+        if route is not None and route.is_open:
+            return await route.handler(request)
+        self.guard.check_host(head)
+        origin = self.guard.check_origin(head)
+        if origin is not None and request.method == "OPTIONS":
+            return preflight(origin)
+        self.guard.check_key(head)
+        if route is None:
+            raise self._no_route(request)
+        if self.stopping:
+            raise Refusal(503, "the server stops: send the request elsewhere", "stopping", headers={"retry-after": "5"})
+        if request.method == "POST":
+            await self._read_body(request, check_body(head, self.settings.max_body))
+        answer = await route.handler(request)
+        if origin is not None:
+            answer = with_headers(answer, {"access-control-allow-origin": origin.decode("latin-1"), "vary": "origin"})
+        return answer
+
+    def _no_route(self, request: Request) -> Refusal:
+        methods = self.table.get(request.path)
+        if methods is None:
+            return Refusal(404, "there is nothing at this path; /openapi.json says what there is", "unsupported")
+        allow = {"allow": ", ".join(methods)}
+        return Refusal(405, f"this path answers {allow['allow']}", "unsupported", headers=allow)
+
+    async def _read_body(self, request: Request, length: int | None) -> None:
+        """Read the body, within its limit and that of all bodies."""
+        limit, parts, total = self.settings.max_body, [], 0
+        reserved = limit if length is None else length
+        if self.body_bytes + reserved > 32 * limit:
+            raise Refusal(429, "too many bodies at once", "overloaded", headers={"retry-after": "1"})
+        self.body_bytes += reserved
+        try:
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise GoneError
+                part, more = message.get("body", b""), message.get("more_body", False)
+                total += len(part)
+                if total > limit:
+                    close = {"connection": "close"}
+                    raise Refusal(413, f"the body has more than {limit} bytes: send several requests", headers=close)
+                parts.append(part)
+        finally:
+            self.body_bytes -= reserved
+        request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _refused(self, request: Request, error: Exception) -> Answer:
+        refusal = refusal_of(error)
+        if refusal.status == 500:
+            LOG.error("%s %s failed", request.method, request.path, exc_info=_without_text(error))
+        status, body = refusal.body(shape_of(request.path))
+        return Answer(orjson.dumps(body), status, headers=refusal.headers)
+
+
+def _without_text(error: Exception) -> tuple[type[Exception], Exception, Any]:
+    """The place and the kind of an error, without its message, which may hold what somebody sent."""
+    return type(error), type(error)(), error.__traceback__
+
+
+def with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    """An answer with more headers.
+
+    >>> with_headers(Answer(), {"connection": "close"}).headers
+    {'connection': 'close'}
+    """
+    return replace(answer, headers={**answer.headers, **headers})
+
+
+def preflight(origin: bytes) -> Answer:
+    """What a browser is told that asks whether an allowed page of another server may ask.
+
+    >>> preflight(b"https://a.example").status
+    204
+    """
+    headers = {
+        "access-control-allow-origin": origin.decode("latin-1"),
+        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-headers": "authorization, content-type",
+        "access-control-max-age": "600",
+        "vary": "origin",
+    }
+    return Answer(status=204, headers=headers)
+
+
+async def respond(answer: Answer, send: Send) -> None:
+    """Send an answer."""
+    headers = [*FIXED]
+    if answer.status != 204:
+        headers.append((b"content-type", answer.content_type.encode()))
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    headers += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "lifespan":
+        return
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+        await asyncio.sleep(0)

@@ -1,0 +1,62 @@
+"""What the interfaces have in common: which model is meant, how it is asked, and what is told beside."""
+
+from typing import Any
+
+from minembed.models.options import Options
+from minembed.serve.errors import Refusal
+from minembed.serve.inputs import Inputs
+from minembed.serve.queue import Job
+from minembed.serve.served import ServedEmbedder
+
+
+def find(served: Any, name: str | None) -> Any:
+    """The model of a name, or the first where a request names none; raises Refusal with 404.
+
+    >>> find({"a": 1, "b": 2}, "b"), find({"a": 1}, None)
+    (2, 1)
+    """
+    if not served:
+        raise Refusal(404, "no model of this kind is served here; /v1/models names those that are", "model", "model")
+    if name is None:
+        return next(iter(served.values()))
+    if name not in served:
+        raise Refusal(404, "no model of that name is served here; /v1/models names those that are", "model", "model")
+    return served[name]
+
+
+def vector_options(
+    served: ServedEmbedder,
+    dimensions: int | None,
+    normalize: bool | None,
+    prompt_name: str | None = None,
+    prompt: str | None = None,
+) -> Options:
+    """The options of `encode` that a request asks for; raises Refusal for a width that the model lacks."""
+    width = served.model.dimension
+    if dimensions is not None and not 1 <= dimensions <= width:
+        raise Refusal(
+            400, f"dimensions must be from 1 to {width}, the width of this model's vectors", param="dimensions"
+        )
+    return Options(
+        normalize_embeddings=normalize,
+        truncate_dim=dimensions,
+        prompt_name=prompt_name,
+        prompt=prompt,
+        truncation="silent",
+    )
+
+
+def job_of(served: ServedEmbedder, inputs: Inputs, options: Options, truncate: bool | None) -> Job:
+    """The job of a request for vectors."""
+    if inputs.of_ids:
+        return served.vectors_of_ids(inputs.items, options)
+    return served.vectors(inputs.items, options, truncate)
+
+
+def told(truncated: int) -> dict[str, str]:
+    """The header that says how many texts were cut.
+
+    >>> told(2), told(0)
+    ({'x-minembed-truncated': '2'}, {})
+    """
+    return {"x-minembed-truncated": str(truncated)} if truncated else {}

@@ -1,0 +1,169 @@
+"""Who may ask: the checks of a request's head, before anything of its body is read."""
+
+import hashlib
+import hmac
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minembed.serve.errors import Refusal
+from minembed.serve.settings import LOOPBACK_NAMES, Settings
+
+ONCE = {  # headers that may come once, and where each is kept
+    b"host": "host",
+    b"origin": "origin",
+    b"authorization": "authorization",
+    b"content-type": "content_type",
+    b"content-length": "content_length",
+    b"transfer-encoding": "transfer_encoding",
+    b"content-encoding": "content_encoding",
+}
+
+
+@dataclass(slots=True)
+class Head:
+    """The headers that decide."""
+
+    host: bytes | None = None
+    origin: bytes | None = None
+    authorization: bytes | None = None
+    content_type: bytes | None = None
+    content_length: bytes | None = None
+    transfer_encoding: bytes | None = None
+    content_encoding: bytes | None = None
+
+    @staticmethod
+    def of(headers: Sequence[tuple[bytes, bytes]]) -> "Head":
+        """Pick them out; raises Refusal for one that is given twice.
+
+        >>> Head.of([(b"host", b"localhost")]).host
+        b'localhost'
+        """
+        head = Head()
+        for name, value in headers:
+            field = ONCE.get(name)
+            if field is not None:
+                if getattr(head, field) is not None:
+                    raise Refusal(400, f"the header {name.decode()} is given twice", "syntax")
+                setattr(head, field, value)
+        return head
+
+
+class Guard:
+    """The checks of one server.
+
+    >>> guard = Guard(Settings(models=("m",)))
+    >>> guard.check_host(Head(host=b"localhost:8080"))
+    >>> guard.check_host(Head(host=b"evil.example"))
+    Traceback (most recent call last):
+    minembed.serve.errors.Refusal: this server does not answer for that Host; --allowed-host adds one
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        host = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
+        names = (*LOOPBACK_NAMES, host, *settings.allowed_hosts)
+        self._any_host = "*" in settings.allowed_hosts
+        self._hosts = frozenset(name.lower().encode() for name in names)
+        self._origins = frozenset(origin.rstrip("/").encode() for origin in settings.allowed_origins)
+        self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.api_keys]
+
+    def check_host(self, head: Head) -> None:
+        """Refuse names that others may point here (DNS rebinding)."""
+        if head.host is None or not (self._any_host or host_name(head.host) in self._hosts):
+            raise Refusal(421, "this server does not answer for that Host; --allowed-host adds one", "unsupported")
+
+    def check_origin(self, head: Head) -> bytes | None:
+        """Refuse pages of other servers; returns the origin of one that is allowed to ask."""
+        origin = head.origin
+        if origin is None:
+            return None
+        if origin in self._origins:
+            return origin
+        scheme, _, rest = origin.partition(b"://")
+        if scheme in (b"http", b"https") and rest.lower() == (head.host or b"").lower():
+            return None  # a page of this server
+        raise Refusal(403, "pages of other servers may not ask this one; --allowed-origin allows it", "unsupported")
+
+    def check_key(self, head: Head) -> None:
+        """Refuse whoever has no key, where there is one; all are compared, in a time that tells nothing."""
+        if not self._keys:
+            return
+        digest = hashlib.sha256(key_of(head.authorization or b"")).digest()
+        if not sum(hmac.compare_digest(digest, key) for key in self._keys):
+            headers = {"www-authenticate": 'Bearer realm="minembed", Basic realm="minembed"'}
+            raise Refusal(401, "this server wants a key: send Authorization: Bearer KEY", "key", headers=headers)
+
+
+def host_name(host: bytes) -> bytes:
+    """A Host without its port.
+
+    >>> host_name(b"LocalHost:80"), host_name(b"[::1]:80"), host_name(b"::1")
+    (b'localhost', b'[::1]', b'::1')
+    """
+    host = host.strip().lower()
+    if host.startswith(b"["):
+        return host[: host.find(b"]") + 1]
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() and b":" not in name else host
+
+
+def key_of(authorization: bytes) -> bytes:
+    """The key of an Authorization header: that of Bearer, or the password of Basic, which browsers ask for.
+
+    >>> key_of(b"Bearer abc"), key_of(b"Basic dTphYmM="), key_of(b"other")
+    (b'abc', b'abc', b'')
+    """
+    scheme, _, rest = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return rest.strip()
+    if scheme.lower() == b"basic":
+        try:
+            return b64decode(rest.strip(), validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return b""
+
+
+def check_body(head: Head, limit: int) -> int | None:
+    """The length of the body that a head announces, None where it comes in pieces.  Raises Refusal for bodies that
+    are too long (413), of another kind (415), or of no length (411).
+
+    >>> check_body(Head(content_type=b"application/json; charset=utf-8", content_length=b"12"), 100)
+    12
+    """
+    if head.transfer_encoding is not None:
+        if head.content_length is not None or head.transfer_encoding.strip().lower() != b"chunked":
+            raise Refusal(400, "Transfer-Encoding must be chunked, without Content-Length", "syntax", headers=CLOSE)
+        length = None
+    elif head.content_length is None:
+        raise Refusal(411, "send a Content-Length", "syntax", headers=CLOSE)
+    else:
+        digits = head.content_length
+        if not digits.isdigit() or len(digits) > 18:
+            raise Refusal(400, "Content-Length is no number", "syntax", headers=CLOSE)
+        length = int(digits)
+        if length > limit:
+            raise Refusal(413, f"the body has more than {limit} bytes: send several requests", headers=CLOSE)
+    check_content(head)
+    return length
+
+
+def check_content(head: Head) -> None:
+    """Refuse with 415 what is not announced as JSON, or is compressed.
+
+    >>> check_content(Head(content_type=b"application/json"))
+    >>> check_content(Head(content_type=b"text/plain"))
+    Traceback (most recent call last):
+    minembed.serve.errors.Refusal: send JSON in UTF-8, as Content-Type: application/json
+    """
+    kind, _, charset = (head.content_type or b"").partition(b";")
+    name, equals, value = charset.strip().lower().partition(b"=")
+    if kind.strip().lower() != b"application/json" or (
+        name == b"charset" and equals and value.strip(b'" ') not in (b"utf-8", b"utf8")
+    ):
+        raise Refusal(415, "send JSON in UTF-8, as Content-Type: application/json", "unsupported", headers=CLOSE)
+    if head.content_encoding is not None and head.content_encoding.strip().lower() not in (b"identity", b""):
+        raise Refusal(415, "send the body as it is, without Content-Encoding", "unsupported", headers=CLOSE)
+
+
+CLOSE = {"connection": "close"}  # what is left of the body is not read

@@ -1,0 +1,58 @@
+"""What may be embedded: a text, some texts, or lists of token ids where the server takes these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minembed.serve.errors import Refusal
+from minembed.serve.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The items of a request."""
+
+    items: Sequence[Any]  # texts, or lists of token ids
+    of_ids: bool = False
+    is_single: bool = False  # whether one was given, and no list of them
+
+
+def as_inputs(value: Any, name: str, settings: Settings) -> Inputs:
+    """Sort out what was given: str, [str], [int] or [[int]].  Raises Refusal for what is empty, mixed or too much.
+
+    >>> as_inputs("a", "input", Settings(models=("m",)))
+    Inputs(items=['a'], of_ids=False, is_single=True)
+    """
+    if isinstance(value, str):
+        check_texts([value], name)
+        return Inputs([value], is_single=True)
+    if not value:
+        raise Refusal(400, f"`{name}` cannot be empty", "empty", name)
+    if len(value) > settings.max_items and not isinstance(value[0], int):
+        raise Refusal(413, f"`{name}` has {len(value)} items: send up to {settings.max_items} a request", param=name)
+    kinds = {type(item) for item in value}
+    if kinds == {str}:
+        check_texts(value, name)
+        return Inputs(value)
+    if len(kinds) > 1:
+        raise Refusal(400, f"`{name}` mixes texts and token ids: send one kind", param=name)
+    if not settings.accept_token_ids:
+        remedy = "ids of another tokenizer would give wrong vectors: send texts, or start with --accept-token-ids"
+        raise Refusal(400, f"`{name}` holds token ids; {remedy}", param=name)
+    single = kinds == {int}
+    lists = [value] if single else value
+    if not all(lists):
+        raise Refusal(400, f"`{name}` has an empty list", "empty", name)
+    return Inputs(lists, of_ids=True, is_single=single)
+
+
+def check_texts(texts: Sequence[str], name: str) -> None:
+    """Refuse a text that is empty.
+
+    >>> check_texts(["a", ""], "input")
+    Traceback (most recent call last):
+    minembed.serve.errors.Refusal: `input` cannot be empty: item 1 is
+    """
+    if not all(texts):
+        where = f": item {texts.index('')} is" if len(texts) > 1 else ""
+        raise Refusal(400, f"`{name}` cannot be empty{where}", "empty", name)

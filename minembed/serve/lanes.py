@@ -1,0 +1,190 @@
+"""How a model computes a chunk: items of several requests in, the rows of each request out.
+
+A text's row has the bits that `encode` gives it alone, whatever it is computed with.  Every lane computes on the thread
+that calls it; what one text does wrong is an error of the whole chunk, which `workers.computed` then takes apart.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minembed.errors import InputError, NumericalError
+from minembed.models.engine import Engine
+from minembed.models.options import Options
+from minembed.models.reranker import Reranker
+from minembed.search.index import Index
+from minembed.serve.queue import Part
+from minembed.transformer.heads import through
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a job asks of a lane."""
+
+    items: Sequence[Any]  # texts, pairs of texts, or lists of token ids
+    options: Options = field(default_factory=Options)
+    strict: bool = False  # whether an item of too many tokens is an error, and not cut
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a part gets."""
+
+    rows: Any  # one an item: an array (n, width), or a list
+    tokens: int = 0  # that were read
+    truncated: int = 0  # items that were cut
+
+
+def items_of(parts: Sequence[Part]) -> list[Any]:
+    """The items of all parts, in order.
+
+    >>> from minembed.serve.queue import Job
+    >>> items_of([Part(Job(None, Asked(["a", "b", "c"]), [1, 1, 1]), 1, 3)])
+    ['b', 'c']
+    """
+    return [item for part in parts for item in part.job.asked.items[part.start : part.stop]]
+
+
+def spans(parts: Sequence[Part]) -> Iterator[tuple[Part, int, int]]:
+    """Where the items of each part stand in the chunk.
+
+    >>> [span[1:] for span in spans([Part(None, 4, 6), Part(None, 0, 3)])]
+    [(0, 2), (2, 5)]
+    """
+    begin = 0
+    for part in parts:
+        end = begin + part.stop - part.start
+        yield part, begin, end
+        begin = end
+
+
+def dealt_out(parts: Sequence[Part], tokens: Tokens, rows: Any, limit: int) -> list[Rows]:
+    """Give each part its rows, and say what was read and cut; raises InputError for what may not be cut."""
+    cut, bounds = tokens.truncated, tokens.cu_seqlens
+    out = []
+    for part, begin, end in spans(parts):
+        truncated = 0 if cut is None else int(np.count_nonzero(cut[begin:end]))
+        if truncated and part.job.asked.strict:
+            first = part.start + int(np.argmax(cut[begin:end]))
+            raise InputError(f"item {first} of the request has more than {limit} tokens: shorten it, or let it be cut")
+        out.append(Rows(rows[begin:end], int(bounds[end] - bounds[begin]), truncated))
+    return out
+
+
+def check_rows(rows: Array, parts: Sequence[Part]) -> None:  # (n, D)
+    """Raise NumericalError where a row holds NaN or infinity.
+
+    >>> check_rows(np.float32([[1.0], [np.inf]]), [Part(None, 0, 2)])
+    Traceback (most recent call last):
+    minembed.errors.NumericalError: item 1 of the request gives NaN or infinity: the weights overflow float32
+    """
+    if not np.isfinite(rows).all():
+        bad = int(np.argmin(np.isfinite(rows).reshape(len(rows), -1).all(axis=1)))
+        where = next(part.start + bad - begin for part, begin, end in spans(parts) if begin <= bad < end)
+        raise NumericalError(f"item {where} of the request gives NaN or infinity: the weights overflow float32")
+
+
+def packed_ids(lists: Sequence[Sequence[int]]) -> Tokens:
+    """Tokens of lists of ids, as they are.
+
+    >>> packed_ids([[101, 7, 102], [101, 102]]).cu_seqlens.tolist()
+    [0, 3, 5]
+    """
+    ids = np.array([i for one in lists for i in one], np.int32)
+    cu_seqlens = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
+    return Tokens(ids, np.zeros_like(ids), cu_seqlens)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorLane:
+    """Texts to vectors; `skipped` tokens of a prompt in front of each are not pooled."""
+
+    engine: Engine
+    skipped: int = 0
+    of_ids: bool = False  # whether the items are lists of token ids
+
+    def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
+        """Rows (n, width) of each part, as its options ask."""
+        items = items_of(parts)
+        tokens = packed_ids(items) if self.of_ids else self.engine.tokenizer(items, "replace", parts[0].start)
+        rows = self.engine.embed(tokens, self.skipped, together)
+        check_rows(rows, parts)
+        out = dealt_out(parts, tokens, rows, self.engine.checkpoint.max_seq_length)
+        return [
+            Rows(self.engine.shaped(own.rows, part.job.asked.options), own.tokens, own.truncated)
+            for part, own in zip(parts, out, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateLane:
+    """Texts to the hidden states of their tokens."""
+
+    engine: Engine
+
+    def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
+        """Lists of arrays (T, D)."""
+        tokens = self.engine.tokenizer(items_of(parts), "replace", parts[0].start)
+        hidden = self.engine.compute(tokens, together=together)
+        states = np.split(hidden, tokens.cu_seqlens[1:-1])
+        check_rows(np.array([[s.sum()] for s in states]), parts)
+        return dealt_out(parts, tokens, [s.copy() for s in states], self.engine.checkpoint.max_seq_length)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreLane:
+    """Pairs of texts to the logits of a cross-encoder."""
+
+    reranker: Reranker
+
+    def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
+        """Logits (n, L)."""
+        pairs = items_of(parts)
+        tokens = self.reranker.tokenizer.pairs([query for query, _ in pairs], [text for _, text in pairs])
+        pooling = self.reranker.model.checkpoint.pooling
+        logits = through(self.reranker.compute.pooled(tokens, pooling, together=together), self.reranker.head)
+        check_rows(logits, parts)
+        return dealt_out(parts, tokens, logits, self.reranker.max_seq_length)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenLane:
+    """Texts to what the tokenizer makes of them, whole; lists of ids back to texts."""
+
+    tokenizer: Any  # a tokenizers.Tokenizer, without truncation
+
+    def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
+        """Encodings of the library, or texts."""
+        out = []
+        for part in parts:
+            asked = part.job.asked
+            out.append(Rows([asked.options(self.tokenizer, item) for item in asked.items[part.start : part.stop]]))
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchLane:
+    """Vectors to the rows of an index that are most alike."""
+
+    index: Index
+
+    def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
+        """Lists of hits, a list a query."""
+        out = []
+        for part in parts:
+            k, vectors = part.job.asked.items[0]
+            out.append(Rows([self.index.search(vectors, k, threads=self.threads_of(together))]))
+        return out
+
+    @staticmethod
+    def threads_of(together: bool) -> int | None:
+        """All cores where they are idle.
+
+        >>> SearchLane.threads_of(False)
+        1
+        """
+        return None if together else 1

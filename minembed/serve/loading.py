@@ -1,0 +1,69 @@
+"""Load what a server serves, each model under its name."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from minembed.errors import InputError
+from minembed.models.embedder import Embedder
+from minembed.models.reranker import Reranker
+from minembed.search.index import Index
+from minembed.serve.lanes import ScoreLane, SearchLane
+from minembed.serve.served import Models, ServedEmbedder, ServedIndex, ServedReranker, short_name
+from minembed.serve.settings import Settings, named
+
+
+def load_models(settings: Settings) -> Models:
+    """Load all that is to be served; raises a MinembedError that names what cannot be."""
+    how: dict[str, Any] = {
+        "dtype": settings.dtype,
+        "backend": settings.backend,
+        "threads": settings.threads,
+        "local_files_only": settings.offline,
+    }
+    embedders: dict[str, ServedEmbedder] = {}
+    rerankers: dict[str, ServedReranker] = {}
+    indexes: dict[str, ServedIndex] = {}
+    for argument in settings.models:
+        name, model = named(argument)
+        embedder = ServedEmbedder(name, Embedder.load(model, **how), int(time.time()), settings.strict)
+        embedders[_new(embedders, name)] = embedder
+    for argument in settings.rerankers:
+        name, model = named(argument)
+        loaded = Reranker.load(model, **how)
+        rerankers[_new(rerankers, name)] = ServedReranker(
+            name, loaded, int(time.time()), settings.strict, ScoreLane(loaded)
+        )
+    for argument in settings.indexes:
+        name, folder = named(argument)
+        name = short_name(name) if name == folder else name
+        embedder = _of_index(Path(folder), embedders, settings, how)
+        index = Index.load(folder, embedder.model, verify=True)
+        indexes[_new(indexes, name)] = ServedIndex(name, index, embedder, SearchLane(index))
+    return Models(_with_short_names(embedders), _with_short_names(rerankers), indexes)
+
+
+def _new(served: dict[str, Any], name: str) -> str:
+    if name in served:
+        raise InputError(f"two models are called {name}: give one another name, as in NAME=FOLDER")
+    return name
+
+
+def _with_short_names(served: dict[str, Any]) -> dict[str, Any]:
+    return {**served, **{short: one for name, one in served.items() if (short := short_name(name)) not in served}}
+
+
+def _of_index(folder: Path, embedders: dict[str, Any], settings: Settings, how: dict[str, Any]) -> ServedEmbedder:
+    """The model that an index was made with: one that is served already, or one that is loaded for it."""
+    made_with = Index.load(folder, verify=None).model
+    if made_with is None:
+        if embedders:
+            return next(iter(embedders.values()))
+        raise InputError(f"{folder} was made of vectors: name the model that gave them, too")
+    name = made_with["name"]
+    for served in embedders.values():
+        if name in (served.name, short_name(served.name)) or short_name(name) == short_name(served.name):
+            return served
+    own = how | {"dtype": how["dtype"] or made_with["dtype"]}
+    model = Embedder.load(name, revision=made_with["revision"], **own)
+    return ServedEmbedder(name, model, int(time.time()), settings.strict)

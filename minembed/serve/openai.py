@@ -1,0 +1,70 @@
+"""OpenAI's interface: /v1/embeddings and /v1/models."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from minembed.serve.asking import find, job_of, told, vector_options
+from minembed.serve.inputs import as_inputs
+from minembed.serve.request import Answer, Request, answer_json
+from minembed.serve.served import Models, ServedEmbedder, ServedReranker
+from minembed.serve.service import Service, counted, joined
+from minembed.serve.settings import Settings
+from minembed.types import Array
+
+
+class EmbeddingsRequest(msgspec.Struct):
+    """The body of /v1/embeddings; what stands below `user` is ours, and means what it means to `Embedder.encode`."""
+
+    input: str | list[str | int | list[int]]
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = "float"
+    dimensions: int | None = None
+    user: str | None = None
+    prompt_name: str | None = None
+    prompt: str | None = None
+    normalize: bool | None = None
+    truncate: bool | None = None
+
+
+class OpenAI:
+    """The handlers."""
+
+    def __init__(self, settings: Settings, models: Models, service: Service) -> None:
+        self.settings, self.models, self.service = settings, models, service
+
+    async def embeddings(self, request: Request) -> Answer:
+        """Vectors of texts, as lists of numbers or as base64 of their float32 bytes."""
+        asked = request.read(EmbeddingsRequest)
+        served = find(self.models.embedders, asked.model)
+        inputs = as_inputs(asked.input, "input", self.settings)
+        options = vector_options(served, asked.dimensions, asked.normalize, asked.prompt_name, asked.prompt)
+        parts = await self.service.run(job_of(served, inputs, options, asked.truncate), request)
+        rows, (tokens, truncated) = joined(parts), counted(parts)
+        data = [
+            {"object": "embedding", "index": i, "embedding": value}
+            for i, value in enumerate(as_base64(rows) if asked.encoding_format == "base64" else rows)
+        ]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        value = {"object": "list", "data": data, "model": served.name, "usage": usage}
+        return answer_json(value, headers=told(truncated), tokens=tokens, model=served.name)
+
+    async def list_models(self, request: Request) -> Answer:
+        """The models that are served."""
+        served: list[ServedEmbedder | ServedReranker] = [*self.models.embedders.values()]
+        served = list(dict.fromkeys([*served, *self.models.rerankers.values()]))  # some are there under two names
+        data = [{"id": one.name, "object": "model", "created": one.created, "owned_by": "minembed"} for one in served]
+        return answer_json({"object": "list", "data": data})
+
+
+def as_base64(rows: Array) -> Sequence[str]:  # (N, D) float32
+    """Each row as base64 of its little-endian float32 bytes.
+
+    >>> import numpy as np
+    >>> as_base64(np.float32([[1.0]]))
+    ['AACAPw==']
+    """
+    little = rows.astype("<f4", copy=False)
+    return [b64encode(row.tobytes()).decode("ascii") for row in little]

@@ -1,0 +1,170 @@
+"""HTTP/1.1 on a connection, within limits: uvicorn's protocol, with clocks and a bound on what a head may hold.
+
+Uvicorn leaves these to a proxy in front of it.  A server that is reached without one must not wait for ever for whoever
+sends a byte a minute, nor keep heads of any size.
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LARGEST_HEAD = 16 << 10  # bytes
+HEAD_SECONDS, BODY_SECONDS, STALL_SECONDS = 10.0, 30.0, 30.0
+IDLE_SECONDS = 60  # between two requests
+REFUSALS = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+
+
+def refusal(status: int, message: str) -> bytes:
+    """A whole answer, after which the connection is closed.
+
+    >>> refusal(408, "too slow").split()[1]
+    b'408'
+    """
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    body = orjson.dumps({"error": error})
+    lines = (
+        b"HTTP/1.1 %d %s" % (status, REFUSALS[status]),
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"connection: close",
+        *([b"retry-after: 1"] if status == 503 else []),
+    )
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    max_connections = 256
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, or refuse where there are too many connections already."""
+        super().connection_made(transport)
+        self._clock: asyncio.TimerHandle | None = None  # runs while a request is being read
+        self._stall: asyncio.TimerHandle | None = None  # runs while an answer is not taken
+        self._head_bytes = 0
+        self._in_head, self._in_body, self._ended = True, False, False
+        if len(self.connections) > self.max_connections:
+            self._end(503, "too many connections; come again")
+        else:
+            self._wind(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the clocks."""
+        self._stop_clock()
+        if self._stall is not None:
+            self._stall.cancel()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and let a clock run as long as a request is not whole."""
+        if self._ended:
+            return
+        fresh = self._clock is None
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._ended or self.transport.is_closing():
+            return
+        if self._in_head and self._head_bytes > LARGEST_HEAD:
+            self._end(431, f"the head of a request may have {LARGEST_HEAD} bytes")
+        elif not self._in_head and not self._in_body:
+            self._stop_clock()
+        elif fresh:
+            self._wind(BODY_SECONDS if self._in_body else HEAD_SECONDS)
+
+    # callbacks of the parser
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head, self._in_body = True, False
+        self._head_size = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Count the path."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; the body has its own clock."""
+        self._in_head, self._in_body = False, True
+        self._head_bytes = 0
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._in_body = False
+        super().on_message_complete()
+
+    # what uvicorn asks for
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, or what `_count` refused."""
+        if self._head_size > LARGEST_HEAD:
+            self._end(431, f"the head of a request may have {LARGEST_HEAD} bytes")
+        else:
+            self._end(400, "this is no sound HTTP/1.1")
+
+    def pause_writing(self) -> None:
+        """The other side does not take what is sent: for a while it may."""
+        super().pause_writing()
+        self._stall = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It takes more."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        super().resume_writing()
+
+    def _count(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > LARGEST_HEAD:
+            raise ValueError("too large")  # the parser makes it an error, which ends in send_400_response
+
+    def _wind(self, seconds: float) -> None:
+        self._stop_clock()
+        self._clock = self.loop.call_later(seconds, self._too_slow)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _too_slow(self) -> None:
+        self._clock = None
+        begun = self._in_body or self._head_bytes
+        if begun and (self.cycle is None or not self.cycle.response_started or self.cycle.response_complete):
+            self._end(408, "the request took too long to come")
+        else:
+            self.transport.close()
+
+    def _end(self, status: int, message: str) -> None:
+        self._ended = True
+        self._stop_clock()
+        self.transport.write(refusal(status, message))
+        self.transport.close()
+
+
+def protocol_with(max_connections: int) -> type[Any]:
+    """The protocol with its bound on connections, as uvicorn makes one for each.
+
+    >>> protocol_with(2).max_connections
+    2
+    """
+    return type("Protocol", (LimitedProtocol,), {"max_connections": max_connections})

@@ -1,0 +1,113 @@
+"""A request as handlers see it, and an answer: bytes of HTTP on one side, checked values on the other."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+import orjson
+
+from minembed.runtime.json_files import no_duplicates
+from minembed.serve.errors import Refusal
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+DEEPEST = 32  # lists and objects in one another
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tokens: int = 0  # that were read for it: for the log and the metrics
+    model: str = ""
+
+
+@dataclass(slots=True)
+class Request:
+    """What was asked: its head is checked already, its body is not read yet."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    receive: Receive
+    body: bytes = b""
+
+    def read(self, kind: type[Struct]) -> Struct:
+        """The body as a struct; raises Refusal for what is no JSON (400), or not of that form."""
+        value = parsed(self.body)
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise Refusal(400, brief(str(error)), param=param_of(str(error))) from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def parsed(body: bytes) -> Any:
+    """Read JSON strictly: UTF-8, no key twice, no NaN, no deep nesting.  Raises Refusal with 400.
+
+    >>> parsed(b'{"a": [1]}')
+    {'a': [1]}
+    """
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, brief(f"the body is no sound JSON: {error}"), "syntax") from error
+    if body.count(b"[") + body.count(b"{") > DEEPEST and depth(value) > DEEPEST:
+        raise Refusal(400, f"the body nests lists and objects deeper than {DEEPEST}", "syntax")
+    return value
+
+
+def depth(value: Any) -> int:
+    """How deep lists and objects lie in one another.
+
+    >>> depth([1, {"a": []}]), depth("text")
+    (3, 0)
+    """
+    level, deep = [value], 0
+    while level := [one for one in level if isinstance(one, list | dict)]:
+        deep += 1
+        level = [x for one in level for x in (one.values() if isinstance(one, dict) else one)]
+        level = [one for one in level if isinstance(one, list | dict)]
+    return deep
+
+
+def brief(message: str, longest: int = 160) -> str:
+    """A message that tells nothing back at length.
+
+    >>> brief("x" * 500, 3)
+    'xxx...'
+    """
+    return message if len(message) <= longest else message[:longest] + "..."
+
+
+def param_of(message: str) -> str | None:
+    """The field that a message of msgspec is about.
+
+    >>> param_of("Expected `str`, got `int` - at `$.model`"), param_of("Object missing required field `input`")
+    ('model', 'input')
+    """
+    _, at, path = message.rpartition(" - at `$.")
+    if at:
+        return brief(path.rstrip("`").partition("[")[0], 40)
+    _, missing, name = message.rpartition("required field `")
+    return name.rstrip("`") if missing else None
+
+
+def answer_json(value: Any, **more: Any) -> Answer:
+    """An answer of JSON; NumPy's arrays of numbers are lists.
+
+    >>> answer_json({"a": 1}).body
+    b'{"a":1}'
+    """
+    return Answer(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), **more)

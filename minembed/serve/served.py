@@ -1,0 +1,136 @@
+"""The models of a server: their names, their lanes, and the jobs that requests become."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from minembed.errors import InputError
+from minembed.models.embedder import Embedder
+from minembed.models.engine import find_prompt
+from minembed.models.options import Options
+from minembed.models.reranker import Reranker
+from minembed.search.index import Index
+from minembed.serve.lanes import Asked, ScoreLane, SearchLane, StateLane, TokenLane, VectorLane
+from minembed.serve.queue import Job, Lane
+
+PER_TOKEN = 4  # characters of a text in ASCII, about; of other texts each is counted as one
+SPECIAL = 3  # tokens beside
+
+
+def estimate(text: str, limit: int) -> int:
+    """About how many tokens of a text will be read, without reading it.
+
+    >>> estimate("a short text", 512), estimate("word " * 10000, 512)
+    (6, 512)
+    """
+    return min(limit, SPECIAL + (len(text) // PER_TOKEN if text.isascii() else len(text)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedEmbedder:
+    """An embedding model under its name."""
+
+    name: str
+    model: Embedder
+    created: int  # seconds since 1970: when it was loaded
+    strict: bool = False  # whether texts of too many tokens are errors, unless a request says otherwise
+    lanes: dict[int | str, Lane] = field(default_factory=dict)  # by the tokens that are skipped, and by kind
+
+    @property
+    def limit(self) -> int:
+        """How many tokens of a text are read."""
+        return self.model.max_seq_length
+
+    def vectors(self, texts: Sequence[str], options: Options, truncate: bool | None = None) -> Job:
+        """The job of turning texts into vectors; raises InputError for options that the model does not have."""
+        engine = self.model.engine
+        engine.width(options.truncate_dim)
+        prompt = find_prompt(engine.checkpoint, options)
+        skipped = engine.skipped(prompt)
+        lane = self.lanes.get(skipped)
+        if lane is None:
+            lane = self.lanes[skipped] = VectorLane(engine, skipped)
+        return self._job(lane, [prompt + text for text in texts] if prompt else texts, options, truncate)
+
+    def vectors_of_ids(self, lists: Sequence[Sequence[int]], options: Options) -> Job:
+        """The job of turning lists of token ids, special ones included, into vectors; raises InputError for others."""
+        engine = self.model.engine
+        engine.width(options.truncate_dim)
+        for i, ids in enumerate(lists):
+            if not ids or len(ids) > self.limit:
+                raise InputError(f"item {i} has {len(ids)} token ids: give 1 to {self.limit}")
+            if min(ids) < 0 or max(ids) >= self.model.config.vocab_size:
+                raise InputError(f"item {i} has a token id outside 0 to {self.model.config.vocab_size - 1}")
+        lane = self.lanes.setdefault("ids", VectorLane(engine, of_ids=True))
+        return Job(lane, Asked(lists, options), [len(ids) for ids in lists])
+
+    def states(self, texts: Sequence[str], options: Options, truncate: bool | None = None) -> Job:
+        """The job of computing the hidden states of each text's tokens."""
+        prompt = find_prompt(self.model.checkpoint, options)
+        lane = self.lanes.setdefault("states", StateLane(self.model.engine))
+        return self._job(lane, [prompt + text for text in texts], options, truncate)
+
+    def tokens(self, items: Sequence[Any], work: Any) -> Job:
+        """A job for the tokenizer: `work(tokenizer, item)` for each item."""
+        lane = self.lanes.setdefault("tokens", TokenLane(self.model.engine.tokenizer.reference))
+        return Job(lane, Asked(items, work), [1 + len(item) // 100 for item in items])
+
+    def _job(self, lane: Lane, texts: Sequence[str], options: Options, truncate: bool | None) -> Job:
+        strict = self.strict if truncate is None else not truncate
+        limit = self.limit
+        return Job(lane, Asked(texts, options, strict), [estimate(text, limit) for text in texts])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedReranker:
+    """A cross-encoder under its name."""
+
+    name: str
+    model: Reranker
+    created: int
+    strict: bool
+    lane: ScoreLane
+
+    @property
+    def limit(self) -> int:
+        """How many tokens of a pair are read."""
+        return self.model.max_seq_length
+
+    def scores(self, pairs: Sequence[tuple[str, str]], truncate: bool | None = None) -> Job:
+        """The job of computing the logits of pairs."""
+        strict, limit = self.strict if truncate is None else not truncate, self.limit
+        sizes = [min(limit, estimate(query, limit) + estimate(text, limit)) for query, text in pairs]
+        return Job(self.lane, Asked(pairs, strict=strict), sizes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedIndex:
+    """An index under its name, with the model that its texts were embedded with."""
+
+    name: str
+    index: Index
+    embedder: ServedEmbedder
+    lane: SearchLane
+
+    def search(self, vectors: Any, k: int) -> Job:
+        """The job of finding the rows that are most alike to one or several vectors."""
+        return Job(self.lane, Asked([(k, vectors)]), [self.embedder.limit])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Models:
+    """All that a server serves; the first embedder, reranker and index answer where a request names none."""
+
+    embedders: Mapping[str, ServedEmbedder]
+    rerankers: Mapping[str, ServedReranker] = field(default_factory=dict)
+    indexes: Mapping[str, ServedIndex] = field(default_factory=dict)
+
+
+def short_name(name: str) -> str:
+    """The last part of a name or a folder, under which a model answers as well.
+
+    >>> short_name("sentence-transformers/all-MiniLM-L6-v2")
+    'all-MiniLM-L6-v2'
+    """
+    return PurePath(name).name or name

@@ -1,0 +1,142 @@
+"""The server as a whole: its parts put together, and run until a signal stops it in good order."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from minembed.errors import InputError
+from minembed.runtime.threads import check_threads
+from minembed.serve.access import AccessLog
+from minembed.serve.app import App
+from minembed.serve.loading import load_models
+from minembed.serve.metrics import Meter
+from minembed.serve.openai import OpenAI
+from minembed.serve.protocol import IDLE_SECONDS, protocol_with
+from minembed.serve.queue import Queue
+from minembed.serve.served import Models
+from minembed.serve.service import Service
+from minembed.serve.settings import Settings
+from minembed.serve.status import Status
+from minembed.serve.table import table_of
+from minembed.serve.tei import TEI
+from minembed.serve.workers import Workers
+
+LOG = logging.getLogger("minembed")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a running server is made of."""
+
+    settings: Settings
+    app: App
+    queue: Queue
+    meter: Meter
+    service: Service
+    log: AccessLog
+
+    def start(self) -> Workers:
+        """Begin the threads that compute."""
+        return Workers.start(self.queue, self.service.deliver, self.meter)
+
+
+def assemble(settings: Settings, models: Models) -> Parts:
+    """Put a server together; nothing runs yet."""
+    queue = Queue(
+        check_threads(settings.threads),
+        settings.max_batch_tokens,
+        settings.max_queue_tokens,
+        settings.max_queue_requests,
+    )
+    meter, service, log = Meter(queue), Service(queue), AccessLog(settings.access_log)
+    openai, tei = OpenAI(settings, models, service), TEI(settings, models, service)
+    status = Status(meter, lambda: app.stopping)
+    app = App(settings, table_of(openai, tei, status), meter, log)
+    return Parts(settings, app, queue, meter, service, log)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server; a signal stops it in good order, and a second one at once."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start, self._on_stop = on_start, on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._on_start()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM; they end the process with code 0, so they are not raised again."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop; now, where it is asked for twice."""
+        if self.should_exit:
+            os._exit(128 + sig)
+        self._on_stop()
+        self.should_exit = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take an address; raises InputError where it cannot be had.
+
+    >>> with bind("127.0.0.1", 0) as sock:
+    ...     sock.getsockname()[0]
+    '127.0.0.1'
+    """
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # so that the port of a server that was killed is there at once
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host.strip("[]"), port))
+    except OSError as error:
+        sock.close()
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror or error}; --port takes another") from error
+    return sock
+
+
+def run(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Load, and serve until a signal comes; `ready` is told the URL once requests are answered."""
+    sock = bind(settings.host, settings.port)
+    parts = assemble(settings, load_models(settings))
+    host, port = sock.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    server = Server(config_of(parts), lambda: ready(url), parts.app.stop)
+    workers = parts.start()
+    try:
+        server.run([sock])
+    finally:
+        workers.stop(timeout=settings.grace)
+        parts.log.flush()
+
+
+def config_of(parts: Parts) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        parts.app,
+        http=protocol_with(parts.settings.max_connections),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=int(parts.settings.grace),
+        backlog=1024,
+    )

@@ -1,0 +1,39 @@
+"""Servers of a small generated model, without sockets."""
+
+from contextlib import contextmanager
+
+import pytest
+from tiny import write_tiny_checkpoint
+
+from minembed.serve.loading import load_models
+from minembed.serve.server import assemble
+from minembed.serve.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("served") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def serving(tiny_folder):
+    """A function to a context of a running server's parts: `with serving(strict=True) as parts`."""
+
+    @contextmanager
+    def start(models=None, **settings):
+        given = {"models": models or (f"tiny={tiny_folder}",), "threads": 2, "backend": "numpy", "access_log": "none"}
+        own = Settings(**(given | settings))
+        parts = assemble(own, load_models(own))
+        workers = parts.start()
+        try:
+            yield parts
+        finally:
+            workers.stop(timeout=10)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def served(serving):
+    with serving(accept_token_ids=True) as parts:
+        yield parts
