@@ -1,38 +1,35 @@
 """`minembed embed`: texts in, vectors out."""
 
-import shutil
-import sys
-from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from minembed.cli.console import as_text, existing_file, on_interrupt, prints_to_terminal
-from minembed.cli.model_choice import ModelChoice, load_model, model_options
+from minembed.cli.console import existing_file
+from minembed.cli.model_choice import ModelChoice, model_options
 from minembed.cli.passages import check_places, id_option, keep_option, selection_options
 from minembed.data.texts import Selection
 from minembed.errors import InputError
 from minembed.types import Precision, Truncation
 
 if TYPE_CHECKING:
-    from minembed.cli.embed_rows import Incoming, Pairs, Wanted
-    from minembed.data.layout import Layout
+    from minembed.jobs.plan import ShardForm
+    from minembed.models.options import EncodeOptions
     from minembed.types import Array
 
 
-def check_output(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+def check_output(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Refuse a file name whose ending tells no form."""
-    if value is not None:
+    if value is not None and not is_folder(value):
         from minembed.data.layout import form_of_output
         from minembed.data.vectors import VECTORS
 
         try:
-            form_of_output(value.name, VECTORS)
+            form_of_output(Path(value).name, VECTORS)
         except InputError as error:
-            raise click.BadParameter(str(error), ctx, parameter) from error
+            hint = f"; a folder, {value}/, gets shards" if "." not in Path(value).name else ""
+            raise click.BadParameter(f"{error}{hint}", ctx, parameter) from error
     return value
 
 
@@ -48,57 +45,14 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     return np.stack([vectors.min(axis=0), vectors.max(axis=0)])
 
 
-def show(pairs: "Pairs", layout: "Layout") -> str:
-    """Print a preview on a terminal, and JSON lines elsewhere."""
-    import numpy as np
-
-    from minembed.data.text_output import ROUNDED, json_lines
-    from minembed.data.vectors import preview
-
-    columns = shutil.get_terminal_size().columns
-    for rows, vectors in pairs:
-        if prints_to_terminal():
-            with_text = [(row.text, vector) for row, vector in zip(rows, vectors, strict=True) if row.text is not None]
-            block = np.array([vector for _, vector in with_text])
-            shown = preview([text for text, _ in with_text], block, columns) if with_text else iter(())
-        else:
-            shown = json_lines(layout, ([row.row for row in rows], [vectors]), ROUNDED)
-        for line in shown:
-            sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    return ""
-
-
-def write(file: BinaryIO, empty: "Array", pairs: "Pairs", wanted: "Wanted", incoming: "Incoming") -> str:
-    """Write the output file; returns what is told of it."""
-    from minembed.cli.embed_rows import write_vectors
-    from minembed.data.outputs import write_rows
-
-    assert wanted.output is not None
-    gone = 0
-
-    def counted() -> "Pairs":
-        nonlocal gone
-        for rows, vectors in pairs:
-            gone += sum(row.text is None for row in rows)
-            yield rows, vectors
-
-    if wanted.form is None:
-        number = write_vectors(file, wanted.output, empty, counted(), wanted, incoming.identity)
-    else:
-        blocks = (([row.row for row in rows], [vectors]) for rows, vectors in counted())
-        number = write_rows(file, wanted.form, incoming.layout, blocks)
-    told = f"{wanted.output}: {number - gone:,} vectors of {empty.shape[1]} {empty.dtype} numbers"
-    return told + (f", {gone:,} rows without one" if gone else "")
-
-
 @click.command("embed", short_help="Turn texts into vectors.")
 @click.argument("texts", nargs=-1)
 @click.option(
     "-i",
     "--input",
-    "source",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    "sources",
+    multiple=True,
+    type=click.Path(),
     metavar="FILE",
     help="A text a line, or a table of any form, packed or not; - is standard input.",
 )
@@ -108,11 +62,21 @@ def write(file: BinaryIO, empty: "Array", pairs: "Pairs", wanted: "Wanted", inco
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
+    type=click.Path(),
+    metavar="FILE|FOLDER/",
     callback=check_output,
     help="Vectors: .npy, .npz (with ids), .safetensors; rows with their vectors: .csv, .tsv, .jsonl, .json, .parquet, "
-    ".feather; default: to the screen, rounded.",
+    ".feather; a folder gets shards, and can be gone on with; default: to the screen, rounded.",
+)
+@click.option("--status", is_flag=True, help="Say how far the job in the folder of -o is.")
+@click.option(
+    "--shard-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most rows of a shard; default: some 32 MB of vectors.",
+)
+@click.option(
+    "--shard-form", type=click.Choice(("parquet", "safetensors")), help="Form of the shards; default: parquet."
 )
 @model_options
 @click.option("--normalize/--no-normalize", default=None, help="Scale to length 1; default: as the model says.")
@@ -143,10 +107,13 @@ def write(file: BinaryIO, empty: "Array", pairs: "Pairs", wanted: "Wanted", inco
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Compute at most N texts together.")
 def command(
     texts: tuple[str, ...],
-    source: Path | None,
+    sources: tuple[str, ...],
     keep: str | None,
     selection: Selection,
-    output: Path | None,
+    output: str | None,
+    status: bool,
+    shard_rows: int | None,
+    shard_form: "ShardForm | None",
     choice: ModelChoice,
     normalize: bool | None,
     prompt_name: str | None,
@@ -165,60 +132,77 @@ def command(
     --missing skip, a row without a text stays, without a vector.  .npy, .npz and .safetensors hold vectors alone, and
     leave such rows out.
 
+    With -o FOLDER/ it is a job: its inputs are files, folders and patterns, and the folder gets shards, each whole or
+    not at all.  However it ends, the same command goes on where it stopped; --status says how far it is.
+
     \b
     minembed embed "a text" "another"
     minembed embed -i texts.txt -o vectors.npy
     minembed embed -i shop.csv --field description -o shop.parquet
     minembed embed -i shop.csv --field description --id sku -o vectors.npz
+    minembed embed texts/ more/*.csv --field body -o vectors/
     grep ERROR server.log | minembed embed - > vectors.jsonl
     """
+    if status:
+        if output is None or not is_folder(output):
+            raise click.UsageError("--status needs the folder of a job: -o FOLDER/")
+        return show_status(output)
     if precision in ("int8", "uint8") and calibration is None:
         raise click.UsageError(f"--precision {precision} needs --calibration")
-    import numpy as np
+    options: EncodeOptions = {
+        "normalize_embeddings": normalize,
+        "prompt_name": prompt_name,
+        "prompt": prompt,
+        "truncate_dim": truncate_dim,
+        "precision": precision,
+        "ranges": None if calibration is None else read_ranges(calibration),
+        "truncation": truncation,
+        "batch_size": batch_size,
+    }
+    if output is not None and (is_folder(output) or len(sources) > 1):
+        from minembed.cli.embed_job import run_job
 
-    from minembed.cli.embed_rows import EMBEDDING, Wanted, from_arguments, from_file, paired
-    from minembed.runtime.files import replacing
-    from minembed.transformer.vectors import quantize_embeddings
+        inputs = (*sources, *texts)
+        told = run_job(inputs, output, selection, keep, shard_form, shard_rows, choice, max_seq_length, options)
+    else:
+        from minembed.cli.embed_file import embed_file
 
-    texts, source = check_places(texts, source)
-    wanted = Wanted(output, keep, selection.identity)
-    wanted.check(source is not None)
-    with ExitStack() as stack:
-        stack.enter_context(on_interrupt(lambda: left_over(output)))
-        if source is None:
-            incoming = from_arguments(map(as_text, texts))
-        else:
-            incoming = from_file(source, selection, wanted, lambda: stack.enter_context(wanted.work_file()))
-        ranges = None if calibration is None else read_ranges(calibration)
-        file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
-        loaded = load_model(choice, max_seq_length)
-        stream = partial(
-            loaded.stream,
-            normalize_embeddings=normalize,
-            prompt_name=prompt_name,
-            prompt=prompt,
-            truncate_dim=truncate_dim,
-            precision=precision,
-            ranges=ranges,
-            show_progress_bar=None if output or not prints_to_terminal() else False,
-            truncation=truncation,
-            batch_size=batch_size,
-        )
-        empty = quantize_embeddings(np.zeros((0, loaded.engine.width(truncate_dim)), np.float32), precision, ranges)
-        extra = replace(EMBEDDING, kind=empty.dtype, width=empty.shape[1])
-        incoming = replace(incoming, layout=replace(incoming.layout, extra=(extra,)))
-        pairs = paired(stream, incoming.rows, incoming.total)
-        told = show(pairs, incoming.layout) if file is None else write(file, empty, pairs, wanted, incoming)
+        if shard_rows is not None or shard_form is not None:
+            raise click.UsageError("--shard-rows and --shard-form are of a job: -o FOLDER/")
+        texts, source = check_places(texts, single(sources))
+        place = None if output is None else Path(output)
+        told = embed_file(texts, source, place, selection, keep, choice, max_seq_length, options)
     if told:
         click.echo(told, err=True)
 
 
-def left_over(output: Path | None) -> str:
-    """What is said where the command is interrupted.
+def single(sources: tuple[str, ...]) -> Path | None:
+    """The one file that is read; raises UsageError for several, and for what is none."""
+    if len(sources) > 1:
+        raise click.UsageError("several inputs become a folder of shards: -o FOLDER/")
+    if not sources:
+        return None
+    if Path(sources[0]).is_dir():
+        raise click.UsageError(f"{sources[0]} is a folder; its files become a folder of shards: -o FOLDER/")
+    context = click.get_current_context()
+    parameter = next(one for one in context.command.params if one.name == "sources")
+    kind = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+    found: Path = kind.convert(sources[0], parameter, context)
+    return found
 
-    >>> left_over(Path("x.npy"))
-    'nothing is kept, and x.npy is as it was; the same command begins again'
+
+def is_folder(output: str) -> bool:
+    """Whether an output is a folder of shards: by its last character, or since it is there.
+
+    >>> is_folder("out/"), is_folder("x.npy")
+    (True, False)
     """
-    if output is None:
-        return "what was printed is whole; the same command begins again"
-    return f"nothing is kept, and {output} is as it was; the same command begins again"
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def show_status(output: str) -> None:
+    """Print how far the job in a folder is."""
+    from minembed.jobs.state import status
+
+    for line in status(output).lines():
+        click.echo(line)

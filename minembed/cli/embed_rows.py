@@ -2,8 +2,7 @@
 
 import os
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,19 +14,17 @@ from minembed.data.arrow_rows import arrow_module
 from minembed.data.columns import Column, value_of
 from minembed.data.corpus import id_of
 from minembed.data.layout import Extra, Layout, form_of_output, kept_columns, kept_on_disk, layout_of, needs_survey
+from minembed.data.pairing import Pair
 from minembed.data.source import Source
 from minembed.data.table import ARROW, Row
 from minembed.data.texts import LOG, Selection, TextRow, Texts, column_of, open_texts
 from minembed.data.vectors import VECTORS, WITH_IDS, WRITERS, write_npz
-from minembed.runtime.progress import Counted
 from minembed.types import TextFormat
 
 if TYPE_CHECKING:
     from minembed.types import Array
 
 EMBEDDING = Extra("embedding", float, 1)  # its name; type and width are the model's
-Vectors = Any  # an array (n, width), or a list of rows and None
-Pairs = Iterator[tuple[list[TextRow], Vectors]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,37 +123,9 @@ def _shown(row: TextRow, identity: Column | None) -> TextRow:
     return row._replace(row=Row(row.row.place, {**values, "text": row.text}, ""))
 
 
-def paired(stream: "Callable[[Iterable[str]], Iterator[Array]]", rows: Iterable[TextRow], total: int | None) -> Pairs:
-    """Yield blocks of rows with their vectors, None for a row without a text, and keep no more than those.
-
-    >>> import numpy as np
-    >>> rows = [TextRow(i, text, Row("x", {}, "")) for i, text in enumerate(["a", None, "b"])]
-    >>> for some, vectors in paired(lambda texts: iter([np.ones((len(list(texts)), 1))]), rows, None):
-    ...     print([row.text for row in some], vectors)
-    ['a', None, 'b'] [array([1.]), None, array([1.])]
-    """
-    waiting: deque[TextRow] = deque()
-
-    def noted() -> Iterator[str]:
-        for row in rows:
-            waiting.append(row)
-            if row.text is not None:
-                yield row.text
-
-    texts: Iterable[str] = noted()
-    for block in stream(texts if total is None else Counted(texts, total)):
-        some, vectors, done = list[TextRow](), list[Any](), 0
-        while done < len(block):
-            row = waiting.popleft()
-            some.append(row)
-            vectors.append(None if row.text is None else block[done])
-            done += row.text is not None
-        yield some, block if len(some) == len(block) else vectors
-    if waiting:
-        yield list(waiting), [None] * len(waiting)
-
-
-def write_vectors(file: BinaryIO, output: Path, empty: "Array", pairs: Pairs, wanted: Wanted, id_column: Any) -> int:
+def write_vectors(
+    file: BinaryIO, output: Path, empty: "Array", pairs: Iterable[Pair], wanted: Wanted, id_column: Any
+) -> int:
     """Write vectors alone, or with their ids; returns how many."""
     ending = output.suffix.lower()
     if ending != WITH_IDS:

@@ -97,7 +97,9 @@ def schema_for(layout: Layout, form: TextFormat) -> Any:
         names = layout.columns or ()
         own = [arrow.field(name, arrow.string() if kinds is None else arrow_type(kinds[name])) for name in names]
     added = [arrow.field(extra.name, _type_of(extra)) for extra in layout.extra]
-    return arrow.schema([*own, *added], metadata=None if layout.schema is None else layout.schema.metadata)
+    said = {} if layout.schema is None else dict(layout.schema.metadata or {})
+    said |= {name.encode(): value.encode() for name, value in (layout.metadata or {}).items()}
+    return arrow.schema([*own, *added], metadata=said or None)
 
 
 def _wide(kind: Any) -> Any:

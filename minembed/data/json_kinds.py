@@ -1,7 +1,7 @@
 """The types of JSON's values, as they are found: one for a whole column, which loses none of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -136,3 +136,28 @@ def kinds_of(rows: Sequence[Mapping[str, Any]], known: Mapping[str, Kind]) -> di
         for name, value in row.items():
             found[name] = joined(found.get(name, NULL), kind_of(value))
     return found
+
+
+def merged(columns: Iterable[Mapping[str, Kind]]) -> dict[str, Kind]:
+    """The kinds of columns that several files have.
+
+    >>> {name: kind.name for name, kind in merged([{"a": kind_of(1)}, {"a": kind_of("x"), "b": NULL}]).items()}
+    {'a': 'json', 'b': 'null'}
+    """
+    found: dict[str, Kind] = {}
+    for some in columns:
+        for name, kind in some.items():
+            found[name] = joined(found.get(name, NULL), kind)
+    return found
+
+
+def kind_from(said: Mapping[str, Any]) -> Kind:
+    """A kind, from what `dataclasses.asdict` says of it.
+
+    >>> from dataclasses import asdict
+    >>> kind_from(asdict(kind_of([{"a": 1}]))) == kind_of([{"a": 1}])
+    True
+    """
+    item, fields = said["item"], said["fields"]
+    inner = {name: kind_from(one) for name, one in fields.items()}
+    return Kind(said["name"], None if item is None else kind_from(item), inner)

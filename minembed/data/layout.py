@@ -44,6 +44,7 @@ class Layout:
     extra: tuple[Extra, ...] = ()
     schema: Any = None
     kinds: Mapping[str, Kind] | None = None
+    metadata: Mapping[str, str] | None = None  # that a file of Arrow has beside the schema's own
 
     @property
     def as_json_text(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The texts of a user's file: which column they are in, which rows have none, and one line that says so."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -72,16 +72,19 @@ class Texts:
                     text = ""
             yield TextRow(number, text, row)
 
-    def survey(self) -> "Survey":
+    def survey(self, note: Callable[[TextRow], None] | None = None) -> "Survey":
         """Read the file once, before anything is computed: how many rows it has, and how many texts are missing.
 
-        Raises InputError, with the first places, where some are and `missing` is "error".
+        `note` gets every row.  Raises InputError, with the first places, where texts are missing and `missing` is
+        "error".
         """
         missing, places, rows, words = 0, list[str](), 0, 0
         lenient, size = replace(self, missing="skip"), self.table.source.size
         with Progress(None if size is None else range(size), BYTES, None) as bar:
-            for number, text, row in lenient.rows(whole_rows=False, bar=bar if size is not None else None):
-                rows = number
+            for found in lenient.rows(whole_rows=False, bar=bar if size is not None else None):
+                rows, text, row = found
+                if note is not None:
+                    note(found)
                 if text is None:
                     missing += 1
                     if missing <= FIRST_PLACES:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from threading import Event
 
-BYTES = "B"  # a unit that is shown in kB, MB and so on
+BYTES = "B"  # units that are shown in kB, MB and so on
+CHARACTERS = " characters"
 PATIENCE = 1.0  # seconds of work before a bar is shown
 
 
@@ -69,8 +70,15 @@ class Progress:
         from tqdm import tqdm  # late: `import minembed` stays light, and so do calls that are done at once
 
         self._waits = False
-        scaled = self._unit == BYTES
-        self._bar = tqdm(total=self._total, initial=self._before, unit=self._unit, unit_scale=scaled, leave=self._keep)
+        scaled = self._unit in (BYTES, CHARACTERS)
+        self._bar = tqdm(
+            total=self._total,
+            initial=self._before,
+            unit=self._unit,
+            unit_scale=scaled,
+            leave=self._keep,
+            smoothing=0,  # the rate of all the work tells best how long the rest takes
+        )
         self._bar.start_t -= time.perf_counter() - self._begin  # the rate is that of all the work
         if self._done:
             self._bar.update(self._done)

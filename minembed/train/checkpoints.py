@@ -12,15 +12,16 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from minembed.errors import InputError, TrainingError
+from minembed.errors import TrainingError
+from minembed.runtime import holding
 from minembed.runtime.checksums import crc32_of, crc32_of_json, pieces_of
 from minembed.runtime.disk_errors import naming
 from minembed.runtime.files import put_in_place, remove, staging
-from minembed.runtime.paths import can_be_named, check_regular, is_too_long, read_regular
+from minembed.runtime.paths import check_regular, is_too_long, read_regular
 from minembed.runtime.safetensors_files import header_of, layout_of, read_arrays, write_safetensors
 from minembed.types import Array
 
-MANIFEST, ARRAYS, LOCK = "checkpoint.json", "arrays.safetensors", ".lock"
+MANIFEST, ARRAYS = "checkpoint.json", "arrays.safetensors"
 FORMAT, VERSION = "minembed training", 1
 LARGEST = 64 << 20  # bytes of checkpoint.json
 DATA = re.compile(r"state-[0-9a-f]{16}")
@@ -53,26 +54,9 @@ def held(folder: Path) -> Iterator[None]:
     ...     [path.name for path in Path(folder).iterdir()]
     ['.lock']
     """
-    from filelock import FileLock, Timeout  # late: only training needs it
-
-    if not can_be_named(folder):
-        raise InputError(f"{str(folder)!r} cannot name a folder")
-    lock = FileLock(folder / LOCK)
-    try:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise TrainingError(
-                    f"another process is training in {folder}: wait until it ends, or name another folder"
-                ) from None
+    busy = TrainingError(f"another process is training in {folder}: wait until it ends, or name another folder")
+    with holding.held(folder, busy, REMEDY):
         yield
-    finally:
-        try:
-            lock.release(force=True)
-        finally:
-            lock.release(force=True)  # nothing is left to do, unless the first one was interrupted
 
 
 def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:

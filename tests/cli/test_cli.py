@@ -141,7 +141,7 @@ def handled():
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_leave_nothing_behind(handled, monkeypatch, tmp_path, tiny_checkpoint, number):
-    monkeypatch.setattr("minembed.cli.embed.load_model", lambda *args: signal.raise_signal(number))
+    monkeypatch.setattr("minembed.cli.embed_file.load_model", lambda *args: signal.raise_signal(number))
     before = signal.getsignal(number)
     run("embed", "a", "-m", tiny_checkpoint, "-o", tmp_path / "x.npy", code=128 + number)
     assert list(tmp_path.iterdir()) == [] and signal.getsignal(number) is before

@@ -18,7 +18,7 @@ from embed_memory import grown
 from examples import heavy
 
 from minembed import Embedder
-from minembed.cli import embed
+from minembed.cli import embed_file
 
 needs_arrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra arrow")
 ROWS = 'sku;text;price\n007;the cat;"1,5"\n8;;2\n009;a dog in the house;3\n'
@@ -181,7 +181,7 @@ def test_arguments_have_no_columns(model, tmp_path):
 
 
 def test_names_that_clash(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(embed, "load_model", lambda *args: pytest.fail("the clash is found before the work"))
+    monkeypatch.setattr(embed_file, "load_model", lambda *args: pytest.fail("the clash is found before the work"))
     (tmp_path / "a.csv").write_text("text,embedding\nthe cat,x\n")
     _, err = run("embed", "-i", tmp_path / "a.csv", "-o", tmp_path / "b.jsonl", *model, code=1)
     assert "a.csv has a column 'embedding' itself" in err and "--keep" in err and leftovers(tmp_path) == []
@@ -232,7 +232,7 @@ def ctrl_c():
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals")
 def test_ctrl_c_says_what_is_kept(ctrl_c, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(embed, "load_model", lambda *args: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(embed_file, "load_model", lambda *args: signal.raise_signal(signal.SIGINT))
     (tmp_path / "a.npy").write_text("old")
     _, err = run("embed", "a", "-o", tmp_path / "a.npy", *model, code=130)
     where = re.escape(str(tmp_path / "a.npy"))
@@ -271,7 +271,7 @@ def test_a_bar_has_a_total(model, tmp_path):
 
 
 def test_a_preview_on_a_terminal(shop, model, monkeypatch):
-    monkeypatch.setattr(embed, "prints_to_terminal", lambda: True)
+    monkeypatch.setattr(embed_file, "prints_to_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     out, _ = run("embed", "-i", shop, *model, *SKIP, "--keep", "all")
     assert re.fullmatch(r"\[.* 32 numbers\]  the cat\n\[.* 32 numbers\]  a dog in the house\n", out)

@@ -55,7 +55,7 @@ def measure(arguments):
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401
 
-    from minembed.cli import embed, main
+    from minembed.cli import embed_file, main
     from minembed.data import outputs  # noqa: F401
     from minembed.models.batching import windows
 
@@ -64,7 +64,7 @@ def measure(arguments):
             yield np.random.default_rng(start).standard_normal((len(window), WIDTH)).astype(np.float32)
 
     loaded = SimpleNamespace(stream=stream, engine=SimpleNamespace(width=lambda dim: WIDTH))
-    embed.load_model = lambda *args: loaded
+    embed_file.load_model = lambda *args: loaded
     before = status("VmRSS")
     main(["embed", *arguments], standalone_mode=False)
     print(json.dumps(status("VmHWM") - before))

@@ -1,0 +1,7 @@
+"""Corpora that outlast a process: a folder of shards that is written one by one, and goes on where it stopped."""
+
+from minembed.jobs.api import embed
+from minembed.jobs.folder import Report
+from minembed.jobs.state import State, status
+
+__all__ = ["Report", "State", "embed", "status"]

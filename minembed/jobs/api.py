@@ -1,0 +1,61 @@
+"""What a program calls."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from minembed.data.texts import Selection
+from minembed.errors import InputError
+from minembed.jobs.folder import Report
+from minembed.jobs.local import Request, embed_inputs
+from minembed.jobs.plan import ShardForm
+from minembed.models.embedder import Embedder
+from minembed.models.options import EncodeOptions
+from minembed.runtime.checks import check_whole
+from minembed.runtime.keywords import takes_options_of
+from minembed.types import Missing
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+@takes_options_of(Embedder.encode, EncodeOptions)
+def embed(
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
+    model: Embedder,
+    *,
+    field: str | None = None,
+    missing: Missing | None = None,
+    identity: str | None = None,
+    keep: str | None = None,
+    form: ShardForm = "parquet",
+    shard_rows: int | None = None,
+    **options: "Unpack[EncodeOptions]",
+) -> Report:
+    """Embed all texts of files into a folder of shards, or go on where that stopped.
+
+    `inputs` are files, folders and patterns; of each file, `field` is the column of the texts, `missing` says what
+    happens to rows without one ("error", "skip" or "empty"), and `identity` is the column of ids.  The folder `output`
+    gets job.json, then part-000000.parquet and so on, each whole or not at all, and last manifest.json with their
+    checksums.  Shards in "parquet" (needs the extra `arrow`) have the columns of the inputs that `keep` names
+    (default: all) and "embedding"; those in "safetensors" have "embeddings" (N, D) and the ids.  `shard_rows` is the
+    most rows of a shard, by default as many as make 32 MB.  The options are those of `encode`.
+
+    After a kill, a full disk or Ctrl-C, the same call goes on: rows are there once, in order, with the bits of an
+    undisturbed run on the same machine.  Raises InputError where an input, the model or a setting is another than when
+    the job began, SourceError, an OSError with its errno, where the disk fails.
+
+    >>> from minembed import Embedder
+    >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
+    >>> embed("shop.csv", "vectors", model, field="description").rows  # doctest: +SKIP
+    1200
+    """
+    if form not in get_args(ShardForm):
+        raise InputError(f"form must be one of {', '.join(get_args(ShardForm))}; not {form!r}")
+    if shard_rows is not None:
+        check_whole("shard_rows", shard_rows, also=", or None")
+    named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    selection = Selection(column=field, missing=missing, identity=identity)
+    request = Request(named, Path(output), selection, keep, form, shard_rows, options)
+    return embed_inputs(request, model, options.get("show_progress_bar"))

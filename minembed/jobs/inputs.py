@@ -1,0 +1,179 @@
+"""The inputs of a job: files, folders and patterns, in one order, each opened and read the same way."""
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from minembed.data.columns import Column
+from minembed.data.forms import form_of_name
+from minembed.data.json_kinds import Kind, merged
+from minembed.data.layout import Extra, Layout, kept_columns, layout_of
+from minembed.data.source import STDIN, Source
+from minembed.data.texts import LOG, Selection, TextRow, Texts, column_of, open_texts
+from minembed.errors import InputError
+from minembed.types import TextFormat
+
+KINDS: dict[TextFormat, str] = {
+    "txt": "a text a line",
+    "csv": "a table of texts",
+    "tsv": "a table of texts",
+    "jsonl": "JSON",
+    "json": "JSON",
+    "parquet": "a table of Arrow",
+    "feather": "a table of Arrow",
+}
+SHOWN = 3  # names in a message
+
+
+def find_files(inputs: Sequence[str | Path]) -> list[Path]:
+    """The files that inputs mean, in order: of a folder all that hold texts, by name, also in folders below it.
+
+    Of a folder, names that begin with "." or "_" are left out, files whose endings say that they hold no texts, and,
+    where it has tables, files of plain text beside them; this is logged.  Raises InputError for a name or a pattern
+    without a file, and for a file that is meant twice.
+
+    >>> find_files(["no such file"])
+    Traceback (most recent call last):
+    minembed.errors.InputError: no such file: there is no such file or folder; inputs are files, folders, or patterns
+    """
+    if not inputs:
+        raise InputError("no inputs: name files, folders or patterns such as 'texts/*.parquet'")
+    seen: dict[Path, Path] = {}
+    for path in (path for one in inputs for path in _files_of(str(one))):
+        before = seen.setdefault(path.resolve(), path)
+        if before is not path:
+            raise InputError(f"{path} is meant twice: its rows would be there twice; leave one of them out")
+    return list(seen.values())
+
+
+def _files_of(name: str) -> list[Path]:
+    path = Path(name)
+    if path == STDIN:
+        raise InputError("a job reads its inputs again when it goes on, which standard input cannot be: name a file")
+    if path.is_dir():
+        return _in_folder(path)
+    if path.exists():
+        if not path.is_file():
+            raise InputError(f"{name} is no regular file: a job reads its inputs again when it goes on; copy it first")
+        return [path]
+    if glob.has_magic(name):
+        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207, pathlib takes no absolute pattern
+        files = [Path(match) for match in matches if Path(match).is_file()]
+        if not files:
+            raise InputError(f"{name}: no file has a name like that")
+        return files
+    raise InputError(f"{name}: there is no such file or folder; inputs are files, folders, or patterns")
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    below = sorted(path for path in folder.rglob("*") if path.is_file())
+    forms = dict[Path, TextFormat]()
+    for path in below:
+        with suppress(InputError):  # of an ending that is refused
+            form = form_of_name(path.name)
+            if form is not None and not any(part[0] in "._" for part in path.relative_to(folder).parts):
+                forms[path] = form
+    if set(forms.values()) - {"txt"}:
+        forms = {path: form for path, form in forms.items() if form != "txt"}
+    if not forms:
+        raise InputError(f"{folder}: no file in it has an ending that texts have, such as .csv, .jsonl or .parquet")
+    out = [str(path.relative_to(folder)) for path in below if path not in forms]
+    if out:
+        shown = ", ".join(out[:SHOWN]) + (", ..." if len(out) > SHOWN else "")
+        LOG.info(f"{folder}: {len(forms):,} files are read, {len(out):,} others are left out ({shown})")
+    return list(forms)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The open inputs of a job, the column of ids of each, and what is written of their rows."""
+
+    texts: tuple[Texts, ...]
+    identities: tuple[Column | None, ...]
+    layout: Layout  # without the vectors
+
+    def rows(self) -> Iterator[tuple[TextRow, Column | None]]:
+        """All rows of all inputs, in order, each with the column of its id.
+
+        Their numbers go on from one input to the next.
+        """
+        number, columns = 0, self.layout.columns
+        for texts, identity in zip(self.texts, self.identities, strict=True):
+            for row in texts.rows(whole_rows=columns is None, also=columns or ()):
+                number += 1
+                yield row._replace(number=number), identity
+
+
+def open_inputs(
+    files: Sequence[Path],
+    selection: Selection,
+    keep: str | None,
+    form: TextFormat | None,
+    extra: Extra,
+    kinds: Mapping[str, Kind] | None = None,
+) -> Inputs:
+    """Open files that have the same columns, and decide what is written in a form (None: vectors and ids alone).
+
+    `kinds` are the types of JSON's values where they are known; else all of JSON is read here.  Raises InputError where
+    a file or its columns are in doubt, or do not fit those of the first.
+    """
+    opened = tuple(open_texts(Source.of(path), selection) for path in files)
+    for other in opened[1:]:
+        _check_alike(opened[0], other)
+    identities = tuple(
+        None if selection.identity is None else column_of(one.table, selection.identity, "--id") for one in opened
+    )
+    if form is None:
+        own = dict.fromkeys(identity.path[0] for identity in identities if identity is not None)
+        return Inputs(opened, identities, Layout(tuple(own)))
+    if kinds is not None:
+        return Inputs(opened, identities, Layout(tuple(kinds), kinds=kinds))
+    layouts = [_layout(one, keep, identity, form, extra) for one, identity in zip(opened, identities, strict=True)]
+    return Inputs(opened, identities, _common([one.name for one in opened], layouts))
+
+
+def _layout(texts: Texts, keep: str | None, identity: Column | None, form: TextFormat, extra: Extra) -> Layout:
+    columns = kept_columns(texts.table, keep, identity.path[0] if identity else None)
+    return replace(layout_of(texts.table, form, columns, [extra]), extra=())
+
+
+def _check_alike(first: Texts, other: Texts) -> None:
+    if KINDS[first.table.form] != KINDS[other.table.form]:
+        raise InputError(
+            f"{first.name} is {KINDS[first.table.form]} and {other.name} is {KINDS[other.table.form]}: "
+            "a job reads one kind; embed them into two folders"
+        )
+    if first.column.path != other.column.path:
+        raise InputError(
+            f"the texts are in column {first.column.name!r} of {first.name} and in {other.column.name!r} of "
+            f"{other.name}: say which with --field"
+        )
+
+
+def _common(names: Sequence[str], layouts: Sequence[Layout]) -> Layout:
+    """The one layout of all inputs: the types of JSON's values are those of all of them."""
+    first = layouts[0]
+    if first.kinds is not None:
+        kinds = merged([layout.kinds or {} for layout in layouts])
+        return replace(first, columns=tuple(kinds), kinds=kinds)
+    for name, other in zip(names[1:], layouts[1:], strict=True):
+        if first.columns != other.columns:
+            mine, theirs = first.columns or (), other.columns or ()
+            apart = sorted({*mine} ^ {*theirs})
+            what = f"{apart[0]!r} is in one of them only" if apart else "in another order"
+            raise InputError(f"{names[0]} and {name} have other columns ({what}): say with --keep which come along")
+        if first.schema is not None:
+            _check_types(names[0], first.schema, name, other.schema)
+    return first
+
+
+def _check_types(name: str, schema: Any, other_name: str, other: Any) -> None:
+    for mine, theirs in zip(schema, other, strict=True):
+        if mine.type != theirs.type:
+            raise InputError(
+                f"column {mine.name!r} is of type {mine.type} in {name} and of type {theirs.type} in {other_name}: "
+                "make them the same, or leave it out with --keep"
+            )

@@ -1,0 +1,162 @@
+"""What a job does: all that its shards depend on, noted before the first of them, and compared when it goes on."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from minembed.errors import ConfigError, InputError
+from minembed.runtime.checksums import hash_file
+from minembed.runtime.json_files import read_json
+
+FORMAT, VERSION = "minembed job", 1
+ShardForm = Literal["parquet", "safetensors"]
+REMEDY = "name another folder, or remove this one to begin again"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """A file that is read: its bytes, and how many rows and texts it has."""
+
+    name: str
+    bytes: int
+    modified: int  # nanoseconds, as the file system says
+    sha256: str
+    rows: int
+    texts: int
+
+    def is_same(self, path: Path) -> bool:
+        """Whether a file is the one that it was when the job began: by its size and time, or else by its bytes."""
+        found = path.stat()
+        if found.st_size == self.bytes and found.st_mtime_ns == self.modified:
+            return True
+        if found.st_size != self.bytes:
+            return False
+        with path.open("rb") as file:
+            return hash_file(file) == self.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Rows of the inputs that become one file: how many there are, with a text, and how much there is to read."""
+
+    rows: int
+    texts: int
+    work: int  # characters, no more of a text than a model reads
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides what a job writes."""
+
+    model: Mapping[str, Any]  # the checksum of its files, its compute type, what it reads of a text
+    settings: Mapping[str, Any]  # of encode
+    reading: Mapping[str, Any]  # how the inputs are read, and which columns come along
+    form: ShardForm
+    inputs: tuple[InputFacts, ...]
+    shards: tuple[Shard, ...]
+    kinds: Mapping[str, Any] | None = None  # the types of JSON's values
+    model_name: str = ""
+    minembed: str = ""  # the version that made it
+    format: str = FORMAT
+    version: int = VERSION
+
+    @property
+    def rows(self) -> int:
+        """How many rows the inputs have."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def texts(self) -> int:
+        """How many of them have a text."""
+        return sum(shard.texts for shard in self.shards)
+
+    def starts(self) -> list[int]:
+        """The first row of each shard, from 0.
+
+        >>> Plan({}, {}, {}, "parquet", (), (Shard(3, 3, 9), Shard(2, 1, 4))).starts()
+        [0, 3]
+        """
+        found, start = [], 0
+        for shard in self.shards:
+            found.append(start)
+            start += shard.rows
+        return found
+
+    def identity(self) -> str:
+        """A name that changes with all that the shards depend on."""
+        import hashlib
+
+        body = asdict(self)
+        del body["minembed"], body["model_name"]
+        body["inputs"] = [[one.sha256, one.rows] for one in self.inputs]  # a copy elsewhere is the same
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> bytes:
+        """The plan as a file.
+
+        >>> Plan({}, {}, {}, "parquet", (), ()).to_json()[:28]
+        b'{\\n "model": {},\\n "settings":'
+        """
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan; raises ConfigError, with the file, where it is damaged or of another version.
+
+    >>> read_plan(Path("none.json"))
+    Traceback (most recent call last):
+    minembed.errors.ConfigError: none.json is missing: not a checkpoint folder, or not fully downloaded
+    """
+    body = read_json(path)
+    if body.get("format") != FORMAT or body.get("version") != VERSION:
+        raise ConfigError(f"{path} is not of {FORMAT}, version {VERSION}; {REMEDY}")
+    try:
+        inputs = tuple(InputFacts(**one) for one in body.pop("inputs"))
+        shards = tuple(Shard(**one) for one in body.pop("shards"))
+        plan = Plan(inputs=inputs, shards=shards, **body)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); {REMEDY}") from error
+    if plan.form not in get_args(ShardForm) or any(shard.rows < 1 for shard in shards):
+        raise ConfigError(f"{path} is damaged (form, or rows of a shard); {REMEDY}")
+    return plan
+
+
+def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequence[Path], folder: Path) -> None:
+    """Raise InputError, with what is another and both its values, unless a job goes on as it began.
+
+    `facts` are the model, the settings and the reading that are asked for now.
+    """
+    for group, asked in facts.items():
+        begun: Mapping[str, Any] = getattr(plan, group)
+        for name in dict.fromkeys([*begun, *asked]):
+            if begun.get(name) != asked.get(name):
+                raise InputError(
+                    f"{folder} holds a job with another {group_name(group)} ({name}: {_shown(begun.get(name))} then, "
+                    f"{_shown(asked.get(name))} now): {REMEDY}"
+                )
+    if len(files) != len(plan.inputs):
+        names = {Path(one.name).name for one in plan.inputs}
+        more = next((str(path) for path in files if path.name not in names), None)
+        told = f"{more} is new" if more and len(files) > len(plan.inputs) else f"{len(files)} now"
+        raise InputError(f"{folder} holds a job of {len(plan.inputs)} input files ({told}): {REMEDY}")
+    for number, (begun_input, path) in enumerate(zip(plan.inputs, files, strict=True), 1):
+        if not begun_input.is_same(path):
+            before = Path(begun_input.name).name
+            changed = "changed since the job began" if before == path.name else f"is input {number}, which was {before}"
+            raise InputError(f"{path} {changed}: {REMEDY}")
+
+
+def group_name(group: str) -> str:
+    """What messages call a part of a plan.
+
+    >>> group_name("reading")
+    'way of reading'
+    """
+    return {"settings": "setting", "reading": "way of reading"}.get(group, group)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
