@@ -15,7 +15,7 @@ from minembed.data.json_kinds import kind_from
 from minembed.data.layout import Extra
 from minembed.data.pairing import Pair, paired, recut
 from minembed.data.texts import LOG, Selection, TextRow
-from minembed.errors import InputError
+from minembed.errors import InputError, TruncationWarning, warn
 from minembed.jobs.folder import Report, begin, begun_plan, finish, is_finished, missing_shards, working_in, writing
 from minembed.jobs.inputs import Inputs, find_files, open_inputs
 from minembed.jobs.model_files import digest_of
@@ -146,14 +146,15 @@ def _embed(
     """Embed the shards with these numbers, one after the other."""
     if not numbers:
         return
-    options: EncodeOptions = {**request.options, "show_progress_bar": False}
+    options, cut = replace(Options(**request.options), show_progress_bar=False), list[int]()
     rows = _rows_of(inputs, plan, numbers)
     texts = (row for row, _ in rows) if request.form == "parquet" else with_ids(rows)
     total = sum(shard.work for shard in plan.shards)
     done = total - sum(plan.shards[number].work for number in numbers)
     counts = [_written(plan, number) for number in numbers]
     with Progress(range(total), CHARACTERS, show, done=done) as bar:
-        pairs = _watched(paired(partial(model.stream, **options), texts, None), bar, visible(model.max_seq_length))
+        stream = partial(model.engine.stream, options=options, tell_cut=lambda some: cut.append(len(some)))
+        pairs = _watched(paired(stream, texts, None), bar, visible(model.max_seq_length))
         blocks = recut(pairs, (size for count in counts for size in sizes_of(count)))
         starts = plan.starts()
         for number, count in zip(numbers, counts, strict=True):
@@ -161,6 +162,8 @@ def _embed(
             with writing(request.folder, name_of(number, plan.form)) as file:
                 own = islice(blocks, len(list(sizes_of(count))))
                 write_shard(file, plan.form, inputs.layout, own, empty, about)
+    if sum(cut) and options.truncation == "warn":
+        warn(f"{sum(cut):,} texts longer than {model.max_seq_length} tokens were cut", TruncationWarning)
 
 
 def _written(plan: Plan, number: int) -> int:

@@ -105,20 +105,25 @@ class Engine:
         vectors = self._quantize(vectors, options)
         return vectors[0] if alone else vectors
 
-    def stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
-        """Check, and then compute window by window."""
+    def stream(
+        self, texts: Iterable[str], options: Options, tell_cut: Callable[[list[int]], None] | None = None
+    ) -> Iterator[Array]:
+        """Check, and then compute window by window; `tell_cut` gets the texts that were cut, in place of a warning."""
         self.width(options.truncate_dim)
         if isinstance(texts, str):
             raise InputTypeError("texts is one str: use encode, or give stream an iterable of str")
         several = column(texts, "texts")
         if options.needs_own_ranges:
             raise InputError(f"stream with precision {options.precision!r} needs ranges= or calibration_embeddings=")
-        return self._stream(several, options)
+        return self._stream(several, options, tell_cut or partial(self._warn_of_cut, options=options))
 
-    def _stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
+    def _warn_of_cut(self, cut: list[int], options: Options) -> None:
+        report_truncation(cut, self.checkpoint.max_seq_length, options)
+
+    def _stream(self, texts: Iterable[str], options: Options, tell_cut: Callable[[list[int]], None]) -> Iterator[Array]:
         with Progress(texts, "text", options.show_progress_bar) as progress:
             for block, cut in self.blocks(texts, options, progress):
-                report_truncation(cut, self.checkpoint.max_seq_length, options)
+                tell_cut(cut)
                 yield self._quantize(np.asarray(block), options)
 
     def tokenize(self, texts: str | Iterable[str], errors: str) -> Tokens:
