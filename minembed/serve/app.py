@@ -53,10 +53,11 @@ def shape_of(path: str) -> str:
 class App:
     """One server's application."""
 
-    def __init__(self, settings: Settings, table: Table, meter: Meter, log: AccessLog) -> None:
-        self.settings, self.table, self.meter, self.log = settings, table, meter, log
+    def __init__(self, settings: Settings, table: Callable[["App"], Table], meter: Meter, log: AccessLog) -> None:
+        self.settings, self.meter, self.log = settings, meter, log
         self.guard = Guard(settings)
         self.stopping = False
+        self.table = table(self)
         self.body_bytes = 0  # of bodies that are being read
 
     def stop(self) -> None:

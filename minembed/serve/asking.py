@@ -1,6 +1,7 @@
 """What the interfaces have in common: which model is meant, how it is asked, and what is told beside."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 
 from minembed.models.options import Options
 from minembed.serve.errors import Refusal
@@ -8,19 +9,20 @@ from minembed.serve.inputs import Inputs
 from minembed.serve.queue import Job
 from minembed.serve.served import ServedEmbedder
 
+Named = TypeVar("Named")
 
-def find(served: Any, name: str | None) -> Any:
-    """The model of a name, or the first where a request names none; raises Refusal with 404.
+
+def find(served: Mapping[str, Named], name: str | None, param: str = "model") -> Named:
+    """The model, or the index, of a name, or the first where a request names none; raises Refusal with 404.
 
     >>> find({"a": 1, "b": 2}, "b"), find({"a": 1}, None)
     (2, 1)
     """
-    if not served:
-        raise Refusal(404, "no model of this kind is served here; /v1/models names those that are", "model", "model")
-    if name is None:
+    if name is None and served:
         return next(iter(served.values()))
-    if name not in served:
-        raise Refusal(404, "no model of that name is served here; /v1/models names those that are", "model", "model")
+    if name is None or name not in served:
+        which = "of this kind" if name is None else "of that name"
+        raise Refusal(404, f"no {param} {which} is served here; /v1/models names what is", "model", param)
     return served[name]
 
 

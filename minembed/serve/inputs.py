@@ -26,10 +26,7 @@ def as_inputs(value: Any, name: str, settings: Settings) -> Inputs:
     if isinstance(value, str):
         check_texts([value], name)
         return Inputs([value], is_single=True)
-    if not value:
-        raise Refusal(400, f"`{name}` cannot be empty", "empty", name)
-    if len(value) > settings.max_items and not isinstance(value[0], int):
-        raise Refusal(413, f"`{name}` has {len(value)} items: send up to {settings.max_items} a request", param=name)
+    check_count(value, name, settings.max_items if not value or not isinstance(value[0], int) else len(value))
     kinds = {type(item) for item in value}
     if kinds == {str}:
         check_texts(value, name)
@@ -44,6 +41,19 @@ def as_inputs(value: Any, name: str, settings: Settings) -> Inputs:
     if not all(lists):
         raise Refusal(400, f"`{name}` has an empty list", "empty", name)
     return Inputs(lists, of_ids=True, is_single=single)
+
+
+def check_count(items: Sequence[Any], name: str, most: int) -> None:
+    """Refuse a list that is empty, or has too many items.
+
+    >>> check_count([1, 2, 3], "texts", 2)
+    Traceback (most recent call last):
+    minembed.serve.errors.Refusal: `texts` has 3 items: send up to 2 a request
+    """
+    if not items:
+        raise Refusal(400, f"`{name}` cannot be empty", "empty", name)
+    if len(items) > most:
+        raise Refusal(413, f"`{name}` has {len(items)} items: send up to {most} a request", param=name)
 
 
 def check_texts(texts: Sequence[str], name: str) -> None:

@@ -4,11 +4,12 @@ A text's row has the bits that `encode` gives it alone, whatever it is computed 
 that calls it; what one text does wrong is an error of the whole chunk, which `workers.computed` then takes apart.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import orjson
 
 from minembed.errors import InputError, NumericalError
 from minembed.models.engine import Engine
@@ -122,48 +123,59 @@ class VectorLane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StateLane:
-    """Texts to the hidden states of their tokens."""
+    """Texts to the hidden states of their tokens, as JSON: these are the largest answers there are."""
 
     engine: Engine
 
     def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
-        """Lists of arrays (T, D)."""
+        """Lists of bytes, a JSON array (T, D) each."""
         tokens = self.engine.tokenizer(items_of(parts), "replace", parts[0].start)
-        hidden = self.engine.compute(tokens, together=together)
-        states = np.split(hidden, tokens.cu_seqlens[1:-1])
-        check_rows(np.array([[s.sum()] for s in states]), parts)
-        return dealt_out(parts, tokens, [s.copy() for s in states], self.engine.checkpoint.max_seq_length)
+        states = np.split(self.engine.compute(tokens, together=together), tokens.cu_seqlens[1:-1])
+        check_rows(np.array([[text.sum()] for text in states]), parts)
+        written = [orjson.dumps(np.ascontiguousarray(text), option=orjson.OPT_SERIALIZE_NUMPY) for text in states]
+        return dealt_out(parts, tokens, written, self.engine.checkpoint.max_seq_length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreLane:
-    """Pairs of texts to the logits of a cross-encoder."""
+    """Pairs of texts, or texts alone, to the logits of a cross-encoder."""
 
     reranker: Reranker
+    of_pairs: bool = True
 
     def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
         """Logits (n, L)."""
-        pairs = items_of(parts)
-        tokens = self.reranker.tokenizer.pairs([query for query, _ in pairs], [text for _, text in pairs])
+        items, tokenizer = items_of(parts), self.reranker.tokenizer
+        if self.of_pairs:
+            tokens = tokenizer.pairs([query for query, _ in items], [text for _, text in items])
+        else:
+            tokens = tokenizer(items, "replace", parts[0].start)
         pooling = self.reranker.model.checkpoint.pooling
         logits = through(self.reranker.compute.pooled(tokens, pooling, together=together), self.reranker.head)
         check_rows(logits, parts)
         return dealt_out(parts, tokens, logits, self.reranker.max_seq_length)
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a job asks of a tokenizer: the same work on each item."""
+
+    items: Sequence[Any]
+    work: Callable[[Any, Any], Any]  # of a tokenizers.Tokenizer and an item
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenLane:
-    """Texts to what the tokenizer makes of them, whole; lists of ids back to texts."""
+    """Errands of a tokenizer."""
 
     tokenizer: Any  # a tokenizers.Tokenizer, without truncation
 
     def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
-        """Encodings of the library, or texts."""
-        out = []
-        for part in parts:
-            asked = part.job.asked
-            out.append(Rows([asked.options(self.tokenizer, item) for item in asked.items[part.start : part.stop]]))
-        return out
+        """What the work returns for each item."""
+        return [
+            Rows([part.job.asked.work(self.tokenizer, item) for item in part.job.asked.items[part.start : part.stop]])
+            for part in parts
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,18 +185,6 @@ class SearchLane:
     index: Index
 
     def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
-        """Lists of hits, a list a query."""
-        out = []
-        for part in parts:
-            k, vectors = part.job.asked.items[0]
-            out.append(Rows([self.index.search(vectors, k, threads=self.threads_of(together))]))
-        return out
-
-    @staticmethod
-    def threads_of(together: bool) -> int | None:
-        """All cores where they are idle.
-
-        >>> SearchLane.threads_of(False)
-        1
-        """
-        return None if together else 1
+        """Lists of hits, one for each vector; each item is a number k and vectors (Q, D)."""
+        threads = None if together else 1
+        return [Rows([self.index.search(x, k, threads=threads) for k, x in part.job.asked.items]) for part in parts]

@@ -8,6 +8,7 @@ from minembed.errors import InputError
 from minembed.models.embedder import Embedder
 from minembed.models.reranker import Reranker
 from minembed.search.index import Index
+from minembed.search.index_model import name_of
 from minembed.serve.lanes import ScoreLane, SearchLane
 from minembed.serve.served import Models, ServedEmbedder, ServedIndex, ServedReranker, short_name
 from minembed.serve.settings import Settings, named
@@ -32,7 +33,7 @@ def load_models(settings: Settings) -> Models:
         name, model = named(argument)
         loaded = Reranker.load(model, **how)
         rerankers[_new(rerankers, name)] = ServedReranker(
-            name, loaded, int(time.time()), settings.strict, ScoreLane(loaded)
+            name, loaded, int(time.time()), settings.strict, ScoreLane(loaded), ScoreLane(loaded, of_pairs=False)
         )
     for argument in settings.indexes:
         name, folder = named(argument)
@@ -62,7 +63,7 @@ def _of_index(folder: Path, embedders: dict[str, Any], settings: Settings, how: 
         raise InputError(f"{folder} was made of vectors: name the model that gave them, too")
     name = made_with["name"]
     for served in embedders.values():
-        if name in (served.name, short_name(served.name)) or short_name(name) == short_name(served.name):
+        if name_of(served.model) == name:
             return served
     own = how | {"dtype": how["dtype"] or made_with["dtype"]}
     model = Embedder.load(name, revision=made_with["revision"], **own)

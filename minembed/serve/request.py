@@ -1,6 +1,7 @@
 """A request as handlers see it, and an answer: bytes of HTTP on one side, checked values on the other."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
@@ -15,6 +16,7 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 DEEPEST = 32  # lists and objects in one another
 JSON = "application/json"
+VALUE = re.compile("Invalid enum value '.*'", re.DOTALL)  # as msgspec tells it back
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Request:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            raise Refusal(400, brief(str(error)), param=param_of(str(error))) from error
+            message = VALUE.sub("Invalid enum value", str(error))
+            raise Refusal(400, brief(message), param=param_of(message)) from error
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -82,7 +85,7 @@ def depth(value: Any) -> int:
     return deep
 
 
-def brief(message: str, longest: int = 160) -> str:
+def brief(message: str, longest: int = 100) -> str:
     """A message that tells nothing back at length.
 
     >>> brief("x" * 500, 3)

@@ -1,6 +1,6 @@
 """The models of a server: their names, their lanes, and the jobs that requests become."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -11,11 +11,12 @@ from minembed.models.engine import find_prompt
 from minembed.models.options import Options
 from minembed.models.reranker import Reranker
 from minembed.search.index import Index
-from minembed.serve.lanes import Asked, ScoreLane, SearchLane, StateLane, TokenLane, VectorLane
+from minembed.serve.lanes import Asked, Errand, ScoreLane, SearchLane, StateLane, TokenLane, VectorLane
 from minembed.serve.queue import Job, Lane
 
 PER_TOKEN = 4  # characters of a text in ASCII, about; of other texts each is counted as one
 SPECIAL = 3  # tokens beside
+CHEAPER = 100  # characters that are tokenized in the time of a token that is encoded, about
 
 
 def estimate(text: str, limit: int) -> int:
@@ -25,6 +26,9 @@ def estimate(text: str, limit: int) -> int:
     (6, 512)
     """
     return min(limit, SPECIAL + (len(text) // PER_TOKEN if text.isascii() else len(text)))
+
+
+ROWS = 1000  # of an index that are compared in the time of a token that is encoded, about
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +75,10 @@ class ServedEmbedder:
         lane = self.lanes.setdefault("states", StateLane(self.model.engine))
         return self._job(lane, [prompt + text for text in texts], options, truncate)
 
-    def tokens(self, items: Sequence[Any], work: Any) -> Job:
+    def errand(self, items: Sequence[Any], work: Callable[[Any, Any], Any]) -> Job:
         """A job for the tokenizer: `work(tokenizer, item)` for each item."""
         lane = self.lanes.setdefault("tokens", TokenLane(self.model.engine.tokenizer.reference))
-        return Job(lane, Asked(items, work), [1 + len(item) // 100 for item in items])
+        return Job(lane, Errand(items, work), [1 + len(item) // CHEAPER for item in items])
 
     def _job(self, lane: Lane, texts: Sequence[str], options: Options, truncate: bool | None) -> Job:
         strict = self.strict if truncate is None else not truncate
@@ -90,7 +94,8 @@ class ServedReranker:
     model: Reranker
     created: int
     strict: bool
-    lane: ScoreLane
+    of_pairs: ScoreLane
+    of_texts: ScoreLane
 
     @property
     def limit(self) -> int:
@@ -99,9 +104,17 @@ class ServedReranker:
 
     def scores(self, pairs: Sequence[tuple[str, str]], truncate: bool | None = None) -> Job:
         """The job of computing the logits of pairs."""
-        strict, limit = self.strict if truncate is None else not truncate, self.limit
+        limit = self.limit
         sizes = [min(limit, estimate(query, limit) + estimate(text, limit)) for query, text in pairs]
-        return Job(self.lane, Asked(pairs, strict=strict), sizes)
+        return Job(self.of_pairs, Asked(pairs, strict=self._strict(truncate)), sizes)
+
+    def scores_of_texts(self, texts: Sequence[str], truncate: bool | None = None) -> Job:
+        """The job of computing the logits of texts, for a model that reads one at a time."""
+        asked = Asked(texts, strict=self._strict(truncate))
+        return Job(self.of_texts, asked, [estimate(text, self.limit) for text in texts])
+
+    def _strict(self, truncate: bool | None) -> bool:
+        return self.strict if truncate is None else not truncate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +128,7 @@ class ServedIndex:
 
     def search(self, vectors: Any, k: int) -> Job:
         """The job of finding the rows that are most alike to one or several vectors."""
-        return Job(self.lane, Asked([(k, vectors)]), [self.embedder.limit])
+        return Job(self.lane, Asked([(k, vectors)]), [1 + len(vectors) * len(self.index) // ROWS])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,15 +17,12 @@ from minembed.serve.access import AccessLog
 from minembed.serve.app import App
 from minembed.serve.loading import load_models
 from minembed.serve.metrics import Meter
-from minembed.serve.openai import OpenAI
 from minembed.serve.protocol import IDLE_SECONDS, protocol_with
 from minembed.serve.queue import Queue
 from minembed.serve.served import Models
 from minembed.serve.service import Service
 from minembed.serve.settings import Settings
-from minembed.serve.status import Status
 from minembed.serve.table import table_of
-from minembed.serve.tei import TEI
 from minembed.serve.workers import Workers
 
 LOG = logging.getLogger("minembed")
@@ -56,9 +53,7 @@ def assemble(settings: Settings, models: Models) -> Parts:
         settings.max_queue_requests,
     )
     meter, service, log = Meter(queue), Service(queue), AccessLog(settings.access_log)
-    openai, tei = OpenAI(settings, models, service), TEI(settings, models, service)
-    status = Status(meter, lambda: app.stopping)
-    app = App(settings, table_of(openai, tei, status), meter, log)
+    app = App(settings, lambda app: table_of(settings, models, service, meter, lambda: app.stopping), meter, log)
     return Parts(settings, app, queue, meter, service, log)
 
 

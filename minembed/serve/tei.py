@@ -1,17 +1,21 @@
-"""The interface of text-embeddings-inference: /embed and the routes beside it."""
+"""The interface of text-embeddings-inference: /embed, /embed_all, /similarity and /info."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from minembed.search.similarity import cosine_similarity
 from minembed.serve.asking import find, job_of, told, vector_options
+from minembed.serve.errors import Refusal
 from minembed.serve.inputs import as_inputs
 from minembed.serve.request import Answer, Request, answer_json
-from minembed.serve.served import Models
-from minembed.serve.service import Service, counted, joined
+from minembed.serve.served import Models, ServedEmbedder
+from minembed.serve.service import Service, chained, counted, joined
 from minembed.serve.settings import Settings
+from minembed.version import __version__
 
-Direction = Literal["left", "Left", "right", "Right"]
+Direction = Literal["right", "Right"]  # our tokenizers cut where the model's own does
+MOST_STATES = 16_384  # tokens of a request whose hidden states are asked for: some 100 MB of JSON
 
 
 class EmbedRequest(msgspec.Struct):
@@ -24,6 +28,39 @@ class EmbedRequest(msgspec.Struct):
     normalize: bool | None = True
     dimensions: int | None = None
     model: str | None = None  # ours: TEI serves one
+
+
+class EmbedAllRequest(msgspec.Struct):
+    """The body of /embed_all."""
+
+    inputs: str | list[str]
+    truncate: bool | None = None
+    truncation_direction: Direction = "Right"
+    prompt_name: str | None = None
+    model: str | None = None
+
+
+class Compared(msgspec.Struct):
+    """What is compared."""
+
+    source_sentence: Annotated[str, msgspec.Meta(min_length=1)]
+    sentences: list[str]
+
+
+class SimilarityParameters(msgspec.Struct):
+    """How it is compared."""
+
+    truncate: bool | None = None
+    truncation_direction: Direction = "Right"
+    prompt_name: str | None = None
+
+
+class SimilarityRequest(msgspec.Struct):
+    """The body of /similarity."""
+
+    inputs: Compared
+    parameters: SimilarityParameters | None = None
+    model: str | None = None
 
 
 class TEI:
@@ -41,3 +78,66 @@ class TEI:
         parts = await self.service.run(job_of(served, inputs, options, asked.truncate), request)
         tokens, truncated = counted(parts)
         return answer_json(joined(parts), headers=told(truncated), tokens=tokens, model=served.name)
+
+    async def embed_all(self, request: Request) -> Answer:
+        """The hidden states of every token of every text."""
+        asked = request.read(EmbedAllRequest)
+        served = find(self.models.embedders, asked.model)
+        inputs = as_inputs(asked.inputs, "inputs", self.settings)
+        options = vector_options(served, None, None, asked.prompt_name)
+        job = served.states(inputs.items, options, asked.truncate)
+        if job.tokens > MOST_STATES:
+            raise Refusal(413, f"`inputs` has more than {MOST_STATES} tokens: send several requests", param="inputs")
+        parts = await self.service.run(job, request)
+        tokens, truncated = counted(parts)
+        body = b"[" + b",".join(chained(parts)) + b"]"
+        return Answer(body, headers=told(truncated), tokens=tokens, model=served.name)
+
+    async def similarity(self, request: Request) -> Answer:
+        """The cosine of one text with each of others."""
+        asked = request.read(SimilarityRequest)
+        served, how = find(self.models.embedders, asked.model), asked.parameters or SimilarityParameters()
+        others = as_inputs(asked.inputs.sentences, "inputs.sentences", self.settings).items
+        options = vector_options(served, None, True, how.prompt_name)
+        job = served.vectors([asked.inputs.source_sentence, *others], options, how.truncate)
+        parts = await self.service.run(job, request)
+        rows, (tokens, truncated) = joined(parts), counted(parts)
+        scores = cosine_similarity(rows[:1], rows[1:])[0]
+        return answer_json(scores, headers=told(truncated), tokens=tokens, model=served.name)
+
+    async def info(self, request: Request) -> Answer:
+        """What is served, in TEI's words; with several models, the first."""
+        served: Any = next(iter(self.models.embedders.values()), None) or next(iter(self.models.rerankers.values()))
+        return answer_json(facts_of(served, self.settings, self.service.queue.threads))
+
+
+def facts_of(served: Any, settings: Settings, threads: int) -> dict[str, Any]:
+    """What /info says of a model."""
+    model = served.model
+    if isinstance(served, ServedEmbedder):
+        pooling = "+".join(model.checkpoint.pooling)
+        kind: dict[str, Any] = {"embedding": {"pooling": pooling}}
+        more: dict[str, Any] = {"dimension": model.dimension, "prompts": sorted(model.checkpoint.prompts)}
+    else:
+        labels = {str(i): label for i, label in enumerate(model.labels)}
+        own = {"id2label": labels, "label2id": {label: i for i, label in enumerate(model.labels)}}
+        kind, more = {"reranker" if len(labels) == 1 else "classifier": own}, {}
+    return {
+        "model_id": served.name,
+        "model_sha": model.revision,
+        "model_dtype": model.dtype,
+        "served_model_name": served.name,
+        "model_type": kind,
+        "max_concurrent_requests": settings.max_queue_requests,
+        "max_input_length": served.limit,
+        "max_batch_tokens": settings.max_batch_tokens,
+        "max_batch_requests": None,
+        "max_client_batch_size": settings.max_items,
+        "auto_truncate": not settings.strict,
+        "tokenization_workers": threads,
+        "version": __version__,
+        "sha": None,
+        "docker_label": None,
+        "backend": model.backend,
+        **more,
+    }

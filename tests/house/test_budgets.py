@@ -177,6 +177,8 @@ NEED_A_MODEL = {
     "minembed.serve.lanes": {"dealt_out"},
     "minembed.serve.loading": {"load_models"},
     "minembed.serve.asking": {"vector_options", "job_of"},
+    "minembed.serve.openapi": {"document"},
+    "minembed.serve.tei": {"facts_of"},
     "minembed.serve.server": {"assemble", "run", "config_of"},
     "minembed.serve.table": {"table_of"},
     "minembed.weights.sources.cache": {

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import golden_heads
 import pytest
 from tiny import write_tiny_checkpoint
 
@@ -13,6 +14,12 @@ from minembed.serve.settings import Settings
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     return write_tiny_checkpoint(tmp_path_factory.mktemp("served") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_reranker(tmp_path_factory):
+    """The folder of a cross-encoder of one label."""
+    return golden_heads.write_checkpoint("electra", "classifier", tmp_path_factory.mktemp("served") / "reranker")
 
 
 @pytest.fixture(scope="session")

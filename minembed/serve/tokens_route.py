@@ -1,0 +1,97 @@
+"""/tokenize and /decode of text-embeddings-inference: what the tokenizer makes of a text, and the way back."""
+
+from typing import Any
+
+import msgspec
+
+from minembed.models.engine import find_prompt
+from minembed.serve.asking import find, vector_options
+from minembed.serve.errors import Refusal
+from minembed.serve.inputs import check_count
+from minembed.serve.request import Answer, Request, answer_json
+from minembed.serve.served import Models
+from minembed.serve.service import Service, chained
+from minembed.serve.settings import Settings
+from minembed.text.tokenizer import clean
+
+
+class TokenizeRequest(msgspec.Struct):
+    """The body of /tokenize."""
+
+    inputs: str | list[str]
+    add_special_tokens: bool = True
+    prompt_name: str | None = None
+    model: str | None = None
+
+
+class DecodeRequest(msgspec.Struct):
+    """The body of /decode."""
+
+    ids: list[int | list[int]]
+    skip_special_tokens: bool = True
+    model: str | None = None
+
+
+class TokenRoutes:
+    """The handlers."""
+
+    def __init__(self, settings: Settings, models: Models, service: Service) -> None:
+        self.settings, self.models, self.service = settings, models, service
+
+    async def tokenize(self, request: Request) -> Answer:
+        """The tokens of texts, none of them cut; /info says how many are read."""
+        asked = request.read(TokenizeRequest)
+        served = find(self.models.embedders, asked.model)
+        texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
+        check_count(texts, "inputs", self.settings.max_items)
+        options = vector_options(served, None, None, asked.prompt_name)
+        prompt, special = find_prompt(served.model.checkpoint, options), asked.add_special_tokens
+        job = served.errand([clean(prompt + text, i) for i, text in enumerate(texts)], _Tokenize(special))
+        return answer_json(chained(await self.service.run(job, request)), model=served.name)
+
+    async def decode(self, request: Request) -> Answer:
+        """Texts of token ids."""
+        asked = request.read(DecodeRequest)
+        served = find(self.models.embedders, asked.model)
+        lists = as_lists(asked.ids)
+        check_count(lists, "ids", self.settings.max_items)
+        top = served.model.config.vocab_size
+        if any(not 0 <= i < top for ids in lists for i in ids):
+            raise Refusal(400, f"`ids` must lie from 0 to {top - 1}", param="ids")
+        job = served.errand(lists, _Decode(asked.skip_special_tokens))
+        return answer_json(chained(await self.service.run(job, request)), model=served.name)
+
+
+def as_lists(ids: list[Any]) -> list[list[int]]:
+    """Lists of ids: one, or those that were given; raises Refusal for a mixture.
+
+    >>> as_lists([1, 2]), as_lists([[1], [2, 3]])
+    ([[1, 2]], [[1], [2, 3]])
+    """
+    kinds = {type(item) for item in ids}
+    if len(kinds) > 1:
+        raise Refusal(400, "`ids` mixes ids and lists of them", param="ids")
+    return [ids] if kinds == {int} else ids
+
+
+class _Tokenize:
+    def __init__(self, special: bool) -> None:
+        self.special = special
+
+    def __call__(self, tokenizer: Any, text: str) -> list[dict[str, Any]]:
+        found = tokenizer.encode(text, add_special_tokens=self.special)
+        columns = zip(found.ids, found.tokens, found.special_tokens_mask, found.offsets, strict=True)
+        return [
+            {"id": i, "text": token, "special": True, "start": None, "stop": None}
+            if is_special
+            else {"id": i, "text": text[start:stop], "special": False, "start": start, "stop": stop}
+            for i, token, is_special, (start, stop) in columns
+        ]
+
+
+class _Decode:
+    def __init__(self, skip: bool) -> None:
+        self.skip = skip
+
+    def __call__(self, tokenizer: Any, ids: list[int]) -> str:
+        return str(tokenizer.decode(ids, skip_special_tokens=self.skip))

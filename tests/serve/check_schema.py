@@ -1,0 +1,43 @@
+"""Schemathesis against the OpenAPI document of a real server, all checks on: `make test-serve`.
+
+pytest does not collect this file by itself.  REQUESTS says how many are generated, at least.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REQUESTS = int(os.environ.get("REQUESTS", "5000"))
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+ROUTES = 20  # about
+
+
+def run(url, *more):
+    """All checks; each phase but the stateful one, which the document gives no links for."""
+    each = str(REQUESTS // ROUTES)
+    command = [SCHEMATHESIS, "run", f"{url}/openapi.json", "--url", url, "--checks", "all", "--mode", "all"]
+    command += ["--max-examples", each, "--continue-on-failure", "--seed", "1", "--workers", "1", "--no-color"]
+    command += ["--suppress-health-check", "all"]
+    return subprocess.run([*command, *more], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_the_document_is_true(server_of, keyed, tmp_path):
+    (tmp_path / "keys").write_text("a-key\n")
+    options = ["--accept-token-ids", "--max-queue-requests", "100000"]
+    headers = []
+    if keyed:
+        options += ["--api-key-file", str(tmp_path / "keys")]
+        headers = ["--header", "Authorization: Bearer a-key"]
+    with server_of(*options) as server:
+        found = run(server.url, *headers)
+        print(found.stdout[-6000:])
+        assert found.returncode == 0, found.stdout[-20000:]
+        cases = re.search(r"([\d,]+) generated", found.stdout)
+        print("generated:", cases and cases[1])
+        assert cases and int(cases[1].replace(",", "")) >= (REQUESTS if not keyed else 1)
+        assert "failed" not in server.log()
