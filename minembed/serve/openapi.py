@@ -35,68 +35,68 @@ def document(settings: Settings, models: Models) -> Schema:
     return value
 
 
+class _Fields:
+    """Fields that several bodies have."""
+
+    def __init__(self, settings: Settings, models: Models) -> None:
+        model = next(iter(models.embedders.values())).model
+        self.ids = {"type": "integer", "minimum": 0, "maximum": model.config.vocab_size - 1}
+        own_ids = (self.ids, model.max_seq_length) if settings.accept_token_ids else None
+        self.texts, self.only_texts = s.texts(settings, own_ids), s.texts(settings)
+        self.model = s.one_of_names(models.embedders)
+        self.truncate = s.optional(s.BOOLEAN, TRUNCATE)
+        self.prompt_name = s.optional({"enum": sorted({"query", "document", *model.checkpoint.prompts})})
+        self.dimensions = s.optional({"type": "integer", "minimum": 1, "maximum": model.dimension})
+        self.normalize = s.optional(s.BOOLEAN)
+        self.direction = {"enum": ["right", "Right"]}
+        self.how = {
+            "truncate": self.truncate,
+            "truncation_direction": self.direction,
+            "prompt_name": self.prompt_name,
+        }
+
+
 def _of_embedders(settings: Settings, models: Models) -> Schema:
-    first = next(iter(models.embedders.values())).model
-    names, prompts = s.one_of_names(models.embedders), sorted({"query", "document", *first.checkpoint.prompts})
-    texts = s.texts(
-        settings, ids=settings.accept_token_ids, vocabulary=first.config.vocab_size, limit=first.max_seq_length
-    )
-    only_texts = s.texts(settings)
-    dimensions = s.optional({"type": "integer", "minimum": 1, "maximum": first.dimension})
-    prompt_name, truncate = s.optional({"enum": prompts}), s.optional(s.BOOLEAN, TRUNCATE)
-    both = {"truncate": truncate, "prompt_name": prompt_name, "model": names}
-    tei = {**both, "truncation_direction": {"enum": ["right", "Right"]}}
+    f = _Fields(settings, models)
+    of_ours = {"prompt_name": f.prompt_name, "prompt": s.optional(s.STRING), "normalize": f.normalize}
     openai = s.body(
         {
-            "input": texts,
-            "model": names,
+            "input": f.texts,
+            "model": f.model,
             "encoding_format": s.optional({"enum": ["float", "base64"]}),
-            "dimensions": dimensions,
+            "dimensions": f.dimensions,
             "user": s.optional(s.STRING),
-            "prompt_name": prompt_name,
-            "prompt": s.optional(s.STRING),
-            "normalize": s.optional(s.BOOLEAN),
-            "truncate": truncate,
+            "truncate": f.truncate,
+            **of_ours,
         },
         "input",
     )
-    embed = s.body({"inputs": texts, **tei, "normalize": s.optional(s.BOOLEAN), "dimensions": dimensions}, "inputs")
-    parameters = s.optional(
-        s.object_of({name: tei[name] for name in ("truncate", "truncation_direction", "prompt_name")})
-    )
-    compared = s.object_of(
-        {"source_sentence": s.TEXT, "sentences": s.list_of(s.TEXT, settings)}, "source_sentence", "sentences"
-    )
-    ids = {"type": "integer", "minimum": 0, "maximum": first.config.vocab_size - 1}
-    lists = s.any_of(s.list_of(ids, settings), s.list_of({"type": "array", "items": ids}, settings))
-    tokens = {"inputs": s.any_of(s.STRING, s.list_of(s.STRING, settings)), "add_special_tokens": s.BOOLEAN}
-    vectors = "Vectors of texts"
+    both = {**f.how, "model": f.model}
+    embed = s.body({"inputs": f.texts, "normalize": f.normalize, "dimensions": f.dimensions, **both}, "inputs")
+    embed_all = s.body({"inputs": f.only_texts, **both}, "inputs")
+    fields = {"source_sentence": s.TEXT, "sentences": s.list_of(s.TEXT, settings)}
+    compared, parameters = s.object_of(fields, *fields), s.optional(s.object_of(f.how))
+    similarity = s.body({"inputs": compared, "parameters": parameters, "model": f.model}, "inputs")
     return {
-        "/v1/embeddings": s.post(vectors, openai, s.EMBEDDINGS, s.OPENAI, IDS_NOTE),
-        "/embeddings": s.post(vectors, openai, s.EMBEDDINGS, s.TEI),
-        "/embed": s.post(vectors, embed, s.VECTORS, s.TEI, IDS_NOTE),
-        "/": s.post(vectors, embed, s.VECTORS, s.TEI),
-        "/embed_all": s.post(
-            "Hidden states of every token", s.body({"inputs": only_texts, **tei}, "inputs"), s.STATES, s.TEI
-        ),
-        "/similarity": s.post(
-            "Cosines of a text with others",
-            s.body({"inputs": compared, "parameters": parameters, "model": names}, "inputs"),
-            s.NUMBERS,
-            s.TEI,
-        ),
-        "/tokenize": s.post(
-            "Tokens of texts",
-            s.body({**tokens, "prompt_name": prompt_name, "model": names}, "inputs"),
-            s.TOKENS,
-            s.TEI,
-        ),
-        "/decode": s.post(
-            "Texts of token ids",
-            s.body({"ids": lists, "skip_special_tokens": s.BOOLEAN, "model": names}, "ids"),
-            s.STRINGS,
-            s.TEI,
-        ),
+        "/v1/embeddings": s.post("Vectors of texts", openai, s.EMBEDDINGS, s.OPENAI, IDS_NOTE),
+        "/embeddings": s.post("The same", openai, s.EMBEDDINGS, s.TEI),
+        "/embed": s.post("Vectors of texts", embed, s.VECTORS, s.TEI, IDS_NOTE),
+        "/": s.post("The same", embed, s.VECTORS, s.TEI),
+        "/embed_all": s.post("Hidden states of every token", embed_all, s.STATES, s.TEI),
+        "/similarity": s.post("Cosines of a text with others", similarity, s.NUMBERS, s.TEI),
+        **_of_tokenizers(settings, f),
+    }
+
+
+def _of_tokenizers(settings: Settings, f: _Fields) -> Schema:
+    one = {"type": "array", "items": f.ids, "minItems": 1}
+    lists = s.any_of(one, s.list_of({"type": "array", "items": f.ids}, settings))
+    inputs = s.any_of(s.STRING, s.list_of(s.STRING, settings))
+    tokenize = {"inputs": inputs, "add_special_tokens": s.BOOLEAN, "prompt_name": f.prompt_name, "model": f.model}
+    decode = {"ids": lists, "skip_special_tokens": s.BOOLEAN, "model": f.model}
+    return {
+        "/tokenize": s.post("Tokens of texts", s.body(tokenize, "inputs"), s.TOKENS, s.TEI),
+        "/decode": s.post("Texts of token ids", s.body(decode, "ids"), s.STRINGS, s.TEI),
     }
 
 

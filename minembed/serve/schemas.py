@@ -89,16 +89,15 @@ def list_of(items: Schema, settings: Settings, most: int | None = None) -> Schem
     }
 
 
-def texts(settings: Settings, ids: bool = False, vocabulary: int = 0, limit: int = 0) -> Schema:
-    """A text or some texts; with `ids` lists of token ids as well.
+def texts(settings: Settings, ids: tuple[Schema, int] | None = None) -> Schema:
+    """A text or some texts; with `ids`, the schema of a token id and how many a text may have, lists of these as well.
 
     >>> len(texts(Settings(models=("m",)))["anyOf"])
     2
     """
     kinds = [TEXT, list_of(TEXT, settings)]
-    if ids:
-        one = {"type": "integer", "minimum": 0, "maximum": vocabulary - 1}
-        own = {"type": "array", "items": one, "minItems": 1, "maxItems": limit}
+    if ids is not None:
+        own = {"type": "array", "items": ids[0], "minItems": 1, "maxItems": ids[1]}
         kinds += [own, list_of(own, settings)]
     return any_of(*kinds)
 
