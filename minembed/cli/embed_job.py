@@ -9,8 +9,9 @@ from minembed.cli.console import on_interrupt
 from minembed.cli.model_choice import ModelChoice, load_model
 from minembed.data.texts import Selection
 from minembed.errors import MinembedError
-from minembed.jobs.local import Request, embed_inputs
+from minembed.jobs.local import embed_inputs
 from minembed.jobs.plan import ShardForm
+from minembed.jobs.planning import Request
 from minembed.jobs.state import status
 from minembed.models.options import EncodeOptions
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 import click
+from click.core import ParameterSource
 
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import check_not_terminal, id_option, keep_option, selection_options
@@ -12,9 +13,11 @@ from minembed.data.layout import kept_columns
 from minembed.data.texts import Selection
 from minembed.types import IndexPrecision, Metric
 
+OF_JOBS = ("corpus", "output", "precision", "metric")  # what can be said of an index of vectors that are there
+
 
 @click.command("index", short_help="Make an index of a corpus, for search.")
-@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("corpus", type=click.Path(exists=True, allow_dash=True, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -48,7 +51,8 @@ def command(
 
     CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
     standard input.  The id of a passage is what the column --id has, or the number of its row, from 1.  The other
-    columns of its row, or those of --keep, are kept as its fields.  The index appears whole or not at all.
+    columns of its row, or those of --keep, are kept as its fields.  Of the folder of a job of `minembed embed`, the
+    vectors are taken as they are, in bounded memory.  The index appears whole or not at all.
 
     \b
     minembed index notes.jsonl -o notes-index
@@ -58,6 +62,8 @@ def command(
     from minembed.search.index_saving import check_target
 
     check_target(output.absolute())  # before the work, not after it
+    if corpus.is_dir():
+        return index_job(corpus, output, precision, metric)
     check_not_terminal(corpus)
     source = Corpus.of(corpus, selection)
     kept = kept_columns(source.read.table, keep)
@@ -76,4 +82,21 @@ def command(
     index.save(output)
     click.echo(
         f"{output}: {len(index):,} passages, {index.dimension} numbers each, {precision}, {index.metric}", err=True
+    )
+
+
+def index_job(folder: Path, output: Path, precision: IndexPrecision, metric: Metric | None) -> None:
+    """Make an index of the vectors of a job."""
+    from minembed.jobs.indexing import index
+    from minembed.search.index import Index
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        said = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if said and parameter.name not in OF_JOBS:
+            raise click.UsageError(f"{parameter.opts[0]} says nothing here: the vectors of {folder} are there already")
+    index(folder, output, metric=metric, precision=precision)
+    made = Index.load(output, verify=False)
+    click.echo(
+        f"{output}: {len(made):,} passages, {made.dimension} numbers each, {made.precision}, {made.metric}", err=True
     )

@@ -2,6 +2,7 @@
 
 from minembed.jobs.api import embed
 from minembed.jobs.folder import Report
+from minembed.jobs.indexing import index
 from minembed.jobs.state import State, status
 
-__all__ = ["Report", "State", "embed", "status"]
+__all__ = ["Report", "State", "embed", "index", "status"]

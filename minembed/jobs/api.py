@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, get_args
 from minembed.data.texts import Selection
 from minembed.errors import InputError
 from minembed.jobs.folder import Report
-from minembed.jobs.local import Request, embed_inputs
+from minembed.jobs.local import embed_inputs
 from minembed.jobs.plan import ShardForm
+from minembed.jobs.planning import Request
 from minembed.models.embedder import Embedder
 from minembed.models.options import EncodeOptions
 from minembed.runtime.checks import check_whole

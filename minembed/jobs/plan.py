@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -57,6 +57,7 @@ class Plan:
     inputs: tuple[InputFacts, ...]
     shards: tuple[Shard, ...]
     kinds: Mapping[str, Any] | None = None  # the types of JSON's values
+    search: Mapping[str, Any] = field(default_factory=dict)  # what an index of the vectors needs to know
     model_name: str = ""
     minembed: str = ""  # the version that made it
     format: str = FORMAT
@@ -89,7 +90,7 @@ class Plan:
         import hashlib
 
         body = asdict(self)
-        del body["minembed"], body["model_name"]
+        del body["minembed"], body["model_name"], body["search"]
         body["inputs"] = [[one.sha256, one.rows] for one in self.inputs]  # a copy elsewhere is the same
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 

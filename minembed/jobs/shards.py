@@ -21,6 +21,7 @@ from minembed.jobs.plan import Plan, ShardForm
 from minembed.runtime.safetensors_files import header_of, layout_of
 from minembed.types import Array
 
+EMBEDDING = "embedding"  # the column of the vectors
 KEY = "minembed"  # of what a shard says of itself, in the file's metadata
 LONGEST_HEADER = 100 << 10  # bytes of the header of a shard in safetensors
 
@@ -82,6 +83,20 @@ def ids_as_arrays(ids: list[Any]) -> dict[str, Array]:
     encoded = [str(one).encode("utf-8", "surrogatepass") for one in ids]
     ends = np.cumsum([len(one) for one in encoded], dtype=np.int64)
     return {"ids.bytes": np.frombuffer(b"".join(encoded), np.uint8), "ids.ends": ends}
+
+
+def ids_from(tensors: Mapping[str, Array]) -> list[int | str]:
+    """The ids that `ids_as_arrays` made tensors of; whole numbers among texts are texts.
+
+    >>> ids_from(ids_as_arrays(["a", 7])), ids_from(ids_as_arrays([1, 2]))
+    (['a', '7'], [1, 2])
+    """
+    if "ids" in tensors:
+        whole: list[int | str] = tensors["ids"].tolist()
+        return whole
+    content, ends = tensors["ids.bytes"].tobytes(), tensors["ids.ends"].tolist()
+    starts = [0, *ends[:-1]]
+    return [content[a:b].decode("utf-8", "surrogatepass") for a, b in zip(starts, ends, strict=True)]
 
 
 def with_ids(rows: Iterable[tuple[TextRow, Column | None]]) -> Iterator[TextRow]:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -36,6 +36,7 @@ from minembed.search.index_files import (
 from minembed.search.topk import pieces
 from minembed.types import Array
 
+REMEDY = "free some space there, make it writable, or save elsewhere"
 STALE = 3600  # seconds, after which files of no index are those of a process that was killed
 
 
@@ -98,9 +99,8 @@ def save(folder: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> N
     for block in blocks:
         block.check()
     made = check_target(folder)
-    remedy = "free some space there, make it writable, or save elsewhere"
     try:
-        with naming(f"cannot save the index to {folder}", remedy), staging(folder) as work:
+        with naming(f"cannot save the index to {folder}", REMEDY), staging(folder) as work:
             _save(folder, work, facts, next_id, blocks)
     finally:
         if made:
@@ -128,11 +128,22 @@ def check_target(folder: Path) -> bool:
 
 
 def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> None:
-    staged, token = work / "data", f"data-{os.urandom(8).hex()}"
+    staged = work / "data"
     staged.mkdir()
     texts, offsets = _write_texts(staged / TEXTS, blocks)
     files = {TEXTS: texts, VECTORS: _write_vectors(staged / VECTORS, facts, blocks, offsets)}
-    body = {"format": FORMAT, "version": VERSION, "count": len(offsets) - 1, "next_id": next_id, "folder": token}
+    publish(folder, staged, facts, next_id, len(offsets) - 1, files)
+
+
+def publish(
+    folder: Path, staged: Path, facts: Facts, next_id: int, count: int, files: Mapping[str, Mapping[str, int]]
+) -> None:
+    """Move the files of an index to their place, and name them in index.json, in place of those of an older one.
+
+    `files` are their sizes and CRC-32.  Raises InputError where the metadata is too large for index.json.
+    """
+    token = f"data-{os.urandom(8).hex()}"
+    body = {"format": FORMAT, "version": VERSION, "count": count, "next_id": next_id, "folder": token}
     body |= {"dimension": facts.dimension, "metric": facts.metric, "precision": facts.precision}
     body |= {"model": facts.model, "metadata": facts.metadata, "files": files}
     manifest = json.dumps(body | {"crc32": crc32_of_json(body)}, indent=2).encode() + b"\n"

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,19 +144,26 @@ def test_fifty_kills(undisturbed, model, tiny_checkpoint, tmp_path):
 def assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kills):
     corpus, expected = undisturbed
     out, dice, stopped = tmp_path / "out", random.Random(7), set()
+    process = start(tiny_checkpoint, corpus, out)
+    ready = time.perf_counter()
+    faults.go(process)
+    process.communicate()
+    assert process.returncode == 0
+    seconds = time.perf_counter() - ready  # that a whole job takes here
     for _ in range(kills):
+        for name in ["manifest.json", *dice.sample(sorted(set(expected) - {"manifest.json", "job.json"}), 2)]:
+            (out / name).unlink(missing_ok=True)
+        if dice.random() < 0.3:
+            shutil.rmtree(out)
         process = start(tiny_checkpoint, corpus, out)
         faults.go(process)
-        time.sleep(dice.uniform(0, 0.15))
+        time.sleep(dice.uniform(0, seconds))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        if out.exists():
-            kept = {name: content for name, content in job_cases.contents(out).items() if not name.startswith(".")}
-            assert all(expected[name] == content for name, content in kept.items())
-            stopped.add(len(kept))
-            if "manifest.json" in kept:
-                (out / "manifest.json").unlink()
-                (out / dice.choice(sorted(set(kept) - {"manifest.json", "job.json"}))).unlink()
+        kept = job_cases.contents(out) if out.exists() else {}
+        kept = {name: content for name, content in kept.items() if not name.startswith(".minembed-")}
+        assert all(expected[name] == content for name, content in kept.items())
+        stopped.add(len(kept))
     embed(corpus, out, model)
     assert job_cases.contents(out) == expected
     assert len(stopped) > 2 or kills < 50  # they came at different moments

@@ -1,0 +1,124 @@
+"""The shards of a job as an index for search, built in bounded memory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from minembed.data.arrow_rows import BATCH, ArrowRow, open_arrow
+from minembed.data.columns import Column, text_of, value_of
+from minembed.data.corpus import id_of
+from minembed.data.plain_values import plain_row
+from minembed.data.vectors import TENSOR
+from minembed.errors import InputError
+from minembed.jobs.folder import begun_plan, is_finished
+from minembed.jobs.plan import Plan
+from minembed.jobs.shards import EMBEDDING, ids_from, name_of
+from minembed.jobs.state import status
+from minembed.runtime.progress import Progress
+from minembed.search.index_arguments import check_choices
+from minembed.search.index_blocks import Record
+from minembed.search.index_building import Rows, build_on_disk
+from minembed.search.index_files import Facts
+from minembed.types import IndexPrecision, Metric
+
+
+def index(
+    folder: str | Path,
+    output: str | Path,
+    *,
+    metric: Metric | None = None,
+    precision: IndexPrecision = "float32",
+    show_progress_bar: bool | None = None,
+) -> int:
+    """Build an index in the folder `output` of all vectors of a finished job; returns how many rows it has.
+
+    No model is loaded.  Ids are those of the job's column of ids, or the numbers of the rows, from 1; texts and fields
+    are those that the shards have.  `metric` is by default what the model compares by.  Raises InputError where the job
+    is not finished, its vectors are not float32, or were not made as the model embeds documents; SourceError where the
+    disk fails.  An index that is there stays then.
+
+    >>> index("no such folder", "index")
+    Traceback (most recent call last):
+    minembed.errors.InputError: no such folder holds no job: minembed embed INPUT -o no such folder/ begins one
+    """
+    folder = Path(folder)
+    state, plan = status(folder), begun_plan(folder)
+    assert plan is not None
+    if not is_finished(folder, plan) or state.shards_done < state.shards:
+        raise InputError(f"{state.lines()[0]}: an index needs all of them; the command that began the job goes on")
+    check_searchable(folder, plan)
+    metric = metric or plan.search["metric"]
+    check_choices(metric, precision)
+    model: dict[str, Any] = plan.search["model"]
+    facts = Facts(len(model["probe"]), metric, precision, model, {"source": str(folder), "job": plan.identity()})
+    with Progress(range(plan.texts), "row", show_progress_bar) as bar:
+        build_on_disk(Path(output).absolute(), facts, plan.texts, _watched(rows_of(folder, plan), bar))
+    return plan.texts
+
+
+def check_searchable(folder: Path, plan: Plan) -> None:
+    """Raise InputError where the vectors of a job are of no use for a search."""
+    if plan.settings["precision"] != "float32":
+        raise InputError(
+            f"{folder} holds vectors in {plan.settings['precision']}: an index needs float32, and makes int8 or binary "
+            "itself; embed with --precision float32"
+        )
+    if not plan.search["documents"]:
+        raise InputError(
+            f"{folder} holds vectors that were not made as the model embeds documents (by its prompt, or their "
+            "length): searches would find the wrong rows; embed with --prompt-name document, or without other options"
+        )
+
+
+def _watched(rows: Iterator[Rows], bar: Progress) -> Iterator[Rows]:
+    for some in rows:
+        bar.advance(len(some.vectors))
+        yield some
+
+
+def rows_of(folder: Path, plan: Plan) -> Iterator[Rows]:
+    """The rows of all shards that have a vector, in order, a few at a time."""
+    for number, start in enumerate(plan.starts()):
+        path = folder / name_of(number, plan.form)
+        yield from _parquet_rows(path, plan, start) if plan.form == "parquet" else _tensor_rows(path)
+
+
+def _parquet_rows(path: Path, plan: Plan, start: int) -> Iterator[Rows]:
+    text, own = _column(plan.search["text"]), _column(plan.search["id"])
+    with path.open("rb") as file:
+        for batch in open_arrow(file, "parquet", str(path)).iter_batches(BATCH):
+            column = batch.column(batch.schema.get_field_index(EMBEDDING))
+            vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+            rest = batch.select([name for name in batch.schema.names if name != EMBEDDING])
+            valid = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()
+            records = [_record(ArrowRow(rest, i, f"{path}, row {i + 1}"), start + i + 1, text, own) for i in valid]
+            start += len(batch)
+            yield Rows(vectors, records)
+
+
+def _column(path: list[str] | None) -> Column | None:
+    return None if path is None else Column(".".join(path), tuple(path))
+
+
+def _record(row: ArrowRow, number: int, text: Column | None, own: Column | None) -> Record:
+    name = number if own is None else id_of(value_of(row, own), own.name, row.place)
+    fields = plain_row(row)
+    found = None
+    if text is not None and text.path[0] in fields:
+        found = text_of(value_of(row, text), text.name, row.place)
+        if len(text.path) == 1:
+            fields.pop(text.path[0])
+    return name, found, json.dumps(fields, ensure_ascii=False) if fields else None
+
+
+def _tensor_rows(path: Path) -> Iterator[Rows]:
+    with safe_open(path, "np") as file:
+        ids = ids_from({name: file.get_tensor(name) for name in file.keys() if name != TENSOR})
+        vectors = file.get_slice(TENSOR)
+        for at in range(0, len(ids), BATCH):
+            some = ids[at : at + BATCH]
+            yield Rows(vectors[at : at + len(some)], [(name, None, None) for name in some])
