@@ -379,7 +379,7 @@ def test_dedupe_fails_whole(corpus, model, tmp_path, monkeypatch):
         ["search", ".", "x", "--precision", "int8"],
         ["search", ".", "x", "--field", "a"],
         ["index", "corpus.txt"],
-        ["index", ".", "-o", "x"],
+        ["index", ".", "-o", "x", "--field", "a"],
         ["index", "corpus.txt", "-o", "corpus.txt"],
         ["dedupe"],
         ["dedupe", "corpus.txt", "--threshold", "1.5"],
