@@ -32,6 +32,10 @@ class SourceError(MinembedError, OSError):
     """A model could not be found or fetched."""
 
 
+class ServerError(MinembedError, OSError):
+    """A server could not be reached, refused, or did not answer as minembed's does."""
+
+
 class TokenizationError(MinembedError, ValueError):
     """A tokenizer file is unusable, or a text could not be turned into tokens."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from minembed.models.engine import Engine
+    from minembed.models.remote import RemoteEmbedder
     from minembed.transformer.config import Config
     from minembed.transformer.operations import Observer
     from minembed.transformer.params import Params
@@ -92,6 +93,35 @@ class Embedder:
         modules = read_module_params(checkpoint.root, checkpoint.modules)
         engine = Engine(checkpoint, tokenizer, ready.compute, threads, modules)
         return cls(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)
+
+    @staticmethod
+    @takes_options
+    def connect(
+        url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        concurrency: int = 4,
+        retries: int = 5,
+    ) -> "RemoteEmbedder":
+        """Connect to a model behind `minembed serve`: the same methods and the same bits, computed there.
+
+        `model` is a name that the server lists (None: its first); `timeout` is in seconds, for each time that the
+        server is waited for; `concurrency` is how many requests a call has under way; `retries` is how often a request
+        is sent again that was refused for too much load (after the time that the server names, at most 30 s), or whose
+        connection broke.  Raises ServerError where no such server answers or the key is wrong, SourceError for a model
+        that it does not serve.
+
+        >>> model = Embedder.connect("http://127.0.0.1:8080")  # doctest: +SKIP
+        >>> model.encode(["one", "two"]).shape  # doctest: +SKIP
+        (2, 384)
+        """
+        from minembed.models.remote import RemoteEmbedder
+        from minembed.models.remote_http import Client
+
+        client = Client.to(url, api_key=api_key, timeout=timeout, retries=retries)
+        return RemoteEmbedder.of(client, model, concurrency)
 
     def __repr__(self) -> str:
         facts = f"{self.dimension} wide, {self.max_seq_length} tokens, {self.dtype}, {self.backend}"

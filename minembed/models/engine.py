@@ -13,13 +13,13 @@ from minembed.errors import (
     InputError,
     InputTypeError,
     MinembedError,
-    MinembedWarning,
     NumericalError,
     TruncationWarning,
     warn,
 )
 from minembed.models.batching import SMALLEST_CHUNK, plan, windows
 from minembed.models.options import Options
+from minembed.models.precision import check_ranges, quantized
 from minembed.models.static import StaticTokenizer
 from minembed.runtime.columns import column
 from minembed.runtime.progress import Progress
@@ -29,7 +29,7 @@ from minembed.transformer.modules import Dense, ModuleParams, transform
 from minembed.transformer.operations import Observer
 from minembed.transformer.tier import NumPyTier, Tier, prepare
 from minembed.transformer.tokens import Tokens
-from minembed.transformer.vectors import l2_normalize, quantize_embeddings, truncate_embeddings
+from minembed.transformer.vectors import l2_normalize, truncate_embeddings
 from minembed.types import Array
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ class Engine:
         """
         width, alone = self.width(options.truncate_dim), isinstance(texts, str)
         several: Iterable[str] = [texts] if isinstance(texts, str) else column(texts, "texts")
-        if alone and options.needs_own_ranges:
-            raise InputError(f"one vector gives {options.precision} no ranges: give ranges= or calibration_embeddings=")
+        check_ranges(options, alone=alone)
         blocks: list[Any] = []
         cut: list[int] = []
         with Progress(several, "text", options.show_progress_bar, stop=stop) as progress:
@@ -99,10 +98,7 @@ class Engine:
             hidden = [states for block in blocks for states in block]
             return hidden[0] if alone else hidden
         vectors = np.concatenate([np.zeros((0, width), np.float32), *blocks])
-        if options.needs_own_ranges and len(vectors) > 1:
-            message = f"{options.precision} takes its ranges from these {len(vectors)} texts: give ranges= to fix them"
-            warn(message, MinembedWarning)
-        vectors = self._quantize(vectors, options)
+        vectors = quantized(vectors, options)
         return vectors[0] if alone else vectors
 
     def stream(
@@ -113,8 +109,7 @@ class Engine:
         if isinstance(texts, str):
             raise InputTypeError("texts is one str: use encode, or give stream an iterable of str")
         several = column(texts, "texts")
-        if options.needs_own_ranges:
-            raise InputError(f"stream with precision {options.precision!r} needs ranges= or calibration_embeddings=")
+        check_ranges(options, streamed=True)
         return self._stream(several, options, tell_cut or partial(self._warn_of_cut, options=options))
 
     def _warn_of_cut(self, cut: list[int], options: Options) -> None:
@@ -124,7 +119,7 @@ class Engine:
         with Progress(texts, "text", options.show_progress_bar) as progress:
             for block, cut in self.blocks(texts, options, progress):
                 tell_cut(cut)
-                yield self._quantize(np.asarray(block), options)
+                yield quantized(np.asarray(block), options)
 
     def tokenize(self, texts: str | Iterable[str], errors: str) -> Tokens:
         """Turn one text, or a column of texts, into Tokens."""
@@ -194,11 +189,6 @@ class Engine:
         """Whether this is one chunk, so that a core idles which a tier may know how to use."""
         able = self.compute.shares_work and self.threads > 1 and len(tokens) <= SMALLEST_CHUNK
         return able and len(plan(tokens.lengths(), self.threads, batch_size)) == 1
-
-    def _quantize(self, vectors: Array, options: Options) -> Array:
-        if not len(vectors) and options.needs_own_ranges:
-            return vectors.astype(options.precision)
-        return quantize_embeddings(vectors, options.precision, options.ranges, options.calibration_embeddings)
 
     def _embed(self, tokens: Tokens, options: Options, skipped: int, together: bool) -> Array:  # (T,) -> (B, width)
         return self.shaped(self.embed(tokens, skipped, together), options)

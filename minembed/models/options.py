@@ -33,6 +33,14 @@ class EncodeOptions(TypedDict, total=False):
     batch_size: int | None
 
 
+class AllOptions(EncodeOptions, total=False):
+    """The options of `encode` itself."""
+
+    output_value: OutputValue
+    device: Literal["cpu"] | None
+    convert_to_numpy: Literal[True]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What `encode` was asked for.

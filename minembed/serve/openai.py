@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -55,8 +55,26 @@ class OpenAI:
         """The models that are served."""
         served: list[ServedEmbedder | ServedReranker] = [*self.models.embedders.values()]
         served = list(dict.fromkeys([*served, *self.models.rerankers.values()]))  # some are there under two names
-        data = [{"id": one.name, "object": "model", "created": one.created, "owned_by": "minembed"} for one in served]
+        data = [
+            {"id": one.name, "object": "model", "created": one.created, "owned_by": "minembed"}
+            | ({"minembed": facts_of(one)} if isinstance(one, ServedEmbedder) else {})
+            for one in served
+        ]
         return answer_json({"object": "list", "data": data})
+
+
+def facts_of(served: ServedEmbedder) -> dict[str, Any]:
+    """What `Embedder.connect` needs to know of a model, beside what OpenAI's object says."""
+    model, checkpoint = served.model, served.model.checkpoint
+    return {
+        "dimension": model.dimension,
+        "max_seq_length": model.max_seq_length,
+        "prompts": sorted(checkpoint.prompts),
+        "similarity_fn_name": checkpoint.similarity_fn_name,
+        "dtype": model.dtype,
+        "backend": model.backend,
+        "revision": model.revision,
+    }
 
 
 def as_base64(rows: Array) -> Sequence[str]:  # (N, D) float32

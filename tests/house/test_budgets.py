@@ -176,6 +176,7 @@ NEED_A_MODEL = {
     "minembed.search.index_model": {"name_of", "probe", "facts_of", "check_model"},
     "minembed.serve.app": {"respond"},
     "minembed.serve.lanes": {"dealt_out"},
+    "minembed.serve.openai": {"facts_of"},
     "minembed.serve.loading": {"load_models"},
     "minembed.serve.asking": {"vector_options", "job_of"},
     "minembed.serve.openapi": {"document"},

@@ -24,7 +24,7 @@ def snippets(path):
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 PAGES += sorted((ROOT / "docs" / "stores").glob("*.md"))
-ELSEWHERE = ("integrations.md",)  # make test-integrations runs them, where the frameworks are
+ELSEWHERE = ("integrations.md", "serve.md")  # make test-integrations, and tests/serve, where a server is
 
 
 def is_run_here(page):

@@ -1,0 +1,282 @@
+"""A model behind a URL, with the methods of a loaded one: `Embedder.connect` makes it."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minembed.errors import (
+    InputAttributeError,
+    InputError,
+    InputTypeError,
+    ServerError,
+    SourceError,
+    TruncationWarning,
+    warn,
+)
+from minembed.models.options import AllOptions, EncodeOptions, Options
+from minembed.models.precision import check_ranges, quantized
+from minembed.models.remote_http import Client
+from minembed.models.remote_pieces import TEXTS, Piece, in_order, pieces
+from minembed.runtime.checks import check_whole
+from minembed.runtime.columns import column
+from minembed.runtime.keywords import takes_options_of
+from minembed.runtime.progress import Progress
+from minembed.text.tokenizer import clean
+from minembed.types import Array, Metric
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from typing_extensions import Unpack
+
+Texts = str | Iterable[str]
+KEY = "minembed"  # under which a server tells what its model is
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a server tells of a model."""
+
+    dimension: int
+    max_seq_length: int
+    prompts: tuple[str, ...]
+    similarity_fn_name: Metric
+    others: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RemoteEmbedder:
+    """A model that a server computes with.  Threads share it, and it survives fork and pickling (its key included)."""
+
+    client: Client
+    model: str
+    facts: Facts
+    concurrency: int
+
+    @staticmethod
+    def of(client: Client, model: str | None, concurrency: int) -> "RemoteEmbedder":
+        """Ask what is served, and take the model of that name, or the first."""
+        check_whole("concurrency", concurrency)
+        listed = listed_models(client.ask("GET", "/v1/models").value, client.address.url)
+        if not listed:
+            raise SourceError(f"{client.address.url} serves no embedding model")
+        name = next(iter(listed)) if model is None else model
+        short = {full.rpartition("/")[2]: full for full in reversed(listed)}
+        name = name if name in listed else short.get(name, name)
+        if name not in listed:
+            raise SourceError(f"{client.address.url} serves no model {name!r}; it has {', '.join(listed)}")
+        return RemoteEmbedder(client, name, listed[name], concurrency)
+
+    def __repr__(self) -> str:
+        return f"RemoteEmbedder({self.model!r} at {self.client.address.url}, {self.dimension} wide)"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # Python and NumPy ask for many such names
+            raise AttributeError(f"'RemoteEmbedder' object has no attribute {name!r}")
+        raise InputAttributeError(f"a model behind a server has no {name!r}: Embedder.load(...) gives one in memory")
+
+    def __enter__(self) -> "RemoteEmbedder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that wait; the next call opens others."""
+        self.client.connections.close()
+
+    @property
+    def dimension(self) -> int:
+        """The width D of the vectors."""
+        return self.facts.dimension
+
+    @property
+    def max_seq_length(self) -> int:
+        """How many tokens of a text are read, special ones included."""
+        return self.facts.max_seq_length
+
+    @takes_options_of(Options, AllOptions)
+    def encode(self, texts: Texts, **options: "Unpack[AllOptions]") -> Array:
+        """Turn texts into vectors, as `Embedder.encode` does, with the same bits: (D,) for a str, (N, D) for a column.
+
+        The options mean what they mean there, but that `batch_size` is how many texts are sent in one request.  What a
+        server does not give is refused by name: output_value="token_embeddings", and empty texts.  Raises InputError
+        with the place of the texts for bad input, ServerError where the server fails.
+        """
+        return self._encode(texts, Options(**options))
+
+    @takes_options_of(Options, EncodeOptions)
+    def encode_query(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
+        """Encode search queries: as `encode`, with the prompt named "query" where the checkpoint has one."""
+        return self.encode(texts, **self._with_prompt(options, ("query",)))
+
+    @takes_options_of(Options, EncodeOptions)
+    def encode_document(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
+        """Encode passages: as `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
+        return self.encode(texts, **self._with_prompt(options, ("document", "passage", "corpus")))
+
+    @takes_options_of(Options, EncodeOptions)
+    async def aencode(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
+        """As `encode`, to be awaited; a task that is cancelled sends no more requests."""
+        import asyncio
+        from threading import Event
+
+        stop = Event()
+        try:
+            return await asyncio.to_thread(self._encode, texts, Options(**options), stop)
+        finally:
+            stop.set()
+
+    @takes_options_of(Options, EncodeOptions)
+    def stream(self, texts: Iterable[str], **options: "Unpack[EncodeOptions]") -> Iterator[Array]:
+        """Encode any iterable in bounded memory: yields blocks (n, D), one a request, in order.
+
+        At most twice `concurrency` requests are under way or wait to be taken.  Options as those of `encode`; int8
+        needs `ranges` or `calibration_embeddings`, since the vectors of a stream are never all there.
+        """
+        asked = self._checked(Options(**options))
+        if isinstance(texts, str):
+            raise InputTypeError("texts is one str: use encode, or give stream an iterable of str")
+        check_ranges(asked, streamed=True)
+        return self._stream(column(texts, "texts"), asked)
+
+    def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
+        """Compare all pairs, here, by the checkpoint's similarity_fn_name."""
+        from minembed.search import similarity as sim
+
+        return sim.SIMILARITY[self.facts.similarity_fn_name](a, b)
+
+    def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (N, D) -> (N,)
+        """Compare row i of a with row i of b, here, by the checkpoint's similarity_fn_name."""
+        from minembed.search import similarity as sim
+
+        return sim.pairwise(a, b, self.facts.similarity_fn_name)
+
+    def info(self) -> dict[str, Any]:
+        """Say what is served, and where."""
+        return {"source": self.client.address.url, "model": self.model, **self.facts.others}
+
+    def _with_prompt(self, options: EncodeOptions, names: tuple[str, ...]) -> EncodeOptions:
+        if options.get("prompt_name") is not None or options.get("prompt") is not None:
+            return options
+        return {**options, "prompt_name": next((n for n in names if n in self.facts.prompts), names[0])}
+
+    def _checked(self, options: Options) -> Options:
+        """Refuse what the server would not do."""
+        if options.output_value != "sentence_embedding":
+            raise InputError(
+                f"output_value={options.output_value!r}: a server gives vectors of texts; Embedder.load gives more"
+            )
+        dim = options.truncate_dim
+        if dim is not None and dim > self.dimension:
+            raise InputError(f"truncate_dim {dim} is more than the model's {self.dimension} numbers")
+        return options
+
+    def _encode(self, texts: Texts, options: Options, stop: "Event | None" = None) -> Array:
+        self._checked(options)
+        alone = isinstance(texts, str)
+        several: Iterable[str] = [texts] if isinstance(texts, str) else column(texts, "texts")
+        check_ranges(options, alone=alone)
+        blocks, cut = [np.zeros((0, options.truncate_dim or self.dimension), np.float32)], 0
+        with Progress(several, "text", options.show_progress_bar, stop=stop) as progress:
+            for rows, truncated in self._blocks(several, options):
+                blocks.append(rows)
+                cut += truncated
+                progress.advance(len(rows))
+        self._tell_cut(cut, options)
+        vectors = quantized(np.concatenate(blocks), options)
+        return vectors[0] if alone else vectors
+
+    def _stream(self, texts: Iterable[str], options: Options) -> Iterator[Array]:
+        with Progress(texts, "text", options.show_progress_bar) as progress:
+            for rows, truncated in self._blocks(texts, options):
+                self._tell_cut(truncated, options)
+                progress.advance(len(rows))
+                yield quantized(rows, options)
+
+    def _blocks(self, texts: Iterable[str], options: Options) -> Iterator[tuple[Array, int]]:
+        """The vectors of each request, in order, and how many of its texts were cut."""
+        told = {
+            "model": self.model,
+            "encoding_format": "base64",
+            "dimensions": options.truncate_dim,
+            "prompt_name": options.prompt_name,
+            "prompt": None if options.prompt is None else clean(options.prompt, 0, options.errors, "prompt"),
+            "normalize": options.normalize_embeddings,
+            "truncate": options.truncation != "error",
+        }
+        told = {name: value for name, value in told.items() if value is not None}
+        width = options.truncate_dim or self.dimension
+        some = pieces(texts, options.errors, options.batch_size or TEXTS)
+        return in_order(lambda piece: self._ask(piece, told, width), some, self.concurrency)
+
+    def _ask(self, piece: Piece, told: dict[str, Any], width: int) -> tuple[Array, int]:
+        """One request: (n, width) float32, and how many texts were cut."""
+        try:
+            reply = self.client.ask("POST", "/v1/embeddings", {"input": piece.texts, **told})
+        except InputError as error:
+            raise type(error)(f"{piece.place}: {error}") from error
+        rows = rows_of(reply.value, len(piece.texts), width)
+        if rows is None:
+            what = f"answered {len(piece.texts)} texts with something else than vectors of {width} numbers"
+            raise ServerError(f"{self.client.address.url} {what}: was another model started there? connect again")
+        truncated = reply.headers.get("x-minembed-truncated", "0")
+        return rows, int(truncated) if truncated.isascii() and truncated.isdigit() else 0
+
+    def _tell_cut(self, cut: int, options: Options) -> None:
+        if cut and options.truncation == "warn":
+            message = f"{cut} text(s) longer than {self.max_seq_length} tokens were cut"
+            warn(f"{message}: split them, or say truncation='silent'", TruncationWarning)
+
+
+def listed_models(value: Any, url: str) -> dict[str, Facts]:
+    """The embedding models that a server lists; raises ServerError where it is none of minembed's.
+
+    >>> told = {"dimension": 3, "max_seq_length": 9, "similarity_fn_name": "cosine"}
+    >>> list(listed_models({"data": [{"id": "m", "minembed": told}]}, "http://..."))
+    ['m']
+    """
+    try:
+        found = {one["id"]: one[KEY] for one in value["data"] if KEY in one}
+        if value["data"] and not found and not any(one.get("owned_by") == KEY for one in value["data"]):
+            raise KeyError(KEY)
+        return {
+            str(name): Facts(
+                int(told["dimension"]),
+                int(told["max_seq_length"]),
+                tuple(map(str, told.get("prompts", ()))),
+                _metric(told["similarity_fn_name"]),
+                dict(told),
+            )
+            for name, told in found.items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        remedy = "connect speaks to minembed serve alone; for other servers use the client of openai"
+        raise ServerError(f"{url} does not list its models as minembed does: {remedy}") from error
+
+
+def _metric(name: object) -> Metric:
+    for metric in get_args(Metric):
+        if metric == name:
+            return cast(Metric, metric)
+    raise ValueError(name)
+
+
+def rows_of(value: Any, count: int, width: int) -> Array | None:  # (count, width) float32
+    """The vectors of an answer, with the bits that were sent; None where it holds anything else.
+
+    >>> rows_of({"data": [{"index": 0, "embedding": "AACAPw=="}]}, 1, 1).tolist()
+    [[1.0]]
+    """
+    try:
+        data = [b64decode(one["embedding"], validate=True) for one in value["data"]]
+        if [one["index"] for one in value["data"]] != list(range(count)) or {len(row) for row in data} != {4 * width}:
+            return None
+    except (KeyError, TypeError, binascii.Error):
+        return None
+    return np.frombuffer(b"".join(data), "<f4").reshape(count, width).astype(np.float32)

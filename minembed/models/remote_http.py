@@ -1,0 +1,254 @@
+"""Requests to a server of minembed, with the standard library: connections that are kept, patience that is bounded.
+
+Proxies and .netrc of the environment are not heeded: requests go where the URL says.
+"""
+
+import json
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from minembed.errors import InputError, InputTypeError, NumericalError, ServerError, SourceError
+from minembed.runtime.checks import check_whole
+from minembed.version import __version__
+
+LONGEST_WAIT = 30.0  # seconds before a request is sent again
+LARGEST = 1 << 30  # bytes of an answer
+BRIEF = 300  # characters of a server's message
+BUSY = (429, 503)  # statuses after which a request is worth sending again
+TOLD = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]")  # what a terminal might obey
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is.
+
+    >>> Address.of("https://embeddings.example/text/v1/")
+    Address(secure=True, host='embeddings.example', port=443, prefix='/text')
+    """
+
+    secure: bool
+    host: str
+    port: int
+    prefix: str  # of every path: "" or "/..."
+
+    @staticmethod
+    def of(url: str) -> "Address":
+        """Read a URL, with or without OpenAI's /v1 at its end; raises InputError for what is none."""
+        if not isinstance(url, str):
+            raise InputTypeError(f"url must be a str, not {type(url).__name__}")
+        try:
+            parts = urlsplit(url)
+            secure, port = parts.scheme == "https", parts.port
+        except ValueError as error:
+            raise InputError(f"url {url!r} is no URL: {error}") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\x00-\x20\x7f]", url):
+            raise InputError(f"url must look like http://127.0.0.1:8080, not {url!r}")
+        if parts.username is not None or parts.password is not None:
+            raise InputError("url holds a name or a password: give the key as api_key=")
+        if parts.query or parts.fragment:
+            raise InputError(f"url {url!r} has a query or a fragment: give the server's address alone")
+        prefix = parts.path.rstrip("/").removesuffix("/v1")
+        return Address(secure, parts.hostname, port or (443 if secure else 80), prefix)
+
+    @property
+    def url(self) -> str:
+        """The address, as messages show it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.prefix}"
+
+
+class Connections:
+    """Connections that wait for their next request.  Threads share them; a fork or a copy begins without any.
+
+    >>> kept = Connections(Address.of("http://127.0.0.1:1"), timeout=1.0)
+    >>> connection, was_kept = kept.take()
+    >>> kept.give(connection)
+    >>> kept.take() == (connection, True)
+    True
+    """
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self.address, self.timeout = address, timeout
+        self._idle: deque[HTTPConnection] = deque()
+        self._process = os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Connections, (self.address, self.timeout)
+
+    def __del__(self) -> None:  # sockets that are left to the garbage collector warn
+        self.close()
+
+    def take(self) -> tuple[HTTPConnection, bool]:
+        """A connection, and whether it was used before."""
+        if self._process != os.getpid():
+            self._idle, self._process = deque(), os.getpid()
+        try:
+            return self._idle.pop(), True
+        except IndexError:
+            kind = HTTPSConnection if self.address.secure else HTTPConnection
+            return kind(self.address.host, self.address.port, timeout=self.timeout), False
+
+    def give(self, connection: HTTPConnection) -> None:
+        """Keep a connection for another request."""
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close those that wait."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of a server."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    value: Any  # of its JSON; None where it is none
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Asks one server."""
+
+    address: Address
+    connections: Connections
+    retries: int
+    api_key: str | None = field(default=None, repr=False)
+
+    @staticmethod
+    def to(url: str, *, api_key: str | None = None, timeout: float = 60.0, retries: int = 5) -> "Client":
+        """Check the arguments; nothing is asked yet."""
+        if api_key is not None and not (isinstance(api_key, str) and re.fullmatch(r"[^\x00-\x20\x7f]+", api_key)):
+            raise InputError("api_key must be a str without spaces and control characters")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+            raise InputError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+        check_whole("retries", retries, least=0)
+        address = Address.of(url)
+        return Client(address, Connections(address, float(timeout)), retries, api_key)
+
+    def ask(self, method: str, path: str, value: Any = None) -> Reply:
+        """Send a request, again where that may help; raises a MinembedError for any answer but a result."""
+        text = None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        body = None if text is None else text.encode(errors="replace")
+        for attempt in range(self.retries + 1):
+            is_last = attempt == self.retries
+            try:
+                reply = self._exchange(method, path, body)
+            except TimeoutError as error:
+                seconds = self.connections.timeout
+                raise self._failed(f"no answer within {seconds:g} s: give a larger timeout=") from error
+            except (ConnectionError, HTTPException) as error:
+                if is_last or isinstance(error, ConnectionRefusedError):
+                    raise self._unreached(error) from error
+                time.sleep(waiting_time(attempt, None))
+                continue
+            except (OSError, ValueError) as error:  # no such host, no route, a certificate
+                raise self._unreached(error) from error
+            if reply.status == 200:
+                return reply
+            if is_last or reply.status not in BUSY:
+                self._refuse(reply, path)
+            time.sleep(waiting_time(attempt, reply.headers.get("retry-after")))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> Reply:
+        """One request; where a kept connection turns out to be closed, on the next."""
+        while True:
+            connection, was_kept = self.connections.take()
+            try:
+                return self._exchange_on(connection, method, path, body)
+            except TimeoutError:
+                connection.close()
+                raise
+            except (ConnectionError, HTTPException):
+                connection.close()
+                if not was_kept:
+                    raise
+            except BaseException:  # a half-read answer must not be taken for the next one
+                connection.close()
+                raise
+
+    def _exchange_on(self, connection: HTTPConnection, method: str, path: str, body: bytes | None) -> Reply:
+        headers: dict[str, Any] = {"User-Agent": f"minembed/{__version__}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.api_key is not None:
+            headers["Authorization"] = b"Bearer " + self.api_key.encode()
+        connection.request(method, self.address.prefix + path, body, headers)
+        with connection.getresponse() as response:
+            whole = response.read(LARGEST + 1)
+        if len(whole) > LARGEST:
+            raise self._failed(f"an answer of more than {LARGEST} bytes")
+        named = {name.lower(): text for name, text in response.getheaders()}
+        if response.will_close:
+            connection.close()
+        else:
+            self.connections.give(connection)
+        return Reply(response.status, named, parsed(whole))
+
+    def _failed(self, what: str) -> ServerError:
+        return ServerError(f"{self.address.url}: {what}")
+
+    def _unreached(self, error: Exception) -> ServerError:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return self._failed(f"no server answers ({reason}): is minembed serve running there?")
+
+    def _refuse(self, reply: Reply, path: str) -> NoReturn:
+        """Raise what an answer stands for."""
+        message, status = message_of(reply.value), reply.status
+        if status in (400, 413, 422) and message:
+            raise InputError(message)
+        if status == 424:
+            raise NumericalError(message)
+        if status == 404 and "model" in message:
+            raise SourceError(f"{self.address.url}: {message}")
+        if status == 401:
+            what = "refuses this api_key" if self.api_key else "wants a key: give api_key="
+            raise self._failed(what)
+        if status in BUSY:
+            raise self._failed(f"too much load, also after {self.retries} retries ({status} {message})")
+        if 300 <= status < 400:
+            raise self._failed(f"redirects to {reply.headers.get('location', 'elsewhere')!r}: give that URL")
+        hint = "" if message else "; is this the URL of a minembed server?"
+        raise self._failed(f"answers {path} with {status} {message}".rstrip() + hint)
+
+
+def waiting_time(attempt: int, retry_after: str | None) -> float:
+    """How many seconds to wait before a request is sent again: what the server asks for, and longer each time.
+
+    >>> waiting_time(0, "2"), waiting_time(3, None), waiting_time(0, "86400"), waiting_time(0, "Wed, 21 Oct")
+    (2.0, 2.0, 30.0, 0.25)
+    """
+    asked = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else 0.0
+    return min(LONGEST_WAIT, max(asked, 0.25 * 2**attempt))
+
+
+def parsed(body: bytes) -> Any:
+    """JSON, or None for what is none.
+
+    >>> parsed(b"[1]"), parsed(b"<html>")
+    ([1], None)
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def message_of(value: Any) -> str:
+    """What a server says of an error, in OpenAI's shape or TEI's; "" where it says nothing.
+
+    >>> message_of({"error": {"message": "too long"}}), message_of({"error": "too long"}), message_of(None)
+    ('too long', 'too long', '')
+    """
+    found = value.get("error", value.get("message", "")) if isinstance(value, dict) else ""
+    found = found.get("message", "") if isinstance(found, dict) else found
+    return TOLD.sub("?", found[:BRIEF]) if isinstance(found, str) else ""

@@ -1,0 +1,78 @@
+"""Texts for a server: cut into requests, and kept under way several at a time, in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from minembed.errors import InputError
+from minembed.text.tokenizer import clean
+
+Result = TypeVar("Result")
+TEXTS = 64  # of a request
+CHARACTERS = 200_000  # of a request, unless one text has more: less than a server's limit in any language
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some texts, and where the first stands among the caller's."""
+
+    start: int
+    texts: list[str]
+
+    @property
+    def place(self) -> str:
+        """How messages name it.
+
+        >>> Piece(4, ["a", "b"]).place
+        'texts[4:6]'
+        """
+        many = len(self.texts)
+        return f"texts[{self.start}]" if many == 1 else f"texts[{self.start}:{self.start + many}]"
+
+
+def pieces(texts: Iterable[object], errors: str, most: int) -> Iterator[Piece]:
+    """Cut texts into requests of at most `most`; raises InputError for a text that is empty, which servers refuse.
+
+    >>> [piece.texts for piece in pieces(iter(["a", "b", "c"]), "replace", 2)]
+    [['a', 'b'], ['c']]
+    """
+    kept: list[str] = []
+    start = size = 0
+    for i, text in enumerate(texts):
+        ready = clean(text, i, errors)
+        if not ready:
+            raise InputError(f"texts[{i}] is empty, which servers of OpenAI's interface refuse: leave it out")
+        if kept and (len(kept) == most or size + len(ready) > CHARACTERS):
+            yield Piece(start, kept)
+            start, kept, size = i, [], 0
+        kept.append(ready)
+        size += len(ready)
+    if kept:
+        yield Piece(start, kept)
+
+
+def in_order(work: Callable[[Piece], Result], some: Iterator[Piece], concurrency: int) -> Iterator[Result]:
+    """Yield work(piece) for each piece, in order, with at most `concurrency` under way and as many ahead of the caller.
+
+    >>> list(in_order(lambda piece: piece.start, iter([Piece(0, ["a"]), Piece(1, ["b"])]), 2))
+    [0, 1]
+    """
+    first, second = next(some, None), next(some, None)
+    if first is not None and second is None:  # one request needs no threads
+        yield work(first)
+    if first is None or second is None:
+        return
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(concurrency, "minembed-connect")
+    try:
+        waiting += [pool.submit(work, first), pool.submit(work, second)]
+        for piece in some:
+            waiting.append(pool.submit(work, piece))
+            while len(waiting) > concurrency:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,368 @@
+"""`Embedder.connect`: against a server in a process of its own, the bits and the errors of a model in memory."""
+
+import asyncio
+import json
+import os
+import pickle
+import re
+import socketserver
+import subprocess
+import threading
+import time
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from command import MODULE
+from places import ROOT
+from tiny import write_tiny_checkpoint
+
+from minembed import Embedder
+from minembed.errors import (
+    InputAttributeError,
+    InputError,
+    InputTypeError,
+    MinembedError,
+    MinembedWarning,
+    NumericalError,
+    ServerError,
+    SourceError,
+    TruncationWarning,
+)
+from minembed.models import remote_http
+
+PROMPTS = {"passage": "the house: ", "query": "index: ", "long": "of the dog "}
+KEY = "a-kéy-of-this-test"
+TEXTS = [
+    "the cat",
+    "a dog in the rain",
+    "bread and sun",
+    "test " * 40,
+    "x",
+    "中文 house",
+    "a\ud83d\ude00 \ud83d",
+    "\x00",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    own = {"prompts": PROMPTS, "similarity_fn_name": "dot"}
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("connect") / "tiny", sentence_transformers=own)
+
+
+@pytest.fixture(scope="module")
+def local(folder):
+    return Embedder.load(folder, backend="numpy")
+
+
+@pytest.fixture(scope="module")
+def url(folder, tmp_path_factory):
+    """A server in a process of its own."""
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    keys.write_text(KEY + "\n", encoding="utf-8")
+    options = ("--port", 0, "--backend", "numpy", "--threads", 2, "--api-key-file", keys, "--access-log", "none")
+    command = [*MODULE, "serve", *map(str, (folder, f"other={folder}", *options))]
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        yield re.search(r"http://\S+", process.stderr.readline()).group()
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def remote(url):
+    with Embedder.connect(url, api_key=KEY, concurrency=2) as model:
+        yield model
+
+
+def same(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+CASES = [
+    {},
+    {"normalize_embeddings": False},
+    {"truncate_dim": 5},
+    {"truncate_dim": 5, "normalize_embeddings": True},
+    {"prompt_name": "long"},
+    {"prompt": "bread \ud83d"},
+    {"batch_size": 1},
+    {"precision": "ubinary"},
+    {"precision": "int8", "ranges": np.float32([[-1] * 32, [1] * 32])},
+    {"device": "cpu", "convert_to_numpy": True, "show_progress_bar": False},
+]
+
+
+@pytest.mark.parametrize("options", CASES, ids=lambda options: ",".join(options) or "none")
+def test_encode_has_the_bits_of_a_model_in_memory(options, remote, local):
+    ours = remote.encode(TEXTS, truncation="silent", **options)
+    assert same(ours, local.encode(TEXTS, truncation="silent", **options)) and ours.flags.writeable
+    assert same(remote.encode("the cat", **options), local.encode("the cat", **options))
+
+
+def test_tasks_have_their_prompts(remote, local):
+    for name in ("encode_query", "encode_document"):
+        ours, theirs = (getattr(model, name)(["cat", "rain"]) for model in (remote, local))
+        assert same(ours, theirs) and not same(ours, local.encode(["cat", "rain"]))
+    assert same(remote.encode_query("cat", prompt="x "), local.encode_query("cat", prompt="x "))
+
+
+def test_columns_streams_and_tasks_of_a_loop(remote, local):
+    many = [f"{TEXTS[i % 3]} {i}" for i in range(300)]
+    expected = local.encode(many)
+    assert same(remote.encode(text for text in many), expected)
+    taken = []
+
+    def texts():
+        for text in many * 4:
+            taken.append(text)
+            yield text
+
+    blocks = remote.stream(texts(), batch_size=20)
+    assert taken == []
+    found = [next(blocks)]
+    assert len(found[0]) == 20 and len(taken) <= 20 * (2 * remote.concurrency + 2)
+    assert same(np.concatenate([*found, *blocks]), np.tile(expected, (4, 1)))
+    assert same(asyncio.run(remote.aencode(many)), expected)
+    assert remote.encode([]).shape == (0, 32) and list(remote.stream([])) == []
+    a, b = remote.encode(["cat", "dog"]), remote.encode(["rain"])
+    assert same(remote.similarity(a, b), local.similarity(a, b))
+    assert same(remote.similarity_pairwise(a, a), local.similarity_pairwise(a, a))
+
+
+def test_threads_and_copies_share_a_connection(remote, local):
+    expected, wrong = local.encode(TEXTS, truncation="silent"), []
+
+    def work(model):
+        for _ in range(5):
+            if not same(model.encode(TEXTS, truncation="silent"), expected):
+                wrong.append(model)
+
+    threads = [threading.Thread(target=work, args=(m,)) for m in (remote, remote, pickle.loads(pickle.dumps(remote)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_it_says_what_is_there(remote, local, folder, url):
+    assert (remote.dimension, remote.max_seq_length, remote.model) == (32, 32, str(folder))
+    assert remote.info()["prompts"] == sorted(PROMPTS) and remote.info()["source"] == url
+    assert KEY not in repr(remote) and KEY not in repr(remote.client) and url in repr(remote)
+    assert same(Embedder.connect(url, api_key=KEY, model="tiny").encode("cat"), local.encode("cat"))
+    assert same(Embedder.connect(url + "/v1/", api_key=KEY, model="other").encode("cat"), local.encode("cat"))
+
+
+def test_the_snippet_of_the_docs(url):
+    page = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    (snippet,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "Embedder.connect" in code)
+    found = {}
+    exec(snippet.replace('"http://127.0.0.1:8080"', f"{url!r}, api_key={KEY!r}"), found)
+    assert found["vectors"].shape == (2, 32)
+    found["model"].close()
+
+
+def test_cuts_are_told(remote):
+    with pytest.warns(TruncationWarning, match=r"1 text\(s\) longer than 32 tokens"):
+        remote.encode(TEXTS)
+    with pytest.raises(InputError, match=r"texts\[2:4\]: item 1 of the request has more than 32 tokens"):
+        remote.encode(TEXTS, truncation="error", batch_size=2)
+    with pytest.warns(MinembedWarning, match="takes its ranges"):
+        remote.encode(TEXTS, truncation="silent", precision="int8")
+
+
+REFUSED = [
+    (InputError, "texts\\[1\\] is empty", ["a", ""], {}),
+    (InputTypeError, "texts\\[1\\] is", ["a", 3], {}),
+    (InputTypeError, "texts is dict", {"a": "b"}, {}),
+    (InputError, "texts\\[0\\] has a surrogate", ["\ud83d"], {"errors": "strict"}),
+    (InputError, "output_value='token_embeddings'", ["a"], {"output_value": "token_embeddings"}),
+    (InputTypeError, "device 'cuda'", ["a"], {"device": "cuda"}),
+    (InputTypeError, "did you mean 'precision'", ["a"], {"precison": "int8"}),
+    (InputError, "truncate_dim 33 is more", ["a"], {"truncate_dim": 33}),
+    (InputError, "'secret' is not among", ["a"], {"prompt_name": "secret"}),
+    (InputError, "is not among", ["a"], {"prompt_name": "\ud83d"}),
+    (InputError, "one vector gives int8 no ranges", "a", {"precision": "int8"}),
+    (InputError, "texts\\[0\\]: the body has more than", ["a" * 3_000_000], {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "message", "texts", "options"), REFUSED, ids=[case[1][:28] for case in REFUSED])
+def test_what_is_refused_is_named(kind, message, texts, options, remote, local):
+    with pytest.raises(kind, match=message):
+        remote.encode(texts, **options)
+    assert same(remote.encode("a"), local.encode("a"))
+
+
+def test_what_a_server_does_not_have(remote):
+    with pytest.raises(InputAttributeError, match=r"no 'forward': Embedder\.load"):
+        remote.forward(None)
+    assert not hasattr(remote, "save") and not hasattr(remote, "__array__")
+    with pytest.raises(InputTypeError, match="use encode"):
+        remote.stream("one text")
+    with pytest.raises(InputError, match="stream with precision 'int8'"):
+        remote.stream(["a"], precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"api_key": None}, ServerError, "wants a key: give api_key="),
+        ({"api_key": "wrong"}, ServerError, "refuses this api_key"),
+        ({"model": "another"}, SourceError, "serves no model 'another'; it has .*tiny, other"),
+        ({"api_key": "a\nb"}, InputError, "api_key must be"),
+        ({"timeout": 0}, InputError, "timeout must be"),
+        ({"retries": -1}, InputError, "retries must be"),
+        ({"concurrency": 0}, InputError, "concurrency must be"),
+        ({"patience": 1}, InputTypeError, "unexpected keyword argument 'patience'"),
+    ],
+)
+def test_connections_that_are_refused(given, kind, message, url):
+    with pytest.raises(kind, match=message):
+        Embedder.connect(url, **{"api_key": KEY, **given})
+
+
+@pytest.mark.parametrize("end", ["/elsewhere", "/v1/embeddings"])
+def test_a_wrong_path(end, url):
+    with pytest.raises(ServerError, match="404"):
+        Embedder.connect(url + end, api_key=KEY)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["localhost:8080", "ftp://a", "http://", "http://a:b@c", "http://a?b", "http://a:x", "http://a b", "", 3]
+)
+def test_urls_that_are_none(wrong):
+    with pytest.raises(InputError):
+        Embedder.connect(wrong)
+
+
+# --- servers that fail ----------------------------------------------------------------------------------------------
+
+
+def http(status, value, *headers):
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    head = [f"HTTP/1.1 {status} x", f"content-length: {len(body)}", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+FACTS = {"dimension": 1, "max_seq_length": 9, "prompts": [], "similarity_fn_name": "cosine"}
+LISTED = http(200, {"data": [{"id": "m", "owned_by": "minembed", "minembed": FACTS}]})
+FOUND = http(200, {"data": [{"index": 0, "embedding": "AACAPw=="}]})
+CLOSED = b""  # the connection is closed instead of an answer
+
+
+@contextmanager
+def scripted(*answers):
+    """A server that gives these answers, one a request, and then the last one again."""
+    left, seen = list(answers), []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            while head := self.rfile.readline():
+                length = 0
+                while (line := self.rfile.readline().strip()) != b"":
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                self.rfile.read(length)
+                seen.append((time.monotonic(), head.decode().split()[1]))
+                answer = left.pop(0) if len(left) > 1 else left[0]
+                if callable(answer):
+                    answer = answer()
+                if answer == CLOSED:
+                    return
+                self.wfile.write(answer)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads, allow_reuse_address = True, True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """How long was waited before each request that was sent again; nobody waits in these tests."""
+    found = []
+    monkeypatch.setattr(remote_http.time, "sleep", found.append)
+    return found
+
+
+def test_too_much_load_is_waited_for_as_asked(waits):
+    busy = http(429, {"error": {"message": "full"}}, "retry-after: 3")
+    stopping = http(503, {"error": {"message": "stops"}}, "retry-after: 86400")
+    with scripted(LISTED, busy, stopping, busy, FOUND) as (url, seen):
+        assert Embedder.connect(url).encode("a").tolist() == [1.0]
+    assert waits == [3.0, 30.0, 3.0] and len(seen) == 5
+
+
+def test_patience_ends(waits):
+    with scripted(LISTED, http(429, {"error": {"message": "full"}}, "retry-after: 1")) as (url, seen):
+        with pytest.raises(ServerError, match=r"too much load, also after 2 retries \(429 full\)"):
+            Embedder.connect(url, retries=2).encode("a")
+    assert waits == [1.0, 1.0] and len(seen) == 4
+
+
+def test_broken_connections_are_made_anew(waits):
+    with scripted(LISTED, CLOSED, CLOSED, FOUND) as (url, _):
+        model = Embedder.connect(url, retries=1)
+        assert model.encode("a").tolist() == [1.0]  # a kept connection that was closed is no failed attempt
+        assert waits == [0.25]
+    with scripted(LISTED, CLOSED) as (url, seen):
+        with pytest.raises(ServerError, match="no server answers"):
+            Embedder.connect(url, retries=2).encode("a")
+    assert waits == [0.25, 0.25, 0.5] and len(seen) == 5
+    with scripted(LISTED, FOUND[:-5], FOUND) as (url, _):  # half an answer is never taken for one
+        with pytest.raises(ServerError, match=r"no answer within 0\.2 s"):
+            Embedder.connect(url, timeout=0.2).encode("a")
+
+
+def test_silence_ends(waits):
+    with scripted(LISTED, lambda: threading.Event().wait(1) or CLOSED) as (url, _):
+        with pytest.raises(ServerError, match=r"no answer within 0\.1 s"):
+            Embedder.connect(url, timeout=0.1).encode("a")
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (http(200, b"<html>"), ServerError, "was another model started there"),
+        (http(200, {"data": [{"index": 0, "embedding": "AACAPwAAgD8="}]}), ServerError, "vectors of 1 numbers"),
+        (http(200, {"data": [{"index": 1, "embedding": "AACAPw=="}]}), ServerError, "something else"),
+        (http(200, {"data": [{"index": 0, "embedding": "!"}]}), ServerError, "something else"),
+        (http(200, {"data": 3}), ServerError, "something else"),
+        (http(424, {"error": {"message": "gives NaN"}}), NumericalError, "gives NaN"),
+        (http(404, {"error": {"message": "no model of that name"}}), SourceError, "no model of that name"),
+        (http(500, {"error": {"message": "\x1b[31mred" + "x" * 999}}), ServerError, r"500 \?\[31mredx+$"),
+        (http(502, b"<html>"), ServerError, "502; is this the URL of a minembed server"),
+        (http(302, b"", "location: https://elsewhere"), ServerError, "redirects to 'https://elsewhere'"),
+        (b"SSH-2.0-x\r\n", ServerError, "no server answers"),
+    ],
+)
+def test_answers_that_are_none(answer, kind, message, waits):
+    with scripted(LISTED, answer) as (url, _):
+        model = Embedder.connect(url, retries=0)
+        with pytest.raises(kind, match=message) as caught:
+            model.encode("a")
+    assert isinstance(caught.value, MinembedError) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("listed", [b"<html>", {"data": [{"id": "m", "owned_by": "x"}]}, {"data": 3}, [], {}])
+def test_servers_of_others(listed):
+    with scripted(http(200, listed)) as (url, _), pytest.raises(ServerError, match="does not list its models"):
+        Embedder.connect(url)
+
+
+def test_no_server():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ServerError, match=r"no server answers .*: is minembed serve running there"):
+            Embedder.connect("http://127.0.0.1:9")
