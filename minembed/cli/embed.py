@@ -78,6 +78,12 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
 @click.option(
     "--shard-form", type=click.Choice(("parquet", "safetensors")), help="Form of the shards; default: parquet."
 )
+@click.option(
+    "--reuse",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="An older job, whose vectors are taken for the texts that it had.",
+)
 @model_options
 @click.option("--normalize/--no-normalize", default=None, help="Scale to length 1; default: as the model says.")
 @click.option("--prompt-name", metavar="NAME", help="Put this prompt of the model in front of every text.")
@@ -114,6 +120,7 @@ def command(
     status: bool,
     shard_rows: int | None,
     shard_form: "ShardForm | None",
+    reuse: Path | None,
     choice: ModelChoice,
     normalize: bool | None,
     prompt_name: str | None,
@@ -161,14 +168,16 @@ def command(
     }
     if output is not None and (is_folder(output) or len(sources) > 1):
         from minembed.cli.embed_job import run_job
+        from minembed.jobs.planning import Request
 
         inputs = (*sources, *texts)
-        told = run_job(inputs, output, selection, keep, shard_form, shard_rows, choice, max_seq_length, options)
+        request = Request(inputs, Path(output), selection, keep, shard_form or "parquet", shard_rows, options, reuse)
+        told = run_job(request, choice, max_seq_length)
     else:
         from minembed.cli.embed_file import embed_file
 
-        if shard_rows is not None or shard_form is not None:
-            raise click.UsageError("--shard-rows and --shard-form are of a job: -o FOLDER/")
+        if shard_rows is not None or shard_form is not None or reuse is not None:
+            raise click.UsageError("--shard-rows, --shard-form and --reuse are of a job: -o FOLDER/")
         texts, source = check_places(texts, single(sources))
         place = None if output is None else Path(output)
         told = embed_file(texts, source, place, selection, keep, choice, max_seq_length, options)

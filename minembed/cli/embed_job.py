@@ -1,41 +1,29 @@
 """`minembed embed -o FOLDER/`: a job, which goes on where it stopped."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from minembed.cli.console import on_interrupt
 from minembed.cli.model_choice import ModelChoice, load_model
-from minembed.data.texts import Selection
 from minembed.errors import MinembedError
 from minembed.jobs.local import embed_inputs
-from minembed.jobs.plan import ShardForm
 from minembed.jobs.planning import Request
 from minembed.jobs.state import status
-from minembed.models.options import EncodeOptions
 
 
-def run_job(
-    inputs: Sequence[str],
-    output: str,
-    selection: Selection,
-    keep: str | None,
-    form: ShardForm | None,
-    shard_rows: int | None,
-    choice: ModelChoice,
-    max_seq_length: int | None,
-    options: EncodeOptions,
-) -> str:
-    """Embed all inputs into a folder of shards, or go on with that; returns what is told of it."""
-    if not inputs:
+def run_job(request: Request, choice: ModelChoice, max_seq_length: int | None) -> str:
+    """Do what is asked, or go on with it; returns what is told of it."""
+    if not request.inputs:
         raise click.UsageError("no inputs: name files, folders or patterns")
-    folder = Path(output)
-    request = Request(inputs, folder, selection, keep, form or "parquet", shard_rows, options)
-    with on_interrupt(lambda: kept_in(folder)):
+    with on_interrupt(lambda: kept_in(request.folder)):
         report = embed_inputs(request, load_model(choice, max_seq_length))
-    without = f", {report.rows - report.texts:,} rows without one" if report.rows > report.texts else ""
-    return f"{folder}: {report.texts:,} vectors{without}, in {report.shards:,} shards"
+    parts = [f"{request.folder}: {report.texts:,} vectors"]
+    if report.rows > report.texts:
+        parts.append(f"{report.rows - report.texts:,} rows without one")
+    if report.reused:
+        parts.append(f"{report.reused:,} of them from {request.reuse}")
+    return f"{', '.join(parts)}, in {report.shards:,} shards"
 
 
 def kept_in(folder: Path) -> str:

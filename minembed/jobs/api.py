@@ -32,6 +32,7 @@ def embed(
     keep: str | None = None,
     form: ShardForm = "parquet",
     shard_rows: int | None = None,
+    reuse: str | Path | None = None,
     **options: "Unpack[EncodeOptions]",
 ) -> Report:
     """Embed all texts of files into a folder of shards, or go on where that stopped.
@@ -41,7 +42,8 @@ def embed(
     gets job.json, then part-000000.parquet and so on, each whole or not at all, and last manifest.json with their
     checksums.  Shards in "parquet" (needs the extra `arrow`) have the columns of the inputs that `keep` names
     (default: all) and "embedding"; those in "safetensors" have "embeddings" (N, D) and the ids.  `shard_rows` is the
-    most rows of a shard, by default as many as make 32 MB.  The options are those of `encode`.
+    most rows of a shard, by default as many as make 32 MB.  `reuse` is the folder of an older job, with other inputs
+    and the same model and settings: texts that it had cost no computing.  The options are those of `encode`.
 
     After a kill, a full disk or Ctrl-C, the same call goes on: rows are there once, in order, with the bits of an
     undisturbed run on the same machine.  Raises InputError where an input, the model or a setting is another than when
@@ -58,5 +60,7 @@ def embed(
         check_whole("shard_rows", shard_rows, also=", or None")
     named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     selection = Selection(column=field, missing=missing, identity=identity)
-    request = Request(named, Path(output), selection, keep, form, shard_rows, options)
+    request = Request(
+        named, Path(output), selection, keep, form, shard_rows, options, None if reuse is None else Path(reuse)
+    )
     return embed_inputs(request, model, options.get("show_progress_bar"))

@@ -126,3 +126,4 @@ class Report:
     texts: int
     shards: int
     made: int  # shards that were made by this call
+    reused: int = 0  # vectors in these that an older job had made

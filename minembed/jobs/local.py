@@ -1,7 +1,8 @@
 """A job on this machine: a loop over shards that goes on where it stopped."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -14,7 +15,8 @@ from minembed.errors import InputError, TruncationWarning, warn
 from minembed.jobs.folder import Report, finish, is_finished, missing_shards, working_in, writing
 from minembed.jobs.inputs import Inputs
 from minembed.jobs.plan import Plan
-from minembed.jobs.planning import Request, plan_job
+from minembed.jobs.planning import Request, facts_asked, plan_job
+from minembed.jobs.reuse import known_vectors, reusing
 from minembed.jobs.shards import name_of, sizes_of, with_ids, write_shard
 from minembed.jobs.survey import visible
 from minembed.models.embedder import Embedder
@@ -38,41 +40,43 @@ def embed_inputs(request: Request, model: Embedder, show_progress_bar: bool | No
         raise InputError("shards in safetensors hold vectors and ids alone, so keep says nothing")
     with working_in(request.folder):
         plan, inputs, empty = plan_job(request, model)
-        numbers = missing_shards(request.folder, plan, LOG.info)
+        numbers, reused = missing_shards(request.folder, plan, LOG.info), 0
         if len(numbers) < len(plan.shards):
-            LOG.info(
-                f"{request.folder}: {len(plan.shards) - len(numbers):,} of {len(plan.shards):,} shards are there"
-                + ("; going on" if numbers else "")
-            )
-        _embed(request, model, plan, inputs, numbers, empty, show_progress_bar)
+            told = f"{request.folder}: {len(plan.shards) - len(numbers):,} of {len(plan.shards):,} shards are there"
+            LOG.info(told + ("; going on" if numbers else ""))
+        if numbers:
+            with Progress(
+                range(_work(plan)), CHARACTERS, show_progress_bar, done=_work(plan) - _work(plan, numbers)
+            ) as bar:
+                reused = _embed(request, model, plan, inputs, numbers, empty, bar)
         if numbers or not is_finished(request.folder, plan):
             finish(request.folder, plan)
-    return Report(request.folder, plan.rows, plan.texts, len(plan.shards), len(numbers))
+    return Report(request.folder, plan.rows, plan.texts, len(plan.shards), len(numbers), reused)
+
+
+def _work(plan: Plan, numbers: Iterable[int] | None = None) -> int:
+    """How much there is to read in some shards, or in all."""
+    return sum(plan.shards[number].work for number in (range(len(plan.shards)) if numbers is None else numbers))
 
 
 def _embed(
-    request: Request,
-    model: Embedder,
-    plan: Plan,
-    inputs: Inputs,
-    numbers: Sequence[int],
-    empty: Array,
-    show: bool | None,
-) -> None:
-    """Embed the shards with these numbers, one after the other."""
-    if not numbers:
-        return
-    options, cut = replace(Options(**request.options), show_progress_bar=False), list[int]()
+    request: Request, model: Embedder, plan: Plan, inputs: Inputs, numbers: Sequence[int], empty: Array, bar: Progress
+) -> int:
+    """Embed the shards with these numbers, one after the other; returns how many vectors were known."""
+    options, cut, known = replace(Options(**request.options), show_progress_bar=False), list[int](), list[int]()
+    stream = partial(model.engine.stream, options=options, tell_cut=lambda some: cut.append(len(some)))
     rows = _rows_of(inputs, plan, numbers)
     texts = (row for row, _ in rows) if request.form == "parquet" else with_ids(rows)
-    total = sum(shard.work for shard in plan.shards)
-    done = total - sum(plan.shards[number].work for number in numbers)
-    counts = [_written(plan, number) for number in numbers]
-    with Progress(range(total), CHARACTERS, show, done=done) as bar:
-        stream = partial(model.engine.stream, options=options, tell_cut=lambda some: cut.append(len(some)))
-        pairs = _watched(paired(stream, texts, None), bar, visible(model.max_seq_length))
-        blocks = recut(pairs, (size for count in counts for size in sizes_of(count)))
-        starts = plan.starts()
+    counts, starts = [_written(plan, number) for number in numbers], plan.starts()
+    with ExitStack() as stack:
+        if request.reuse is None:
+            pairs = paired(stream, texts, None)
+        else:
+            facts = facts_asked(request, model)
+            older = stack.enter_context(known_vectors(request.reuse, facts, empty, request.folder))
+            pairs = reusing(stream, texts, older, known)
+        watched = _watched(pairs, bar, visible(model.max_seq_length))
+        blocks = recut(watched, (size for count in counts for size in sizes_of(count)))
         for number, count in zip(numbers, counts, strict=True):
             about = {"job": plan.identity(), "shard": number, "first_row": starts[number], **_machine(model)}
             with writing(request.folder, name_of(number, plan.form)) as file:
@@ -80,6 +84,7 @@ def _embed(
                 write_shard(file, plan.form, inputs.layout, own, empty, about)
     if sum(cut) and options.truncation == "warn":
         warn(f"{sum(cut):,} texts longer than {model.max_seq_length} tokens were cut", TruncationWarning)
+    return sum(known)
 
 
 def _written(plan: Plan, number: int) -> int:

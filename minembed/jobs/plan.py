@@ -130,13 +130,9 @@ def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequen
     `facts` are the model, the settings and the reading that are asked for now.
     """
     for group, asked in facts.items():
-        begun: Mapping[str, Any] = getattr(plan, group)
-        for name in dict.fromkeys([*begun, *asked]):
-            if begun.get(name) != asked.get(name):
-                raise InputError(
-                    f"{folder} holds a job with another {group_name(group)} ({name}: {_shown(begun.get(name))} then, "
-                    f"{_shown(asked.get(name))} now): {REMEDY}"
-                )
+        difference = first_difference(getattr(plan, group), asked)
+        if difference is not None:
+            raise InputError(f"{folder} holds a job with another {group_name(group)} {difference}: {REMEDY}")
     if len(files) != len(plan.inputs):
         names = {Path(one.name).name for one in plan.inputs}
         more = next((str(path) for path in files if path.name not in names), None)
@@ -147,6 +143,18 @@ def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequen
             before = Path(begun_input.name).name
             changed = "changed since the job began" if before == path.name else f"is input {number}, which was {before}"
             raise InputError(f"{path} {changed}: {REMEDY}")
+
+
+def first_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """The first fact that is another now, with both values; None where all are the same.
+
+    >>> first_difference({"a": 1, "b": 2}, {"a": 1, "b": None})
+    '(b: 2 then, null now)'
+    """
+    for name in dict.fromkeys([*then, *now]):
+        if then.get(name) != now.get(name):
+            return f"({name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now)"
+    return None
 
 
 def group_name(group: str) -> str:

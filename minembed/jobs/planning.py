@@ -41,6 +41,7 @@ class Request:
     form: ShardForm = "parquet"
     shard_rows: int | None = None
     options: EncodeOptions = field(default_factory=EncodeOptions)
+    reuse: Path | None = None  # the folder of an older job
 
     def reading(self) -> dict[str, Any]:
         """How the inputs are read, as a plan has it."""
@@ -74,11 +75,7 @@ def plan_job(request: Request, model: Embedder) -> tuple[Plan, Inputs, Array]:
     options = Options(**request.options)
     zero = np.zeros((0, model.engine.width(options.truncate_dim)), np.float32)
     empty = quantize_embeddings(zero, options.precision, options.ranges, options.calibration_embeddings)
-    facts = {
-        "model": {"sha256": digest_of(model), "dtype": model.dtype, "max_seq_length": model.max_seq_length},
-        "settings": request.settings(),
-        "reading": request.reading(),
-    }
+    facts = facts_asked(request, model)
     files, plan = _files_of(request), begun_plan(request.folder)
     kinds = None
     if plan is not None:
@@ -94,6 +91,15 @@ def plan_job(request: Request, model: Embedder) -> tuple[Plan, Inputs, Array]:
         plan = _new_plan(request, model, files, inputs, rows, facts)
         begin(request.folder, plan)
     return plan, replace(inputs, layout=replace(inputs.layout, extra=(extra,))), empty
+
+
+def facts_asked(request: Request, model: Embedder) -> dict[str, dict[str, Any]]:
+    """The model, the settings and the way of reading that are asked for, as a plan has them."""
+    return {
+        "model": {"sha256": digest_of(model), "dtype": model.dtype, "max_seq_length": model.max_seq_length},
+        "settings": request.settings(),
+        "reading": request.reading(),
+    }
 
 
 def _files_of(request: Request) -> list[Path]:

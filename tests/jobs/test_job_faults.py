@@ -154,7 +154,7 @@ def assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kil
         for name in ["manifest.json", *dice.sample(sorted(set(expected) - {"manifest.json", "job.json"}), 2)]:
             (out / name).unlink(missing_ok=True)
         if dice.random() < 0.3:
-            shutil.rmtree(out)
+            shutil.rmtree(out, ignore_errors=True)
         process = start(tiny_checkpoint, corpus, out)
         faults.go(process)
         time.sleep(dice.uniform(0, seconds))
