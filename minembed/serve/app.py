@@ -6,6 +6,7 @@ It is plain ASGI, without a framework: what a framework would bring here is a ta
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -140,14 +141,14 @@ class App:
     def _refused(self, request: Request, error: Exception) -> Answer:
         refusal = refusal_of(error)
         if refusal.status == 500:
-            LOG.error("%s %s failed", request.method, request.path, exc_info=_without_text(error))
+            LOG.error("%s %s failed\n%s", request.method, request.path, _without_text(error))
         status, body = refusal.body(shape_of(request.path))
         return Answer(orjson.dumps(body), status, headers=refusal.headers)
 
 
-def _without_text(error: Exception) -> tuple[type[Exception], Exception, Any]:
+def _without_text(error: Exception) -> str:
     """The place and the kind of an error, without its message, which may hold what somebody sent."""
-    return type(error), type(error)(), error.__traceback__
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 def with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:

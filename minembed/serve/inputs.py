@@ -53,7 +53,7 @@ def check_count(items: Sequence[Any], name: str, most: int) -> None:
     if not items:
         raise Refusal(400, f"`{name}` cannot be empty", "empty", name)
     if len(items) > most:
-        raise Refusal(413, f"`{name}` has {len(items)} items: send up to {most} a request", param=name)
+        raise Refusal(400, f"`{name}` has {len(items)} items: send up to {most} a request", param=name)
 
 
 def check_texts(texts: Sequence[str], name: str) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minembed.serve import schemas as s
+from minembed.serve.rerank import MOST_WANTED
 from minembed.serve.search_route import MOST
 from minembed.serve.served import Models
 from minembed.serve.settings import Settings
@@ -110,7 +111,7 @@ def _of_rerankers(settings: Settings, models: Models) -> Schema:
         "query": s.TEXT,
         "documents": documents,
         "model": names,
-        "top_n": s.optional({"type": "integer", "minimum": 1, "maximum": 2**63 - 1}),
+        "top_n": s.optional({"type": "integer", "minimum": 1, "maximum": MOST_WANTED}),
         "return_documents": s.optional(s.BOOLEAN),
         "truncate": truncate,
     }

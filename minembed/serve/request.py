@@ -11,6 +11,7 @@ import orjson
 
 from minembed.runtime.json_files import no_duplicates
 from minembed.serve.errors import Refusal
+from minembed.text.tokenizer import clean
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -56,6 +57,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
+def _float_or_whole(digits: str) -> float | int:
+    """4.0 is a whole number: JSON does not tell it from 4, and some languages write all numbers like that."""
+    number = float(digits)
+    return int(number) if number.is_integer() else number
+
+
 def parsed(body: bytes) -> Any:
     """Read JSON strictly: UTF-8, no key twice, no NaN, no deep nesting.  Raises Refusal with 400.
 
@@ -63,12 +70,30 @@ def parsed(body: bytes) -> Any:
     {'a': [1]}
     """
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=_no_constant)
+        text = body.decode("utf-8")
+        value = json.loads(
+            text, object_pairs_hook=no_duplicates, parse_constant=_no_constant, parse_float=_float_or_whole
+        )
     except (ValueError, RecursionError) as error:
         raise Refusal(400, brief(f"the body is no sound JSON: {error}"), "syntax") from error
     if body.count(b"[") + body.count(b"{") > DEEPEST and depth(value) > DEEPEST:
         raise Refusal(400, f"the body nests lists and objects deeper than {DEEPEST}", "syntax")
+    if b"\\ud" in body or b"\\uD" in body:
+        value = repaired(value)
     return value
+
+
+def repaired(value: Any) -> Any:
+    r"""Lone surrogates, which JSON can write and UTF-8 cannot, as U+FFFD: what `encode` makes of them.
+
+    >>> repaired(["a\ud83d", {"b": 1}]) == ["a\ufffd", {"b": 1}]
+    True
+    """
+    if isinstance(value, str):
+        return clean(value, 0)
+    if isinstance(value, list):
+        return [repaired(one) for one in value]
+    return {clean(key, 0): repaired(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def depth(value: Any) -> int:

@@ -18,6 +18,7 @@ from minembed.serve.tei import Direction
 from minembed.transformer.heads import SCORE_ACTIVATIONS
 from minembed.types import Array
 
+MOST_WANTED = 2**31 - 1  # documents
 Some = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -55,7 +56,7 @@ class RankRequest(msgspec.Struct):
     query: Some
     documents: list[str | Document]
     model: str | None = None
-    top_n: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    top_n: Annotated[int, msgspec.Meta(ge=1, le=MOST_WANTED)] | None = None
     return_documents: bool | None = False
     truncate: bool | None = None
 

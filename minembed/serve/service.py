@@ -71,13 +71,13 @@ async def _watch(receive: Any, future: "asyncio.Future[None]") -> None:
 
 
 def joined(parts: list[Rows]) -> Array:  # -> (N, width)
-    """The rows of all parts.
+    """The rows of all parts, contiguous, as writing them as JSON needs them.
 
     >>> joined([Rows(np.ones((2, 3))), Rows(np.ones((1, 3)))]).shape
     (3, 3)
     """
     rows: list[Array] = [part.rows for part in parts]
-    return rows[0] if len(rows) == 1 else np.concatenate(rows)
+    return np.ascontiguousarray(rows[0]) if len(rows) == 1 else np.concatenate(rows)
 
 
 def chained(parts: list[Rows]) -> list[Any]:

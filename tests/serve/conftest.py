@@ -4,8 +4,10 @@ from contextlib import contextmanager
 
 import golden_heads
 import pytest
+from serving import running
 from tiny import write_tiny_checkpoint
 
+from minembed import Embedder, Index
 from minembed.serve.loading import load_models
 from minembed.serve.server import assemble
 from minembed.serve.settings import Settings
@@ -38,6 +40,15 @@ def serving(tiny_folder):
             workers.stop(timeout=10)
 
     return start
+
+
+@pytest.fixture
+def server_of(tiny_folder, tiny_reranker, tmp_path):
+    """A function to a context of a server in a process of its own, with a model, a cross-encoder and an index."""
+    index = tmp_path / "notes"
+    Index.build(Embedder.load(tiny_folder, backend="numpy"), ["the cat", "a dog in the rain", "bread"]).save(index)
+    models = (f"tiny={tiny_folder}", "--rerank", f"cross={tiny_reranker}", "--index", index)
+    return lambda *options: running(tmp_path, *models, "--backend", "numpy", "--threads", "2", *options)
 
 
 @pytest.fixture(scope="module")

@@ -198,10 +198,30 @@ def test_what_is_sent_is_not_told_back(served, capfd):
     assert secret[:20] not in capfd.readouterr().err
 
 
+def test_whole_numbers_may_be_written_as_floats(served):
+    reply = ask_one(served.app, "POST", "/embed", body=b'{"inputs": "a", "dimensions": 4.0, "x": 1e999}')
+    assert len(reply.json[0]) == 4
+
+
+def test_vectors_that_are_cut_and_not_normalised(served):
+    for normalize in (True, False, None):
+        reply = ask_one(served.app, "POST", "/embed", {"inputs": "a", "dimensions": 4, "normalize": normalize})
+        assert reply.status == 200 and len(reply.json[0]) == 4
+
+
+def test_lone_surrogates_are_what_encode_makes_of_them(served):
+    lone, repaired, pair = (b'"a \\ud83d"', '"a \ufffd"'.encode(), b'"a \\ud83d\\ude00"')
+    replies = [ask_one(served.app, "POST", "/embed", body=b'{"inputs": ' + text + b"}") for text in (lone, repaired)]
+    assert replies[0].status == 200 and replies[0].body == replies[1].body
+    tokens = ask_one(served.app, "POST", "/tokenize", body=b'{"inputs": [' + lone + b", " + pair + b"]}")
+    assert tokens.status == 200
+    assert ask_one(served.app, "POST", "/embed", body=b'{"inputs": "a", "model": ' + lone + b"}").status == 404
+
+
 def test_too_many_texts(serving):
     with serving(max_items=3) as parts:
         reply = ask_one(parts.app, "POST", "/v1/embeddings", {"input": ["a"] * 4})
-        assert reply.status == 413 and "up to 3" in reply.json["error"]["message"]
+        assert reply.status == 400 and "up to 3" in reply.json["error"]["message"]
 
 
 def test_paths_and_methods(served):

@@ -1,0 +1,90 @@
+"""A real server in a process of its own: its limits, its end, and the bits of its answers."""
+
+import base64
+import signal
+import socket
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+from hostile import FIXED, GOOD, HEAD, post
+from raw_http import ask_raw, json_of, read_answer, status_of
+from serving import running
+
+from minembed import Embedder
+from minembed.errors import InputError
+from minembed.serve.server import bind
+
+
+@pytest.fixture(scope="module")
+def server(tiny_folder, tmp_path_factory):
+    options = (f"tiny={tiny_folder}", "--backend", "numpy", "--max-connections", "8")
+    with running(tmp_path_factory.mktemp("server"), *options) as running_server:
+        yield running_server
+        assert running_server.process.poll() is None
+        assert "Traceback" not in running_server.log()
+
+
+def test_an_answer(server, tiny_folder):
+    answer = ask_raw(server.port, post(b'{"input": ["the cat", "bread"], "encoding_format": "base64"}'))
+    assert status_of(answer) == 200
+    found = [np.frombuffer(base64.b64decode(item["embedding"]), "<f4") for item in json_of(answer)["data"]]
+    expected = Embedder.load(tiny_folder, backend="numpy").encode(["the cat", "bread"])
+    assert np.stack(found).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_hostile_requests(server, name):
+    raw, allowed = FIXED[name]
+    answer = ask_raw(server.port, raw)
+    assert status_of(answer) in allowed, answer[:200]
+
+
+def test_several_requests_on_one_connection(server):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        for _ in range(3):
+            sock.sendall(post(GOOD))
+            assert status_of(read_answer(sock)) == 200
+        sock.sendall(post(GOOD) + post(b"{}"))  # both at once
+        both = read_answer(sock)
+        while both.count(b"HTTP/1.1") < 2:
+            both += sock.recv(65536)
+        assert both.startswith(b"HTTP/1.1 200") and both.count(b"HTTP/1.1 400") == 1
+
+
+def test_a_connection_too_many_is_refused(server):
+    with ExitStack() as held:
+        first, *_ = [held.enter_context(socket.create_connection(("127.0.0.1", server.port), 10)) for _ in range(8)]
+        time.sleep(0.1)
+        assert status_of(ask_raw(server.port, post(GOOD))) == 503
+        first.close()
+        time.sleep(0.1)
+        assert status_of(ask_raw(server.port, post(GOOD))) == 200
+
+
+def test_a_signal_ends_it_in_good_order(tiny_folder, tmp_path):
+    """What was accepted is answered, what comes then is refused, the exit code is 0, and the port is free again."""
+    with running(tmp_path, f"tiny={tiny_folder}", "--backend", "numpy") as server, ExitStack() as held:
+        busy, idle = (held.enter_context(socket.create_connection(("127.0.0.1", server.port), 20)) for _ in range(2))
+        busy.sendall(post(b'{"input": [' + b",".join([b'"the cat in the rain"'] * 2000) + b"]}"))
+        time.sleep(0.05)
+        server.process.send_signal(signal.SIGTERM)
+        answer = read_answer(busy)
+        assert status_of(answer) == 200 and b"connection: close" in answer
+        assert idle.recv(100) == b""  # closed: it had asked for nothing
+        assert server.process.wait(20) == 0
+        assert "Traceback" not in server.log()
+    bind("127.0.0.1", server.port).close()
+
+
+def test_a_port_that_is_taken(server):
+    with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1"):
+        bind("127.0.0.1", server.port)
+
+
+def test_a_head_that_stops_in_the_middle_is_not_waited_for(server):
+    """Closing one's side is no answer to wait for: the rest will never come."""
+    begin = time.monotonic()
+    answer = ask_raw(server.port, HEAD[:40], half_closed=True)
+    assert status_of(answer) in (0, 400, 408) and time.monotonic() - begin < 15
