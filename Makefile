@@ -47,6 +47,8 @@ TORCH ?= torch==2.13.0+cpu --extra-index-url https://download.pytorch.org/whl/cp
 # so that folders of tests/ do not stand in for packages of their names; and UMAP's warning
 CHECK = pytest --import-mode=importlib -W "ignore:Tensorflow not installed"
 
+SERVE_CLIENTS = openai huggingface_hub langchain-openai llama-index-embeddings-text-embeddings-inference schemathesis
+
 test-integrations: ## the frameworks themselves, in two environments of their own, one without torch (about 15 minutes)
 	$(PYTHON) -m venv $(VENV)/integrations
 	$(VENV)/integrations/bin/pip install -q -e '.[numba,langchain,llama-index,haystack,chroma,sklearn,bertopic,keybert]' pytest hypothesis
@@ -57,6 +59,12 @@ test-integrations: ## the frameworks themselves, in two environments of their ow
 	$(VENV)/integrations-torch/bin/pip install -q $(TORCH)
 	$(VENV)/integrations-torch/bin/pip install -q -e '.[numba,mteb,txtai]' pytest hypothesis
 	$(VENV)/integrations-torch/bin/$(CHECK) $(WITH_TORCH:%=tests/integrations/check_%.py)
+
+test-serve:        ## a real server: its clients, schemathesis, hostile and many clients, in an environment of its own (an hour)
+	$(PYTHON) -m venv $(VENV)/serve
+	$(VENV)/serve/bin/pip install -q -e '.[numba,serve]' $(SERVE_CLIENTS) pytest hypothesis
+	$(VENV)/serve/bin/minembed pull
+	$(VENV)/serve/bin/pytest -s -W default tests/serve/check_clients.py tests/serve/check_many.py tests/serve/check_hostile.py tests/serve/check_schema.py
 
 measure-extras:    ## what each extra brings, its size and its first vector, into docs/integrations.md (about 15 minutes)
 	$(PYTHON) docs/measure_extras.py $(VENV)/extra "$(TORCH)" $(EXTRAS)
@@ -176,4 +184,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel native native-all test-native wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel native native-all test-native wheels bench bench-targets bench-stream test-stores

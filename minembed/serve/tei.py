@@ -74,7 +74,7 @@ class TEI:
         asked = request.read(EmbedRequest)
         served = find(self.models.embedders, asked.model)
         inputs = as_inputs(asked.inputs, "inputs", self.settings)
-        options = vector_options(served, asked.dimensions, asked.normalize, asked.prompt_name)
+        options = vector_options(served, asked.dimensions, unit(served, asked.normalize), asked.prompt_name)
         parts = await self.service.run(job_of(served, inputs, options, asked.truncate), request)
         tokens, truncated = counted(parts)
         return answer_json(joined(parts), headers=told(truncated), tokens=tokens, model=served.name)
@@ -98,7 +98,7 @@ class TEI:
         asked = request.read(SimilarityRequest)
         served, how = find(self.models.embedders, asked.model), asked.parameters or SimilarityParameters()
         others = as_inputs(asked.inputs.sentences, "inputs.sentences", self.settings).items
-        options = vector_options(served, None, True, how.prompt_name)
+        options = vector_options(served, None, unit(served, True), how.prompt_name)
         job = served.vectors([asked.inputs.source_sentence, *others], options, how.truncate)
         parts = await self.service.run(job, request)
         rows, (tokens, truncated) = joined(parts), counted(parts)
@@ -109,6 +109,11 @@ class TEI:
         """What is served, in TEI's words; with several models, the first."""
         served: Any = next(iter(self.models.embedders.values()), None) or next(iter(self.models.rerankers.values()))
         return answer_json(facts_of(served, self.settings, self.service.queue.threads))
+
+
+def unit(served: ServedEmbedder, normalize: bool | None) -> bool | None:
+    """What TEI's `normalize` means to `encode`: a model that normalises already does so once, to the same bits."""
+    return None if normalize and served.model.checkpoint.normalize else normalize
 
 
 def facts_of(served: Any, settings: Settings, threads: int) -> dict[str, Any]:

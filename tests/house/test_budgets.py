@@ -180,7 +180,7 @@ NEED_A_MODEL = {
     "minembed.serve.loading": {"load_models"},
     "minembed.serve.asking": {"vector_options", "job_of"},
     "minembed.serve.openapi": {"document"},
-    "minembed.serve.tei": {"facts_of"},
+    "minembed.serve.tei": {"facts_of", "unit"},
     "minembed.serve.server": {"assemble", "run", "config_of"},
     "minembed.serve.table": {"table_of"},
     "minembed.weights.sources.cache": {
