@@ -90,11 +90,11 @@ STORES ?=
 test-stores:       ## the pages on vector stores, each in an environment of its own, and their tables (ten minutes, 2 GB)
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/stores/run_stores.py $(VENV)/stores $(STORES)
 
-test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points in headless Chromium (a few minutes)
+test-browser: $(VENV)/dev ## maps of 10, 1,000 and 50,000 points, and a server's page, in headless Chromium (a few minutes)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "make test-browser needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
 	$(BIN)/pip install -q -e '.[dev,browser]'
-	$(BIN)/pytest tests/browser/check_page.py
+	$(BIN)/pytest tests/browser/check_page.py tests/browser/check_serve_page.py
 
 goldens:           ## write the goldens anew: make goldens PYTHON=(with torch and sentence-transformers) MODEL=(its folder)
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_goldens.py $(MODEL) tests/goldens

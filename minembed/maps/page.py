@@ -6,11 +6,10 @@ the two in the page, named by their hashes, and every request.
 """
 
 import base64
-import hashlib
 import html
 import json
 import zlib
-from importlib.resources import files
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from minembed.maps.colours import DARK, GREY, LIGHT, SHAPES
 from minembed.maps.marks import visible
 from minembed.maps.projection import nearest
 from minembed.maps.trust import NEAR
+from minembed.runtime.pages import BASE, fill, part_of, policy
 from minembed.types import Array
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ CODES = 4_800_000  # bytes of stored vectors, at most
 LONGEST, FEWEST = 4_000, 8  # signs of a text that are kept, and fewer where the page would grow too large
 SCRIPTS = ("data.js", "camera.js", "scatter.js", "overlay.js", "panel.js", "main.js")
 GRID = 65_535  # steps of a coordinate
+part = partial(part_of, "minembed.maps")
 
 
 def page(chart: "Map") -> str:
@@ -52,7 +53,7 @@ def page(chart: "Map") -> str:
     }
     blocks = {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
     facts = describe(chart, rows.shape[1]) | {"axes": codes.axes, "bytes": codes.rows.shape[1], "error": codes.error}
-    parts, style = part("page.html"), part("page.css")
+    parts, style = part("page.html"), BASE + part("page.css")
     script = '"use strict";\n' + "\n".join(part(name) for name in SCRIPTS)
     room = SIZE - sum(map(len, blocks.values())) - len(parts) - len(style.encode()) - len(script.encode())
     blocks["facts"] = fitted(facts, chart.texts, room)
@@ -125,42 +126,3 @@ def cut(text: str, limit: int) -> str:
     'abcd… (8 signs)'
     """
     return visible(text) if len(text) <= limit else f"{visible(text[:limit])}… ({len(text):,} signs)"
-
-
-def part(name: str) -> str:
-    """A file of the folder web, with line ends that do not change its hash.
-
-    >>> "<canvas" in part("page.html")
-    True
-    """
-    return (files("minembed.maps") / "web" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
-
-
-def policy(script: str, style: str) -> str:
-    """The content policy that allows this script and this style, and nothing else.
-
-    >>> policy("alert(1)", "").split("; ")[:2]
-    ["default-src 'none'", "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"]
-    """
-
-    def hashed(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    return (
-        f"default-src 'none'; script-src {hashed(script)}; style-src {hashed(style)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def fill(template: str, values: dict[str, str]) -> str:
-    """Put values in the places of {{names}}, once, whatever the values hold.
-
-    >>> fill("<{{a}}>", {"a": "{{b}}", "b": "no"})
-    '<{{b}}>'
-    """
-    pieces = template.split("{{")
-    done = [pieces[0]]
-    for piece in pieces[1:]:
-        name, _, rest = piece.partition("}}")
-        done += [values[name], rest]
-    return "".join(done)

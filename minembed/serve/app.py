@@ -35,6 +35,7 @@ class Route:
 
     handler: Handler
     is_open: bool = False  # whether it answers any Host, and without a key
+    needs_key: bool = True  # where there is one
 
 
 Table = Mapping[str, Mapping[str, Route]]  # path -> method -> route
@@ -96,7 +97,8 @@ class App:
         origin = self.guard.check_origin(head)
         if origin is not None and request.method == "OPTIONS":
             return preflight(origin)
-        self.guard.check_key(head)
+        if route is None or route.needs_key:
+            self.guard.check_key(head)
         if route is None:
             raise self._no_route(request)
         if self.stopping:

@@ -24,6 +24,9 @@ def document(settings: Settings, models: Models) -> Schema:
     if models.indexes:
         paths |= _of_indexes(settings, models)
     paths |= _always()
+    if models.embedders or models.indexes:
+        page = s.get("A page to try it", None, s.TEI, media="text/html", is_open=True)
+        paths["/"] = paths.get("/", {}) | page
     value: Schema = {
         "openapi": "3.1.0",
         "info": {"title": "minembed", "version": __version__, "description": "Text embeddings on CPUs."},

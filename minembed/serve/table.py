@@ -6,6 +6,7 @@ from minembed.serve.app import Handler, Route, Table
 from minembed.serve.docs_page import Docs
 from minembed.serve.metrics import Meter
 from minembed.serve.openai import OpenAI
+from minembed.serve.page import Page
 from minembed.serve.rerank import Rerank
 from minembed.serve.search_route import Search
 from minembed.serve.served import Models
@@ -27,7 +28,7 @@ def table_of(
         posts |= {
             "/v1/embeddings": openai.embeddings,
             "/embeddings": openai.embeddings,
-            "/": tei.embed,  # as TEI has it; GET is for a page
+            "/": tei.embed,  # as TEI has it; GET is the page
             "/embed": tei.embed,
             "/embed_all": tei.embed_all,
             "/similarity": tei.similarity,
@@ -43,6 +44,8 @@ def table_of(
     gets |= {"/openapi.json": docs.openapi, "/docs": docs.page}
     table = {path: {"POST": Route(handler)} for path, handler in posts.items()}
     table |= {path: {"GET": Route(handler)} for path, handler in gets.items()}
+    if models.embedders or models.indexes:  # the page asks for a key, where one is needed, and holds nothing of its own
+        table["/"] = table.get("/", {}) | {"GET": Route(Page().page, needs_key=False)}
     for path, handler in (("/health", status.health), ("/ping", status.health), ("/ready", status.ready)):
         table[path] = {"GET": Route(handler, is_open=path != "/ping")}
     return table

@@ -4,16 +4,10 @@ Needs selenium, and Debian's packages chromium and chromium-driver.  Screenshots
 MINEMBED_SCREENSHOTS names, for people to look at.
 """
 
-import json
-import os
-import shutil
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
+from chromium import browser, requests_of, settle, shot, text_of, until
 from map_cases import hostile
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -23,17 +17,6 @@ from minembed.maps import Groups, Map, Projection, measure
 SIZES = (10, 1_000, 50_000)
 LARGEST = 12_000_000  # bytes of a page
 TOPICS = ("bread and ovens", "compilers and code", "rivers and rain", "trains and stations", "violins and pianos")
-FLAGS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
-FLAGS += ("disable-component-update", "disable-sync", "hide-scrollbars")
-
-
-def browser(folder, width=1280, height=800, *flags):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in (*FLAGS, f"window-size={width},{height}", f"user-data-dir={folder}", *flags):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
 
 
 @pytest.fixture(scope="module")
@@ -84,32 +67,12 @@ def open_page(driver, path):
     until(driver, "return !!window.minembedMap && minembedMap.frames > 0")
 
 
-def until(driver, condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not driver.execute_script(condition):
-        assert time.monotonic() < end, condition
-        time.sleep(0.02)
-
-
-def requests_of(driver):
-    """The addresses that a page asked for."""
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-
-
 def check_quiet(driver, path):
     """Nothing was asked for but the page itself, and nothing went wrong."""
     asked = requests_of(driver)
     assert asked[asked.index(path.as_uri()) :] == [path.as_uri()]  # before it may be the browser's own first page
     assert driver.get_log("browser") == []
     assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
-
-
-def shot(driver, name):
-    folder = os.environ.get("MINEMBED_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        driver.save_screenshot(str(Path(folder) / f"{name}.png"))
 
 
 def place(driver, i):
@@ -139,10 +102,6 @@ def mouse(driver, i, click=False):
     (chain.click() if click else chain).perform()
 
 
-def text_of(driver, name):
-    return driver.execute_script("return document.getElementById(arguments[0]).textContent", name)
-
-
 def state(driver):
     script = "const { hover, selected, before } = minembedMap.state; return { hover, selected, before }"
     return driver.execute_script(script)
@@ -157,10 +116,6 @@ def ink(driver):
         let many = 0; for (let i = 0; i < p.length; i += 4) if (p[i] < 240 || p[i + 1] < 240 || p[i + 2] < 240) many++;
         return many"""
     return driver.execute_script(script)
-
-
-def settle(driver):
-    driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]()))")
 
 
 # --- the page at three sizes ----------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from places import ROOT
 from minembed.errors import InputError, SourceError
 from minembed.maps import Map
 from minembed.maps import page as page_module
-from minembed.maps.page import fill, page
+from minembed.maps.page import page
+from minembed.runtime.pages import fill
 
 pytestmark = pytest.mark.usefixtures("quiet_machine")
 TEXTS = ["the cat", "a dog in the house", "", "rain on the river", "book train code", "Größe 中文 🙂", "the cat"]
