@@ -18,10 +18,11 @@ from minembed.data.layout import Layout
 from minembed.data.outputs import write_rows
 from minembed.data.pairing import Pair, paired
 from minembed.data.text_output import ROUNDED, json_lines
-from minembed.data.texts import Selection
+from minembed.data.texts import LOG, Selection
 from minembed.data.vectors import preview
 from minembed.models.options import EncodeOptions
 from minembed.runtime.files import replacing
+from minembed.runtime.paths import can_be_named, is_too_long
 from minembed.transformer.vectors import quantize_embeddings
 from minembed.types import Array
 
@@ -42,6 +43,9 @@ def embed_file(
     with ExitStack() as stack:
         stack.enter_context(on_interrupt(lambda: left_over(output)))
         if source is None:
+            for text in texts:
+                if is_file(text):
+                    LOG.info(f"{text} is embedded as a text; -i {text} reads the file")
             incoming = from_arguments(map(as_text, texts))
         else:
             incoming = from_file(source, selection, wanted, lambda: stack.enter_context(wanted.work_file()))
@@ -56,6 +60,15 @@ def embed_file(
         incoming = replace(incoming, layout=replace(incoming.layout, extra=(extra,)))
         pairs = paired(stream, incoming.rows, incoming.total)
         return show(pairs, incoming.layout) if file is None else write(file, empty, pairs, wanted, incoming)
+
+
+def is_file(text: str) -> bool:
+    """Whether a text is the name of a file or a folder that is there.
+
+    >>> is_file("a text")
+    False
+    """
+    return can_be_named(Path(text)) and not is_too_long(Path(text)) and Path(text).exists()
 
 
 def show(pairs: Iterable[Pair], layout: Layout) -> str:

@@ -18,12 +18,21 @@ def run_job(request: Request, choice: ModelChoice, max_seq_length: int | None) -
         raise click.UsageError("no inputs: name files, folders or patterns")
     with on_interrupt(lambda: kept_in(request.folder)):
         report = embed_inputs(request, load_model(choice, max_seq_length))
-    parts = [f"{request.folder}: {report.texts:,} vectors"]
+    parts = [f"{request.folder}: {counted(report.texts, 'vector')}"]
     if report.rows > report.texts:
-        parts.append(f"{report.rows - report.texts:,} rows without one")
+        parts.append(f"{counted(report.rows - report.texts, 'row')} without one")
     if report.reused:
         parts.append(f"{report.reused:,} of them from {request.reuse}")
-    return f"{', '.join(parts)}, in {report.shards:,} shards"
+    return f"{', '.join(parts)}, in {counted(report.shards, 'shard')}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "shard"), counted(2000, "row")
+    ('1 shard', '2,000 rows')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def kept_in(folder: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minembed.errors import ConfigError, InputError
-from minembed.jobs.plan import Plan, read_plan
+from minembed.jobs.plan import MANIFEST, PLAN, Plan, read_plan
 from minembed.jobs.shards import is_whole, name_of, read_facts
 from minembed.runtime.checksums import hash_file
 from minembed.runtime.disk_errors import naming
@@ -16,7 +16,6 @@ from minembed.runtime.files import remove, replacing
 from minembed.runtime.holding import LOCK, held
 from minembed.runtime.json_files import read_json
 
-PLAN, MANIFEST = "job.json", "manifest.json"
 REMEDY = "the shards that are there are whole: free some space, or make the folder writable, and say the same again"
 
 

@@ -14,6 +14,7 @@ from minembed.data.layout import Extra, Layout, kept_columns, layout_of
 from minembed.data.source import STDIN, Source
 from minembed.data.texts import LOG, Selection, TextRow, Texts, column_of, open_texts
 from minembed.errors import InputError
+from minembed.jobs.plan import MANIFEST, PLAN
 from minembed.types import TextFormat
 
 KINDS: dict[TextFormat, str] = {
@@ -70,6 +71,8 @@ def _files_of(name: str) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     below = sorted(path for path in folder.rglob("*") if path.is_file())
+    if (folder / PLAN).exists():  # the folder of another job, whose shards are tables
+        below = [path for path in below if path.name not in (PLAN, MANIFEST)]
     forms = dict[Path, TextFormat]()
     for path in below:
         with suppress(InputError):  # of an ending that is refused

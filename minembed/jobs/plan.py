@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from minembed.errors import ConfigError, InputError
-from minembed.runtime.checksums import hash_file
+from minembed.runtime.checksums import crc32_of_json, hash_file
 from minembed.runtime.json_files import read_json
 
+PLAN, MANIFEST = "job.json", "manifest.json"
+PLAN, MANIFEST = "job.json", "manifest.json"
 FORMAT, VERSION = "minembed job", 1
 ShardForm = Literal["parquet", "safetensors"]
 REMEDY = "name another folder, or remove this one to begin again"
@@ -95,12 +97,13 @@ class Plan:
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> bytes:
-        """The plan as a file.
+        """The plan as a file, with a checksum of its own.
 
         >>> Plan({}, {}, {}, "parquet", (), ()).to_json()[:28]
         b'{\\n "model": {},\\n "settings":'
         """
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode() + b"\n"
+        body: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists
+        return json.dumps(body | {"crc32": crc32_of_json(body)}, indent=1).encode() + b"\n"
 
 
 def read_plan(path: Path) -> Plan:
@@ -108,20 +111,20 @@ def read_plan(path: Path) -> Plan:
 
     >>> read_plan(Path("none.json"))
     Traceback (most recent call last):
-    minembed.errors.ConfigError: none.json is missing: not a checkpoint folder, or not fully downloaded
+    minembed.errors.ConfigError: none.json is missing: . holds no job
     """
-    body = read_json(path)
-    if body.get("format") != FORMAT or body.get("version") != VERSION:
-        raise ConfigError(f"{path} is not of {FORMAT}, version {VERSION}; {REMEDY}")
+    if not path.exists():
+        raise ConfigError(f"{path} is missing: {path.parent} holds no job")
     try:
-        inputs = tuple(InputFacts(**one) for one in body.pop("inputs"))
-        shards = tuple(Shard(**one) for one in body.pop("shards"))
-        plan = Plan(inputs=inputs, shards=shards, **body)
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged ({error}); {REMEDY}") from error
-    if plan.form not in get_args(ShardForm) or any(shard.rows < 1 for shard in shards):
-        raise ConfigError(f"{path} is damaged (form, or rows of a shard); {REMEDY}")
-    return plan
+        body = read_json(path)
+    except ConfigError as error:
+        raise ConfigError(f"{path} is damaged: {REMEDY}") from error
+    if body.get("format") != FORMAT or body.get("version") != VERSION:
+        raise ConfigError(f"{path} is not of {FORMAT}, version {VERSION}: {REMEDY}")
+    if body.pop("crc32", None) != crc32_of_json(body):
+        raise ConfigError(f"{path} was changed after it was written: {REMEDY}")
+    inputs = tuple(InputFacts(**one) for one in body.pop("inputs"))
+    return Plan(inputs=inputs, shards=tuple(Shard(**one) for one in body.pop("shards")), **body)
 
 
 def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequence[Path], folder: Path) -> None:

@@ -23,6 +23,7 @@ from minembed.types import Array
 
 EMBEDDING = "embedding"  # the column of the vectors
 KEY = "minembed"  # of what a shard says of itself, in the file's metadata
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 LONGEST_HEADER = 100 << 10  # bytes of the header of a shard in safetensors
 
 
@@ -116,7 +117,7 @@ def is_whole(path: Path, plan: Plan, number: int) -> bool:
     """
     try:
         said, rows = read_facts(path, plan.form)
-    except (OSError, ValueError, KeyError, TypeError):  # also pyarrow's errors
+    except UNREADABLE:
         return False
     shard = plan.shards[number]
     expected = shard.rows if plan.form == "parquet" else shard.texts

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minembed.errors import InputError
-from minembed.jobs.folder import MANIFEST, begun_plan
+from minembed.jobs.folder import begun_plan, is_finished
 from minembed.jobs.plan import Plan
 from minembed.jobs.shards import is_whole, name_of
 from minembed.runtime.holding import is_held
@@ -65,7 +65,7 @@ def status(folder: str | Path) -> State:
     rows = sum(plan.shards[number].rows for number in done)
     working = is_held(folder)
     rate, left = _pace(folder, plan, done) if working else (None, None)
-    finished = len(done) == len(plan.shards) and (folder / MANIFEST).exists()
+    finished = len(done) == len(plan.shards) and is_finished(folder, plan)
     return State(folder, plan.model_name, len(plan.shards), len(done), plan.rows, rows, finished, working, rate, left)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 
 import job_cases
@@ -14,7 +15,9 @@ from safetensors.numpy import load_file
 
 from minembed import Embedder, jobs
 from minembed.errors import ConfigError, InputError, InputTypeError, TruncationWarning
+from minembed.jobs.folder import begun_plan
 from minembed.jobs.inputs import find_files
+from minembed.jobs.shards import is_whole
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,22 @@ def test_a_shard_that_is_cut_off_is_told_and_made_anew(model, corpus, tmp_path, 
             assert embed(corpus, tmp_path / "out", model, shard_rows=20, form=form).made == 1
         assert f"{path} is damaged" in caplog.text
         assert job_cases.contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("form", ["parquet", "safetensors"])
+def test_shards_that_are_damaged_somewhere(model, corpus, tmp_path, form):
+    """What a shard says of itself is read from its head or its end: it is right, or the shard is made anew."""
+    embed(corpus, tmp_path / "out", model, shard_rows=20, form=form)
+    plan, path = begun_plan(tmp_path / "out"), tmp_path / "out" / f"part-000001.{form}"
+    content, dice, damaged = path.read_bytes(), random.Random(7), 0
+    for _ in range(400):
+        data = bytearray(content)
+        for _ in range(dice.choice([1, 1, 3])):
+            at = dice.randrange(1200) if form == "safetensors" else -dice.randrange(1, 3000)
+            data[at] ^= 1 << dice.randrange(8)
+        path.write_bytes(data)
+        damaged += not is_whole(path, plan, 1)
+    assert damaged > 50
 
 
 def test_a_shard_of_another_job_is_not_taken_for_its_own(model, corpus, tmp_path):
@@ -200,9 +219,19 @@ def test_folders_that_are_not_a_jobs(model, corpus, tmp_path):
     with pytest.raises(InputError, match="is a file"):
         embed(corpus, corpus[0], model)
     embed(corpus, tmp_path / "out", model)
-    (tmp_path / "out" / "job.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"job\.json is not of minembed job"):
-        embed(corpus, tmp_path / "out", model)
+    plan = tmp_path / "out" / "job.json"
+    for content, message in (
+        (plan.read_bytes().replace(b"40", b"41", 1), "was changed after it was written"),
+        (b"{", "is damaged"),
+        (b"[]", "is damaged"),
+        (b"\xff", "is damaged"),
+        (b"{}", "is not of minembed job, version 1"),
+    ):
+        plan.write_bytes(content)
+        with pytest.raises(ConfigError, match=message):
+            embed(corpus, tmp_path / "out", model)
+        with pytest.raises(ConfigError, match=message):
+            jobs.status(tmp_path / "out")
 
 
 def test_inputs_that_do_not_fit(model, corpus, tmp_path):
@@ -245,6 +274,14 @@ def test_files_of_a_folder(tmp_path, caplog):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no file in it has an ending"):
         find_files([tmp_path / "empty"])
+
+
+def test_the_shards_of_another_job_are_inputs(model, corpus, tmp_path):
+    embed(corpus, tmp_path / "out", model, shard_rows=20)
+    assert [path.name for path in find_files([tmp_path / "out"])] == [f"part-{i:06}.parquet" for i in range(4)]
+    embed(tmp_path / "out", tmp_path / "again", model, keep="id", field="text")
+    first, again = job_cases.rows_of(tmp_path / "out"), job_cases.rows_of(tmp_path / "again")
+    assert [row["embedding"] for row in first] == [row["embedding"] for row in again]
 
 
 def test_an_input_in_the_folder_of_the_job(model, corpus, tmp_path):
