@@ -44,15 +44,24 @@ class Meter:
         Gauge("minembed_queue_tokens", "Tokens that wait", registry=own).set_function(lambda: queue.tokens)
         Gauge("minembed_queue_requests", "Requests that wait", registry=own).set_function(lambda: queue.jobs)
         self._clock = queue.clock
+        self._counts: dict[tuple[str, int], Counter] = {}  # finding one by its labels takes longer than counting
+        self._of_models: dict[tuple[str, str], tuple[Histogram, Counter]] = {}
         started = Gauge("minembed_start_time_seconds", "When the server began, in seconds since 1970", registry=own)
         started.set(time.time())
 
     def request(self, route: str, model: str, status: int, seconds: float, tokens: int) -> None:
         """Count a request that was answered."""
-        self._requests.labels(route, str(status)).inc()
+        count = self._counts.get((route, status))
+        if count is None:
+            count = self._counts[route, status] = self._requests.labels(route, str(status))
+        count.inc()
         if model:
-            self._seconds.labels(route, model).observe(seconds)
-            self._tokens.labels(route, model).inc(tokens)
+            own = self._of_models.get((route, model))
+            if own is None:
+                own = self._seconds.labels(route, model), self._tokens.labels(route, model)
+                self._of_models[route, model] = own
+            own[0].observe(seconds)
+            own[1].inc(tokens)
 
     def chunk(self, chunk: Chunk, seconds: float) -> None:
         """Count a chunk that was computed; called by the threads that compute."""
