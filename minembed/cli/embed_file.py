@@ -65,10 +65,10 @@ def embed_file(
 def is_file(text: str) -> bool:
     """Whether a text is the name of a file or a folder that is there.
 
-    >>> is_file("a text")
-    False
+    >>> is_file("a text"), is_file("")
+    (False, False)
     """
-    return can_be_named(Path(text)) and not is_too_long(Path(text)) and Path(text).exists()
+    return bool(text.strip(". ")) and can_be_named(Path(text)) and not is_too_long(Path(text)) and Path(text).exists()
 
 
 def show(pairs: Iterable[Pair], layout: Layout) -> str:

@@ -253,6 +253,14 @@ def test_the_reader_of_a_pipe_may_leave(tiny_checkpoint, tmp_path):
 # --- embed ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_text_that_names_a_file_is_told(tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.csv").write_text("text\nrye bread\n")
+    out, err = run("embed", "shop.csv", "-m", tiny_checkpoint)
+    assert err == "shop.csv is embedded as a text; -i shop.csv reads the file\n"
+    assert json.loads(out)["text"] == "shop.csv"
+
+
 def test_embed_to_the_screen(tiny_checkpoint, tiny_model):
     out, err = run("embed", *TEXTS, "-m", tiny_checkpoint)
     assert err == "" and [json.loads(line)["text"] for line in out.splitlines()] == TEXTS
