@@ -152,7 +152,15 @@ native-all: $(VENV)/dev ## the same for every instruction set of this platform, 
 
 test-native: $(VENV)/dev ## whether the libraries of native or native-all compute what Numba does, bit for bit (minutes each)
 	test -f kernels/native/manifest.json || $(MAKE) native
-	$(BIN)/pytest -m slow tests/kernels/test_kernel_ahead.py
+	$(BIN)/pytest -m slow -s tests/kernels/test_kernel_ahead.py tests/kernels/test_kernel_native.py
+
+test-arm: $(VENV)/dev ## the kernels for ARM, in its wheel, run by qemu-user-static, of Debian (some ten minutes; ARM_NUMBA=1: an hour)
+	PYTHONSAFEPATH= PYTHONPATH=tests/support $(BIN)/python -c "import sys, arm_machine; sys.exit(arm_machine.missing())"
+	$(BIN)/pip install -q ziglang
+	rm -rf $(VENV)/arm/dist
+	$(BIN)/python -m minembed.kernels.ahead.wheels --platform linux-aarch64 -o $(VENV)/arm/dist
+	PYTHONPATH=tests/support $(BIN)/python tests/support/arm_machine.py $(VENV)/arm
+	ARM_MACHINE=$(VENV)/arm $(BIN)/pytest -s -m "slow or not slow" tests/kernels/check_arm.py
 
 wheels: $(VENV)/dev ## build the wheels of all platforms into dist/, with their kernels compiled (15 minutes)
 	$(BIN)/pip install -q ziglang
@@ -184,4 +192,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel native native-all test-native wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs map-pictures from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores

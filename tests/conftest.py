@@ -23,12 +23,11 @@ if not find_spec("numba"):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory):
+def compiled_once():
     """Where several workers test (pytest -n), they share out the kernels to compile."""
     if "PYTEST_XDIST_WORKER" in os.environ and find_spec("numba"):
-        from compiling import compile_in_one_process, warm_up
+        from compiling import warm_up
 
-        compile_in_one_process(tmp_path_factory.getbasetemp().parent)
         worker, workers = os.environ["PYTEST_XDIST_WORKER"], os.environ["PYTEST_XDIST_WORKER_COUNT"]
         warm_up(int(worker.removeprefix("gw")), int(workers))
 

@@ -5,13 +5,16 @@ Here the folder's name is a hash of every source that compiled code comes from (
 whose constants they freeze), of the versions of all that compiles and of what MINEMBED_DISABLE leaves out; Numba adds
 the CPU.  Kernels whose code differs by what a process may do, as tiles do, have a folder for each such variant.
 It lies in minembed's cache folder, or in NUMBA_CACHE_DIR where the user has set that.  A folder that cannot be written
-or a damaged file only means compiling again.
+or a damaged file only means compiling again; of the first a warning tells.  While one process compiles, others wait
+(once.py).
 
 Loading is made cheap too: Numba would bring in its whole compiler first, and with each function the bitcode that others
 are linked with, some 50 MB in all.  Here the machine code is loaded alone, if all that it calls is known by address.
 """
 
+import hashlib
 import sys
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 from numba.core.runtime import _nrt_python
 
 from minembed.errors import SourceError
+from minembed.kernels.compiled.once import alone, can_be_kept, warn_of_no_folder
 from minembed.kernels.compiled.sources import stamp_of
 from minembed.kernels.vectors.target import TARGET
 from minembed.runtime.folders import cache_folder
@@ -128,11 +132,28 @@ def on_disk(dispatcher: Any, variant: str = "") -> Any:
     `variant` names what its code depends on beside sources, versions and CPU ("amx" or "emulated", where tiles are in
     it): processes that differ in it never load each other's code.
     """
+    compiler, reason = dispatcher.compile, ""
     try:
         dispatcher._cache = _Cache(dispatcher.py_func, variant)
-    except (SourceError, AttributeError):  # no home folder, or a Numba that keeps its cache elsewhere
+    except AttributeError:  # a Numba that keeps its cache elsewhere
         return dispatcher
+    except SourceError as error:  # no home folder
+        reason = str(error)
+    dispatcher.compile = partial(_compile, dispatcher, compiler, reason)
     return dispatcher
+
+
+def _compile(dispatcher: Any, compiler: Callable[[Any], Any], reason: str, signature: Any) -> Any:
+    """What Numba does for new types, but not in several processes at once; says where nothing can be kept."""
+    if reason:
+        warn_of_no_folder(reason)
+    kept = dispatcher._cache
+    if not isinstance(kept, _Cache) or is_stored(dispatcher, signature) or not can_be_kept(Path(kept.cache_path)):
+        return compiler(signature)
+    key = repr((kept._impl.filename_base, kept._index_key(signature, dispatcher.targetctx.codegen())))
+    lock = Path(kept.cache_path) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
+    with alone(lock, dispatcher.py_func.__name__):
+        return compiler(signature)  # which looks again whether it is there
 
 
 def is_stored(dispatcher: Any, signature: tuple[Any, ...]) -> bool:

@@ -31,6 +31,7 @@ class Packed:
     position: Array  # (P * D,) float32
     token_type: Array  # (types * D,) float32
     norm: Array  # (2 * D,) float32: weight and bias of the embeddings' norm
+    panel: int  # columns of a panel: those of this CPU's tiles
 
 
 def aligned(size: int, dtype: Any) -> Array:
@@ -51,11 +52,16 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
     >>> panels(np.arange(8).reshape(4, 2), columns=2, together=2, rows=4).tolist()
     [0, 2, 1, 3, 4, 6, 5, 7]
     """
-    K, N = weight.shape
-    filled = np.zeros((rows, pad_to(N, columns)), weight.dtype)
-    filled[:K, :N] = weight
-    split = filled.reshape(rows // together, together, -1, columns)
-    return np.ascontiguousarray(split.transpose(2, 0, 3, 1)).reshape(-1)
+    (K, N), padded = weight.shape, pad_to(weight.shape[1], columns)
+    words = weight
+    if together > 1 or (rows, padded) != (K, N):
+        mixed = np.zeros((rows // together, padded, together), weight.dtype)
+        for i in range(together):
+            part = weight[i::together]
+            mixed[: len(part), :N, i] = part
+        words = mixed.view(f"V{together * weight.itemsize}")[..., 0]  # neighbours move as one: three times as fast
+    by_panel = words.reshape(rows // together, -1, columns).transpose(1, 0, 2)
+    return np.ascontiguousarray(by_panel).view(weight.dtype).reshape(-1)
 
 
 def by_heads(p: Any, config: Config, columns: int, normalised: bool = False) -> Any:
@@ -106,16 +112,17 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     for i, layer in enumerate(params.layers):
         qkv = by_heads(layer.qkv, config, columns, layer.query_norm is not None)
         linears = qkv, layer.attention_output, layer.intermediate, layer.output
-        packed = zip(*(pack_weight(p, dtype, columns) for p in linears), strict=True)
-        parts = [np.concatenate(part) for part in packed]
-        wholes = wholes or [aligned(len(params.layers) * len(part), part.dtype) for part in parts]
-        for whole, part in zip(wholes, parts, strict=True):  # by layers: joined at the end they would lie there twice
-            whole[i * len(part) : (i + 1) * len(part)] = part
+        for at, parts in enumerate(zip(*(pack_weight(p, dtype, columns) for p in linears), strict=True)):
+            size = sum(map(len, parts))
+            if i == 0:
+                wholes.append(aligned(len(params.layers) * size, parts[0].dtype))
+            own = slice(i * size, (i + 1) * size)  # by layers: joined at the end they would lie there twice
+            np.concatenate(parts, out=wholes[at][own])
         release(layer)
         vectors += layer_vectors(layer, linears, config, columns)
     weights, scales, sums = wholes
     tables = pack_embeddings(params.embeddings, config, dtype)
-    return Packed(dtype, weights, scales, sums, joined(vectors, np.float32), *tables)
+    return Packed(dtype, weights, scales, sums, joined(vectors, np.float32), *tables, columns)
 
 
 def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns: int) -> list[Array]:

@@ -3,7 +3,6 @@
 Everything that can fail is done at `prepare`: compiling (seconds, once on a machine), and a self-test of every tile.
 """
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from minembed.errors import BackendError
 from minembed.kernels.compiled.just_in_time import JIT
+from minembed.kernels.compiled.once import tell
 from minembed.kernels.encoder import selftest
 from minembed.kernels.encoder.architecture import GATED, Shape, architecture_of, patterns_of, shape_of
 from minembed.kernels.encoder.job import CLOSED, JOB_WORDS, SHARED
 from minembed.kernels.encoder.packing import aligned, numpy_embeddings, pack
 from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
 from minembed.kernels.encoder.workspace import CHUNK, SHARED_ROWS, operand_elements, sizes
-from minembed.kernels.entries import Entries
+from minembed.kernels.entries import ENTRIES, Entries
 from minembed.kernels.helpers import helper
 from minembed.kernels.tiles.permission import tiles_usable
 from minembed.kernels.tiles.shapes import PANEL
@@ -31,6 +32,11 @@ from minembed.transformer.tier import prepare as numpy_tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
+SECONDS = {"float32": 20, "bfloat16": 30, "int8": 30, "search": 10, "training": 10}  # that compiling takes
+OTHERS = {  # what encodes nothing: the entries whose source is in the folder of a part
+    part: tuple(name for name, entry in ENTRIES.items() if entry.module.startswith(f"{folder}."))
+    for part, folder in (("search", "topk"), ("training", "training"))
+}
 MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
 
 
@@ -63,6 +69,11 @@ class Encoder(PackedEncoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.packed.panel != PANEL:  # it was pickled on another machine
+            raise BackendError(
+                f"the weights are packed by panels of {self.packed.panel} columns, and the kernels of this machine, "
+                f"for {TARGET.describe()}, take panels of {PANEL}: load the model here, from its folder"
+            )
         p, eps = self.packed, np.float32(self.config.layer_norm_eps)
         zeros = np.zeros(max(self.config.hidden_size, 2 * PANEL) + MARGIN, np.float32)
         fixed = (
@@ -146,12 +157,13 @@ def entries_of(dtype: str) -> tuple[str, ...]:
     return f"run_{dtype}", f"assist_{dtype}"
 
 
-def compile_kernels(dtype: str, entries: Entries = JIT) -> float:
-    """Compile the kernels of a compute type, or load them from disk; returns the seconds it took."""
+def compile_kernels(part: str, entries: Entries = JIT) -> float:
+    """Compile the kernels of a compute type, of "search" or "training", or load them from disk; returns the seconds."""
     begin = time.perf_counter()
-    names = entries_of(dtype)
-    if sys.stderr is not None and sys.stderr.isatty() and not entries.is_compiled(names):
-        print(f"minembed: compiling {dtype} kernels for {TARGET.describe()}, once on this machine", file=sys.stderr)
+    names = OTHERS[part] if part in OTHERS else entries_of(part)
+    if not entries.is_compiled(names):
+        estimate = f"some {SECONDS[part]} seconds of a core, once on this machine"
+        tell(f"compiling {part} kernels for {TARGET.describe()}: {estimate}")
     entries.compile(names)
     return time.perf_counter() - begin
 

@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import click
 
 from minembed.cli.console import table
 from minembed.cli.model_choice import DEFAULT_MODEL, DTYPES
+from minembed.errors import SourceError
 from minembed.version import __version__
 
 if TYPE_CHECKING:
@@ -39,9 +41,12 @@ def command(ctx: click.Context, model: str, warm: bool, as_json: bool) -> None:
 
     if warm:
         warm_up()
-    loaded, state, damaged = find_model(model)
+    facts = {**versions(), **blas(), **kernels(), **cores(), **cache()}  # before anything is compiled
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        loaded, state, damaged = find_model(model)
     result = check(loaded)
-    facts = {**versions(), **blas(), **kernels(), **cores(), **cache(), "model": state}
+    facts |= {"model": state, **computes_with(loaded, facts["tier"], [str(w.message) for w in raised])}
     if as_json:
         tested = {
             name: getattr(result, name) for name in ("safe_rows", "encoder_rows", "vectors", "different", "passed")
@@ -58,7 +63,7 @@ def command(ctx: click.Context, model: str, warm: bool, as_json: bool) -> None:
 
 def find_model(name: str) -> "tuple[Embedder | None, str, bool]":
     """Load a model if it is on this machine: the model, what to say of it, and whether it is damaged."""
-    from minembed.errors import MinembedError, SourceError
+    from minembed.errors import MinembedError
     from minembed.models.embedder import Embedder
     from minembed.weights.sources.locate import locate
 
@@ -71,6 +76,17 @@ def find_model(name: str) -> "tuple[Embedder | None, str, bool]":
     except MinembedError as error:
         return None, f"{name} cannot be used: {error}", True
     return loaded, f"{name} in {folder}", False
+
+
+def computes_with(loaded: "Embedder | None", tier: str, warned: Sequence[str]) -> dict[str, str]:
+    """The tier again, where the model could not be computed by it, and what was warned of.
+
+    >>> computes_with(None, "numpy", ["something is odd"])
+    {'tier': 'numpy', 'warnings': 'something is odd'}
+    """
+    if loaded is not None and loaded.backend != tier.partition(",")[0]:
+        tier = f"{loaded.backend}; it should have been {tier}"
+    return {"tier": tier} | ({"warnings": "; ".join(warned)} if warned else {})
 
 
 def versions() -> dict[str, str]:
@@ -165,17 +181,28 @@ def _just_in_time() -> tuple[str, str]:
 
     stored = [dtype for dtype in DTYPES if resolve("is_compiled", "numba")(dtype)]
     instructions, tiles = (resolve(operation, "numba")() for operation in ("describe", "describe_tiles"))
-    return f"{instructions}; compiled for {', '.join(stored) or 'no dtype yet (minembed doctor --warm)'}", tiles
+    try:
+        kept = _writable(resolve("kept_in", "numba")(), "NUMBA_CACHE_DIR")
+    except SourceError as error:
+        kept = f"nowhere: {error}"
+    compiled = ", ".join(stored) or "no dtype yet (minembed doctor --warm)"
+    return f"{instructions}; compiled for {compiled}; kept in {kept}", tiles
 
 
 def warm_up() -> None:
-    """Compile the kernels of every compute type, saying so on standard error."""
-    from minembed.runtime.backend import check_numba, resolve
+    """Compile the kernels of encoding, search and training, saying so on standard error, unless they are here.
 
+    Raises MissingExtraError where there is no Numba to compile them.
+    """
+    from minembed.runtime.backend import check_numba, choose, resolve
+
+    if choose("auto") == "native":
+        click.echo("the native tier has nothing to compile", err=True)
+        return
     check_numba()
-    for dtype in DTYPES:
-        click.echo(f"compiling {dtype} kernels ...", nl=False, err=True)
-        click.echo(f" {resolve('compile', 'numba')(dtype):.1f} s", err=True)
+    for part in (*DTYPES, "search", "training"):
+        click.echo(f"compiling kernels: {part} ...", nl=False, err=True)
+        click.echo(f" {resolve('compile', 'numba')(part):.1f} s", err=True)
 
 
 def cores() -> dict[str, str]:
@@ -187,17 +214,20 @@ def cores() -> dict[str, str]:
 
 def cache() -> dict[str, str]:
     """Where pulled models go, and whether that can be written to."""
-    from minembed.errors import SourceError
     from minembed.weights.sources.locate import cache_folder
 
     try:
         folder = cache_folder()
     except SourceError as error:
         return {"cache": str(error)}
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-    remedy = "writable" if writable else "NOT writable: set MINEMBED_CACHE to a folder that is"
-    return {"cache": f"{folder} ({remedy})"}
+    return {"cache": _writable(folder, "MINEMBED_CACHE")}
+
+
+def _writable(folder: Path, variable: str) -> str:
+    from minembed.runtime.folders import why_not_writable
+
+    reason = why_not_writable(folder)
+    return f"{folder} ({f'NOT writable, {reason}: set {variable} to a folder that is' if reason else 'writable'})"
 
 
 def report(result: "Invariance", random: bool) -> list[str]:

@@ -52,6 +52,7 @@ TABLE = {  # operation -> backend -> "module:function"
     "load_native": {"native": "minembed.kernels.compiled.ahead_of_time:open_native"},
     "compile": {"numba": "minembed.kernels.encoder.tier:compile_kernels"},
     "is_compiled": {"numba": "minembed.kernels.encoder.tier:is_compiled"},
+    "kept_in": {"numba": "minembed.kernels.compiled.cache:folder"},
     "describe": dict.fromkeys(("numba", "native"), "minembed.kernels.encoder.tier:describe"),
     "bfloat16_gain": dict.fromkeys(("numba", "native"), "minembed.kernels.encoder.fastest:bfloat16_gain"),
     "describe_tiles": dict.fromkeys(("numba", "native"), "minembed.kernels.tiles.permission:describe"),

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from minembed.errors import SourceError
 
@@ -45,3 +46,18 @@ def home_folder() -> Path:
         return Path.home()
     except RuntimeError as error:
         raise SourceError(NO_HOME) from error
+
+
+def why_not_writable(folder: Path) -> str:
+    """Why no file can be made in a folder, or in the one it would be made in; "" where one can, which is tried.
+
+    >>> from tempfile import gettempdir
+    >>> why_not_writable(Path(gettempdir()) / "not" / "there")
+    ''
+    """
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        with TemporaryFile(dir=existing):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)

@@ -20,7 +20,8 @@ from minembed.search.quantized import QuantizedCorpus
 from minembed.search.topk import Search, best_of, check_lengths
 from minembed.types import Array
 
-BLOCK = 4096  # corpus rows a step
+BLOCK = 4096  # corpus rows a step ...
+FEW = 4  # ... of more queries than these; with less work a row, it counts that rows are still in the cache
 PAIRS = 1 << 13  # of query and row, that are scored again at a time
 MOST_HELD = 1 << 20  # candidates of all queries, from which on the exact ones are looked for among them
 
@@ -69,7 +70,7 @@ def lengths_of(x: Array, original: Array, start: int, metric: MetricRow) -> Arra
     [5.0]
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        lengths = np.sqrt(np.einsum("ij,ij->i", x, x))
+        lengths = np.sqrt(np.vecdot(x, x))
     if not (lengths < LONGEST_ROW).all():
         check_finite("corpus", original, start)
         if x.dtype == np.float32:
@@ -88,8 +89,9 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
     queries, margins, Q = search.queries.astype(dtype), search.margins(unit), len(search.queries)
     held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0)  # query, row, lower, upper end
     floor = np.full(Q, -np.inf)  # what k rows surely reach
-    for start in range(0, len(corpus), BLOCK):
-        original = corpus[start : start + BLOCK]
+    step = BLOCK if Q > FEW else BLOCK // 4
+    for start in range(0, len(corpus), step):
+        original = corpus[start : start + step]
         with np.errstate(over="ignore"):
             x = np.ascontiguousarray(original, dtype)
         lengths = lengths_of(x, original, start, search.metric)
@@ -99,6 +101,8 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
             floor = np.partition(lows, -search.k, axis=1)[:, -search.k]
         reach = floor - margins_for(margins, float(lengths.max()))
         which, row = np.nonzero(values >= reach.astype(dtype)[:, None])
+        if not len(which):
+            continue
         value, margin = values[which, row].astype(np.float64), margins_for(margins[:, which], lengths[row])
         near = value + margin >= floor[which]
         found = (which, start + row, value - margin, value + margin)

@@ -15,6 +15,7 @@ as are the texts of tokenizers that are not recognised here.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,14 @@ SPACE = "\t\n\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 BOUNDARY = SPACE + r"!-/:-@\[-`{-~" + "\u2010-\u2027\u3001-\u3003\u3008-\u3011\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 LONG_WORD = 1000  # characters
 SPECIAL_TOKEN = 64  # characters; a tokenizer with longer special tokens is read the slow way
-LONG_RUN = re.compile(f"[{SPACE}]{{2,}}|[^{BOUNDARY}]{{{LONG_WORD + 1},}}")
 NEXT_TEXT = re.compile(f"[^{SPACE}]")
 NEXT_BOUNDARY = re.compile(f"[{BOUNDARY}]")
+
+
+@cache
+def _long_run() -> "re.Pattern[str]":
+    """White space, or a long run without a boundary; late: it takes some 10 ms to compile, and only long texts ask."""
+    return re.compile(f"[{SPACE}]{{2,}}|[^{BOUNDARY}]{{{LONG_WORD + 1},}}")
 
 
 def _starts_a_word(token: Mapping[str, Any]) -> bool:
@@ -56,7 +62,11 @@ LOOKAHEAD = 3  # characters that the expressions of byte-level BPE look ahead, w
 # for the few characters of the class Prepend), and between ideographs, kana and Hangul syllables
 EAST = "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
 PRINTED = "\t\n\r -~\u00a1-\u05ff\u0606-\u06dc\u06de-\u070e\u0710-\u088f\u0892-\u08e1\u08e3-\u0d4d\u0d4f-\ud7ff"
-JOINT = re.compile(f"(?<=[{PRINTED}])(?=[ -~])|(?<=[{EAST}])(?=[{EAST}])")
+
+
+@cache
+def _joint() -> "re.Pattern[str]":
+    return re.compile(f"(?<=[{PRINTED}])(?=[ -~])|(?<=[{EAST}])(?=[{EAST}])")  # late: 9 ms
 
 
 def _steps(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
@@ -120,7 +130,7 @@ class WordReader:
         """Encode a beginning of the text that holds its first n_tokens tokens; see `PrefixReader.read`."""
         size = 16 * n_tokens + LONG_WORD
         while size < len(text):
-            joint = JOINT.search(text, size, size + LONG_WORD)
+            joint = _joint().search(text, size, size + LONG_WORD)
             if joint is not None:
                 encoding = self.reference.encode(text[: joint.start()])
                 sure = _sure(encoding, len(text[: joint.start() - SPECIAL_TOKEN].rstrip()) - LOOKAHEAD)
@@ -198,7 +208,7 @@ class PrefixReader:
     def _pieces(self, text: str, size: int) -> Iterator[str]:
         at = 0
         while at < len(text):
-            run = LONG_RUN.search(text, at, at + size + LONG_WORD + 1)
+            run = _long_run().search(text, at, at + size + LONG_WORD + 1)
             if run is None:
                 yield text[at : at + size]
                 at += size

@@ -82,9 +82,9 @@ class Tokenizer:
             prefix = None
         own_options = {"keeps_end": vocabulary.keeps_end, "has_types": vocabulary.has_types, "prefix": prefix}
         tokenizer = Tokenizer(reference, max_seq_length, config, **own_options)
-        ids = [*ask(reference.get_vocab, False).values(), *tokenizer._special.ids]  # added tokens: see _pack
-        if max(ids) >= config.vocab_size:
-            raise ConfigError(f"{path}: token id {max(ids)} is beyond vocab_size {config.vocab_size} of config.json")
+        largest = max(vocabulary.largest_id, *tokenizer._special.ids)  # added tokens: see _pack
+        if largest >= config.vocab_size:
+            raise ConfigError(f"{path}: token id {largest} is beyond vocab_size {config.vocab_size} of config.json")
         return tokenizer
 
     def __call__(self, texts: Sequence[str], errors: str = "replace", first_index: int = 0) -> Tokens:

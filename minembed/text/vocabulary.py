@@ -42,6 +42,13 @@ class Vocabulary:
     keeps_end: bool  # whether a text that is too long loses its beginning
     has_types: bool  # whether the model is told the segments
 
+    @property
+    def largest_id(self) -> int:
+        """Of its tokens, but for those that were added; -1 where there are none."""
+        vocab = (self.layout.get("model") or {}).get("vocab")
+        own = vocab if isinstance(vocab, dict) else ask(self.reference.get_vocab, False)  # which takes 20 ms
+        return max(own.values(), default=-1)
+
 
 def read_vocabulary(path: Path) -> Vocabulary:
     r"""Read tokenizer.json at `path`, or else the vocabulary beside it, and the settings that go with it.

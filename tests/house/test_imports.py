@@ -62,7 +62,7 @@ EXEC_OF_FIXED_TEXT = (
     "minembed.kernels.compiled.calling",  # lines that check and pack arguments, by the kinds in the table of entries
 )
 CLOSED_TABLES = (
-    *("minembed", "minembed.train", "minembed.runtime.backend", "minembed.cli"),
+    *("minembed", "minembed.train", "minembed.runtime.backend", "minembed.cli", "minembed.weights.families"),
     *("minembed.kernels.compiled.just_in_time", "minembed.kernels.ahead.emission"),  # of kernels/entries.py
 )
 

@@ -4,8 +4,11 @@ Whatever is wrong with the folder or its files only means compiling again.
 """
 
 import ast
+import errno
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numba
@@ -13,10 +16,12 @@ import numpy as np
 import pytest
 from examples import heavy
 from kernel_store import SIGNATURE, loaded, twice
+from places import SUPPORT
 from processes import python
 
+from minembed.errors import BackendWarning
 from minembed.kernels.compiled import cache as cached
-from minembed.kernels.compiled import sources
+from minembed.kernels.compiled import once, sources
 from minembed.kernels.vectors.target import TARGET
 
 
@@ -80,19 +85,21 @@ def test_a_folder_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("here first")
     monkeypatch.setenv("MINEMBED_CACHE", str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", "")
-    for _ in range(2):
-        kernel = twice()
-        assert not cached.is_stored(kernel, SIGNATURE)
-        kernel.compile(SIGNATURE)
-        assert kernel(21) == 42 and cached.is_stored(kernel, SIGNATURE)  # in this process
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.warns(BackendWarning, match=f"cannot be kept in {cached.folder()} .*NUMBA_CACHE_DIR") as told:
+        for _ in range(2):
+            kernel = twice()
+            assert not cached.is_stored(kernel, SIGNATURE)
+            kernel.compile(SIGNATURE)
+            assert kernel(21) == 42 and cached.is_stored(kernel, SIGNATURE)  # in this process
+    assert len(told) == 1 and [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder(cache):
     cache.mkdir()
     cache.chmod(0o500)
-    assert twice()(21) == 42 and not files(cache)
+    with pytest.warns(BackendWarning, match="cannot be kept"):
+        assert twice()(21) == 42 and not files(cache)
     cache.chmod(0o700)
 
 
@@ -101,16 +108,84 @@ def test_no_home_folder(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", "")
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where nobody is
-    kernel = twice()
-    assert not cached.is_stored(kernel, SIGNATURE)
-    kernel.compile(SIGNATURE)
-    assert kernel(21) == 42
+    once.warn_of_no_folder.cache_clear()
+    with pytest.warns(BackendWarning, match=r"cannot be kept anywhere \(this user has no home folder") as told:
+        for _ in range(2):
+            kernel = twice()
+            assert not cached.is_stored(kernel, SIGNATURE)
+            kernel.compile(SIGNATURE)
+            assert kernel(21) == 42
+    assert len(told) == 1
+    once.warn_of_no_folder.cache_clear()
 
 
 def test_the_users_folder_for_numba(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path / "theirs"))
     assert loaded() == "compiled" and loaded() == "from disk"
     assert files(tmp_path / "theirs") and not cache.exists()
+
+
+# ---- several processes ----
+
+BEGIN = """
+import logging, sys
+from kernel_store import SIGNATURE, twice
+logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
+kernel = twice()
+compiler, begun = kernel._compiler.compile, Path(sys.argv[1])
+def compile(*args):
+    print("compiling", flush=True)
+    while not begun.exists():
+        time.sleep(0.01)
+    return compiler(*args)
+kernel._compiler.compile = compile
+kernel.compile(SIGNATURE)
+assert kernel(21) == 42
+"""
+
+
+def begin(tmp_path):
+    command = [sys.executable, "-W", "error", "-c", "import time; from pathlib import Path" + BEGIN, tmp_path / "go"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(SUPPORT)})
+
+
+def test_one_compiles_and_others_wait(cache, tmp_path):
+    with begin(tmp_path) as first:
+        assert first.stdout.readline() == "compiling\n"
+        with begin(tmp_path) as second:
+            assert second.stdout.readline() == "another process compiles kernel: waiting for it\n"
+            (tmp_path / "go").touch()
+            assert second.stdout.read() == ""
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert {path.suffix for path in files(cache)} == {".nbi", ".nbc"}
+
+
+@pytest.mark.slow
+def test_who_dies_is_followed(cache, tmp_path):
+    with begin(tmp_path) as first:
+        assert first.stdout.readline() == "compiling\n"
+        first.kill()
+    (tmp_path / "go").touch()
+    with begin(tmp_path) as second:
+        assert second.stdout.read() == "compiling\n"
+    assert second.wait() == 0 and loaded() == "from disk"
+
+
+def test_nobody_waits_for_what_cannot_be_compiled(cache, monkeypatch):
+    kernel = twice()
+    monkeypatch.setattr(kernel._compiler, "compile", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        kernel.compile(SIGNATURE)
+    assert not files(cache) and loaded() == "compiled"
+
+
+@pytest.mark.parametrize("fault", [NotImplementedError("no locks here"), OSError(errno.ENOLCK, "no locks left")])
+def test_a_file_system_without_locks(cache, monkeypatch, fault):
+    def acquire(*_, **__):
+        raise fault
+
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    assert loaded() == "compiled" and loaded() == "from disk"
 
 
 # ---- when to compile anew ----

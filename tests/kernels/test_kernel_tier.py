@@ -217,6 +217,15 @@ def test_copies(tiny_checkpoint, dtype):
 
 
 @needs_numba
+def test_weights_that_were_packed_for_another_cpu(tiny_checkpoint):
+    """A model that comes from a machine with other tiles would be computed wrongly, or beyond its arrays."""
+    model = Embedder.load(tiny_checkpoint, backend="numba")
+    object.__setattr__(model.engine.compute.packed, "panel", 48)
+    with pytest.raises(BackendError, match=r"packed by panels of 48 columns, .* load the model here, from its folder"):
+        pickle.loads(pickle.dumps(model))
+
+
+@needs_numba
 def test_settings_of_numba_stay_the_users(tiny_checkpoint):
     body = """
     import os, sys

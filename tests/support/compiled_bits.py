@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-TEXTS = [" ".join(["the cat", "un believ able", "rain and sun"][i % 3 :] * (i // 3)) for i in range(61)]
+PARTS = ["the cat", "un believ able", "rain and sun", "a book on the river", "tree"]
+TEXTS = [" ".join(PARTS[i % 5 :] * (i // 5 % 9) + PARTS[: i % 4]) for i in range(2000)]  # of up to 64 tokens
 
 
 def choose(variant):
@@ -23,7 +24,7 @@ def choose(variant):
     from minembed.kernels.vectors import target
 
     target.TARGET = permission.TARGET = VARIANTS[variant].target
-    if not target.target_of_numba().amx:
+    if target.TARGET.amx and not target.target_of_numba().amx:
         permission.permitted = lambda: False
 
 
@@ -43,11 +44,12 @@ def encoding(backend, folder):
         for threads in (1, 2):
             model = Embedder.load(folder, backend=backend, dtype=dtype, threads=threads)
             assert model.backend == backend
-            yield f"{dtype} {threads}", digest(model.encode(TEXTS, truncation="silent"), model.encode("the cat"))
+            singles = [model.encode(text, truncation="silent") for text in TEXTS[:50]]
+            yield f"{dtype} {threads}", digest(model.encode(TEXTS, truncation="silent"), *singles)
 
 
 def searching(backend):
-    """Exact top-k on rows and on bytes, of one query and of several."""
+    """500 exact searches on rows and as many on bytes, of one query and of several."""
     from minembed import top_k
     from minembed.search.quantized import quantize_corpus
 
@@ -55,11 +57,11 @@ def searching(backend):
     corpus = rng.standard_normal((3000, 96), dtype=np.float32)
     quantized = quantize_corpus(corpus)
     for metric in ("dot", "cosine", "euclidean", "manhattan"):
-        for count in (1, 10):
-            queries = rng.standard_normal((count, 96), dtype=np.float32)
+        for count, times in ((1, 25), (10, 10)):
+            queries = rng.standard_normal((times, count, 96), dtype=np.float32)
             for kind, of in (("floats", None), ("bytes", quantized)):
-                found = top_k(queries, corpus, 7, metric, backend=backend, threads=2, quantized=of)
-                yield f"{metric} {count} {kind}", digest(*found)
+                found = (top_k(q, corpus, 7, metric, backend=backend, threads=2, quantized=of) for q in queries)
+                yield f"{metric} {count} {kind}", digest(*(array for pair in found for array in pair))
 
 
 def training(backend, folder):

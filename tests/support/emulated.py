@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 import textwrap
 
 import pytest
@@ -12,17 +11,14 @@ from places import SUPPORT
 from minembed.kernels.tiles.amx import HARDWARE
 
 needs_tiles = pytest.mark.skipif(not HARDWARE, reason="this CPU has no tiles, or this process may not use them")
-BEGIN = f"""
-from pathlib import Path
-from compiling import compile_in_one_process
-compile_in_one_process(Path({tempfile.gettempdir()!r}))
+BEGIN = """
 from minembed.kernels.tiles.amx import HARDWARE
 assert not HARDWARE
 """
 
 
 def python_emulated(body, *arguments):
-    """As processes.python; emulated kernels are compiled once, however many workers test."""
+    """As processes.python."""
     command = [sys.executable, "-W", "error", "-c", BEGIN + textwrap.dedent(body), *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(SUPPORT), "MINEMBED_DISABLE": "amx"}
     found = subprocess.run(command, capture_output=True, text=True, env=environment)

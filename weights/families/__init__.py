@@ -3,7 +3,8 @@
 A closed table: nothing is imported or chosen by a string from a file beyond a look-up here.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from minembed.errors import UnsupportedModelError, WeightsError
@@ -14,37 +15,48 @@ from minembed.types import Dtype
 from minembed.weights import quantized, static
 from minembed.weights.adapters import Base, merged
 from minembed.weights.checkpoint import Checkpoint
-from minembed.weights.families.albert import ALBERT
-from minembed.weights.families.bert import BERT, ELECTRA, ROBERTA
-from minembed.weights.families.distilbert import DISTILBERT
 from minembed.weights.families.family import Family, Raw
-from minembed.weights.families.gemma import GEMMA
-from minembed.weights.families.gte import GTE
-from minembed.weights.families.jina import JINA
-from minembed.weights.families.modernbert import MODERNBERT
-from minembed.weights.families.mpnet import MPNET
-from minembed.weights.families.nomic import NOMIC
-from minembed.weights.families.qwen import QWEN3
 from minembed.weights.layout import build, layout, shapes
 from minembed.weights.tensors import TensorFiles
 
-FAMILIES = {  # by the model_type of config.json
-    "albert": ALBERT,
-    "bert": BERT,
-    "camembert": ROBERTA,
-    "distilbert": DISTILBERT,
-    "electra": ELECTRA,
-    "gemma3_text": GEMMA,
-    "gte": GTE,
-    "jina_bert": JINA,  # stands as "bert" in config.json
-    "modernbert": MODERNBERT,
-    "mpnet": MPNET,
-    "new": GTE,
-    "nomic_bert": NOMIC,
-    "qwen3": QWEN3,
-    "roberta": ROBERTA,
-    "xlm-roberta": ROBERTA,
+ROWS = {  # by the model_type of config.json: the module here, and the row in it
+    "albert": "albert:ALBERT",
+    "bert": "bert:BERT",
+    "camembert": "bert:ROBERTA",
+    "distilbert": "distilbert:DISTILBERT",
+    "electra": "bert:ELECTRA",
+    "gemma3_text": "gemma:GEMMA",
+    "gte": "gte:GTE",
+    "jina_bert": "jina:JINA",  # stands as "bert" in config.json
+    "modernbert": "modernbert:MODERNBERT",
+    "mpnet": "mpnet:MPNET",
+    "new": "gte:GTE",
+    "nomic_bert": "nomic:NOMIC",
+    "qwen3": "qwen:QWEN3",
+    "roberta": "bert:ROBERTA",
+    "xlm-roberta": "bert:ROBERTA",
 }
+
+
+class Families(Mapping[str, Family]):
+    """The table.  A row is imported when it is asked for: a process has use for one of them."""
+
+    def __getitem__(self, name: str) -> Family:
+        module, _, row = ROWS[name].partition(":")
+        family: Family = getattr(import_module(f"{__name__}.{module}"), row)
+        return family
+
+    def __contains__(self, name: object) -> bool:
+        return name in ROWS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ROWS)
+
+    def __len__(self) -> int:
+        return len(ROWS)
+
+
+FAMILIES: Mapping[str, Family] = Families()
 
 
 def find_family(raw: Raw, path: Path) -> str:

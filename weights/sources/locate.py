@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minembed.errors import InputError, InputTypeError, SourceError
 from minembed.runtime.folders import cache_folder
 from minembed.runtime.paths import is_plain_path
-from minembed.weights.sources import cache, hub, mirror
-from minembed.weights.sources.mirrored import MIRRORED
+
+if TYPE_CHECKING:
+    from minembed.weights.sources import cache  # late, as are the others: who names a folder needs none of them
 
 __all__ = ["DEFAULT_MODEL", "Located", "cache_folder", "locate"]
 
@@ -53,6 +55,9 @@ def locate(
     """
     if folder := _existing_folder(name):
         return Located(folder, "folder", None)
+    from minembed.weights.sources import cache, hub, mirror
+    from minembed.weights.sources.mirrored import MIRRORED
+
     _check_revision(revision)
     given = str(name)
     repo = given if "/" in given else f"{_ORGANISATION}/{given}"
@@ -75,7 +80,7 @@ def locate(
 
 
 def _first(
-    given: str, repo: str, sources: list[tuple[str, Callable[[], cache.Found]]], forbidden: str | None
+    given: str, repo: str, sources: list[tuple[str, Callable[[], "cache.Found"]]], forbidden: str | None
 ) -> Located:
     failures: list[tuple[str, OSError]] = [("folder", SourceError(f"no folder {given} here"))]
     second_best = None
@@ -105,6 +110,8 @@ def _nothing_worked(given: str, repo: str, failures: list[tuple[str, OSError]], 
 
 
 def _remedies(given: str, repo: str, forbidden: str | None) -> list[str]:
+    from minembed.weights.sources.mirrored import MIRRORED
+
     remedies = ["pass a folder that holds the checkpoint (config.json, model.safetensors, tokenizer.json, …)"]
     if forbidden:
         return [*remedies, f"fetch it once with the network allowed: minembed pull {given}"]
@@ -152,13 +159,15 @@ def _offline_reason(local_files_only: bool) -> str | None:
 
 
 def _mirror_reason(repo: str, revision: str | None) -> str | None:
+    from minembed.weights.sources.mirrored import MIRRORED
+
     if repo not in MIRRORED:
         return f"has {' and '.join(known.name for known in MIRRORED.values())} only"
     return None if revision is None else "has no revisions, and revision= was given"
 
 
-def _unless(reason: str | None, find: Callable[[], cache.Found]) -> Callable[[], cache.Found]:
-    def refuse() -> cache.Found:
+def _unless(reason: str | None, find: Callable[[], "cache.Found"]) -> Callable[[], "cache.Found"]:
+    def refuse() -> "cache.Found":
         raise SourceError(str(reason))
 
     return find if reason is None else refuse

@@ -150,7 +150,7 @@ def pack(params: Params, config: Config, dtype: str, plan: Plan) -> Packed:
         release(layer)
         vectors[i * plan[V_LAYER] : (i + 1) * plan[V_LAYER]] = layer_vectors(layer, config, plan)
     tables = pack_embeddings(params.embeddings, config, dtype)
-    return Packed(dtype, weights, scales, np.zeros(0, np.int32), vectors, *tables)
+    return Packed(dtype, weights, scales, np.zeros(0, np.int32), vectors, *tables, 32)
 
 
 def scaled_patterns(params: Params, config: Config) -> tuple[Array, Array, Array]:
