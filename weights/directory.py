@@ -153,10 +153,15 @@ def read_limit(folder: Path, config: Config, length_config: Mapping[str, Any], p
         )
     if explicit:
         return min(explicit, positions)
-    settings = optional_json(folder / "tokenizer_config.json")
-    limit = settings.get("model_max_length", settings.get("max_len"))  # may be 1e30; the latter is older
-    known = isinstance(limit, int | float) and not isinstance(limit, bool) and limit >= 1
-    return min(int(limit), positions) if known and limit is not None and limit < positions else positions
+    place = folder / "tokenizer_config.json"
+    settings = optional_json(place)
+    key = "model_max_length" if "model_max_length" in settings else "max_len"  # the latter is older
+    limit = settings.get(key)
+    if limit is None:
+        return positions
+    if not isinstance(limit, int | float) or isinstance(limit, bool) or not limit >= 1:
+        raise ConfigError(f"{place}: {key} {limit!r} must be a number of tokens, 1 or more; remove or mend it")
+    return int(min(limit, positions))  # it may be 1e30
 
 
 # settings of the Transformer module that change the vectors, and the values for which what is computed here is right

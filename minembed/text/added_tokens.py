@@ -13,17 +13,17 @@ the order in which they are added:
 An id is never taken from these files: a token has its id of the vocabulary, or else the next free one.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minembed.errors import TokenizationError
+from minembed.errors import TokenizationError, UnsupportedModelError
 from minembed.text.settings import CLASS_TOKENS, Settings, ask, read_settings
 
 NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 KEYS = tuple(f"{part}_token" for part in NAMES)
+EXTRA_KEYS = ("extra_special_tokens", "additional_special_tokens")
 EXTRA = {"CamembertTokenizer": ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]}  # where a file names none
 STRIPPING = ("MPNetTokenizer", "CamembertTokenizer")  # classes whose mask takes the white space before it
 
@@ -61,6 +61,9 @@ def read_added_tokens(settings: Settings, name: str | None, path: Path, layout: 
     """
     place = path.with_name("tokenizer_config.json")
     settings, stated = _stated(settings, path, layout)
+    padding = layout.get("padding") if name not in CLASS_TOKENS else None
+    if padding and "pad_token" not in settings:
+        settings = {**settings, "pad_token": padding["pad_token"]}
     known = {token.content: token for token in stated}
     named = _named(settings, name, place)
     parts = {part: named[f"{part}_token"].content for part in NAMES if f"{part}_token" in named}
@@ -85,20 +88,41 @@ def _stated(settings: Settings, path: Path, layout: Mapping[str, Any]) -> tuple[
     if "added_tokens_decoder" in settings:
         if not isinstance(decoder, dict) or not all(index.isdecimal() for index in decoder):
             raise TokenizationError(f"{place}: added_tokens_decoder must map ids to tokens")
-        by_id = {int(index): _token(token, "added_tokens_decoder", place, False) for index, token in decoder.items()}
+        by_id = {int(index): _token(token, "added_tokens_decoder", place) for index, token in decoder.items()}
     else:
         special = {value for value in (*map(settings.get, KEYS), *_extra(settings, None)) if isinstance(value, str)}
-        mapped = read_settings(path.with_name("special_tokens_map.json"))
+        mapped = _read_map(path.with_name("special_tokens_map.json"))
         special |= {_content(value) for value in map(mapped.get, KEYS)}
-        settings = {**settings, **mapped}
+        settings = _with_map(settings, mapped, path.with_name("special_tokens_map.json"))
         source = path.with_name("added_tokens.json")
         for content, index in read_settings(source).items():
             if type(index) is not int or not content:
                 raise TokenizationError(f"{source} must map tokens to whole numbers")
             by_id[index] = Added(content, normalized=content not in special, special=content in special)
         for token in layout.get("added_tokens") or []:
-            by_id[token["id"]] = _token(token, "added_tokens", path, False)
+            by_id[token["id"]] = _token(token, "added_tokens", path)
     return settings, [by_id[index] for index in sorted(by_id)]
+
+
+def _read_map(source: Path) -> Settings:
+    """What special_tokens_map.json says; a token that has flags there is special whatever they say."""
+    found = read_settings(source)
+    for key, value in found.items():
+        if key not in KEYS + EXTRA_KEYS:
+            raise UnsupportedModelError(f"{source}: {key} = {value!r} is not computed here; remove it")
+    return {key: {**v, "special": True} if isinstance(v, dict) and key in KEYS else v for key, v in found.items()}
+
+
+def _with_map(settings: Settings, mapped: Settings, source: Path) -> Settings:
+    """The settings with those of special_tokens_map.json: its lists of more tokens do not replace others."""
+    extra, more = _extra(settings, None), mapped.get("extra_special_tokens")
+    if set(EXTRA_KEYS) & set(settings):
+        mapped = {key: value for key, value in mapped.items() if key != "additional_special_tokens"}
+    if isinstance(extra, dict) and extra and more:
+        raise UnsupportedModelError(f"{source}: extra_special_tokens beside those with names is not computed here")
+    if isinstance(more, list) and isinstance(extra, list):
+        mapped = {**mapped, "extra_special_tokens": [*extra, *(token for token in more if token not in extra)]}
+    return {**settings, **mapped}
 
 
 def _named(settings: Settings, name: str | None, place: Path) -> dict[str, Added]:
@@ -110,7 +134,7 @@ def _named(settings: Settings, name: str | None, place: Path) -> dict[str, Added
     values |= {key: value for key, value in others.items() if isinstance(value, str) or _is_token(value)}
     extra = _extra(settings, name)
     values |= extra if isinstance(extra, dict) else {}
-    found = {key: _token(value, key, place) for key, value in values.items() if value is not None}
+    found = {key: _token(value, key, place, True) for key, value in values.items() if value is not None}
     ordered = {key: found[key]._replace(special=True) for key in (*KEYS, *found) if key in found}
     if name in STRIPPING and isinstance(values.get("mask_token"), str):
         ordered["mask_token"] = ordered["mask_token"]._replace(lstrip=True)
@@ -118,9 +142,14 @@ def _named(settings: Settings, name: str | None, place: Path) -> dict[str, Added
 
 
 def _extra(settings: Settings, name: str | None) -> Any:
-    keys = ("extra_special_tokens", "additional_special_tokens")
-    found = next((settings[key] for key in keys if settings.get(key)), None)
-    return found if isinstance(found, list | dict) else [] if set(keys) & set(settings) else EXTRA.get(name or "", [])
+    key, found = next(((key, settings[key]) for key in EXTRA_KEYS if settings.get(key)), ("", None))
+    if found is None:
+        return [] if set(EXTRA_KEYS) & set(settings) else EXTRA.get(name or "", [])
+    if not isinstance(found, list | dict):
+        raise TokenizationError(
+            f"tokenizer_config.json: {key} must be a list of tokens, or map names to them: {found!r}"
+        )
+    return found
 
 
 def _is_token(value: object) -> bool:
@@ -132,42 +161,45 @@ def _content(value: object) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _token(value: Any, key: str, place: Path, special: bool = True) -> Added:
-    """Read a token: a text, or its content and flags."""
-    entry = {"content": value, "special": special} if isinstance(value, str) else value
+def _token(value: Any, key: str, place: Path, is_named: bool = False) -> Added:
+    """Read a token: a text, which is special, or its content and flags; one with a name is special in any case."""
+    entry = {"content": value, "special": True} if isinstance(value, str) else value
     content = entry.get("content") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or not isinstance(content, str) or not content:
         raise TokenizationError(f"{place}: {key} must be text, or a token with its content, not {value!r}")
-    special = entry.get("special", special) is True
+    special = is_named or entry.get("special") is True
     flags = {flag: entry.get(flag) is True for flag in ("single_word", "lstrip", "rstrip")}
-    # where nothing is said a token with a name is matched as it stands, another one in the normalised text
-    normalized = entry.get("normalized", isinstance(value, dict) and not special) is True
-    return Added(content, **flags, normalized=normalized, special=special)
+    # where nothing is said a special token is matched as it stands, another one in the normalised text
+    return Added(content, **flags, normalized=entry.get("normalized", not special) is True, special=special)
 
 
-def with_added_tokens(
-    reference: Any, layout: dict[str, Any], added: AddedTokens, is_built_anew: bool
-) -> tuple[Any, dict[str, Any]]:
-    """The reference and its layout with just these added tokens, or the same ones where nothing is to be done.
-
-    A class that builds its tokenizer anew knows none but these; another one keeps what tokenizer.json has.
+def with_added_tokens(reference: Any, layout: dict[str, Any], added: AddedTokens) -> tuple[Any, dict[str, Any]]:
+    """The reference and its layout with these added tokens too, or the same ones where nothing is to be done.
 
     >>> from tokenizers import Tokenizer, models
     >>> plain = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     >>> added = AddedTokens((Added("<b>"),), {}, frozenset())
-    >>> with_added_tokens(plain, json.loads(plain.to_str()), added, False)[0].encode("a<b>").ids
+    >>> with_added_tokens(plain, json.loads(plain.to_str()), added)[0].encode("a<b>").ids
     [0, 1]
     """
-    own = [Added(**{key: token[key] for key in Added._fields}) for token in layout.get("added_tokens") or []]
-    missing = [token for token in added.tokens if token not in own]
-    if not missing and (not is_built_anew or set(own) == set(added.tokens)):
+    own = set(added_to(reference))
+    if own.issuperset(added.tokens):
         return reference, layout
-    if is_built_anew:
-        from tokenizers import Tokenizer as Reference
-
-        reference = ask(Reference.from_str, json.dumps(layout | {"added_tokens": []}))
     add(reference, added)
-    return reference, json.loads(ask(reference.to_str))
+    return reference, layout | {"added_tokens": [token._asdict() for token in added_to(reference)]}
+
+
+def added_to(reference: Any) -> list[Added]:
+    """The tokens that a reference has added to its vocabulary.
+
+    >>> from tokenizers import Tokenizer, models
+    >>> reference = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    >>> _ = reference.add_tokens(["<b>"])
+    >>> [token.content for token in added_to(reference)]
+    ['<b>']
+    """
+    found = reference.get_added_tokens_decoder().values()
+    return [Added(**{key: getattr(token, key) for key in Added._fields}) for token in found]
 
 
 def add(reference: Any, added: AddedTokens) -> None:

@@ -41,6 +41,19 @@ CLASS_MODELS = {  # what each builds
     **dict.fromkeys((*BYTE_BPE, "GemmaTokenizer", "Qwen2Tokenizer"), "BPE"),
     **dict.fromkeys(("XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer"), "Unigram"),
 }
+ALIASES = {  # other names of theirs
+    **dict.fromkeys(("SqueezeBert", "MobileBert", "LayoutLM", "ConvBert"), "BertTokenizer"),
+    **dict.fromkeys(("DPRContextEncoder", "DPRQuestionEncoder", "DPRReader"), "BertTokenizer"),
+    **dict.fromkeys(("Bart", "Longformer"), "RobertaTokenizer"),
+}
+# classes that build what is not built here, or run in Python whatever tokenizer.json says
+OTHERS = frozenset(
+    """Barthez Bartpho BertGeneration BertJapanese Bertweet BigBird BioGpt Blenderbot BlenderbotSmall ByT5 Canine CLIP
+    CodeGen CodeLlama Cohere Cpm Deberta DebertaV2 Esm Flaubert Funnel GPT2 GPTNeoX Herbert LayoutLMv2 LayoutLMv3
+    LayoutXLM Llama Luke M2M100 Marian MarkupLM MBart MBart50 MLuke MyT5 Nllb Nougat OpenAIGPT Pegasus Phobert PLBart
+    ProphetNet Reformer RemBert RoCBert SeamlessM4T Siglip Siglip2 Splinter T5 Tapas Udop Whisper XGLM XLM
+    XLNet""".split()
+)
 CLASSES = {  # by model_type, for folders that name no class
     **dict.fromkeys(("bert", "distilbert", "electra", "nomic_bert"), "BertTokenizer"),
     "mpnet": "MPNetTokenizer",
@@ -101,20 +114,7 @@ def class_name(settings: Settings, path: Path) -> str | None:
     if kind == "modernbert":  # whatever class it names, which is often wrong
         return "TokenizersBackend"
     for named in (settings.get("tokenizer_class"), config.get("tokenizer_class")):
-        if isinstance(named, str):
-            return named.removesuffix("Fast")
+        if isinstance(named, str) and named:
+            name = named.removesuffix("Fast")
+            return ALIASES.get(name.removesuffix("Tokenizer"), name)
     return CLASSES.get(kind, f"the tokenizer of {kind}") if isinstance(kind, str) else None
-
-
-def fitting_class(name: str | None, settings: Settings, layout: Settings) -> str | None:
-    """The class, or that of any tokenizer.json where its model is of a kind that the class does not build.
-
-    One that tokenizer_config.json names stays, but for words as they are, which none of the classes has.
-
-    >>> fitting_class("RobertaTokenizer", {}, {"model": {"type": "WordPiece"}})
-    'TokenizersBackend'
-    """
-    kind = (layout.get("model") or {}).get("type")
-    is_other = kind is not None and kind != CLASS_MODELS.get(name or "", kind)
-    is_named = isinstance(settings.get("tokenizer_class"), str)
-    return "TokenizersBackend" if is_other and (kind == "WordLevel" or not is_named) else name

@@ -1,7 +1,7 @@
 """From the files of a checkpoint to the reference tokenizer: tokenizer.json, or the older files where it is missing.
 
 The reference is the `tokenizers` package, set up as `transformers` does: what stands beside tokenizer.json is heeded
-(minembed.text.added_tokens) or goes before it (minembed.text.following).
+(minembed.text.added_tokens), and some classes take little of it (minembed.text.built).
 """
 
 import json
@@ -14,16 +14,17 @@ from minembed.errors import ConfigError, TokenizationError, UnsupportedModelErro
 from minembed.runtime.json_files import IMPOSTORS, unsound
 from minembed.runtime.paths import check_regular, read_regular
 from minembed.text.added_tokens import add, read_added_tokens, with_added_tokens
-from minembed.text.following import bert_normalizer, check_rest, flag, follow_settings, refuse_settings, set_ends
+from minembed.text.built import bert_normalizer, rebuild, set_ends
+from minembed.text.config_keys import flag, refuse_settings
 from minembed.text.settings import (
     BYTE_BPE,
     CLASS_TOKENS,
     LARGEST_FILE,
+    OTHERS,
     WORD_PIECE,
     Settings,
     ask,
     class_name,
-    fitting_class,
     read_settings,
 )
 from minembed.transformer.config import LARGEST_SIZE
@@ -68,12 +69,16 @@ def read_vocabulary(path: Path) -> Vocabulary:
     refuse_settings(settings, place)
     if path.exists():
         reference, layout = read_tokenizer_json(path)
-        name = fitting_class(name, settings, layout)
+        if name is not None and name.removesuffix("Tokenizer") in OTHERS:
+            raise UnsupportedModelError(
+                f"{place}: tokenizer_class {name!r} builds a tokenizer that is not computed here; if tokenizer.json is "
+                'right as it is, write "PreTrainedTokenizerFast" there'
+            )
         added = read_added_tokens(settings, name, path, layout)
-        own, (reference, layout) = layout, with_added_tokens(reference, layout, added, name in CLASS_TOKENS)
-        if layout is not own:
-            check_rest(own, name, place)
-        layout = follow_settings(reference, layout, settings, name, added, path)
+        if name in CLASS_TOKENS:
+            reference, layout = rebuild(reference, layout, name, settings, added, place)
+        else:
+            reference, layout = with_added_tokens(reference, layout, added)
     else:
         try:
             reference = _from_older_files(settings, name, path)
@@ -201,5 +206,5 @@ def _byte_bpe(settings: Settings, name: str, path: Path) -> Any:
         raise TokenizationError(f"{e.filename} cannot be read ({e.strerror})") from e
     reference.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     add(reference, added)
-    set_ends(reference, name, added.named, prefix)
+    set_ends(reference, name, added.named)
     return reference

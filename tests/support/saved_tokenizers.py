@@ -97,18 +97,15 @@ CASES: dict[str, tuple[str, Edits]] = {  # the golden that is changed, and the k
     "of no effect": ("bert", config(never_split=["oven"], do_basic_tokenize=False, use_fast=False, errors="strict")),
     "arguments by place": ("bert", config(init_inputs=["a"])),
     "roberta over word pieces": ("bert", config(tokenizer_class="RobertaTokenizerFast")),
+    "roberta by another name": ("roberta", config(tokenizer_class="LongformerTokenizerFast", sep_token="<mask>")),
+    "bert by another name": ("bert", config(tokenizer_class="MobileBertTokenizer", do_lower_case=False)),
+    "a class that is not built here": ("bert", config(tokenizer_class="FunnelTokenizerFast")),
     "roberta over qwen": ("qwen", config(tokenizer_class="RobertaTokenizer")),
 }
-REFUSED = {  # and the word that the error has
-    "other ends of xlm-roberta": "bos_token",
-    "other ends of albert": "cls_token",
-    "no space before xlm-roberta": "add_prefix_space",
-    "a space before qwen": "add_prefix_space",
-    "case of albert": "do_lower_case",
-    "accents of albert": "keep_accents",
-    "arguments by place": "init_inputs",
-    "roberta over word pieces": "tokenizer_class",
-    "roberta over qwen": "tokenizer_class",
+REFUSED = {  # and the words that the error has
+    "arguments by place": "init_inputs = ",
+    "a class that is not built here": "tokenizer_class 'FunnelTokenizer'",
+    "roberta over word pieces": "RobertaTokenizer builds a BPE, but tokenizer.json holds a WordPiece",
 }
 TEXTS = [
     "",
