@@ -26,9 +26,18 @@ BERT_SPLIT = {"type": "BertPreTokenizer"}
 QUOTES = [{"type": "Replace", "pattern": {"String": quote}, "content": '"'} for quote in ("``", "''")]
 GEMMA_SPLIT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
 QWEN_SPLIT = {"type": "Split", "pattern": {"Regex": QWEN}, "behavior": "Isolated", "invert": False}
-PLAIN_BPE: dict[str, Any] = {"dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None}
+PLAIN_BPE: dict[str, Any] = {
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
+    "end_of_word_suffix": None,
+}
 PLAIN_BPE |= {"fuse_unk": False, "byte_fallback": False, "ignore_merges": False}
-PLAIN_PIECES: dict[str, Any] = {"unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+PLAIN_PIECES: dict[str, Any] = {
+    "unk_token": "[UNK]",
+    "continuing_subword_prefix": "##",
+    "max_input_chars_per_word": 100,
+}
 DEFAULTS: dict[str, dict[str, Any]] = {  # of the models of tokenizer.json, where nothing is said
     "BPE": PLAIN_BPE,
     "WordPiece": PLAIN_PIECES,
