@@ -89,6 +89,11 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
+def take_tokenizer_as_it_is(folder):
+    """Let tokenizer.json count as it is, where BERT's class would build its own over the vocabulary."""
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+
+
 def write_tiny_checkpoint(
     folder: Path,
     *,

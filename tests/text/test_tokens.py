@@ -225,6 +225,7 @@ TEMPLATES = ["$A", "[CLS] $A", "$A [SEP]", "[CLS] $A [SEP]", "[CLS] [CLS] $A [SE
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("make", [word_level, tiny.tiny_tokenizer], ids=["word level", "BERT"])
 def test_special_tokens_before_and_after(folder, make, template):
+    tiny.take_tokenizer_as_it_is(folder)
     tokenizer = make()
     tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=[CLS, SEP])
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -238,6 +239,7 @@ def test_special_tokens_before_and_after(folder, make, template):
 
 
 def test_an_empty_text_without_special_tokens(folder):
+    tiny.take_tokenizer_as_it_is(folder)
     word_level().save(str(folder / "tokenizer.json"))
     model = Embedder.load(folder)
     with pytest.raises(MinembedError, match=r"texts\[1\]"):
@@ -332,6 +334,7 @@ WRONG = {
 @pytest.mark.parametrize("text", ["a Ω cat", "Ω " * 3000, ""])
 def test_ids_and_types_that_the_model_does_not_have(folder, edit, text):
     """Refused when it is loaded, or else when a text shows it; never an index error."""
+    tiny.take_tokenizer_as_it_is(folder)
     change(folder, edit)
     if edit is WRONG["no unknown token"]:
         change(folder, lambda t: t["added_tokens"].clear())
