@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from places import GOLDENS_FOLDER
 from safetensors.numpy import save_file
-from tiny import MODULES, tiny_tokenizer, write_json
+from tiny import MODULES, take_tokenizer_as_it_is, tiny_tokenizer, write_json
 
 FOLDER = GOLDENS_FOLDER / "adapters"
 
@@ -46,6 +46,7 @@ def write_adapter(golden, folder, base, settings=None, tensors=None, whole=None)
     )
     if folder != base:
         tiny_tokenizer().save(str(folder / "tokenizer.json"))
+        take_tokenizer_as_it_is(folder)
         write_json(folder / "modules.json", MODULES)
         pooling = json.loads((base / "1_Pooling" / "config.json").read_text("utf-8"))
         write_json(folder / "1_Pooling" / "config.json", pooling)

@@ -73,7 +73,8 @@ def write_checkpoint(golden, folder, spelling="hub", config=None, tensors=None):
         metadata={"format": "pt"},
     )
     tiny_tokenizer().save(str(folder / "tokenizer.json"))
-    write_json(folder / "tokenizer_config.json", {"model_max_length": int(1e30)})
+    own = {"model_max_length": int(1e30), "tokenizer_class": "PreTrainedTokenizerFast"}  # whatever the family's builds
+    write_json(folder / "tokenizer_config.json", own)
     write_json(folder / "modules.json", MODULES)
     width = golden["hidden"].shape[-1]
     pooling = {"word_embedding_dimension": width, f"pooling_mode_{OLD_NAMES[about(golden)['pooling']]}": True}
