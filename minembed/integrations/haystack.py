@@ -13,6 +13,7 @@ from minembed.models.embedder import Embedder
 from minembed.models.reranker import Reranker
 from minembed.runtime.checks import check_whole
 from minembed.runtime.keywords import takes_options_of
+from minembed.types import Array
 
 with needs("Haystack", "haystack", "haystack"):
     from haystack import Document, component, default_from_dict, default_to_dict
@@ -50,14 +51,17 @@ class MinembedTextEmbedder:
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
         """The embedding of a text: the float32 numbers of `encode_query`, as Python's."""
-        if not isinstance(text, str):
-            raise InputTypeError(f"text is {type(text).__name__}, not str; documents are for MinembedDocumentEmbedder")
-        return {"embedding": self._held.query(self.prefix + text + self.suffix).tolist()}
+        return {"embedding": self._held.query(self._whole(text)).tolist()}
 
     @component.output_types(embedding=list[float])
     async def run_async(self, text: str) -> dict[str, Any]:
-        """As `run`, in a thread."""
-        return await asyncio.to_thread(self.run, text)
+        """As `run`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        return {"embedding": (await self._held.aquery(self._whole(text))).tolist()}
+
+    def _whole(self, text: str) -> str:
+        if not isinstance(text, str):
+            raise InputTypeError(f"text is {type(text).__name__}, not str; documents are for MinembedDocumentEmbedder")
+        return self.prefix + text + self.suffix
 
     def to_dict(self) -> dict[str, Any]:
         """What Haystack writes to files."""
@@ -101,14 +105,16 @@ class MinembedDocumentEmbedder:
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
         """Copies of the documents with their embeddings: the float32 numbers of `encode_document`, as Python's."""
-        texts = _texts(documents, self.meta_fields_to_embed, self.embedding_separator)
-        rows = self._held.documents([self.prefix + text + self.suffix for text in texts])
-        return {"documents": [replace(d, embedding=row.tolist()) for d, row in zip(documents, rows, strict=True)]}
+        return _embedded(documents, self._held.documents(self._whole(documents)))
 
     @component.output_types(documents=list[Document])
     async def run_async(self, documents: list[Document]) -> dict[str, Any]:
-        """As `run`, in a thread."""
-        return await asyncio.to_thread(self.run, documents)
+        """As `run`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        return _embedded(documents, await self._held.adocuments(self._whole(documents)))
+
+    def _whole(self, documents: list[Document]) -> list[str]:
+        texts = _texts(documents, self.meta_fields_to_embed, self.embedding_separator)
+        return [self.prefix + text + self.suffix for text in texts]
 
     def to_dict(self) -> dict[str, Any]:
         """What Haystack writes to files."""
@@ -187,6 +193,10 @@ class MinembedRanker:
     def from_dict(cls, data: dict[str, Any]) -> "MinembedRanker":
         """The component that `to_dict` wrote."""
         return default_from_dict(cls, data)
+
+
+def _embedded(documents: list[Document], rows: Array) -> dict[str, Any]:
+    return {"documents": [replace(d, embedding=row.tolist()) for d, row in zip(documents, rows, strict=True)]}
 
 
 def _texts(documents: Any, meta_fields: Sequence[str], separator: str) -> list[str]:

@@ -27,7 +27,8 @@ class MinembedEmbeddings(Embeddings):
     """Embeddings for LangChain: `model` is a name, a folder, or a loaded Embedder; it is loaded at once.
 
     Queries take the checkpoint's prompt for queries and documents that for documents, as in `Embedder.encode_query` and
-    `encode_document`, unless `prompt` or `prompt_name` say otherwise.  The coroutines work in a thread.
+    `encode_document`, unless `prompt` or `prompt_name` say otherwise.  The coroutines work in a thread, as
+    `Embedder.aencode`.
     """
 
     @takes_options_of(Settings, GivenSettings)
@@ -49,6 +50,14 @@ class MinembedEmbeddings(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query: the float32 numbers of `encode_query`, as Python's."""
         return self._held.query(text).tolist()
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """As `embed_documents`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        return (await self._held.adocuments(texts)).tolist()
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """As `embed_query`, to be awaited."""
+        return (await self._held.aquery(text)).tolist()
 
     def __repr__(self) -> str:
         return f"MinembedEmbeddings({self.embedder!r})"

@@ -1,6 +1,5 @@
 """LlamaIndex: an embedding model, and a cross-encoder as a postprocessor of nodes."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -51,7 +50,8 @@ class MinembedEmbedding(_LoadedOnce, BaseEmbedding):
     """An embedding model for LlamaIndex: `model` is a name, a folder, or a loaded Embedder; it is loaded at once.
 
     Queries take the checkpoint's prompt for queries and nodes that for documents, as in `Embedder.encode_query` and
-    `encode_document`, unless `prompt` or `prompt_name` say otherwise.  The coroutines work in a thread.
+    `encode_document`, unless `prompt` or `prompt_name` say otherwise.  The coroutines work in a thread, as
+    `Embedder.aencode`.
     `embed_batch_size` texts are handed over at once: it changes no vector.  `model_name`, as `to_dict` writes it, may
     stand in the place of `model`.
     """
@@ -112,13 +112,13 @@ class MinembedEmbedding(_LoadedOnce, BaseEmbedding):
         return self._held.documents(texts).tolist()
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
-        return await asyncio.to_thread(self._get_query_embedding, query)
+        return (await self._held.aquery(query)).tolist()
 
     async def _aget_text_embedding(self, text: str) -> list[float]:
-        return await asyncio.to_thread(self._get_text_embedding, text)
+        return (await self._held.adocuments([text]))[0].tolist()
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return await asyncio.to_thread(self._get_text_embeddings, texts)
+        return (await self._held.adocuments(texts)).tolist()
 
 
 class MinembedRerank(_LoadedOnce, BaseNodePostprocessor):

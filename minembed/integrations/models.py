@@ -1,6 +1,7 @@
 """A model as a framework holds it: by name until it is needed, then loaded, and always asked with the same settings."""
 
 import os
+from asyncio import to_thread
 from collections.abc import Iterable
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -90,6 +91,24 @@ class HeldEmbedder(Held[Embedder]):
     def documents(self, texts: Iterable[str]) -> Array:  # -> (N, D)
         """The vectors of a column of documents."""
         return self.model.encode_document(as_texts(texts), **self.settings.computing())
+
+    async def aquery(self, text: str) -> Array:  # -> (D,)
+        """As `query`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        if not isinstance(text, str):
+            raise InputTypeError(f"a query is a str, not {type(text).__name__}")
+        rows = await self._encode([text], ("query",))
+        first: Array = rows[0]
+        return first
+
+    async def adocuments(self, texts: Iterable[str]) -> Array:  # -> (N, D)
+        """As `documents`, to be awaited; see `aquery`."""
+        return await self._encode(texts, ("document", "passage", "corpus"))
+
+    async def _encode(self, texts: Iterable[str], names: tuple[str, ...]) -> Array:
+        model, options = await to_thread(lambda: self.model), self.settings.computing()
+        if options["prompt"] is None and options["prompt_name"] is None:
+            options["prompt_name"] = next((n for n in names if n in model.checkpoint.prompts), names[0])
+        return await model.aencode(as_texts(texts), **options)
 
 
 class HeldReranker(Held[Reranker]):
