@@ -8,6 +8,7 @@ from tiny import write_json
 
 from minembed import Embedder, Reranker
 from minembed.errors import UnsupportedModelError, WeightsError
+from minembed.sentence_transformers import CrossEncoder
 
 SCALE = 2.0  # lora_alpha / r
 
@@ -53,6 +54,11 @@ def test_scores_of_pairs(place, tmp_path):
         rtol=0,
         atol=1e-5,  # of scores of a few units: the sums of the merge are rounded once, or twice
     )
+    saved = CrossEncoder(str(folder))
+    saved.save_pretrained(str(tmp_path / "saved"))
+    assert not list((tmp_path / "saved").glob("adapter*"))
+    again = Reranker.load(tmp_path / "saved", backend="numpy").predict(golden_heads.PAIRS, truncation="silent")
+    np.testing.assert_array_equal(again, model.predict(golden_heads.PAIRS, truncation="silent"))
     plain = golden_heads.write_checkpoint("bert+labels", "classifier", tmp_path / "plain")
     before = Reranker.load(plain, backend="numpy").predict(golden_heads.PAIRS, truncation="silent")
     assert np.abs(before - model.predict(golden_heads.PAIRS, truncation="silent")).max() > 0.1

@@ -53,6 +53,7 @@ def locate(
     Traceback (most recent call last):
     minembed.errors.SourceError: there is no folder a b, and this is not a model's name ("org/name" or a bare name)
     """
+    _check_types(revision, local_files_only, token, show_progress_bar)
     if folder := _existing_folder(name):
         return Located(folder, "folder", None)
     from minembed.weights.sources import cache, hub, mirror
@@ -77,6 +78,18 @@ def locate(
         ("package mirror", _unless(forbidden or _mirror_reason(repo, revision), from_mirror)),
     ]
     return _first(given, repo, sources, forbidden)
+
+
+def _check_types(revision: object, local_files_only: object, token: object, show_progress_bar: object) -> None:
+    """Raise InputTypeError for an argument of another type, whether it is needed or not."""
+    for name, value, kinds, words in (
+        ("revision", revision, str | None, "a str, or None"),
+        ("local_files_only", local_files_only, bool | None, "True or False"),
+        ("token", token, str | bool | None, "a token of the Hub, True, False or None"),
+        ("show_progress_bar", show_progress_bar, bool | None, "True, False or None"),
+    ):
+        if not isinstance(value, kinds):
+            raise InputTypeError(f"{name} must be {words}; not {type(value).__name__}")
 
 
 def _first(
@@ -143,8 +156,6 @@ def _existing_folder(name: str | os.PathLike[str]) -> Path | None:
 
 
 def _check_revision(revision: str | None) -> None:
-    if revision is not None and not isinstance(revision, str):
-        raise InputTypeError(f"revision must be a str, not {type(revision).__name__}")
     if revision is not None and not (is_plain_path(revision) and revision.isprintable()):
         raise InputError(f"{revision!r} cannot be the name of a branch, a tag or a commit")
 

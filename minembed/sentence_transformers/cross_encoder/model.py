@@ -151,6 +151,7 @@ class CrossEncoder(BaseModel):
         if convert_to_tensor or not convert_to_numpy:
             given = tensor(scores)
             return given[0] if alone else given if convert_to_tensor else list(given)
+        scores = scores.astype(np.float32, copy=False)  # whatever the function made of them
         return scores[0] if alone else scores
 
     @takes_old_names(**dict.fromkeys(NO_CHANGE, ""), activation_fct="activation_fn")

@@ -1,14 +1,15 @@
-"""A cross-encoder's folder, copied with another limit and another activation."""
+"""A cross-encoder's folder, copied with another limit and another activation, and with its adapter merged."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from minembed.errors import ConfigError, UnsupportedCallError
+from minembed.errors import ConfigError
 from minembed.runtime.json_files import optional_json
 from minembed.runtime.new_folder import new_folder
 from minembed.weights.cross_encoder import CrossEncoder, read_cross_encoder
+from minembed.weights.saving import stored_tensors, write_tensors
 
 KINDS = ("*.json", "*.txt", "*.model", "*.safetensors", "*.jinja", "LICENSE*", "NOTICE*", "README.md")
 OVERALL = "config_sentence_transformers.json"
@@ -25,22 +26,21 @@ def saved_prompts(folder: Path) -> dict[str, str]:
 
 
 def save_folder(model: CrossEncoder, target: Path, activation: str, with_card: bool) -> None:
-    """Copy the folder that a model was read from, whole or not at all.
+    """Copy the folder that a model was read from, whole or not at all; an adapter is merged into the weights.
 
     Raises InputError where `target` holds something, ConfigError where the copy would not be read as the model is.
     """
-    if model.checkpoint.adapter is not None:
-        raise UnsupportedCallError(
-            "a cross-encoder with an adapter is not saved here: merge it into its base with peft"
-        )
-    root, inside = model.checkpoint.root, model.checkpoint.folder.relative_to(model.checkpoint.root)
+    root, source = model.checkpoint.root, model.checkpoint.folder
+    inside = source.relative_to(root) if source.is_relative_to(root) else Path()  # of the base of an adapter alone
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
     with new_folder(target) as staged:
-        for folder in {Path(), inside}:
-            (staged / folder).mkdir(parents=True, exist_ok=True)
-            for path in (found for kind in KINDS for found in (root / folder).glob(kind)):
-                shutil.copyfile(path, staged / folder / path.name)
+        for folder, place in {source: staged / inside, root: staged}.items():  # what the root says counts
+            place.mkdir(parents=True, exist_ok=True)
+            for path in (found for kind in KINDS for found in folder.glob(kind)):
+                shutil.copyfile(path, place / path.name)
+        if model.checkpoint.adapter is not None:
+            _merge(model, staged / inside)
         limit, place = model.checkpoint.max_seq_length, staged / inside
         _update(place / "tokenizer_config.json", "model_max_length", limit, add=True)
         _update(place / "sentence_bert_config.json", "max_seq_length", limit, add=False)
@@ -52,6 +52,15 @@ def save_folder(model: CrossEncoder, target: Path, activation: str, with_card: b
         again = read_cross_encoder(staged)
         if (again.checkpoint.max_seq_length, again.activation) != (limit, activation):
             raise ConfigError(f"{root} cannot be copied with max_seq_length {limit} and activation {activation}")
+
+
+def _merge(model: CrossEncoder, place: Path) -> None:
+    """Put the whole weights in the place of an adapter's."""
+    for pattern in ("adapter_*", "*.safetensors", "*.safetensors.index.json"):
+        for path in place.glob(pattern):
+            path.unlink()
+    shutil.copyfile(model.checkpoint.weights / "config.json", place / "config.json")
+    write_tensors(place / "model.safetensors", stored_tensors(model.checkpoint))
 
 
 def _update(path: Path, key: str, value: Any, add: bool) -> None:

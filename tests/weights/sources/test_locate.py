@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import COMMIT, REPO, fill_hub_cache, refuse, write
@@ -146,6 +147,15 @@ def test_offline_variables(variable: str, value: str, nothing_allowed: None, mon
     monkeypatch.setenv(variable, value)
     with pytest.raises(SourceError, match=f"package mirror: not asked, because {variable} is set"):
         locate(DEFAULT_MODEL)
+
+
+@pytest.mark.parametrize(
+    "given", [{"token": 3}, {"local_files_only": "yes"}, {"show_progress_bar": 0}, {"revision": b"v1"}]
+)
+def test_arguments_of_other_types(tmp_path: Path, given: dict[str, Any]) -> None:
+    """Also where the model is a folder, for which they are not needed."""
+    with pytest.raises(InputTypeError, match=f"{next(iter(given))} must be"):
+        locate(tmp_path, **given)
 
 
 def test_offline_variables_switched_off(nothing_reachable: None, monkeypatch: pytest.MonkeyPatch) -> None:
