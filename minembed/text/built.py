@@ -56,6 +56,7 @@ def rebuild(
 
     >>> from tokenizers import Tokenizer, models
     >>> plain = Tokenizer(models.WordPiece({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3}, unk_token="[UNK]"))
+    >>> from minembed.text.added_tokens import Added
     >>> named = {"unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
     >>> added = AddedTokens(tuple(map(Added, named.values())), named, frozenset())
     >>> layout, place = json.loads(plain.to_str()), Path("tokenizer_config.json")
