@@ -9,6 +9,8 @@
     python bench topk        exact top-k beside FAISS, usearch, NumKong and NumPy
     python bench train       training beside sentence-transformers (needs --stsb)
     python bench stream      peak memory while 100,000 texts go by
+    python bench setup-serve what the servers beside ours need, in addition to setup
+    python bench serve       servers under load on 127.0.0.1, beside FastAPI by hand and infinity-emb
     python bench report      REPORT.md and its plots, from results/*/*.json, a folder for each generation of CPUs
     python bench all         encode, wide, kernels, growth, coldstart, topk, report
     python bench targets     encode and wide with those alone who may decide the table of targets, report
@@ -28,7 +30,7 @@ from peers import WORKLOADS
 
 WIDTHS, LENGTHS, TARGET_LENGTHS = [768, 1024], [32, 128, 512], [128]
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
-MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train")
+MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train", "serve")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
 COMMANDS["all"] = [
@@ -46,7 +48,7 @@ COMMANDS["targets"] = ["bench_encode", "bench_wide", "report"]
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser("bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("command", choices=["setup", "worker", *COMMANDS], metavar="command")
+    top.add_argument("command", choices=["setup", "setup-serve", "worker", *COMMANDS], metavar="command")
     top.add_argument("--python", type=Path, help="interpreter that has minembed and the peers")
     top.add_argument("--model", default="all-MiniLM-L6-v2", help="a folder or a name (default: %(default)s)")
     top.add_argument("--threads", type=int, default=2, help="threads for every contestant (default: %(default)s)")
@@ -61,10 +63,10 @@ def parser() -> argparse.ArgumentParser:
         default=12,
         help="encode, wide: seconds after which three laps will do (default: %(default)s)",
     )
-    top.add_argument("--contestants", nargs="+", help="encode, wide: only these")
+    top.add_argument("--contestants", nargs="+", help="encode, wide, serve: only these")
     top.add_argument("--closest", action="store_true", help="encode: only those who may be the best of their precision")
     top.add_argument("--workloads", nargs="+", choices=WORKLOADS, help="encode: only these")
-    top.add_argument("--fraction", type=float, default=1.0, help="encode, wide: only this part of each workload")
+    top.add_argument("--fraction", type=float, default=1.0, help="encode, wide, serve: only this part of each workload")
     top.add_argument("--same-settings", action="store_true", help="encode, wide: race in the settings chosen before")
     top.add_argument("--widths", nargs="+", type=int, choices=WIDTHS, default=WIDTHS, help="wide: only these")
     top.add_argument(
@@ -76,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--dev", type=Path, help="train: scored pairs, to judge the whole recipe on")
     top.add_argument("--runs", type=int, default=15, help="coldstart: fresh processes of each (default: %(default)s)")
     top.add_argument("--count", type=int, default=100_000, help="stream: number of texts (default: %(default)s)")
+    top.add_argument("--seconds", type=float, default=10, help="serve: of each measurement (default: %(default)s)")
     top.add_argument("--out", type=Path, default=environment.BENCH, help="folder for results/ and REPORT.md")
     return top
 
@@ -96,6 +99,8 @@ def main() -> int:
     options.lengths = options.lengths or LENGTHS
     if options.command == "setup":
         return environment.make()
+    if options.command == "setup-serve":
+        return environment.make_serve()
     if options.command == "worker":
         return importlib.import_module("worker").serve()
     if options.command == "report":

@@ -16,6 +16,8 @@ ROOT = BENCH.parent
 WORK = BENCH / ".work"  # git-ignored: the environment, the exported graph, the logs
 VENV = WORK / "venv"
 REQUIREMENTS = BENCH / "peers.txt"
+SERVED = ("fastapi", "uvicorn", "httptools", "uvloop", "orjson")  # the servers by hand
+INFINITY = ("infinity-emb[optimum,server]==0.0.77", "optimum<2", "transformers<4.49", "click<8.2")
 PYTHON_VARIABLE = "MINEMBED_BENCH_PYTHON"
 
 
@@ -49,6 +51,20 @@ def make() -> int:
     if subprocess.run(command, cwd=WORK, env=process_environment(1), stdout=subprocess.DEVNULL, check=False).returncode:
         print("the native kernels could not be compiled, see above: they take no part", file=sys.stderr)
     return install_peers()
+
+
+def make_serve() -> int:
+    """What the other servers need: FastAPI beside the peers, infinity-emb in an environment of its own."""
+    code = make()
+    if code or not pip(*SERVED, "minembed[serve] @ file://" + str(copy_sources())):
+        return code or 1
+    program = WORK / "infinity" / "bin" / "python"
+    if not program.exists():
+        venv.create(program.parents[1], with_pip=True)
+    command = [str(program), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *INFINITY]
+    if subprocess.run(command, cwd=WORK, check=False).returncode:
+        print("absent, could not be installed: infinity-emb", flush=True)
+    return 0
 
 
 def copy_sources() -> Path:

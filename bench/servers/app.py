@@ -1,0 +1,67 @@
+"""What people write by hand: FastAPI around sentence-transformers or ONNX Runtime, each request computed by itself.
+
+python app.py sentence_transformers|onnxruntime FOLDER WORK THREADS PRECISION PORT
+"""
+
+import sys
+from base64 import b64encode
+from pathlib import Path
+
+import orjson
+import uvicorn
+from fastapi import FastAPI, Response
+from pydantic import BaseModel
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+class Embeddings(BaseModel):
+    """The part of OpenAI's request that the load uses."""
+
+    input: str | list[str]
+    encoding_format: str = "float"
+
+
+def sentence_transformers(folder: str, work: str, threads: int, precision: str):
+    """Its encode, 32 texts a batch as it comes."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(threads)
+    model = SentenceTransformer(folder, device="cpu", model_kwargs={"torch_dtype": getattr(torch, precision)})
+    return lambda texts: model.encode(texts, show_progress_bar=False).astype("float32")
+
+
+def onnxruntime(folder: str, work: str, threads: int, precision: str):
+    """The fused graph, or int8 of it, as `python bench encode` runs them."""
+    from peers import onnxruntime_graph
+
+    onnxruntime_graph.prepare(Path(folder), Path(work))
+    graph = {"float32": "fused", "int8": "int8-fused"}[precision]
+    return onnxruntime_graph.load(Path(folder), threads, Path(work), {"graph": graph, "batch_size": 64}).encode
+
+
+def application(encode) -> FastAPI:
+    """The one route; FastAPI runs it in a pool of threads."""
+    app = FastAPI()
+
+    @app.post("/v1/embeddings")
+    def embeddings(asked: Embeddings) -> Response:
+        rows = encode([asked.input] if isinstance(asked.input, str) else asked.input)
+        form = (lambda row: b64encode(row.tobytes()).decode()) if asked.encoding_format == "base64" else list
+        data = [{"object": "embedding", "index": i, "embedding": form(row)} for i, row in enumerate(rows)]
+        return Response(orjson.dumps({"object": "list", "data": data}), media_type="application/json")
+
+    return app
+
+
+def main() -> None:
+    """Load, and serve."""
+    kind, folder, work, threads, precision, port = sys.argv[1:]
+    encode = {"sentence_transformers": sentence_transformers, "onnxruntime": onnxruntime}[kind]
+    app = application(encode(folder, work, int(threads), precision))
+    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()
