@@ -26,6 +26,10 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Handler = Callable[[Request], Awaitable[Answer]]
 LOG = logging.getLogger("minembed")
+GONE = 499  # how the log and the metrics call a client that left, as nginx does
+BODIES = 32  # of the largest size, that may be read at once
+MOST_ANSWERS = 256 << 20  # bytes of answers that wait to be taken, beyond which nothing new is computed
+AT_ONCE = 64 << 10  # bytes
 FIXED = [(b"x-content-type-options", b"nosniff")]
 
 
@@ -60,7 +64,7 @@ class App:
         self.guard = Guard(settings)
         self.stopping = False
         self.table = table(self)
-        self.body_bytes = 0  # of bodies that are being read
+        self.body_bytes = self.answer_bytes = 0  # of bodies that are being read, and of answers that are being taken
 
     def stop(self) -> None:
         """Refuse what comes from now on; what was accepted is finished."""
@@ -76,17 +80,28 @@ class App:
         try:
             answer = await self._answer(request)
         except GoneError:
-            return
+            answer = Answer(status=GONE)
         except Exception as error:
             answer = self._refused(request, error)
+        if request.origin is not None:
+            allow = {"access-control-allow-origin": request.origin.decode("latin-1"), "vary": "origin"}
+            answer = with_headers(answer, allow)
         if self.stopping:
             answer = with_headers(answer, {"connection": "close"})
-        await respond(answer, send)
-        seconds = time.perf_counter() - begin
-        route = request.path if request.path in self.table else "other"
+        if answer.status != GONE:
+            self.answer_bytes += len(answer.body)
+            try:
+                await respond(answer, send)
+            finally:
+                self.answer_bytes -= len(answer.body)
+        self._count(scope, answer, time.perf_counter() - begin)
+
+    def _count(self, scope: Scope, answer: Answer, seconds: float) -> None:
+        route = scope["path"] if scope["path"] in self.table else "other"
         self.meter.request(route, answer.model, answer.status, seconds, answer.tokens)
         client = scope["client"][0] if scope.get("client") else "-"
-        self.log.add(Entry(client, request.method, route, answer.status, 1000 * seconds, answer.tokens, answer.model))
+        entry = Entry(client, scope["method"], route, answer.status, 1000 * seconds, answer.tokens, answer.model)
+        self.log.add(entry)
 
     async def _answer(self, request: Request) -> Answer:
         head = Head.of(request.headers)
@@ -94,9 +109,9 @@ class App:
         if route is not None and route.is_open:
             return await route.handler(request)
         self.guard.check_host(head)
-        origin = self.guard.check_origin(head)
-        if origin is not None and request.method == "OPTIONS":
-            return preflight(origin)
+        request.origin = self.guard.check_origin(head)
+        if request.origin is not None and request.method == "OPTIONS":
+            return PREFLIGHT
         if route is None or route.needs_key:
             self.guard.check_key(head)
         if route is None:
@@ -105,10 +120,7 @@ class App:
             raise Refusal(503, "the server stops: send the request elsewhere", "stopping", headers={"retry-after": "5"})
         if request.method == "POST":
             await self._read_body(request, check_body(head, self.settings.max_body))
-        answer = await route.handler(request)
-        if origin is not None:
-            answer = with_headers(answer, {"access-control-allow-origin": origin.decode("latin-1"), "vary": "origin"})
-        return answer
+        return await route.handler(request)
 
     def _no_route(self, request: Request) -> Refusal:
         methods = self.table.get(request.path)
@@ -121,8 +133,8 @@ class App:
         """Read the body, within its limit and that of all bodies."""
         limit, parts, total = self.settings.max_body, [], 0
         reserved = limit if length is None else length
-        if self.body_bytes + reserved > 32 * limit:
-            raise Refusal(429, "too many bodies at once", "overloaded", headers={"retry-after": "1"})
+        if self.body_bytes + reserved > BODIES * limit or self.answer_bytes > MOST_ANSWERS:
+            raise Refusal(429, "too much is being sent at once", "overloaded", headers={"retry-after": "1"})
         self.body_bytes += reserved
         try:
             more = True
@@ -162,20 +174,14 @@ def with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
     return replace(answer, headers={**answer.headers, **headers})
 
 
-def preflight(origin: bytes) -> Answer:
-    """What a browser is told that asks whether an allowed page of another server may ask.
-
-    >>> preflight(b"https://a.example").status
-    204
-    """
-    headers = {
-        "access-control-allow-origin": origin.decode("latin-1"),
+PREFLIGHT = Answer(  # what a browser is told that asks whether an allowed page of another server may ask
+    status=204,
+    headers={
         "access-control-allow-methods": "GET, POST",
         "access-control-allow-headers": "authorization, content-type",
         "access-control-max-age": "600",
-        "vary": "origin",
-    }
-    return Answer(status=204, headers=headers)
+    },
+)
 
 
 async def respond(answer: Answer, send: Send) -> None:
@@ -186,7 +192,11 @@ async def respond(answer: Answer, send: Send) -> None:
         headers.append((b"content-length", str(len(answer.body)).encode()))
     headers += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    if len(answer.body) <= AT_ONCE:
+        await send({"type": "http.response.body", "body": answer.body})
+    else:  # the second one waits until most of the first is taken
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:

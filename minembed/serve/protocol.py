@@ -68,7 +68,6 @@ class LimitedProtocol(HttpToolsProtocol):
         """Feed the parser, and let a clock run as long as a request is not whole."""
         if self._ended:
             return
-        fresh = self._clock is None
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -78,7 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._end(431, f"the head of a request may have {LARGEST_HEAD} bytes")
         elif not self._in_head and not self._in_body:
             self._stop_clock()
-        elif fresh:
+        elif self._clock is None:
             self._wind(BODY_SECONDS if self._in_body else HEAD_SECONDS)
 
     # callbacks of the parser

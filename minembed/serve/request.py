@@ -42,6 +42,7 @@ class Request:
     headers: Sequence[tuple[bytes, bytes]]
     receive: Receive
     body: bytes = b""
+    origin: bytes | None = None  # the site of a page that may ask, where it is another's
 
     def read(self, kind: type[Struct]) -> Struct:
         """The body as a struct; raises Refusal for what is no JSON (400), or not of that form."""

@@ -128,6 +128,7 @@ def config_of(parts: Parts) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # a line for each request that is no HTTP would fill the log
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -57,8 +57,11 @@ def test_pages_of_other_servers(served, keyed):
     key = {"authorization": "Bearer other", "origin": "https://a.example"}
     reply = ask_one(keyed, "POST", "/v1/embeddings", GOOD, headers=key)
     assert reply.status == 200 and reply.headers["access-control-allow-origin"] == "https://a.example"
+    refused = ask_one(keyed, "POST", "/v1/embeddings", {}, headers=key)  # which its page may read as well
+    assert refused.status == 400 and refused.headers["access-control-allow-origin"] == "https://a.example"
     asked_before = ask_one(keyed, "OPTIONS", "/v1/embeddings", headers={"origin": "https://a.example"})
-    assert asked_before.status == 204 and "authorization" in asked_before.headers["access-control-allow-headers"]
+    assert asked_before.status == 204 and asked_before.headers["access-control-allow-origin"] == "https://a.example"
+    assert "authorization" in asked_before.headers["access-control-allow-headers"]
 
 
 def test_keys(keyed):
@@ -239,6 +242,15 @@ def test_a_full_queue_is_429(serving):
         assert reply.json["error"]["code"] == "rate_limit_exceeded"
         assert ask_one(parts.app, "POST", "/embed", {"inputs": "a"}).json["error_type"] == "Overloaded"
         assert ask_one(parts.app, "GET", "/health").status == 200
+
+
+def test_answers_that_nobody_takes_are_bounded(serving):
+    with serving() as parts:
+        parts.app.answer_bytes = 300_000_000
+        assert ask_one(parts.app, "POST", "/v1/embeddings", GOOD).status == 429
+        parts.app.answer_bytes = 0
+        assert ask_one(parts.app, "POST", "/v1/embeddings", {"input": ["the cat"] * 500}).status == 200
+        assert parts.app.answer_bytes == 0
 
 
 def test_a_client_that_leaves_takes_its_work_along(serving):
