@@ -15,7 +15,7 @@ import orjson
 
 from minembed.serve.access import AccessLog, Entry
 from minembed.serve.errors import OPENAI, RERANK, TEI, Refusal, refusal_of
-from minembed.serve.guard import Guard, Head, check_body
+from minembed.serve.guard import CLOSE, Guard, Head, check_body
 from minembed.serve.metrics import Meter
 from minembed.serve.request import Answer, Request
 from minembed.serve.service import GoneError
@@ -119,7 +119,8 @@ class App:
         if self.stopping:
             raise Refusal(503, "the server stops: send the request elsewhere", "stopping", headers={"retry-after": "5"})
         if request.method == "POST":
-            await self._read_body(request, check_body(head, self.settings.max_body))
+            check_body(head, self.settings.max_body)
+            await self._read_body(request)
         return await route.handler(request)
 
     def _no_route(self, request: Request) -> Refusal:
@@ -129,13 +130,11 @@ class App:
         allow = {"allow": ", ".join(methods)}
         return Refusal(405, f"this path answers {allow['allow']}", "unsupported", headers=allow)
 
-    async def _read_body(self, request: Request, length: int | None) -> None:
-        """Read the body, within its limit and that of all bodies."""
+    async def _read_body(self, request: Request) -> None:
+        """Read the body, within its limit and that of all bodies; small ones are always read."""
+        if self.answer_bytes > MOST_ANSWERS:
+            raise Refusal(429, "too many answers wait to be taken", "overloaded", headers={"retry-after": "1"})
         limit, parts, total = self.settings.max_body, [], 0
-        reserved = limit if length is None else length
-        if self.body_bytes + reserved > BODIES * limit or self.answer_bytes > MOST_ANSWERS:
-            raise Refusal(429, "too much is being sent at once", "overloaded", headers={"retry-after": "1"})
-        self.body_bytes += reserved
         try:
             more = True
             while more:
@@ -144,12 +143,15 @@ class App:
                     raise GoneError
                 part, more = message.get("body", b""), message.get("more_body", False)
                 total += len(part)
+                self.body_bytes += len(part)
                 if total > limit:
-                    close = {"connection": "close"}
-                    raise Refusal(413, f"the body has more than {limit} bytes: send several requests", headers=close)
+                    raise Refusal(413, f"the body has more than {limit} bytes: send several requests", headers=CLOSE)
+                if total > AT_ONCE and self.body_bytes > BODIES * limit:
+                    headers = {"retry-after": "1", **CLOSE}
+                    raise Refusal(429, "too much is being sent at once", "overloaded", headers=headers)
                 parts.append(part)
         finally:
-            self.body_bytes -= reserved
+            self.body_bytes -= total
         request.body = parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _refused(self, request: Request, error: Exception) -> Answer:

@@ -124,28 +124,23 @@ def key_of(authorization: bytes) -> bytes:
     return b""
 
 
-def check_body(head: Head, limit: int) -> int | None:
-    """The length of the body that a head announces, None where it comes in pieces.  Raises Refusal for bodies that
-    are too long (413), of another kind (415), or of no length (411).
+def check_body(head: Head, limit: int) -> None:
+    """Refuse bodies that are announced as too long (413), of another kind (415), or of no length (411).
 
     >>> check_body(Head(content_type=b"application/json; charset=utf-8", content_length=b"12"), 100)
-    12
     """
     if head.transfer_encoding is not None:
         if head.content_length is not None or head.transfer_encoding.strip().lower() != b"chunked":
             raise Refusal(400, "Transfer-Encoding must be chunked, without Content-Length", "syntax", headers=CLOSE)
-        length = None
     elif head.content_length is None:
         raise Refusal(411, "send a Content-Length", "syntax", headers=CLOSE)
     else:
         digits = head.content_length
         if not digits.isdigit() or len(digits) > 18:
             raise Refusal(400, "Content-Length is no number", "syntax", headers=CLOSE)
-        length = int(digits)
-        if length > limit:
+        if int(digits) > limit:
             raise Refusal(413, f"the body has more than {limit} bytes: send several requests", headers=CLOSE)
     check_content(head)
-    return length
 
 
 def check_content(head: Head) -> None:

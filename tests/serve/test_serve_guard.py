@@ -253,6 +253,14 @@ def test_answers_that_nobody_takes_are_bounded(serving):
         assert parts.app.answer_bytes == 0
 
 
+def test_bodies_that_are_being_read_are_bounded_and_small_ones_are_read(serving):
+    with serving() as parts:
+        parts.app.body_bytes = held = 64_000_000
+        assert ask_one(parts.app, "POST", "/v1/embeddings", {"input": ["x" * 70_000]}).status == 429
+        assert ask_one(parts.app, "POST", "/v1/embeddings", GOOD).status == 200
+        assert parts.app.body_bytes == held
+
+
 def test_a_client_that_leaves_takes_its_work_along(serving):
     with serving() as parts:
         started = asyncio.run(ask(parts.app, "POST", "/v1/embeddings", {"input": ["the cat " * 9] * 2048}, gone=True))
