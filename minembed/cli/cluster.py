@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from minembed.cli.map import tell
+from minembed.cli.map import seed_option, tell
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
-from minembed.cli.passages import cache_option, check_not_terminal, keep_option, selection_options
-from minembed.data.arrow_rows import arrow_module
+from minembed.cli.passages import (
+    cache_option,
+    check_not_terminal,
+    corpus_argument,
+    keep_option,
+    output_option,
+    selection_options,
+)
 from minembed.data.corpus import Corpus
 from minembed.data.excerpt import excerpt
-from minembed.data.layout import Extra, form_of_output, kept_columns, layout_of
+from minembed.data.layout import Extra, form_of_rows, kept_columns, layout_of
 from minembed.data.outputs import write_table
-from minembed.data.table import ARROW
 from minembed.data.texts import Selection
 from minembed.search.index_cache import vectors_of
 from minembed.types import ClusterMethod, TextFormat
@@ -27,16 +32,10 @@ ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", floa
 
 
 @click.command("cluster", short_help="Group texts by meaning, and name the groups.")
-@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@corpus_argument
 @click.option("-k", type=click.IntRange(min=1), metavar="N", help="How many clusters.")
 @click.option("--auto", is_flag=True, help="Choose how many, 2 to 48: the highest mean silhouette of 2,000 texts.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Where the rows go, with their cluster: .csv, .tsv, .jsonl, .json, .parquet or .feather.",
-)
+@output_option("Where the rows go, with their cluster: .csv, .tsv, .jsonl, .json, .parquet or .feather.")
 @click.option(
     "--method",
     type=click.Choice(get_args(ClusterMethod)),
@@ -44,9 +43,7 @@ ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", floa
     show_default=True,
     help="kmeans: up to 500,000 texts; hdbscan, which finds how many itself and leaves texts out: up to 20,000.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The same, the same groups."
-)
+@seed_option("The same, the same groups.")
 @keep_option
 @selection_options
 @cache_option
@@ -106,10 +103,7 @@ def check_rows(output: Path | None, source: Corpus, columns: tuple[str, ...] | N
     """The form of the output, by its ending; raises InputError for one that cannot hold the rows, before the work."""
     if output is None:
         return None
-    form = form_of_output(output.name)
-    assert form is not None  # there are no others
-    if form in ARROW:
-        arrow_module()
+    form = form_of_rows(output.name)
     layout_of(source.read.table, form, columns, ADDED)  # names that clash
     return form
 

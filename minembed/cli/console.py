@@ -194,6 +194,24 @@ def existing_file() -> click.Path:
     return click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
+def file_or_stdin() -> click.Path:
+    """The same, where "-" is standard input.
+
+    >>> file_or_stdin().allow_dash
+    True
+    """
+    return click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+def new_file() -> click.Path:
+    """The type of an option that names a file to write, new or in place of another.
+
+    >>> new_file().exists
+    False
+    """
+    return click.Path(dir_okay=False, path_type=Path)
+
+
 def table(rows: list[list[str]], right: frozenset[int] = frozenset(), indent: str = "") -> list[str]:
     """Lay out rows in columns, those in `right` flush right.
 

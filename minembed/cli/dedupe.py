@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
-from minembed.cli.passages import cache_option, check_not_terminal, selection_options
-from minembed.data.arrow_rows import arrow_module
+from minembed.cli.passages import cache_option, check_not_terminal, corpus_argument, output_option, selection_options
 from minembed.data.copying import Keep, as_written, copy_rows
 from minembed.data.corpus import Corpus
 from minembed.data.excerpt import excerpt
 from minembed.data.forms import BY_ENDING, form_of_name
-from minembed.data.layout import form_of_output
+from minembed.data.layout import form_of_rows
 from minembed.data.outputs import write_table
-from minembed.data.table import ARROW, Table
+from minembed.data.table import Table
 from minembed.data.texts import Selection
 from minembed.search.index_cache import vectors_of
 from minembed.types import TextFormat
@@ -43,7 +42,7 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
 
 
 @click.command("dedupe", short_help="Leave out near duplicates.")
-@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@corpus_argument
 @click.option(
     "--threshold",
     type=click.FloatRange(-1, 1),
@@ -52,13 +51,7 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
     metavar="COSINE",
     help="From this cosine on, texts are duplicates.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Where what is kept goes; default: standard output.",
-)
+@output_option("Where what is kept goes; default: standard output.")
 @selection_options
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print the groups of duplicates, a JSON object a line.")
@@ -120,11 +113,7 @@ def form_of(output: Path, table: Table) -> TextFormat:
     """The form of an output, by its ending; raises InputError for one that cannot hold the rows."""
     if table.form == "txt" and output.suffix.lower() in BY_ENDING and form_of_name(output.name) == "txt":
         return "txt"
-    form = form_of_output(output.name)
-    assert form is not None  # there are no others
-    if form in ARROW:
-        arrow_module()  # or an error, before the work
-    return form
+    return form_of_rows(output.name)
 
 
 def write_kept(file: BinaryIO, form: TextFormat, table: Table, keep: Keep) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from minembed.cli.console import new_file
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.types import Color
 
@@ -86,7 +87,7 @@ def check_picture(ctx: click.Context, parameter: click.Parameter, value: Path | 
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=new_file(),
     metavar="FILE",
     callback=check_picture,
     help="Also draw the heat map, as .png or .svg (extra viz).",

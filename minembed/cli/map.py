@@ -1,13 +1,14 @@
 """`minembed map`: a corpus as a map to look at, and how far it can be trusted."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from minembed.cli.console import existing_file
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
-from minembed.cli.passages import cache_option, check_not_terminal, selection_options
+from minembed.cli.passages import cache_option, check_not_terminal, corpus_argument, output_option, selection_options
 from minembed.data.corpus import Corpus, Passages
 from minembed.data.texts import Selection, Survey, column_of
 from minembed.errors import InputError
@@ -17,6 +18,7 @@ from minembed.types import MapMethod
 if TYPE_CHECKING:
     from minembed.types import Array
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 CLUSTERS = ("auto", "kmeans", "hdbscan", "none")
 ENDINGS = (".html", ".png", ".svg")
 
@@ -76,17 +78,21 @@ def drawn(count: int, sample: int | None, seed: int) -> list[int]:
     return np.sort(np.random.default_rng(seed).choice(count, sample, replace=False)).tolist()
 
 
+def seed_option(told: str) -> Callable[[Command], Command]:
+    """The option that makes chance repeatable.
+
+    >>> @click.command()
+    ... @seed_option("The same, the same map.")
+    ... def run(seed): ...
+    >>> run.params[0].default
+    0
+    """
+    return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help=told)
+
+
 @click.command("map", short_help="Draw a corpus as a map of its meanings.")
-@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    metavar="FILE",
-    callback=check_output,
-    help="A page (.html) or a picture (.png, .svg).",
-)
+@corpus_argument
+@output_option("A page (.html) or a picture (.png, .svg).", required=True, callback=check_output)
 @click.option(
     "--method",
     type=click.Choice(get_args(MapMethod)),
@@ -108,7 +114,7 @@ def drawn(count: int, sample: int | None, seed: int) -> list[int]:
 @click.option("--perplexity", type=float, metavar="P", help="Neighbours that t-SNE looks at; default: 30.")
 @click.option("--neighbours", type=int, metavar="N", help="Neighbours that UMAP looks at; default: 15.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Draw so many texts by lot.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The same, the same map.")
+@seed_option("The same, the same map.")
 @click.option(
     "--vectors", type=existing_file(), metavar="FILE.npy", help="Vectors of the texts, instead of a model's work."
 )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from minembed.cli.console import as_text
+from minembed.cli.console import as_text, file_or_stdin, new_file
 from minembed.data.corpus import Corpus, Passages
 from minembed.data.source import STDIN
 from minembed.data.table import Reading
@@ -98,6 +98,30 @@ def selection_options(command: Command) -> Any:
 
     wrapped: Any = field(missing(reading_options(with_selection)))
     return wrapped
+
+
+def corpus_argument(command: Command) -> Command:
+    """Add the argument that names the file of the texts.
+
+    >>> @click.command()
+    ... @corpus_argument
+    ... def run(corpus): ...
+    >>> run.params[0].name
+    'corpus'
+    """
+    return click.argument("corpus", type=file_or_stdin())(command)
+
+
+def output_option(told: str, **more: Any) -> Callable[[Command], Command]:
+    """The option that names the file to write, and `more` that click's options know.
+
+    >>> @click.command()
+    ... @output_option("Where the rows go.", required=True)
+    ... def run(output): ...
+    >>> run.params[0].name, run.params[0].required
+    ('output', True)
+    """
+    return click.option("-o", "--output", type=new_file(), metavar="FILE", help=told, **more)
 
 
 def id_option(command: Command) -> Command:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from minembed.cli.console import as_text
+from minembed.cli.console import as_text, file_or_stdin
 from minembed.cli.model_choice import ModelChoice, model_options
 from minembed.cli.passages import passages_of, selection_options
 from minembed.data.excerpt import excerpt
@@ -22,7 +22,7 @@ DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
     "-i",
     "--input",
     "source",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    type=file_or_stdin(),
     metavar="FILE",
     help="A document a line, or a table of any form; - is standard input.",
 )

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from minembed.cli.columns import read_too
-from minembed.cli.console import as_text, prints_to_terminal
+from minembed.cli.console import as_text, file_or_stdin, prints_to_terminal
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import (
     cache_option,
@@ -113,7 +113,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
 @click.option(
     "--queries",
     "query_file",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    type=file_or_stdin(),
     metavar="FILE",
     help="More queries, one a line or in a table of any form; - is standard input.",
 )

@@ -74,6 +74,19 @@ def form_of_output(name: str, others: Sequence[str] = ()) -> TextFormat | None:
     raise InputError(f"{name}: its ending must be {', '.join(endings[:-1])} or {endings[-1]}{packed}{sheet}")
 
 
+def form_of_rows(name: str) -> TextFormat:
+    """The form of an output that takes rows; raises MissingExtraError where what writes it is not installed.
+
+    >>> form_of_rows("rows.tsv")
+    'tsv'
+    """
+    form = form_of_output(name)
+    assert form is not None  # there are no others
+    if form in ARROW:
+        arrow_module()
+    return form
+
+
 def kept_columns(table: Table, keep: str | None, identity: str | None = None) -> tuple[str, ...] | None:
     """The columns that `--keep` names: "all" (None here), "none", or names and numbers between commas.
 
