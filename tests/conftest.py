@@ -52,9 +52,9 @@ def tier(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_model(tiny_checkpoint):
-    """The tiny checkpoint, loaded."""
+    """The tiny checkpoint, loaded once: nothing in a model changes."""
     return Embedder.load(tiny_checkpoint)
 
 

@@ -19,16 +19,16 @@ def command(model: str, out: Path, dtype: str, revision: str | None, offline: bo
     The folder loads by itself (Embedder.load(OUT), or --model OUT) and gives the vectors, to the last bit, that the
     original gives with dtype "int8".  There is no way back to float32.
     """
-    from minembed.models.loading import base_finder
+    from minembed.models.loading import finder
     from minembed.models.static import check_dtype
     from minembed.transformer.quantization import quantize
     from minembed.weights.directory import read_checkpoint
     from minembed.weights.families import read_params
     from minembed.weights.quantized import save
-    from minembed.weights.sources.locate import locate
 
-    found = locate(model, revision=revision, local_files_only=offline)
-    checkpoint = read_checkpoint(found.folder, base_finder(offline))
+    find = finder(offline)
+    found = find(model, revision=revision)
+    checkpoint = read_checkpoint(found.folder, find)
     if checkpoint.is_static:
         check_dtype("int8")
     save(quantize(read_params(checkpoint)), checkpoint, out)

@@ -78,14 +78,11 @@ class Embedder:
         from minembed.models.engine import Engine
         from minembed.weights.directory import read_checkpoint
         from minembed.weights.modules import read_module_params
-        from minembed.weights.sources.locate import locate
 
         threads = loading.check_request(dtype, backend, threads)  # raises before anything is read
-        found = locate(
-            name, revision=revision, local_files_only=local_files_only, token=token, show_progress_bar=show_progress_bar
-        )
-        find_base = loading.base_finder(local_files_only, token, show_progress_bar)
-        checkpoint = read_checkpoint(found.folder, find_base)
+        find = loading.finder(local_files_only, token, show_progress_bar)
+        found = find(name, revision=revision)
+        checkpoint = read_checkpoint(found.folder, find)
         checkpoint = loading.with_settings(checkpoint, max_seq_length, prompts, truncate_dim)
         load_tokenizer = loading.load_static_tokenizer if checkpoint.is_static else loading.load_tokenizer
         tokenizer = load_tokenizer(checkpoint)

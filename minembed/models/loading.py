@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from minembed.errors import InputError, InputTypeError
 from minembed.models import static
@@ -15,9 +15,11 @@ from minembed.runtime.threads import check_threads
 from minembed.text.tokenizer import Tokenizer
 from minembed.transformer.tier import Tier
 from minembed.types import Dtype, DtypeChoice
-from minembed.weights.adapters import FindBase
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_params
+
+if TYPE_CHECKING:
+    from minembed.weights.sources.locate import Located
 
 LOG = logging.getLogger("minembed")
 NO_GAIN = "nothing here computes bfloat16 faster"
@@ -69,12 +71,12 @@ def with_settings(checkpoint: Checkpoint, max_seq_length: object, prompts: objec
     return checkpoint
 
 
-def base_finder(
+def finder(
     local_files_only: bool = False, token: str | bool | None = None, show_progress_bar: bool | None = None
-) -> FindBase:
-    """Look for the base of an adapter as for the model itself, but at no revision: that is the adapter's.
+) -> "partial[Located]":
+    """What finds a model by its name, and then, should it be an adapter, its base: that at no revision of its own.
 
-    >>> base_finder(local_files_only=True).keywords["local_files_only"]
+    >>> finder(local_files_only=True).keywords["local_files_only"]
     True
     """
     from minembed.weights.sources.locate import locate

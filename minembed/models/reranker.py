@@ -113,17 +113,11 @@ class Reranker:
         from minembed.models import loading
         from minembed.weights.cross_encoder import read_cross_encoder
         from minembed.weights.heads import read_classifier
-        from minembed.weights.sources.locate import locate
 
         threads = loading.check_request(dtype, backend, threads)  # raises before anything is read
-        found = locate(
-            _full_name(name),
-            revision=revision,
-            local_files_only=local_files_only,
-            token=token,
-            show_progress_bar=show_progress_bar,
-        )
-        model = read_cross_encoder(found.folder, loading.base_finder(local_files_only, token, show_progress_bar))
+        find = loading.finder(local_files_only, token, show_progress_bar)
+        found = find(_full_name(name), revision=revision)
+        model = read_cross_encoder(found.folder, find)
         head = read_classifier(model.checkpoint, len(model.labels))
         model = replace(model, checkpoint=loading.with_limit(model.checkpoint, max_seq_length))
         tokenizer = loading.load_tokenizer(model.checkpoint)

@@ -12,7 +12,7 @@ import numpy as np
 from minembed.errors import MissingHeadError, UnsupportedModelError
 from minembed.models.embedder import Embedder
 from minembed.models.engine import Engine
-from minembed.models.loading import base_finder, load_tokenizer, with_limit
+from minembed.models.loading import finder, load_tokenizer, with_limit
 from minembed.runtime.backend import prepare
 from minembed.runtime.checks import check_seed
 from minembed.runtime.threads import check_threads
@@ -28,7 +28,6 @@ from minembed.weights.heads import head_tensors, read_masked
 from minembed.weights.layout import tensors
 from minembed.weights.modules import read_module_params
 from minembed.weights.saving import save_checkpoint, stored_tensors
-from minembed.weights.sources.locate import locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,8 @@ class Trainee:
         beyond 64 bits, and what Embedder.load raises.
         """
         seed = check_seed("seed", seed)
-        found = locate(name, revision=revision, local_files_only=local_files_only)
-        checkpoint = read_checkpoint(found.folder, base_finder(local_files_only))
+        find = finder(local_files_only)
+        checkpoint = read_checkpoint(find(name, revision=revision).folder, find)
         check_trainable(checkpoint)
         checkpoint = with_limit(checkpoint, max_seq_length)
         tokenizer = load_tokenizer(checkpoint)

@@ -46,19 +46,38 @@ def is_command(function):
     return any(ast.unparse(decorator).split("(")[0].endswith(".command") for decorator in function.decorator_list)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("minembed.kernels")])
-def test_functions_take_few_arguments(name):
+def room_of(name):
+    return ".".join(name.split(".")[:2])
+
+
+ROOMS = sorted({room_of(name) for name in FILES})  # a test a room: of thousands of tests, being one has a price
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room != "minembed.kernels"])
+def test_functions_take_few_arguments(room):
     """Commands take one for each of their options; kernels have no keywords and no bundles that cost nothing."""
+    if room == "minembed.sentence_transformers":
+        return  # signatures are the reference's: tests/dropin/test_signatures.py
+    for name in FILES:
+        if room_of(name) == room:
+            assert_few_arguments(name)
+
+
+def assert_few_arguments(name):
     functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef)]
     counted = [node for node in functions if not (name.startswith("minembed.cli") and is_command(node))]
     many = {f"{name}.{node.name}" for node in counted if len(arguments(node)) > MOST_ARGUMENTS}
-    if name.startswith("minembed.sentence_transformers"):
-        return  # signatures are the reference's: tests/dropin/test_signatures.py
-    assert many == {allowed for allowed in MANY_ARGUMENTS if allowed.rpartition(".")[0] == name}
+    assert many == {allowed for allowed in MANY_ARGUMENTS if allowed.rpartition(".")[0] == name}, name
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_files_and_functions_are_short(name):
+@pytest.mark.parametrize("room", ROOMS)
+def test_files_and_functions_are_short(room):
+    for name in FILES:
+        if room_of(name) == room:
+            assert_short(name)
+
+
+def assert_short(name):
     source = FILES[name].read_text(encoding="utf-8")
     lines = code_lines(source)
     assert len(lines) <= 300, f"{name} has {len(lines)} lines of code: two ideas in one room?"
@@ -144,7 +163,7 @@ NEED_A_MODEL = {
         "states_of",
         "vectors_of",
     },
-    "minembed.sentence_transformers.base.model": {"heeds_processing"},
+    "minembed.sentence_transformers.base.arguments": {"heeds_processing"},
     "minembed.models.static": {"prepare"},
     "minembed.models.loading": {"with_limit", "load_tokenizer", "load_static_tokenizer", "fastest", "prepare_encoder"},
     "minembed.train.backward.vjp": {
@@ -223,9 +242,11 @@ NEED_A_MODEL = {
 }
 
 
-@pytest.mark.parametrize(("name", "function"), list(public_functions()))
-def test_public_functions_are_documented_by_an_example(name, function):
-    assert function.__doc__, f"{name} has no docstring"
-    module, _, own = name.rpartition(".")
-    if module not in COMPILED and own not in NEED_A_MODEL.get(module, ()):
-        assert ">>>" in function.__doc__, f"{name} has no example"
+@pytest.mark.parametrize("room", ROOMS)
+def test_public_functions_are_documented_by_an_example(room):
+    for name, function in public_functions():
+        module, _, own = name.rpartition(".")
+        if room_of(module) == room:
+            assert function.__doc__, f"{name} has no docstring"
+            if module not in COMPILED and own not in NEED_A_MODEL.get(module, ()):
+                assert ">>>" in function.__doc__, f"{name} has no example"

@@ -233,7 +233,7 @@ def test_fidelity_of_the_real_model(minilm_as, dtype, number):
 
 @pytest.mark.weights
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("short", "long", "seeds"), [(140, 5, 2), *heavy([(280, 20, 4)])])
+@pytest.mark.parametrize(("short", "long", "seeds"), [(140, 5, 1), *heavy([(280, 20, 4)])])
 def test_any_batch_of_the_real_model_gives_the_same_bits(minilm_as, dtype, short, long, seeds):
     texts = texts_of(short, 12, seed=1) + texts_of(long, 300, seed=2)
     model = minilm_as("numba", dtype)

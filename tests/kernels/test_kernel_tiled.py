@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from any_encoder import any_architecture, architecture_of, on_tiles_exactly, params_of, tokens_of
 from batchings import texts_of
-from emulated import needs_tiles, python_emulated
+from emulated import needs_tiles, python_emulated, slow_without_tiles
 from examples import examples, heavy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +23,7 @@ from minembed.transformer.params import tree_map
 from minembed.transformer.quantization import lower
 from minembed.transformer.tier import OPERATIONS
 
+pytestmark = slow_without_tiles
 # distance from float64 of the same weights, root of the mean square, over that of the NumPy tier in bfloat16: which
 # keeps attention in float32, and rounds otherwise in the same places.  The largest of 1,200 random encoders was 2.2.
 AS_EXACT = 3.0
@@ -104,7 +105,7 @@ def test_every_choice_is_drawn():
 
 
 @needs_tiles
-@pytest.mark.parametrize("seeds", ["range(4)", *heavy(["range(100, 200)"])])
+@pytest.mark.parametrize("seeds", heavy(["range(4)", "range(100, 200)"]))
 def test_emulated_tiles_give_the_same_bits(seeds):
     found = python_emulated(f"from tiled_digests import digests\nprint(*digests({seeds}), sep='\\n')")
     assert found == digests(eval(seeds))
@@ -123,6 +124,7 @@ RECEIVE = """
 
 
 @needs_tiles
+@pytest.mark.slow
 def test_models_travel_to_other_processes(tiny_checkpoint, tmp_path):
     """To one that may use tiles, and one that may not: which says so, and computes the same bits."""
     models = [Embedder.load(tiny_checkpoint, backend="numba", dtype=d) for d in DTYPES]

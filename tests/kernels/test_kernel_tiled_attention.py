@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from any_encoder import Architecture, params_of, tokens_of
+from emulated import slow_without_tiles
 from examples import examples, heavy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from minembed.transformer.config import Config
 from minembed.transformer.positions import attention_patterns
 from minembed.transformer.quantization import lower
 
+pytestmark = slow_without_tiles
 LONGEST = 300
 LENGTHS = [1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 100, 127, 128, 129, 160, 255, 256, 257, LONGEST]
 ROUNDED = 2.0**-8  # of a bfloat16: of each weight, and of the result

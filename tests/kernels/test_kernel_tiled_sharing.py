@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from any_encoder import Architecture, any_architecture, architecture_of, params_of, tokens_of
+from emulated import slow_without_tiles
 from examples import examples, heavy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from minembed.kernels.tiles.amx import HARDWARE
 from minembed.transformer.config import Config
 from minembed.transformer.quantization import lower
 
+pytestmark = slow_without_tiles
 STAYS_AWAY = 30  # seconds: far more than a call takes
 MINILM = Architecture(Config(29, 384, 1, 12, 1536, 512, 2, "gelu", 1e-12))
 ODD = architecture_of(8, positions=512)

@@ -14,6 +14,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from command import run
+from examples import heavy
 from map_cases import MARKUP, Tags, blobs, facts_of, hostile
 from places import ROOT
 
@@ -188,7 +189,7 @@ def test_the_figures_of_the_docs():
 
 @PICTURES
 @pytest.mark.parametrize("kind", ["png", "svg"])
-@pytest.mark.parametrize(("n", "dimensions"), [(1, 2), (2, 2), (30, 2), (30, 3), (2100, 2)])
+@pytest.mark.parametrize(("n", "dimensions"), [(1, 2), (30, 3), (2100, 2), *heavy([(2, 2), (30, 2)])])
 def test_pictures(n, dimensions, kind):
     vectors = blobs(n)[0]
     made = Map.of(

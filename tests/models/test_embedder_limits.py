@@ -82,7 +82,7 @@ def test_warnings_point_at_the_line_of_the_caller(tiny_model, call):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"precision": "ubinary"}, *heavy([{"truncate_dim": 8}, {"prompt": "a "}, {"normalize_embeddings": False}])],
+    [{}, *heavy([{"precision": "ubinary"}, {"truncate_dim": 8}, {"prompt": "a "}, {"normalize_embeddings": False}])],
     ids=str,
 )
 def test_a_stream_has_the_bits_of_encode(tiny_model, options):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 from batchings import texts_of, with_threads
+from examples import heavy
 from interrupts import interrupt, is_calm, needs_timer
 
 from minembed import Embedder, Index, top_k
@@ -73,15 +74,16 @@ def test_a_limit_that_an_interrupt_left_is_not_taken_for_the_first_one(two_blas_
 
 
 @needs_timer
+@pytest.mark.parametrize("times", [60, *heavy([150])])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_interrupted_calls_leave_the_model_as_it_was(tiny_checkpoint, tier, two_blas_threads, workers):
+def test_interrupted_calls_leave_the_model_as_it_was(tiny_checkpoint, tier, two_blas_threads, workers, times):
     model, texts = with_threads(Embedder.load(tiny_checkpoint, backend=tier), workers), texts_of(40, 20, seed=9)
     expected, running = model.encode(texts).tobytes(), _thread._count()
 
     def check():
         assert blas_threads() == two_blas_threads
 
-    interrupt(lambda: model.encode(texts), 150, seed=workers, check=check)
+    interrupt(lambda: model.encode(texts), times, seed=workers, check=check)
     assert model.encode(texts).tobytes() == expected
     for _ in range(1000):
         if _thread._count() <= running:
@@ -148,5 +150,5 @@ def test_searches(precision, times, seed):
 
 @pytest.mark.parametrize(("times", "seed"), TIMES)
 def test_top_k(tier, times, seed):
-    corpus, queries = (np.random.default_rng(4).standard_normal((n, 64)).astype(np.float32) for n in (20_000, 20))
+    corpus, queries = (np.random.default_rng(4).standard_normal((n, 64)).astype(np.float32) for n in (5000, 20))
     check_calm(lambda: [x.tobytes() for x in top_k(queries, corpus, 10, backend=tier, threads=2)], times, seed)

@@ -44,7 +44,7 @@ def script(folder, body, *arguments, expect=0):
     return finish([sys.executable, "-W", "error", "-c", program, str(folder), *arguments], expect)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"] if hasattr(os, "fork") else ["spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", *heavy(["forkserver"])] if hasattr(os, "fork") else ["spawn"])
 def test_processes_started_after_the_first_use(tiny_checkpoint, tmp_path, method):
     """The model is sent to the child, or is there already, and gives the same bytes."""
     program = tmp_path / "program.py"
@@ -166,7 +166,7 @@ PEAK = """
 """
 
 
-@pytest.mark.parametrize("number", [10_000, *heavy([20_000])])  # a window has 4096
+@pytest.mark.parametrize("number", [5000, *heavy([20_000])])  # a window has 4096
 def test_a_stream_needs_no_more_memory_the_longer_it_is(tiny_checkpoint, number):
     body = """
     model, number = load(), int(sys.argv[2])

@@ -270,7 +270,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
-@pytest.mark.parametrize("thousands", [12, *heavy([16, 30])])
+@pytest.mark.parametrize("thousands", [8, *heavy([12, 16, 30])])
 def test_memory_is_that_of_rows_not_of_pairs(thousands):
     command = [sys.executable, "-c", MEASURE, str(thousands)]
     alone = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # threads of BLAS would wait for those of other tests

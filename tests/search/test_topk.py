@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from exact_topk import METRICS, assert_best
-from examples import examples
+from examples import examples, heavy
 from hypothesis import given, settings
 from tiers import TIERS
 
@@ -66,7 +66,7 @@ def random(rows, width, seed, dtype=np.float32):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [3, *heavy([1])])
 def test_across_blocks_pieces_and_batches_of_queries(tier, metric, threads):
     queries, corpus = random(1030 if metric == "dot" else 40, 8, 1), random(70_001, 8, 2)
     scores, indices = top_k(queries, corpus, 12, metric, backend=tier, threads=threads)
@@ -101,9 +101,10 @@ def test_full_lists_of_several_threads(monkeypatch, metric, form, number):
     assert_best(queries, corpus, 9, metric, *found)
 
 
-def test_one_query_of_two_threads():
+@pytest.mark.parametrize("metrics", [METRICS[:1], *heavy([(METRICS[1:],)])])
+def test_one_query_of_two_threads(metrics):
     corpus, queries = random(80_000, 300, 22), random(1, 300, 23)
-    for metric in METRICS:
+    for metric in metrics:
         expected = top_k(queries, corpus, 10, metric, backend="numpy")
         for small in (None, quantize_corpus(corpus)):
             found = top_k(queries, corpus, 10, metric, backend=TIERS[-1], threads=2, quantized=small)
@@ -239,7 +240,7 @@ def test_wrong_arguments():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("size", [1e-14, 1.0, 1e12])
+@pytest.mark.parametrize("size", [1e-14, *heavy([1.0, 1e12])])
 def test_a_quantised_corpus(metric, size):
     """Rows of all lengths, some all zeros, some with one large number that leaves nothing of the others."""
     corpus = random(30_000, 24, 13) * np.exp(random(30_000, 1, 14)) * np.float32(size)

@@ -5,6 +5,7 @@ import numpy as np
 from minembed import top_k
 from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.encoder.tier import compile_kernels
+from minembed.kernels.tiles.amx import HARDWARE
 from minembed.search.quantized import quantize_corpus
 
 
@@ -17,13 +18,15 @@ def compile_top_k() -> None:
 
 
 def compile_tiled() -> None:
-    """The encoder on tiles, which is tested on emulated ones where there are none."""
-    JIT.compile(("run_tiled", "assist_tiled", "embed_texts_bfloat16"))
+    """The encoder on tiles, where this process has some; on emulated ones `make fuzz` alone tests it."""
+    if HARDWARE:
+        JIT.compile(("run_tiled", "assist_tiled", "embed_texts_bfloat16"))
 
 
 def warm_up(worker: int, workers: int) -> None:
-    """Compile what most tests need, or load it: each worker its share first, then what the others have made."""
-    tasks = [lambda dtype=dtype: compile_kernels(dtype) for dtype in ("float32", "int8", "bfloat16")]
-    tasks += [compile_tiled, compile_top_k]
-    for i in sorted(range(len(tasks)), key=lambda i: (i % workers != worker % workers, i)):
-        tasks[i]()
+    """Compile this worker's share of what most tests need.  What the others compile meanwhile is loaded when a test
+    asks for it: nobody waits."""
+    tasks = [lambda dtype=dtype: compile_kernels(dtype) for dtype in ("float32", "int8")]
+    tasks += [compile_top_k, lambda: compile_kernels("bfloat16"), compile_tiled]
+    for task in tasks[worker::workers]:
+        task()

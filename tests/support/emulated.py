@@ -10,6 +10,7 @@ from places import SUPPORT
 
 from minembed.kernels.tiles.amx import HARDWARE
 
+slow_without_tiles = [] if HARDWARE else [pytest.mark.slow]  # the encoder on emulated ones is compiled for 90 s
 needs_tiles = pytest.mark.skipif(not HARDWARE, reason="this CPU has no tiles, or this process may not use them")
 BEGIN = """
 from minembed.kernels.tiles.amx import HARDWARE

@@ -17,6 +17,12 @@ def examples(number, usual=None, fixed=False):
     return decorate
 
 
+def thinned(values, step):
+    """Parameters of which every step-th is usual, and the rest for `make fuzz`."""
+    values = list(values)
+    return [*values[::step], *heavy(x for i, x in enumerate(values) if i % step)]
+
+
 def heavy(values):
     """Parameters that `make fuzz` alone goes through."""
     return [pytest.param(*(x if isinstance(x, tuple) else (x,)), marks=pytest.mark.slow) for x in values]

@@ -9,6 +9,7 @@ import corpus
 import examples
 import pytest
 import tokenizer_kinds
+from examples import thinned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -215,15 +216,20 @@ def test_a_tokenizer_without_limit_wants_one(tiny_model):
     "text",
     [
         " ".join(corpus.SENTENCES[::3]) + "\n",
-        "x" * 1000,
-        "\u200b" * 1000,
-        " " * 1000 + "a",
-        "。" * 1000,
-        "\n" * 999 + "a",
-        "a.b/" * 250,
-        "a " + "b" * 998,
+        *thinned(
+            [
+                "x" * 1000,
+                "\u200b" * 1000,
+                " " * 1000 + "a",
+                "。" * 1000,
+                "\n" * 999 + "a",
+                "a.b/" * 250,
+                "a " + "b" * 998,
+            ],
+            2,
+        ),
     ],
-    ids=["prose", "one word", "nothing", "spaces", "stops", "lines", "signs", "long words"],
+    ids=["prose", "one word", "spaces", "lines", "long words", "nothing", "stops", "signs"],
 )
 def test_time_is_linear(text, tokenizers_of_all_kinds):
     def seconds(times):

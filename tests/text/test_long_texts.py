@@ -75,14 +75,14 @@ def spliced(dice, length):
     return "".join(parts)
 
 
-@pytest.mark.parametrize("seed", [*range(4), *heavy(range(4, 200))])
+@pytest.mark.parametrize("seed", [*range(2), *heavy(range(2, 200))])
 def test_spliced_texts(tokenizer, seed):
     dice = random.Random(seed)
     shorter = sum(assert_beginning(tokenizer, spliced(dice, 400), dice.choice([1, 2, 5])) for _ in range(150))
     assert shorter > 60  # else the texts test nothing
 
 
-@examples(400, usual=40)
+@examples(400, usual=20)
 @given(
     st.lists(
         st.one_of(
@@ -101,7 +101,7 @@ def test_generated_texts(tokenizer, text):
         assert_beginning(tokenizer, text, 4)
 
 
-@pytest.mark.parametrize("step", [16, *heavy([1])])  # of characters that every form leaves as they are
+@pytest.mark.parametrize("step", [64, *heavy([1])])  # of characters that every form leaves as they are
 def test_joints(step):
     """What stands behind a joint never joins what stands before: in no normal form, and to no grapheme."""
     second = {d[-1] for d in map(decomposed, range(0x110000)) if len(d) > 1}

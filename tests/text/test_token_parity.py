@@ -6,7 +6,7 @@ from pathlib import Path
 import corpus
 import numpy as np
 import pytest
-from examples import examples, heavy
+from examples import examples, heavy, thinned
 from hypothesis import given
 from hypothesis import strategies as st
 from places import GOLDENS_FOLDER
@@ -98,7 +98,7 @@ def test_spliced_strings(minilm, reference, thousands):
         assert_same_ids(minilm, reference, [spliced() for _ in range(1000)])
 
 
-@pytest.mark.parametrize("hundreds", [3, *heavy([12])])
+@pytest.mark.parametrize("hundreds", [1, *heavy([12])])
 def test_long_strings(minilm, reference, hundreds):
     """Strings of 2,000 to 30,000 characters: their beginnings alone are tokenized, and that must not show."""
     dice = corpus.Dice(32)
@@ -116,7 +116,7 @@ def test_long_strings(minilm, reference, hundreds):
         assert_same_ids(minilm, reference, [long() for _ in range(100)])
 
 
-@pytest.mark.parametrize("filler", FILLERS, ids=lambda filler: ascii(filler)[:12])
+@pytest.mark.parametrize("filler", thinned(FILLERS, 2), ids=lambda filler: ascii(filler)[:12])
 def test_one_thing_and_nothing_else(minilm, reference, filler):
     """A run of one thing, alone and before and after words: each end of the cut."""
     runs = [filler * (n // len(filler) + 1) for n in (4000, 9000, 40_000)]

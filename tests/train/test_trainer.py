@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import heavy
 from places import SUPPORT
 from training_cases import BASE, PAIRS
 
@@ -69,7 +70,7 @@ def stop_at(step):
     return on_step
 
 
-@pytest.mark.parametrize("evaluated", [False, True])
+@pytest.mark.parametrize("evaluated", [True, *heavy([False])])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_resumed_training_has_the_same_bits(name, evaluated, tiny_checkpoint, tmp_path):
     settings, evaluation = VARIANTS[name], PAIRS if evaluated else None

@@ -169,7 +169,7 @@ def mutate_settings(folder, name, seed, n):
 
 @pytest.mark.parametrize("name", FILES)
 def test_mutated_settings(rich, name):
-    mutate_settings(rich, name, seed=7, n=25)
+    mutate_settings(rich, name, seed=7, n=10)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import re
 
+import examples
 import golden_families as goldens
 import numpy as np
 import pytest
@@ -96,14 +97,16 @@ def changed(name, tmp_path, **tensors):
     return read_params(read_checkpoint(goldens.write_checkpoint(goldens.read(name), tmp_path, tensors=tensors)))
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", SERVED)
 def test_each_tensor_missing_or_misshapen_in_turn(name, tmp_path):
     folder = goldens.write_checkpoint(goldens.read(name), tmp_path)
     tensors = load_file(folder / "model.safetensors")
-    for stored, array in tensors.items():
+    for i, (stored, array) in enumerate(tensors.items()):
         rest = {other: tensor for other, tensor in tensors.items() if other != stored}
         longer = np.concatenate([array, array])
-        for faulty, message in ((rest, "is missing"), (tensors | {stored: longer}, "has shape")):
+        faults = (rest, "is missing"), (tensors | {stored: longer}, "has shape")
+        for faulty, message in faults if examples.FULL else faults[i % 2 :][:1]:
             save_file(faulty, folder / "model.safetensors")
             if goldens.is_unused(stored):
                 read_params(read_checkpoint(folder))

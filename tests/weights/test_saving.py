@@ -17,6 +17,7 @@ import faults
 import golden_families as families
 import numpy as np
 import pytest
+from examples import thinned
 from faults import SMALL
 from interrupts import interrupt as interrupt_often
 from interrupts import needs_timer, seconds_of
@@ -65,7 +66,7 @@ def nothing_left(folder):
 # ---- what is written ----
 
 
-@pytest.mark.parametrize(("file", "name"), NAMED)
+@pytest.mark.parametrize(("file", "name"), thinned(NAMED, 2))
 def test_round_trip(tmp_path, file, name):
     case = FILES[file][name]
     model = Embedder.load(write_case(tmp_path / "model", case), backend="numpy", threads=1)

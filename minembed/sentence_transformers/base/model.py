@@ -6,18 +6,15 @@ belongs to torch's modules is refused by name.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import copy
-from functools import wraps
 from typing import Any, ClassVar
 
-import numpy as np
-
-from minembed.errors import InputError, InputTypeError, UnsupportedAttributeError, UnsupportedCallError
+from minembed.errors import InputError, UnsupportedAttributeError, UnsupportedCallError
+from minembed.sentence_transformers.base.arguments import as_prompts
 from minembed.sentence_transformers.base.config import ModelConfig
 from minembed.sentence_transformers.base.pools import start_pool, stop_pool
 from minembed.sentence_transformers.refusals import HUB, PARTS, TORCH, TRAINING, refused_method
-from minembed.sentence_transformers.settings import call_limit
 from minembed.sentence_transformers.tensors import check_device, cpu, dtype_of
 from minembed.sentence_transformers.tokenizer import ModelTokenizer
 
@@ -65,7 +62,7 @@ class BaseModel(ABC):
 
     def _take_prompts(self, given: Any, default: str | None, saved: Any, saved_default: str | None) -> None:
         """The caller's prompts, and those of the folder that he does not name."""
-        named = _as_prompts(given)
+        named = as_prompts(given)
         told = {name: text for name, text in named.items() if text is not None}
         self.prompts: dict[str, str] = {**self._default_prompts, **dict.fromkeys(named, ""), **saved, **told}
         self.default_prompt_name = saved_default if default is None else default
@@ -79,7 +76,7 @@ class BaseModel(ABC):
             if prompt_name is not None:
                 LOG.warning("prompt= and prompt_name= were given: prompt_name=%r is not used", prompt_name)
             return prompt
-        prompts = _as_prompts(self.prompts)
+        prompts = as_prompts(self.prompts)
         if prompt_name is None:
             return prompts.get(self.default_prompt_name, "") if self.default_prompt_name is not None else ""
         if prompt_name not in prompts:
@@ -323,48 +320,3 @@ class BaseModel(ABC):
 
 for _name, _instead in REFUSED.items():
     setattr(BaseModel, _name, staticmethod(refused_method(_name, _instead)))
-
-
-def heeds_processing(function: Any) -> Any:
-    """Let a method take `processing_kwargs`: another limit in tokens for one call."""
-
-    @wraps(function)
-    def limited(self: Any, *args: Any, processing_kwargs: Any = None, **options: Any) -> Any:
-        limit = call_limit(processing_kwargs)
-        return function(self if limit is None else self._limited(limit), *args, **options)
-
-    return limited
-
-
-def _as_prompts(given: Any) -> dict[str, Any]:
-    """Prompts by name, none for None; raises InputTypeError for what maps no names to texts."""
-    prompts = {} if given is None else given
-    named = isinstance(prompts, Mapping) and all(isinstance(name, str) for name in prompts)
-    if not named or not all(isinstance(text, str | None) for text in prompts.values()):
-        raise InputTypeError(f'prompts must map names to texts, as in {{"query": "query: "}}; not {given!r}')
-    return dict(prompts)
-
-
-def as_batch(inputs: Any) -> Any:
-    """A batch as a list or as what yields it; arrays of text become lists.
-
-    Raises InputTypeError for a dict.
-
-    >>> as_batch(np.array(["a", "b"]))
-    ['a', 'b']
-    """
-    if isinstance(inputs, dict):
-        raise InputTypeError("inputs is dict: messages and images are not read here; give a str or a list of str")
-    return inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
-
-
-def check_new_options(kwargs: dict[str, Any], known: tuple[str, ...], what: str) -> dict[str, Any]:
-    """Raise InputError for keyword arguments that a call does not know; `task` changes nothing and is taken.
-
-    >>> check_new_options({"task": "query"}, ("truncation",), "encode")
-    {}
-    """
-    for name in kwargs:
-        if name not in (*known, "task"):
-            raise InputError(f"{what}() got {name}=, which it does not use; beyond the reference's: {', '.join(known)}")
-    return {name: value for name, value in kwargs.items() if name != "task"}

@@ -11,7 +11,8 @@ from minembed.models.changed import reranker_with_limit
 from minembed.models.reranker import Reranker
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import column
-from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options, heeds_processing
+from minembed.sentence_transformers.base.arguments import as_batch, check_new_options, heeds_processing
+from minembed.sentence_transformers.base.model import BaseModel
 from minembed.sentence_transformers.base.pools import check_pool
 from minembed.sentence_transformers.cross_encoder.activations import Activation, activated, activation_name, softmax
 from minembed.sentence_transformers.cross_encoder.saving import save_folder, saved_prompts

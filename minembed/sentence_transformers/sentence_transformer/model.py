@@ -13,7 +13,8 @@ from minembed.models.embedder import Embedder
 from minembed.models.options import Options
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts
-from minembed.sentence_transformers.base.model import BaseModel, as_batch, check_new_options, heeds_processing
+from minembed.sentence_transformers.base.arguments import as_batch, check_new_options, heeds_processing
+from minembed.sentence_transformers.base.model import BaseModel
 from minembed.sentence_transformers.base.pools import check_pool
 from minembed.sentence_transformers.modules import parts_of
 from minembed.sentence_transformers.renames import takes_old_names
