@@ -1,6 +1,7 @@
 """Fixtures: a tiny checkpoint made on the spot, and the real one for tests marked `weights`."""
 
 import os
+from functools import cache
 from importlib.util import find_spec
 
 import examples
@@ -53,9 +54,15 @@ def tier(request):
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_checkpoint):
-    """The tiny checkpoint, loaded once: nothing in a model changes."""
-    return Embedder.load(tiny_checkpoint)
+def tiny_model_as(tiny_checkpoint):
+    """The tiny checkpoint by backend, each loaded once: nothing in a model changes."""
+    return cache(lambda backend: Embedder.load(tiny_checkpoint, backend=backend))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_model_as):
+    """The tiny checkpoint, loaded."""
+    return tiny_model_as("auto")
 
 
 @pytest.fixture(scope="session")
@@ -67,14 +74,8 @@ def minilm():
 @pytest.fixture(scope="session")
 def minilm_as():
     """The real all-MiniLM-L6-v2 by (backend, dtype); only for tests marked `weights`."""
-    loaded = {}
-
-    def load(backend, dtype="float32"):
-        if (backend, dtype) not in loaded:
-            loaded[backend, dtype] = Embedder.load("all-MiniLM-L6-v2", backend=backend, dtype=dtype)
-        return loaded[backend, dtype]
-
-    return load
+    load = cache(lambda backend, dtype: Embedder.load("all-MiniLM-L6-v2", backend=backend, dtype=dtype))
+    return lambda backend, dtype="float32": load(backend, dtype)
 
 
 @pytest.fixture

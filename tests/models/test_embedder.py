@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tiny
+from embedder_texts import LONG, ROUND, TEXTS, same, unit
 
 from minembed import Embedder, quantize_embeddings
 from minembed.errors import (
@@ -16,29 +17,17 @@ from minembed.errors import (
 from minembed.search.similarity import SIMILARITY
 from minembed.transformer.pooling import pool
 
-TEXTS = ["a cat", "the dog in the oven", "", "test query", "unbelievable trains and rivers", "x"]
-LONG = "the cat and the dog " * 20
-ROUND = 3e-7  # a few roundings of float32 of numbers up to 1: products and sums in another order
-
 
 @pytest.fixture
-def tiny_model(tiny_checkpoint, tier):
+def tiny_model(tiny_model_as, tier):
     """The tiny checkpoint, loaded with each backend in turn."""
-    return Embedder.load(tiny_checkpoint, backend=tier)
+    return tiny_model_as(tier)
 
 
 @pytest.fixture
 def folder(tiny_checkpoint, tmp_path):
     """A copy of the tiny checkpoint."""
     return shutil.copytree(tiny_checkpoint, tmp_path / "model")
-
-
-def same(a, b):
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-
-
-def unit(x):
-    return x / np.linalg.norm(x.astype(np.float64), axis=-1, keepdims=True)
 
 
 # ---- what can be given ----
