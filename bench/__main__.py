@@ -29,6 +29,7 @@ import environment
 from peers import WORKLOADS
 
 WIDTHS, LENGTHS, TARGET_LENGTHS = [768, 1024], [32, 128, 512], [128]
+SHAPES = ["short", "batch"]
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
 MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train", "serve")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
@@ -78,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--dev", type=Path, help="train: scored pairs, to judge the whole recipe on")
     top.add_argument("--runs", type=int, default=15, help="coldstart: fresh processes of each (default: %(default)s)")
     top.add_argument("--count", type=int, default=100_000, help="stream: number of texts (default: %(default)s)")
+    top.add_argument("--clients", nargs="+", type=int, default=[1, 8, 64], help="serve: only so many (default: 1 8 64)")
+    top.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES, help="serve: only these requests")
     top.add_argument("--seconds", type=float, default=10, help="serve: of each measurement (default: %(default)s)")
     top.add_argument("--out", type=Path, default=environment.BENCH, help="folder for results/ and REPORT.md")
     return top

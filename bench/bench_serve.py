@@ -25,9 +25,7 @@ from peers import FLOAT32, ROUNDED
 from peers.folder import describe, resolve
 from servers import INFINITY, SERVERS, Running, Server, running
 
-CLIENTS = (1, 8, 64)
 BATCH = 64  # texts of a large request
-SHAPES = ("short", "batch")
 MOST = 20_000  # requests of a cell
 PACKAGES = ("minembed", "uvicorn", "sentence-transformers", "torch", "fastapi", "onnxruntime")
 
@@ -101,10 +99,10 @@ def measured(server: Server, folder: Path, bodies: dict, texts: dict[str, list[s
     cells = []
     with running(server, folder, options.threads, lambda port: answers(port, server.path)) as process:
         check(server, process, folder, texts["short"][:64])
-        for shape in SHAPES:
+        for shape in options.shapes:
             per_request = 1 if shape == "short" else BATCH
             drive(process, server, bodies[shape], 2, min(1.0, options.seconds))  # warm
-            for clients in CLIENTS:
+            for clients in options.clients:
                 cell = drive(process, server, bodies[shape], clients, options.seconds)
                 cells.append({"shape": shape, "clients": clients, **summary(cell, per_request)})
                 print(f"{server.name:30} {server.precision:9}", line(cells[-1]), flush=True)

@@ -17,7 +17,13 @@ WORK = BENCH / ".work"  # git-ignored: the environment, the exported graph, the 
 VENV = WORK / "venv"
 REQUIREMENTS = BENCH / "peers.txt"
 SERVED = ("fastapi", "uvicorn", "httptools", "uvloop", "orjson")  # the servers by hand
-INFINITY = ("infinity-emb[optimum,server]==0.0.77", "optimum<2", "transformers<4.49", "click<8.2")
+INFINITY = (
+    "infinity-emb[optimum,server]==0.0.78",
+    "optimum<2",
+    "sentence-transformers<4",
+    "transformers<4.49",
+    "click<8.2",
+)
 PYTHON_VARIABLE = "MINEMBED_BENCH_PYTHON"
 
 
