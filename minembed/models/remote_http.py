@@ -198,7 +198,7 @@ class Client:
         return ServerError(f"{self.address.url}: {what}")
 
     def _unreached(self, error: Exception) -> ServerError:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
         return self._failed(f"no server answers ({reason}): is minembed serve running there?")
 
     def _refuse(self, reply: Reply, path: str) -> NoReturn:

@@ -8,22 +8,16 @@ import time
 
 import numpy as np
 import pytest
-from command import MODULE, leftovers
+from command import MODULE, SIGNALS, heeds_signals, leftovers
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
 LATE = 0.5  # seconds; who writes its output so much later has not noticed the signal
 TEXTS = "a cat\nthe dog\n" * 300
-
-
-def restored():
-    for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def start(place, checkpoint, tier):
     (place / "texts.txt").write_text(TEXTS)
     command = [*MODULE, "embed", "-m", checkpoint, "--backend", tier, "-i", "texts.txt", "-o", "out.npy"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=place, preexec_fn=restored)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=place, preexec_fn=heeds_signals)
 
 
 def is_whole(place):

@@ -13,6 +13,7 @@ import time
 import faults
 import job_cases
 import pytest
+from command import MODULE, heeds_signals
 
 from minembed import Embedder, jobs
 from minembed.errors import InputError, MinembedError, SourceError
@@ -205,7 +206,7 @@ def test_a_folder_that_may_not_be_written(undisturbed, tiny_checkpoint, tmp_path
         except OSError as e: print(type(e).__name__, e.errno, e)
     """
     out = tmp_path / "out"
-    for folder in [tmp_path, *tmp_path.parents[:2]]:
+    for folder in (path for path in (tmp_path, *tmp_path.parents) if "pytest-of-" in str(path)):
         folder.chmod(folder.stat().st_mode | 0o055)
     command = [sys.executable, "-c", textwrap.dedent(body), tiny_checkpoint, corpus[0].parent, out]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=True)
@@ -217,9 +218,9 @@ def test_a_folder_that_may_not_be_written(undisturbed, tiny_checkpoint, tmp_path
 
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tiny_checkpoint, tmp_path):
     corpus, out = job_cases.write_corpus(tmp_path, sizes=(12_000,)), tmp_path / "out"
-    command = [sys.executable, "-m", "minembed", "embed", str(corpus[0]), "-o", f"{out}/", "--shard-rows", "500"]
+    command = [*MODULE, "embed", str(corpus[0]), "-o", f"{out}/", "--shard-rows", "500"]
     command += ["-m", str(tiny_checkpoint), "--backend", "numpy", "--truncation", "silent", "--threads", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_signals)
     while process.poll() is None and not (out / "part-000001.parquet").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -1,6 +1,7 @@
 """Run the command line in this process."""
 
 import re
+import signal
 import sys
 
 from click.testing import CliRunner
@@ -9,6 +10,7 @@ from minembed.cli import main
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 MODULE = [sys.executable, "-m", "minembed"]  # the command line as a process of its own
+SIGNALS = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
 
 
 def run(*args, stdin=None, code=0):
@@ -18,6 +20,12 @@ def run(*args, stdin=None, code=0):
         raise result.exception
     assert result.exit_code == code, result.output
     return result.stdout, result.stderr
+
+
+def heeds_signals():
+    """For preexec_fn: whoever started the tests may have them ignored, as a shell does in the background."""
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def leftovers(folder):
