@@ -74,6 +74,7 @@ def test_hugging_face(server, expected):
     client = InferenceClient(model=server.url)
     for text, row in zip(TEXTS, expected, strict=True):
         assert same(np.ravel(client.feature_extraction(text, normalize=True)), row)
+    client = InferenceClient(model=f"{server.url}/similarity")  # the route of TEI
     scores = client.sentence_similarity(TEXTS[0], other_sentences=TEXTS)
     assert scores[0] == pytest.approx(1, abs=1e-6)  # rounding of float32
 
