@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,19 +77,21 @@ class Connections:
 
     def __init__(self, address: Address, timeout: float) -> None:
         self.address, self.timeout = address, timeout
+        self._begin()
+
+    def _begin(self) -> None:
         self._idle: deque[HTTPConnection] = deque()
         self._process = os.getpid()
+        # sockets that are left to the garbage collector warn; in a circle it may come to them before any __del__
+        weakref.finalize(self, _close_all, self._idle)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Connections, (self.address, self.timeout)
 
-    def __del__(self) -> None:  # sockets that are left to the garbage collector warn
-        self.close()
-
     def take(self) -> tuple[HTTPConnection, bool]:
         """A connection, and whether it was used before."""
         if self._process != os.getpid():
-            self._idle, self._process = deque(), os.getpid()
+            self._begin()
         try:
             return self._idle.pop(), True
         except IndexError:
@@ -101,8 +104,12 @@ class Connections:
 
     def close(self) -> None:
         """Close those that wait."""
-        while self._idle:
-            self._idle.pop().close()
+        _close_all(self._idle)
+
+
+def _close_all(idle: "deque[HTTPConnection]") -> None:
+    while idle:
+        idle.pop().close()
 
 
 @dataclass(frozen=True, slots=True)
