@@ -46,6 +46,21 @@ TEXTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def connections_end_with_the_test(monkeypatch):
+    """The traceback of an error keeps its model in a circle, and of a circle the collector may take sockets first."""
+    made, begin = [], remote_http.Connections.__init__
+
+    def remembered(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        made.append(self)
+
+    monkeypatch.setattr(remote_http.Connections, "__init__", remembered)
+    yield
+    for connections in made:
+        connections.close()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     own = {"prompts": PROMPTS, "similarity_fn_name": "dot"}
