@@ -23,6 +23,8 @@ INFINITY = (
     "sentence-transformers<4",
     "transformers<4.49",
     "click<8.2",
+    "datasets<4",  # later ones want a pyarrow that wants NumPy 2
+    "pyarrow<20",
 )
 PYTHON_VARIABLE = "MINEMBED_BENCH_PYTHON"
 
