@@ -219,6 +219,7 @@ def test_what_was_converted_is_kept_until_its_origin_changes(bench, tmp_path):
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_calibration_texts_are_varied_and_repeatable(bench, monkeypatch):
     prose = []  # which takes seconds to find: the standard library is read once
     found = bench.calibration.docstrings

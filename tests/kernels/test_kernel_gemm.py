@@ -3,6 +3,7 @@
 import numpy as np
 import oracle
 import pytest
+from examples import thinned
 from kernel_drivers import DTYPES, encode, lowered, multiply, multiply_activate_encode
 
 from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
@@ -47,7 +48,7 @@ def exact_product(x, p, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("width", "out_width"), SHAPES + MINILM)
+@pytest.mark.parametrize(("width", "out_width"), thinned(SHAPES + MINILM, 2))
 def test_linear_layers(width, out_width, dtype):
     p = lowered(normal(width, out_width) * np.float32(width**-0.5), normal(out_width, seed=3), dtype)
     rows = 23 if width * out_width > 10_000 else 61

@@ -27,7 +27,7 @@ print(*found)
 
 @needs_x86
 @pytest.mark.parametrize(
-    ("pieces", "names"), [("pieces", "block attention"), *heavy([("whole", "run_tiled assist_tiled")])]
+    ("pieces", "names"), heavy([("pieces", "block attention"), ("whole", "run_tiled assist_tiled")])
 )
 def test_tiles_are_multiplied_in_loops_that_spill_nothing(pieces, names):
     found = python(READ.format(pieces=pieces), **ENVIRONMENT, PYTHONPATH=str(SUPPORT))

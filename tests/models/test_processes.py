@@ -108,7 +108,7 @@ if hasattr(os, "fork"):  # Windows has none
         assert script(tiny_checkpoint, WHILE_OTHERS_ENCODE, str(forks)) == ["0"] * forks
 
 
-@pytest.mark.parametrize("call", ["encode", "stream"])
+@pytest.mark.parametrize("call", ["stream", *heavy(["encode"])])
 def test_an_interrupt_comes_out_and_the_model_goes_on(tiny_checkpoint, call):
     body = """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored by whoever started the tests

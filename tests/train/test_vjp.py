@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from differences import CLOSE, numbers, slope
-from examples import heavy
+from examples import heavy, thinned
 
 from minembed.train.backward import vjp
 from minembed.train.backward.tape import Tape
@@ -167,7 +167,7 @@ TOKENS = Tokens(np.array([2, 5, 3, 7, 7, 4, 10, 6, 3]), np.array([0, 0, 1, 0, 1,
 @pytest.mark.parametrize(
     ("recompute", "dropout"), [(True, some_dropout), *heavy([(False, None), (False, some_dropout), (True, None)])]
 )
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", thinned(CHOICES, 2))
 def test_whole_encoders(name, recompute, dropout):
     config, params = weights_of(name)
     dy = numbers(len(TOKENS.ids), config.hidden_size, seed=4)

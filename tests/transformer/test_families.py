@@ -158,7 +158,7 @@ def test_vectors(name, tier, folder_of):
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:])
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", thinned(SERVED, 2))
 def test_vectors_in_fewer_bits(name, tier, dtype, folder_of):
     golden = goldens.read(name)
     got = vectors_of(prepared(folder_of(name), tier, dtype)(goldens.tokens_of(golden)), golden)
@@ -184,7 +184,7 @@ def test_any_batch_gives_the_same_bits(name, tier, dtype, folder_of):
         np.testing.assert_array_equal(got, np.concatenate([texts[i] for i in batch]))
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", thinned(SERVED, 2))
 def test_the_whole_way(name, tier, folder_of):
     golden = goldens.read(name)
     texts = ["the cat", "", "un believ able rain, and more of it " * 3, "test [PAD] [UNK] test"]
