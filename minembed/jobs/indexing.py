@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import safe_open
 
-from minembed.data.arrow_rows import BATCH, ArrowRow, open_arrow
+from minembed.data.arrow_rows import BATCH, ArrowRow
 from minembed.data.columns import Column, text_of, value_of
 from minembed.data.corpus import id_of
 from minembed.data.plain_values import plain_row
@@ -16,7 +15,7 @@ from minembed.data.vectors import TENSOR
 from minembed.errors import InputError
 from minembed.jobs.folder import begun_plan, is_finished
 from minembed.jobs.plan import Plan
-from minembed.jobs.shards import EMBEDDING, ids_from, name_of
+from minembed.jobs.shards import EMBEDDING, column_of, ids_from, name_of, vectors_in
 from minembed.jobs.state import status
 from minembed.runtime.progress import Progress
 from minembed.search.index_arguments import check_choices
@@ -88,27 +87,20 @@ def rows_of(folder: Path, plan: Plan) -> Iterator[Rows]:
 
 
 def _parquet_rows(path: Path, plan: Plan, start: int) -> Iterator[Rows]:
-    text, own = _column(plan.search["text"]), _column(plan.search["id"])
-    with path.open("rb") as file:
-        for batch in open_arrow(file, "parquet", str(path)).iter_batches(BATCH):
-            column = batch.column(batch.schema.get_field_index(EMBEDDING))
-            vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
-            rest = batch.select([name for name in batch.schema.names if name != EMBEDDING])
-            valid = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()
-            records = [_record(ArrowRow(rest, i, f"{path}, row {i + 1}"), start + i + 1, text, own) for i in valid]
-            start += len(batch)
-            yield Rows(vectors, records)
+    own = None if plan.search["id"] is None else column_of(plan.search["id"])
+    text = column_of(plan.search["text"])
+    for batch, vectors, valid in vectors_in(path):
+        rest = batch.select([name for name in batch.schema.names if name != EMBEDDING])
+        rows = [(start + i + 1, ArrowRow(rest, i, f"{path}, row {i + 1}")) for i in valid]
+        yield Rows(vectors, [_record(row, number, text, own) for number, row in rows])
+        start += len(batch)
 
 
-def _column(path: list[str] | None) -> Column | None:
-    return None if path is None else Column(".".join(path), tuple(path))
-
-
-def _record(row: ArrowRow, number: int, text: Column | None, own: Column | None) -> Record:
+def _record(row: ArrowRow, number: int, text: Column, own: Column | None) -> Record:
     name = number if own is None else id_of(value_of(row, own), own.name, row.place)
     fields = plain_row(row)
     found = None
-    if text is not None and text.path[0] in fields:
+    if text.path[0] in fields:
         found = text_of(value_of(row, text), text.name, row.place)
         if len(text.path) == 1:
             fields.pop(text.path[0])

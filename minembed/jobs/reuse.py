@@ -19,7 +19,7 @@ from minembed.data.texts import LOG, TextRow
 from minembed.errors import InputError
 from minembed.jobs.folder import begun_plan
 from minembed.jobs.plan import Plan, first_difference
-from minembed.jobs.shards import EMBEDDING, is_whole, name_of
+from minembed.jobs.shards import EMBEDDING, column_of, is_whole, name_of, vectors_in
 from minembed.types import Array
 
 GROUP = 8 * BATCH  # rows that are looked up together
@@ -76,7 +76,7 @@ def known_vectors(folder: Path, groups: Mapping[str, Mapping[str, Any]], empty: 
         raise InputError(f"{folder} holds shards without texts, so it cannot be told whose vectors they are")
     with TemporaryFile(dir=work) as file:
         digests = array("Q")
-        for some in _vectors_of(folder, plan, Column(".".join(text), tuple(text))):
+        for some in _vectors_of(folder, plan, column_of(text)):
             for found, vector in some:
                 digests.extend(_digest(found))
                 file.write(vector.tobytes())
@@ -94,14 +94,10 @@ def _vectors_of(folder: Path, plan: Plan, text: Column) -> Iterator[Iterable[tup
         if not is_whole(path, plan, number):
             continue
         with path.open("rb") as file:
-            opened = open_arrow(file, "parquet", str(path))
-            if text.path[0] not in opened.schema_arrow.names:
+            if text.path[0] not in open_arrow(file, "parquet", str(path)).schema_arrow.names:
                 raise InputError(f"{folder} holds shards without texts, so it cannot be told whose vectors they are")
-            for batch in opened.iter_batches(BATCH, columns=[text.path[0], EMBEDDING]):
-                column = batch.column(1)
-                vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
-                valid = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()
-                yield zip(_texts(batch, valid, text, str(path)), vectors, strict=True)
+        for batch, vectors, valid in vectors_in(path, [text.path[0], EMBEDDING]):
+            yield zip(_texts(batch, valid, text, str(path)), vectors, strict=True)
 
 
 def _texts(batch: Any, rows: list[int], text: Column, name: str) -> Iterator[str]:

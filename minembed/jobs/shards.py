@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minembed.data.arrow_rows import BATCH, arrow_module
+from minembed.data.arrow_rows import BATCH, arrow_module, open_arrow
 from minembed.data.columns import Column, value_of
 from minembed.data.corpus import id_of
 from minembed.data.layout import Layout
@@ -107,6 +107,27 @@ def with_ids(rows: Iterable[tuple[TextRow, Column | None]]) -> Iterator[TextRow]
             values = row.row.values
             own = row.number if column is None else id_of(value_of(values, column), column.name, row.row.place)
             yield row._replace(row=row.row._replace(values={"id": own}))
+
+
+def vectors_in(path: Path, columns: list[str] | None = None) -> Iterator[tuple[Any, Array, list[int]]]:
+    """The rows of a shard in parquet, some at a time: a record batch, its vectors, and the rows that have one.
+
+    `columns` are those that are read; all, where none are named.
+    """
+    with path.open("rb") as file:
+        for batch in open_arrow(file, "parquet", str(path)).iter_batches(BATCH, columns=columns):
+            column = batch.column(batch.schema.get_field_index(EMBEDDING))
+            vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+            yield batch, vectors, np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()
+
+
+def column_of(path: list[str]) -> Column:
+    """The column that a plan names by its path.
+
+    >>> column_of(["doc", "body"]).name
+    'doc.body'
+    """
+    return Column(".".join(path), tuple(path))
 
 
 def is_whole(path: Path, plan: Plan, number: int) -> bool:

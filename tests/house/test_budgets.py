@@ -228,7 +228,7 @@ NEED_A_MODEL = {
     "minembed.jobs.plan": {"check_same"},
     "minembed.jobs.planning": {"plan_job", "facts_asked"},
     "minembed.jobs.reuse": {"known_vectors", "reusing"},
-    "minembed.jobs.shards": {"write_shard", "with_ids", "read_facts"},
+    "minembed.jobs.shards": {"write_shard", "with_ids", "read_facts", "vectors_in"},
     "minembed.jobs.survey": {"survey"},
     "minembed.weights.sources.hub": {"fetch"},
     "minembed.weights.sources.mirror": {"fetch"},
