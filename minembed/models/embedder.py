@@ -273,15 +273,23 @@ class Embedder:
         """Turn texts into packed Tokens, each cut to max_seq_length, with what was cut."""
         return self.engine.tokenize(texts, errors)
 
-    def forward(self, tokens: "Tokens", *, observe: "Observer | None" = None) -> Array:
+    def forward(self, tokens: "Tokens", *, observe: "Observer | None" = None, observe_attention: bool = False) -> Array:
         """Compute the hidden states (T, D) of the last layer.
 
         `observe(name, array)` is called with these intermediate results, as they are computed:
 
-        - "embeddings.sum" and "embeddings" (T, D), before and after their norm;
+        - "embeddings.word", "embeddings.position", "embeddings.token_type" (T, D), the rows that are added;
+          "embeddings.sum" and "embeddings", before and after their norm;
         - of each layer i, "layer.i.qkv", "layer.i.context" (before the output projection), "layer.i.attention" (after
           it), "layer.i.attention.sum" (with the residual), "layer.i.intermediate" (before the activation),
-          "layer.i.feed_forward", "layer.i.feed_forward.sum", and last "layer.i" (T, D), its hidden states.
+          "layer.i.activated", "layer.i.feed_forward", "layer.i.feed_forward.sum", and last "layer.i" (T, D), its hidden
+          states; what a norm gives is "layer.i.attention_norm", "layer.i.output_norm" (where norms come first),
+          "layer.i.attention_post_norm", "layer.i.output_post_norm", and at the end "final_norm";
+        - with `observe_attention`, of each layer i and text b, (heads, N, width) "layer.i.query.b" (divided by the root
+          of the width), "layer.i.key.b", "layer.i.value.b", and (heads, N, N) "layer.i.scores.b" and
+          "layer.i.probabilities.b": N^2 numbers a head of a text of N tokens.
+
+        What a model does not have, it does not show.  `minembed.study.trace` gathers all of it, with its formulas.
 
         It returns None, or an array of the same shape, which takes the place of the one that it was given: all that
         follows is computed from that.  The arrays that it is given are read-only and used again: copy what you keep.
@@ -310,7 +318,7 @@ class Embedder:
                     f"tokens.{name} must lie from 0 to {bound - 1}; found {values.min()} to {values.max()}"
                 )
         if observe is not None and len(tokens):
-            return self.engine.observed(tokens, observe)
+            return self.engine.observed(tokens, observe, observe_attention)
         with Progress(tokens, "text", show=False) as progress:
             states = self.engine.hidden_states(tokens, None, progress)
         return np.concatenate([np.zeros((0, config.hidden_size), np.float32), *states])

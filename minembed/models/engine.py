@@ -246,13 +246,13 @@ class Engine:
         LOG.info("reading the weights of %s again: keep_params=True keeps them", self.checkpoint.folder)
         return prepare(read_params(self.checkpoint), self.checkpoint.config, self.compute.dtype)
 
-    def observed(self, tokens: Tokens, observe: Observer) -> Array:  # (T,) -> (T, D)
+    def observed(self, tokens: Tokens, observe: Observer, attention: bool = False) -> Array:  # (T,) -> (T, D)
         """Compute hidden states with an observer, which the NumPy tier serves, whichever computes otherwise."""
         reference = self.reference()
         if reference is not self.compute:
             LOG.info("forward with observe= is computed by the NumPy tier in %s", reference.dtype)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"), single_threaded_blas():
-            hidden = reference(tokens, observe=observe)
+            hidden = reference(tokens, observe=observe, observe_attention=attention)
         bad = ~np.isfinite(hidden).all(axis=1)
         if bad.any():
             text = int(np.searchsorted(tokens.cu_seqlens, bad.argmax(), side="right")) - 1

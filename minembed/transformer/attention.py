@@ -121,12 +121,20 @@ def probabilities(
     >>> probabilities(q, k, *next(blocks(1, 2, FULL_ATTENTION)), FULL_ATTENTION).tolist()
     [[[0.5, 0.5], [0.5, 0.5]]]
     """
-    scores = q[heads, queries] @ k[heads, :, keys]
+    return softmax(add_distance(q[heads, queries] @ k[heads, :, keys], heads, queries, keys, pattern))
+
+
+def add_distance(scores: Array, heads: slice, queries: slice, keys: slice, pattern: AttentionPattern) -> Array:
+    """Add to scores, in place, what depends on distance alone: the bias, and -inf where a query does not reach.
+
+    >>> add_distance(np.zeros((1, 2, 2)), *[slice(0, n) for n in (1, 2, 2)], AttentionPattern(ahead=0)).tolist()
+    [[[0.0, -inf], [0.0, 0.0]]]
+    """
     if pattern.bias is not None:
         scores += _bias(pattern.bias, heads, queries, keys)
     if pattern.back is not None or pattern.ahead is not None:
         scores[:, ~_reached(queries, keys, pattern)] = -np.inf
-    return softmax(scores)
+    return scores
 
 
 def _bias(bias: Array, heads: slice, queries: slice, keys: slice) -> Array:  # -> (heads, queries, keys)

@@ -21,6 +21,7 @@ from dataclasses import replace
 import numpy as np
 
 from minembed.transformer.attention import FULL_ATTENTION
+from minembed.transformer.attention_seen import attend_seen
 from minembed.transformer.config import Config
 from minembed.transformer.operations import NUMPY, Observer, Operations
 from minembed.transformer.ops import gate, linear, rms_norm
@@ -30,22 +31,23 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 
-def normalize(x: Array, p: Norm | None, config: Config, ops: Operations = NUMPY) -> Array:  # (..., D) -> (..., D)
-    """Bring each row to a common scale; where there is no norm, leave it as it is."""
+def normalize(x: Array, p: Norm | None, config: Config, ops: Operations = NUMPY, name: str = "") -> Array:
+    """Bring each row to a common scale, (..., D) -> (..., D); where there is no norm, leave it as it is."""
     if p is None:
         return x
-    return (rms_norm if config.norm_type == "rms_norm" else ops.layer_norm)(x, p, config.layer_norm_eps)
+    y = (rms_norm if config.norm_type == "rms_norm" else ops.layer_norm)(x, p, config.layer_norm_eps)
+    return ops.see(name, y) if name else y
 
 
 def embed(tokens: Tokens, p: Embeddings, config: Config, ops: Operations = NUMPY) -> Array:
     """What the token is, where it stands in its text, and which segment it belongs to: three rows, added."""
-    x: Array = p.word[tokens.ids]  # (T,) -> (T, D)
+    x: Array = ops.see("embeddings.word", p.word[tokens.ids])  # (T,) -> (T, D)
     if p.position is not None:
-        x += p.position[positions(tokens, config.padding_idx)]
+        x += ops.see("embeddings.position", p.position[positions(tokens, config.padding_idx)])
     if p.token_type is not None:
-        x += p.token_type[tokens.types]
+        x += ops.see("embeddings.token_type", p.token_type[tokens.types])
     x = normalize(ops.see("embeddings.sum", x), p.norm, config, ops)
-    return x if p.projection is None else linear(x, p.projection)  # (T, E) -> (T, D), where they differ
+    return x if p.projection is None else linear(ops.see("embeddings.norm", x), p.projection)  # (T, E) -> (T, D)
 
 
 def self_attention(
@@ -60,18 +62,21 @@ def self_attention(
     if pattern.rotary is not None:
         rotate(q, tokens.positions(), pattern.rotary)
         rotate(k, tokens.positions(), pattern.rotary)
-    context = ops.attend(qkv, tokens.cu_seqlens, H, G, pattern, ops.drop(ops.place))  # -> (T, H K)
+    if ops.attention_seen:
+        context = attend_seen(ops.see, qkv, tokens.cu_seqlens, H, G, pattern)  # the same, and shows its parts
+    else:
+        context = ops.attend(qkv, tokens.cu_seqlens, H, G, pattern, ops.drop(ops.place))  # -> (T, H K)
     y = ops.linear(ops.see("context", context), p.attention_output)  # (T, H K) -> (T, D)
-    return normalize(ops.see("attention", y), p.attention_post_norm, config, ops)
+    return normalize(ops.see("attention", y), p.attention_post_norm, config, ops, "attention_post_norm")
 
 
 def feed_forward(x: Array, p: Layer, config: Config, ops: Operations) -> Array:
     """Every token by itself: widen, activate, narrow."""
     h = ops.see("intermediate", ops.linear(x, p.intermediate))  # (T, D) -> (T, F), or (T, 2F)
     activation = ops.activation[config.hidden_act]
-    h = gate(h, activation) if config.gated else activation(h, out=h)  # -> (T, F)
+    h = ops.see("activated", gate(h, activation) if config.gated else activation(h, out=h))  # -> (T, F)
     y = ops.linear(h, p.output)  # (T, F) -> (T, D)
-    return normalize(ops.see("feed_forward", y), p.output_post_norm, config, ops)
+    return normalize(ops.see("feed_forward", y), p.output_post_norm, config, ops, "output_post_norm")
 
 
 def transformer_layer(
@@ -87,12 +92,12 @@ def transformer_layer(
     post-norm, as in BERT: x = norm(x + block(x))        pre-norm (Xiong et al., 2020): x = x + block(norm(x))
     """
     if config.pre_norm:
-        h = normalize(x, p.attention_norm, config, ops)
+        h = normalize(x, p.attention_norm, config, ops, "attention_norm")
         x = ops.see("attention.sum", x + self_attention(h, p, tokens, config, pattern, ops))
-        h = normalize(x, p.output_norm, config, ops)
+        h = normalize(x, p.output_norm, config, ops, "output_norm")
         return ops.see("feed_forward.sum", x + feed_forward(h, p, config, ops))
     x = ops.see("attention.sum", x + self_attention(x, p, tokens, config, pattern, ops))
-    x = normalize(x, p.attention_norm, config, ops)
+    x = normalize(x, p.attention_norm, config, ops, "attention_norm")
     x = ops.see("feed_forward.sum", x + feed_forward(x, p, config, ops))
     return normalize(x, p.output_norm, config, ops)
 
@@ -107,10 +112,10 @@ def encode(
 ) -> Array:
     """Compute the hidden states of every token: (T, D), in the dtype of the parameters.
 
-    `observe(name, array)` is handed these results as they are computed: "embeddings.sum", "embeddings", then for each
-    layer "layer.0.qkv", "layer.0.context", "layer.0.attention", "layer.0.attention.sum", "layer.0.intermediate",
-    "layer.0.feed_forward", "layer.0.feed_forward.sum" and "layer.0", what it gives.  It must not write into them, and
-    copies what it keeps; to change one, it returns another array, with which the computation goes on.
+    `observe(name, array)` is handed each intermediate result as it is computed, by the name that stands in `ops.see`:
+    "embeddings.word", ..., "embeddings", then for each layer "layer.0.qkv", ..., and "layer.0", what it gives.  It must
+    not write into them, and copies what it keeps; to change one, it returns another array, with which the computation
+    goes on.  With `attention_seen` in `ops` it sees the parts of each text's attention, too (attention_seen.py).
     `ops` are other ones where the weights are not float32.  `patterns` is `attention_patterns(params, config)`, where
     that is known already.
     """
@@ -120,4 +125,4 @@ def encode(
     for i, (layer, pattern) in enumerate(zip(params.layers, patterns, strict=True)):
         x = transformer_layer(x, layer, tokens, config, pattern, replace(ops, place=f"layer.{i}."))  # -> (T, D)
         x = ops.see(f"layer.{i}", x)
-    return normalize(x, params.final_norm, config, ops)
+    return normalize(x, params.final_norm, config, ops, "final_norm")

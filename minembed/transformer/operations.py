@@ -26,6 +26,7 @@ class Operations:
     attend: Callable[..., Array] = attend
     drop: Callable[[str], Drop | None] = lambda place: None  # what training leaves out of attention, by place
     observe: Observer | None = None
+    attention_seen: bool = False  # whether the parts of attention are shown, too: H N^2 numbers of every text
     place: str = ""  # begins the names of what is observed: "layer.0."
 
     def see(self, name: str, x: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -86,10 +86,19 @@ class NumPyTier(Tier):
         """Itself."""
         return self
 
-    def __call__(self, tokens: Tokens, together: bool = False, observe: Observer | None = None) -> Array:
-        """Compute the hidden states of every token, (T,) -> (T, D); `observe` is that of `Embedder.forward`."""
-        watch = None if observe is None else checked(observe)
-        return encode(tokens, self.params, self.config, watch, OPERATIONS[self.dtype], self.patterns)
+    def __call__(
+        self,
+        tokens: Tokens,
+        together: bool = False,
+        observe: Observer | None = None,
+        observe_attention: bool = False,
+    ) -> Array:
+        """Compute the hidden states of every token, (T,) -> (T, D); what observes is said at `Embedder.forward`."""
+        ops = OPERATIONS[self.dtype]
+        if observe is None:
+            return encode(tokens, self.params, self.config, None, ops, self.patterns)
+        ops = replace(ops, attention_seen=observe_attention)
+        return encode(tokens, self.params, self.config, checked(observe), ops, self.patterns)
 
 
 def checked(observe: Observer) -> Observer:

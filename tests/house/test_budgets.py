@@ -230,6 +230,8 @@ NEED_A_MODEL = {
     "minembed.jobs.reuse": {"known_vectors", "reusing"},
     "minembed.jobs.shards": {"write_shard", "with_ids", "read_facts", "vectors_in"},
     "minembed.jobs.survey": {"survey"},
+    "minembed.study.graph": {"graph_of", "vector_steps"},
+    "minembed.study.saving": {"save_trace"},
     "minembed.weights.sources.hub": {"fetch"},
     "minembed.weights.sources.mirror": {"fetch"},
     "minembed.weights.sources.pip_download": {"download"},

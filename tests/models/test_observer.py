@@ -29,8 +29,9 @@ from minembed.weights.families import read_params
 
 DTYPES = ["float32", "bfloat16", "int8"]
 TEXTS = ["a cat and a dog", "the river", "unbelievable bread in the oven"]
-STEPS = ["qkv", "context", "attention", "attention.sum", "intermediate", "feed_forward", "feed_forward.sum"]
-NAMES = ["embeddings.sum", "embeddings"]
+STEPS = ["qkv", "context", "attention", "attention.sum", "attention_norm"]
+STEPS += ["intermediate", "activated", "feed_forward", "feed_forward.sum"]
+NAMES = ["embeddings.word", "embeddings.position", "embeddings.token_type", "embeddings.sum", "embeddings"]
 NAMES += [f"layer.{i}{step}" for i in range(2) for step in (*(f".{s}" for s in STEPS), "")]
 
 
@@ -191,10 +192,10 @@ def test_static_embeddings(tmp_path):
     model, seen = Embedder.load(folder), {}
     tokens = model.tokenize(["hello world", "", "x"])
     rows = model.forward(tokens, observe=lambda name, x: seen.update({name: x.copy()}))
-    assert list(seen) == ["embeddings.sum", "embeddings"]
+    assert list(seen) == ["embeddings.word", "embeddings.sum", "embeddings"]
     np.testing.assert_array_equal(rows, model.params.embeddings.word[tokens.ids])
     np.testing.assert_array_equal(rows, model.forward(tokens))
-    np.testing.assert_array_equal(model.forward(tokens, observe=lambda name, x: -x), rows)  # twice
+    np.testing.assert_array_equal(model.forward(tokens, observe=lambda name, x: -x), -rows)  # three times
     assert model.params.layers == () and model.engine.compute.reference is model.engine.compute
 
 

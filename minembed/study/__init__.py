@@ -1,0 +1,17 @@
+"""See, question and change the encoder from the inside.
+
+In reading order: `rules` (what each kind of step computes), `graph` (the steps of a model, in their order, with axes
+and formulas), `tracing` (every number of one text).
+
+>>> from minembed import Embedder
+>>> from minembed.study import trace
+>>> t = trace(Embedder.load("all-MiniLM-L6-v2"), "a cat")  # doctest: +SKIP
+>>> t["layer.3.probabilities"].shape, t.steps["layer.3.probabilities"].formula  # doctest: +SKIP
+((12, 4, 4), 'softmax(scores) over the keys')
+"""
+
+from minembed.study.graph import Graph, graph_of
+from minembed.study.step import Step
+from minembed.study.tracing import Trace, trace
+
+__all__ = ["Graph", "Step", "Trace", "graph_of", "trace"]

@@ -1,0 +1,30 @@
+"""Traces as files."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minembed.runtime.files import replacing
+from minembed.runtime.safetensors_files import header_of, layout_of
+
+if TYPE_CHECKING:
+    from minembed.study.tracing import Trace
+
+
+def save_trace(trace: "Trace", path: str | os.PathLike[str]) -> None:
+    """Write a trace as a safetensors file, whole or not at all; what is not an array is in its metadata, as JSON."""
+    steps = {name: trace.steps[name] for name in trace}
+    facts = {
+        "text": json.dumps(trace.text),
+        "pieces": json.dumps(trace.pieces),
+        "dtype": trace.dtype,
+        "formulas": json.dumps({name: step.formula for name, step in steps.items()}),
+        "axes": json.dumps({name: step.axes for name, step in steps.items()}),
+        "inputs": json.dumps({name: step.inputs for name, step in steps.items()}),
+    }
+    arrays = dict(trace.items())
+    with replacing(Path(path)) as file:
+        file.write(header_of(layout_of(arrays), facts))
+        for x in arrays.values():
+            file.write(x.tobytes())

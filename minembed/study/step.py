@@ -1,0 +1,56 @@
+"""One step of a model, and where it stands in the source."""
+
+import linecache
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import minembed
+from minembed.study.rules import Rule
+
+ROOT = Path(minembed.__file__).parent
+ELSEWHERE = {  # what is not shown by the encoder itself: its file, and what begins the line
+    "query": ("attention_seen.py", 'q = see(f"query'),
+    "key": ("attention_seen.py", "k = np.ascontiguousarray(see("),
+    "value": ("attention_seen.py", 'v = see(f"value'),
+    "scores": ("attention_seen.py", 'p = see(f"scores'),
+    "probabilities": ("attention_seen.py", 'p = see(f"probabilities'),
+    "pooled": ("pooling.py", "def pool("),
+    "module": ("modules.py", "def transform("),
+    "vector": ("vectors.py", "def truncate_embeddings("),
+}
+COMPUTES = re.compile(r"see\(|normalize\(|^def ")  # lines that compute, among those that only name what they compute
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One intermediate result: what it is called, and how it comes about."""
+
+    name: str  # "layer.0.qkv"
+    inputs: tuple[str, ...]  # the names of the steps that it is computed from
+    axes: tuple[str, ...]  # ("N", "D")
+    shape: tuple[int, ...]
+    formula: str  # in the words of the encoder: "x W + b"
+    rule: Rule
+    source: str = ""  # "minembed/transformer/encoder.py:60", where it is computed
+
+    def __str__(self) -> str:
+        axes = ", ".join(self.axes)
+        return f"{self.name}  ({axes}) = {self.shape}  {self.formula}  {self.source}"
+
+
+def source_of(name: str, pre_norm: bool) -> str:
+    """Where a step is computed: "minembed/transformer/encoder.py:60".
+
+    What both forms of a layer compute stands twice in the encoder: first where norms come first, then after the sums.
+
+    >>> source_of("layer.3.scores", pre_norm=False).split(":")[0]
+    'minembed/transformer/attention_seen.py'
+    """
+    part = re.sub(r"^layer\.\d+\.", "", name)
+    file, begin = ELSEWHERE.get(part.split(".")[0], ("encoder.py", f'"{part}"'))
+    if re.fullmatch(r"layer\.\d+", name):
+        begin = 'ops.see(f"layer.{i}"'
+    lines = linecache.getlines(str(ROOT / "transformer" / file))
+    places = [i for i, line in enumerate(lines, 1) if begin in line and COMPUTES.search(line)]
+    return f"minembed/transformer/{file}:{places[0 if pre_norm else -1]}"

@@ -1,0 +1,267 @@
+"""Every number of one text, from its tokens to its vector."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from minembed.errors import InputError, InputTypeError, NumericalError
+from minembed.models.embedder import Embedder
+from minembed.models.engine import Engine, find_prompt, report_truncation
+from minembed.models.options import Options
+from minembed.runtime.columns import column
+from minembed.runtime.threads import single_threaded_blas
+from minembed.study.graph import Finished, Graph, graph_of
+from minembed.study.pieces import pieces_of
+from minembed.text.tokenizer import clean
+from minembed.transformer.tier import NumPyTier
+from minembed.transformer.tokens import Tokens
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    import os
+
+LARGEST = 1 << 31  # bytes
+ALL = ("*",)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace(Mapping[str, Array]):
+    """The intermediate results of one text: a mapping, in the order of the encoder, from names to read-only arrays.
+
+    `print(t.table())` lists names, axes, formulas and where each is computed.
+    """
+
+    text: str  # with its prompt
+    tokens: Tokens  # of this text alone
+    pieces: tuple[str, ...]  # (N,) as the vocabulary has them: "[CLS]", "##ing"
+    special: Array  # (N,) bool: whether a token is a special one
+    steps: Graph  # of all names, also those that were not asked for
+    dtype: str  # the compute type
+    backend: str  # the model's own; a trace is computed by the NumPy tier in the same dtype
+    distance: float  # the largest difference of a number of the vector from what `encode` gives with that backend
+    arrays: Mapping[str, Array] = field(repr=False)
+
+    def __getitem__(self, name: str) -> Array:
+        """The array of a name; raises KeyError that lists what is like it."""
+        if name in self.arrays:
+            return self.arrays[name]
+        near = [other for other in self.steps if name.split(".")[-1] in other][:4]
+        why = "was not asked for" if name in self.steps else f"does not exist; there is {', '.join(near) or 'no such'}"
+        raise KeyError(f"{name!r} {why}")
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, in the order of the encoder."""
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= 40 else self.text[:39] + "…"
+        return f"Trace({text!r}, {len(self.pieces)} tokens, {len(self)} results, {self.dtype})"
+
+    def table(self) -> str:
+        """All that was kept, a line each: name, axes, shape, formula, source."""
+        lines = [self.steps[name] for name in self]
+        wide = max((len(step.name) for step in lines), default=0)
+        form = "{:<" + str(wide) + "}  {:<22}  {:<48}  {}"
+        return "\n".join(
+            form.format(s.name, f"({', '.join(s.axes)}) {'x'.join(map(str, s.shape))}", s.formula, s.source)
+            for s in lines
+        )
+
+    def verify(self) -> int:
+        """Compute every result again from its inputs, where these were kept, and compare bits; tells how many.
+
+        Raises NumericalError that names the first which differs.
+        """
+        checked = 0
+        with np.errstate(all="ignore"), single_threaded_blas():
+            for name, x in self.arrays.items():
+                step = self.steps[name]
+                if all(before in self.arrays for before in step.inputs):
+                    again = step.rule(*(self.arrays[before] for before in step.inputs))
+                    if not np.array_equal(again, x, equal_nan=True):
+                        off = float(np.nanmax(np.abs(again.astype(np.float64) - x)))
+                        raise NumericalError(f"{name} is not {step.formula} of {', '.join(step.inputs)}: off by {off}")
+                    checked += 1
+        return checked
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write the arrays to a safetensors file, with the text, its pieces, formulas and axes in its metadata."""
+        from minembed.study.saving import save_trace
+
+        save_trace(self, path)
+
+
+@overload
+def trace(  # type: ignore[overload-overlap]  # a str is an iterable of str, too
+    model: Embedder,
+    texts: str,
+    *,
+    names: str | Iterable[str] = ...,
+    prompt: str | None = ...,
+    prompt_name: str | None = ...,
+    normalize_embeddings: bool | None = ...,
+    truncate_dim: int | None = ...,
+    max_bytes: int = ...,
+) -> Trace: ...
+
+
+@overload
+def trace(
+    model: Embedder,
+    texts: Iterable[str],
+    *,
+    names: str | Iterable[str] = ...,
+    prompt: str | None = ...,
+    prompt_name: str | None = ...,
+    normalize_embeddings: bool | None = ...,
+    truncate_dim: int | None = ...,
+    max_bytes: int = ...,
+) -> list[Trace]: ...
+
+
+def trace(
+    model: Embedder,
+    texts: str | Iterable[str],
+    *,
+    names: str | Iterable[str] = ALL,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+    normalize_embeddings: bool | None = None,
+    truncate_dim: int | None = None,
+    max_bytes: int = LARGEST,
+) -> Trace | list[Trace]:
+    """Gather every intermediate result of a text, or of several: a Trace, or a list of them.
+
+    The NumPy tier computes it in the model's dtype, and an observer watches: the vector has the bits that `encode` has
+    on that tier, and `distance` says how far the model's own is from it.  `names` are patterns such as "layer.3.*" of
+    what is kept, "*" for all; what a trace of all takes grows with the square of the tokens.  Prompts,
+    `normalize_embeddings` and `truncate_dim` are those of `Embedder.encode`.
+
+    Raises InputError where more than `max_bytes` would be kept, or a pattern fits no name.
+
+    >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
+    >>> t = trace(model, "a cat")  # doctest: +SKIP
+    >>> t.pieces, t["layer.0.probabilities"].shape, t.verify()  # doctest: +SKIP
+    (('[CLS]', 'a', 'cat', '[SEP]'), (12, 4, 4), 96)
+    """
+    if not isinstance(model, Embedder):
+        raise InputTypeError(f"trace takes an Embedder, not {type(model).__name__}")
+    options = Options(
+        prompt=prompt,
+        prompt_name=prompt_name,
+        normalize_embeddings=normalize_embeddings,
+        truncate_dim=truncate_dim,
+    )
+    several = [texts] if isinstance(texts, str) else list(column(texts, "texts"))
+    work = _Work(model.engine, model.backend, options, (names,) if isinstance(names, str) else tuple(names))
+    found = work.traces(several, max_bytes)
+    return found[0] if isinstance(texts, str) else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all texts of a call share."""
+
+    engine: Engine
+    backend: str
+    options: Options
+    names: tuple[str, ...]
+
+    def traces(self, texts: list[str], max_bytes: int) -> list[Trace]:
+        """Compute the texts one after another: what one is batched with changes no bit."""
+        width = self.engine.width(self.options.truncate_dim)  # raises before anything is computed
+        prompt = find_prompt(self.engine.checkpoint, self.options)
+        prompted = [prompt + clean(text, i) for i, text in enumerate(texts)]
+        tokens = self.engine.tokenize(prompted, "replace")
+        cut = [] if tokens.truncated is None else np.flatnonzero(tokens.truncated).tolist()
+        report_truncation(cut, self.engine.checkpoint.max_seq_length, self.options)
+        tier = self.engine.reference()
+        alone = [tokens.select([i]) for i in range(len(texts))]
+        skipped = self.engine.skipped(prompt)
+        graphs = [self.graph(tier, own, skipped, width) for own in alone]
+        self.check(graphs, max_bytes)
+        found = []
+        for text, own, graph in zip(prompted, alone, graphs, strict=True):
+            seen = self.one(tier, text, own, graph)
+            found.append(self.kept(text, own, graph, seen, self.distance(own, seen["vector"], skipped)))
+        return found
+
+    def graph(self, tier: NumPyTier, tokens: Tokens, skipped: int, width: int) -> Graph:
+        """The steps of one text."""
+        checkpoint, again = self.engine.checkpoint, self.options.normalize_embeddings
+        dim = self.options.truncate_dim or checkpoint.truncate_dim
+        normalise = bool(again or (again is None and checkpoint.normalize and dim is not None))
+        finished = Finished(tuple(checkpoint.pooling), skipped, dim and width, normalise)
+        return graph_of(tier, tokens, checkpoint, self.engine.modules, finished)
+
+    def check(self, graphs: list[Graph], max_bytes: int) -> None:
+        """Refuse what would not fit into memory, and patterns that fit nothing."""
+        for pattern in self.names:
+            if graphs and not any(fnmatchcase(name, pattern) for name in graphs[0]):
+                raise InputError(f"names: {pattern!r} fits no intermediate result, such as 'layer.0.probabilities'")
+        size = sum(4 * int(np.prod(step.shape)) for graph in graphs for step in graph.values() if self.wants(step.name))
+        if size > max_bytes:
+            raise InputError(
+                f"the trace would take {size / 1e6:,.1f} MB, above max_bytes={max_bytes}: ask for fewer, as by "
+                "names='layer.0.*', or for a shorter text"
+            )
+
+    def wants(self, name: str) -> bool:
+        """Whether a result is kept."""
+        return any(fnmatchcase(name, pattern) for pattern in self.names)
+
+    def one(self, tier: NumPyTier, text: str, tokens: Tokens, graph: Graph) -> dict[str, Array]:
+        """Compute one text under an observer, then what follows the hidden states."""
+        seen: dict[str, Array] = {}
+
+        def observe(name: str, x: Array) -> None:
+            name = name if name in graph else name.removesuffix(".0")  # of the only text
+            if name in graph:
+                seen[name] = x.copy()
+
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"), single_threaded_blas():
+            if len(tokens.ids):
+                tier(tokens, observe=observe, observe_attention=any(self.wants(n) for n in graph if _costly(n)))
+            for name, step in graph.items():
+                if name not in seen and not _costly(name):  # what follows the hidden states, and all of no tokens
+                    seen[name] = step.rule(*(seen[before] for before in step.inputs))
+        if not np.isfinite(seen["vector"]).all():
+            raise NumericalError(f"{text[:40]!r} gives NaN or infinity: the weights overflow float32")
+        return seen
+
+    def kept(self, text: str, tokens: Tokens, graph: Graph, seen: dict[str, Array], distance: float) -> Trace:
+        """Put a trace together of what was asked for."""
+        kept = {name: seen[name] for name in graph if name in seen and self.wants(name)}
+        for x in kept.values():
+            x.flags.writeable = False
+        pieces, special = pieces_of(self.engine.tokenizer.reference, tokens.ids)
+        return Trace(
+            text,
+            tokens,
+            pieces,
+            special,
+            MappingProxyType(dict(graph)),
+            self.engine.compute.dtype,
+            self.backend,
+            distance,
+            MappingProxyType(kept),
+        )
+
+    def distance(self, tokens: Tokens, vector: Array, skipped: int) -> float:
+        """How far the vector of the model's own tier is from the traced one."""
+        if isinstance(self.engine.compute, NumPyTier):
+            return 0.0
+        with single_threaded_blas():
+            own = self.engine.shaped(self.engine.embed(tokens, skipped), self.options)[0]
+        return float(np.abs(own - vector).max())
+
+
+def _costly(name: str) -> bool:
+    return name.split(".")[-1] in {"query", "key", "value", "scores", "probabilities"}
