@@ -10,6 +10,9 @@ or a damaged file only means compiling again; of the first a warning tells.  Whi
 
 Loading is made cheap too: Numba would bring in its whole compiler first, and with each function the bitcode that others
 are linked with, some 50 MB in all.  Here the machine code is loaded alone, if all that it calls is known by address.
+
+LLVM asks Python for that code, in a callback of ctypes, which ignores what is raised in it: after a Ctrl-C there, LLVM
+would end the process.  So signals wait until a function is loaded or compiled (interrupts.py).
 """
 
 import hashlib
@@ -32,6 +35,7 @@ from minembed.kernels.compiled.once import alone, can_be_kept, warn_of_no_folder
 from minembed.kernels.compiled.sources import stamp_of
 from minembed.kernels.vectors.target import TARGET
 from minembed.runtime.folders import cache_folder
+from minembed.runtime.interrupts import held_back
 from minembed.version import __version__
 
 
@@ -107,12 +111,13 @@ class _Cache(FunctionCache):
         super().__init__(py_func)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            with self._guard_against_spurious_io_errors():
-                return self._load_overload(sig, target_context)
-        except Exception:  # a damaged file, of whatever kind: compiling replaces it
-            target_context.refresh()
-            return None
+        with held_back(firmly=True):
+            try:
+                with self._guard_against_spurious_io_errors():
+                    return self._load_overload(sig, target_context)
+            except Exception:  # a damaged file, of whatever kind: compiling replaces it
+                target_context.refresh()
+                return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         for attempt in (lambda: None, self.flush):  # a damaged index is replaced by an empty one
@@ -149,10 +154,11 @@ def _compile(dispatcher: Any, compiler: Callable[[Any], Any], reason: str, signa
         warn_of_no_folder(reason)
     kept = dispatcher._cache
     if not isinstance(kept, _Cache) or is_stored(dispatcher, signature) or not can_be_kept(Path(kept.cache_path)):
-        return compiler(signature)
+        with held_back():
+            return compiler(signature)
     key = repr((kept._impl.filename_base, kept._index_key(signature, dispatcher.targetctx.codegen())))
     lock = Path(kept.cache_path) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
-    with alone(lock, dispatcher.py_func.__name__):
+    with alone(lock, dispatcher.py_func.__name__), held_back():
         return compiler(signature)  # which looks again whether it is there
 
 
@@ -160,8 +166,9 @@ def is_stored(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
     """Whether a function is compiled for these types: in this process, or on disk for this CPU."""
     if signature in dispatcher.overloads:
         return True
-    try:
-        kept = dispatcher._cache
-        return kept._index_key(signature, dispatcher.targetctx.codegen()) in kept._cache_file._load_index()
-    except Exception:  # nothing there, or damaged: it will be compiled
-        return False
+    with held_back():  # the first time it starts Numba's compiler
+        try:
+            kept = dispatcher._cache
+            return kept._index_key(signature, dispatcher.targetctx.codegen()) in kept._cache_file._load_index()
+        except Exception:  # nothing there, or damaged: it will be compiled
+            return False

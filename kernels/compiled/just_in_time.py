@@ -3,16 +3,20 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from minembed.kernels.entries import ENTRIES
+from minembed.runtime.interrupts import import_whole
 
 
 @cache
 def _dispatcher(name: str) -> Any:
     entry = ENTRIES[name]
-    return getattr(import_module(f"minembed.kernels.{entry.module}"), entry.function)
+    return getattr(import_whole(f"minembed.kernels.{entry.module}"), entry.function)
+
+
+def _signature(name: str) -> Any:
+    return import_whole("minembed.kernels.compiled.numba_types").signature(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,13 @@ class JustInTime:
 
     def compile(self, names: Iterable[str]) -> None:
         """Compile functions for the types that are written down, or load them from disk."""
-        from minembed.kernels.compiled.numba_types import signature
-
         for name in names:
-            _dispatcher(name).compile(signature(name))
+            _dispatcher(name).compile(_signature(name))
 
     def is_compiled(self, names: Iterable[str]) -> bool:
         """Whether functions are loaded, or lie on disk for this CPU."""
-        from minembed.kernels.compiled.cache import is_stored
-        from minembed.kernels.compiled.numba_types import signature
-
-        return all(is_stored(_dispatcher(name), signature(name)) for name in names)
+        is_stored = import_whole("minembed.kernels.compiled.cache").is_stored
+        return all(is_stored(_dispatcher(name), _signature(name)) for name in names)
 
 
 JIT = JustInTime()

@@ -1,12 +1,23 @@
 """Interrupts that are not lost: one that comes within an import, or while a file is closed, can become another error.
 
 Signal handlers note what they raise (`note`).  `check` raises it again where it did not come out; long loops call it.
+Where an exception would do harm, whatever it is and whoever set the handler, signals wait (`held_back`).
 """
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from types import FrameType, ModuleType
+
+MAY_RAISE = [  # signals that programs have handlers for which raise
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+]
 
 _noted: list[int] = []  # signals whose exception has not ended the command yet
 
@@ -89,3 +100,72 @@ def not_swallowed() -> Iterator[None]:
             raise
         finally:
             interrupt = outside = None  # its traceback holds this frame, which would hold it, and all on the way
+
+
+class _Hold:
+    """A handler in place of all that are written in Python: they are called when it is released."""
+
+    def __init__(self, firmly: bool) -> None:
+        self.most = sys.maxsize if firmly else 1  # signals that it holds
+        self.process = os.getpid()  # a child that another thread forks never comes to the end of the block
+        self.before: dict[int, Callable[[int, FrameType | None], object]] = {}
+        self.waiting: list[int] = []
+        for number in MAY_RAISE:
+            if callable(handler := signal.getsignal(number)):
+                self.before[number] = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.waiting.append(number)
+        if len(self.waiting) > self.most or os.getpid() != self.process:
+            self.release()
+
+    def release(self) -> None:
+        self.most = 0  # a handler that is back already may raise before all are: what is left here holds nothing
+        for number, handler in self.before.items():
+            if signal.getsignal(number) is self:
+                signal.signal(number, handler)
+        while self.waiting:
+            number = self.waiting.pop(0)
+            self.before[number](number, sys._getframe())
+
+
+@contextmanager
+def held_back(firmly: bool = False) -> Iterator[None]:
+    """Let signals wait for the end of the block, as they wait for the end of a function in C.
+
+    It is for what calls Python from C: an exception that is raised there is lost, and what C needed stays undone.  A
+    second signal waits no longer, so that nobody has to wait for a compiler, unless they are held back `firmly`.
+    Python calls handlers in the main thread only: in others nothing is held back.
+
+    >>> heard = []
+    >>> before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append("signal"))
+    >>> with held_back():
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     heard.append("end of the block")
+    >>> heard
+    ['end of the block', 'signal']
+    >>> _ = signal.signal(signal.SIGTERM, before)
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    hold = _Hold(firmly)
+    try:
+        with suppress(ValueError):  # a thread that only an embedded interpreter calls the main one
+            for number in hold.before:
+                signal.signal(number, hold)
+        yield
+    finally:
+        hold.release()
+
+
+def import_whole(name: str) -> ModuleType:
+    """Import a module; signals wait, so that none leaves it half imported.
+
+    >>> import_whole("minembed.errors").__name__
+    'minembed.errors'
+    """
+    if name in sys.modules:
+        return import_module(name)  # which waits, where another thread is about it
+    with held_back():
+        return import_module(name)
