@@ -1,7 +1,8 @@
 """See, question and change the encoder from the inside.
 
 In reading order: `rules` (what each kind of step computes), `graph` (the steps of a model, in their order, with axes
-and formulas), `tracing` (every number of one text).
+and formulas), `tracing` (every number of one text), `backward` (the way back over the steps), `gradients` (slopes by
+any of these numbers).
 
 >>> from minembed import Embedder
 >>> from minembed.study import trace
@@ -10,8 +11,9 @@ and formulas), `tracing` (every number of one text).
 ((12, 4, 4), 'softmax(scores) over the keys')
 """
 
+from minembed.study.gradients import Gradient, grad
 from minembed.study.graph import Graph, graph_of
 from minembed.study.step import Step
 from minembed.study.tracing import Trace, trace
 
-__all__ = ["Graph", "Step", "Trace", "graph_of", "trace"]
+__all__ = ["Gradient", "Graph", "Step", "Trace", "grad", "graph_of", "trace"]

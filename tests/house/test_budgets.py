@@ -230,6 +230,7 @@ NEED_A_MODEL = {
     "minembed.jobs.reuse": {"known_vectors", "reusing"},
     "minembed.jobs.shards": {"write_shard", "with_ids", "read_facts", "vectors_in"},
     "minembed.jobs.survey": {"survey"},
+    "minembed.study.gradients": {"grad"},
     "minembed.study.graph": {"graph_of", "vector_steps"},
     "minembed.study.saving": {"save_trace"},
     "minembed.weights.sources.hub": {"fetch"},
