@@ -4,6 +4,8 @@ In reading order: `rules` (what each kind of step computes), `graph` (the steps 
 and formulas), `tracing` (every number of one text), `backward` (the way back over the steps), `gradients` (slopes by
 any of these numbers).
 
+Then `changes` and `editing` (a model that computes with other numbers).
+
 >>> from minembed import Embedder
 >>> from minembed.study import trace
 >>> t = trace(Embedder.load("all-MiniLM-L6-v2"), "a cat")  # doctest: +SKIP
@@ -11,9 +13,23 @@ any of these numbers).
 ((12, 4, 4), 'softmax(scores) over the keys')
 """
 
+from minembed.study.changes import (
+    Change,
+    ablate_head,
+    ablate_layer,
+    ablate_neuron,
+    mean_over,
+    patch,
+    replace_by,
+    scale,
+    zero,
+)
+from minembed.study.editing import Edited, edit
 from minembed.study.gradients import Gradient, grad
 from minembed.study.graph import Graph, graph_of
 from minembed.study.step import Step
 from minembed.study.tracing import Trace, trace
 
 __all__ = ["Gradient", "Graph", "Step", "Trace", "grad", "graph_of", "trace"]
+__all__ += ["Change", "Edited", "ablate_head", "ablate_layer", "ablate_neuron", "edit", "mean_over", "patch"]
+__all__ += ["replace_by", "scale", "zero"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
 
@@ -42,8 +42,10 @@ class Trace(Mapping[str, Array]):
     steps: Graph  # of all names, also those that were not asked for
     dtype: str  # the compute type
     backend: str  # the model's own; a trace is computed by the NumPy tier in the same dtype
-    distance: float  # the largest difference of a number of the vector from what `encode` gives with that backend
+    distance: float  # the largest difference of a number of the vector from what `encode` gives with that backend;
+    # 0 of an edited text, which no other tier computes
     arrays: Mapping[str, Array] = field(repr=False)
+    changed: frozenset[str] = frozenset()  # what an edit put other numbers in, which `verify` passes over
 
     def __getitem__(self, name: str) -> Array:
         """The array of a name; raises KeyError that lists what is like it."""
@@ -83,7 +85,7 @@ class Trace(Mapping[str, Array]):
         with np.errstate(all="ignore"), single_threaded_blas():
             for name, x in self.arrays.items():
                 step = self.steps[name]
-                if all(before in self.arrays for before in step.inputs):
+                if name not in self.changed and all(before in self.arrays for before in step.inputs):
                     again = step.rule(*(self.arrays[before] for before in step.inputs))
                     if not np.array_equal(again, x, equal_nan=True):
                         off = float(np.nanmax(np.abs(again.astype(np.float64) - x)))
@@ -160,19 +162,34 @@ def trace(
         truncate_dim=truncate_dim,
     )
     several = [texts] if isinstance(texts, str) else list(column(texts, "texts"))
-    work = _Work(model.engine, model.backend, options, (names,) if isinstance(names, str) else tuple(names))
+    work = Work(model.engine, model.backend, options, (names,) if isinstance(names, str) else tuple(names))
     found = work.traces(several, max_bytes)
     return found[0] if isinstance(texts, str) else found
 
 
+class Edits(Protocol):
+    """What an edit does to one text: `editing.py`."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The steps that are changed."""
+
+    def check(self, tokens: int, text: int) -> None:
+        """Raise InputError where a text of so many tokens, the one of this number, can't be changed so."""
+
+    def changed(self, name: str, x: Array) -> Array | None:
+        """What takes the place of a step's array, if anything."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """What all texts of a call share."""
 
     engine: Engine
     backend: str
     options: Options
     names: tuple[str, ...]
+    edits: "Edits | None" = None
 
     def traces(self, texts: list[str], max_bytes: int) -> list[Trace]:
         """Compute the texts one after another: what one is batched with changes no bit."""
@@ -187,6 +204,9 @@ class _Work:
         skipped = self.engine.skipped(prompt)
         graphs = [self.graph(tier, own, skipped, width) for own in alone]
         self.check(graphs, max_bytes)
+        for i, own in enumerate(alone):
+            if self.edits is not None:
+                self.edits.check(len(own.ids), i)
         found = []
         for text, own, graph in zip(prompted, alone, graphs, strict=True):
             seen = self.one(tier, text, own, graph)
@@ -221,20 +241,34 @@ class _Work:
         """Compute one text under an observer, then what follows the hidden states."""
         seen: dict[str, Array] = {}
 
-        def observe(name: str, x: Array) -> None:
+        def changed(name: str, x: Array) -> Array | None:
+            return None if self.edits is None else self.edits.changed(name, x)
+
+        def observe(name: str, x: Array) -> Array | None:
             name = name if name in graph else name.removesuffix(".0")  # of the only text
-            if name in graph:
-                seen[name] = x.copy()
+            if name not in graph:
+                return None
+            new = changed(name, x)
+            seen[name] = x.copy() if new is None else new
+            return new
 
         with np.errstate(over="ignore", invalid="ignore", under="ignore"), single_threaded_blas():
             if len(tokens.ids):
-                tier(tokens, observe=observe, observe_attention=any(self.wants(n) for n in graph if _costly(n)))
+                tier(tokens, observe=observe, observe_attention=self.sees_attention(graph))
             for name, step in graph.items():
-                if name not in seen and not _costly(name):  # what follows the hidden states, and all of no tokens
-                    seen[name] = step.rule(*(seen[before] for before in step.inputs))
+                if name not in seen and not costly(name):  # what follows the hidden states, and all of no tokens
+                    x = step.rule(*(seen[before] for before in step.inputs))
+                    new = changed(name, x)
+                    seen[name] = x if new is None else new
         if not np.isfinite(seen["vector"]).all():
-            raise NumericalError(f"{text[:40]!r} gives NaN or infinity: the weights overflow float32")
+            why = "the weights overflow float32" if self.edits is None else "by the edit, or the weights overflow"
+            raise NumericalError(f"{text[:40]!r} gives NaN or infinity: {why}")
         return seen
+
+    def sees_attention(self, graph: Graph) -> bool:
+        """Whether the parts of attention are kept, or edited."""
+        edited = frozenset() if self.edits is None else self.edits.names
+        return any(self.wants(name) or name in edited for name in graph if costly(name))
 
     def kept(self, text: str, tokens: Tokens, graph: Graph, seen: dict[str, Array], distance: float) -> Trace:
         """Put a trace together of what was asked for."""
@@ -252,16 +286,22 @@ class _Work:
             self.backend,
             distance,
             MappingProxyType(kept),
+            frozenset() if self.edits is None else self.edits.names,
         )
 
     def distance(self, tokens: Tokens, vector: Array, skipped: int) -> float:
         """How far the vector of the model's own tier is from the traced one."""
-        if isinstance(self.engine.compute, NumPyTier):
+        if isinstance(self.engine.compute, NumPyTier) or self.edits is not None:
             return 0.0
         with single_threaded_blas():
             own = self.engine.shaped(self.engine.embed(tokens, skipped), self.options)[0]
         return float(np.abs(own - vector).max())
 
 
-def _costly(name: str) -> bool:
+def costly(name: str) -> bool:
+    """Whether a result is a part of attention, which is shown only to those who ask.
+
+    >>> costly("layer.0.scores"), costly("layer.0.context")
+    (True, False)
+    """
     return name.split(".")[-1] in {"query", "key", "value", "scores", "probabilities"}

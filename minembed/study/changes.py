@@ -1,0 +1,289 @@
+"""What can be done to an intermediate result, and to which part of it.
+
+A change is one of `zero`, `scale`, `replace_by`, `patch` and `mean_over`, on all of a step's array or on a part of it:
+`head` (of "query", "key", "value", "scores", "probabilities", "context"), `token` (a row; of scores and probabilities,
+the token that asks), `key` (of these two, the token that is asked) and `neuron` (a number of each row, such as neuron
+17 of "layer.3.activated").  Each is a whole number, negative ones count from the end, or a sequence of them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minembed.errors import InputError, InputTypeError
+from minembed.runtime.checks import whole_number
+from minembed.runtime.columns import as_texts
+from minembed.study.step import Step
+from minembed.types import Array
+
+if TYPE_CHECKING:
+    from minembed.study.tracing import Trace
+
+Which = int | Sequence[int] | None  # None: all
+Kind = Literal["zero", "scale", "replace", "patch", "mean"]
+INDICES = {  # which argument chooses along which axes of a step
+    ("H", "N", "N"): ("head", "token", "key"),
+    ("H", "N", "K"): ("head", "token", "neuron"),
+    ("V",): ("neuron",),
+}
+ROWS = ("token", "neuron")  # of all other steps
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a step's array is meant; None stands for all along an axis."""
+
+    head: Which = None
+    token: Which = None
+    key: Which = None
+    neuron: Which = None
+
+    def __str__(self) -> str:
+        """As it was written: "head=5, token=2"."""
+        chosen = ((name, getattr(self, name)) for name in ("head", "token", "key", "neuron"))
+        return ", ".join(f"{name}={which}" for name, which in chosen if which is not None)
+
+    def index(self, step: Step, tokens: int | None, heads: int, text: str = "") -> tuple[Array | None, ...]:
+        """The places along each axis of a step, for a text of so many tokens: an array of whole numbers an axis.
+
+        None in place of an array stands for all tokens, where `tokens` is None: of a text that is not known yet.
+        Raises InputError for a place that is not there, and for an argument that the step has no axis for.
+        """
+        names = INDICES.get(step.axes, ROWS)
+        by_columns = step.axes == ("N", "HK")  # the heads side by side
+        for name in ("head", "token", "key", "neuron"):
+            if getattr(self, name) is not None and name not in names and not (name == "head" and by_columns):
+                wanted = ", ".join((*names, *(("head",) if by_columns else ())))
+                raise InputError(f"{step.name} has no {name} to choose: its axes are {step.axes}, chosen by {wanted}")
+        found: list[Array | None] = []
+        for name, axis, size in zip(names, step.axes, step.shape, strict=True):
+            if by_columns and name == "neuron":
+                found.append(self._columns(step, size, heads, text))
+                continue
+            length = size if axis != "N" else tokens
+            which = getattr(self, name)
+            if length is None:
+                _whole_numbers(which, name)
+                found.append(None)
+            else:
+                found.append(_places(which, length, name, step.name, text))
+        return tuple(found)
+
+    def _columns(self, step: Step, size: int, heads: int, text: str) -> Array:
+        """The columns of some heads, and of these some."""
+        columns = np.arange(size).reshape(heads, -1)
+        rows = columns[_places(self.head, heads, "head", step.name, text)]
+        if self.head is None:
+            return _places(self.neuron, size, "neuron", step.name, text)
+        return rows[:, _places(self.neuron, rows.shape[1], "neuron", step.name, text)].reshape(-1)
+
+
+def _whole_numbers(which: Which, name: str) -> list[int] | None:
+    if which is None:
+        return None
+    asked = list(which) if isinstance(which, Sequence | np.ndarray) and not isinstance(which, str) else [which]
+    found = [whole_number(one) for one in asked]
+    if None in found or not found:
+        raise InputTypeError(f"{name} must be a whole number, or a sequence of them, not {which!r}")
+    return [one for one in found if one is not None]
+
+
+def _places(which: Which, size: int, name: str, step: str, text: str) -> Array:
+    asked = _whole_numbers(which, name)
+    if asked is None:
+        return np.arange(size)
+    for one in asked:
+        if not -size <= one < size:
+            raise InputError(f"{text}{step} has no {name} {one}: it has {size}, 0 to {size - 1}")
+    return np.array(asked, dtype=np.int64) % size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What is done to a part of a step's array: one of the functions below makes it."""
+
+    kind: Kind
+    part: Part
+    value: Any = 0.0  # a factor, an Array, the Trace of another text, or a tuple of texts
+    from_token: int | None = None  # of a patch: which token of the other text, if not the same
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({self.part})"
+
+
+Changes = Mapping[str, Change | Sequence[Change]]
+
+
+def zero(*, head: Which = None, token: Which = None, key: Which = None, neuron: Which = None) -> Change:
+    """Put zeros in the place of a part.
+
+    >>> zero(head=5)
+    zero(head=5)
+    """
+    return Change("zero", Part(head, token, key, neuron), np.zeros(()))
+
+
+def scale(factor: float, *, head: Which = None, token: Which = None, key: Which = None, neuron: Which = None) -> Change:
+    """Multiply a part by a number.  Raises InputError where it is not finite.
+
+    >>> scale(0.5, token=[1, 2])
+    scale(token=[1, 2])
+    """
+    if not isinstance(factor, int | float | np.number) or not np.isfinite(factor):
+        raise InputError(f"factor must be a finite number, not {factor!r}")
+    return Change("scale", Part(head, token, key, neuron), float(factor))
+
+
+def replace_by(
+    array: ArrayLike, *, head: Which = None, token: Which = None, key: Which = None, neuron: Which = None
+) -> Change:
+    """Put numbers in the place of a part: an array of its shape, or one that NumPy broadcasts to it.
+
+    An axis along which one place is chosen has length 1.  Raises InputError for what is no array of finite numbers.
+
+    >>> replace_by([0.0, 1.0], token=-1)
+    replace(token=-1)
+    """
+    numbers = np.array(array)
+    if numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all():
+        raise InputError(f"array must hold finite numbers; it is {numbers.dtype} of shape {numbers.shape}")
+    numbers.flags.writeable = False
+    return Change("replace", Part(head, token, key, neuron), numbers)
+
+
+def patch(
+    trace: "Trace",
+    *,
+    head: Which = None,
+    token: Which = None,
+    key: Which = None,
+    neuron: Which = None,
+    from_token: int | None = None,
+) -> Change:
+    """Put in the place of a part what another text has there, by its trace.
+
+    The texts need as many tokens, unless `token` says which rows are meant; `from_token` says where they stand in the
+    other text, if not in the same place.  Raises InputError where `from_token` comes without one `token`.
+
+    >>> from minembed import Embedder
+    >>> from minembed.study import edit, trace
+    >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
+    >>> edit(model, {"layer.2": patch(trace(model, "a dog"), token=2)}).encode("a cat").shape  # doctest: +SKIP
+    (384,)
+    """
+    from minembed.study.tracing import Trace
+
+    if not isinstance(trace, Trace):
+        raise InputTypeError(f"patch takes a Trace, as minembed.study.trace gives it, not {type(trace).__name__}")
+    if from_token is not None and (whole_number(token) is None or whole_number(from_token) is None):
+        raise InputError(f"from_token={from_token!r} needs one token in whose place it comes, not token={token!r}")
+    return Change("patch", Part(head, token, key, neuron), trace, from_token)
+
+
+def mean_over(texts: Iterable[str], *, head: Which = None, token: Which = None, neuron: Which = None) -> Change:
+    """Put in the place of a part its mean over all tokens of reference texts: what it is when nothing is known.
+
+    Scores and probabilities, whose size is that of a text, have no such mean.  Raises InputError for no texts.
+
+    >>> mean_over(["a cat", "a dog"], head=3)
+    mean(head=3)
+    """
+    several = tuple(as_texts(texts))
+    if not several:
+        raise InputError("mean_over needs at least one text")
+    return Change("mean", Part(head, token, None, neuron), several)
+
+
+def ablate_head(layer: int, head: Which) -> dict[str, Change]:
+    """Let a head of a layer find nothing: its part of "layer.i.context" is zero.
+
+    >>> ablate_head(3, 5)
+    {'layer.3.context': zero(head=5)}
+    """
+    return {f"layer.{_layer(layer)}.context": zero(head=head)}
+
+
+def ablate_neuron(layer: int, neuron: Which) -> dict[str, Change]:
+    """Let a neuron of a layer's feed-forward block never fire.
+
+    >>> ablate_neuron(3, 17)
+    {'layer.3.activated': zero(neuron=17)}
+    """
+    return {f"layer.{_layer(layer)}.activated": zero(neuron=neuron)}
+
+
+def ablate_layer(layer: int) -> dict[str, Change]:
+    """Let a layer add nothing: neither its attention nor its feed-forward block; the norms of its sums stay.
+
+    >>> sorted(ablate_layer(3))
+    ['layer.3.attention', 'layer.3.feed_forward']
+    """
+    return {f"layer.{_layer(layer)}.attention": zero(), f"layer.{_layer(layer)}.feed_forward": zero()}
+
+
+def _layer(layer: int) -> int:
+    number = whole_number(layer)
+    if number is None or number < 0:
+        raise InputError(f"layer must be a whole number, 0 or more, not {layer!r}")
+    return number
+
+
+def apply(change: Change, step: Step, x: Array, index: tuple[Array, ...]) -> Array:
+    """Make a change to a text's own array; the index is that of `Part.index`.
+
+    >>> step = Step("pooled", (), ("V",), (3,), "", lambda: None)
+    >>> apply(scale(2, neuron=1), step, np.ones(3), zero(neuron=1).part.index(step, 1, 1)).tolist()
+    [1.0, 2.0, 1.0]
+    """
+    new, place = x.copy(), np.ix_(*index)
+    new[place] = x[place] * x.dtype.type(change.value) if change.kind == "scale" else numbers_of(change, step, index)
+    return new
+
+
+def numbers_of(change: Change, step: Step, index: tuple[Array | None, ...]) -> Array:
+    """The numbers that take the place of a part.
+
+    >>> numbers_of(zero(), Step("pooled", (), ("V",), (3,), "", lambda: None), (np.arange(3),)).tolist()
+    0.0
+    """
+    other: Array = change.value
+    if isinstance(other, np.ndarray):
+        return other
+    other = change.value[step.name]  # of a Trace
+    tokens = INDICES.get(step.axes, ROWS)
+    for axis, (name, places) in enumerate(zip(tokens, index, strict=True)):
+        wanted = places
+        if name == "token" and change.from_token is not None:
+            wanted = _places(change.from_token, other.shape[axis], "from_token", step.name, "the trace's ")
+        if wanted is not None and (getattr(change.part, name) is not None or step.axes[axis] != "N"):
+            other = np.take(other, wanted, axis=axis)
+    return other
+
+
+def misfit(shape: Sequence[int], selected: Sequence[int | None]) -> bool:
+    """Whether an array cannot be broadcast to a part, of which some lengths (None) are not known yet.
+
+    >>> misfit((4,), (None, 4)), misfit((3,), (None, 4)), misfit((2, 3, 4), (3, 4))
+    (False, True, True)
+    """
+    pairs = zip_longest(reversed(shape), reversed(selected), fillvalue=-1)
+    return any(b == -1 or (a not in (1, -1) and b is not None and a != b) for a, b in pairs)
+
+
+def each(changes: Change | Sequence[Change]) -> Iterator[Change]:
+    """One change, or several, one after another.
+
+    >>> list(each([zero(), scale(2)]))
+    [zero(), scale()]
+    """
+    several = [changes] if isinstance(changes, Change) else changes
+    if not isinstance(several, Sequence) or isinstance(several, str):
+        raise InputTypeError(f"a change is made by zero(), scale(), ..., not {type(changes).__name__}")
+    for change in several:
+        if not isinstance(change, Change):
+            raise InputTypeError(f"a change is made by zero(), scale(), ..., not {type(change).__name__}")
+        yield change
