@@ -233,6 +233,12 @@ NEED_A_MODEL = {
     "minembed.study.gradients": {"grad"},
     "minembed.study.graph": {"graph_of", "vector_steps"},
     "minembed.study.saving": {"save_trace"},
+    "minembed.study.exercises.calls": {
+        *("each", "scores", "of_input", "embed", "positions", "split_heads", "attend", "add_and_norm", "layer_norm"),
+        *("quantize", "pool", "mean_pool", "slopes"),
+    },
+    "minembed.study.exercises.exercise": {"in_place_of"},
+    "minembed.study.exercises.runner": {"traces_of", "run"},
     "minembed.weights.sources.hub": {"fetch"},
     "minembed.weights.sources.mirror": {"fetch"},
     "minembed.weights.sources.pip_download": {"download"},

@@ -71,7 +71,8 @@ def test_nothing_is_run_on_the_word_of_a_file():
     forbidden = {"eval", "exec", "compile", "__import__"}
     for name, tree in TREES.items():
         known = {"torch"} if name == "minembed.sentence_transformers.tensors" else set()
-        unsafe = {"pickle", "marshal", "shelve", "torch", "transformers"} - known
+        known |= {"runpy"} if name == "minembed.study.exercises.runner" else set()  # runs what a learner wrote
+        unsafe = {"pickle", "marshal", "shelve", "runpy", "torch", "transformers"} - known
         assert not unsafe & {t.split(".")[0] for t in imports(name)}
         calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         if name in EXEC_OF_FIXED_TEXT:
