@@ -3,20 +3,25 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from minembed.kernels.entries import ENTRIES
-from minembed.runtime.interrupts import import_whole
+from minembed.runtime.interrupts import held_back
 
 
 @cache
 def _dispatcher(name: str) -> Any:
     entry = ENTRIES[name]
-    return getattr(import_whole(f"minembed.kernels.{entry.module}"), entry.function)
+    with held_back():
+        return getattr(import_module(f"minembed.kernels.{entry.module}"), entry.function)
 
 
 def _signature(name: str) -> Any:
-    return import_whole("minembed.kernels.compiled.numba_types").signature(name)
+    with held_back():
+        from minembed.kernels.compiled.numba_types import signature
+
+    return signature(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,9 @@ class JustInTime:
 
     def is_compiled(self, names: Iterable[str]) -> bool:
         """Whether functions are loaded, or lie on disk for this CPU."""
-        is_stored = import_whole("minembed.kernels.compiled.cache").is_stored
+        with held_back():
+            from minembed.kernels.compiled.cache import is_stored
+
         return all(is_stored(_dispatcher(name), _signature(name)) for name in names)
 
 

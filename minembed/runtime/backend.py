@@ -4,12 +4,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from minembed.errors import BackendError, BackendWarning, InputError, MinembedError, MissingExtraError, warn
-from minembed.runtime.interrupts import import_whole, not_swallowed
+from minembed.runtime.interrupts import held_back, not_swallowed
 from minembed.types import Backend
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def serving(backend: str, work: int) -> str:
         try:
             with not_swallowed():
                 check(chosen)
-                import_whole(resolve("scan", chosen).__module__)
+                import_module(resolve("scan", chosen).__module__)
                 return chosen
         except InputError:  # of the settings in the environment
             raise
@@ -210,7 +211,8 @@ def check_numba() -> None:
     """
     if not find_spec("numba"):
         raise MissingExtraError("numba is not installed: pip install 'minembed[numba]'")
-    numba = import_whole("numba")
+    with held_back():
+        import numba
     version = tuple(int(part) for part in numba.__version__.split(".")[:2])
     if version < NUMBA_AT_LEAST:
         wanted = ".".join(map(str, NUMBA_AT_LEAST))
@@ -233,5 +235,8 @@ def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:
     if backend not in implementations:
         raise InputError(f"operation {operation!r} has no backend {backend!r}; it has {', '.join(implementations)}")
     module, name = implementations[backend].split(":")
-    function: Callable[..., Any] = getattr(import_whole(module), name)
+    if module not in sys.modules:
+        with held_back():  # Numba may come with it
+            import_module(module)
+    function: Callable[..., Any] = getattr(import_module(module), name)
     return function

@@ -10,8 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib import import_module
-from types import FrameType, ModuleType
+from types import FrameType
 
 MAY_RAISE = [  # signals that programs have handlers for which raise
     getattr(signal, name)
@@ -157,15 +156,3 @@ def held_back(firmly: bool = False) -> Iterator[None]:
         yield
     finally:
         hold.release()
-
-
-def import_whole(name: str) -> ModuleType:
-    """Import a module; signals wait, so that none leaves it half imported.
-
-    >>> import_whole("minembed.errors").__name__
-    'minembed.errors'
-    """
-    if name in sys.modules:
-        return import_module(name)  # which waits, where another thread is about it
-    with held_back():
-        return import_module(name)
