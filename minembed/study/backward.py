@@ -5,6 +5,7 @@ y, dy and the inputs.  N tokens, D width, H heads of queries of width K, G of th
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,16 @@ from minembed.train.backward.vjp import (
     rms_norm_vjp,
     softmax_vjp,
 )
-from minembed.train.backward.vjp_vectors import l2_normalize_vjp, pool_vjp, transform_vjp, truncate_embeddings_vjp
+from minembed.train.backward.vjp_vectors import (
+    DENSE_VJP,
+    l2_normalize_vjp,
+    pool_vjp,
+    transform_vjp,
+    truncate_embeddings_vjp,
+)
 from minembed.transformer.config import Config
-from minembed.transformer.ops import ACTIVATION
+from minembed.transformer.heads import through
+from minembed.transformer.ops import ACTIVATION, linear
 from minembed.transformer.params import Norm
 from minembed.transformer.positions import rotate
 from minembed.transformer.vectors import truncate_embeddings
@@ -29,6 +37,7 @@ from minembed.types import Array
 
 Slopes = tuple[Array, ...]  # by each input, in its shape
 Vjp = Callable[..., Slopes]
+OF_HEAD = {**ACTIVATION_VJP, "tanh": DENSE_VJP["Tanh"], "identity": DENSE_VJP["Identity"]}
 OF_ACTIVATION = {function: ACTIVATION_VJP[name] for name, function in ACTIVATION.items()}
 
 
@@ -135,6 +144,20 @@ def _finish(rule: rules.Finish, y: Array, dy: Array, x: Array) -> Slopes:
     return (truncate_embeddings_vjp(x[None], cut.shape[1], dcut)[0],)
 
 
+def _classify(rule: rules.Classify, y: Array, dy: Array, x: Array) -> Slopes:
+    entered = [x[None]]
+    for block in rule.blocks[:-1]:
+        entered.append(through(entered[-1], [block]))
+    dx = dy[None]
+    for block, before in reversed(list(zip(rule.blocks, entered, strict=True))):
+        z = linear(before, block.linear)
+        if block.norm is not None:
+            bare = through(before, [replace(block, norm=None)])
+            dx = layer_norm_vjp(bare, block.norm, block.eps, dx)[0]
+        dx = linear_vjp(before, block.linear, OF_HEAD[block.activation](z, dx))[0]
+    return (dx[0],)
+
+
 VJPS: dict[type[Any], Vjp] = {
     rules.Sum: _sum,
     rules.Affine: _affine,
@@ -148,4 +171,5 @@ VJPS: dict[type[Any], Vjp] = {
     rules.OfTable: _of_table,
     rules.After: _after,
     rules.Finish: _finish,
+    rules.Classify: _classify,
 }

@@ -13,6 +13,7 @@ from minembed.models.static import Lookup, mean_rows
 from minembed.study import rules
 from minembed.study.step import Step, source_of
 from minembed.transformer.config import Config
+from minembed.transformer.heads import Block
 from minembed.transformer.modules import ModuleParams, width_after
 from minembed.transformer.operations import Operations
 from minembed.transformer.ops import linear
@@ -52,6 +53,16 @@ def graph_of(
     steps = list(encoder.steps())
     steps += vector_steps(steps[-1], tier, checkpoint, modules, finished)
     return {step.name: replace(step, source=source_of(step.name, tier.config.pre_norm)) for step in steps}
+
+
+def score_graph(tier: NumPyTier, tokens: Tokens, modes: tuple[str, ...], head: tuple[Block, ...]) -> Graph:
+    """The steps from the ids of a pair of texts to the logits of a cross-encoder, "logits"."""
+    steps = list(_Encoder(tier, tokens).steps())
+    width, labels = steps[-1].shape[-1] * len(modes), head[-1].linear.weight.shape[1]
+    pooled = f"{' | '.join(modes)} over the tokens"
+    steps.append(Step("pooled", (steps[-1].name,), ("V",), (width,), pooled, rules.Pool(modes, 0)))
+    steps.append(Step("logits", ("pooled",), ("L",), (labels,), "the head of the model", rules.Classify(head)))
+    return {step.name: step for step in steps}
 
 
 @dataclass(frozen=True, slots=True)

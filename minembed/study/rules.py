@@ -13,6 +13,7 @@ from minembed.transformer.attention import by_heads
 from minembed.transformer.attention_seen import mix, over_keys, scores
 from minembed.transformer.config import Config
 from minembed.transformer.encoder import normalize
+from minembed.transformer.heads import Block, through
 from minembed.transformer.modules import Module, ModuleParams, transform
 from minembed.transformer.operations import NUMPY, Operations
 from minembed.transformer.ops import gate
@@ -195,3 +196,14 @@ class Finish:
         """Cut, and scale."""
         x = truncate_embeddings(x[None], self.dim)
         return (l2_normalize(x) if self.normalise else x)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """The head of a cross-encoder: (D,) -> (L,) logits."""
+
+    blocks: tuple[Block, ...]
+
+    def __call__(self, x: Array) -> Array:
+        """Send the pooled row through."""
+        return through(x[None], self.blocks)[0]

@@ -12,8 +12,8 @@ from minembed.transformer.params import Layer, Linear, Norm, tree_map
 from minembed.types import Array
 
 
-def compute(graph: Graph, given: Mapping[str, Array], until: str = "vector") -> dict[str, Array]:
-    """The arrays of all steps up to one, by name; those that are `given` are taken as they are.
+def compute(graph: Graph, given: Mapping[str, Array], until: str | None = None) -> dict[str, Array]:
+    """The arrays of all steps, or of those up to one, by name; those that are `given` are taken as they are.
 
     >>> from minembed.study.rules import Sum
     >>> from minembed.study.step import Step

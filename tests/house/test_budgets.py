@@ -231,7 +231,10 @@ NEED_A_MODEL = {
     "minembed.jobs.shards": {"write_shard", "with_ids", "read_facts", "vectors_in"},
     "minembed.jobs.survey": {"survey"},
     "minembed.study.gradients": {"grad"},
-    "minembed.study.graph": {"graph_of", "vector_steps"},
+    "minembed.study.deleting": {"of_embedder", "of_reranker"},
+    "minembed.study.parts": {"begin", "vectors_of_parts", "side_of"},
+    "minembed.study.integrated": {"vectors_of_tokens", "parts_of_score"},
+    "minembed.study.graph": {"graph_of", "score_graph", "vector_steps"},
     "minembed.study.saving": {"save_trace"},
     "minembed.study.exercises.calls": {
         *("each", "scores", "of_input", "embed", "positions", "split_heads", "attend", "add_and_norm", "layer_norm"),

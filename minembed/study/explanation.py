@@ -1,0 +1,137 @@
+"""What an explanation of a score is: a table of token by token, and how far its numbers are from adding up."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from minembed.study.putting_to_test import Test
+from minembed.types import Array
+
+Level = Literal["output", "input", "integrated", "deletion"]
+Bias = Literal["show", "spread", "hide"]
+LEVELS: dict[Level, str] = {
+    "output": "what each token is, in its last hidden state, beside each other's",
+    "input": "what each token brings in, with gates frozen",
+    "integrated": "slopes summed up on the way from average words to these",
+    "deletion": "what changes when tokens are left out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The parts of a text: its tokens, then what no token brings."""
+
+    text: str  # with its prompt
+    pieces: tuple[str, ...]  # (N,) tokens as the vocabulary has them, special ones included
+    special: Array  # (N,) bool
+    constants: tuple[str, ...] = ()  # (C,) "(position)", "(bias)": N + C rows or columns
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of all rows or columns."""
+        return self.pieces + self.constants
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """The parts of a score of two texts.  `str()` shows the strongest pairs, the sum and what is missing to the score.
+
+    That parts add up does not say that they are causes: `test` holds them against what leaving tokens out does.
+    """
+
+    level: Level
+    similarity: str  # "cosine", "dot", or "score" of a Reranker
+    score: float  # as the model gives it
+    a: Side
+    b: Side
+    matrix: Array  # (rows of a, columns of b) float64
+    hidden: float = 0.0  # what bias="hide" left out
+    bias: Bias = "show"
+    steps: tuple[tuple[int, float], ...] = ()  # of "integrated": numbers of steps, and the residual of each
+    notes: tuple[str, ...] = ()  # what is to be known about this model and level
+    test: Test | None = None
+    effects: tuple[Array, Array] | None = None  # of "deletion": what the score loses without each token, (N,) and (M,)
+
+    @property
+    def sum(self) -> float:
+        """What all parts add up to, with those that are hidden."""
+        return float(self.matrix.sum()) + self.hidden
+
+    @property
+    def residual(self) -> float:
+        """How far the sum is from the score."""
+        return abs(self.sum - self.score)
+
+    @property
+    def tokens(self) -> Array:  # (N, M)
+        """The part of the matrix that is of tokens alone."""
+        return self.matrix[: len(self.a.pieces), : len(self.b.pieces)]
+
+    def of_tokens(self) -> tuple[Array, Array]:  # (N,), (M,)
+        """The part of each token of a, and of b: the sum of its row or column; of "deletion" what goes with it."""
+        if self.effects is not None:
+            return self.effects
+        n, m = len(self.a.pieces), len(self.b.pieces)
+        return self.matrix[:n].sum(axis=1), self.matrix[:, :m].sum(axis=0)
+
+    @property
+    def constant(self) -> float:
+        """What all rows and columns that are no tokens add up to."""
+        return self.sum - float(self.tokens.sum())
+
+    def pairs(self, top_k: int | None = None) -> list[tuple[str, str, float]]:
+        """The pairs of tokens, those of the largest absolute value first."""
+        order = np.argsort(-np.abs(self.tokens), axis=None, kind="stable")[:top_k]
+        places = [divmod(int(i), self.tokens.shape[1]) for i in order]
+        return [(self.a.pieces[i], self.b.pieces[j], float(self.tokens[i, j])) for i, j in places]
+
+    def __str__(self) -> str:
+        lines = [f"{self.similarity} {self.score:.6f}  by {self.level}: {LEVELS[self.level]}"]
+        shown = self.pairs(10)
+        wide = max((len(a) for a, _, _ in shown), default=0)
+        lines += [f"  {value:+.4f}  {a:<{wide}}  {b}" for a, b, value in shown]
+        if len(self.tokens.reshape(-1)) > len(shown):
+            lines.append(f"  {self._others(shown):+.4f}  the other {self.tokens.size - len(shown)} pairs of tokens")
+        constants = dict.fromkeys(self.a.constants + self.b.constants)
+        if constants:
+            lines.append(f"  {self.constant:+.4f}  with {', '.join(constants)} of either text")
+        elif self.hidden:
+            lines.append(f"  {self.hidden:+.4f}  hidden: with what no token brings")
+        lines.append(f"sum {self.sum:.6f}, residual {self.residual:.1e}")
+        if self.steps:
+            lines.append("residual by steps: " + ", ".join(f"{n}: {off:.1e}" for n, off in self.steps))
+        lines += self.notes
+        if self.test is not None:
+            lines.append(str(self.test))
+        return "\n".join(lines)
+
+    def _others(self, shown: list[tuple[str, str, float]]) -> float:
+        return float(self.tokens.sum()) - sum(value for _, _, value in shown)
+
+
+def with_bias(found: Explanation, bias: Bias) -> Explanation:
+    """Show what no token brings as rows and columns, spread it evenly over a text's tokens, or hide it.
+
+    >>> side = Side("a b", ("a", "b"), np.zeros(2, bool), ("(bias)",))
+    >>> shown = Explanation("input", "cosine", 1.0, side, side, np.diag([0.3, 0.3, 0.4]))
+    >>> with_bias(shown, "spread").matrix.round(6).tolist()
+    [[0.4, 0.1], [0.1, 0.4]]
+    >>> with_bias(shown, "hide").hidden
+    0.4
+    """
+    if bias == "show" or not (found.a.constants or found.b.constants):
+        return found
+    n, m = (len(side.pieces) for side in (found.a, found.b))
+    a, b = (replace(side, constants=()) for side in (found.a, found.b))
+    if bias == "hide":
+        kept = found.matrix[:n, :m].copy()
+        return replace(found, a=a, b=b, matrix=kept, hidden=float(found.matrix.sum() - kept.sum()), bias=bias)
+    left, right = _spreading(n, len(found.matrix)), _spreading(m, found.matrix.shape[1])
+    note = f"{found.constant:+.4f} that no token brings is spread over them evenly"
+    notes = (*found.notes, note)
+    return replace(found, a=a, b=b, matrix=left.T @ found.matrix @ right, bias=bias, notes=notes)
+
+
+def _spreading(n: int, rows: int) -> Array:  # -> (rows, n)
+    return np.concatenate([np.eye(n), np.full((rows - n, n), 1 / max(n, 1))])

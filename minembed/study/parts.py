@@ -1,0 +1,89 @@
+"""A vector as a sum of parts: one for each token, and one for each thing that no token brings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minembed.runtime.threads import available_cores, run, single_threaded_blas
+from minembed.study.explanation import Side
+from minembed.study.frozen import Stage, carry, freeze
+from minembed.study.graph import Graph
+from minembed.study.tracing import Trace
+from minembed.types import Array
+
+ROWS = 2048  # of a block of parts: its widest array is of some 10 MB
+BESIDE_WORDS = {"embeddings.position": "(position)", "embeddings.token_type": "(token type)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The parts of one text, before they are sent through."""
+
+    names: tuple[str, ...]  # of the steps where parts begin: the tokens' own, then what has a part for itself
+    values: tuple[Array, ...]  # (N, D) each
+    stages: list[Stage]
+
+    @property
+    def count(self) -> int:
+        """Parts: N of tokens, one for each other beginning, and last that of the biases."""
+        return len(self.values[0]) + len(self.names)
+
+    def block(self, some: range) -> Array:  # -> (len(some), V)
+        """Send some of the parts through."""
+        N, parts = len(self.values[0]), {}
+        for at, (name, x) in enumerate(zip(self.names, self.values, strict=True)):
+            own = np.zeros((len(some), *x.shape), x.dtype)
+            for row, which in enumerate(some):
+                if at == 0 and which < N:
+                    own[row, which] = x[which]
+                elif at > 0 and which == N + at - 1:
+                    own[row] = x
+            parts[name] = own
+        return carry(self.stages, parts, biases=self.count - 1 in some)
+
+
+def begin(t: Trace, names: tuple[str, ...]) -> Work:
+    """Prepare the parts of a traced text that begin at some steps, the tokens' own first."""
+    graph: Graph = t.steps
+    return Work(names, tuple(t[name] for name in names), freeze(graph, t, names))
+
+
+def beginnings(graph: Graph, level: str) -> tuple[str, ...]:
+    """Where parts begin: "output" at the last hidden states, "input" at the rows that are looked up.
+
+    >>> beginnings({"embeddings.word": None, "pooled": None}, "input")
+    ('embeddings.word',)
+    """
+    if level == "output":
+        names = list(graph)
+        return (names[names.index("pooled") - 1],)
+    return ("embeddings.word", *(name for name in BESIDE_WORDS if name in graph))
+
+
+def vectors_of_parts(works: Sequence[Work]) -> list[Array]:  # -> for each text (count, V) float64
+    """Send the parts of several texts through, some at a time, on all cores."""
+    blocks: list[tuple[int, range]] = []
+    for which, work in enumerate(works):
+        size = max(1, ROWS // max(len(work.values[0]), 1))
+        blocks += [(which, range(i, min(i + size, work.count))) for i in range(0, work.count, size)]
+    send: Callable[[tuple[int, range]], Array] = lambda block: works[block[0]].block(block[1])  # noqa: E731
+    found: list[list[Array]] = [[np.empty(0)] * work.count for work in works]
+    with single_threaded_blas(), np.errstate(under="ignore"):
+        for at, vectors in run(send, blocks, available_cores()):
+            which, some = blocks[at]
+            for row, part in zip(some, vectors, strict=True):
+                found[which][row] = part
+    return [np.array(rows, np.float64) for rows in found]
+
+
+def side_of(t: Trace, names: tuple[str, ...], vectors: Array) -> tuple[Side, Array]:
+    """Name the parts of a text; what no token brings, and is 0 to the last bit, is left out.
+
+    The order of `vectors` is that of `Work`: tokens, other beginnings, biases.
+    """
+    labels = [*(BESIDE_WORDS[name] for name in names[1:]), "(bias)"]
+    N = len(t.pieces)
+    kept = [i for i in range(len(labels)) if vectors[N + i].any()]
+    side = Side(t.text, t.pieces, t.special, tuple(labels[i] for i in kept))
+    return side, np.concatenate([vectors[:N], vectors[[N + i for i in kept]]])
