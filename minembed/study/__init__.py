@@ -6,7 +6,9 @@ any of these numbers).
 
 Then `explaining` (why two texts are alike), on `frozen` and `parts` (a vector as a sum), `tangents` and `integrated`
 (slopes on a way), `deleting` and `putting_to_test` (what happens without a token); `changes` and `editing` (a model
-that computes with other numbers).
+that computes with other numbers), `effects`, `importance` and `restoring` (what comes of it), and lenses: `lenses`
+(stopping early), `attention_maps`, `firing` (what a neuron or a head likes), `precision` (where errors are born),
+`padding` (what a padded batch would do).
 
 >>> from minembed import Embedder
 >>> from minembed.study import trace
@@ -15,6 +17,7 @@ that computes with other numbers).
 ((12, 4, 4), 'softmax(scores) over the keys')
 """
 
+from minembed.study.attention_maps import attention_map, rollout
 from minembed.study.changes import (
     Change,
     ablate_head,
@@ -27,13 +30,23 @@ from minembed.study.changes import (
     zero,
 )
 from minembed.study.editing import Edited, edit
+from minembed.study.effects import Effect, effect
 from minembed.study.explaining import explain
 from minembed.study.explanation import Explanation
+from minembed.study.firing import Fired, Firing, fires_most
 from minembed.study.gradients import Gradient, grad
 from minembed.study.graph import Graph, graph_of
+from minembed.study.importance import HeadImportance, head_importance
+from minembed.study.lenses import Guess, LayerSimilarity, fill_mask_lens, similarity_by_layer
+from minembed.study.padding import Padding, padded
+from minembed.study.precision import Precision, precision_errors
+from minembed.study.restoring import Restored, causal_trace
 from minembed.study.step import Step
 from minembed.study.tracing import Trace, trace
 
 __all__ = ["Explanation", "Gradient", "Graph", "Step", "Trace", "explain", "grad", "graph_of", "trace"]
 __all__ += ["Change", "Edited", "ablate_head", "ablate_layer", "ablate_neuron", "edit", "mean_over", "patch"]
 __all__ += ["replace_by", "scale", "zero"]
+__all__ += ["Effect", "HeadImportance", "Restored", "causal_trace", "effect", "head_importance"]
+__all__ += ["Fired", "Firing", "Guess", "LayerSimilarity", "Padding", "Precision", "attention_map", "fill_mask_lens"]
+__all__ += ["fires_most", "padded", "precision_errors", "rollout", "similarity_by_layer"]

@@ -23,6 +23,7 @@ from minembed.runtime.threads import run, single_threaded_blas
 from minembed.study.changes import Change, Changes, apply, each, misfit, numbers_of
 from minembed.study.graph import Graph
 from minembed.study.means import with_means
+from minembed.study.on_numpy import on_numpy
 from minembed.study.tracing import ALL, LARGEST, Trace, Work, costly
 from minembed.transformer.tier import NumPyTier
 from minembed.transformer.tokens import Tokens
@@ -51,6 +52,7 @@ def edit(model: Embedder, *changes: Changes) -> "Edited":
     """
     if not isinstance(model, Embedder):
         raise InputTypeError(f"edit takes an Embedder, not {type(model).__name__}")
+    model = on_numpy(model)
     tier = model.engine.reference()
     work = Work(model.engine, model.backend, Options(), ALL)
     steps = work.graph(tier, model.engine.tokenize(["a"], "replace"), 0, model.dimension)
@@ -141,7 +143,7 @@ class AtSteps:
 class Edited:
     """A model with an edit: `edit` makes it.  Nothing in it changes."""
 
-    model: Embedder
+    model: Embedder  # on the NumPy tier
     tier: NumPyTier
     edits: AtSteps
 
