@@ -8,7 +8,7 @@ from pathlib import Path
 import minembed
 from minembed.study.rules import Rule
 
-ROOT = Path(minembed.__file__).parent
+FOLDER = str(Path(minembed.__file__).parent / "transformer")
 ELSEWHERE = {  # what is not shown by the encoder itself: its file, and what begins the line
     "query": ("attention_seen.py", 'q = see(f"query'),
     "key": ("attention_seen.py", "k = np.ascontiguousarray(see("),
@@ -51,6 +51,6 @@ def source_of(name: str, pre_norm: bool) -> str:
     file, begin = ELSEWHERE.get(part.split(".")[0], ("encoder.py", f'"{part}"'))
     if re.fullmatch(r"layer\.\d+", name):
         begin = 'ops.see(f"layer.{i}"'
-    lines = linecache.getlines(str(ROOT / "transformer" / file))
+    lines = linecache.getlines(f"{FOLDER}/{file}")
     places = [i for i, line in enumerate(lines, 1) if begin in line and COMPUTES.search(line)]
     return f"minembed/transformer/{file}:{places[0 if pre_norm else -1]}"
