@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+import sys
 import zipfile
 
 import pytest
+from places import ROOT
 
 pytest.importorskip("numba")  # which emits what a wheel carries
 
@@ -81,3 +83,26 @@ def test_a_copy_holds_what_git_tracks_and_nothing_else(tmp_path):
     with wheels.clean_copy(tmp_path) as copy:
         assert [path.name for path in copy.iterdir()] == ["kept.txt"]
     assert not copy.exists()
+
+
+@pytest.mark.slow
+def test_pip_wheel_in_a_checkout(tmp_path):
+    """With libraries it is a wheel of this platform; without, of any, though build/ still has those of before."""
+    found = {}
+    with wheels.clean_copy(ROOT) as copy:
+        native = copy / "kernels" / "native"
+        native.mkdir()
+        for number, names in enumerate((["manifest.json", "kernels-avx2.so"], [])):
+            for name in names:
+                (native / name).write_text("{}")
+            out = tmp_path / f"{number}"
+            subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", out, copy], check=True)
+            (made,) = out.iterdir()
+            with zipfile.ZipFile(made) as archive:
+                held = [name.removeprefix(FOLDER) for name in archive.namelist() if name.startswith(FOLDER)]
+            found[made.stem.split("-", 2)[2]] = sorted(held)
+            for path in native.iterdir():
+                path.unlink()
+        assert (copy / "build").is_dir()
+    (here,) = {*found} - {"py3-none-any"}
+    assert here.startswith("py3-none-") and found == {here: ["kernels-avx2.so", "manifest.json"], "py3-none-any": []}
