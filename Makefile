@@ -138,7 +138,7 @@ test-site: $(VENV)/dev docs ## the site in headless Chromium: three widths, ligh
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "make test-site needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
 	$(BIN)/pip install -q -e '.[dev,browser]'
-	$(BIN)/pytest tests/browser/check_site.py
+	$(BIN)/pytest tests/browser/check_site.py tests/browser/check_lessons.py
 
 pictures: $(VENV)/dev ## draw the pictures of the docs from the real model
 	$(BIN)/minembed pull
@@ -147,6 +147,15 @@ pictures: $(VENV)/dev ## draw the pictures of the docs from the real model
 map-pictures: $(VENV)/dev ## draw and measure the maps of the docs (about five minutes)
 	$(BIN)/pip install -q -e '.[dev,viz,browser]'
 	PYTHONSAFEPATH= $(BIN)/python docs/make_map_pictures.py
+
+lessons: $(VENV)/dev ## run the lessons of docs/learn: write what they print and draw into their pages (half a minute)
+	$(BIN)/minembed pull
+	$(BIN)/python docs/learn/build.py $(LESSONS)
+
+test-study: $(VENV)/dev ## run all lessons again and compare every number; the tests of the exercises (a minute)
+	$(BIN)/minembed pull
+	$(BIN)/python docs/learn/build.py --check
+	$(BIN)/pytest tests/study/test_lessons.py tests/study/test_exercises.py
 
 from-nothing: $(VENV)/dev ## train the encoder of docs/from-nothing.md, measure it, draw its pictures (about ten minutes)
 	$(BIN)/pip install -q -e '.[dev,viz]'
@@ -180,6 +189,7 @@ wheels: $(VENV)/dev ## build the wheels of all platforms into dist/, with their 
 	$(BIN)/python -m minembed.kernels.ahead.wheels $(WHEELS)
 
 BENCH_OPTIONS ?=
+LESSONS ?=
 WHEELS ?=
 
 bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about an hour)
@@ -205,4 +215,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site pictures map-pictures from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site pictures map-pictures lessons test-study from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
