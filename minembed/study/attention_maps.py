@@ -1,14 +1,18 @@
 """Who looks at whom: the attention of a layer or a head, and how attention of all layers adds up."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from minembed.errors import InputError
 from minembed.runtime.checks import check_whole
-from minembed.study.tracing import Trace
 from minembed.types import Array
 
+if TYPE_CHECKING:
+    from minembed.study.tracing import Trace
 
-def attention_map(t: Trace, layer: int, head: int | None = None) -> Array:  # -> (N, N)
+
+def attention_map(t: "Trace", layer: int, head: int | None = None) -> Array:  # -> (N, N)
     """How much each token (row) takes from each (column) in a layer: of a head, or the mean of all; rows sum to 1.
 
     Raises InputError for a layer or a head that is not there.
@@ -28,7 +32,7 @@ def attention_map(t: Trace, layer: int, head: int | None = None) -> Array:  # ->
     return np.asarray(p[head])
 
 
-def rollout(t: Trace) -> Array:  # -> (L, N, N) float64
+def rollout(t: "Trace") -> Array:  # -> (L, N, N) float64
     """Attention through all layers up to each: how much of token j's embedding flows into token i (rows sum to 1).
 
     Attention rollout (Abnar & Zuidema, 2020): heads are averaged, half of each token is its own, by the residual, and
@@ -50,7 +54,7 @@ def rollout(t: Trace) -> Array:  # -> (L, N, N) float64
     return np.stack(found)
 
 
-def layers_of(t: Trace) -> int:
+def layers_of(t: "Trace") -> int:
     """How many layers with attention a model has; raises InputError where it has none.
 
     >>> from types import SimpleNamespace

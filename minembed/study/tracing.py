@@ -66,6 +66,12 @@ class Trace(Mapping[str, Array]):
         text = self.text if len(self.text) <= 40 else self.text[:39] + "…"
         return f"Trace({text!r}, {len(self.pieces)} tokens, {len(self)} results, {self.dtype})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: `minembed.study.notebook.trace_html`."""
+        from minembed.study.notebook import trace_html
+
+        return trace_html(self)
+
     def table(self) -> str:
         """All that was kept, a line each: name, axes, shape, formula, source."""
         lines = [self.steps[name] for name in self]
