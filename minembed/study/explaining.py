@@ -13,6 +13,7 @@ from minembed.models.reranker import Reranker
 from minembed.study import deleting, integrated, rules
 from minembed.study.explanation import LEVELS, Bias, Explanation, Level, Side, with_bias
 from minembed.study.graph import Graph, score_graph
+from minembed.study.on_numpy import on_numpy
 from minembed.study.parts import begin, beginnings, side_of, vectors_of_parts
 from minembed.study.pieces import pieces_of
 from minembed.study.putting_to_test import Test, put_to_test
@@ -97,7 +98,8 @@ def explain(
     if level not in LEVELS:
         raise InputError(f"level must be one of {', '.join(LEVELS)}, all; not {level!r}")
     pair = _scored(model, (a, b), prompt_names)
-    return _one(model, pair, (a, b), level, bias, test, prompt_names)
+    seen = model if level == "deletion" else _observed(model)
+    return _one(seen, pair, (a, b), level, bias, test, prompt_names)
 
 
 def _all(
@@ -105,7 +107,7 @@ def _all(
 ) -> dict[Level, Explanation]:
     pair = _scored(model, texts, names)
     levels = OF_PAIRS if isinstance(model, Reranker) else tuple(LEVELS)
-    lost = deleting.deleted(pair)
+    lost, model = deleting.deleted(pair), _observed(model)
     found: dict[Level, Explanation] = {}
     for level in levels:
         try:
@@ -113,6 +115,18 @@ def _all(
         except UnsupportedModelError:
             continue
     return found
+
+
+def _observed(model: Embedder | Reranker) -> Embedder | Reranker:
+    """The model on the NumPy tier, whose weights are read again where they were not kept: once a call."""
+    if isinstance(model, Embedder):
+        return on_numpy(model)
+    if model.compute.reference is not None:
+        return replace(model, compute=model.compute.reference)
+    from minembed.weights.families import read_params
+
+    checkpoint = model.model.checkpoint
+    return replace(model, compute=prepare(read_params(checkpoint), checkpoint.config, model.dtype))
 
 
 def _scored(
@@ -237,8 +251,9 @@ def _of_reranker(model: Reranker, texts: tuple[str, str], level: Level, score: f
         raise InputError(f"the model computes in {model.dtype}, and rounding has no slopes: load it with 'float32'")
     tokens = model.tokenizer.pairs([clean(texts[0], 0)], [clean(texts[1], 1)])
     pieces, special = pieces_of(model.tokenizer.reference, tokens.ids)
-    checkpoint = model.model.checkpoint
-    way = integrated.way_of(score_graph(_reference(model), tokens, tuple(checkpoint.pooling), model.head), special)
+    checkpoint, tier = model.model.checkpoint, model.compute
+    assert isinstance(tier, NumPyTier)  # of `_observed`
+    way = integrated.way_of(score_graph(tier, tokens, tuple(checkpoint.pooling), model.head), special)
     start = way.last(0.0).astype(np.float64)
 
     def column(steps: int) -> Mapping[str, Array]:
@@ -249,15 +264,6 @@ def _of_reranker(model: Reranker, texts: tuple[str, str], level: Level, score: f
     b = Side("", ("score",), np.zeros(1, bool))
     notes = ("the score is the logit, before any activation",)
     return Explanation("integrated", "score", score, a, b, found["matrix"], steps=told, notes=notes)
-
-
-def _reference(model: Reranker) -> NumPyTier:
-    """The NumPy tier of its encoder, whose weights are read again where they were not kept."""
-    if model.compute.reference is not None:
-        return model.compute.reference
-    from minembed.weights.families import read_params
-
-    return prepare(read_params(model.model.checkpoint), model.model.checkpoint.config, model.dtype)
 
 
 def _tested(found: Explanation, pair: deleting.Scored, lost: Lost) -> Test:
