@@ -36,7 +36,7 @@ CODE = re.compile(
     r"|<!-- answer: (?P<kind>choice|within (?P<within>[\d.]+))\n(?P<answer>.*?)-->\n(?:<details[^\n]*\n)?",
     re.S,
 )
-NUMBER = re.compile("~? ?[-\N{MINUS SIGN}]?" + r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
+NUMBER = re.compile("(?:~ *)? ?[-\N{MINUS SIGN}]?" + r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 SECONDS = 5.0  # of CPU, of a lesson
 
 
@@ -86,7 +86,7 @@ def build(path):
         else:
             answer = value_of(found["answer"], dict(space), place)
             pieces.append(f"<!-- answer: {found['kind']}\n{found['answer']}-->\n" + details(answer, found["within"]))
-            built.said.append(str(answer))
+            built.said += [found["answer"], str(answer)]
         end = found.end()
     built.page = "".join([*pieces, text[end:]])
     return built

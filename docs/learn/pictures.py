@@ -11,8 +11,8 @@ from html import escape
 
 import numpy as np
 
-BLUE, ORANGE, GREEN, GREY = "#2f7fd6", "#d9722b", "#2a9d74", "#8b949e"
-COLOURS = (BLUE, ORANGE, GREEN, "#a05fd0", "#c9a227", GREY)
+BLUE, ORANGE, GREEN = "#2f7fd6", "#d9722b", "#2a9d74"
+COLOURS = (BLUE, ORANGE, GREEN, "#a05fd0", "#c9a227", "#8b949e")
 STYLE = (
     "<style>text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-size:13px;fill:#1f2328}"
     ".mono{font-family:ui-monospace,'DejaVu Sans Mono',monospace;font-size:12px}"
@@ -105,30 +105,33 @@ def heat(values, rows=(), columns=(), *, title="", note="", digits=None, top=Non
     return Panel(max(width, left + words + 4), below + (26 if note else 4), tuple(parts))
 
 
-def bars(labels, values, *, title="", note="", width=360, digits=2, colours=BLUE, row=26, shown=None, log=False):
-    """Horizontal bars, one for each label; below 0 to the left."""
+def bars(labels, values, *, title="", note="", width=360, digits=2, row=26, shown=None, log=False):
+    """Horizontal bars, one for each label, below 0 to the left; or on a scale whose steps are powers of ten."""
     values = np.asarray(values, np.float64)
-    size = np.log10(values / values.min() * 1.6) if log else values
+    first = np.floor(np.log10(values.min())) if log else 0
+    size = np.log10(values) - first if log else values
     low, high = min(0.0, float(size.min())), max(0.0, float(size.max()))
     left, above = wide(labels, True) + 12, 28 if title else 4
     room, scale = (44 if low < 0 else 0), (width - 2 * (44 if low < 0 else 0)) / (high - low)
-    zero = left + room - low * scale
+    zero, below = left + room - low * scale, above + len(values) * row
     parts = [text(left, 14, title, "head")] if title else []
-    colours = [colours] * len(values) if isinstance(colours, str) else colours
+    for step in range(int(high) + 1) if log else ():
+        parts += [line(left + step * scale, above, left + step * scale, below + 4)]
+        parts += [text(left + step * scale, below + 18, f"{10.0 ** (first + step):g}", "dim", "middle")]
     shown = [said(v, digits) for v in values] if shown is None else shown
     for i, (label, value, number) in enumerate(zip(labels, size, shown, strict=True)):
         y, long = above + i * row, abs(value) * scale
         parts.append(text(left - 10, y + row / 2 + 4, label, "mono", "end"))
-        colour = ORANGE if value < 0 else colours[i]
-        parts.append(box(zero - (long if value < 0 else 0), y + 3, max(long, 0.5), row - 6, colour, 0.9))
+        start = zero - (long if value < 0 else 0)
+        parts.append(box(start, y + 3, max(long, 0.5), row - 6, ORANGE if value < 0 else BLUE))
         at = (zero - long - 6, "end") if value < 0 else (zero + long + 6, "start")
         parts.append(text(at[0], y + row / 2 + 4, number, "mono", at[1]))
-    below = above + len(values) * row
     parts.append(line(zero, above, zero, below))
+    below += 18 if log else 0
     if note:
-        parts.append(text(left, below + 18, note, "dim"))
+        parts.append(text(left, below + 20, note, "dim"))
     total = max(left + width + (0 if low < 0 else wide(shown, True) + 12), left + wide([note]) * 0.95)
-    return Panel(total, below + (26 if note else 4), tuple(parts))
+    return Panel(total, below + (28 if note else 4), tuple(parts))
 
 
 def lines(
