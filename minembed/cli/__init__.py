@@ -16,7 +16,8 @@ from minembed.errors import MinembedError
 from minembed.version import __version__
 
 COMMANDS: tuple[str, ...] = ("demo", "embed", "similarity", "search", "index", "dedupe", "cluster", "map", "rerank")
-COMMANDS += ("serve", "evaluate", "train", "models", "pull", "quantize", "info", "explain", "trace", "study", "doctor")
+COMMANDS += ("serve", "evaluate", "train", "models", "pull", "quantize", "info")
+COMMANDS += ("explain", "trace", "report", "study", "doctor")
 ALL_OR_NOTHING = frozenset(("search", "index", "dedupe", "cluster", "map", "rerank", "evaluate"))
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

@@ -15,6 +15,7 @@ def part_of(package: str, name: str) -> str:
 
 
 BASE = part_of("minembed.runtime", "base.css")  # colours, light and dark, buttons and fields
+DOM = part_of("minembed.runtime", "dom.js")  # small helpers of scripts
 
 
 def policy(script: str, style: str, *more: str) -> str:

@@ -2,10 +2,10 @@
 
 from functools import cached_property, partial
 
-from minembed.runtime.pages import BASE, fill, part_of, policy
+from minembed.runtime.pages import BASE, DOM, fill, part_of, policy
 from minembed.serve.request import Answer, Request
 
-SCRIPTS = ("dom.js", "server.js", "calls.js", "heat.js", "compare.js", "search.js", "main.js")
+SCRIPTS = ("server.js", "calls.js", "heat.js", "compare.js", "search.js", "main.js")
 OWN = ("connect-src 'self'", "img-src data:", "frame-ancestors 'none'")  # its icon is a data: URL
 HEADERS = {"cache-control": "no-cache", "referrer-policy": "no-referrer", "cross-origin-opener-policy": "same-origin"}
 part = partial(part_of, "minembed.serve")
@@ -33,6 +33,6 @@ def written() -> tuple[str, dict[str, str]]:
     True
     """
     style = BASE + part("page.css")
-    script = '"use strict";\n' + "\n".join(part(name) for name in SCRIPTS)
+    script = '"use strict";\n' + "\n".join([DOM, *map(part, SCRIPTS)])
     text = fill(part("page.html"), {"style": style, "script": script})
     return text, {"content-security-policy": policy(script, style, *OWN)}

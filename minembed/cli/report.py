@@ -1,0 +1,54 @@
+"""`minembed report`: a page about two texts."""
+
+from pathlib import Path
+
+import click
+
+from minembed.cli.console import as_text
+from minembed.cli.model_choice import ModelChoice, load_model, model_options
+
+ENDINGS = (".html", ".htm")
+
+
+@click.command("report", short_help="A page about why two texts are alike.")
+@click.argument("a", metavar="TEXT")
+@click.argument("b", metavar="TEXT")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page.",
+)
+@click.option(
+    "--corpus",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Other texts, a line each, for a map.",
+)
+@click.option("--title", metavar="TEXT", help="Of the page; default: the beginnings of both texts.")
+@model_options
+def command(a: str, b: str, output: Path, corpus: Path | None, title: str | None, choice: ModelChoice) -> None:
+    """Take the score of two texts apart, and write a page that needs no network and no other file.
+
+    Which tokens make it, at several levels; where each head looks; the score by layer, and without each head.
+
+    \b
+    minembed report "A cat sleeps." "A kitten naps." -o cats.html
+    """
+    from minembed.study.report import report
+
+    if output.suffix.lower() not in ENDINGS:
+        raise click.UsageError(f"{output}: the page must end in .html")
+    texts = None if corpus is None else lines_of(corpus)
+    found = report(load_model(choice), as_text(a), as_text(b), corpus=texts, title=title)
+    found.save(output)
+    first = found.explanations[0]
+    click.echo(f"{first.similarity} {first.score:.4f}; {output} ({output.stat().st_size / 1e6:.1f} MB)")
+
+
+def lines_of(path: Path) -> list[str]:
+    """The texts of a file in any form that `search` reads."""
+    from minembed.data.corpus import Corpus
+
+    return list(Corpus.of(path).passages().texts)

@@ -1,0 +1,162 @@
+"""What a report is about: two texts, their score taken apart, their attention, layers and heads."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minembed.errors import InputError, InputTypeError, UnsupportedModelError
+from minembed.models.embedder import Embedder
+from minembed.runtime.columns import as_texts
+from minembed.runtime.files import replacing
+from minembed.study.changes import ablate_head
+from minembed.study.editing import edit
+from minembed.study.effects import cosines
+from minembed.study.explaining import explain
+from minembed.study.explanation import Explanation, Level
+from minembed.study.lenses import similarity_by_layer
+from minembed.study.on_numpy import on_numpy
+from minembed.study.report.corpus import Corpus, corpus_of
+from minembed.study.tracing import Trace, trace
+from minembed.types import Array
+
+ALL_LEVELS: tuple[Level, ...] = ("output", "input", "integrated", "deletion")
+NOTE_OF_HEADS = "How the score moves where a head finds nothing: blue, it would be higher; orange, lower."
+MOST_TOKENS = 128  # of a text, up to which every head is left out in turn, and every pair of tokens
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What is on the page; `save` writes it."""
+
+    title: str
+    model: str  # in a line
+    traces: tuple[Trace, Trace]
+    explanations: tuple[Explanation, ...]  # one a level
+    attention: tuple[Array, ...]  # of each text (L, H, N, N); none where the model has no layers
+    layers: dict[str, float]  # the score, had the encoder stopped there
+    heads: Array | None  # (L, H): how the score changes without a head
+    heads_note: str
+    notes: tuple[str, ...] = ()
+    corpus: Corpus | None = None
+
+    def html(self) -> str:
+        """The page, which needs no other file and asks nobody for anything."""
+        from minembed.study.report.page import page  # late: a page is made of a Report
+
+        return page(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the page, whole or not at all."""
+        text = self.html()
+        with replacing(Path(path)) as file:
+            file.write(text.encode("utf-8", "replace"))
+
+
+def report(
+    model: Embedder,
+    a: str,
+    b: str,
+    *,
+    corpus: Iterable[str] | None = None,
+    levels: Sequence[Level] | None = None,
+    title: str | None = None,
+) -> Report:
+    """Compute what a page about two texts shows; its `save` writes one HTML file that needs nothing else.
+
+    `corpus` are other texts, which are placed on a map beside the two; any two points of it are explained on the page
+    by their output tokens.  `levels` are those of `explain`; by default all of them for texts of up to 128 tokens, and
+    "output" alone for longer ones.  Heads are left out in turn up to that length, too.
+
+    Raises InputError where the two, or the corpus, are more than a page holds.
+
+    >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
+    >>> report(model, "A cat sleeps.", "A kitten naps.").save("cats.html")  # doctest: +SKIP
+    """
+    if not isinstance(model, Embedder):
+        raise InputTypeError(f"report takes an Embedder, not {type(model).__name__}")
+    for name, text in (("a", a), ("b", b)):
+        if not isinstance(text, str):
+            raise InputTypeError(f"{name} must be a str, not {type(text).__name__}")
+    others = [] if corpus is None else as_texts(corpus, "corpus")
+    reference = on_numpy(model)
+    one, other = trace(reference, [a, b], names=("layer.*.probabilities", "vector"))
+    short = max(len(one.pieces), len(other.pieces)) <= MOST_TOKENS
+    chosen = tuple(levels) if levels is not None else ALL_LEVELS if short else ALL_LEVELS[:1]
+    heads = heads_of(reference, a, b) if short and model.config.num_hidden_layers else None
+    by_layer = similarity_by_layer(reference, a, b)
+    return Report(
+        title=title or f"{shortened(a)} | {shortened(b)}",
+        model=described(model),
+        traces=(one, other),
+        explanations=explained(reference, a, b, chosen),
+        attention=attention_of(one, other),
+        layers=dict(zip(by_layer.steps, by_layer.cosines.tolist(), strict=True)),
+        heads=heads,
+        heads_note=NOTE_OF_HEADS
+        if heads is not None
+        else f"Left out of the page: a text has more than {MOST_TOKENS} tokens.",
+        notes=notes_of(one, other, short),
+        corpus=corpus_of(model, [a, b, *others]) if others else None,
+    )
+
+
+def notes_of(one: Trace, other: Trace, short: bool) -> tuple[str, ...]:
+    """What the reader has to know about the texts."""
+    notes = [
+        f"The {name} text was cut to {len(t.pieces)} tokens: what follows was not read."
+        for name, t in (("first", one), ("second", other))
+        if t.tokens.truncated is not None and t.tokens.truncated.any()
+    ]
+    if not short:
+        notes.append(
+            f"A text has more than {MOST_TOKENS} tokens: only output tokens are explained, and no head left out."
+        )
+    return tuple(notes)
+
+
+def explained(model: Embedder, a: str, b: str, levels: Sequence[Level]) -> tuple[Explanation, ...]:
+    """The score at each level that the model allows; raises InputError where none does."""
+    found, refused = [], "no level was asked for"
+    for level in levels:
+        try:
+            found.append(explain(model, a, b, level, test=len(levels) > 1 and level != "deletion"))
+        except UnsupportedModelError as error:
+            refused = str(error)
+    if not found:
+        raise InputError(f"nothing can be explained: {refused}")
+    return tuple(found)
+
+
+def heads_of(model: Embedder, a: str, b: str) -> Array:  # -> (L, H)
+    """How the score changes where one head of one layer finds nothing."""
+    config = model.config
+    before = float(cosines(model, [(a, b)])[0])
+    changes = np.empty((config.num_hidden_layers, config.num_attention_heads))
+    for layer, head in np.ndindex(changes.shape):
+        changes[layer, head] = float(cosines(edit(model, ablate_head(layer, head)), [(a, b)])[0]) - before
+    return changes
+
+
+def attention_of(*traces: Trace) -> tuple[Array, ...]:
+    """The probabilities of each text, (L, H, N, N); none of a model without layers."""
+    names = [name for name in traces[0] if name.endswith(".probabilities")]
+    return tuple(np.stack([t[name] for name in names]) for t in traces) if names else ()
+
+
+def described(model: Embedder) -> str:
+    """A model in a line."""
+    config = model.config
+    layers = f"{config.num_hidden_layers} layers of {config.num_attention_heads} heads"
+    name = model.checkpoint.folder.name.replace("--", "/")
+    return f"{name} · {model.checkpoint.dimension} numbers a text · {layers} · {model.dtype}"
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, for a title.
+
+    >>> shortened("a" * 50)[-3:]
+    'aa…'
+    """
+    return text if len(text) <= 40 else f"{text[:39]}…"
