@@ -45,6 +45,7 @@ def edit(model: Embedder, *changes: Changes) -> "Edited":
     Raises InputError for a name that fits no step, for a head, key or neuron that is not there, and for numbers of
     another shape.  What depends on the length of a text is checked when the text is there, before it is computed.
 
+    >>> from minembed.study import ablate_head, zero
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> without = edit(model, ablate_head(3, 5), {"layer.0.probabilities": zero(key=0)})  # doctest: +SKIP
     >>> float(without.encode("a cat") @ model.encode("a cat")) < 1  # doctest: +SKIP
@@ -163,13 +164,29 @@ class Edited:
             tokens, observe=self._observer(tokens, observe), observe_attention=self._sees_attention(observe)
         )
 
-    def trace(self, text: str, *, names: str | Iterable[str] = ALL, max_bytes: int = LARGEST) -> Trace:
+    def trace(
+        self,
+        text: str,
+        *,
+        names: str | Iterable[str] = ALL,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        normalize_embeddings: bool | None = None,
+        truncate_dim: int | None = None,
+        max_bytes: int = LARGEST,
+    ) -> Trace:
         """Gather what the edited model computes of a text, as `minembed.study.trace` does.
 
         `verify()` of it passes over the steps that are edited; all others follow from their inputs as ever.
         """
+        options = Options(
+            prompt=prompt,
+            prompt_name=prompt_name,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+        )
         kept = (names,) if isinstance(names, str) else tuple(names)
-        return Work(self.model.engine, self.model.backend, Options(), kept, self.edits).traces([text], max_bytes)[0]
+        return Work(self.model.engine, self.model.backend, options, kept, self.edits).traces([text], max_bytes)[0]
 
     @overload
     def encode(

@@ -70,6 +70,8 @@ def fires_most(
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> print(fires_most(model, ["a cat", "a bank"], 3, neuron=17, top_k=1))  # doctest: +SKIP
+      -0.077  texts[0]  [CLS] a »cat« [SEP]
+    of 4 tokens: mean -0.135, 0.0% above 0
     """
     config = model.config
     if (neuron is None) == (head is None):

@@ -157,7 +157,7 @@ def trace(
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> t = trace(model, "a cat")  # doctest: +SKIP
     >>> t.pieces, t["layer.0.probabilities"].shape, t.verify()  # doctest: +SKIP
-    (('[CLS]', 'a', 'cat', '[SEP]'), (12, 4, 4), 96)
+    (('[CLS]', 'a', 'cat', '[SEP]'), (12, 4, 4), 98)
     """
     if not isinstance(model, Embedder):
         raise InputTypeError(f"trace takes an Embedder, not {type(model).__name__}")

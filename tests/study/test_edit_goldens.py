@@ -25,7 +25,7 @@ def change_of(case, traces):
     return zero(**case.where)
 
 
-@pytest.mark.parametrize("family", thinned(edit_cases.FAMILIES, 2))
+@pytest.mark.parametrize("family", thinned(edit_cases.FAMILIES, 3))
 def test_edits_are_those_of_torch_hooks(tmp_path, family):
     golden = goldens.read(family)
     model = Embedder.load(goldens.write_checkpoint(golden, tmp_path / "m"), backend="numpy")

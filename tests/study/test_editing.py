@@ -160,6 +160,21 @@ def test_a_text_has_the_same_bits_in_any_batch(model, changes, order):
         np.testing.assert_array_equal(row, edited.encode(TEXTS[i]))
 
 
+def test_threads_change_nothing(tiny_checkpoint):
+    changes = ablate_head(0, 1) | {"layer.1.scores": scale(0.5, head=2), "vector": scale(2.0)}
+    texts = [f"{text} {i}" for i in range(12) for text in TEXTS]  # several chunks on each thread
+    one, three = (
+        edit(Embedder.load(tiny_checkpoint, backend="numpy", threads=n), changes).encode(texts) for n in (1, 3)
+    )
+    np.testing.assert_array_equal(one, three)
+
+
+def test_a_model_on_kernels_is_edited_on_the_numpy_tier(tiny_model, model):
+    other = edit(tiny_model, ablate_head(0, 1))
+    assert other.model.backend == "numpy"
+    np.testing.assert_array_equal(other.encode(TEXTS), edit(model, ablate_head(0, 1)).encode(TEXTS))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 @pytest.mark.parametrize("name", ["modernbert", "gemma3_text", "mpnet"])
 @pytest.mark.filterwarnings("ignore::minembed.errors.BackendWarning")  # these numbers may be emulated
@@ -179,6 +194,7 @@ def test_options_are_those_of_encode(model):
     nothing = edit(model, {"layer.0": scale(1.0)})
     for options in ({"truncate_dim": 8}, {"truncate_dim": 8, "normalize_embeddings": False}, {"prompt": "bread "}):
         np.testing.assert_array_equal(nothing.encode(TEXTS, **options), model.encode(TEXTS, **options))
+        np.testing.assert_array_equal(nothing.trace(TEXTS[0], **options)["vector"], model.encode(TEXTS[0], **options))
     assert nothing.encode([]).shape == (0, WIDTH)
     with pytest.warns(TruncationWarning, match=r"texts\[1\]"):
         nothing.encode(["a", "cat " * 500])

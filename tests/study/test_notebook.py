@@ -57,7 +57,7 @@ def check_inert(page):
 
 def test_hostile_texts_stay_texts(model):
     t = trace(model, "a cat", names="*.probabilities")
-    for text in hostile(200):
+    for text in hostile(80):
         page = trace_html(replace(t, text=text, pieces=(text, "a", text[::-1], "##b")))
         read = check_inert(page)
         shown = text if len(text) <= 200 else text[:199] + "…"
