@@ -41,6 +41,18 @@ test-columns:      ## columns of pandas, polars and pyarrow, in an environment o
 	$(VENV)/columns/bin/pip install -q -e . pytest hypothesis pandas polars pyarrow
 	$(VENV)/columns/bin/pytest tests/models/test_columns.py tests/runtime/test_text_columns.py
 
+OLDEST ?= python3.10
+OLDEST_EXTRAS = numba arrow viz serve
+OLDEST_TESTS = $(addprefix tests/,house/test_import.py text transformer search data weights evaluation runtime maps serve)
+
+test-oldest:       ## the oldest versions that pyproject.toml allows, on the oldest Python: make test-oldest OLDEST=python3.10 (ten minutes)
+	$(OLDEST) -m venv --clear $(VENV)/oldest
+	$(OLDEST) tests/support/oldest.py $(OLDEST_EXTRAS) > $(VENV)/oldest/oldest.txt
+	$(VENV)/oldest/bin/pip install -q --only-binary :all: -r $(VENV)/oldest/oldest.txt pytest hypothesis pytest-xdist
+	$(VENV)/oldest/bin/pip install -q --no-deps -e . && $(VENV)/oldest/bin/pip check
+	$(VENV)/oldest/bin/minembed pull && $(VENV)/oldest/bin/minembed doctor
+	$(VENV)/oldest/bin/pytest -n auto --dist worksteal -m "not slow and not fuzz" $(OLDEST_TESTS)
+
 LIGHT = langchain llama_index haystack chroma sklearn keybert bertopic docs
 WITH_TORCH = mteb txtai docs
 TORCH ?= torch==2.13.0+cpu --extra-index-url https://download.pytorch.org/whl/cpu
@@ -140,6 +152,15 @@ test-site: $(VENV)/dev docs ## the site in headless Chromium: three widths, ligh
 	$(BIN)/pip install -q -e '.[dev,browser]'
 	$(BIN)/pytest tests/browser/check_site.py tests/browser/check_lessons.py
 
+check-workflows:   ## .github/ against GitHub's schemas, and zizmor's audit, in an environment of their own; nothing is asked online
+	$(PYTHON) -m venv $(VENV)/workflows
+	$(VENV)/workflows/bin/pip install -q check-jsonschema==0.39.0 zizmor==1.32.0
+	$(VENV)/workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/workflows/bin/check-jsonschema --builtin-schema vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(VENV)/workflows/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(VENV)/workflows/bin/zizmor --offline --strict-collection --persona pedantic .github
+
 pictures: $(VENV)/dev ## draw the pictures of the docs from the real model
 	$(BIN)/minembed pull
 	$(BIN)/python docs/make_pictures.py
@@ -215,4 +236,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site pictures map-pictures lessons test-study from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
