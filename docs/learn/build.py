@@ -33,7 +33,8 @@ HERE = Path(__file__).resolve().parent
 CODE = re.compile(
     r"```python\n(?P<code>.*?)```\n(?:\n```text\n(?P<text>.*?)```\n)?"
     r"|<!-- picture: (?P<name>[\w.-]+)\n(?P<drawing>.*?)-->\n"
-    r"|<!-- answer: (?P<kind>choice|within (?P<within>[\d.]+))\n(?P<answer>.*?)-->\n(?:<details[^\n]*\n)?",
+    r"|<!-- answer: (?P<kind>choice|within (?P<within>[\d.]+))\n(?P<answer>.*?)-->\n"
+    r"(?:<details[^\n]*\n(?:\n\*\*[^*\n]+\*\*\n)?)?",
     re.S,
 )
 NUMBER = re.compile("(?:~ *)? ?[-\N{MINUS SIGN}]?" + r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -93,12 +94,11 @@ def build(path):
 
 
 def details(answer, within):
-    """What opens the answer: a page's script asks first, and compares."""
-    if within is None:
-        return f'<details data-answer="{answer}" markdown="1"><summary>Answer: {answer}</summary>\n'
-    digits = len(within.partition(".")[2])
-    shown = f"{answer:.{digits}f}"
-    return f'<details data-answer="{shown}" data-within="{within}" markdown="1"><summary>Answer: {shown}</summary>\n'
+    """What opens the answer, which a page's script asks for first, and the answer itself."""
+    shown = str(answer) if within is None else f"{answer:.{len(within.partition('.')[2])}f}"
+    tolerance = f' data-within="{within}"' if within else ""
+    opened = f'<details data-answer="{shown}"{tolerance} markdown="1"><summary>Answer</summary>'
+    return f"{opened}\n\n**{shown}**\n"
 
 
 def number(word):
@@ -171,6 +171,8 @@ def write(path, built):
 
 def main(arguments=None):
     """Build or check; the exit status is 1 where something is wrong or slow."""
+    from minembed.runtime.threads import single_threaded_blas
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("lessons", nargs="*", help="numbers such as 03; all if none")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
@@ -178,7 +180,8 @@ def main(arguments=None):
     sys.path.insert(0, str(HERE))
     for path in pages(options.lessons):
         begun, work = time.perf_counter(), time.process_time()
-        built = build(path)
+        with single_threaded_blas():  # the same bits on any number of cores, and no thread that waits by spinning
+            built = build(path)
         took, work = time.perf_counter() - begun, time.process_time() - work
         found = check(path, built) if options.check else write(path, built)
         if options.check and work > 2 * SECONDS:

@@ -29,8 +29,8 @@ class Panel:
     parts: tuple[str, ...]
 
 
-def picture(*panels, across=True, gap=36):
-    """Put panels side by side, or below each other."""
+def picture(*panels, across=True, gap=36, times=False):
+    """Put panels side by side, or below each other; what shows `times` is another picture every time."""
     parts, at = [], 0.0
     for panel in panels:
         shift = (at, 0) if across else (0, at)
@@ -40,7 +40,8 @@ def picture(*panels, across=True, gap=36):
     width = at - gap if across else max(w for w, _ in sides)
     height = max(h for _, h in sides) if across else at - gap
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}">'
-    return "\n".join([head, STYLE, *parts, "</svg>", ""])
+    marks = ["<!-- times -->"] if times else []
+    return "\n".join([head, *marks, STYLE, *parts, "</svg>", ""])
 
 
 def said(value, digits):

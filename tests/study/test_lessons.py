@@ -47,7 +47,9 @@ It is 0.5.
 <!-- answer: within 0.01
 x / 2
 -->
-<details data-answer="0.25" data-within="0.01" markdown="1"><summary>Answer: 0.25</summary>
+<details data-answer="0.25" data-within="0.01" markdown="1"><summary>Answer</summary>
+
+**0.25**
 
 Half of it.
 
@@ -56,7 +58,9 @@ Half of it.
 <!-- answer: choice
 "b" if x else "a"
 -->
-<details data-answer="b" markdown="1"><summary>Answer: b</summary>
+<details data-answer="b" markdown="1"><summary>Answer</summary>
+
+**b**
 
 </details>
 
@@ -92,7 +96,7 @@ def test_what_stands_is_what_is_computed(page):
         ("1e-08", "1e-06", "1e-06"),  # an error of another order of size
         ("~99.9 ms ", "", "now:"),  # a missing number, even a time
         ('data-answer="0.25"', 'data-answer="0.75"', "0.75"),
-        ('data-answer="b"', 'data-answer="a"', "Answer: b"),
+        ('data-answer="b"', 'data-answer="a"', 'now:    <details data-answer="b"'),
         ("It is 0.5.", "It is 0.6.", "says 0.6, which its program never prints"),
         ("```text\nhalf 0.5 ~99.9 ms 1e-08\n```\n", "", "lines, now"),
     ],
@@ -120,6 +124,7 @@ def test_a_page_has_a_picture_and_two_questions(path):
     text = path.read_text(encoding="utf-8")
     assert text.startswith(f"# {int(path.name[:2])}. ")
     assert f"<!-- picture: {path.stem}.svg" in text and f"]({path.stem}.svg)" in text
+    assert text.count("<!--") == text.count("-->")  # code that has one in it would end its comment
     answers = re.findall(
         r"<!-- answer: .*?-->\n<details data-answer=\"([^\"]+)\"(?: data-within=\"([\d.]+)\")? ", text, re.S
     )

@@ -45,7 +45,6 @@
     });
     details.before(form);
     details.querySelector("summary").textContent = "Show the answer";
-    details.insertBefore(make("p", {}, [make("strong", { textContent: answer })]), details.children[1] || null);
   }
 
   const start = () => document.querySelectorAll("details[data-answer]").forEach(ask);
