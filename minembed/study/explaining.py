@@ -14,7 +14,7 @@ from minembed.study import deleting, integrated, rules
 from minembed.study.explanation import LEVELS, Bias, Explanation, Level, Side, with_bias
 from minembed.study.graph import Graph, score_graph
 from minembed.study.on_numpy import on_numpy
-from minembed.study.parts import begin, beginnings, side_of, vectors_of_parts
+from minembed.study.parts import Work, begin, begin_wide, beginnings, side_of, vectors_of_parts
 from minembed.study.pieces import pieces_of
 from minembed.study.putting_to_test import Test, put_to_test
 from minembed.study.step import Step
@@ -26,6 +26,7 @@ from minembed.types import Array
 OF_PAIRS: tuple[Level, ...] = ("integrated", "deletion")  # what a cross-encoder can be asked for
 PRODUCTS = ("cosine", "dot")  # of vectors: these are sums over pairs of parts
 AVERAGE = "(average words)"
+FINE = 5e-7  # of a residual: where parts that cancel leave more in float32, as with [CLS] alone, float64 computes them
 
 
 @overload
@@ -198,10 +199,16 @@ def _of_embedder(
     if level == "integrated":
         return _integrated(traced[0], traced[1], similarity, score)
     starts = beginnings(traced[0].steps, level)
-    vectors = vectors_of_parts([begin(t, starts) for t in traced])
-    (a, of_a), (b, of_b) = (side_of(t, starts, own) for t, own in zip(traced, vectors, strict=True))
-    notes = _notes(model, level)
-    return Explanation(level, similarity, score, a, b, of_a @ of_b.T * scale, notes=notes)
+
+    def added_up(works: list[Work]) -> Explanation:
+        sides = zip(traced, vectors_of_parts(works), strict=True)
+        (a, of_a), (b, of_b) = (side_of(t, starts, own) for t, own in sides)
+        return Explanation(level, similarity, score, a, b, of_a @ of_b.T * scale, notes=_notes(model, level))
+
+    found = added_up([begin(t.steps, t, starts) for t in traced])
+    if level == "input" and found.residual > FINE * max(1.0, abs(score)):
+        found = added_up([begin_wide(t.steps, starts) for t in traced])
+    return found
 
 
 def _notes(model: Embedder, level: Level) -> tuple[str, ...]:

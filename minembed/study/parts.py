@@ -1,6 +1,6 @@
 """A vector as a sum of parts: one for each token, and one for each thing that no token brings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from minembed.runtime.threads import available_cores, run, single_threaded_blas
 from minembed.study.explanation import Side
 from minembed.study.frozen import Stage, carry, freeze
 from minembed.study.graph import Graph
+from minembed.study.running import compute, widened
 from minembed.study.tracing import Trace
 from minembed.types import Array
 
@@ -43,10 +44,17 @@ class Work:
         return carry(self.stages, parts, biases=self.count - 1 in some)
 
 
-def begin(t: Trace, names: tuple[str, ...]) -> Work:
-    """Prepare the parts of a traced text that begin at some steps, the tokens' own first."""
-    graph: Graph = t.steps
-    return Work(names, tuple(t[name] for name in names), freeze(graph, t, names))
+def begin(graph: Graph, values: Mapping[str, Array], names: tuple[str, ...]) -> Work:
+    """Prepare the parts of a text that begin at some steps, the tokens' own first; in the dtype of the values."""
+    return Work(names, tuple(values[name] for name in names), freeze(graph, values, names))
+
+
+def begin_wide(graph: Graph, names: tuple[str, ...]) -> Work:
+    """The same in float64, with gates that are computed in float64."""
+    wide = widened(graph)
+    with np.errstate(under="ignore"), single_threaded_blas():
+        values = compute(wide, {})
+    return begin(wide, values, names)
 
 
 def beginnings(graph: Graph, level: str) -> tuple[str, ...]:

@@ -232,7 +232,7 @@ NEED_A_MODEL = {
     "minembed.jobs.survey": {"survey"},
     "minembed.study.gradients": {"grad"},
     "minembed.study.deleting": {"of_embedder", "of_reranker"},
-    "minembed.study.parts": {"begin", "vectors_of_parts", "side_of"},
+    "minembed.study.parts": {"begin", "begin_wide", "vectors_of_parts", "side_of"},
     "minembed.study.integrated": {"vectors_of_tokens", "parts_of_score"},
     "minembed.study.graph": {"graph_of", "score_graph", "vector_steps"},
     "minembed.study.saving": {"save_trace"},

@@ -24,7 +24,7 @@ from minembed.errors import BackendWarning, InputError, InputTypeError, Unsuppor
 from minembed.study import Explanation, explain, trace
 from minembed.study.backward import slopes_by
 from minembed.study.explanation import LEVELS
-from minembed.study.parts import begin, beginnings, vectors_of_parts
+from minembed.study.parts import begin, begin_wide, beginnings, vectors_of_parts
 from minembed.study.putting_to_test import rank_correlation
 from minembed.study.running import compute, widened
 from minembed.study.tangents import pushforward
@@ -61,23 +61,23 @@ def test_parts_are_those_of_the_oracle(tiny_checkpoint, model):
     tensors = load_file(tiny_checkpoint / "model.safetensors")
     text = "a cat in"
     t = trace(model, text)
-    [parts] = vectors_of_parts([begin(t, beginnings(t.steps, "input"))])
+    [parts] = vectors_of_parts([begin(t.steps, t, beginnings(t.steps, "input"))])
     wanted = frozen_oracle.mean_vector_parts(tensors, t.tokens.ids.tolist(), heads=4)
     wanted /= np.linalg.norm(wanted.sum(axis=0))
     np.testing.assert_allclose(parts, wanted, atol=ADDS_UP)
     assert np.abs(wanted).max() > 0.1
     # the same steps in float64: what is left is the order of sums
-    wide = widened(t.steps)
-    again = vectors_of_parts([begin(Wide(wide), beginnings(wide, "input"))])[0]
-    np.testing.assert_allclose(again, wanted, atol=1e-14)
+    [wide] = vectors_of_parts([begin_wide(t.steps, beginnings(t.steps, "input"))])
+    np.testing.assert_allclose(wide, wanted, atol=1e-14)
 
 
-class Wide(dict):
-    """The numbers of a trace, in float64."""
-
-    def __init__(self, steps):
-        super().__init__(compute(steps, {}))
-        self.steps = steps
+def test_what_float32_leaves_is_computed_in_float64(model, monkeypatch):
+    usual = explain(model, A, B)
+    monkeypatch.setattr("minembed.study.explaining.FINE", 0.0)
+    fine = explain(model, A, B)
+    assert fine.a.labels == usual.a.labels
+    np.testing.assert_allclose(fine.matrix, usual.matrix, atol=ADDS_UP)
+    assert np.abs(fine.matrix - usual.matrix).max() > 0 and fine.residual <= 2e-7  # the score itself is of float32
 
 
 @pytest.mark.parametrize("name", thinned(SERVED, 2))
