@@ -54,7 +54,7 @@ def test_links_lead_somewhere(page):
 
 
 COMMANDS = ("demo", "embed", "similarity", "search", "index", "dedupe", "map", "rerank")
-COMMANDS += ("train", "evaluate", "models", "pull", "info", "study", "doctor")
+COMMANDS += ("train", "evaluate", "models", "pull", "info", "explain", "study", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
