@@ -13,8 +13,8 @@ Code that readers need not see is in comments of the page, and runs in the same 
     ... -->                       against it.  "answer: choice" for a letter of the list above
 
 Compared are all numbers, with one unit of their last digit: other processors round differently.  Not compared are
-times, which are numbers behind "~", and lines that begin with it, which are of the machine.  A number like 3e-08 is a
-rounding error: its order of size is compared, down to 1e-9.  What the prose says with a decimal point has to be
+times, which are numbers behind "~", and lines that begin with it, which are of the machine.  A number like 3e-05 is an
+error: its order of size is compared, and all below 1e-6 are alike.  What the prose says with a decimal point has to be
 printed, or to be in the code, so that it cannot grow old.
 """
 
@@ -39,6 +39,7 @@ CODE = re.compile(
 )
 NUMBER = re.compile("(?:~ *)? ?[-\N{MINUS SIGN}]?" + r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 SECONDS = 5.0  # of CPU, of a lesson
+ROUNDING = 1e-6  # a few roundings of float32, of numbers about 1: below, errors are a matter of the processor
 
 
 @dataclass
@@ -134,7 +135,7 @@ def close(a, b):
     if x is None or y is None:
         return x is y
     if "e" in a and "e" in b:
-        return abs(math.log10(max(abs(x[0]), 1e-9) / max(abs(y[0]), 1e-9))) <= 1
+        return abs(math.log10(max(abs(x[0]), ROUNDING) / max(abs(y[0]), ROUNDING))) <= 1
     return abs(x[0] - y[0]) <= max(x[1], y[1])
 
 

@@ -174,22 +174,32 @@ def lines(
     return Panel(total, above + height + (46 if across else 26), tuple(parts))
 
 
+def overlap(a, b):
+    """The area that two boxes (left, top, right, bottom) share."""
+    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(across, 0) * max(down, 0)
+
+
 def dots(points, labels, groups, *, title="", note="", width=460, height=320):
     """Labelled points (N, 2); a colour for each group."""
     points = np.asarray(points, np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
-    names, above, edge = list(dict.fromkeys(groups)), 34 if title else 10, 14
+    names, above, edge = list(dict.fromkeys(groups)), 34 if title else 10, np.array([46, 22])
     parts = [text(0, 14, title, "head")] if title else []
     parts.append(f'<rect class="rule" x="0.5" y="{above}" width="{width + 90}" height="{height}" rx="6"/>')
-    placed = []
-    for (a, b), label, group in zip((points - low) / (high - low), labels, groups, strict=True):
-        x, y = edge + a * (width - 2 * edge), above + edge + (1 - b) * (height - 2 * edge)
+    at = edge + (points - low) / (high - low) * (np.array([width, height]) - 2 * edge)
+    at[:, 1] = 2 * above + height - (above + at[:, 1])  # upwards
+    for (x, y), group in zip(at, groups, strict=True):
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{COLOURS[names.index(group)]}"/>')
-        placed.append([y + 4, x + 9, label])
-    for i, (y, x, label) in enumerate(placed := sorted(placed)):  # labels that would lie on each other move down
-        taken = [other[0] for other in placed[:i] if abs(other[1] - x) < wide([label]) + 8 and y - other[0] < 14]
-        placed[i][0] = max([y, *(t + 14 for t in taken)])
-        parts.append(text(x, placed[i][0], label))
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in at]
+    for (x, y), label in zip(at, labels, strict=True):
+        long, places = wide([label]), []
+        for left, down in ((9, 4), (-9 - long, 4), (-long / 2, 20), (-long / 2, -11), (9, 15), (9, -7)):
+            room = (x + left, y + down - 10, x + left + long, y + down + 3)
+            places.append((sum(map(lambda other, room=room: overlap(room, other), taken)), len(places), room))
+        room = min(places)[2]  # the first of those that cover least
+        taken.append(room)
+        parts.append(text((room[0] + room[2]) / 2, room[3] - 3, label, "", "middle"))
     if note:
         parts.append(text(0, above + height + 20, note, "dim"))
     return Panel(width + 91, above + height + (28 if note else 4), tuple(parts))
