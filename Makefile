@@ -178,6 +178,13 @@ test-study: $(VENV)/dev ## run all lessons again and compare every number; the t
 	$(BIN)/python docs/learn/build.py --check
 	$(BIN)/pytest tests/study/test_lessons.py tests/study/test_exercises.py
 
+study-peers:       ## the table of docs/report.md: BertViz and TransformerLens beside trace and report (2 GB; TORCH=a wheel)
+	$(PYTHON) -m venv $(VENV)/study-peers && $(PYTHON) -m venv $(VENV)/study-ours
+	$(VENV)/study-peers/bin/pip install -q $(TORCH)
+	$(VENV)/study-peers/bin/pip install -q bertviz==1.4.1 transformer_lens==4.3.0
+	$(VENV)/study-ours/bin/pip install -q . && rm -rf build
+	$(VENV)/study-ours/bin/python docs/study_peers.py $(VENV)/study-peers/bin/python $(VENV)/study-ours/bin/python
+
 from-nothing: $(VENV)/dev ## train the encoder of docs/from-nothing.md, measure it, draw its pictures (about ten minutes)
 	$(BIN)/pip install -q -e '.[dev,viz]'
 	PYTHONSAFEPATH= $(BIN)/python docs/train_from_nothing.py $(VENV)/from-nothing
@@ -236,4 +243,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
