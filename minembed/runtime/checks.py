@@ -16,8 +16,8 @@ def whole_number(value: object) -> int | None:
     (3, None, None)
     """
     try:
-        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:  # NumPy's bool is one of those that have no index
+        return None if isinstance(value, (bool, np.bool_)) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
         return None
 
 

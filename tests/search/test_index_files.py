@@ -335,6 +335,8 @@ def test_unverified_lines_that_are_no_records(tmp_path):
 )
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.EACCES])
 def test_a_call_that_fails(tmp_path, monkeypatch, owner, name, code):
+    if sys.version_info < (3, 11) and name in ("rename", "replace", "mkdir"):
+        pytest.skip("pathlib of Python 3.10 calls the functions of os that were there when it was imported")
     place, real = tmp_path / "index", getattr(owner, name)
     make(seed=1).save(place)
     expected = [answers(make(seed=1)), answers(make(seed=2))]

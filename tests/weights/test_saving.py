@@ -328,6 +328,8 @@ FAILURES += [(os, "fsync", code) for code in (errno.ENOSPC, errno.EIO, errno.EDQ
 
 @pytest.mark.parametrize(("owner", "name", "code"), FAILURES)
 def test_the_nth_call_fails(small, tmp_path, monkeypatch, owner, name, code):
+    if sys.version_info < (3, 11) and name in ("rename", "mkdir"):
+        pytest.skip("pathlib of Python 3.10 calls the functions of os that were there when it was imported")
     real, place = getattr(owner, name), tmp_path / "saved"
     for n in range(200):
         fail, calls = faults.failing(real, n, code, lambda args: name == "fsync" or ".minembed-" in str(args))

@@ -56,8 +56,9 @@ def test_without_a_home_folder_the_error_names_the_variable(monkeypatch: pytest.
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where nobody is
     with pytest.raises(SourceError, match="set MINEMBED_CACHE"):
         cache_folder()
-    with pytest.raises(SourceError, match="set MINEMBED_CACHE"):
-        home_folder()
+    if sys.version_info >= (3, 11):  # before, pathlib keeps the function that was there when it was imported
+        with pytest.raises(SourceError, match="set MINEMBED_CACHE"):
+            home_folder()
 
 
 def test_the_hugging_face_cache_follows_its_variables(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
