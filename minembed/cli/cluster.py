@@ -43,7 +43,7 @@ ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", floa
     show_default=True,
     help="kmeans: up to 500,000 texts; hdbscan, which finds how many itself and leaves texts out: up to 20,000.",
 )
-@seed_option("The same, the same groups.")
+@seed_option("The same seed gives the same groups.")
 @keep_option
 @selection_options
 @cache_option

@@ -24,7 +24,7 @@ def missing_option(what: str) -> Callable[[Command], Command]:
     >>> run.params[0].name
     'missing'
     """
-    told = f"Rows without {what}: an error (the default), left out, or read as empty texts."
+    told = f"Rows without {what}: stop with an error (default), skip them, or read them as empty."
     return click.option("--missing", type=click.Choice(get_args(Missing)), help=told)
 
 

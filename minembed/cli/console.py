@@ -69,7 +69,7 @@ def prints_to_terminal() -> bool:
 
 
 def as_text(argument: str) -> str:
-    """Read an argument as UTF-8 where the locale is of another mind.
+    """Read an argument as UTF-8 even if the locale names another encoding.
 
     >>> as_text("caf\\udcc3\\udca9") == as_text("caf\u00e9") == "caf\u00e9"
     True

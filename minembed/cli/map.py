@@ -66,7 +66,7 @@ def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
 
 
 def drawn(count: int, sample: int | None, seed: int) -> list[int]:
-    """The places of texts drawn by lot, in order; all of them, where no more are there.
+    """The places of randomly drawn texts, in order; all of them, where no more are there.
 
     >>> drawn(3, 5, 0), len(drawn(100, 5, 0))
     ([0, 1, 2], 5)
@@ -82,7 +82,7 @@ def seed_option(told: str) -> Callable[[Command], Command]:
     """The option that makes chance repeatable.
 
     >>> @click.command()
-    ... @seed_option("The same, the same map.")
+    ... @seed_option("The same seed gives the same map.")
     ... def run(seed): ...
     >>> run.params[0].default
     0
@@ -113,8 +113,8 @@ def seed_option(told: str) -> Callable[[Command], Command]:
 )
 @click.option("--perplexity", type=float, metavar="P", help="Neighbours that t-SNE looks at; default: 30.")
 @click.option("--neighbours", type=int, metavar="N", help="Neighbours that UMAP looks at; default: 15.")
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Draw so many texts by lot.")
-@seed_option("The same, the same map.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Use N texts, drawn at random.")
+@seed_option("The same seed gives the same map.")
 @click.option(
     "--vectors", type=existing_file(), metavar="FILE.npy", help="Vectors of the texts, instead of a model's work."
 )

@@ -88,7 +88,9 @@ def model_options(command: Command, default: str = DEFAULT_MODEL) -> Any:
 
     options = (
         *source_options(default),
-        click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand."),
+        click.option(
+            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: all available cores."
+        ),
         click.option(
             "--dtype",
             type=click.Choice(get_args(DtypeChoice)),

@@ -36,14 +36,16 @@ def reading_options(command: Command) -> Any:
             help="Form of the file; default: by its name, or else by its content.",
         ),
         click.option("--encoding", metavar="NAME", help="Encoding of the file; default: UTF-8, or UTF-16 by its mark."),
-        click.option("--delimiter", metavar="CHAR", help='Of .csv: one character, or "tab"; default: found out.'),
+        click.option("--delimiter", metavar="CHAR", help='Of .csv: one character, or "tab"; default: detected.'),
         click.option(
-            "--header", type=click.Choice(get_args(Header)), help="Whether the first row of .csv and .tsv is names."
+            "--header",
+            type=click.Choice(get_args(Header)),
+            help="Whether the first row of .csv and .tsv names the columns.",
         ),
         click.option(
             "--quotes",
             type=click.Choice(get_args(Quotes)),
-            help="Whether quotes enclose cells of .csv and .tsv, or are text; default: yes, found out with tabs.",
+            help="Whether quotes enclose cells of .csv and .tsv, or are text; default: yes; detected with tabs.",
         ),
     )
 
@@ -77,12 +79,12 @@ def selection_options(command: Command) -> Any:
     field = click.option(
         "--field",
         metavar="NAME",
-        help='Column of the texts: a name, a number from 1, or a path as in "doc.body"; default: found out.',
+        help='Column of the texts: a name, a number from 1, or a path as in "doc.body"; default: detected.',
     )
     missing = click.option(
         "--missing",
         type=click.Choice(get_args(Missing)),
-        help="Rows without a text: an error (the default), left out, or read as an empty text.",
+        help="Rows without a text: stop with an error (default), skip them, or read them as empty.",
     )
 
     @wraps(command)
@@ -163,7 +165,7 @@ def keep_option(command: Command) -> Command:
     'keep'
     """
     return click.option(
-        "--keep", metavar="all|none|A,B", help="Columns of a table that come along; default: all, in files of rows."
+        "--keep", metavar="all|none|A,B", help="Columns of a table to keep; default: all, in files of rows."
     )(command)
 
 

@@ -27,7 +27,7 @@ DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
     help="A document a line, or a table of any form; - is standard input.",
 )
 @selection_options
-@click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print the best N alone.")
+@click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print only the best N.")
 @partial(model_options, default=DEFAULT_RERANKER)
 @click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of a pair.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines: corpus_id, score, text.")

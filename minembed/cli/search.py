@@ -109,7 +109,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
 @click.command("search", short_help="Find the passages that are most alike to a query.")
 @click.argument("corpus", type=click.Path(exists=True, allow_dash=True, path_type=Path))
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Passages a query.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Passages per query.")
 @click.option(
     "--queries",
     "query_file",
@@ -117,7 +117,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
     metavar="FILE",
     help="More queries, one a line or in a table of any form; - is standard input.",
 )
-@click.option("--query-field", metavar="NAME", help="Column of the queries in --queries; default: found out.")
+@click.option("--query-field", metavar="NAME", help="Column of the queries in --queries; default: detected.")
 @id_option
 @keep_option
 @selection_options

@@ -49,7 +49,7 @@ def number(name: str, default: int, help_text: str, metavar: str = "N") -> Calla
 @setting("--insecure-no-auth", is_flag=True, help="Let others than this machine ask without a key.")
 @setting("--allowed-host", multiple=True, metavar="NAME", help="A name this server is called by; *: any.")
 @setting("--allowed-origin", multiple=True, metavar="URL", help="A site whose pages may ask (CORS).")
-@setting("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: the cores at hand.")
+@setting("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: all available cores.")
 @setting("--dtype", type=click.Choice(get_args(DtypeChoice)), help="Compute type; default: float32, or as stored.")
 @setting("--backend", type=click.Choice(get_args(Backend)), default="auto", help="What computes.")
 @setting("--offline", is_flag=True, help="Use what is on this machine; fetch nothing.")

@@ -24,7 +24,7 @@ START = "start"
 @click.argument("texts", type=existing_file())
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--init", type=click.Choice(SIZE_NAMES), help="Begin with nothing: a vocabulary of TEXTS, no model.")
-@click.option("--field", metavar="NAME", help="Column of the texts: a name, number or path; default: found out.")
+@click.option("--field", metavar="NAME", help="Column of the texts: a name, number or path; default: detected.")
 @missing_option("a text")
 @reading_options
 @click.option("--evaluate", "evaluation", type=existing_file(), help="Other texts; the best weights on them are kept.")

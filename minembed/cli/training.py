@@ -59,7 +59,7 @@ def common_options(command: Command) -> Command:
         click.option("--max-bad-steps", type=count, metavar="N", help="In a row, not finite, then stop; default: 5."),
         click.option("--recompute/--no-recompute", default=None, help="Less memory, a third more work."),
         click.option("--max-seq-length", type=count, metavar="N", help="Tokens of a text that are read."),
-        click.option("--threads", type=count, metavar="N", help="Default: the cores at hand."),
+        click.option("--threads", type=count, metavar="N", help="Default: all available cores."),
         click.option("--backend", type=click.Choice(get_args(Backend)), help="What computes."),
         click.option("--resume", is_flag=True, help="Go on from the checkpoint in FOLDER."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),

@@ -96,7 +96,7 @@ def packed(values: Array, each: int) -> Array:  # (N, R) -> (N, ceil(R / each)) 
 
 
 def error_of(codes: Codes, x: Array) -> float:
-    """The 95th percentile of how far cosines of stored rows are from the true ones, over pairs drawn by lot.
+    """The 95th percentile of how far cosines of stored rows are from the true ones, over random pairs.
 
     >>> error_of(encode(np.eye(3), 3), np.eye(3)) < 0.02
     True

@@ -21,7 +21,9 @@ NONE, METHODS = -1, ("kmeans", "hdbscan")
 MOST = 16  # clusters that are looked for: so many can be told apart by colour and shape
 WORDS = 3  # that name a cluster
 WORD = re.compile(r"[^\W\d_]{2,}(?:['\u2019\-][^\W\d_]+)*")
-UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")  # Han and kana: words of two signs
+UNSPACED = re.compile(
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
+)  # Han and kana: words of two characters
 LIFT = 1.6  # how many times as frequent as everywhere a word must be, where there are such words
 COMMON = frozenset(  # English words that say nothing of a topic
     """
@@ -31,7 +33,7 @@ COMMON = frozenset(  # English words that say nothing of a topic
     where which who will with without would you your
     """.split()
 )
-LONGEST = 40  # signs of a name that are shown
+LONGEST = 40  # characters of a name that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def hdbscan(points: Array) -> Array:  # (N, d) -> (N,), -1 for none
 
 
 def words_of(text: str) -> set[str]:
-    """The words of a text, in lower case; Han and kana, which have no spaces, in pairs of signs.
+    """The words of a text, in lower case; Han and kana, which have no spaces, in pairs of characters.
 
     >>> sorted(words_of("A cat's 2 eyes, a CAT"))
     ['cat', "cat's", 'eyes']
@@ -194,7 +196,7 @@ def without_kin(words: Sequence[str]) -> list[str]:
 
 
 def shorten(name: str, limit: int = LONGEST) -> str:
-    """A name on one line, with control signs made visible, cut where it is too long.
+    """A name on one line, with control characters made visible, cut where it is too long.
 
     >>> shorten("a\\nb"), shorten("x" * 50, 5)
     ('a b', 'xxxx…')

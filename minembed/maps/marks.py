@@ -17,7 +17,7 @@ NAMES = {
 
 
 def visible(text: str) -> str:
-    r"""Write hidden signs as their names in brackets; tabs, line breaks and joiners stay.
+    r"""Write hidden characters as their names in brackets; tabs, line breaks and joiners stay.
 
     >>> visible("user\u202etxt.exe"), visible("a\u2028b\ud800"), visible("two\nlines")
     ('user⟨RLO⟩txt.exe', 'a⟨LSEP⟩b⟨U+D800⟩', 'two\nlines')

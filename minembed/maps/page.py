@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST = 2**16  # points of a page: their numbers fit into two bytes
 SIZE = 11_600_000  # bytes of a page, at most
 CODES = 4_800_000  # bytes of stored vectors, at most
-LONGEST, FEWEST = 4_000, 8  # signs of a text that are kept, and fewer where the page would grow too large
+LONGEST, FEWEST = 4_000, 8  # characters of a text that are kept, and fewer where the page would grow too large
 SCRIPTS = ("data.js", "camera.js", "scatter.js", "overlay.js", "panel.js", "main.js")
 GRID = 65_535  # steps of a coordinate
 part = partial(part_of, "minembed.maps")
@@ -109,7 +109,7 @@ def extent(points: Array) -> tuple[Array, float]:
 
 
 def fitted(facts: dict[str, Any], texts: tuple[str, ...], room: int) -> str:
-    """Facts and texts, compressed and in base64; long texts are cut until it all fits into `room` signs."""
+    """Facts and texts, compressed and in base64; long texts are cut until it all fits into `room` characters."""
     limit = LONGEST
     while True:
         written = json.dumps(facts | {"texts": [cut(text, limit) for text in texts]}, ensure_ascii=False)
@@ -120,9 +120,9 @@ def fitted(facts: dict[str, Any], texts: tuple[str, ...], room: int) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """The beginning of a text, hidden signs made visible, and how long it was.
+    """The beginning of a text, hidden characters made visible, and how long it was.
 
     >>> cut("abcdefgh", 4)
-    'abcd… (8 signs)'
+    'abcd… (8 characters)'
     """
-    return visible(text) if len(text) <= limit else f"{visible(text[:limit])}… ({len(text):,} signs)"
+    return visible(text) if len(text) <= limit else f"{visible(text[:limit])}… ({len(text):,} characters)"

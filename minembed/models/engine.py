@@ -1,4 +1,4 @@
-"""The way of a text through the house: tokenize, deal out in chunks, encode, pool, normalise, put back in order."""
+"""From texts to vectors: tokenize, cut into chunks, encode, pool, normalise, and restore the order."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -186,7 +186,7 @@ class Engine:
         return vectors
 
     def _is_single(self, tokens: Tokens, batch_size: int | None) -> bool:
-        """Whether this is one chunk, so that a core idles which a tier may know how to use."""
+        """Whether this is one chunk, so that another core is idle and the tier may use it."""
         able = self.compute.shares_work and self.threads > 1 and len(tokens) <= SMALLEST_CHUNK
         return able and len(plan(tokens.lengths(), self.threads, batch_size)) == 1
 

@@ -88,7 +88,7 @@ def test_hostile_strings_are_nowhere_in_a_page():
     carried = facts_of(text)
     assert len(carried["texts"]) == 400 and carried["texts"][1] == MARKUP[1]
     assert all("\u202e" not in shown and "\u2028" not in shown for shown in carried["texts"])
-    assert carried["texts"][0].endswith("… (100,000 signs)")
+    assert carried["texts"][0].endswith("… (100,000 characters)")
 
 
 def test_a_page_carries_the_map():
