@@ -5,6 +5,7 @@
 [[0.0, 1.0]]
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minembed.errors import MinembedError, MinembedWarning
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from minembed.search.topk import top_k
     from minembed.text.chunking import Chunk, chunk_text
     from minembed.transformer.vectors import quantize_embeddings, truncate_embeddings
+
+_HERE = Path(__file__).parent
+if not (_HERE / "weights").is_dir() and (_HERE.parent / "pyproject.toml").is_file():
+    __path__.append(str(_HERE.parent))  # in a checkout that hides an installed package: kernels/, weights/
 
 __all__ = [
     "Chunk",

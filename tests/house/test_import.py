@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from places import ROOT
 
 import minembed
 
@@ -26,3 +27,13 @@ def test_late_names_are_found():
     assert set(minembed.__all__) <= set(dir(minembed)) and isinstance(minembed.Embedder, type)
     with pytest.raises(AttributeError, match="'minembed' has no attribute 'Embeder'"):
         minembed.Embeder  # noqa: B018
+
+
+def test_python_begun_in_a_checkout_finds_what_stands_beside_the_package():
+    """There the folder `minembed` hides an installed one, as in a notebook that was started in a clone."""
+    script = (
+        "import sys; sys.meta_path = [x for x in sys.meta_path if 'editable' not in repr(x)]; "
+        "import minembed.weights.checkpoint, minembed.kernels; print(*minembed.kernels.__path__)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == [str(ROOT / "kernels")]
