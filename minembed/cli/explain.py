@@ -63,7 +63,7 @@ def command(
     from minembed.models.reranker import Reranker
     from minembed.study.explaining import explain
 
-    model = choice.load(Reranker.load, None) if cross_encoder else load_model(choice)
+    model = choice.load(Reranker.load, None) if cross_encoder else load_model(choice, keep_params=True)
     names = prompt_names or (None, None)
     found: Any = explain(model, as_text(a), as_text(b), level, bias=bias, test=test, prompt_names=names)  # type: ignore[call-overload]
     levels: dict[str, Explanation] = found if isinstance(found, dict) else {level: found}

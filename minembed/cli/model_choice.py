@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
@@ -104,8 +104,8 @@ def model_options(command: Command, default: str = DEFAULT_MODEL) -> Any:
     return wrapped
 
 
-def load_model(choice: ModelChoice, max_seq_length: int | None = None) -> "Embedder":
-    """Load the model that `model_options` asked for."""
+def load_model(choice: ModelChoice, max_seq_length: int | None = None, *, keep_params: bool = False) -> "Embedder":
+    """Load the model that `model_options` asked for; `keep_params` for a command that studies its weights."""
     from minembed.models.embedder import Embedder
 
-    return choice.load(Embedder.load, max_seq_length)
+    return choice.load(partial(Embedder.load, keep_params=keep_params), max_seq_length)

@@ -41,7 +41,7 @@ def command(a: str, b: str, output: Path, corpus: Path | None, title: str | None
     if output.suffix.lower() not in ENDINGS:
         raise click.UsageError(f"{output}: the page must end in .html")
     texts = None if corpus is None else lines_of(corpus)
-    found = report(load_model(choice), as_text(a), as_text(b), corpus=texts, title=title)
+    found = report(load_model(choice, keep_params=True), as_text(a), as_text(b), corpus=texts, title=title)
     found.save(output)
     first = found.explanations[0]
     click.echo(f"{first.similarity} {first.score:.4f}; {output} ({output.stat().st_size / 1e6:.1f} MB)")

@@ -49,7 +49,7 @@ def command(
     """
     from minembed.study import trace
 
-    model = load_model(choice)
+    model = load_model(choice, keep_params=True)
     layers = model.config.num_hidden_layers
     if (layer is not None and layer >= layers) or (head is not None and head >= model.config.num_attention_heads):
         heads = model.config.num_attention_heads

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minembed.errors import InputError
+from minembed.errors import InputError, InputTypeError
 from minembed.runtime.checks import check_whole
 from minembed.types import Array
 
@@ -61,6 +61,8 @@ def layers_of(t: "Trace") -> int:
     >>> layers_of(SimpleNamespace(steps={"layer.0.probabilities": None, "vector": None}))
     1
     """
+    if not hasattr(t, "steps"):
+        raise InputTypeError(f"t must be a Trace, as minembed.study.trace gives it, not {type(t).__name__}")
     layers = sum(name.endswith(".probabilities") for name in t.steps)
     if not layers:
         raise InputError("the model has no attention: its vectors are means of a table's rows")

@@ -31,6 +31,7 @@ INDICES = {  # which argument chooses along which axes of a step
     ("V",): ("neuron",),
 }
 ROWS = ("token", "neuron")  # of all other steps
+LARGEST = float(np.finfo(np.float64).max)  # of a factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def scale(factor: float, *, head: Which = None, token: Which = None, key: Which 
     >>> scale(0.5, token=[1, 2])
     scale(token=[1, 2])
     """
-    if not isinstance(factor, int | float | np.number) or not np.isfinite(factor):
+    if not isinstance(factor, int | float | np.integer | np.floating) or not abs(factor) <= LARGEST:
         raise InputError(f"factor must be a finite number, not {factor!r}")
     return Change("scale", Part(head, token, key, neuron), float(factor))
 
@@ -148,7 +149,10 @@ def replace_by(
     >>> replace_by([0.0, 1.0], token=-1)
     replace(token=-1)
     """
-    numbers = np.array(array)
+    try:
+        numbers = np.array(array)
+    except ValueError:  # rows of several lengths
+        raise InputError("array must hold finite numbers; these are lists of several lengths") from None
     if numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all():
         raise InputError(f"array must hold finite numbers; it is {numbers.dtype} of shape {numbers.shape}")
     numbers.flags.writeable = False

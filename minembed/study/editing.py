@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from minembed.models.options import Options
 from minembed.runtime.columns import column
 from minembed.runtime.threads import run, single_threaded_blas
 from minembed.study.changes import Change, Changes, apply, each, misfit, numbers_of
+from minembed.study.given import as_names, check_embedder, check_text
 from minembed.study.graph import Graph
 from minembed.study.means import with_means
 from minembed.study.on_numpy import on_numpy
@@ -51,8 +52,7 @@ def edit(model: Embedder, *changes: Changes) -> "Edited":
     >>> float(without.encode("a cat") @ model.encode("a cat")) < 1  # doctest: +SKIP
     True
     """
-    if not isinstance(model, Embedder):
-        raise InputTypeError(f"edit takes an Embedder, not {type(model).__name__}")
+    check_embedder(model, "edit")
     model = on_numpy(model)
     tier = model.engine.reference()
     work = Work(model.engine, model.backend, Options(), ALL)
@@ -64,7 +64,8 @@ def edit(model: Embedder, *changes: Changes) -> "Edited":
         for pattern, several in mapping.items():
             names = [name for name in steps if fnmatchcase(name, pattern)] if isinstance(pattern, str) else []
             if not names:
-                raise InputError(f"{pattern!r} fits no step, such as 'layer.0.probabilities': see trace(...).table()")
+                like = "layer.0.probabilities" if "layer.0" in steps else "pooled"
+                raise InputError(f"{pattern!r} fits no step, such as {like!r}: see trace(...).table()")
             for name in names:
                 found[name] = (*found.get(name, ()), *each(several))
     heads = model.config.num_attention_heads
@@ -152,6 +153,10 @@ class Edited:
         changes = ", ".join(f"{name}: {', '.join(map(repr, several))}" for name, several in self.edits.changes.items())
         return f"Edited({self.model!r}, {{{changes}}})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the model, as an Embedder is, and the changes: the rest follows from these."""
+        return edit, (self.model, dict(self.edits.changes))
+
     def forward(self, tokens: Tokens, *, observe: "Observer | None" = None) -> Array:  # (T,) -> (T, D)
         """Compute hidden states, as `Embedder.forward` does; `observe` is shown the edited results.
 
@@ -185,8 +190,9 @@ class Edited:
             normalize_embeddings=normalize_embeddings,
             truncate_dim=truncate_dim,
         )
-        kept = (names,) if isinstance(names, str) else tuple(names)
-        return Work(self.model.engine, self.model.backend, options, kept, self.edits).traces([text], max_bytes)[0]
+        check_text(text)
+        work = Work(self.model.engine, self.model.backend, options, as_names(names), self.edits)
+        return work.traces([text], max_bytes)[0]
 
     @overload
     def encode(

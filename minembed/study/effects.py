@@ -14,9 +14,11 @@ from minembed.evaluation.pairs import spearman
 from minembed.models.embedder import Embedder
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts, column
+from minembed.runtime.pickling import reduced
 from minembed.search.similarity import cosine_similarity, pairwise
 from minembed.study.changes import Changes
 from minembed.study.editing import Edited, edit
+from minembed.study.given import check_embedder
 from minembed.study.on_numpy import on_numpy
 from minembed.types import Array
 
@@ -30,6 +32,10 @@ class Effect:
     before: Array  # (P,) of pairs, (Q, N) of queries and documents; float64
     after: Array
     measures: Mapping[str, float]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it picklable: its mappings are read-only."""
+        return reduced(self)
 
     def __repr__(self) -> str:
         return f"Effect({', '.join(f'{name} {value:.4f}' for name, value in self.measures.items())})"
@@ -64,8 +70,9 @@ def effect(
     tasks = [name for name, given in (("pairs", pairs), ("queries", queries), ("sts", sts)) if given is not None]
     if len(tasks) != 1 or (corpus is None) != (queries is None):
         raise InputError("give one of pairs, queries with corpus, and sts")
+    check_embedder(model, "effect")
     plain = on_numpy(model)
-    edited = edits if isinstance(edits, Edited) else edit(plain, *([edits] if isinstance(edits, Mapping) else edits))
+    edited = edits if isinstance(edits, Edited) else edit(plain, *_several(edits))
     if queries is not None and corpus is not None:
         return _ranking(plain, edited, as_texts(queries, "queries"), as_texts(corpus, "corpus"), top_k)
     width, name = (2, "pairs") if pairs is not None else (3, "sts")
@@ -75,9 +82,25 @@ def effect(
     if pairs is not None:
         measures = {"mean_change": float(change.mean()), "largest_change": float(np.abs(change).max())}
         return Effect(before, after, MappingProxyType(measures))
-    scores = np.array([row[2] for row in rows], dtype=np.float64)
+    scores = np.array([_score(row[2], i) for i, row in enumerate(rows)])
     was, now = spearman(before, scores), spearman(after, scores)
     return Effect(before, after, MappingProxyType({"before": was, "after": now, "change": now - was}))
+
+
+def _several(edits: Any) -> Sequence[Changes]:
+    if isinstance(edits, Sequence) and not isinstance(edits, str | bytes):
+        return edits
+    return [edits]  # `edit` says what is wrong with it, if anything
+
+
+def _score(score: Any, row: int) -> float:
+    try:
+        found = float(score)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise InputError(f"sts[{row}]: the score must be a finite number, not {score!r}")
+    return found
 
 
 def rows_of(rows: Any, width: int, name: str) -> list[tuple[Any, ...]]:

@@ -24,6 +24,7 @@ from minembed.transformer.tier import NumPyTier, prepare
 from minembed.types import Array
 
 OF_PAIRS: tuple[Level, ...] = ("integrated", "deletion")  # what a cross-encoder can be asked for
+ROUNDED: tuple[Level, ...] = ("output", "deletion")  # what bfloat16 and int8 allow
 PRODUCTS = ("cosine", "dot")  # of vectors: these are sums over pairs of parts
 AVERAGE = "(average words)"
 FINE = 5e-7  # of a residual: where parts that cancel leave more in float32, as with [CLS] alone, float64 computes them
@@ -94,9 +95,11 @@ def explain(
         raise InputTypeError(f"explain takes an Embedder or a Reranker, not {type(model).__name__}")
     if bias not in ("show", "spread", "hide"):
         raise InputError(f"bias must be 'show', 'spread' or 'hide', not {bias!r}")
+    if not isinstance(prompt_names, tuple | list) or len(prompt_names) != 2:
+        raise InputError(f"prompt_names must be two, of a and of b, each a name or None; not {prompt_names!r}")
     if level == "all":
         return _all(model, (a, b), bias, test, prompt_names)
-    if level not in LEVELS:
+    if not isinstance(level, str) or level not in LEVELS:
         raise InputError(f"level must be one of {', '.join(LEVELS)}, all; not {level!r}")
     pair = _scored(model, (a, b), prompt_names)
     seen = model if level == "deletion" else _observed(model)
@@ -107,7 +110,7 @@ def _all(
     model: Embedder | Reranker, texts: tuple[str, str], bias: Bias, test: bool, names: tuple[str | None, str | None]
 ) -> dict[Level, Explanation]:
     pair = _scored(model, texts, names)
-    levels = OF_PAIRS if isinstance(model, Reranker) else tuple(LEVELS)
+    levels = levels_of(model)
     lost, model = deleting.deleted(pair), _observed(model)
     found: dict[Level, Explanation] = {}
     for level in levels:
@@ -116,6 +119,16 @@ def _all(
         except UnsupportedModelError:
             continue
     return found
+
+
+def levels_of(model: Embedder | Reranker) -> tuple[Level, ...]:
+    """The levels that can be asked of a model: the slopes and parts of float32 are none of a rounded one's.
+
+    >>> levels_of(Embedder.load("all-MiniLM-L6-v2", dtype="int8"))  # doctest: +SKIP
+    ('output', 'deletion')
+    """
+    levels = OF_PAIRS if isinstance(model, Reranker) else tuple(LEVELS)
+    return tuple(level for level in levels if model.dtype == "float32" or level in ROUNDED)
 
 
 def _observed(model: Embedder | Reranker) -> Embedder | Reranker:

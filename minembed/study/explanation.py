@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from minembed.runtime.checks import check_whole
 from minembed.study.putting_to_test import Test
 from minembed.types import Array
 
@@ -81,7 +82,9 @@ class Explanation:
         return self.sum - float(self.tokens.sum())
 
     def pairs(self, top_k: int | None = None) -> list[tuple[str, str, float]]:
-        """The pairs of tokens, those of the largest absolute value first."""
+        """The pairs of tokens, those of the largest absolute value first; raises InputError for a `top_k` below 0."""
+        if top_k is not None:
+            check_whole("top_k", top_k, 0, also=", or None")
         order = np.argsort(-np.abs(self.tokens), axis=None, kind="stable")[:top_k]
         places = [divmod(int(i), self.tokens.shape[1]) for i in order]
         return [(self.a.pieces[i], self.b.pieces[j], float(self.tokens[i, j])) for i, j in places]

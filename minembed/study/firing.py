@@ -10,8 +10,11 @@ import numpy as np
 from minembed.errors import InputError
 from minembed.models.batching import plan, windows
 from minembed.models.embedder import Embedder
+from minembed.models.engine import find_prompt
+from minembed.models.options import Options
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import column
+from minembed.study.given import check_embedder, check_layers
 from minembed.study.on_numpy import on_numpy
 from minembed.study.pieces import pieces_of
 from minembed.transformer.tokens import Tokens
@@ -64,7 +67,8 @@ def fires_most(
 
     A neuron's value is its column of "layer.i.activated"; a head's is the length of its part of "layer.i.context", how
     much it gathers for a token.  `special` takes special tokens in, such as "[CLS]".  Texts may be an endless
-    generator's first million: they are read window by window, and only `top_k` of them are kept.
+    generator's first million: they are read window by window, and only `top_k` of them are kept, with the checkpoint's
+    default prompt in front, if it has one.
 
     Raises InputError unless one of neuron and head is given, and for what the model does not have.
 
@@ -73,6 +77,8 @@ def fires_most(
       -0.077  texts[0]  [CLS] a »cat« [SEP]
     of 4 tokens: mean -0.135, 0.0% above 0
     """
+    check_embedder(model, "fires_most")
+    check_layers(model, "fires_most")
     config = model.config
     if (neuron is None) == (head is None):
         raise InputError("give either neuron or head")
@@ -83,7 +89,8 @@ def fires_most(
     if head is not None:
         check_whole("head", head, 0, config.num_attention_heads - 1)
     search = _Search(on_numpy(model), layer, neuron, head, top_k, special, [], [0.0, 0.0, 0.0])
-    for start, window in windows(column(texts, "texts"), ""):
+    prompt = find_prompt(model.checkpoint, Options())
+    for start, window in windows(column(texts, "texts"), prompt):
         tokens = model.engine.tokenizer(window, "replace", start)
         for chunk in plan(tokens.lengths(), 1, None):
             search.look(tokens.select(chunk), [window[i] for i in chunk.tolist()], (start + chunk).tolist())

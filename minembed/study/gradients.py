@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from minembed.errors import InputError, NumericalError
+from minembed.errors import InputError, InputTypeError, NumericalError
 from minembed.models.embedder import Embedder
+from minembed.runtime.pickling import reduced
 from minembed.runtime.threads import single_threaded_blas
 from minembed.study.backward import slopes_by
+from minembed.study.given import as_names, as_slopes, check_text
 from minembed.study.graph import Graph
 from minembed.study.running import compute, dependents, widened
 from minembed.study.tracing import trace
@@ -41,6 +45,10 @@ class Gradient(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.slopes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it picklable: its mappings are read-only."""
+        return reduced(self)
 
 
 def grad(
@@ -75,6 +83,7 @@ def grad(
     >>> round(slopes.value, 3), slopes["layer.3.probabilities"].shape  # doctest: +SKIP
     (0.519, (12, 4, 4))
     """
+    check_text(text)
     t = trace(
         model,
         text,
@@ -87,7 +96,7 @@ def grad(
         raise InputError(
             f"the model computes in {t.dtype}, and rounding has no slopes: load it with dtype='float32' for grad"
         )
-    asked = [wrt] if isinstance(wrt, str) else list(wrt)
+    asked = list(as_names(wrt, "wrt"))
     for name in (of, *asked):
         if name not in t.steps:
             t[name]  # raises KeyError, with names that are near
@@ -103,11 +112,16 @@ def grad(
 
 def _as_number(number: Number | Array, shape: tuple[int, ...]) -> Number:
     if callable(number):
-        return number
-    dy = np.asarray(number)
-    if dy.shape != shape or dy.dtype.kind not in "fiu":
-        raise InputError(f"dy must be numbers of the shape of what they are slopes by, {shape}, not {dy.shape}")
+        return partial(_called, number)
+    dy = as_slopes(number, shape)
     return lambda y: (float((y.astype(np.float64) * dy).sum()), dy)
+
+
+def _called(number: Number, y: Array) -> tuple[float, Array]:
+    found = number(y)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise InputTypeError(f"number must return two values, a number and its slope, not {type(found).__name__}")
+    return float(found[0]), as_slopes(found[1], y.shape)
 
 
 def _asked(graph: Graph, values: Mapping[str, Array], of: str, dy: Array, names: list[str]) -> dict[str, Array]:

@@ -7,9 +7,11 @@ import numpy as np
 
 from minembed.evaluation.pairs import spearman
 from minembed.models.embedder import Embedder
+from minembed.runtime.checks import check_whole
 from minembed.study.changes import ablate_head
 from minembed.study.editing import edit
 from minembed.study.effects import cosines, rows_of
+from minembed.study.given import check_embedder, check_layers
 from minembed.study.gradients import Number, grad
 from minembed.study.on_numpy import on_numpy
 from minembed.study.tracing import trace
@@ -26,6 +28,7 @@ class HeadImportance:
 
     def table(self, top: int = 10) -> str:
         """The heads that matter most, both numbers side by side."""
+        check_whole("top", top, 0)
         order = np.argsort(-self.ablation, axis=None, kind="stable")[:top]
         lines = ["layer  head  ablation  gradient"]
         for layer, head in zip(*np.unravel_index(order, self.ablation.shape), strict=True):
@@ -46,6 +49,8 @@ def head_importance(model: Embedder, pairs: Iterable[Sequence[str]]) -> HeadImpo
     >>> head_importance(model, [("a cat", "a kitten")]).ablation.shape  # doctest: +SKIP
     (6, 12)
     """
+    check_embedder(model, "head_importance")
+    check_layers(model, "head_importance")
     rows, model = rows_of(pairs, 2, "pairs"), on_numpy(model)
     L, H = model.config.num_hidden_layers, model.config.num_attention_heads
     guessed = np.mean([np.abs(_guessed(model, a, b)) for a, b in rows], axis=0)
@@ -62,8 +67,8 @@ def _guessed(model: Embedder, a: str, b: str) -> Array:  # (L, H)
     L, H = model.config.num_hidden_layers, model.config.num_attention_heads
     names = [f"layer.{i}.context" for i in range(L)]
     traces, fall = trace(model, [a, b], names=[*names, "vector"]), np.zeros((L, H))
-    for own, other in (traces, traces[::-1]):
-        slopes = grad(model, cosine_to(other["vector"]), own.text, names)
+    for text, own, other in ((a, *traces), (b, *traces[::-1])):  # not own.text, which has the prompt already
+        slopes = grad(model, cosine_to(other["vector"]), text, names)
         for i, name in enumerate(names):
             by_head = (own[name].astype(np.float64) * slopes[name]).reshape(len(own.pieces), H, -1)
             fall[i] += by_head.sum(axis=(0, 2))

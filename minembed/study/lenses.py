@@ -10,6 +10,7 @@ from minembed.models.embedder import Embedder
 from minembed.models.fill_mask import MaskFiller
 from minembed.runtime.checks import check_whole
 from minembed.runtime.threads import single_threaded_blas
+from minembed.study.given import check_embedder, check_text
 from minembed.study.importance import cosine_to
 from minembed.study.on_numpy import on_numpy
 from minembed.study.tracing import Trace, trace
@@ -45,6 +46,7 @@ def similarity_by_layer(model: Embedder, a: str, b: str) -> LayerSimilarity:
     >>> similarity_by_layer(model, "a cat", "a kitten").cosines.shape  # doctest: +SKIP
     (7,)
     """
+    check_embedder(model, "similarity_by_layer")
     names, model = stages(model), on_numpy(model)
     one, other = trace(model, [a, b], names=names)
     cosines = [cosine_to(stopped(other, name))(stopped(one, name))[0] for name in names]
@@ -108,6 +110,8 @@ def fill_mask_lens(model: Embedder, text: str, top_k: int = 3) -> list[Guess]:
     >>> model = Embedder.load("bert-base-uncased")  # doctest: +SKIP
     >>> words = [g.word for g in fill_mask_lens(model, "Paris is the [MASK] of France.", 1)]  # doctest: +SKIP
     """
+    check_embedder(model, "fill_mask_lens")
+    check_text(text)
     filler = MaskFiller.load(model.engine)
     check_whole("top_k", top_k, 1, len(filler.head.decoder))
     names = stages(model)

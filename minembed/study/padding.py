@@ -15,6 +15,7 @@ from minembed.models.fill_mask import special_id
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts
 from minembed.runtime.threads import single_threaded_blas
+from minembed.study.given import check_embedder
 from minembed.transformer.attention import Drop, by_heads
 from minembed.transformer.attention_seen import scores
 from minembed.transformer.encoder import encode
@@ -69,9 +70,10 @@ class Padding:
 def padded(model: Embedder, texts: Iterable[str], tokens: int | None = None) -> Padding:
     """Compute texts as most libraries do, and compare every step with the packed tokens of this one.
 
-    Texts are filled up with the padding token to a rectangle as wide as the longest, or `tokens`; products are BLAS's
-    own over all its rows, keys of padding are masked by -inf, and the mean is a sum under the mask.  It is the same
-    mathematics: what differs is the order of sums inside BLAS, which depends on how many rows there are.
+    Texts are taken as they are, without the checkpoint's prompts, and filled up with the padding token to a rectangle
+    as wide as the longest, or `tokens`; products are BLAS's own over all its rows, keys of padding are masked by -inf,
+    and the mean is a sum under the mask.  It is the same mathematics: what differs is the order of sums inside BLAS,
+    which depends on how many rows there are.
 
     Raises InputError for no texts, for `tokens` below the longest or above what the model reads, and for a model that
     does not compute in float32 or has no layers.
@@ -80,6 +82,7 @@ def padded(model: Embedder, texts: Iterable[str], tokens: int | None = None) -> 
     >>> padded(model, ["a cat", "a cat sat on the mat"])["vector"].largest < 1e-6  # doctest: +SKIP
     True
     """
+    check_embedder(model, "padded")
     several, config, reference = as_texts(texts), model.config, model.engine.reference()
     if not several:
         raise InputError("padded needs at least one text")

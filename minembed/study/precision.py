@@ -1,17 +1,21 @@
 """Where errors are born: the same text in float64, float32, bfloat16 and int8, step by step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from minembed.errors import InputError
 from minembed.models.embedder import Embedder
+from minembed.models.engine import find_prompt
 from minembed.models.options import Options
+from minembed.runtime.checks import check_whole
 from minembed.runtime.threads import single_threaded_blas
+from minembed.study.given import check_embedder, check_text
 from minembed.study.graph import Graph
 from minembed.study.running import compute, widened
 from minembed.study.tracing import ALL, Work
+from minembed.text.tokenizer import clean
 from minembed.transformer.params import Linear, Params
 from minembed.transformer.tier import prepare
 from minembed.types import Array
@@ -42,7 +46,10 @@ class Precision:
         raise KeyError(f"{name!r} is no step, such as {self.steps[-1].name!r}")
 
     def born(self, dtype: str, top: int = 5) -> tuple[StepError, ...]:
-        """The steps that add most of their own, the largest first."""
+        """The steps that add most of their own, the largest first; raises InputError for another type."""
+        if dtype not in TYPES:
+            raise InputError(f"dtype must be one of {', '.join(TYPES)}, not {dtype!r}")
+        check_whole("top", top, 0)
         return tuple(sorted(self.steps, key=lambda step: -step.own[dtype])[:top])
 
     def table(self) -> str:
@@ -70,6 +77,8 @@ def precision_errors(model: Embedder, text: str) -> Precision:
     >>> precision_errors(model, "a cat")["vector"].total["float32"] < 1e-6  # doctest: +SKIP
     True
     """
+    check_embedder(model, "precision_errors")
+    check_text(text)
     graphs = _graphs(model, text)
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore", under="ignore"):
         exact = compute(widened(graphs["float32"]), {})
@@ -94,9 +103,10 @@ def _graphs(model: Embedder, text: str) -> dict[str, Graph]:
     if not isinstance(params.layers[0].qkv, Linear):
         raise InputError(f"{engine.checkpoint.folder}: the weights are stored as int8; take the float32 checkpoint")
     work = Work(engine, model.backend, Options(), ALL)
-    tokens = replace(engine.tokenize([text], "replace"))
-    width = model.dimension
-    return {t: work.graph(prepare(params, model.config, t), tokens, 0, width) for t in TYPES}
+    prompt = find_prompt(engine.checkpoint, work.options)  # the checkpoint's default, as for `encode`
+    tokens = engine.tokenize([prompt + clean(text, 0)], "replace")
+    skipped, width = engine.skipped(prompt), model.dimension
+    return {t: work.graph(prepare(params, model.config, t), tokens, skipped, width) for t in TYPES}
 
 
 def _alone(graph: Graph, name: str, inputs: Mapping[str, Array]) -> Array:

@@ -8,6 +8,7 @@ from minembed.errors import InputError
 from minembed.models.embedder import Embedder
 from minembed.study.changes import patch
 from minembed.study.editing import edit
+from minembed.study.given import check_embedder, check_layers
 from minembed.study.importance import cosine_to
 from minembed.study.on_numpy import on_numpy
 from minembed.study.tracing import trace
@@ -59,6 +60,9 @@ def causal_trace(model: Embedder, clean: str, corrupted: str, target: str, *, pa
     """
     if part not in PARTS:
         raise InputError(f"part must be one of {', '.join(map(repr, PARTS))}, not {part!r}")
+    check_embedder(model, "causal_trace")
+    if part:
+        check_layers(model, f"causal_trace with part={part!r}")
     model = on_numpy(model)
     whole, broken, wanted = trace(model, [clean, corrupted, target])
     if len(whole.pieces) != len(broken.pieces):

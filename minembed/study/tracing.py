@@ -4,16 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
-from minembed.errors import InputError, InputTypeError, NumericalError
+from minembed.errors import InputError, NumericalError
 from minembed.models.embedder import Embedder
 from minembed.models.engine import Engine, find_prompt, report_truncation
 from minembed.models.options import Options
+from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import column
+from minembed.runtime.pickling import reduced
 from minembed.runtime.threads import single_threaded_blas
+from minembed.study.given import as_names, check_embedder
 from minembed.study.graph import Finished, Graph, graph_of
 from minembed.study.pieces import pieces_of
 from minembed.text.tokenizer import clean
@@ -51,7 +54,7 @@ class Trace(Mapping[str, Array]):
         """The array of a name; raises KeyError that lists what is like it."""
         if name in self.arrays:
             return self.arrays[name]
-        near = [other for other in self.steps if name.split(".")[-1] in other][:4]
+        near = [other for other in self.steps if str(name).split(".")[-1] in other][:4]
         why = "was not asked for" if name in self.steps else f"does not exist; there is {', '.join(near) or 'no such'}"
         raise KeyError(f"{name!r} {why}")
 
@@ -61,6 +64,10 @@ class Trace(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.arrays)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it picklable: its mappings are read-only."""
+        return reduced(self)
 
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= 40 else self.text[:39] + "…"
@@ -159,8 +166,7 @@ def trace(
     >>> t.pieces, t["layer.0.probabilities"].shape, t.verify()  # doctest: +SKIP
     (('[CLS]', 'a', 'cat', '[SEP]'), (12, 4, 4), 98)
     """
-    if not isinstance(model, Embedder):
-        raise InputTypeError(f"trace takes an Embedder, not {type(model).__name__}")
+    check_embedder(model, "trace")
     options = Options(
         prompt=prompt,
         prompt_name=prompt_name,
@@ -168,7 +174,7 @@ def trace(
         truncate_dim=truncate_dim,
     )
     several = [texts] if isinstance(texts, str) else list(column(texts, "texts"))
-    work = Work(model.engine, model.backend, options, (names,) if isinstance(names, str) else tuple(names))
+    work = Work(model.engine, model.backend, options, as_names(names))
     found = work.traces(several, max_bytes)
     return found[0] if isinstance(texts, str) else found
 
@@ -199,6 +205,7 @@ class Work:
 
     def traces(self, texts: list[str], max_bytes: int) -> list[Trace]:
         """Compute the texts one after another: what one is batched with changes no bit."""
+        check_whole("max_bytes", max_bytes, 0)
         width = self.engine.width(self.options.truncate_dim)  # raises before anything is computed
         prompt = find_prompt(self.engine.checkpoint, self.options)
         prompted = [prompt + clean(text, i) for i, text in enumerate(texts)]
@@ -231,7 +238,8 @@ class Work:
         """Refuse what would not fit into memory, and patterns that fit nothing."""
         for pattern in self.names:
             if graphs and not any(fnmatchcase(name, pattern) for name in graphs[0]):
-                raise InputError(f"names: {pattern!r} fits no intermediate result, such as 'layer.0.probabilities'")
+                like = "layer.0.probabilities" if "layer.0" in graphs[0] else "pooled"
+                raise InputError(f"names: {pattern!r} fits no intermediate result, such as {like!r}")
         size = sum(4 * int(np.prod(step.shape)) for graph in graphs for step in graph.values() if self.wants(step.name))
         if size > max_bytes:
             raise InputError(

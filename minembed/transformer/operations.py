@@ -10,6 +10,15 @@ from minembed.types import Array
 Observer = Callable[[str, Array], Array | None]  # name, intermediate result -> what takes its place, if anything
 
 
+def keep_all(place: str) -> Drop | None:
+    """Leave nothing out: a named function, since a lambda could not be pickled.
+
+    >>> keep_all("layer.0.") is None
+    True
+    """
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Operations:
     """One function for each step; those of plain NumPy, unless another is given.
@@ -24,7 +33,7 @@ class Operations:
     layer_norm: Callable[..., Array] = layer_norm
     activation: Mapping[str, Callable[..., Array]] = field(default_factory=lambda: ACTIVATION)
     attend: Callable[..., Array] = attend
-    drop: Callable[[str], Drop | None] = lambda place: None  # what training leaves out of attention, by place
+    drop: Callable[[str], Drop | None] = keep_all  # what training leaves out of attention, by place
     observe: Observer | None = None
     attention_seen: bool = False  # whether the parts of attention are shown, too: H N^2 numbers of every text
     place: str = ""  # begins the names of what is observed: "layer.0."

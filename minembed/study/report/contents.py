@@ -3,27 +3,31 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from minembed.errors import InputError, InputTypeError, UnsupportedModelError
+from minembed.errors import InputError, UnsupportedModelError
 from minembed.models.embedder import Embedder
 from minembed.runtime.columns import as_texts
 from minembed.runtime.files import replacing
 from minembed.study.changes import ablate_head
 from minembed.study.editing import edit
 from minembed.study.effects import cosines
-from minembed.study.explaining import explain
+from minembed.study.explaining import explain, levels_of
 from minembed.study.explanation import Explanation, Level
+from minembed.study.given import as_names, check_embedder, check_text
 from minembed.study.lenses import similarity_by_layer
 from minembed.study.on_numpy import on_numpy
 from minembed.study.report.corpus import Corpus, corpus_of
 from minembed.study.tracing import Trace, trace
 from minembed.types import Array
 
-ALL_LEVELS: tuple[Level, ...] = ("output", "input", "integrated", "deletion")
 NOTE_OF_HEADS = "How the score moves where a head finds nothing: blue, it would be higher; orange, lower."
+NO_HEADS = "The model has no heads: it averages rows of a table."
 MOST_TOKENS = 128  # of a text, up to which every head is left out in turn, and every pair of tokens
+
+TOO_LONG = f"Left out of the page: a text has more than {MOST_TOKENS} tokens."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,24 +70,24 @@ def report(
     """Compute what a page about two texts shows; its `save` writes one HTML file that needs nothing else.
 
     `corpus` are other texts, which are placed on a map beside the two; any two points of it are explained on the page
-    by their output tokens.  `levels` are those of `explain`; by default all of them for texts of up to 128 tokens, and
-    "output" alone for longer ones.  Heads are left out in turn up to that length, too.
+    by their output tokens.  `levels` are those of `explain`; by default all that the compute type allows for texts of
+    up to 128 tokens, and "output" alone for longer ones.  Heads are left out in turn up to that length, too.
 
     Raises InputError where the two, or the corpus, are more than a page holds.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> report(model, "A cat sleeps.", "A kitten naps.").save("cats.html")  # doctest: +SKIP
     """
-    if not isinstance(model, Embedder):
-        raise InputTypeError(f"report takes an Embedder, not {type(model).__name__}")
-    for name, text in (("a", a), ("b", b)):
-        if not isinstance(text, str):
-            raise InputTypeError(f"{name} must be a str, not {type(text).__name__}")
+    check_embedder(model, "report")
+    for name, text in (("a", a), ("b", b), ("title", "" if title is None else title)):
+        check_text(text, name)
+    asked = None if levels is None else cast("tuple[Level, ...]", as_names(levels, "levels"))
     others = [] if corpus is None else as_texts(corpus, "corpus")
     reference = on_numpy(model)
-    one, other = trace(reference, [a, b], names=("layer.*.probabilities", "vector"))
+    names = ("layer.*.probabilities", "vector") if model.config.num_hidden_layers else "vector"
+    one, other = trace(reference, [a, b], names=names)
     short = max(len(one.pieces), len(other.pieces)) <= MOST_TOKENS
-    chosen = tuple(levels) if levels is not None else ALL_LEVELS if short else ALL_LEVELS[:1]
+    chosen = asked if asked is not None else levels_of(model) if short else ("output",)
     heads = heads_of(reference, a, b) if short and model.config.num_hidden_layers else None
     by_layer = similarity_by_layer(reference, a, b)
     return Report(
@@ -94,9 +98,7 @@ def report(
         attention=attention_of(one, other),
         layers=dict(zip(by_layer.steps, by_layer.cosines.tolist(), strict=True)),
         heads=heads,
-        heads_note=NOTE_OF_HEADS
-        if heads is not None
-        else f"Left out of the page: a text has more than {MOST_TOKENS} tokens.",
+        heads_note=NOTE_OF_HEADS if heads is not None else NO_HEADS if short else TOO_LONG,
         notes=notes_of(one, other, short),
         corpus=corpus_of(model, [a, b, *others]) if others else None,
     )
