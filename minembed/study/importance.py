@@ -67,7 +67,8 @@ def _guessed(model: Embedder, a: str, b: str) -> Array:  # (L, H)
     L, H = model.config.num_hidden_layers, model.config.num_attention_heads
     names = [f"layer.{i}.context" for i in range(L)]
     traces, fall = trace(model, [a, b], names=[*names, "vector"]), np.zeros((L, H))
-    for text, own, other in ((a, *traces), (b, *traces[::-1])):  # not own.text, which has the prompt already
+    one, two = traces
+    for text, own, other in ((a, one, two), (b, two, one)):  # not own.text, which has the prompt already
         slopes = grad(model, cosine_to(other["vector"]), text, names)
         for i, name in enumerate(names):
             by_head = (own[name].astype(np.float64) * slopes[name]).reshape(len(own.pieces), H, -1)
