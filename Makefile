@@ -81,6 +81,14 @@ test-serve:        ## a real server: its clients, schemathesis, hostile and many
 	$(VENV)/serve/bin/minembed pull
 	$(VENV)/serve/bin/pytest -s -W default tests/serve/check_clients.py tests/serve/check_many.py tests/serve/check_hostile.py tests/serve/check_schema.py
 
+RAY = ray[data]==2.60.0
+
+test-ray:          ## jobs on a cluster of Ray, three nodes on this machine, one killed, in an environment of its own (five minutes, 600 MB)
+	$(PYTHON) -m venv $(VENV)/ray
+	$(VENV)/ray/bin/pip install -q -e '.[numba,ray]' '$(RAY)' pytest hypothesis
+	$(VENV)/ray/bin/minembed pull
+	$(VENV)/ray/bin/pytest -W default tests/jobs/check_ray.py
+
 measure-extras:    ## what each extra brings, its size and its first vector, into docs/integrations.md (about 15 minutes)
 	$(PYTHON) docs/measure_extras.py $(VENV)/extra "$(TORCH)" $(EXTRAS)
 
@@ -246,4 +254,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores

@@ -14,7 +14,7 @@ from minembed.errors import InputError
 from minembed.types import Precision, Truncation
 
 if TYPE_CHECKING:
-    from minembed.jobs.plan import ShardForm
+    from minembed.jobs.plan import Engine, ShardForm
     from minembed.models.options import EncodeOptions
     from minembed.types import Array
 
@@ -84,6 +84,9 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     metavar="FOLDER",
     help="An older job, whose vectors are taken for the texts that it had.",
 )
+@click.option(
+    "--engine", type=click.Choice(("local", "ray")), help="Who makes the shards; default: local. ray: a cluster."
+)
 @model_options
 @click.option("--normalize/--no-normalize", default=None, help="Scale to length 1; default: as the model says.")
 @click.option("--prompt-name", metavar="NAME", help="Put this prompt of the model in front of every text.")
@@ -121,6 +124,7 @@ def command(
     shard_rows: int | None,
     shard_form: "ShardForm | None",
     reuse: Path | None,
+    engine: "Engine | None",
     choice: ModelChoice,
     normalize: bool | None,
     prompt_name: str | None,
@@ -171,13 +175,14 @@ def command(
         from minembed.jobs.planning import Request
 
         inputs = (*sources, *texts)
-        request = Request(inputs, Path(output), selection, keep, shard_form or "parquet", shard_rows, options, reuse)
+        form = shard_form or "parquet"
+        request = Request(inputs, Path(output), selection, keep, form, shard_rows, options, reuse, engine or "local")
         told = run_job(request, choice, max_seq_length)
     else:
         from minembed.cli.embed_file import embed_file
 
-        if shard_rows is not None or shard_form is not None or reuse is not None:
-            raise click.UsageError("--shard-rows, --shard-form and --reuse are of a job: -o FOLDER/")
+        if any(one is not None for one in (shard_rows, shard_form, reuse, engine)):
+            raise click.UsageError("--shard-rows, --shard-form, --reuse and --engine are of a job: -o FOLDER/")
         texts, source = check_places(texts, single(sources))
         place = None if output is None else Path(output)
         told = embed_file(texts, source, place, selection, keep, choice, max_seq_length, options)

@@ -7,8 +7,8 @@ import click
 from minembed.cli.console import on_interrupt
 from minembed.cli.model_choice import ModelChoice, load_model
 from minembed.errors import MinembedError
-from minembed.jobs.local import embed_inputs
 from minembed.jobs.planning import Request
+from minembed.jobs.running import embed_inputs
 from minembed.jobs.state import status
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, get_args
 from minembed.data.texts import Selection
 from minembed.errors import InputError
 from minembed.jobs.folder import Report
-from minembed.jobs.local import embed_inputs
-from minembed.jobs.plan import ShardForm
+from minembed.jobs.plan import Engine, ShardForm
 from minembed.jobs.planning import Request
+from minembed.jobs.running import embed_inputs
 from minembed.models.embedder import Embedder
 from minembed.models.options import EncodeOptions
 from minembed.runtime.checks import check_whole
@@ -33,6 +33,7 @@ def embed(
     form: ShardForm = "parquet",
     shard_rows: int | None = None,
     reuse: str | Path | None = None,
+    engine: Engine = "local",
     **options: "Unpack[EncodeOptions]",
 ) -> Report:
     """Embed all texts of files into a folder of shards, or go on where that stopped.
@@ -45,9 +46,13 @@ def embed(
     most rows of a shard, by default as many as make 32 MB.  `reuse` is the folder of an older job, with other inputs
     and the same model and settings: texts that it had cost no computing.  The options are those of `encode`.
 
+    `engine` is "local", or "ray" (needs the extra `ray`): then the nodes of the Ray cluster to which this program is
+    connected, or that runs on this machine, make the shards, in workers of as many cores as the model has threads;
+    `output`, the inputs and the model's folder must be at the same paths on all nodes.
+
     After a kill, a full disk or Ctrl-C, the same call goes on: rows are there once, in order, with the bits of an
     undisturbed run on the same machine.  Raises InputError where an input, the model or a setting is another than when
-    the job began, SourceError, an OSError with its errno, where the disk fails.
+    the job began, SourceError, an OSError with its errno, where the disk fails, MissingExtraError without Ray.
 
     >>> from minembed import Embedder
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
@@ -56,11 +61,12 @@ def embed(
     """
     if form not in get_args(ShardForm):
         raise InputError(f"form must be one of {', '.join(get_args(ShardForm))}; not {form!r}")
+    if engine not in get_args(Engine):
+        raise InputError(f"engine must be one of {', '.join(get_args(Engine))}; not {engine!r}")
     if shard_rows is not None:
         check_whole("shard_rows", shard_rows, also=", or None")
     named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     selection = Selection(column=field, missing=missing, identity=identity)
-    request = Request(
-        named, Path(output), selection, keep, form, shard_rows, options, None if reuse is None else Path(reuse)
-    )
+    older = None if reuse is None else Path(reuse)
+    request = Request(named, Path(output), selection, keep, form, shard_rows, options, older, engine)
     return embed_inputs(request, model, options.get("show_progress_bar"))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from minembed.data.texts import LOG
 from minembed.errors import ConfigError, InputError
 from minembed.jobs.plan import MANIFEST, PLAN, Plan, read_plan
 from minembed.jobs.shards import is_whole, name_of, read_facts
@@ -31,9 +32,17 @@ def working_in(folder: Path) -> Iterator[None]:
     if folder.is_dir():
         check_own(folder)
     with held(folder, busy, REMEDY):
-        for path in folder.glob(".minembed-*.tmp"):
-            remove(path)
+        remove_unfinished(folder)
         yield
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process left half written.
+
+    >>> remove_unfinished(Path("no such folder"))
+    """
+    for path in folder.glob(".minembed-*.tmp"):
+        remove(path)
 
 
 def check_own(folder: Path) -> None:
@@ -99,6 +108,9 @@ def finish(folder: Path, plan: Plan) -> None:
         about: Mapping[str, Any] = {name: said[name] for name in ("backend", "cpu", "minembed")}
         size = path.stat().st_size
         shards.append({"name": path.name, "rows": shard.rows, "bytes": size, "sha256": digest, **about})
+    kinds = sorted({f"{shard['cpu']} by {shard['backend']}" for shard in shards})
+    if len(kinds) > 1:
+        LOG.info(f"{folder}: computed on unlike processors, whose vectors differ by rounding: {'; '.join(kinds)}")
     body = {"job": plan.identity(), **asdict(plan), "rows": plan.rows, "texts": plan.texts, "shards": shards}
     with writing(folder, MANIFEST) as file:
         file.write(json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")

@@ -1,71 +1,91 @@
-"""A job on this machine: a loop over shards that goes on where it stopped."""
+"""The local engine: a loop over shards, each written as its vectors are computed."""
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
-from minembed.data.arrow_rows import arrow_module
+from minembed.data.columns import Column
 from minembed.data.pairing import Pair, paired, recut
-from minembed.data.texts import LOG, TextRow
-from minembed.errors import InputError, TruncationWarning, warn
-from minembed.jobs.folder import Report, finish, is_finished, missing_shards, working_in, writing
+from minembed.data.texts import TextRow
+from minembed.jobs.folder import writing
 from minembed.jobs.inputs import Inputs
 from minembed.jobs.plan import Plan
-from minembed.jobs.planning import Request, facts_asked, plan_job
+from minembed.jobs.planning import Request, facts_asked
 from minembed.jobs.reuse import known_vectors, reusing
 from minembed.jobs.shards import name_of, sizes_of, with_ids, write_shard
 from minembed.jobs.survey import visible
 from minembed.models.embedder import Embedder
 from minembed.models.options import Options
 from minembed.runtime.backend import resolve
-from minembed.runtime.progress import CHARACTERS, Progress
 from minembed.types import Array
 from minembed.version import __version__
 
+Row = tuple[TextRow, Column | None]
 
-def embed_inputs(request: Request, model: Embedder, show_progress_bar: bool | None = None) -> Report:
-    """Embed all texts of the inputs into a folder of shards, or go on where that stopped.
 
-    Raises InputError where an input, the model or a setting is another than when the job began, with what differs;
-    SourceError, an OSError with its errno, where the disk fails.  What is in the folder then is whole, and the same
-    call goes on.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that can be computed: what is asked, the model, the plan, the open inputs, and (0, D) as vectors are."""
+
+    request: Request
+    model: Embedder
+    plan: Plan
+    inputs: Inputs
+    empty: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What making some shards came to."""
+
+    reused: int = 0  # vectors that an older job had made
+    cut: int = 0  # texts that were longer than the model reads
+
+
+@dataclass(slots=True)
+class Reader:
+    """The rows of one shard after the other; inputs are read once, as long as the numbers of shards rise."""
+
+    inputs: Inputs
+    plan: Plan
+    rows: Iterator[Row] = field(default_factory=lambda: iter(()))
+    last: Iterator[Row] = field(default_factory=lambda: iter(()))  # of the shard that was asked for last
+    at: int | None = None  # the shard that comes next; None before the first, and after an error
+
+    def shard(self, number: int) -> Iterator[Row]:
+        """The rows of a shard."""
+        at, self.at = self.at, None
+        if at is None or number < at:
+            at, self.rows = 0, self.inputs.rows()
+        else:
+            skip(self.last)
+        for shard in self.plan.shards[at:number]:
+            skip(islice(self.rows, shard.rows))
+        self.at, self.last = number + 1, islice(self.rows, self.plan.shards[number].rows)
+        return self.last
+
+
+def skip(rows: Iterator[Row]) -> None:
+    """Read rows to their end.
+
+    >>> skip(iter([]))
     """
-    if request.form == "parquet":
-        arrow_module()
-    elif request.keep is not None:
-        raise InputError("shards in safetensors hold vectors and ids alone, so keep says nothing")
-    with working_in(request.folder):
-        plan, inputs, empty = plan_job(request, model)
-        numbers, reused = missing_shards(request.folder, plan, LOG.info), 0
-        if len(numbers) < len(plan.shards):
-            told = f"{request.folder}: {len(plan.shards) - len(numbers):,} of {len(plan.shards):,} shards are there"
-            LOG.info(told + ("; going on" if numbers else ""))
-        if numbers:
-            with Progress(
-                range(_work(plan)), CHARACTERS, show_progress_bar, done=_work(plan) - _work(plan, numbers)
-            ) as bar:
-                reused = _embed(request, model, plan, inputs, numbers, empty, bar)
-        if numbers or not is_finished(request.folder, plan):
-            finish(request.folder, plan)
-    return Report(request.folder, plan.rows, plan.texts, len(plan.shards), len(numbers), reused)
+    for _ in rows:
+        pass
 
 
-def _work(plan: Plan, numbers: Iterable[int] | None = None) -> int:
-    """How much there is to read in some shards, or in all."""
-    return sum(plan.shards[number].work for number in (range(len(plan.shards)) if numbers is None else numbers))
+def make_shards(job: Job, reader: Reader, numbers: Sequence[int], advance: Callable[[int], None]) -> Made:
+    """Embed the shards with these numbers, one after the other, and write them.
 
-
-def _embed(
-    request: Request, model: Embedder, plan: Plan, inputs: Inputs, numbers: Sequence[int], empty: Array, bar: Progress
-) -> int:
-    """Embed the shards with these numbers, one after the other; returns how many vectors were known."""
+    `advance` gets how many characters are done each time that some are.
+    """
+    request, model, plan = job.request, job.model, job.plan
     options, cut, known = replace(Options(**request.options), show_progress_bar=False), list[int](), list[int]()
     stream = partial(model.engine.stream, options=options, tell_cut=lambda some: cut.append(len(some)))
-    rows = _rows_of(inputs, plan, numbers)
+    rows = (row for number in numbers for row in reader.shard(number))
     texts = (row for row, _ in rows) if request.form == "parquet" else with_ids(rows)
     counts, starts = [_written(plan, number) for number in numbers], plan.starts()
     with ExitStack() as stack:
@@ -73,18 +93,16 @@ def _embed(
             pairs = paired(stream, texts, None)
         else:
             facts = facts_asked(request, model)
-            older = stack.enter_context(known_vectors(request.reuse, facts, empty, request.folder))
+            older = stack.enter_context(known_vectors(request.reuse, facts, job.empty, request.folder))
             pairs = reusing(stream, texts, older, known)
-        watched = _watched(pairs, bar, visible(model.max_seq_length))
+        watched = _watched(pairs, advance, visible(model.max_seq_length))
         blocks = recut(watched, (size for count in counts for size in sizes_of(count)))
         for number, count in zip(numbers, counts, strict=True):
             about = {"job": plan.identity(), "shard": number, "first_row": starts[number], **_machine(model)}
             with writing(request.folder, name_of(number, plan.form)) as file:
                 own = islice(blocks, len(list(sizes_of(count))))
-                write_shard(file, plan.form, inputs.layout, own, empty, about)
-    if sum(cut) and options.truncation == "warn":
-        warn(f"{sum(cut):,} texts longer than {model.max_seq_length} tokens were cut", TruncationWarning)
-    return sum(known)
+                write_shard(file, plan.form, job.inputs.layout, own, job.empty, about)
+    return Made(sum(known), sum(cut))
 
 
 def _written(plan: Plan, number: int) -> int:
@@ -93,21 +111,9 @@ def _written(plan: Plan, number: int) -> int:
     return shard.rows if plan.form == "parquet" else shard.texts
 
 
-def _rows_of(inputs: Inputs, plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[TextRow, Any]]:
-    """The rows of some shards, from inputs that are read from the beginning."""
-    wanted, rows = frozenset(numbers), inputs.rows()
-    for number, shard in enumerate(plan.shards[: max(numbers) + 1]):
-        some = islice(rows, shard.rows)
-        if number in wanted:
-            yield from some
-        else:
-            for _ in some:
-                pass
-
-
-def _watched(pairs: Iterator[Pair], bar: Progress, limit: int) -> Iterator[Pair]:
+def _watched(pairs: Iterator[Pair], advance: Callable[[int], None], limit: int) -> Iterator[Pair]:
     for rows, vectors in pairs:
-        bar.advance(sum(min(len(row.text or ""), limit) for row in rows))
+        advance(sum(min(len(row.text or ""), limit) for row in rows))
         yield rows, vectors
 
 

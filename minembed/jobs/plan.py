@@ -14,6 +14,7 @@ PLAN, MANIFEST = "job.json", "manifest.json"
 PLAN, MANIFEST = "job.json", "manifest.json"
 FORMAT, VERSION = "minembed job", 1
 ShardForm = Literal["parquet", "safetensors"]
+Engine = Literal["local", "ray"]
 REMEDY = "name another folder, or remove this one to begin again"
 
 

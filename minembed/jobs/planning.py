@@ -16,7 +16,7 @@ from minembed.errors import InputError
 from minembed.jobs.folder import begin, begun_plan
 from minembed.jobs.inputs import Inputs, find_files, open_inputs
 from minembed.jobs.model_files import digest_of
-from minembed.jobs.plan import Plan, ShardForm, check_same
+from minembed.jobs.plan import Engine, Plan, ShardForm, check_same
 from minembed.jobs.shards import EMBEDDING
 from minembed.jobs.survey import rows_a_shard, survey
 from minembed.models.embedder import Embedder
@@ -42,6 +42,7 @@ class Request:
     shard_rows: int | None = None
     options: EncodeOptions = field(default_factory=EncodeOptions)
     reuse: Path | None = None  # the folder of an older job
+    engine: Engine = "local"
 
     def reading(self) -> dict[str, Any]:
         """How the inputs are read, as a plan has it."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from minembed.transformer.params import Params
     from minembed.transformer.tokens import Tokens
     from minembed.weights.checkpoint import Checkpoint
+    from minembed.weights.sources.locate import Located
 
 Texts = str | Iterable[str]
 
@@ -75,21 +76,14 @@ class Embedder:
         that names the file, or the argument, and what to do.
         """
         from minembed.models import loading
-        from minembed.models.engine import Engine
         from minembed.weights.directory import read_checkpoint
-        from minembed.weights.modules import read_module_params
 
         threads = loading.check_request(dtype, backend, threads)  # raises before anything is read
         find = loading.finder(local_files_only, token, show_progress_bar)
         found = find(name, revision=revision)
         checkpoint = read_checkpoint(found.folder, find)
         checkpoint = loading.with_settings(checkpoint, max_seq_length, prompts, truncate_dim)
-        load_tokenizer = loading.load_static_tokenizer if checkpoint.is_static else loading.load_tokenizer
-        tokenizer = load_tokenizer(checkpoint)
-        ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
-        modules = read_module_params(checkpoint.root, checkpoint.modules)
-        engine = Engine(checkpoint, tokenizer, ready.compute, threads, modules)
-        return cls(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)
+        return embedder_of(checkpoint, found, backend, dtype, threads, keep_params)
 
     @staticmethod
     @takes_options
@@ -393,3 +387,28 @@ def _without_stop_iteration(encode: Callable[..., Array], *arguments: Any) -> Ar
         return encode(*arguments)
     except StopIteration as error:
         raise InputError("texts cannot be iterated: it raised StopIteration where an iterator was asked for") from error
+
+
+def embedder_of(
+    checkpoint: "Checkpoint",
+    found: "Located",
+    backend: str,
+    dtype: DtypeChoice | None,
+    threads: int,
+    keep_params: bool = False,
+) -> Embedder:
+    """Load a checkpoint whose settings are read: its tokenizer and its weights, from the folders that it names.
+
+    >>> embedder_of(model.checkpoint, Located(folder, "folder", None), "numpy", None, 1)  # doctest: +SKIP
+    Embedder('all-MiniLM-L6-v2', 384 wide, 256 tokens, float32, numpy)
+    """
+    from minembed.models import loading
+    from minembed.models.engine import Engine
+    from minembed.weights.modules import read_module_params
+
+    load_tokenizer = loading.load_static_tokenizer if checkpoint.is_static else loading.load_tokenizer
+    tokenizer = load_tokenizer(checkpoint)
+    ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
+    modules = read_module_params(checkpoint.root, checkpoint.modules)
+    engine = Engine(checkpoint, tokenizer, ready.compute, threads, modules)
+    return Embedder(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)

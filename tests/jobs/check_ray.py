@@ -1,0 +1,195 @@
+"""Jobs on a real cluster of Ray, three nodes of a core each on this machine: `make test-ray`.
+
+Every folder has the bytes of the same job by the local engine, whatever is killed meanwhile.  Drivers are processes of
+their own, under a time limit.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import job_cases
+import pytest
+import ray
+from command import MODULE
+from ray.cluster_utils import Cluster
+from tiny import write_tiny_checkpoint
+
+from minembed import Embedder, jobs
+from minembed.errors import InputError, TruncationWarning
+
+LIMIT = 240  # seconds that a driver may take
+NODE = {"num_cpus": 1, "object_store_memory": 100 << 20}
+SIZES, SHARD = (30_000, 20_000), 1_000
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    try:
+        nodes = [made.add_node(**NODE) for _ in range(2)]
+        monkeypatch.setenv("RAY_ADDRESS", made.address)
+        yield made, nodes
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint):
+    return Embedder.load(checkpoint, backend="numpy", threads=1)
+
+
+@pytest.fixture(scope="module")
+def local(model, tmp_path_factory):
+    """A corpus, and what the local engine makes of it."""
+    folder = tmp_path_factory.mktemp("local")
+    corpus = job_cases.write_corpus(folder, SIZES)
+    jobs.embed(corpus, folder / "out", model, shard_rows=SHARD, truncation="silent")
+    return corpus, job_cases.contents(folder / "out")
+
+
+def start(checkpoint, corpus, out):
+    command = [*MODULE, "embed", *map(str, corpus), "-o", f"{out}/", "--engine", "ray", "--shard-rows", str(SHARD)]
+    command += ["-m", str(checkpoint), "--backend", "numpy", "--truncation", "silent", "--threads", "1"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finished(process):
+    """What a driver says that ends well in time."""
+    try:
+        told = process.communicate(timeout=LIMIT)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"it hangs: {process.communicate()[0]}")
+    assert process.returncode == 0, told
+    return told
+
+
+def wait_for_shards(out, count, process):
+    """Wait until some shards are there, and not all."""
+    end = time.monotonic() + LIMIT
+    while len(list(out.glob("part-*"))) < count:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
+        time.sleep(0.02)
+    assert not (out / "manifest.json").exists()
+
+
+def assert_as_local(out, local):
+    found = job_cases.contents(out)
+    assert found.keys() == local[1].keys()
+    assert [name for name in found if found[name] != local[1][name]] == []
+    assert [row["id"] for row in job_cases.rows_of(out)] == [f"k{i}" for i in range(sum(SIZES))]
+
+
+def test_several_nodes_make_the_bytes_of_the_local_engine(cluster, checkpoint, local, tmp_path):
+    told = finished(start(checkpoint, local[0], tmp_path / "out"))
+    assert_as_local(tmp_path / "out", local)
+    nodes = told.partition("shards by node: ")[2].partition("\n")[0].split(", ")
+    assert len(nodes) > 1 and sum(int(node.split()[1]) for node in nodes) == sum(SIZES) // SHARD, told
+
+
+def test_a_node_is_killed_in_the_middle(cluster, checkpoint, local, tmp_path):
+    made, nodes = cluster
+    ray.init(address=made.address, log_to_driver=False)
+    process = start(checkpoint, local[0], tmp_path / "out")
+    wait_for_shards(tmp_path / "out", 8, process)
+    while not works(nodes[0]):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    made.remove_node(nodes[0], allow_graceful=False)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    finished(process)
+    assert_as_local(tmp_path / "out", local)
+
+
+def works(node):
+    """Whether a worker is on a node."""
+    actors = ray._private.state.actors().values()
+    return any(actor["State"] == "ALIVE" and actor["Address"]["NodeID"] == node.node_id for actor in actors)
+
+
+def test_the_driver_is_killed_in_the_middle(cluster, checkpoint, local, model, tmp_path):
+    out, counts = tmp_path / "out", []
+    for count in (5, 15):
+        process = start(checkpoint, local[0], out)
+        wait_for_shards(out, count, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kept = {name: data for name, data in job_cases.contents(out).items() if not name.startswith(".minembed-")}
+        assert all(local[1][name] == data for name, data in kept.items())
+        counts.append(len(kept))
+    told = finished(start(checkpoint, local[0], out))
+    assert "shards are there; going on" in told and counts[0] < counts[1]
+    assert_as_local(out, local)
+
+
+def test_one_engine_goes_on_where_the_other_stopped(cluster, model, local, tmp_path):
+    corpus, out = local[0], tmp_path / "out"
+    shutil.copytree(corpus[0].parent / "out", out)
+    for engine in ("ray", "local"):
+        for number in (0, 7, 8, 49):
+            (out / f"part-{number:06}.parquet").unlink()
+        options = {"shard_rows": SHARD, "truncation": "silent", "engine": engine}
+        assert jobs.embed(corpus, out, model, **options).made == 4
+        assert jobs.embed(corpus, out, model, **options).made == 0
+        assert_as_local(out, local)
+    assert not ray.is_initialized()  # what was connected for a job is not left so
+
+
+def test_tensors_gaps_and_ids(cluster, model, tmp_path):
+    corpus = job_cases.write_corpus(tmp_path, (400, 250), gap=99)
+    for engine in ("local", "ray"):
+        options = {"missing": "skip", "shard_rows": 50, "engine": engine, "truncation": "silent"}
+        jobs.embed(corpus, tmp_path / engine, model, form="safetensors", identity="id", **options)
+        jobs.embed(corpus, tmp_path / f"{engine}-rows", model, keep="price", **options)
+    assert job_cases.contents(tmp_path / "ray") == job_cases.contents(tmp_path / "local")
+    assert job_cases.contents(tmp_path / "ray-rows") == job_cases.contents(tmp_path / "local-rows")
+
+
+def test_what_is_refused(cluster, checkpoint, tmp_path):
+    corpus = job_cases.write_corpus(tmp_path)
+    options = {"shard_rows": 20, "engine": "ray"}
+    some = Embedder.load(checkpoint, backend="numpy", threads=1, max_seq_length=8)
+    with pytest.warns(TruncationWarning, match=r"^\d\d texts longer than 8 tokens were cut"):
+        jobs.embed(corpus, tmp_path / "out", some, **options)
+    with pytest.raises(InputError, match=r"another setting \(truncate_dim: null then, 4 now\)"):
+        jobs.embed(corpus, tmp_path / "out", some, truncate_dim=4, **options)
+    wide = Embedder.load(checkpoint, backend="numpy", threads=2)
+    with pytest.raises(InputError, match="each of the model's 2 threads, and the largest node of the cluster has 1"):
+        jobs.embed(corpus, tmp_path / "wide", wide, **options)
+    short = Embedder.load(checkpoint, backend="numpy", threads=1, max_seq_length=4)
+    with pytest.raises(InputError, match=r"has more than 4 tokens.*on node"):
+        jobs.embed(corpus, tmp_path / "error", short, truncation="error", **options)
+    corpus[0].write_text(corpus[0].read_text().replace("bread", "toast"))
+    with pytest.raises(InputError, match=r"0\.csv changed since the job began"):
+        jobs.embed(corpus, tmp_path / "error", short, truncation="error", **options)
+
+
+def test_no_cluster(model, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    corpus = job_cases.write_corpus(tmp_path)
+    with pytest.raises(InputError, match="no Ray cluster is running here"):
+        jobs.embed(corpus, tmp_path / "out", model, engine="ray")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.weights
+def test_minilm(cluster, tmp_path):
+    model = Embedder.load("all-MiniLM-L6-v2", threads=1)
+    corpus = job_cases.write_corpus(tmp_path, (600,))
+    for engine in ("local", "ray"):
+        jobs.embed(corpus, tmp_path / engine, model, shard_rows=100, engine=engine)
+    assert job_cases.contents(tmp_path / "ray") == job_cases.contents(tmp_path / "local")
+    manifest = json.loads((tmp_path / "ray" / "manifest.json").read_bytes())
+    assert {shard["backend"] for shard in manifest["shards"]} == {model.backend}
+    assert os.environ["RAY_ADDRESS"]
