@@ -98,24 +98,28 @@ def test_several_nodes_make_the_bytes_of_the_local_engine(cluster, checkpoint, l
     assert len(nodes) > 1 and sum(int(node.split()[1]) for node in nodes) == sum(SIZES) // SHARD, told
 
 
-def test_a_node_is_killed_in_the_middle(cluster, checkpoint, local, tmp_path):
+def workers_on(node):
+    """The processes of the workers that are on a node."""
+    actors = [actor for actor in ray._private.state.actors().values() if actor["State"] == "ALIVE"]
+    return [actor["Pid"] for actor in actors if actor["Address"]["NodeID"] == node.node_id]
+
+
+@pytest.mark.parametrize("what", ["node", "worker"])
+def test_a_kill_in_the_middle(cluster, checkpoint, local, tmp_path, what):
     made, nodes = cluster
     ray.init(address=made.address, log_to_driver=False)
     process = start(checkpoint, local[0], tmp_path / "out")
     wait_for_shards(tmp_path / "out", 8, process)
-    while not works(nodes[0]):
+    while not workers_on(nodes[0]):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
-    made.remove_node(nodes[0], allow_graceful=False)
+    if what == "node":
+        made.remove_node(nodes[0], allow_graceful=False)
+    else:
+        os.kill(workers_on(nodes[0])[0], signal.SIGKILL)
     assert not (tmp_path / "out" / "manifest.json").exists()
     finished(process)
     assert_as_local(tmp_path / "out", local)
-
-
-def works(node):
-    """Whether a worker is on a node."""
-    actors = ray._private.state.actors().values()
-    return any(actor["State"] == "ALIVE" and actor["Address"]["NodeID"] == node.node_id for actor in actors)
 
 
 def test_the_driver_is_killed_in_the_middle(cluster, checkpoint, local, model, tmp_path):
@@ -192,4 +196,3 @@ def test_minilm(cluster, tmp_path):
     assert job_cases.contents(tmp_path / "ray") == job_cases.contents(tmp_path / "local")
     manifest = json.loads((tmp_path / "ray" / "manifest.json").read_bytes())
     assert {shard["backend"] for shard in manifest["shards"]} == {model.backend}
-    assert os.environ["RAY_ADDRESS"]
