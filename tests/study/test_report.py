@@ -104,6 +104,7 @@ def test_the_corpus_explains_any_two_of_its_texts(tiny, page):
 
 
 @pytest.mark.weights
+@pytest.mark.slow
 def test_the_real_model_and_the_size_of_its_pages(minilm):
     found = report(minilm, "A cat sleeps on the sofa.", "A kitten is napping on the couch.", levels=("output", "input"))
     assert found.explanations[1].residual < 1e-6 and found.explanations[1].pairs(1)[0][:2] == ("cat", "kitten")
