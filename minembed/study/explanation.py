@@ -109,6 +109,11 @@ class Explanation:
             lines.append(str(self.test))
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from minembed.study.notebook import explanation_html  # late: a page is made of an Explanation
+
+        return explanation_html(self)
+
     def _others(self, shown: list[tuple[str, str, float]]) -> float:
         return float(self.tokens.sum()) - sum(value for _, _, value in shown)
 

@@ -1,4 +1,4 @@
-"""A trace in a notebook: its tokens, the attention of a layer as a picture, its steps; inert, and without a network.
+"""Traces and explanations in a notebook, as pictures and tables; inert, and without a network.
 
 No script, no style sheet, no address: what comes from texts is escaped, so that it stays text.
 """
@@ -11,11 +11,13 @@ from minembed.study.attention_maps import attention_map
 from minembed.types import Array
 
 if TYPE_CHECKING:
+    from minembed.study.explanation import Explanation
     from minembed.study.tracing import Trace
 
 MOST = 24  # tokens of the picture: 576 squares
 SIDE = 16  # of a square
 INK = "#2878b5"  # at full strength for the largest share; in between, the page shines through, light or dark
+LESS = "#d5691a"  # of what makes a score smaller
 LONGEST = 200  # characters of the text that are shown
 
 
@@ -33,11 +35,9 @@ def trace_html(t: "Trace", layer: int | None = None, head: int | None = None) ->
     kept = [int(name.split(".")[1]) for name in t if name.endswith(".probabilities")]
     if layer is not None and layer not in kept:
         raise InputError(f"layer.{layer}.probabilities is not in the trace: ask for it by names=")
-    text = t.text if len(t.text) <= LONGEST else t.text[: LONGEST - 1] + "…"
-    head_line = (
-        f"<p><b><bdi>{escape(text)}</bdi></b><br>{len(t.pieces)} tokens, {len(t)} results in {escape(t.dtype)}</p>"
-    )
-    pieces = [piece if piece.isprintable() else ascii(piece)[1:-1] for piece in t.pieces[:MOST]]
+    about = f"{len(t.pieces)} tokens, {len(t)} results in {escape(t.dtype)}"
+    head_line = f"<p><b><bdi>{escape(_short(t.text))}</bdi></b><br>{about}</p>"
+    pieces = [_printable(piece) for piece in t.pieces[:MOST]]
     picture = ""
     if kept:
         layer = kept[-1] if layer is None else layer
@@ -46,6 +46,59 @@ def trace_html(t: "Trace", layer: int | None = None, head: int | None = None) ->
         left = "" if len(t.pieces) <= MOST else f"; the first {MOST} tokens"
         picture = f"<figure><figcaption>{what}{left}</figcaption>{_squares(p, pieces, what)}</figure>"
     return f"<div>{head_line}{picture}{_steps(t)}</div>"
+
+
+def explanation_html(found: "Explanation") -> str:
+    """An explanation as HTML: the score, a table of token by token as a picture, what it adds up to, how it did.
+
+    Blue makes the score larger, orange smaller.  The first 24 rows and columns are in the picture; `found.matrix` has
+    all.
+
+    >>> from minembed import Embedder
+    >>> from minembed.study import explain
+    >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
+    >>> explanation_html(explain(model, "a cat", "a kitten"))[:5]  # doctest: +SKIP
+    '<div>'
+    """
+    rows, columns = (tuple(map(_printable, side.labels[:MOST])) for side in (found.a, found.b))
+    texts = " · ".join(f"<bdi>{escape(_short(side.text))}</bdi>" for side in (found.a, found.b) if side.text)
+    head = f"<p><b>{found.similarity} {found.score:.4f}</b>, by {found.level}<br>{texts}</p>"
+    lines = str(found).split("\n")
+    after = [line for line in lines[1:] if not line.startswith("  ")]  # pairs are in the picture
+    if max(found.matrix.shape) > MOST:
+        after.insert(0, f"the first {MOST} rows and columns of {' x '.join(map(str, found.matrix.shape))}")
+    return (
+        f"<div>{head}{_table(found.matrix[:MOST, :MOST], rows, columns)}<p>{'<br>'.join(map(escape, after))}</p></div>"
+    )
+
+
+def _table(x: Array, rows: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    """A picture of numbers of both signs: names of columns stand upright above them."""
+    left, top = (8 + 8 * max((len(name) for name in names), default=0) for names in (rows, columns))
+    wide, high = left + SIDE * len(columns), top + SIDE * len(rows)
+    most = float(abs(x).max(initial=0)) or 1.0
+    shapes = [
+        f'<text transform="translate({left + SIDE * j + 12},{top - 4}) rotate(-90)">{escape(name)}</text>'
+        for j, name in enumerate(columns)
+    ]
+    for i, (name, values) in enumerate(zip(rows, x.tolist(), strict=True)):
+        y = top + SIDE * i
+        shapes.append(f'<text x="{left - 4}" y="{y + 12}" text-anchor="end">{escape(name)}</text>')
+        for j, value in enumerate(values):
+            place = f'x="{left + SIDE * j}" y="{y}" width="{SIDE - 1}" height="{SIDE - 1}"'
+            title = f"<title>{value:+.4f} {escape(name)} · {escape(columns[j])}</title>"
+            colour = INK if value >= 0 else LESS
+            shapes.append(f'<rect {place} fill="{colour}" fill-opacity="{abs(value) / most:.2f}">{title}</rect>')
+    style = 'font-family="monospace" font-size="11" fill="currentColor"'
+    return f'<svg width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" role="img" {style}>{"".join(shapes)}</svg>'
+
+
+def _printable(piece: str) -> str:
+    return piece if piece.isprintable() else ascii(piece)[1:-1]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _squares(p: Array, pieces: list[str], what: str) -> str:

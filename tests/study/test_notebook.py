@@ -1,4 +1,4 @@
-"""A trace as HTML: inert whatever the text says, small, and with the numbers that it claims."""
+"""Traces and explanations as HTML: inert whatever a text says, small, and with the numbers that they claim."""
 
 import re
 from dataclasses import replace
@@ -11,13 +11,14 @@ from map_cases import hostile
 
 from minembed import Embedder
 from minembed.errors import InputError
-from minembed.study import trace
-from minembed.study.notebook import trace_html
+from minembed.study import explain, trace
+from minembed.study.notebook import explanation_html, trace_html
+from minembed.study.report import report
 
 TAGS = {"div", "p", "b", "bdi", "br", "figure", "figcaption", "svg", "text", "rect", "title", "details", "summary"}
 TAGS |= {"table", "tr", "th", "td"}
 NAMES = {"x", "y", "width", "height", "viewbox", "role", "aria-label", "fill", "fill-opacity", "text-anchor"}
-NAMES |= {"font-family", "font-size"}
+NAMES |= {"font-family", "font-size", "transform"}
 
 
 class Reader(HTMLParser):
@@ -87,3 +88,29 @@ def test_what_was_not_kept(model, tmp_path):
         trace_html(vector, 0)
     static = Embedder.load(static_cases.write_static(tmp_path / "s", next(iter(static_cases.STATIC))))
     check_inert(trace(static, "hello")._repr_html_())
+
+
+def test_an_explanation_shows_its_numbers(model):
+    found = explain(model, "a cat and a dog", "the river", test=True)
+    page = found._repr_html_()
+    read = check_inert(page)
+    text = "".join(read.texts)
+    assert f"{found.similarity} {found.score:.4f}" in text and f"residual {found.residual:.1e}" in text
+    values = [float(value) for value in re.findall(r"<title>([+-][0-9.]+) ", page)]
+    np.testing.assert_allclose(values, found.matrix.reshape(-1), atol=5.1e-5)
+    colours = re.findall(r'fill="(#\w+)"', page)
+    assert [colour == "#2878b5" for colour in colours] == (found.matrix.reshape(-1) >= 0).tolist()
+    assert "first 24 rows" not in text and "first 24 rows" in explanation_html(explain(model, "cat " * 28, "a dog"))
+
+
+def test_explanations_of_hostile_texts_stay_texts(model):
+    found = explain(model, "a cat", "a dog", "output")
+    for text in hostile(80):
+        pieces = tuple(text[i : i + 9] for i in range(len(found.a.pieces)))
+        check_inert(replace(found, a=replace(found.a, text=text, pieces=pieces))._repr_html_())
+
+
+def test_a_report_shows_its_levels(model):
+    page = report(model, "a cat", "a dog", levels=("output", "input"))._repr_html_()
+    check_inert(page)
+    assert page.count("<svg") == 2 and "by output" in page and "by input" in page

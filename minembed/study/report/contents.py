@@ -51,6 +51,10 @@ class Report:
 
         return page(self)
 
+    def _repr_html_(self) -> str:
+        """In a notebook: every level, without the script of the page."""
+        return "".join(found._repr_html_() for found in self.explanations)
+
     def save(self, path: str | Path) -> None:
         """Write the page, whole or not at all."""
         text = self.html()
