@@ -11,7 +11,6 @@ from minembed.runtime.checksums import crc32_of_json, hash_file
 from minembed.runtime.json_files import read_json
 
 PLAN, MANIFEST = "job.json", "manifest.json"
-PLAN, MANIFEST = "job.json", "manifest.json"
 FORMAT, VERSION = "minembed job", 1
 ShardForm = Literal["parquet", "safetensors"]
 Engine = Literal["local", "ray"]

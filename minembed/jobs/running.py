@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from minembed.data.arrow_rows import arrow_module
 from minembed.data.texts import LOG
-from minembed.errors import InputError, SourceError, TruncationWarning, warn
+from minembed.errors import InputError, MissingExtraError, SourceError, TruncationWarning, warn
 from minembed.jobs.folder import Report, finish, is_finished, missing_shards, working_in
 from minembed.jobs.local import Job, Made, Reader, make_shards
 from minembed.jobs.plan import Plan
@@ -22,7 +22,7 @@ def embed_inputs(request: Request, model: Embedder, show_progress_bar: bool | No
     call goes on.
     """
     if request.form == "parquet":
-        arrow_module()
+        _check_arrow()
     elif request.keep is not None:
         raise InputError("shards in safetensors hold vectors and ids alone, so keep says nothing")
     with _cluster(request, model), working_in(request.folder):
@@ -73,3 +73,11 @@ def _make(job: Job, numbers: Sequence[int], bar: Progress) -> Made:
     if made.cut and job.request.options.get("truncation", "warn") == "warn":
         warn(f"{made.cut:,} texts longer than {job.model.max_seq_length} tokens were cut", TruncationWarning)
     return made
+
+
+def _check_arrow() -> None:
+    """Raise MissingExtraError, with the form that needs no pyarrow, where it is missing."""
+    try:
+        arrow_module()
+    except MissingExtraError as error:
+        raise MissingExtraError(f"{error}; or write shards in safetensors: --shard-form safetensors") from error

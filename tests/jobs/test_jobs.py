@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import sys
 
 import job_cases
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from minembed import Embedder, jobs
-from minembed.errors import ConfigError, InputError, InputTypeError, TruncationWarning
+from minembed.errors import ConfigError, InputError, InputTypeError, MissingExtraError, TruncationWarning
 from minembed.jobs.folder import begun_plan
 from minembed.jobs.inputs import find_files
 from minembed.jobs.shards import is_whole
@@ -46,6 +47,13 @@ def test_rows_are_there_once_in_order_with_the_bits_of_encode(model, corpus, tmp
         vectors, model.encode([row["text"] for row in rows], truncation="silent"), strict=True
     )
     job_cases.assert_whole(tmp_path / "out", 4)
+
+
+def test_without_pyarrow_the_other_form_is_named(model, corpus, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtraError, match=r"minembed\[arrow\].*--shard-form safetensors"):
+        embed(corpus, tmp_path / "out", model)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_manifest_says_what_is_there(model, corpus, tmp_path):
