@@ -3,6 +3,7 @@
 import errno
 import io
 import logging
+import os
 import signal
 import sys
 import threading
@@ -210,6 +211,21 @@ def new_file() -> click.Path:
     False
     """
     return click.Path(dir_okay=False, path_type=Path)
+
+
+def check_place(path: Path) -> None:
+    """Raise a usage error before a long computation whose file could not be written: no such folder, or no right to.
+
+    >>> check_place(Path("vectors.npy"))
+    >>> check_place(Path("no/such/vectors.npy"))
+    Traceback (most recent call last):
+    click.exceptions.UsageError: no/such/vectors.npy: there is no folder no/such; make it first
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise click.UsageError(f"{path}: there is no folder {path.parent}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise click.UsageError(f"{path}: no right to write into the folder {path.parent}")
 
 
 def table(rows: list[list[str]], right: frozenset[int] = frozenset(), indent: str = "") -> list[str]:

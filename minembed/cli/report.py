@@ -1,11 +1,16 @@
 """`minembed report`: a page about two texts."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from minembed.cli.console import as_text
+from minembed.cli.console import as_text, check_place
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
+from minembed.cli.passages import selection_options
+
+if TYPE_CHECKING:
+    from minembed.data.texts import Selection
 
 ENDINGS = (".html", ".htm")
 
@@ -24,31 +29,42 @@ ENDINGS = (".html", ".htm")
 @click.option(
     "--corpus",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Other texts, a line each, for a map.",
+    help="Other texts for a map: a line each, or a table.",
 )
 @click.option("--title", metavar="TEXT", help="Of the page; default: the beginnings of both texts.")
+@selection_options
 @model_options
-def command(a: str, b: str, output: Path, corpus: Path | None, title: str | None, choice: ModelChoice) -> None:
+def command(
+    a: str,
+    b: str,
+    output: Path,
+    corpus: Path | None,
+    title: str | None,
+    selection: "Selection",
+    choice: ModelChoice,
+) -> None:
     """Take the score of two texts apart, and write a page that needs no network and no other file.
 
     Which tokens make it, at several levels; where each head looks; the score by layer, and without each head.
 
     \b
     minembed report "A cat sleeps." "A kitten naps." -o cats.html
+    minembed report "A cat sleeps." "A kitten naps." --corpus notes.csv --field text
     """
     from minembed.study.report import report
 
     if output.suffix.lower() not in ENDINGS:
         raise click.UsageError(f"{output}: the page must end in .html")
-    texts = None if corpus is None else lines_of(corpus)
+    check_place(output)
+    texts = None if corpus is None else texts_of(corpus, selection)
     found = report(load_model(choice, keep_params=True), as_text(a), as_text(b), corpus=texts, title=title)
     found.save(output)
     first = found.explanations[0]
     click.echo(f"{first.similarity} {first.score:.4f}; {output} ({output.stat().st_size / 1e6:.1f} MB)")
 
 
-def lines_of(path: Path) -> list[str]:
+def texts_of(path: Path, selection: "Selection") -> list[str]:
     """The texts of a file in any form that `search` reads."""
     from minembed.data.corpus import Corpus
 
-    return list(Corpus.of(path).passages().texts)
+    return list(Corpus.of(path, selection).passages().texts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from minembed.cli.console import as_text, new_file, table
+from minembed.cli.console import as_text, check_place, new_file, table
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.types import Color
 
@@ -49,6 +49,8 @@ def command(
     """
     from minembed.study import trace
 
+    if save is not None:
+        check_place(save)
     model = load_model(choice, keep_params=True)
     layers = model.config.num_hidden_layers
     if (layer is not None and layer >= layers) or (head is not None and head >= model.config.num_attention_heads):

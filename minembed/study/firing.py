@@ -10,11 +10,11 @@ import numpy as np
 from minembed.errors import InputError
 from minembed.models.batching import plan, windows
 from minembed.models.embedder import Embedder
-from minembed.models.engine import find_prompt
+from minembed.models.engine import find_prompt, report_truncation
 from minembed.models.options import Options
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import column
-from minembed.study.given import check_embedder, check_layers
+from minembed.study.given import check_embedder, check_layers, cut_texts
 from minembed.study.on_numpy import on_numpy
 from minembed.study.pieces import pieces_of
 from minembed.transformer.tokens import Tokens
@@ -90,10 +90,13 @@ def fires_most(
         check_whole("head", head, 0, config.num_attention_heads - 1)
     search = _Search(on_numpy(model), layer, neuron, head, top_k, special, [], [0.0, 0.0, 0.0])
     prompt = find_prompt(model.checkpoint, Options())
+    cut: list[int] = []
     for start, window in windows(column(texts, "texts"), prompt):
         tokens = model.engine.tokenizer(window, "replace", start)
+        cut += cut_texts(tokens, start)
         for chunk in plan(tokens.lengths(), 1, None):
             search.look(tokens.select(chunk), [window[i] for i in chunk.tolist()], (start + chunk).tolist())
+    report_truncation(cut, model.max_seq_length, Options())
     return search.found()
 
 

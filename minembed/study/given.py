@@ -7,6 +7,7 @@ import numpy as np
 
 from minembed.errors import InputError, InputTypeError, UnsupportedModelError
 from minembed.models.embedder import Embedder
+from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 
@@ -73,3 +74,12 @@ def as_slopes(dy: Any, shape: tuple[int, ...]) -> Array:
     if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
         raise InputError(f"dy must be finite numbers; these are {found.dtype}, and not all are finite numbers")
     return found
+
+
+def cut_texts(tokens: Tokens, start: int = 0) -> list[int]:
+    """The numbers of the texts that were cut, where `start` is that of the first: what a warning names.
+
+    >>> cut_texts(Tokens(np.arange(2), np.zeros(2, int), np.arange(3), truncated=np.array([False, True])), start=10)
+    [11]
+    """
+    return [] if tokens.truncated is None else (start + np.flatnonzero(tokens.truncated)).tolist()

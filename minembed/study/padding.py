@@ -11,11 +11,13 @@ import numpy as np
 
 from minembed.errors import InputError
 from minembed.models.embedder import Embedder
+from minembed.models.engine import report_truncation
 from minembed.models.fill_mask import special_id
+from minembed.models.options import Options
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts
 from minembed.runtime.threads import single_threaded_blas
-from minembed.study.given import check_embedder
+from minembed.study.given import check_embedder, cut_texts
 from minembed.transformer.attention import Drop, by_heads
 from minembed.transformer.attention_seen import scores
 from minembed.transformer.encoder import encode
@@ -89,6 +91,7 @@ def padded(model: Embedder, texts: Iterable[str], tokens: int | None = None) -> 
     if reference.dtype != "float32" or not config.num_hidden_layers:
         raise InputError("padded computes models with layers, in float32: load it with dtype='float32'")
     packed = model.tokenize(several)
+    report_truncation(cut_texts(packed), model.max_seq_length, Options())
     longest, most = int(packed.lengths().max()), min(config.max_tokens, model.max_seq_length)
     width = longest if tokens is None else check_whole("tokens", tokens, longest, most)
     rectangle, own = _rectangle(model, packed, width)

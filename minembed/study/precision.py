@@ -7,11 +7,11 @@ import numpy as np
 
 from minembed.errors import InputError
 from minembed.models.embedder import Embedder
-from minembed.models.engine import find_prompt
+from minembed.models.engine import find_prompt, report_truncation
 from minembed.models.options import Options
 from minembed.runtime.checks import check_whole
 from minembed.runtime.threads import single_threaded_blas
-from minembed.study.given import check_embedder, check_text
+from minembed.study.given import check_embedder, check_text, cut_texts
 from minembed.study.graph import Graph
 from minembed.study.running import compute, widened
 from minembed.study.tracing import ALL, Work
@@ -105,6 +105,7 @@ def _graphs(model: Embedder, text: str) -> dict[str, Graph]:
     work = Work(engine, model.backend, Options(), ALL)
     prompt = find_prompt(engine.checkpoint, work.options)  # the checkpoint's default, as for `encode`
     tokens = engine.tokenize([prompt + clean(text, 0)], "replace")
+    report_truncation(cut_texts(tokens), engine.checkpoint.max_seq_length, work.options)
     skipped, width = engine.skipped(prompt), model.dimension
     return {t: work.graph(prepare(params, model.config, t), tokens, skipped, width) for t in TYPES}
 

@@ -10,7 +10,7 @@ from module_cases import NORMALIZE, Case, write_case
 from static_cases import write_static
 
 from minembed import Embedder
-from minembed.errors import InputError, MinembedError, UnsupportedModelError
+from minembed.errors import InputError, MinembedError, TruncationWarning, UnsupportedModelError
 from minembed.study import (
     ablate_head,
     attention_map,
@@ -115,6 +115,18 @@ def test_the_default_prompt_is_put_once(model, tmp_path):
     assert len(precision_errors(model, A).steps) and fires_most(model, [A], 0, neuron=0, top_k=1).tokens == 11
     exact = precision_errors(model, A)["pooled"].total["float32"]
     assert 0 < exact < 1e-6
+
+
+def test_a_text_that_is_cut_is_never_cut_silently(model):
+    long = "cat " * 99
+    for call in (
+        lambda: fires_most(model, [A, long], 0, neuron=0),
+        lambda: padded(model, [A, long]),
+        lambda: precision_errors(model, long),
+        lambda: trace(model, long, names="vector"),
+    ):
+        with pytest.warns(TruncationWarning, match="longer than 32 tokens were cut"):
+            call()
 
 
 def test_static_models_are_reported_and_told_what_they_lack(static, tmp_path):
