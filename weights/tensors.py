@@ -125,11 +125,11 @@ def _read(stored: Stored, name: str) -> Array:
 
     bfloat16 is the upper half of float32; NumPy has no such type, so the bytes are widened here.
     """
-    count = int(np.prod(stored.shape, dtype=np.int64))
+    array = np.empty(int(np.prod(stored.shape, dtype=np.int64)), ON_DISK[stored.dtype])
     with stored.file.open("rb") as file:
-        file.seek(stored.offset)
-        array = np.fromfile(file, ON_DISK[stored.dtype], count)
-    if len(array) != count:
+        file.seek(stored.offset)  # not by np.fromfile, which makes a TypeError of an interrupt
+        whole = not array.size or file.readinto(array.data.cast("B")) == array.nbytes
+    if not whole:
         raise WeightsError(f"{stored.file} ended early: it changed while being read")
     if stored.dtype == "BF16":
         array = (array.astype(np.uint32) << 16).view(np.float32)

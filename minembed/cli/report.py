@@ -49,7 +49,7 @@ def command(
 
     \b
     minembed report "A cat sleeps." "A kitten naps." -o cats.html
-    minembed report "A cat sleeps." "A kitten naps." --corpus notes.csv --field text
+    minembed report "A cat sleeps." "A kitten naps." --corpus notes.csv
     """
     from minembed.study.report import report
 

@@ -83,7 +83,7 @@ class Embedder:
         found = find(name, revision=revision)
         checkpoint = read_checkpoint(found.folder, find)
         checkpoint = loading.with_settings(checkpoint, max_seq_length, prompts, truncate_dim)
-        return embedder_of(checkpoint, found, backend, dtype, threads, keep_params)
+        return embedder_of(checkpoint, found, backend, dtype, threads, keep_params, cls)
 
     @staticmethod
     @takes_options
@@ -396,8 +396,11 @@ def embedder_of(
     dtype: DtypeChoice | None,
     threads: int,
     keep_params: bool = False,
+    kind: type[Embedder] = Embedder,
 ) -> Embedder:
     """Load a checkpoint whose settings are read: its tokenizer and its weights, from the folders that it names.
+
+    `kind` is the class of the result, where somebody has one of his own.
 
     >>> embedder_of(model.checkpoint, Located(folder, "folder", None), "numpy", None, 1)  # doctest: +SKIP
     Embedder('all-MiniLM-L6-v2', 384 wide, 256 tokens, float32, numpy)
@@ -411,4 +414,4 @@ def embedder_of(
     ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
     modules = read_module_params(checkpoint.root, checkpoint.modules)
     engine = Engine(checkpoint, tokenizer, ready.compute, threads, modules)
-    return Embedder(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)
+    return kind(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)
