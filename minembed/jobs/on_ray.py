@@ -20,7 +20,8 @@ from minembed.errors import InputError, MinembedError, MissingExtraError
 from minembed.jobs.folder import begun_plan, remove_unfinished
 from minembed.jobs.local import Job, Made, Reader, make_shards
 from minembed.jobs.planning import Request, plan_job
-from minembed.models.embedder import Embedder, embedder_of
+from minembed.models.assembling import assembled
+from minembed.models.embedder import Embedder
 from minembed.runtime.interrupts import not_swallowed
 from minembed.version import __version__
 from minembed.weights.checkpoint import Checkpoint
@@ -198,7 +199,7 @@ def _job_here(order: Order) -> Job:
     for folder in (order.checkpoint.folder, order.checkpoint.weights, *map(Path, request.inputs)):
         if not folder.exists():
             raise InputError(f"{folder} is not there: model and inputs must have the same paths on all nodes")
-    model = embedder_of(order.checkpoint, order.found, order.backend, order.dtype, order.threads)
+    model = assembled(Embedder, order.checkpoint, order.found, order.backend, order.dtype, order.threads)
     return Job(request, model, *plan_job(request, model))
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from minembed.transformer.params import Params
     from minembed.transformer.tokens import Tokens
     from minembed.weights.checkpoint import Checkpoint
-    from minembed.weights.sources.locate import Located
 
 Texts = str | Iterable[str]
 
@@ -76,6 +75,7 @@ class Embedder:
         that names the file, or the argument, and what to do.
         """
         from minembed.models import loading
+        from minembed.models.assembling import assembled
         from minembed.weights.directory import read_checkpoint
 
         threads = loading.check_request(dtype, backend, threads)  # raises before anything is read
@@ -83,7 +83,7 @@ class Embedder:
         found = find(name, revision=revision)
         checkpoint = read_checkpoint(found.folder, find)
         checkpoint = loading.with_settings(checkpoint, max_seq_length, prompts, truncate_dim)
-        return embedder_of(checkpoint, found, backend, dtype, threads, keep_params, cls)
+        return assembled(cls, checkpoint, found, backend, dtype, threads, keep_params)
 
     @staticmethod
     @takes_options
@@ -387,31 +387,3 @@ def _without_stop_iteration(encode: Callable[..., Array], *arguments: Any) -> Ar
         return encode(*arguments)
     except StopIteration as error:
         raise InputError("texts cannot be iterated: it raised StopIteration where an iterator was asked for") from error
-
-
-def embedder_of(
-    checkpoint: "Checkpoint",
-    found: "Located",
-    backend: str,
-    dtype: DtypeChoice | None,
-    threads: int,
-    keep_params: bool = False,
-    kind: type[Embedder] = Embedder,
-) -> Embedder:
-    """Load a checkpoint whose settings are read: its tokenizer and its weights, from the folders that it names.
-
-    `kind` is the class of the result, where somebody has one of his own.
-
-    >>> embedder_of(model.checkpoint, Located(folder, "folder", None), "numpy", None, 1)  # doctest: +SKIP
-    Embedder('all-MiniLM-L6-v2', 384 wide, 256 tokens, float32, numpy)
-    """
-    from minembed.models import loading
-    from minembed.models.engine import Engine
-    from minembed.weights.modules import read_module_params
-
-    load_tokenizer = loading.load_static_tokenizer if checkpoint.is_static else loading.load_tokenizer
-    tokenizer = load_tokenizer(checkpoint)
-    ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
-    modules = read_module_params(checkpoint.root, checkpoint.modules)
-    engine = Engine(checkpoint, tokenizer, ready.compute, threads, modules)
-    return kind(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)

@@ -1,0 +1,38 @@
+"""An Embedder from a checkpoint whose settings are read: the same for `Embedder.load` and for a worker of a job."""
+
+from typing import TYPE_CHECKING
+
+from minembed.models import loading
+from minembed.models.engine import Engine
+from minembed.types import DtypeChoice
+from minembed.weights.checkpoint import Checkpoint
+from minembed.weights.modules import read_module_params
+
+if TYPE_CHECKING:
+    from minembed.models.embedder import Embedder
+    from minembed.weights.sources.locate import Located
+
+
+def assembled(
+    kind: "type[Embedder]",
+    checkpoint: Checkpoint,
+    found: "Located",
+    backend: str,
+    dtype: DtypeChoice | None,
+    threads: int,
+    keep_params: bool = False,
+) -> "Embedder":
+    """Load a checkpoint whose settings are read: its tokenizer and its weights, from the folders that it names.
+
+    `kind` is Embedder, or a class of somebody's own.
+
+    >>> assembled(Embedder, checkpoint, Located(folder, "folder", None), "numpy", None, 1)  # doctest: +SKIP
+    Embedder('all-MiniLM-L6-v2', 384 wide, 256 tokens, float32, numpy)
+    """
+    tokenizer = (
+        loading.load_static_tokenizer(checkpoint) if checkpoint.is_static else loading.load_tokenizer(checkpoint)
+    )
+    ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
+    modules = read_module_params(checkpoint.root, checkpoint.modules)
+    engine = Engine(checkpoint, tokenizer, ready.compute, threads, modules)
+    return kind(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)
