@@ -15,6 +15,7 @@ from minembed.kernels.encoder.buffers import lay_out, operand_elements, operand_
 from minembed.kernels.encoder.embeddings import embed
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.layer import copy_rows, transformer_layer
+from minembed.kernels.encoder.sharing import begin_job, close_job
 from minembed.kernels.encoder.workspace import CHUNK
 from minembed.kernels.vectors.simd import address, at
 
@@ -59,6 +60,7 @@ def run(
     patterns_ = address(patterns, 0), address(bias, 0), address(rotary, 0), shape[6] // 2
     cu, to, job_ = address(cu_seqlens, 0), address(out, 0), address(job, 0)
     first, number = 0, len(cu_seqlens) - 1
+    begin_job(job_)
     while first < number:
         last = chunk_end(cu, first, number, rows)
         count, start = cu[last] - cu[first], cu[first]
@@ -75,3 +77,4 @@ def run(
             count, start = last - first, first
         copy_rows(x, stride, at(to, start * D), D, count, D)
         first = last
+    close_job(job_)

@@ -7,6 +7,9 @@ changes.  The caller waits for nothing but panels that the helper has begun: a h
 Taking a panel is one compare-and-swap on the ticket, which holds the product's number, how many panels it has, and
 which is next.  That it succeeds proves that the product is still open, and so that what was read from the job before it
 belongs to that product: the caller posts another only when every panel of the old one is taken and done.
+
+An interrupt may end the caller's Python between any two steps, but not its compiled code, which begins and closes the
+job.  A helper gives up a job that is not begun soon; whoever begins it later computes alone.
 """
 
 from typing import Any
@@ -18,13 +21,14 @@ from numba.extending import intrinsic
 
 from minembed.kernels.compiled.cache import on_disk
 from minembed.kernels.encoder.gemm import multiply_one_panel
-from minembed.kernels.encoder.job import CLOSED, DONE, FIELDS, TICKET
+from minembed.kernels.encoder.job import BEGUN, CLOSED, DONE, FIELDS, TICKET
 from minembed.kernels.tiles.shapes import PANEL
 from minembed.kernels.vectors.atomics import add, read, swap, write
 from minembed.kernels.vectors.emit import I32, I64, declare, move
 from minembed.kernels.vectors.simd import address
 from minembed.kernels.vectors.target import TARGET
 
+PATIENCE = 1_000_000  # how often a helper looks whether the caller has begun: some 2 to 50 ms
 _words = types.CPointer(types.int64)
 
 
@@ -62,6 +66,28 @@ def relax(typing_context):
 def word(typing_context, job, n):
     """The address of a word of a job."""
     return _words(_words, types.int64), lambda context, builder, sig, args: move(builder, args[0], args[1])
+
+
+@njit
+def begin_job(job):
+    """The caller is here: a helper is to wait for what there is to do."""
+    write(word(job, BEGUN), 1)
+
+
+@njit
+def close_job(job):
+    """There is nothing more to do."""
+    write(word(job, CLOSED), 1)
+
+
+@njit
+def caller_begins(job):
+    """Whether the caller begins soon."""
+    for _ in range(PATIENCE):
+        if read(word(job, BEGUN)) != 0:
+            return True
+        relax()
+    return False
 
 
 @njit
@@ -116,6 +142,8 @@ def assist(job, weights, operand, floats, zero_points):
     """The helper: take panels until the job is closed.  The arrays only tell the types."""
     b = address(job, 0)
     w, o, f, z = address(weights, 0), address(operand, 0), address(floats, 0), address(zero_points, 0)
+    if not caller_begins(b):
+        return
     while read(word(b, CLOSED)) == 0:
         ticket = read(word(b, TICKET))
         panel, panels = ticket & 0xFFFF, ticket >> 16 & 0xFFFF

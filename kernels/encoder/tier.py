@@ -100,7 +100,7 @@ class Encoder(PackedEncoder):
             room = scratch.floats, scratch.zero_points, scratch.operand, scratch.rows
             self.run(*self._look_up(tokens), cu_seqlens, keep, job, *room, out.reshape(-1))
         finally:
-            job[CLOSED] = 1  # whatever happens: a helper takes panels until then
+            job[CLOSED] = 1  # also where the compiled code failed: a helper takes panels until then
         self.idle.append(scratch)
 
     def _make(self, rows: int) -> Scratch:

@@ -8,7 +8,7 @@ from numba import njit
 
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.job import CLOSED, DONE, FIELDS, TICKET
-from minembed.kernels.encoder.sharing import open_tasks, relax, take_task, wait_for_helper, word
+from minembed.kernels.encoder.sharing import caller_begins, open_tasks, relax, take_task, wait_for_helper, word
 from minembed.kernels.encoder.tiled.buffers import lay_out_own, lay_out_shared, sum_of
 from minembed.kernels.encoder.tiled.panels import at_layer
 from minembed.kernels.encoder.tiled.plan import HEADS, SIDE, SIZE, WIDE, F
@@ -78,6 +78,8 @@ def assist_tiled(
 ):
     """The helper: take tasks until the job is closed."""
     tmm, job_, model = registers(), address(job, 0), (plan, architecture, eps)
+    if not caller_begins(job_):
+        return
     begin(tmm, address(config, 0))
     x, ax, context, h, y, z = lay_out_shared(floats, rows, plan)
     room = lay_out_own(own, own_rows, plan)

@@ -77,7 +77,7 @@ class TiledEncoder(PackedEncoder):
                 CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states
             )
         finally:
-            job[CLOSED] = 1  # whatever happens: a helper takes tasks until then
+            job[CLOSED] = 1  # also where the compiled code failed: a helper takes tasks until then
         self.idle.append(scratch)
 
     @property
