@@ -1,4 +1,4 @@
-"""REPORT.md and its plots, written from results/*/*.json and from nothing else. Standard library only.
+"""REPORT.md and its plots, written from results/*/*.json and from nothing else; the plots need matplotlib.
 
 A folder of results is a generation of processors. Each section is of the machine that was measured last; the targets
 and a table of ratios show all of them.
@@ -8,6 +8,9 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
+from plots import as_svg
 from report_common import Generations, by_date
 from report_encode import encode
 from report_generations import side_by_side
@@ -37,7 +40,7 @@ def run(options: Namespace) -> int:
     results = load(options.out / "results")
     text, plots = render(results)
     for name, plot in plots.items():
-        (options.out / "results" / name).write_text(plot, encoding="utf-8")
+        (options.out / "results" / name).write_text(as_svg(plot), encoding="utf-8")
     (options.out / "REPORT.md").write_text(text, encoding="utf-8")
     print("wrote REPORT.md,", ", ".join(plots) or "no plots")
     return 0
@@ -57,9 +60,9 @@ def newest(generations: Generations) -> dict[str, dict]:
     return {name: found[0][name] for name in SECTIONS if (found := by_date(generations, name))}
 
 
-def render(generations: Generations) -> tuple[str, dict[str, str]]:
+def render(generations: Generations) -> tuple[str, dict[str, Figure]]:
     """The report's text, and its plots by file name."""
-    plots: dict[str, str] = {}
+    plots: dict[str, Figure] = {}
     results = newest(generations)
     parts = [HEAD, targets(generations, results), side_by_side(generations), missed(generations)]
     for name, (title, section) in SECTIONS.items():

@@ -1,7 +1,8 @@
 """The report's section on throughput: a table a workload, bars, and speed against fidelity."""
 
-import svg
-import svg_axes
+from matplotlib.figure import Figure
+
+import plots as draw
 from peers import CONTESTANTS, OURS, SINGLE
 from report_common import (
     BUSY,
@@ -17,13 +18,12 @@ from report_common import (
     table,
     versions,
 )
-from svg import Bar
 from words import ABOUT, METHOD
 
 FLOOR = 1e-7  # 1 - cosine of float32 vectors is below what float32 can tell
 
 
-def encode(result: dict, plots: dict[str, str]) -> str:
+def encode(result: dict, plots: dict[str, Figure]) -> str:
     """The whole section."""
     contestants, results = result["contestants"], result["results"]
     pools = next((who["pools"] for who in contestants.values() if who.get("pools")), [])
@@ -31,31 +31,31 @@ def encode(result: dict, plots: dict[str, str]) -> str:
     groups = [(name, bars_of(rows)) for name, rows in results.items() if name != SINGLE]
     if any(bars for _, bars in groups):
         note = "Real tokens, tokenising included. Longer is better."
-        plots["encode.svg"] = svg.bars("Tokens per second", groups, note)
+        plots["encode.svg"] = draw.bars("Tokens per second", groups, note)
         parts.append("![Tokens per second, by workload and contestant](results/encode.svg)")
     if points := scatter_points(results):
         title, labels = "Speed against fidelity", ("tokens per second, mixed texts", "1 - mean cosine to float32")
-        plots["fidelity.svg"] = svg_axes.scatter(title, points, labels, FLOOR)
+        plots["fidelity.svg"] = draw.scatter(title, points, labels, FLOOR)
         parts.append("![Speed against fidelity](results/fidelity.svg)")
     parts += [workload_section(name, result, rows) for name, rows in results.items()]
     parts += [missing(contestants), METHOD.format(**result["settings"]), tried(results), versions(contestants)]
     return "\n\n".join(part for part in parts if part)
 
 
-def bars_of(rows: dict[str, dict]) -> list[Bar]:
+def bars_of(rows: dict[str, dict]) -> list[draw.Bar]:
     """A bar for each contestant that was timed."""
     drawn = [name for name in CONTESTANTS if "tokens_per_s" in rows.get(name, {})]
     return [
-        Bar(TITLES[name], rows[name]["tokens_per_s"], f"{rows[name]['tokens_per_s']:,.0f}", colour(name))
+        draw.Bar(TITLES[name], rows[name]["tokens_per_s"], f"{rows[name]['tokens_per_s']:,.0f}", colour(name))
         for name in drawn
     ]
 
 
-def scatter_points(results: dict[str, dict]) -> list[svg_axes.Point]:
+def scatter_points(results: dict[str, dict]) -> list[draw.Point]:
     """Tokens per second on mixed texts against the distance to float32."""
     rows = results.get("mixed", {})
     return [
-        svg_axes.Point(TITLES[name], rows[name]["tokens_per_s"], 1 - rows[name]["mean_cosine"], colour(name))
+        draw.Point(TITLES[name], rows[name]["tokens_per_s"], 1 - rows[name]["mean_cosine"], colour(name))
         for name in CONTESTANTS
         if {"tokens_per_s", "mean_cosine"} <= rows.get(name, {}).keys()
     ]

@@ -1,6 +1,8 @@
 """The report's sections on the kernels by themselves and on growth."""
 
-import svg_axes
+from matplotlib.figure import Figure
+
+import plots as draw
 from peers import PRECISIONS
 from report_common import machine, table
 from words import GROWTH, KERNELS
@@ -8,7 +10,7 @@ from words import GROWTH, KERNELS
 UNITS = {"float32": "GF/s", "bfloat16": "GF/s", "int8": "Gop/s"}
 
 
-def kernels(result: dict, plots: dict[str, str]) -> str:
+def kernels(result: dict, plots: dict[str, Figure]) -> str:
     """Peaks, shares of them, and attention."""
     tile = f"{result['target']}, tile of {result['tile'][0]} rows and {16 * result['tile'][1]} columns."
     rows = sorted({product["rows"] for row in result["linear"].values() for product in row["products"]}, reverse=True)
@@ -65,7 +67,7 @@ def cells(row: dict) -> tuple[str, str]:
     return f"{row['us_per_token']:.2f}", f"{row['rate']:.0f}"
 
 
-def growth(result: dict, plots: dict[str, str]) -> str:
+def growth(result: dict, plots: dict[str, Figure]) -> str:
     """Tokens per second by length and threads."""
     series, lines = [], []
     lengths = [str(length) for length in result["lengths"]]
@@ -75,9 +77,9 @@ def growth(result: dict, plots: dict[str, str]) -> str:
         for threads, rates in by_threads.items():
             name = f"{precision}, {threads} thread{'s' * (threads != '1')}"
             points = [(float(length), rates[length]) for length in lengths]
-            series.append(svg_axes.Series(name, points, PRECISIONS.index(precision), threads == fewest))
+            series.append(draw.Series(name, points, PRECISIONS.index(precision), threads == fewest))
             lines.append([name, *(f"{rates[length]:,.0f}" for length in lengths)])
     title, labels = "Throughput by length of text", ("tokens in each text", "tokens per second")
-    plots["growth.svg"] = svg_axes.growth(title, series, labels)
+    plots["growth.svg"] = draw.growth(title, series, labels)
     parts = ["## Growth", machine(result), "![Tokens per second by length](results/growth.svg)"]
     return "\n\n".join([*parts, table(["tokens per second; tokens a text:", *lengths], lines), GROWTH])

@@ -1,13 +1,14 @@
 """The report's sections on cold start and on memory while texts stream by."""
 
-import svg
+from matplotlib.figure import Figure
+
+import plots as draw
 from peers import NUMPY
 from report_common import BUSY, TITLES, colour, machine, missing, noisy, table
-from svg import Bar
 from words import COLD
 
 
-def coldstart(result: dict, plots: dict[str, str]) -> str:
+def coldstart(result: dict, plots: dict[str, Figure]) -> str:
     """From the start of a process to its first vector."""
     rows = {name: row for name, row in result["contestants"].items() if "median_s" in row}
     header = ["", "in all, s", "best s", *next(iter(rows.values()), {"parts_s": {}})["parts_s"], "peak MB", "runs"]
@@ -22,7 +23,7 @@ def coldstart(result: dict, plots: dict[str, str]) -> str:
         ]
         for name, row in rows.items()
     ]
-    draw(rows, plots)
+    draw_bars(rows, plots)
     parts = ["## Cold start", machine(result), "![Seconds](results/coldstart.svg)"]
     parts += ["![Megabytes](results/memory.svg)", table(header, lines), COLD]
     if result.get("imports"):
@@ -36,27 +37,29 @@ def coldstart(result: dict, plots: dict[str, str]) -> str:
     return "\n\n".join(part for part in [*parts, missing(result["contestants"])] if part)
 
 
-def draw(rows: dict[str, dict], plots: dict[str, str]) -> None:
+def draw_bars(rows: dict[str, dict], plots: dict[str, Figure]) -> None:
     """Bars of seconds and of megabytes."""
 
-    def bars(key: str, form: str) -> list[Bar]:
+    def bars(key: str, form: str) -> list[draw.Bar]:
         return [
-            Bar(TITLES[name], row[key], form.format(row[key]), colour(name)) for name, row in rows.items() if row[key]
+            draw.Bar(TITLES[name], row[key], form.format(row[key]), colour(name))
+            for name, row in rows.items()
+            if row[key]
         ]
 
-    plots["coldstart.svg"] = svg.bars(
+    plots["coldstart.svg"] = draw.bars(
         "From the start of the process to the first vector",
         [("", bars("median_s", "{:.2f} s"))],
         "Median of fresh processes, files in the system's cache. Shorter is better.",
     )
-    plots["memory.svg"] = svg.bars(
+    plots["memory.svg"] = draw.bars(
         "Peak resident memory of that process",
         [("", bars("peak_mb", "{:.0f} MB"))],
         "Interpreter, libraries, model and one text. Shorter is better.",
     )
 
 
-def stream(result: dict, plots: dict[str, str]) -> str:
+def stream(result: dict, plots: dict[str, Figure]) -> str:
     """Memory while texts stream by."""
     text = (
         f"{result['texts']:,} short texts from a generator through `model.stream`, vectors dropped as they come "
@@ -72,7 +75,7 @@ def stream(result: dict, plots: dict[str, str]) -> str:
     if result["resident_mb"] and result["loaded_mb"]:
         limit = (result["loaded_mb"] + 100, "the loaded model and 100 MB")
         title = "Resident memory while texts stream by"
-        plots["stream.svg"] = svg.line(title, result["resident_mb"], limit, ("seconds", "MB"))
+        plots["stream.svg"] = draw.line(title, result["resident_mb"], limit, ("seconds", "MB"))
         parts.append("![Megabytes over seconds](results/stream.svg)")
     parts.append(f"One text in 1,000 was embedded again afterwards: max |difference| {result['max_abs_diff']:.1e}.")
     return "\n\n".join(parts)

@@ -1,5 +1,7 @@
 """The report's section on exact top-k."""
 
+from matplotlib.figure import Figure
+
 from report_common import machine, table
 from search_peers import OWN
 
@@ -19,7 +21,7 @@ the first-level cache, {threads} times. *slow*: who goes query by query and, by 
 more than 2 s."""
 
 
-def topk(result: dict, plots: dict[str, str]) -> str:
+def topk(result: dict, plots: dict[str, Figure]) -> str:
     """A table for each size of corpus."""
     parts = ["## Exact top-k", machine(result)]
     for size, found in result["sizes"].items():

@@ -1,5 +1,7 @@
 """The report's section on training."""
 
+from matplotlib.figure import Figure
+
 from report_common import BUSY, NOISY, machine, table
 
 NOTE = """Fine-tuning with CoSENT: 16 scored pairs a batch, AdamW, dropout 0.1, gradients clipped; tokens without
@@ -13,7 +15,7 @@ TITLES = {
 }
 
 
-def train(result: dict, plots: dict[str, str]) -> str:
+def train(result: dict, plots: dict[str, Figure]) -> str:
     """A table of speeds and peaks, and the scores of the whole recipe."""
     apart, reference = max(result["losses_apart"].values()), "sentence_transformers"
     text = " ".join(NOTE.format(rounds=result["settings"]["rounds"], apart=apart).split())

@@ -1,5 +1,7 @@
 """The report's section on wider encoders."""
 
+from matplotlib.figure import Figure
+
 from peers import OURS
 from report_common import BUSY, TITLES, best_peer, faster, machine, missing, noisy, share_of_tiles, table
 from report_encode import quarter, said
@@ -8,7 +10,7 @@ from words import WIDE
 COLUMNS = ("tokens/s", "over the best peer", "mean cosine")
 
 
-def wide(result: dict, plots: dict[str, str]) -> str:
+def wide(result: dict, plots: dict[str, Figure]) -> str:
     """A row for each encoder and length, and what everybody took."""
     results = result["results"]
     busy = [who for rows in results.values() for who in noisy(rows)]

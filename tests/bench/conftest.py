@@ -11,7 +11,7 @@ from places import ROOT
 BENCH = ROOT / "bench"
 MODULES = (
     "bench_encode", "bench_wide", "calibration", "environment", "generations", "harness", "heats", "machine", "memory",
-    "probe_tiles", "report", "report_common", "report_encode", "report_targets", "svg", "svg_axes", "wide_models",
+    "plots", "probe_tiles", "report", "report_common", "report_encode", "report_targets", "wide_models",
     "worker", "workloads", "peers", "peers.folder", "peers.onnx_graph", "peers.openvino_graph", "peers.openvino_shapes",
     "peers.pipeline", "peers.prepared",
 )  # fmt: skip

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from places import ROOT
 
 BENCH = ROOT / "bench"
@@ -475,23 +478,18 @@ def test_the_report_tells_what_tile_units_could_do(bench, results):
 def test_plots_are_well_formed_and_nothing_overlaps(bench, results):
     _, plots = bench.report.render({"here": results})
     assert sorted(plots) == ["coldstart.svg", "encode.svg", "fidelity.svg", "growth.svg", "memory.svg", "stream.svg"]
-    for plot in plots.values():
-        root = ElementTree.fromstring(plot)
-        width, height = map(float, root.attrib["viewBox"].split()[2:])
-        boxes = [box for box in map(text_box, root.iter("{http://www.w3.org/2000/svg}text"))]
-        assert all(0 <= left and right <= width and bottom <= height for left, _, right, bottom in boxes)
-        assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if overlap(a, b)]
-
-
-def text_box(element):
-    """Where a text is drawn, with 7 units a letter (the plots reserve 7.4): left, top, right, bottom."""
-    size, x, y = 7 * len(element.text), float(element.attrib["x"]), float(element.attrib["y"])
-    left = {"start": x, "middle": x - size / 2, "end": x - size}[element.attrib["text-anchor"]]
-    return left, y - 10, left + size, y + 3
-
-
-def overlap(a, b):
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    for figure in plots.values():
+        svg = bench.plots.as_svg(figure)
+        ElementTree.fromstring(svg)
+        assert "prefers-color-scheme:dark" in svg and svg == bench.plots.as_svg(figure)
+        assert all(colour in bench.plots.DARK for colour in re.findall(r"(?:fill|stroke): (#\w+)", svg))
+        FigureCanvasAgg(figure).draw()
+        every = [(found.get_text(), Text.get_window_extent(found)) for found in figure.findobj(Text)]
+        boxes = [(text, box) for text, box in every if f">{escape(text)}</text>" in svg and box.width > 1]
+        assert len(boxes) > 5
+        whole = figure.bbox.padded(1)
+        assert not [text for text, box in boxes if not whole.contains(*box.min) or not whole.contains(*box.max)]
+        assert not [(a, b) for i, (a, box) in enumerate(boxes) for b, other in boxes[:i] if box.overlaps(other)]
 
 
 def test_report_command_writes_its_files(bench, results, tmp_path, capsys):
