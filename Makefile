@@ -48,6 +48,11 @@ OLDEST_TESTS += --ignore tests/maps/test_maps_files.py  # its runner of commands
 # pyarrow before 26 writes a null among lists of a fixed size to parquet, and cannot read it
 OLDEST_TESTS += --deselect "tests/data/test_outputs.py::test_cells_of_csv_stay_texts[parquet]"
 
+proof: $(VENV)/dev ## the promises at full size, where it stopped (hours): ROWS="weights jobs" SHARE=0.1 SEED=3 COUNT=1000
+	$(BIN)/minembed pull
+	PYTHONPATH=tests/support $(BIN)/python tests/support/proof_run.py --rows $(ROWS) $(SHARE:%=--share %) \
+		$(SEED:%=--seed %) $(COUNT:%=--count %)
+
 test-oldest:       ## the oldest versions that pyproject.toml allows, on the oldest Python: make test-oldest OLDEST=python3.10 (ten minutes)
 	$(OLDEST) -m venv --clear $(VENV)/oldest
 	$(OLDEST) tests/support/oldest.py $(OLDEST_EXTRAS) > $(VENV)/oldest/oldest.txt
@@ -229,6 +234,10 @@ wheels: $(VENV)/dev ## build the wheels of all platforms into dist/, with their 
 
 BENCH_OPTIONS ?=
 LESSONS ?=
+ROWS ?=
+SHARE ?=
+SEED ?=
+COUNT ?=
 WHEELS ?=
 
 bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about an hour)
@@ -254,4 +263,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import examples
 import pytest
+from amounts import Amount
 from cores import cores_at_hand
 from hypothesis import settings
 from places import TESTS
@@ -63,6 +64,14 @@ def tiny_model_as(tiny_checkpoint):
 def tiny_model(tiny_model_as):
     """The tiny checkpoint, loaded."""
     return tiny_model_as("auto")
+
+
+@pytest.fixture
+def amount(request, record_property):
+    """How much a heavy test tries, and under which seed; `make proof` says."""
+    found = Amount.asked(sum("amount" in getattr(item, "fixturenames", ()) for item in request.session.items))
+    yield found
+    record_property("count", found.done)
 
 
 @pytest.fixture(scope="session")

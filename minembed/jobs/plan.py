@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from minembed.errors import ConfigError, InputError
 from minembed.runtime.checksums import crc32_of_json, hash_file
@@ -46,6 +46,9 @@ class Shard:
     rows: int
     texts: int
     work: int  # characters, no more of a text than a model reads
+
+
+Facts = TypeVar("Facts", InputFacts, Shard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +120,26 @@ def read_plan(path: Path) -> Plan:
         raise ConfigError(f"{path} is missing: {path.parent} holds no job")
     try:
         body = read_json(path)
-    except ConfigError as error:
+        is_whole = body.pop("crc32", None) == crc32_of_json(body)
+    except (ConfigError, ValueError) as error:  # numbers that JSON lacks, such as NaN, have no checksum
         raise ConfigError(f"{path} is damaged: {REMEDY}") from error
     if body.get("format") != FORMAT or body.get("version") != VERSION:
         raise ConfigError(f"{path} is not of {FORMAT}, version {VERSION}: {REMEDY}")
-    if body.pop("crc32", None) != crc32_of_json(body):
+    if not is_whole:
         raise ConfigError(f"{path} was changed after it was written: {REMEDY}")
-    inputs = tuple(InputFacts(**one) for one in body.pop("inputs"))
-    return Plan(inputs=inputs, shards=tuple(Shard(**one) for one in body.pop("shards")), **body)
+    try:
+        inputs = tuple(_of(InputFacts, one) for one in body.pop("inputs"))
+        return Plan(inputs=inputs, shards=tuple(_of(Shard, one) for one in body.pop("shards")), **body)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ConfigError(f"{path} says what no job wrote ({error}): {REMEDY}") from error
+
+
+def _of(kind: type[Facts], said: Mapping[str, Any]) -> Facts:
+    for each in fields(kind):
+        value = said[each.name]
+        if type(value) is not each.type or (each.type is int and value < 0):
+            raise ValueError(f"{each.name} is {_shown(value)}")
+    return kind(**said)
 
 
 def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequence[Path], folder: Path) -> None:

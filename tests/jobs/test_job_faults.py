@@ -1,6 +1,7 @@
 """Whatever happens to a job, every row is there once in the end, with the bytes of an undisturbed run."""
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -14,9 +15,11 @@ import faults
 import job_cases
 import pytest
 from command import MODULE, heeds_signals
+from examples import heavy
 
 from minembed import Embedder, jobs
-from minembed.errors import InputError, MinembedError, SourceError
+from minembed.errors import ConfigError, InputError, MinembedError, SourceError
+from minembed.runtime.checksums import crc32_of_json
 from minembed.runtime.holding import held
 
 SCRIPT = """
@@ -56,8 +59,9 @@ def test_a_call_that_fails(undisturbed, model, tmp_path, monkeypatch, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 @pytest.mark.parametrize("name", ["fsync", "rename", "replace", "open", "mkdir", "write"])
-def test_every_call_that_fails(undisturbed, model, tmp_path, monkeypatch, name, code):
-    assert_failures_lose_nothing(undisturbed, model, tmp_path, monkeypatch, name, code, 1)
+def test_every_call_that_fails(undisturbed, model, tmp_path, monkeypatch, name, code, amount):
+    n = assert_failures_lose_nothing(undisturbed, model, tmp_path, monkeypatch, name, code, 1)
+    amount.did(n)
 
 
 def assert_failures_lose_nothing(undisturbed, model, tmp_path, monkeypatch, name, code, step):
@@ -87,6 +91,7 @@ def assert_failures_lose_nothing(undisturbed, model, tmp_path, monkeypatch, name
             break
     assert n < 998
     assert n > 0 or name == "rename"  # which no job calls
+    return n
 
 
 class FailingFile:
@@ -134,17 +139,18 @@ def start(tiny_checkpoint, corpus, folder, rows=20):
 
 
 def test_a_kill(undisturbed, model, tiny_checkpoint, tmp_path):
-    assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kills=2)
+    assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kills=2, seed=7)
 
 
 @pytest.mark.slow
-def test_fifty_kills(undisturbed, model, tiny_checkpoint, tmp_path):
-    assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kills=50)
+def test_many_kills(undisturbed, model, tiny_checkpoint, tmp_path, amount):
+    kills, seed = amount.rounds(50), amount.seed(7)
+    assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kills, seed)
 
 
-def assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kills):
+def assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kills, seed):
     corpus, expected = undisturbed
-    out, dice, stopped = tmp_path / "out", random.Random(7), set()
+    out, dice, stopped = tmp_path / "out", random.Random(seed), set()
     process = start(tiny_checkpoint, corpus, out)
     ready = time.perf_counter()
     faults.go(process)
@@ -168,6 +174,55 @@ def assert_kills_lose_nothing(undisturbed, model, tiny_checkpoint, tmp_path, kil
     embed(corpus, out, model)
     assert job_cases.contents(out) == expected
     assert len(stopped) > 2 or kills < 50  # they came at different moments
+
+
+@pytest.mark.parametrize(("number", "seed"), [(40, 1), *heavy([(2000, 2)])])
+def test_damaged_plans_and_manifests(undisturbed, model, tmp_path, number, seed, amount):
+    """Refused by name, or the job is what it was: no row is lost, made twice or changed."""
+    corpus, expected = undisturbed
+    out, dice, refused = tmp_path / "out", random.Random(amount.seed(seed)), 0
+    embed(corpus, out, model)
+    rounds = amount.rounds(number)
+    for i in range(rounds):
+        name = dice.choice(["job.json", "manifest.json"])
+        damaged = faults.mutate_json(dice, expected[name].decode())
+        (out / name).write_bytes(damaged)
+        try:
+            embed(corpus, out, model)
+            assert jobs.status(out).rows_done == jobs.status(out).rows, (i, damaged)
+        except MinembedError as error:
+            refused += 1
+            assert str(out) in str(error), (i, damaged)
+        found = job_cases.contents(out)
+        assert found.keys() == expected.keys(), (i, damaged)
+        assert all(found[part] == expected[part] for part in expected if part != name), (i, damaged)
+        (out / name).write_bytes(expected[name])
+    assert 0 < refused < rounds
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("shards", [{"rows": -1, "texts": 1, "work": 1}]),
+        ("shards", [{"rows": True, "texts": 1, "work": 1}]),
+        ("shards", [{"rows": 1}]),
+        ("shards", [7]),
+        ("shards", None),
+        ("inputs", [{}]),
+        ("inputs", {"a": 1}),
+        ("surplus", 1),
+    ],
+)
+def test_a_plan_that_says_what_no_job_wrote(undisturbed, model, tmp_path, part, change):
+    """Its checksum fits."""
+    corpus, _ = undisturbed
+    out = tmp_path / "out"
+    embed(corpus, out, model)
+    body = json.loads((out / "job.json").read_text()) | {part: change}
+    del body["crc32"]
+    (out / "job.json").write_text(json.dumps(body | {"crc32": crc32_of_json(body)}))
+    with pytest.raises(ConfigError, match="says what no job wrote"):
+        jobs.status(out)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")

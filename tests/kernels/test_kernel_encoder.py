@@ -241,14 +241,3 @@ def test_any_batch_of_the_real_model_gives_the_same_bits(minilm_as, dtype, short
     for seed in range(seeds):
         found = rebatched(model, texts, seed)
         assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
-
-
-@pytest.mark.weights
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_2000_texts_in_20_batchings_give_the_same_bits(minilm_as, dtype):
-    texts = texts_of(1900, 20, seed=1) + texts_of(100, 300, seed=2)
-    model = minilm_as("numba", dtype)
-    expected = with_threads(model, 1).encode(texts, truncation="silent")
-    for seed in range(20):
-        assert rebatched(model, texts, seed).tobytes() == expected.tobytes(), seed

@@ -182,15 +182,15 @@ def test_nothing_else_is_loaded(made):
 
 
 @pytest.mark.parametrize("count", [200, *heavy([2000])])
-def test_whatever_is_damaged_is_refused(folder, made, count):
+def test_whatever_is_damaged_is_refused(folder, made, count, amount):
     """Never a crash: the library is opened only with the bytes that it was built with."""
-    rng, opened = random.Random(count), 0
+    rng, opened = random.Random(amount.seed(count)), 0
     files = [folder / MANIFEST, *folder.glob("kernels-*"), *folder.glob("cpu.*")]
     (kept := folder / "kept").mkdir()
     for file in files:  # what is open must not be written to: a damaged file takes its place, and gives it back
         (kept / file.name).hardlink_to(file)
     intact = {file: file.read_bytes() for file in files}
-    for _ in range(count):
+    for _ in range(amount.rounds(count)):
         file = files[rng.choice((0, 0, 1, 2))]
         content = bytearray(intact[file])
         for _ in range(rng.choice((1, 1, 3))):

@@ -9,7 +9,7 @@ import pytest
 import threadpoolctl
 from batchings import WORDS, rebatched, texts_of, with_threads
 from examples import heavy, thinned
-from tiers import with_tier
+from tiers import TIERS, with_tier
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -61,6 +61,23 @@ def test_any_batch_of_the_real_model_gives_the_same_bits(minilm, number, seeds):
     for seed in range(seeds):
         found = rebatched(minilm, texts, seed, batch_sizes=(None, None, 16, 64))  # smaller ones are slow: see below
         assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("backend", TIERS)
+def test_2000_texts_in_20_batchings_give_the_same_bits(minilm_as, backend, dtype, amount):
+    """The real model: short texts, and some that are cut; in NumPy fewer, and never one by one, which is slow."""
+    plain = backend == "numpy"
+    short, long, sizes = (480, 20, (None, 16, 64)) if plain else (1900, 100, (None, 1, 2, 7, 64))
+    texts = texts_of(short, 20, seed=1) + texts_of(long, 300, seed=2)
+    model = minilm_as(backend, dtype)
+    expected = with_threads(model, 1).encode(texts, truncation="silent")
+    assert len(np.unique(expected, axis=0)) > short / 2
+    for round in range(amount.rounds(20, each=len(texts))):
+        found = rebatched(model, texts, amount.seed(round), sizes)
+        assert found.tobytes() == expected.tobytes(), (round, np.flatnonzero((found != expected).any(axis=1)))
 
 
 @pytest.mark.weights

@@ -52,7 +52,7 @@ def free(lock):
     return bool(got)
 
 
-def check_each(work, step, anywhere=False):
+def assert_each(amount, least, work, step):
     """Nothing is held after each interrupt; at last the bits are as before."""
     helpers = kernel_helpers._helpers if kernel_helpers else []
     work()
@@ -64,22 +64,23 @@ def check_each(work, step, anywhere=False):
             assert free(threads._guard.lock), where
             assert blas() <= {2}, where
 
-        times = interrupt_each(work, check, step, anywhere)
+        times = interrupt_each(work, check, step)
         assert work() == expected
-    return times
+    amount.did(times)
+    assert times > least
 
 
 @pytest.mark.parametrize("step", [11, *heavy([1])])
-def test_single_queries(tiny_checkpoint, tier, step, monkeypatch):
+def test_single_queries(tiny_checkpoint, tier, step, monkeypatch, amount):
     if tier != "numpy":
         monkeypatch.setattr("minembed.kernels.encoder.prepared.SHARED_WORK", 0)  # every product is worth sharing
     model = Embedder.load(tiny_checkpoint, backend=tier, threads=2)
-    assert check_each(lambda: model.encode("the cat sat on the dog").tobytes(), step) > 10
+    assert_each(amount, 10, lambda: model.encode("the cat sat on the dog").tobytes(), step)
 
 
 @pytest.mark.skipif(not kernel_helpers, reason="there is no numba")
 @pytest.mark.parametrize("step", [41, *heavy([1])])
-def test_a_helper_is_free_again_after_anything_between_two_bytecodes(tiny_checkpoint, step, monkeypatch):
+def test_a_helper_is_free_again_after_anything_between_two_bytecodes(tiny_checkpoint, step, monkeypatch, amount):
     """Its end is in compiled code, which no interrupt cuts short: no `finally` is counted on."""
     monkeypatch.setattr("minembed.kernels.encoder.prepared.SHARED_WORK", 0)
     model = Embedder.load(tiny_checkpoint, backend="numba", threads=2)
@@ -91,33 +92,35 @@ def test_a_helper_is_free_again_after_anything_between_two_bytecodes(tiny_checkp
         model.encode("the cat sat on the dog")
 
     work()
-    assert interrupt_each(work, check, step, anywhere=True) > 10
+    times = interrupt_each(work, check, step, anywhere=True)
+    amount.did(times)
+    assert times > 10
 
 
 @pytest.mark.parametrize("step", [41, *heavy([3])])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_batches(tiny_checkpoint, tier, workers, step):
+def test_batches(tiny_checkpoint, tier, workers, step, amount):
     model, texts = Embedder.load(tiny_checkpoint, backend=tier, threads=workers), texts_of(10, 20, seed=1)
-    assert check_each(lambda: model.encode(texts, truncation="silent").tobytes(), step) > 10
+    assert_each(amount, 10, lambda: model.encode(texts, truncation="silent").tobytes(), step)
 
 
 @pytest.mark.parametrize("step", [41, *heavy([1])])
 @pytest.mark.parametrize("precision", ["float32", "int8", "binary"])
-def test_searches(precision, step):
+def test_searches(precision, step, amount):
     rng = np.random.default_rng(3)
     index = Index.build(rng.standard_normal((300, 32)), precision=precision)
     queries = rng.standard_normal((5, 32))
-    assert check_each(lambda: [x.tobytes() for x in index.search(queries, k=7, as_arrays=True)], step) > 10
+    assert_each(amount, 10, lambda: [x.tobytes() for x in index.search(queries, k=7, as_arrays=True)], step)
 
 
 @pytest.mark.parametrize("step", [23, *heavy([3])])
-def test_top_k(tier, step):
+def test_top_k(tier, step, amount):
     corpus, queries = (np.random.default_rng(4).standard_normal((n, 64)).astype(np.float32) for n in (5000, 20))
-    assert check_each(lambda: [x.tobytes() for x in top_k(queries, corpus, 10, backend=tier, threads=2)], step) > 10
+    assert_each(amount, 10, lambda: [x.tobytes() for x in top_k(queries, corpus, 10, backend=tier, threads=2)], step)
 
 
 @pytest.mark.parametrize("step", [1201, *heavy([21])])
-def test_training_steps(tiny_checkpoint, tier, step):
+def test_training_steps(tiny_checkpoint, tier, step, amount):
     trainee, method = Trainee.load(tiny_checkpoint), Method(threads=2, backend=tier)
     columns = [trainee.tokenizer(texts_of(4, 8, seed=n)) for n in (1, 2)]
 
@@ -130,11 +133,11 @@ def test_training_steps(tiny_checkpoint, tier, step):
         arrays = {n: g.values if isinstance(g, Rows) else g for n, g in found.gradients.items()}
         return found.loss, {name: array.tobytes() for name, array in arrays.items()}
 
-    assert check_each(gradients, step) > 2
+    assert_each(amount, 2, gradients, step)
 
 
 @pytest.mark.parametrize("step", [601, *heavy([5])])
-def test_saving_a_model(tiny_checkpoint, tmp_path, step):
+def test_saving_a_model(tiny_checkpoint, tmp_path, step, amount):
     model, place = Embedder.load(tiny_checkpoint, backend="numpy"), tmp_path / "saved"
 
     def check(where):
@@ -151,11 +154,13 @@ def test_saving_a_model(tiny_checkpoint, tmp_path, step):
         model.save(place)
 
     expected = model.encode("a cat").tobytes()
-    assert interrupt_each(save, check, step) > 2
+    times = interrupt_each(save, check, step)
+    amount.did(times)
+    assert times > 2
 
 
 @pytest.mark.parametrize("step", [201, *heavy([5])])
-def test_saving_an_index(tmp_path, step):
+def test_saving_an_index(tmp_path, step, amount):
     index, place = Index.build(np.random.default_rng(3).standard_normal((20, 8)), ["a"] * 20), tmp_path / "index"
     index.save(place)
 
@@ -163,4 +168,6 @@ def test_saving_an_index(tmp_path, step):
         Index.load(place, verify=True)
         assert not list(place.glob(".minembed-*")), where
 
-    assert interrupt_each(lambda: index.save(place), check, step) > 5
+    times = interrupt_each(lambda: index.save(place), check, step)
+    amount.did(times)
+    assert times > 5

@@ -125,30 +125,32 @@ def check_calm(work, times, seed):
 
 
 @pytest.mark.parametrize(("times", "seed"), TIMES)
-def test_single_queries(tiny_checkpoint, tier, times, seed, monkeypatch):
+def test_single_queries(tiny_checkpoint, tier, times, seed, monkeypatch, amount):
     if tier != "numpy":
         monkeypatch.setattr("minembed.kernels.encoder.prepared.SHARED_WORK", 0)  # every product is worth sharing
     model = Embedder.load(tiny_checkpoint, backend=tier, threads=2)
-    check_calm(lambda: model.encode("the cat sat on the dog").tobytes(), times, seed)
+    check_calm(lambda: model.encode("the cat sat on the dog").tobytes(), amount.rounds(times), amount.seed(seed))
 
 
 @pytest.mark.parametrize(("times", "seed"), TIMES)
 @pytest.mark.parametrize("workers", [1, 2])
-def test_batches(tiny_checkpoint, tier, workers, times, seed):
+def test_batches(tiny_checkpoint, tier, workers, times, seed, amount):
     model, texts = Embedder.load(tiny_checkpoint, backend=tier, threads=workers), texts_of(40, 20, seed=1)
-    check_calm(lambda: model.encode(texts, truncation="silent").tobytes(), times, seed)
+    check_calm(lambda: model.encode(texts, truncation="silent").tobytes(), amount.rounds(times), amount.seed(seed))
 
 
 @pytest.mark.parametrize(("times", "seed"), TIMES)
 @pytest.mark.parametrize("precision", ["float32", "int8", "binary"])
-def test_searches(precision, times, seed):
+def test_searches(precision, times, seed, amount):
     rng = np.random.default_rng(3)
     index = Index.build(rng.standard_normal((3000, 32)), precision=precision)
     queries = rng.standard_normal((5, 32))
+    times, seed = amount.rounds(times), amount.seed(seed)
     check_calm(lambda: [x.tobytes() for x in index.search(queries, k=7, as_arrays=True)], times, seed)
 
 
 @pytest.mark.parametrize(("times", "seed"), TIMES)
-def test_top_k(tier, times, seed):
+def test_top_k(tier, times, seed, amount):
     corpus, queries = (np.random.default_rng(4).standard_normal((n, 64)).astype(np.float32) for n in (5000, 20))
+    times, seed = amount.rounds(times), amount.seed(seed)
     check_calm(lambda: [x.tobytes() for x in top_k(queries, corpus, 10, backend=tier, threads=2)], times, seed)

@@ -16,13 +16,13 @@ def every_tier(tier, monkeypatch):
     monkeypatch.setenv("TIER", tier)
 
 
-def finish(command, expect=0):
+def finish(command, expect=0, seconds=240):
     """Run a command to its end and return what it prints; whatever it started is gone afterwards."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
     )
     try:
-        out, errors = process.communicate(timeout=240)  # only tells a hang: nothing here takes more than seconds
+        out, errors = process.communicate(timeout=seconds)  # only tells a hang
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
         raise
@@ -30,7 +30,7 @@ def finish(command, expect=0):
     return out.split()
 
 
-def script(folder, body, *arguments, expect=0):
+def script(folder, body, *arguments, **options):
     """Run Python with a tiny model at hand, and return what it prints."""
     preamble = """
     import os, random, signal, sys, threading, time
@@ -41,11 +41,11 @@ def script(folder, body, *arguments, expect=0):
         return Embedder.load(sys.argv[1], threads=2, backend=os.environ["TIER"])
     """
     program = textwrap.dedent(preamble) + textwrap.dedent(body)
-    return finish([sys.executable, "-W", "error", "-c", program, str(folder), *arguments], expect)
+    return finish([sys.executable, "-W", "error", "-c", program, str(folder), *arguments], **options)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", *heavy(["forkserver"])] if hasattr(os, "fork") else ["spawn"])
-def test_processes_started_after_the_first_use(tiny_checkpoint, tmp_path, method):
+def test_processes_started_after_the_first_use(tiny_checkpoint, tmp_path, method, amount):
     """The model is sent to the child, or is there already, and gives the same bytes."""
     program = tmp_path / "program.py"
     program.write_text(
@@ -68,7 +68,8 @@ def test_processes_started_after_the_first_use(tiny_checkpoint, tmp_path, method
             print("same")
         """)
     )
-    assert finish([sys.executable, str(program), str(tiny_checkpoint), method]) == ["same"]
+    for _ in range(amount.rounds(1)):
+        assert finish([sys.executable, str(program), str(tiny_checkpoint), method]) == ["same"]
 
 
 WHILE_OTHERS_ENCODE = """
@@ -186,13 +187,13 @@ def test_a_stream_needs_no_more_memory_the_longer_it_is(tiny_checkpoint, number)
 
 
 @pytest.mark.parametrize("rounds", [20, *heavy([60])])
-def test_memory_is_flat_over_random_lengths(tiny_checkpoint, rounds):
+def test_memory_is_flat_over_random_lengths(tiny_checkpoint, rounds, amount):
     body = """
-    dice, model, rounds = random.Random(8), load(), int(sys.argv[2])
+    dice, model, rounds = random.Random(int(sys.argv[3])), load(), int(sys.argv[2])
     def some():
         return ["the cat " * dice.randrange(40) for _ in range(dice.randrange(1, 400))]
     model.encode(["the cat " * 40] * 400, truncation="silent")
-    for _ in range(rounds // 2):
+    for _ in range(max(rounds // 20, 10)):
         model.encode(some(), truncation="silent")
     before = megabytes()
     for _ in range(rounds):
@@ -200,5 +201,6 @@ def test_memory_is_flat_over_random_lengths(tiny_checkpoint, rounds):
         model.token_embeddings(["the cat"] * 50)
     print(megabytes() - before)
     """
-    (growth,) = map(float, script(tiny_checkpoint, PEAK + body, str(rounds)))
+    rounds = amount.rounds(rounds, each=200)
+    (growth,) = map(float, script(tiny_checkpoint, PEAK + body, str(rounds), str(amount.seed(8)), seconds=240 + rounds))
     assert growth < 10  # 60 rounds that each left 200 kB behind would show, or 20 that left 500

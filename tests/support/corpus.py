@@ -226,3 +226,21 @@ def naughty() -> list[str]:
 
 
 NAUGHTY = naughty()
+
+
+PLANES = [(0x20, 0x7F), (0x80, 0x250), (0x250, 0x2000), (0x2000, 0x3300), (0x3300, 0xD800), (0xE000, 0x10000)]
+PLANES += [(0x10000, 0x11000), (0x1D000, 0x20000), (0x20000, 0x32000), (0xE0000, 0xE0200)]
+
+
+def spliced(seed: int, pieces: list[str]):
+    """Yield strings without end, each the beginning of a piece, up to five characters from anywhere, and an end."""
+    dice = Dice(seed)
+
+    def anything():
+        low, high = dice.pick(PLANES)
+        return chr(low + dice.below(high - low))
+
+    while True:
+        a, b = dice.pick(pieces), dice.pick(pieces)
+        middle = "".join(anything() for _ in range(dice.below(6)))
+        yield a[: dice.below(len(a) + 1)] + middle + b[dice.below(len(b) + 1) :]

@@ -79,29 +79,17 @@ def test_generated_strings(minilm, reference, texts):
 
 
 @pytest.mark.parametrize("thousands", [3, *heavy([14])])
-def test_spliced_strings(minilm, reference, thousands):
+def test_spliced_strings(minilm, reference, thousands, amount):
     """Thousands of strings spliced of two pieces and of characters from everywhere."""
-    dice = corpus.Dice(31)
-    planes = [(0x20, 0x7F), (0x80, 0x250), (0x250, 0x2000), (0x2000, 0x3300), (0x3300, 0xD800), (0xE000, 0x10000)]
-    planes += [(0x10000, 0x11000), (0x1D000, 0x20000), (0x20000, 0x32000), (0xE0000, 0xE0200)]
-
-    def anything():
-        low, high = dice.pick(planes)
-        return chr(low + dice.below(high - low))
-
-    def spliced():
-        a, b = dice.pick(PIECES), dice.pick(PIECES)
-        middle = "".join(anything() for _ in range(dice.below(6)))
-        return a[: dice.below(len(a) + 1)] + middle + b[dice.below(len(b) + 1) :]
-
-    for _ in range(thousands):
-        assert_same_ids(minilm, reference, [spliced() for _ in range(1000)])
+    strings = corpus.spliced(amount.seed(31), PIECES)
+    for _ in range(amount.rounds(thousands, each=1000)):
+        assert_same_ids(minilm, reference, [next(strings) for _ in range(1000)])
 
 
 @pytest.mark.parametrize("hundreds", [1, *heavy([12])])
-def test_long_strings(minilm, reference, hundreds):
+def test_long_strings(minilm, reference, hundreds, amount):
     """Strings of 2,000 to 30,000 characters: their beginnings alone are tokenized, and that must not show."""
-    dice = corpus.Dice(32)
+    dice = corpus.Dice(amount.seed(32))
 
     def long():
         length, parts = 2000 + dice.below(dice.pick([3000, 10_000, 28_000])), []
@@ -112,7 +100,7 @@ def test_long_strings(minilm, reference, hundreds):
             length -= len(parts[-1])
         return "".join(parts)
 
-    for _ in range(hundreds):
+    for _ in range(amount.rounds(hundreds, each=100)):
         assert_same_ids(minilm, reference, [long() for _ in range(100)])
 
 

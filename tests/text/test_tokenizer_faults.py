@@ -94,8 +94,8 @@ def test_damaged_tokenizer_json(tmp_path, kind, number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WITH_JSON)
-def test_many_damaged_tokenizer_json(tmp_path, kind):
-    mutate(kind, tmp_path, range(1000, 6000))
+def test_many_damaged_tokenizer_json(tmp_path, kind, amount):
+    mutate(kind, tmp_path, amount.seeds(range(1000, 6000)))
 
 
 def mutate_older(kind, folder, seeds):
@@ -130,8 +130,8 @@ def test_damaged_older_files(tmp_path, kind, number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", OLDER)
-def test_many_damaged_older_files(tmp_path, kind):
-    mutate_older(kind, tmp_path, range(1000, 3000))
+def test_many_damaged_older_files(tmp_path, kind, amount):
+    mutate_older(kind, tmp_path, amount.seeds(range(1000, 3000)))
 
 
 def edited(kind, folder, change):

@@ -123,6 +123,28 @@ def test_cut_from_the_left(tmp_path, kind, limits):
         Tokenizer.load(path, 9, kinds.config(kind))
 
 
+SPECIALS = "<s> </s> <mask> [MASK] [CLS] [SEP] <pad> <unk> <|endoftext|> <bos>".split()
+FIVE = ["bert", "roberta", "qwen", "xlm-roberta", "gemma"]  # WordPiece, two of byte-level BPE, Unigram, BPE of letters
+
+
+@pytest.mark.parametrize("thousands", [1, *heavy([10])])
+@pytest.mark.parametrize("kind", FIVE)
+def test_spliced_strings(tmp_path, kind, thousands, amount):
+    """Strings spliced of all sorts, whole and cut: the ids of `tokenizers` itself."""
+    pieces = corpus.NAUGHTY + corpus.SENTENCES + corpus.ODD + SPECIALS
+    strings, limit = corpus.spliced(amount.seed(33), pieces), 24
+    own = kinds.load(kind, tmp_path, limit)
+    reference = Reference.from_file(str(tmp_path / "tokenizer.json"))
+    reference.no_padding()
+    reference.enable_truncation(limit)
+    for _ in range(amount.rounds(thousands, each=1000)):
+        texts = [next(strings) for _ in range(1000)]
+        expected = [encoding.ids for encoding in reference.encode_batch(texts)]
+        found = lists(own(texts), own(texts).ids)
+        wrong = [text for text, a, b in zip(texts, found, expected, strict=True) if a != b]
+        assert not wrong, ascii(wrong[0])
+
+
 @pytest.mark.parametrize("kind", ["roberta", "qwen", "xlm-roberta", "albert", "gemma", "word-level", "vocab-mpnet"])
 def test_lower_case_first(tmp_path, kind):
     tokenizer, lowering = kinds.load(kind, tmp_path), kinds.load(kind, tmp_path, lowercase_first=True)

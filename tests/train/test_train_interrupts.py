@@ -21,7 +21,7 @@ def products(columns, labels):
 
 @needs_timer
 @pytest.mark.parametrize(("times", "seed"), [(40, 1), pytest.param(5000, 2, marks=pytest.mark.slow)])
-def test_training_steps(tiny_checkpoint, tier, times, seed):
+def test_training_steps(tiny_checkpoint, tier, times, seed, amount):
     trainee, half = Trainee.load(tiny_checkpoint), len(TEXTS) // 2
     columns = [trainee.tokenizer(TEXTS[:half]), trainee.tokenizer(TEXTS[half:])]
     method = Method(threads=2, backend=tier)
@@ -33,7 +33,7 @@ def test_training_steps(tiny_checkpoint, tier, times, seed):
 
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         expected, running = step(), threading.active_count()
-        interrupt(step, times, seed)
+        interrupt(step, amount.rounds(times), amount.seed(seed))
         limits = {info["num_threads"] for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"}
         assert limits == {2} and threading.active_count() <= running and is_calm()
         assert step() == expected

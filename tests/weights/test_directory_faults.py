@@ -133,8 +133,8 @@ def test_mutated_tokenizers(folder, setting):
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["tokenizer.json"], indirect=True)
 @pytest.mark.parametrize("seed", range(10, 15))
-def test_many_mutated_tokenizers(folder, setting, seed):
-    load_mutants(folder, setting, seed, n=1000, rewritten=None)
+def test_many_mutated_tokenizers(folder, setting, seed, amount):
+    load_mutants(folder, setting, amount.seed(seed), amount.rounds(1000), rewritten=None)
 
 
 OVERALL = {"prompts": {"query": "the ", "x": "a "}, "default_prompt_name": "x", "similarity_fn_name": "dot"}
@@ -175,8 +175,8 @@ def test_mutated_settings(rich, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("seed", range(10, 14))
-def test_many_mutated_settings(rich, name, seed):
-    mutate_settings(rich, name, seed, n=500)
+def test_many_mutated_settings(rich, name, seed, amount):
+    mutate_settings(rich, name, amount.seed(seed), amount.rounds(500))
 
 
 # ---- the world outside the folder ----

@@ -327,7 +327,7 @@ FAILURES += [(os, "fsync", code) for code in (errno.ENOSPC, errno.EIO, errno.EDQ
 
 
 @pytest.mark.parametrize(("owner", "name", "code"), FAILURES)
-def test_the_nth_call_fails(small, tmp_path, monkeypatch, owner, name, code):
+def test_the_nth_call_fails(small, tmp_path, monkeypatch, owner, name, code, amount):
     if sys.version_info < (3, 11) and name in ("rename", "mkdir"):
         pytest.skip("pathlib of Python 3.10 calls the functions of os that were there when it was imported")
     real, place = getattr(owner, name), tmp_path / "saved"
@@ -347,6 +347,7 @@ def test_the_nth_call_fails(small, tmp_path, monkeypatch, owner, name, code):
         if len(calls) <= n:
             break
     assert 0 < n < 199
+    amount.did(n)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
@@ -410,7 +411,8 @@ def test_an_interrupt_leaves_nothing(small, tmp_path, monkeypatch):
 
 @needs_timer
 @pytest.mark.parametrize(("times", "seed"), [(100, 1), pytest.param(5000, 2, marks=pytest.mark.slow)])
-def test_interrupts_leave_a_whole_model_or_none(small, tmp_path, times, seed):
+def test_interrupts_leave_a_whole_model_or_none(small, tmp_path, times, seed, amount):
+    times, seed = amount.rounds(times), amount.seed(seed)
     place = tmp_path / "saved"
     small.save(place)
     expected = contents(place)
@@ -475,9 +477,10 @@ def test_kills(small, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_many_kills(small, tmp_path):
-    outcomes = kill_savers(small, tmp_path, 200, seed=2)
-    assert min(outcomes.values()) > 5, outcomes
+def test_many_kills(small, tmp_path, amount):
+    rounds = amount.rounds(200)
+    outcomes = kill_savers(small, tmp_path, rounds, amount.seed(2))
+    assert min(outcomes.values()) > rounds / 40, outcomes
 
 
 def save_twice(model, folder, rounds):

@@ -228,5 +228,6 @@ def test_mutated_files(small, copy):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_many_mutated_files(small, copy, seed):
-    check_mutants(copy, (small[0] / "model.safetensors").read_bytes(), small[1], seed, n=10_000)
+def test_many_mutated_files(small, copy, seed, amount):
+    content = (small[0] / "model.safetensors").read_bytes()
+    check_mutants(copy, content, small[1], amount.seed(seed), amount.rounds(10_000))

@@ -1,0 +1,45 @@
+"""A plugin of pytest for `make proof`: notes what every test tried and what came of it, and what it ran on."""
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+REPORT = "MINEMBED_PROOF_REPORT"
+_found: dict[str, dict] = {}
+
+
+def pytest_runtest_logreport(report):
+    """Keep the worst of setup, call and teardown, and the count that the test told."""
+    one = _found.setdefault(report.nodeid, {"outcome": "passed", "count": None})
+    if report.outcome != "passed" and one["outcome"] != "failed":
+        one["outcome"] = report.outcome
+    one["count"] = dict(report.user_properties).get("count", one["count"])
+
+
+def versions():
+    """Of Python and the packages that compute."""
+    found = {"python": platform.python_version()}
+    for name in ("numpy", "numba", "tokenizers", "safetensors"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def instructions():
+    """What kernels are compiled for."""
+    try:
+        from minembed.kernels.vectors.target import TARGET
+
+        return TARGET.describe()
+    except Exception as error:  # there is no Numba
+        return type(error).__name__
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Write the report."""
+    told = {"tests": _found, "exit": int(exitstatus), "versions": versions(), "instructions": instructions()}
+    Path(os.environ[REPORT]).write_text(json.dumps(told), encoding="utf-8")
