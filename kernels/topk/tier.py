@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,8 +37,10 @@ def scan(
     queries = np.ascontiguousarray(search.queries, np.float32)
     whole = corpus.dtype == np.float32 and corpus.flags.c_contiguous
     if quantized is not None and search.metric.from_products and _can_be_rounded(search, quantized):
+        search.sound.coded()
         go, whole = _scan_quantized(search, quantized, entries), True
     else:
+        search.sound.vectors()
         go = _scan_floats(search, queries, corpus, entries)
     threads = min(threads, 1 + len(queries) * corpus.size // THREAD_WORK)
     spans = [Span.of(0, len(corpus))] * threads if whole else [Span.of(*x) for x in pieces(len(corpus), tier.BLOCK)]
@@ -143,7 +146,7 @@ def _make_room(search: Search, corpus: Array, lists: Lists, thread: int, entries
     """Of lists full of rows too alike for the scan, keep the k best by their float64 scores."""
     counts, lows, highs, indices, thresholds, marks = lists.of(thread)
     for query in np.flatnonzero(counts > lists.capacity - ROWS):
-        own = Search(search.queries[query : query + 1], search.lengths[query : query + 1], search.k, search.metric)
+        own = replace(search, queries=search.queries[query : query + 1], lengths=search.lengths[query : query + 1])
         first, none = query * lists.capacity, np.zeros(counts[query], np.int64)
         row = indices[first : first + counts[query]].copy()
         scores = rescore(own, corpus, none, row, 1, entries)
@@ -159,6 +162,7 @@ def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: 
     """The float64 scores of pairs of a query and a row, bit for bit those of the NumPy tier."""
     if corpus.dtype != np.float32 or not corpus.flags.c_contiguous:
         return tier.rescore_numpy(search, corpus, which, found, threads)
+    search.sound.vectors(found)
     scores, flat, width = np.empty(len(which)), _flat(corpus), search.queries.shape[1]
     rescore_rows = entries["rescore_rows"]
     queries = np.zeros((len(search.queries), pad_to(width, PARTIAL_SUMS)))

@@ -2,10 +2,12 @@
 
 import json
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 PIECE = 16 << 20  # bytes that are read at a time
+SUMMED = 1 << 16  # bytes that have a checksum of their own, where a file is not read as a whole
 
 
 def pieces_of(file: BinaryIO) -> Iterator[bytes]:
@@ -44,6 +46,34 @@ def crc32_of(pieces: Iterable[bytes | memoryview]) -> int:
     for piece in pieces:
         crc = zlib.crc32(piece, crc)
     return crc
+
+
+class Sums:
+    """The CRC-32 of each SUMMED bytes of what comes piece by piece.
+
+    >>> sums = Sums()
+    >>> for data in (b"a" * 40_000, b"a" * 40_000):
+    ...     sums.add(data)
+    >>> len(sums.found()), sums.found()[0] == crc32_of([b"a" * SUMMED])
+    (2, True)
+    """
+
+    def __init__(self) -> None:
+        self._whole, self._crc, self._size = array("I"), 0, 0  # of the last piece, and its bytes so far
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Take more bytes."""
+        at, view = 0, memoryview(data)
+        while at < len(view):
+            some = view[at : at + SUMMED - self._size]
+            self._crc, self._size, at = zlib.crc32(some, self._crc), self._size + len(some), at + len(some)
+            if self._size == SUMMED:
+                self._whole.append(self._crc)
+                self._crc = self._size = 0
+
+    def found(self) -> "array[int]":
+        """The checksums so far; the last piece may be shorter."""
+        return self._whole + array("I", [self._crc] if self._size else [])
 
 
 def crc32_of_json(body: Mapping[str, Any]) -> int:

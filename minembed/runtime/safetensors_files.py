@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from minembed.runtime.checksums import Sums
 from minembed.types import Array
 
 DTYPES = {"F32": "<f4", "F64": "<f8", "I8": "i1", "U8": "u1", "I64": "<i8", "U64": "<u8", "BOOL": "?"}
@@ -73,23 +74,26 @@ class Summed:
     file: BinaryIO
     size: int = 0
     crc: int = 0
+    sums: Sums | None = None  # gets what is written, too
 
     def write(self, data: bytes | memoryview) -> None:
         """Write some bytes."""
         self.file.write(data)
         self.size += len(data)
         self.crc = zlib.crc32(data, self.crc)
+        if self.sums is not None:
+            self.sums.add(data)
 
     def facts(self) -> dict[str, int]:
         """What a manifest says of the file."""
         return {"bytes": self.size, "crc32": self.crc}
 
 
-def write_safetensors(path: Path, header: bytes, parts: Iterable[Array]) -> dict[str, int]:
+def write_safetensors(path: Path, header: bytes, parts: Iterable[Array], sums: Sums | None = None) -> dict[str, int]:
     """Write a new safetensors file and return its size and CRC-32.
 
     `header` is from `header_of`; `parts` are the numbers of all its tensors in order, in any number of arrays of the
-    right dtypes; only one part has to be in memory at a time.
+    right dtypes; only one part has to be in memory at a time.  `sums` gets the bytes of the file, too.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -100,7 +104,7 @@ def write_safetensors(path: Path, header: bytes, parts: Iterable[Array]) -> dict
     [1.0, 2.0, 3.0]
     """
     with path.open("xb") as raw:
-        file = Summed(raw)
+        file = Summed(raw, sums=sums)
         file.write(header)
         for part in parts:
             if part.size:

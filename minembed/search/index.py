@@ -2,65 +2,37 @@
 
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minembed.errors import InputError
-from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import as_texts
-from minembed.search import index_files, index_saving
+from minembed.search import index_saving, index_stored
 from minembed.search.hits import Hit as Hit
-from minembed.search.hits import hits_of
 from minembed.search.index_arguments import (
     Ids,
-    Queries,
-    SearchOptions,
     as_id,
     as_ids,
     as_json,
-    as_queries,
     as_some_ids,
     as_texts_or_vectors,
     as_vectors,
     check_choices,
 )
-from minembed.search.index_blocks import (
-    Block,
-    Id,
-    Record,
-    append,
-    code,
-    is_sound,
-    records_of,
-    remove,
-    search,
-    search_bits,
-    vectors_of,
-)
-from minembed.search.index_fields import Fields, as_fields, check_count, fields_of
+from minembed.search.index_blocks import Block, Id, Record, append, code, remove
+from minembed.search.index_fields import Fields, as_fields, check_count
 from minembed.search.index_files import Facts, is_id
 from minembed.search.index_model import check_model, facts_of
-from minembed.types import Array, Backend, IndexPrecision, Metric, TextModel
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from minembed.search.index_reading import ReadIndex, Rows
+from minembed.types import Array, IndexPrecision, Metric, TextModel
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """What an index holds at some moment; replaced as a whole."""
-
-    blocks: tuple[Block, ...] = ()
-    serial: int = 0  # of the next row
-    next_id: int = 0  # larger than every whole number that ever was an id
-
-
-class Index:
+class Index(ReadIndex):
     """Vectors with ids, texts and fields: `build` or `load` one, `search` it, `add` to it, `remove` from it, `save` it.
 
     Rows are numbered in the order in which they were added.  A call that fails changes nothing; threads may search
@@ -81,7 +53,7 @@ class Index:
     (1, True, [1])
     """
 
-    def __init__(self, facts: Facts, rows: _Rows, model: TextModel | None) -> None:
+    def __init__(self, facts: Facts, rows: Rows, model: TextModel | None) -> None:
         """For `build` and `load`."""
         self._facts, self._rows, self._model = facts, rows, model
         self._serials: dict[Id, int] | None = None  # of every id; made when it is needed
@@ -131,7 +103,7 @@ class Index:
             metric = "cosine" if model is None else model.checkpoint.similarity_fn_name
         check_choices(metric, precision)
         described = None if model is None else facts_of(model, width)
-        index = cls(Facts(width, metric, precision, described, as_json(metadata)), _Rows(), model)
+        index = cls(Facts(width, metric, precision, described, as_json(metadata)), Rows(), model)
         if vectors is None:
             index.add(as_texts(texts, one=True), ids=ids, fields=fields, show_progress_bar=show_progress_bar)
         else:
@@ -145,19 +117,17 @@ class Index:
         """Open a saved index.  Its files are mapped: nothing is read that is not needed.
 
         `model` is for searching by texts and adding some; it must give the vectors of the model that the index was
-        made with, or InputError is raised.  `verify` says when the files are read to the end and compared with their
-        checksums: at once (True), before the first search (None), or never (False).  A file that is missing or
-        damaged is an IndexFileError that names it, here or, for the contents, at that time.
+        made with, or InputError is raised.  `verify` says when the files are compared with their checksums: all of
+        them at once (True), each piece of them before it is read for the first time (None), or never (False).  A file
+        that is missing or damaged is an IndexFileError that names it, here or, for the contents, at that time.
         """
-        facts, next_id, block = index_files.load(Path(folder))
+        facts, next_id, blocks = index_stored.load(Path(folder), verify=verify is not False)
         if model is not None and facts.model is not None:
             check_model(model, facts, str(folder))
-        if block is not None and verify is not None:
-            if verify:
-                block.check()
-            block = replace(block, check=is_sound)
-        rows = _Rows() if block is None else _Rows((block,), len(block.vectors))
-        return cls(facts, replace(rows, next_id=next_id), model)
+        if verify:
+            for block in blocks:
+                block.sound.everything()
+        return cls(facts, Rows(blocks, sum(len(block.vectors) for block in blocks), next_id), model)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the index to a folder, new or in place of the index that is there, in one step.
@@ -218,141 +188,10 @@ class Index:
                 del serials[name]
             self._serials = serials
 
-    @overload
-    def search(
-        self, queries: Queries, k: int = ..., *, as_arrays: Literal[True], **options: "Unpack[SearchOptions]"
-    ) -> tuple[Array, Array]: ...
-
-    @overload
-    def search(  # type: ignore[overload-overlap]  # a str is a sequence of str, and comes first
-        self,
-        queries: str | Sequence[float],
-        k: int = ...,
-        *,
-        as_arrays: Literal[False] = ...,
-        **options: "Unpack[SearchOptions]",
-    ) -> list[Hit]: ...
-
-    @overload
-    def search(
-        self,
-        queries: Sequence[str] | Sequence[Sequence[float]],
-        k: int = ...,
-        *,
-        as_arrays: Literal[False] = ...,
-        **options: "Unpack[SearchOptions]",
-    ) -> list[list[Hit]]: ...
-
-    @overload
-    def search(  # of an array, whose type does not say how many vectors it holds
-        self, queries: Queries, k: int = ..., *, as_arrays: Literal[False] = ..., **options: "Unpack[SearchOptions]"
-    ) -> list[Any]: ...
-
-    def search(
-        self,
-        queries: Queries,
-        k: int = 10,
-        *,
-        as_arrays: bool = False,
-        rescore_multiplier: int = 4,
-        backend: Backend = "auto",
-        threads: int | None = None,
-    ) -> tuple[Array, Array] | list[Hit] | list[list[Hit]]:
-        """Find the k rows that are most alike to each query, best first; of equal scores the earlier row comes first.
-
-        One query, a text or a vector (D,), gives a list of Hit; several, a list of these.  `as_arrays=True` gives the
-        scores and the places of the rows instead, (Q, min(k, N)) float64 and int64, and reads no texts.
-        `rescore_multiplier`: for `precision="binary"`, k times this many candidates are scored by their vectors.
-
-        Raises InputError for NaN or infinity, another width, a negative k, or texts where there is no model;
-        IndexFileError where the files of a loaded index turn out to be damaged.
-        """
-        k, rescore_multiplier = check_whole("k", k, 0), check_whole("rescore_multiplier", rescore_multiplier, 1)
-        vectors, alone = as_queries(queries, self._facts.dimension, self._encoded)
-        blocks, facts = self._rows.blocks, self._facts
-        if facts.precision == "binary":
-            found = search_bits(blocks, vectors, k, facts.metric, rescore_multiplier, backend, threads)
-        else:
-            found = search(blocks, vectors, k, facts.metric, backend, threads)
-        if as_arrays:
-            return found
-        hits = hits_of(blocks, *found)
-        return hits[0] if alone else hits
-
-    def __len__(self) -> int:
-        return sum(block.count for block in self._rows.blocks)
-
     def __contains__(self, name: object) -> bool:
         with self._lock:
             name = as_id(name)
             return is_id(name) and name in self._known()
-
-    def __repr__(self) -> str:
-        n, facts = len(self), self._facts
-        rows = "1 row" if n == 1 else f"{n:,} rows"
-        return f"Index({rows}, {facts.dimension} wide, {facts.metric}, {facts.precision})"
-
-    @property
-    def ids(self) -> list[Id]:
-        """The ids of all rows, in order."""
-        return [name for name, _ in index_files.ids_of(self._rows.blocks)]
-
-    @property
-    def texts(self) -> list[str | None]:
-        """The texts of all rows, in order; None where a row has none."""
-        return [text for _, text, _ in records_of(self._rows.blocks)]
-
-    @property
-    def fields(self) -> list[dict[str, Any] | None]:
-        """The fields of all rows, in order; None where a row has none."""
-        return [fields_of(kept) for _, _, kept in records_of(self._rows.blocks)]
-
-    @property
-    def vectors(self) -> Array:
-        """The vectors of all rows, in order: (N, D) float32, read-only.
-
-        Of an index that was loaded and not changed since, they are those of its file, mapped; else they are in memory,
-        and copied where rows were added or removed.
-
-        >>> Index.build([[3.0, 4.0]]).vectors
-        array([[3., 4.]], dtype=float32)
-        """
-        return vectors_of(self._rows.blocks, self._facts.dimension)
-
-    @property
-    def dimension(self) -> int:
-        """The width D of the vectors."""
-        return self._facts.dimension
-
-    @property
-    def metric(self) -> str:
-        """What a score is."""
-        return self._facts.metric
-
-    @property
-    def precision(self) -> str:
-        """What a search reads."""
-        return self._facts.precision
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What was kept with the index when it was built."""
-        return as_json(self._facts.metadata)
-
-    @property
-    def model(self) -> dict[str, Any] | None:
-        """The name, revision and compute type of the model that the index was made with; None without one."""
-        described = self._facts.model
-        return None if described is None else {key: value for key, value in described.items() if key != "probe"}
-
-    def _needed_model(self) -> TextModel:
-        if self._model is None:
-            name = (self._facts.model or {}).get("name")
-            made = f", the model it was made with: Index.load(folder, Embedder.load({name!r}))" if name else ""
-            raise InputError(
-                f"this index has no model to turn texts into vectors; give it vectors, or load it with{made or ' one'}"
-            )
-        return self._model
 
     def _checked(self, x: Array, copy: bool) -> Array:  # (n, D) -> (n, D) float32
         if x.shape[1] != self._facts.dimension:
@@ -369,16 +208,9 @@ class Index:
                 raise InputError(f"row {int(np.argmax(faint))} has numbers too small for float32: scale it")
         return vectors
 
-    def _encoded(self, queries: Sequence[str]) -> Array:
-        return self._needed_model().encode_query(queries, truncate_dim=self._cut())
-
-    def _cut(self) -> int | None:
-        width = self._facts.dimension
-        return width if width < self._needed_model().dimension else None
-
     def _known(self) -> dict[Id, int]:
         if self._serials is None:
-            self._serials = dict(index_files.ids_of(self._rows.blocks))
+            self._serials = dict(index_stored.ids_of(self._rows.blocks))
         return self._serials
 
     def _append(
@@ -403,7 +235,7 @@ class Index:
         block = Block(vectors, code(vectors, self._facts.precision), records, numbers)
         self._serials = None  # should this be interrupted, they are made again
         largest = max((name for name in names if isinstance(name, int)), default=-1)
-        self._rows = _Rows(append(rows.blocks, block), rows.serial + n, max(rows.next_id, largest + 1))
+        self._rows = Rows(append(rows.blocks, block), rows.serial + n, max(rows.next_id, largest + 1))
         if serials is not None:
             serials.update(zip(names, numbers.tolist(), strict=True))
             self._serials = serials

@@ -4,15 +4,17 @@ New rows are a block of their own.  Blocks of like size are merged, so there are
 logarithmic number of times.  A removed row is marked, and drops out when half of its block is removed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import get_args
 
 import numpy as np
 
+from minembed.search.index_marks import alive_rows, select
 from minembed.search.quantized import QuantizedCorpus, quantize_corpus
-from minembed.search.topk import pieces, top_k
-from minembed.types import Array, Backend, IndexPrecision, Metric
+from minembed.search.soundness import IN_MEMORY, Sound
+from minembed.search.topk import pieces
+from minembed.types import Array, IndexPrecision
 
 Id = str | int
 Record = tuple[Id, str | None, str | None]  # an id, a text, and fields as JSON
@@ -22,13 +24,6 @@ PRECISIONS = get_args(IndexPrecision)
 Coded = QuantizedCorpus | Array | None
 
 
-def is_sound() -> None:
-    """Check rows that are in memory: there is nothing to check.
-
-    >>> is_sound()
-    """
-
-
 @dataclass(frozen=True, slots=True)
 class Block:
     """Some rows of an index, in order."""
@@ -36,18 +31,30 @@ class Block:
     vectors: Array  # (n, D) float32
     coded: Coded  # what is scanned in place of the vectors: int8 rows, bits (n, words) uint64, or None
     records: Sequence[Record]  # n
-    serials: Array  # (n,) int64, rising: numbers that rows keep for life
+    serials: Array | range  # (n,) int64, rising: numbers that rows keep for life
     alive: Array | None = None  # (n,) bool, where some are removed
-    check: Callable[[], None] = is_sound  # raises IndexFileError where the files of the block are damaged
+    sound: Sound = IN_MEMORY
 
     @property
     def count(self) -> int:
         """How many rows are not removed."""
         return len(self.vectors) if self.alive is None else int(np.count_nonzero(self.alive))
 
-    def rows(self) -> Array:  # -> (count,) int64
-        """The rows that are not removed."""
-        return np.arange(len(self.vectors)) if self.alive is None else np.flatnonzero(self.alive)
+    def rows(self) -> Iterator[Array]:  # of (n,) int64
+        """The rows that are not removed, some at a time."""
+        for start, end in pieces(len(self.vectors), PIECE):
+            some = np.arange(start, end)
+            yield some if self.alive is None else some[self.alive[start:end]]
+
+    def serials_of(self, rows: Array) -> Array:  # (m,) -> (m,) int64
+        """The serial numbers of some rows."""
+        return rows + self.serials.start if isinstance(self.serials, range) else self.serials[rows]
+
+    def rows_of(self, serials: Array) -> Array:  # (m,) -> (m,) int64
+        """The rows with some serial numbers, all of which are there."""
+        if isinstance(self.serials, range):
+            return serials - self.serials.start
+        return np.searchsorted(self.serials, serials)
 
 
 def code(vectors: Array, precision: IndexPrecision) -> Coded:  # (n, D) float32
@@ -93,8 +100,8 @@ def merge(blocks: Sequence[Block]) -> Block:
     [('a', None, None), ('b', None, None)]
     """
     for block in blocks:
-        block.check()
-    parts = [(block, block.rows()) for block in blocks]
+        block.sound.everything()
+    parts = [(block, alive_rows(block.alive, len(block.vectors))) for block in blocks]
     codes = [coded_rows(block.coded, rows) for block, rows in parts]
     coded: Coded = None
     if isinstance(codes[0], QuantizedCorpus):
@@ -106,7 +113,7 @@ def merge(blocks: Sequence[Block]) -> Block:
         np.concatenate([block.vectors[rows] for block, rows in parts]),
         coded,
         [block.records[row] for block, rows in parts for row in rows.tolist()],
-        np.concatenate([block.serials[rows] for block, rows in parts]),
+        np.concatenate([block.serials_of(rows) for block, rows in parts]),
     )
 
 
@@ -138,7 +145,7 @@ def remove(blocks: tuple[Block, ...], serials: Array) -> tuple[Block, ...]:  # (
         ]
         if len(inside):
             alive = np.ones(len(block.vectors), bool) if block.alive is None else block.alive.copy()
-            alive[np.searchsorted(block.serials, inside)] = False
+            alive[block.rows_of(inside)] = False
             block = replace(block, alive=alive)
             if 2 * block.count <= len(alive) and block.count:
                 block = merge([block])
@@ -160,7 +167,7 @@ def locate(blocks: Sequence[Block], positions: Array) -> Iterator[tuple[Block, A
         which = np.flatnonzero((positions >= start) & (positions < end))
         if len(which):
             inside = positions[which] - start
-            yield block, which, inside if block.alive is None else block.rows()[inside]
+            yield block, which, inside if block.alive is None else select(block.alive, inside)
         start = end
 
 
@@ -172,8 +179,8 @@ def vectors_of(blocks: Sequence[Block], dimension: int) -> Array:  # -> (N, D) f
     """
     parts = [np.zeros((0, dimension), np.float32)]
     for block in blocks:
-        block.check()
-        parts.append(block.vectors if block.alive is None else block.vectors[block.rows()])
+        block.sound.vectors()
+        parts.append(block.vectors if block.alive is None else block.vectors[block.alive])
     found = (parts[1] if len(parts) == 2 else np.concatenate(parts)).view()
     found.flags.writeable = False
     return found
@@ -194,104 +201,3 @@ def records_of(blocks: Sequence[Block], positions: Array | None = None) -> list[
         for i, row in zip(which.tolist(), rows.tolist(), strict=True):
             found[i] = block.records[row]
     return [found[i] for i in again.tolist()]
-
-
-def search(
-    blocks: Sequence[Block], queries: Array, k: int, metric: Metric, backend: Backend, threads: int | None
-) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
-    """Find the k best rows of each query, exactly: scores, and positions among the rows that are not removed.
-
-    >>> one = Block(np.eye(2, dtype=np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))
-    >>> search([one, one], np.array([[0.0, 1.0]]), 2, "dot", "numpy", 1)[1].tolist()
-    [[1, 3]]
-    """
-    scores, positions, start = [np.zeros((len(queries), 0))], [np.zeros((len(queries), 0), np.int64)], 0
-    for block in blocks:
-        block.check()
-        found = _search_block(block, queries, k, metric, backend, threads)
-        scores.append(found[0])
-        positions.append(start + found[1])
-        start += block.count
-    every, where = np.concatenate(scores, axis=1), np.concatenate(positions, axis=1)
-    best = np.argsort(-every, axis=1, kind="stable")[:, :k]  # in each block equal scores stand by position already
-    return np.take_along_axis(every, best, 1), np.take_along_axis(where, best, 1)
-
-
-def _search_block(
-    block: Block, queries: Array, k: int, metric: Metric, backend: Backend, threads: int | None
-) -> tuple[Array, Array]:
-    quantized = block.coded if isinstance(block.coded, QuantizedCorpus) else None
-    wanted = asked = min(k, block.count)
-    while True:
-        scores, rows = top_k(queries, block.vectors, asked, metric, backend, threads, quantized)
-        if block.alive is None:
-            return scores, rows
-        alive = block.alive[rows]
-        if alive.sum(axis=1).min(initial=wanted) >= wanted:
-            first = np.argsort(~alive, axis=1, kind="stable")[:, :wanted]
-            rows = np.take_along_axis(rows, first, 1)
-            return np.take_along_axis(scores, first, 1), np.searchsorted(block.rows(), rows)
-        asked = min(len(block.vectors), 4 * asked)  # removed rows stood in the way
-
-
-def search_bits(
-    blocks: Sequence[Block],
-    queries: Array,
-    k: int,
-    metric: Metric,
-    multiplier: int,
-    backend: Backend,
-    threads: int | None,
-) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
-    """Score exactly the k times `multiplier` rows whose bits differ least from the query's: the k best of these.
-
-    >>> rows = np.float32([[1, 1], [-1, 1], [1, 2]])
-    >>> one = Block(rows, pack_bits(rows), [("a", "A", None), ("b", "B", None), ("c", "C", None)], np.arange(3))
-    >>> search_bits([one], np.array([[1.0, 1.0]]), 1, "dot", 2, "numpy", 1)[1].tolist()
-    [[2]]
-    """
-    total = sum(block.count for block in blocks)
-    k = min(k, total)
-    scores, positions = np.zeros((len(queries), k)), np.zeros((len(queries), k), np.int64)
-    for block in blocks:
-        block.check()
-    for i, (query, bits) in enumerate(zip(queries, pack_bits(queries), strict=True)):
-        distances = [np.zeros(0, np.uint32)]
-        for block in blocks:
-            assert isinstance(block.coded, np.ndarray)
-            distance = hamming(block.coded, bits)
-            distances.append(distance if block.alive is None else distance[block.alive])
-        candidates = nearest(np.concatenate(distances), k * multiplier)
-        rows = np.empty((len(candidates), queries.shape[1]), np.float32)
-        for block, which, found in locate(blocks, candidates):
-            rows[which] = block.vectors[found]
-        own, best = top_k(query, rows, k, metric, backend, threads)
-        scores[i], positions[i] = own[0], candidates[best[0]]
-    return scores, positions
-
-
-def hamming(bits: Array, query: Array) -> Array:  # (n, words), (words,) uint64 -> (n,) uint32
-    """In how many bits each row differs from the query.
-
-    >>> hamming(np.uint64([[5], [4]]), np.uint64([4])).tolist()
-    [1, 0]
-    """
-    distances = np.zeros(len(bits), np.uint32)
-    for start, end in pieces(len(bits), PIECE):
-        for word in range(bits.shape[1]):
-            distances[start:end] += np.bitwise_count(bits[start:end, word] ^ query[word])
-    return distances
-
-
-def nearest(distances: Array, m: int) -> Array:  # (n,) -> (min(m, n),) int64, rising
-    """The places of the m smallest numbers; of equal ones the first.
-
-    >>> nearest(np.array([3, 1, 2, 2]), 2).tolist()
-    [1, 2]
-    """
-    if m >= len(distances):
-        return np.arange(len(distances))
-    bound = np.partition(distances, m - 1)[m - 1] if m else 0
-    below = np.flatnonzero(distances < bound)
-    equal = np.flatnonzero(distances == bound)[: m - len(below)]
-    return np.sort(np.concatenate([below, equal]))

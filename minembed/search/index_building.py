@@ -4,24 +4,25 @@ How many there will be is known, so every tensor has its place in the file from 
 written to all of them at once.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from minembed.errors import InputError
-from minembed.runtime.checksums import crc32_of, pieces_of
+from minembed.runtime.checksums import Sums, crc32_of, pieces_of
+from minembed.runtime.digests import Digests, digests_of
 from minembed.runtime.disk_errors import naming
 from minembed.runtime.files import staging
 from minembed.runtime.safetensors_files import Summed, header_of, size_of
 from minembed.search.index_blocks import Id, Record, code
-from minembed.search.index_files import TEXTS, VECTORS, Facts, is_id, layout
-from minembed.search.index_saving import REMEDY, check_target, line_of, publish
+from minembed.search.index_files import SUMS, TEXTS, VECTORS, Facts, is_id, layout
+from minembed.search.index_saving import REMEDY, NewPart, check_target, line_of, publish, write_sums
 from minembed.search.quantized import QuantizedCorpus
 from minembed.types import Array
 
@@ -51,16 +52,50 @@ def build_on_disk(folder: Path, facts: Facts, count: int, rows: Iterable[Rows]) 
     with naming(f"cannot save the index to {folder}", REMEDY), staging(folder) as work:
         staged = work / "data"
         staged.mkdir()
-        with (staged / TEXTS).open("xb") as raw, (staged / VECTORS).open("xb") as vectors:
-            writer = _Writer(Summed(raw), _Tensors.of(vectors, facts, count), count)
-            for some in rows:
-                writer.add(facts, some)
-            writer.close()
-        writer.ids.check()
-        with (staged / VECTORS).open("rb") as file:
-            size, crc = os.fstat(file.fileno()).st_size, crc32_of(pieces_of(file))
-        files = {TEXTS: writer.texts.facts(), VECTORS: {"bytes": size, "crc32": crc}}
-        publish(folder, staged, facts, writer.ids.largest + 1, count, files)
+        with TemporaryFile(dir=work) as file:
+            ids = Ids(file)
+            part = write_part(staged, facts, count, _noted(rows, ids))
+            ids.check(staged / TEXTS)
+        publish(folder, staged, facts, ids.largest + 1, [part])
+
+
+def _noted(rows: Iterable[Rows], ids: "Ids") -> Iterator[Rows]:
+    for some in rows:
+        ids.note([name for name, _, _ in some.records])
+        yield some
+
+
+def write_part(staged: Path, facts: Facts, count: int, rows: Iterable[Rows]) -> NewPart:
+    """Write the files of `count` rows into a folder, as they come.
+
+    Raises InputError for NaN or infinity, and for another number of rows.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     rows = [Rows(np.eye(2, dtype=np.float32), [("a", "east", None), ("b", "north", None)])]
+    ...     write_part(Path(folder), Facts(2, "cosine", "int8"), 2, rows).count
+    2
+    """
+    sums = {TEXTS: Sums(), VECTORS: Sums()}
+    with (staged / TEXTS).open("xb") as raw, (staged / VECTORS).open("xb") as vectors:
+        writer = _Writer(Summed(raw, sums=sums[TEXTS]), _Tensors.of(vectors, facts, count), count)
+        for some in rows:
+            writer.add(facts, some)
+        writer.close()
+    read = _facts_of(staged / VECTORS, sums[VECTORS])
+    return NewPart(count, {TEXTS: writer.texts.facts(), VECTORS: read, SUMS: write_sums(staged / SUMS, sums)})
+
+
+def _facts_of(path: Path, sums: Sums) -> dict[str, int]:
+    """The size and CRC-32 of a file that was not written in order."""
+
+    def noted(file: BinaryIO) -> Iterator[bytes]:
+        for piece in pieces_of(file):
+            sums.add(piece)
+            yield piece
+
+    with path.open("rb") as file:
+        return {"crc32": crc32_of(noted(file)), "bytes": file.tell()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,57 +124,43 @@ class _Tensors:
             self.file.write(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data.cast("B"))
 
 
-@dataclass(slots=True)
-class _Ids:
-    """Eight bytes of a digest of each id: enough to find ids that come twice without keeping the ids."""
+class Ids:
+    """The ids of rows that come in order: found out are those that come twice, and the largest number."""
 
-    digests: Array  # (N,) uint64
-    names: "_Names"
-    largest: int = -1  # of the whole numbers
+    def __init__(self, file: BinaryIO) -> None:
+        """`file` is empty, and holds digests meanwhile."""
+        self.largest, self._rows, self._again = -1, 0, list[tuple[int, int]]()
+        self._digests = Digests(file, self._repeated)
 
-    def note(self, start: int, ids: Sequence[Id]) -> None:
-        for i, name in enumerate(ids, start):
+    def note(self, ids: Sequence[Id]) -> None:
+        """Take the ids of the next rows; raises InputError for what is none."""
+        for i, name in enumerate(ids, self._rows + 1):
             if not is_id(name):
-                raise InputError(f"row {i + 1}: {name!r} is no id: a str, or a whole number of 64 bits")
-            text = f"{type(name).__name__} {name}".encode("utf-8", "surrogatepass")
-            self.digests[i] = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+                raise InputError(f"row {i}: {name!r} is no id: a str, or a whole number of 64 bits")
+        texts = (f"{type(name).__name__} {name}".encode("utf-8", "surrogatepass") for name in ids)
+        self._digests.add(digests_of(texts), np.arange(self._rows, self._rows + len(ids)))
         self.largest = max([self.largest, *(name for name in ids if isinstance(name, int))])
+        self._rows += len(ids)
 
-    def check(self) -> None:
-        """Raise InputError where an id came before; two ids with one digest are compared as they are."""
-        order = np.argsort(self.digests, kind="stable")
-        again = np.flatnonzero(self.digests[order[1:]] == self.digests[order[:-1]])
-        for at in again.tolist():
-            first, second = int(order[at]), int(order[at + 1])
-            if self.names.of(first) == self.names.of(second):
-                raise InputError(
-                    f"rows {first + 1} and {second + 1} have the same id, {self.names.of(first)!r}; "
-                    "every row needs its own"
-                )
+    def check(self, texts: Path) -> None:
+        """Raise InputError, with both rows, where an id came before; `texts` are the lines that have them."""
+        self._digests.compare()
+        if self._again:
+            row, first = min(self._again)
+            with texts.open("rb") as file:
+                name = json.loads(next(islice(file, row, None)))["id"]
+            raise InputError(f"rows {first + 1} and {row + 1} have the same id, {name!r}; every row needs its own")
 
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """Ids, read again from the lines of texts that were written."""
-
-    path: Path
-    offsets: Array  # (N + 1,) int64
-
-    def of(self, row: int) -> Id:
-        with self.path.open("rb") as file:
-            file.seek(int(self.offsets[row]))
-            found: Id = json.loads(file.read(int(self.offsets[row + 1] - self.offsets[row])))["id"]
-            return found
+    def _repeated(self, rows: Array, firsts: Array) -> None:
+        at = int(np.argmin(rows))
+        self._again.append((int(rows[at]), int(firsts[at])))
 
 
 class _Writer:
-    """The two files of an index, as they are filled."""
+    """The two files of a part, as they are filled."""
 
     def __init__(self, texts: Summed, tensors: _Tensors, count: int) -> None:
         self.texts, self.tensors, self.count, self.done = texts, tensors, count, 0
-        self.offsets = np.zeros(-(-(count + 1) // 8) * 8, np.int64)
-        path: Any = texts.file.name
-        self.ids = _Ids(np.zeros(count, np.uint64), _Names(Path(path), self.offsets))
 
     def add(self, facts: Facts, rows: Rows) -> None:
         vectors, start = rows.vectors, self.done
@@ -149,9 +170,9 @@ class _Writer:
         bad = ~np.isfinite(vectors).all(axis=1)
         if bad.any():
             raise InputError(f"row {start + int(np.argmax(bad)) + 1} holds NaN or infinity")
-        self.ids.note(start, [name for name, _, _ in rows.records])
         lines = [line_of(record) for record in rows.records]
-        self.offsets[start + 1 : end + 1] = self.texts.size + np.cumsum([len(line) for line in lines])
+        offsets = self.texts.size + np.cumsum([len(line) for line in lines], dtype=np.int64)
+        self.tensors.write("offsets", start + 1, offsets)
         self.texts.write(b"".join(lines))
         for name, values in _coded(vectors, facts):
             self.tensors.write(name, start, values)
@@ -160,8 +181,8 @@ class _Writer:
     def close(self) -> None:
         if self.done != self.count:
             raise InputError(f"there are {self.done:,} rows, not the {self.count:,} that were announced")
-        self.offsets[self.count + 1 :] = self.offsets[self.count]
-        self.tensors.write("offsets", 0, self.offsets)
+        more = -(self.count + 1) % 8  # offsets are filled up
+        self.tensors.write("offsets", self.count + 1, np.full(more, self.texts.size, np.int64))
         self.texts.file.flush()
 
 

@@ -1,36 +1,36 @@
-"""An index on disk: what it is in index.json, and beside that a folder of its own for its rows and texts.
+"""An index on disk: what it is in index.json, and beside that folders of their own for its rows and texts.
 
     index.json                       format, metric, precision, count, model, and the size and CRC-32 of the other files
     data-<random>/index.safetensors  offsets of the texts' lines, vectors, and what is scanned in their place
     data-<random>/texts.jsonl        a line each: {"id": ..., "text": ..., "fields": {...}}, or without fields
+    data-<random>/pieces.crc32       the CRC-32 of each 64 KiB of index.safetensors, then of texts.jsonl
+    data-<random>/removed-<n>        a bit a row of part n: whether it was removed
 
-index_saving.py writes them.
+An index that was written at once is one part, such a folder (version 1).  One that was updated has several (version 2),
+whose rows follow one another; marks of removed rows lie in the folder of the update that removed them last.
+index_saving.py writes them, index_stored.py maps them.
 """
 
 import json
-import mmap
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minembed.errors import IndexFileError
-from minembed.runtime.checksums import PIECE, crc32_of, crc32_of_json
+from minembed.runtime.checksums import crc32_of_json
 from minembed.runtime.json_files import no_duplicates
-from minembed.runtime.json_values import json_of
 from minembed.runtime.paths import check_regular
-from minembed.runtime.safetensors_files import DTYPES, Layout, header_of, size_of
-from minembed.search.index_blocks import PRECISIONS, Block, Coded, Id, Record
+from minembed.runtime.safetensors_files import Layout
+from minembed.search.index_blocks import PRECISIONS
 from minembed.search.metrics import METRICS
-from minembed.search.quantized import QuantizedCorpus, padded_width
-from minembed.search.topk import pieces
-from minembed.types import Array, IndexPrecision, Metric
+from minembed.search.quantized import padded_width
+from minembed.types import IndexPrecision, Metric
 
-MANIFEST, VECTORS, TEXTS = "index.json", "index.safetensors", "texts.jsonl"
-FORMAT, VERSION = "minembed index", 1
+MANIFEST, VECTORS, TEXTS, SUMS = "index.json", "index.safetensors", "texts.jsonl", "pieces.crc32"
+FORMAT, VERSION, VERSION_OF_PARTS = "minembed index", 1, 2
+REMOVED = re.compile(r"removed-\d{1,6}")
 DATA = re.compile(r"data-[0-9a-f]{16}")
 LARGEST = 64 << 20  # bytes of index.json
 AGAIN = "build the index again, or copy the whole folder again"
@@ -89,93 +89,73 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise IndexFileError(f"{path} is not sound JSON ({e}); {AGAIN}") from e
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise IndexFileError(f"{path} is not the file of an index; {AGAIN}")
-    if body.get("version") != VERSION:
-        raise IndexFileError(f"{path}: version {body.get('version')!r} of the format; this release reads {VERSION}")
+    if body.get("version") not in (VERSION, VERSION_OF_PARTS) or isinstance(body["version"], bool):
+        raise IndexFileError(f"{path}: version {body.get('version')!r} of the format; this release reads 1 and 2")
     if not is_whole:
         raise IndexFileError(f"{path} was changed after it was written: its crc32 does not fit; {AGAIN}")
+    if body["version"] == VERSION:
+        body["parts"] = [{name: body.pop(name, None) for name in ("folder", "files")} | {"count": body.get("count")}]
     _check_entries(path, body)
     return body
 
 
 def _check_entries(path: Path, body: Mapping[str, Any]) -> None:
-    def whole(value: object, least: int) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= 1 << 63
-
-    files = body.get("files")
+    parts = body.get("parts")
     sound = {
-        "count": whole(body.get("count"), 0),
-        "dimension": whole(body.get("dimension"), 1),
-        "next_id": whole(body.get("next_id"), 0),
+        "count": _is_whole(body.get("count"), 0),
+        "dimension": _is_whole(body.get("dimension"), 1),
+        "next_id": _is_whole(body.get("next_id"), 0),
         "metric": body.get("metric") in tuple(METRICS),
         "precision": body.get("precision") in PRECISIONS,
-        "folder": isinstance(body.get("folder"), str) and DATA.fullmatch(body["folder"]),
         "model": body.get("model", 0) is None or isinstance(body.get("model"), dict),
         "metadata": isinstance(body.get("metadata"), dict),
-        "files": isinstance(files, dict)
-        and all(isinstance(files.get(n), dict) and whole(files[n].get("bytes"), 0) for n in (TEXTS, VECTORS)),
+        "parts": isinstance(parts, list) and bool(parts) and all(isinstance(part, dict) for part in parts),
     }
+    _refuse(path, body, sound)
+    for part in body["parts"]:
+        files, removed = part.get("files"), part.get("removed")
+        sound = {
+            "folder": _is_folder(part.get("folder")),
+            "count": _is_whole(part.get("count"), 0),
+            "files": isinstance(files, dict)
+            and all(_is_file(files.get(name)) for name in (TEXTS, VECTORS))
+            and (SUMS not in files or _is_file(files[SUMS])),
+            "removed": removed is None
+            or (_is_file(removed) and _is_folder(removed.get("folder")) and _is_marks(removed.get("name"))),
+        }
+        _refuse(path, part, sound)
+
+
+def _refuse(path: Path, said: Mapping[str, Any], sound: Mapping[str, object]) -> None:
     for name, is_sound in sound.items():
         if not is_sound:
-            raise IndexFileError(f"{path}: {name} is {json.dumps(body.get(name))[:60]}, which no index has; {AGAIN}")
+            raise IndexFileError(f"{path}: {name} is {json.dumps(said.get(name))[:60]}, which no index has; {AGAIN}")
 
 
-@dataclass(slots=True, eq=False)
-class StoredFile:
-    """A memory-mapped file, and whether its bytes are known to be those that were written."""
-
-    path: Path
-    data: Array  # (bytes,) uint8
-    crc: object
-    checked: bool = False
-
-    @staticmethod
-    def open(path: Path, facts: Mapping[str, Any]) -> "StoredFile":
-        """Map a file of the size that index.json says; raises IndexFileError, and FileNotFoundError."""
-        try:
-            size = path.stat().st_size
-            if size != facts["bytes"]:
-                raise IndexFileError(f"{path} has {size} bytes, not the {facts['bytes']} of {MANIFEST}; {AGAIN}")
-            check_regular(path)
-            with path.open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError) as e:
-            raise IndexFileError(f"{path} cannot be read ({e}); {AGAIN}") from e
-        return StoredFile(path, np.frombuffer(mapped, np.uint8), facts.get("crc32"))
-
-    def check(self) -> None:
-        """Read the whole file once, and raise IndexFileError unless its CRC-32 is that of index.json."""
-        if self.checked:
-            return
-        if crc32_of(self.data[start:end].data for start, end in pieces(len(self.data), PIECE)) != self.crc:
-            raise IndexFileError(f"{self.path} was changed after it was written: its crc32 does not fit; {AGAIN}")
-        self.checked = True
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= 1 << 63
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecords(Sequence[Record]):
-    """Ids, texts and fields in texts.jsonl, each read when it is asked for."""
+def _is_file(value: object) -> bool:
+    return isinstance(value, dict) and _is_whole(value.get("bytes"), 0)
 
-    file: StoredFile
-    offsets: Array  # (n + 1,) int64
 
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+def _is_folder(value: object) -> bool:
+    return isinstance(value, str) and DATA.fullmatch(value) is not None
 
-    def __getitem__(self, i: Any) -> Any:
-        if not 0 <= i < len(self):
-            raise IndexError(i)
-        begin, end = self.offsets[i : i + 2].tolist()
-        try:
-            line = json.loads(self.file.data[begin:end].tobytes().decode("utf-8"))
-            name, text, fields = line["id"], line["text"], line.get("fields")
-            kept = None if fields is None else json_of(fields, "fields")
-        except (ValueError, RecursionError, TypeError, KeyError) as e:
-            raise IndexFileError(f"{self.file.path}: line {i + 1} is no id and text ({e}); {AGAIN}") from e
-        if not is_id(name) or not isinstance(text, str | None):
-            raise IndexFileError(f"{self.file.path}: line {i + 1} is no id and text; {AGAIN}")
-        return name, text, kept
+
+def _is_marks(value: object) -> bool:
+    return isinstance(value, str) and REMOVED.fullmatch(value) is not None
+
+
+def folders_of(body: Mapping[str, Any]) -> set[str]:
+    """The data folders that an index.json names.
+
+    >>> sorted(folders_of({"parts": [{"folder": "data-1"}, {"folder": "data-2", "removed": {"folder": "data-3"}}]}))
+    ['data-1', 'data-2', 'data-3']
+    """
+    marks = (part.get("removed") for part in body["parts"])
+    return {part["folder"] for part in body["parts"]} | {one["folder"] for one in marks if one}
 
 
 def is_id(value: object) -> bool:
@@ -187,78 +167,3 @@ def is_id(value: object) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return -(1 << 63) <= value < 1 << 63
     return isinstance(value, str)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The two data files of an index, mapped."""
-
-    vectors: StoredFile
-    texts: StoredFile
-
-    def check(self) -> None:
-        """Read both files once, and raise IndexFileError unless they are what was written."""
-        self.vectors.check()
-        self.texts.check()
-
-
-def load(folder: Path) -> tuple[Facts, int, Block | None]:
-    """Map the files of an index: what it is, the next id of its own, and its rows, if it has any.
-
-    Only index.json and the sizes and headers of the other files are looked at; `Block.check` reads these to the end.
-    Raises IndexFileError for anything that is missing or damaged.
-
-    >>> load(Path("none"))
-    Traceback (most recent call last):
-        ...
-    minembed.errors.IndexFileError: none holds no index: there is no index.json; `Index.save` makes one
-    """
-    before = None
-    while True:
-        body = read_manifest(folder)
-        try:
-            return _load(folder / body["folder"], body)
-        except FileNotFoundError as e:
-            if body["folder"] == before:
-                raise IndexFileError(f"{e.filename} is missing, though {MANIFEST} names it; {AGAIN}") from e
-            before = body["folder"]  # replaced meanwhile: look again
-
-
-def _load(folder: Path, body: Mapping[str, Any]) -> tuple[Facts, int, Block | None]:
-    names = ("dimension", "metric", "precision", "model", "metadata")
-    facts = Facts(**{name: body[name] for name in names})
-    count = body["count"]
-    texts = StoredFile.open(folder / TEXTS, body["files"][TEXTS])
-    vectors = StoredFile.open(folder / VECTORS, body["files"][VECTORS])
-    tensors = layout(count, facts.dimension, facts.precision)
-    header, path = header_of(tensors), vectors.path
-    size = len(header) + sum(size_of(*tensor) for tensor in tensors.values())
-    if len(vectors.data) != size:
-        raise IndexFileError(f"{path} has {len(vectors.data)} bytes; {count} rows of {MANIFEST} take {size}; {AGAIN}")
-    if vectors.data[: len(header)].tobytes() != header:
-        raise IndexFileError(f"{path} has not the header of {count} rows, {facts.dimension} wide; {AGAIN}")
-    arrays, end = {}, len(header)
-    for name, (dtype, shape) in tensors.items():
-        part = vectors.data[end : end + size_of(dtype, shape)]
-        arrays[name], end = part.view(DTYPES[dtype]).reshape(shape), end + len(part)
-    if not count:
-        Stored(vectors, texts).check()
-        return facts, body["next_id"], None
-    records = StoredRecords(texts, arrays["offsets"][: count + 1])
-    coded: Coded = arrays.get("bits")
-    if facts.precision == "int8":
-        coded = QuantizedCorpus(*(arrays[name] for name in ("levels", "scales", "lengths", "errors")))
-    serials = np.arange(count)
-    return facts, body["next_id"], Block(arrays["vectors"], coded, records, serials, check=Stored(vectors, texts).check)
-
-
-def ids_of(blocks: Iterable[Block]) -> Iterator[tuple[Id, int]]:
-    """The id and the serial number of every row that is not removed.
-
-    >>> list(ids_of([Block(np.ones((1, 2), np.float32), None, [("a", None, None)], np.array([7]))]))
-    [('a', 7)]
-    """
-    for block in blocks:
-        block.check()
-        for row in block.rows().tolist():
-            yield block.records[row][0], int(block.serials[row])

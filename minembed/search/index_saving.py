@@ -9,31 +9,35 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minembed.errors import IndexFileError, InputError
-from minembed.runtime.checksums import crc32_of_json
+from minembed.runtime.checksums import Sums, crc32_of, crc32_of_json
 from minembed.runtime.disk_errors import naming
 from minembed.runtime.files import alone_in, put_in_place, remove, staging
 from minembed.runtime.paths import can_be_named
 from minembed.runtime.safetensors_files import Summed, header_of, write_safetensors
-from minembed.search.index_blocks import PIECE, Block, Record, coded_rows
+from minembed.search.index_blocks import Block, Record, coded_rows
 from minembed.search.index_files import (
     DATA,
     FORMAT,
     LARGEST,
     MANIFEST,
+    SUMS,
     TEXTS,
     VECTORS,
     VERSION,
+    VERSION_OF_PARTS,
     Facts,
+    folders_of,
     layout,
     read_manifest,
 )
-from minembed.search.topk import pieces
 from minembed.types import Array
 
 REMEDY = "free some space there, make it writable, or save elsewhere"
@@ -55,27 +59,26 @@ def line_of(record: Record) -> bytes:
 
 def _live(blocks: Iterable[Block]) -> Iterator[tuple[Block, Array]]:
     for block in blocks:
-        rows = block.rows()
-        for start, end in pieces(len(rows), PIECE):
-            yield block, rows[start:end]
+        for rows in block.rows():
+            yield block, rows
 
 
-def _write_texts(path: Path, blocks: Sequence[Block]) -> tuple[dict[str, int], Array]:
+def _write_texts(path: Path, blocks: Sequence[Block], sums: Sums) -> tuple[dict[str, int], Array]:
     with path.open("xb") as raw:
-        file, offsets = Summed(raw), [0]
+        file, offsets = Summed(raw, sums=sums), [np.zeros(1, np.int64)]
         for block, rows in _live(blocks):
             lines = [line_of(block.records[row]) for row in rows.tolist()]
-            offsets += (file.size + np.cumsum([len(line) for line in lines])).tolist()
+            offsets.append(file.size + np.cumsum([len(line) for line in lines], dtype=np.int64))
             file.write(b"".join(lines))
-        return file.facts(), np.array(offsets, np.int64)
+        return file.facts(), np.concatenate(offsets)
 
 
-def _write_vectors(path: Path, facts: Facts, blocks: Sequence[Block], offsets: Array) -> dict[str, int]:
+def _write_vectors(path: Path, facts: Facts, blocks: Sequence[Block], offsets: Array, sums: Sums) -> dict[str, int]:
     tensors = layout(len(offsets) - 1, facts.dimension, facts.precision)
     (room,) = tensors["offsets"][1]
     padded = np.pad(offsets, (0, room - len(offsets)), mode="edge")
     rest = (_tensor(block, rows, name) for name in list(tensors)[1:] for block, rows in _live(blocks))
-    return write_safetensors(path, header_of(tensors), chain([padded], rest))
+    return write_safetensors(path, header_of(tensors), chain([padded], rest), sums)
 
 
 def _tensor(block: Block, rows: Array, name: str) -> Array:
@@ -97,7 +100,7 @@ def save(folder: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> N
     2
     """
     for block in blocks:
-        block.check()
+        block.sound.everything()
     made = check_target(folder)
     try:
         with naming(f"cannot save the index to {folder}", REMEDY), staging(folder) as work:
@@ -130,42 +133,93 @@ def check_target(folder: Path) -> bool:
 def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> None:
     staged = work / "data"
     staged.mkdir()
-    texts, offsets = _write_texts(staged / TEXTS, blocks)
-    files = {TEXTS: texts, VECTORS: _write_vectors(staged / VECTORS, facts, blocks, offsets)}
-    publish(folder, staged, facts, next_id, len(offsets) - 1, files)
+    sums = {VECTORS: Sums(), TEXTS: Sums()}
+    texts, offsets = _write_texts(staged / TEXTS, blocks, sums[TEXTS])
+    vectors = _write_vectors(staged / VECTORS, facts, blocks, offsets, sums[VECTORS])
+    files = {VECTORS: vectors, TEXTS: texts, SUMS: write_sums(staged / SUMS, sums)}
+    publish(folder, staged, facts, next_id, [NewPart(len(offsets) - 1, files)])
+
+
+def write_sums(path: Path, sums: Mapping[str, Sums]) -> dict[str, int]:
+    """Write the checksums of the pieces of a part's files, and return the size and CRC-32 of that.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_sums(Path(folder) / "sums", {VECTORS: Sums(), TEXTS: Sums()})
+    {'bytes': 0, 'crc32': 0}
+    """
+    content = b"".join(np.array(sums[name].found(), "<u4").tobytes() for name in (VECTORS, TEXTS))
+    path.write_bytes(content)
+    return {"bytes": len(content), "crc32": crc32_of([content])}
+
+
+@dataclass(frozen=True, slots=True)
+class NewPart:
+    """A part of an index whose files lie in the folder that is published with it: their sizes and CRC-32."""
+
+    count: int
+    files: Mapping[str, Mapping[str, int]]
+
+
+OldPart = Mapping[str, Any]  # as index.json has it; its marks of removed rows may be in the new folder: "folder": None
 
 
 def publish(
-    folder: Path, staged: Path, facts: Facts, next_id: int, count: int, files: Mapping[str, Mapping[str, int]]
+    folder: Path,
+    staged: Path,
+    facts: Facts,
+    next_id: int,
+    parts: Sequence[NewPart | OldPart],
+    *,
+    count: int | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> None:
     """Move the files of an index to their place, and name them in index.json, in place of those of an older one.
 
-    `files` are their sizes and CRC-32.  Raises InputError where the metadata is too large for index.json.
+    `count` is how many rows there are, where some are removed.  `before` is the index.json that old parts are from:
+    raises InputError where another process has replaced it meanwhile, and where index.json would be too large.
     """
     token = f"data-{os.urandom(8).hex()}"
-    body = {"format": FORMAT, "version": VERSION, "count": count, "next_id": next_id, "folder": token}
-    body |= {"dimension": facts.dimension, "metric": facts.metric, "precision": facts.precision}
-    body |= {"model": facts.model, "metadata": facts.metadata, "files": files}
+    body: dict[str, Any] = {"format": FORMAT, "dimension": facts.dimension, "metric": facts.metric}
+    body |= {"precision": facts.precision, "next_id": next_id, "model": facts.model, "metadata": facts.metadata}
+    said = [_said(part, token) for part in parts]
+    body["count"] = sum(part["count"] for part in said) if count is None else count
+    if len(said) == 1 and said[0].get("removed") is None:
+        body |= {"version": VERSION} | {name: said[0][name] for name in ("folder", "files")}
+    else:
+        body |= {"version": VERSION_OF_PARTS, "parts": said}
     manifest = json.dumps(body | {"crc32": crc32_of_json(body)}, indent=2).encode() + b"\n"
     if len(manifest) > LARGEST:
         raise InputError(
             f"metadata is too large: {MANIFEST} would have {len(manifest)} bytes; at most {LARGEST} are read"
         )
     with alone_in(folder) as alone:
-        before = _data_folder(folder)
+        named = _folders(folder)
+        if before is not None and read_manifest(folder) != before:
+            raise InputError(f"{folder} was changed meanwhile by another process: give the command again")
         put_in_place(staged, folder / token, folder / MANIFEST, manifest)
-        _clean(folder, token, before, alone)
+        _clean(folder, folders_of({"parts": said}), named, alone)
 
 
-def _data_folder(folder: Path) -> str | None:
-    """The data folder of the index that is there, if one is."""
+def _said(part: NewPart | OldPart, token: str) -> dict[str, Any]:
+    """A part as index.json has it."""
+    if isinstance(part, NewPart):
+        return {"folder": token, "count": part.count, "files": part.files}
+    said = dict(part)
+    if said.get("removed") is not None and said["removed"]["folder"] is None:
+        said["removed"] = {**said["removed"], "folder": token}
+    return said
+
+
+def _folders(folder: Path) -> set[str]:
+    """The data folders of the index that is there, if one is."""
     try:
-        return read_manifest(folder)["folder"]
+        return folders_of(read_manifest(folder))
     except IndexFileError:
-        return None
+        return set()
 
 
-def _clean(folder: Path, current: str, before: str | None, alone: bool) -> None:
+def _clean(folder: Path, current: set[str], before: set[str], alone: bool) -> None:
     """Remove the data of the index that was replaced, and what killed processes left; others may be saving now.
 
     Where this process is `alone`, no other has data here that is not named yet.
@@ -173,5 +227,5 @@ def _clean(folder: Path, current: str, before: str | None, alone: bool) -> None:
     for path in folder.glob("data-*"):
         with suppress(OSError):
             stale = time.time() - path.stat().st_mtime > STALE
-            if path.name != current and DATA.fullmatch(path.name) and (alone or stale or path.name == before):
+            if path.name not in current and DATA.fullmatch(path.name) and (alone or stale or path.name in before):
                 remove(path)

@@ -34,6 +34,7 @@ def rescore_numpy(search: Search, corpus: Array, which: Array, found: Array, thr
     [14.0]
     """
     scores = np.empty(len(which))
+    search.sound.vectors(found)
     for start in range(0, len(which), PAIRS):
         part = slice(start, start + PAIRS)
         rows = corpus[found[part]].astype(np.float64)
@@ -53,6 +54,7 @@ def scan_numpy(
     >>> found[np.argsort(which)].tolist()
     [1, 0]
     """
+    search.sound.vectors()
     try:
         return _scan(search, corpus, np.float32)
     except Unsafe:

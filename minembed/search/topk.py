@@ -18,6 +18,7 @@ from minembed.errors import InputError
 from minembed.runtime.checks import as_matrices, check_finite, check_whole
 from minembed.search.metrics import FLOAT32_UNIT, LONGEST_ROW, METRICS, MetricRow
 from minembed.search.quantized import QuantizedCorpus, padded_width
+from minembed.search.soundness import IN_MEMORY, Sound
 from minembed.types import Array, Backend, Metric
 
 QUERIES = 1024  # that one pass over the corpus serves
@@ -35,9 +36,10 @@ class Search:
     lengths: Array  # (Q,) float64
     k: int
     metric: MetricRow
+    sound: Sound = IN_MEMORY  # asked before rows of the corpus are read
 
     @staticmethod
-    def of(queries: Array, k: int, metric: MetricRow) -> "Search":
+    def of(queries: Array, k: int, metric: MetricRow, sound: Sound = IN_MEMORY) -> "Search":
         """Take the lengths of the queries; where directions are compared, these become 1.
 
         >>> Search.of(np.array([[3.0, 4.0]]), 1, METRICS["cosine"]).queries.tolist()
@@ -47,7 +49,7 @@ class Search:
         if metric.is_direction:
             queries = queries / np.where(lengths == 0, 1, lengths)[:, None]
             lengths = np.where(lengths == 0, 0.0, 1.0)
-        return Search(queries, lengths, k, metric)
+        return Search(queries, lengths, k, metric, sound)
 
     def fits_float32(self) -> bool:
         """Whether float32 holds the queries and their products.
@@ -102,6 +104,24 @@ def top_k(
     >>> scores.tolist(), indices.tolist()
     ([[2.0, 1.0]], [[1, 2]])
     """
+    return sound_top_k(IN_MEMORY, queries, corpus, k, metric, backend, threads, quantized)
+
+
+def sound_top_k(
+    sound: Sound,
+    queries: ArrayLike,
+    corpus: ArrayLike,
+    k: int,
+    metric: Metric = "dot",
+    backend: Backend = "auto",
+    threads: int | None = None,
+    quantized: QuantizedCorpus | None = None,
+) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
+    """`top_k` of rows that lie in files: `sound` is asked before they are read.
+
+    >>> sound_top_k(IN_MEMORY, [[1.0, 0.0]], [[0.0, 1.0], [2.0, 0.0]], k=1)[1].tolist()
+    [[1]]
+    """
     from minembed.runtime.backend import resolve, serving
     from minembed.runtime.threads import check_threads
 
@@ -116,13 +136,14 @@ def top_k(
     scan, rescore, threads = resolve("scan", chosen), resolve("rescore", chosen), check_threads(threads)
     k = min(k, len(rows))
     for start, end in pieces(0 if k and len(own) else len(rows), PIECE):  # no scan will come across them
+        sound.vectors(np.arange(start, end))
         check_finite("corpus", rows[start:end], start)
         with np.errstate(over="ignore"):
             lengths = np.sqrt((rows[start:end].astype(np.float64) ** 2).sum(axis=1))
         check_lengths(rows[start:end], lengths, start, metric)
     scores, indices = np.empty((len(own), k), np.float64), np.empty((len(own), k), np.int64)
     for first in range(0, len(own) if k else 0, QUERIES):
-        search = Search.of(own[first : first + QUERIES], k, METRICS[metric])
+        search = Search.of(own[first : first + QUERIES], k, METRICS[metric], sound)
         which, found = scan(search, rows, threads, quantized)
         part = slice(first, first + QUERIES)
         scores[part], indices[part] = rank(search, rows, which, found, rescore, threads)

@@ -10,7 +10,7 @@ from tiny import write_tiny_checkpoint
 
 from minembed import Embedder, Index, jobs
 from minembed.cli import main
-from minembed.errors import InputError, MinembedError
+from minembed.errors import InputError
 from minembed.search.index_building import Rows, build_on_disk
 from minembed.search.index_files import Facts
 
@@ -112,21 +112,6 @@ def test_rows_that_make_no_index(tmp_path, some, message):
         build_on_disk(tmp_path / "index", Facts(4, "dot", "int8"), 3, some)
     assert Index.load(tmp_path / "index", verify=True).ids == ["old"]
     assert len(list((tmp_path / "index").iterdir())) == 2
-
-
-def test_ids_of_one_digest_are_compared_as_they_are(tmp_path, monkeypatch):
-    class Same:
-        def __init__(self, text, digest_size):
-            pass
-
-        def digest(self):
-            return bytes(8)
-
-    monkeypatch.setattr("minembed.search.index_building.hashlib.blake2b", Same)
-    build_on_disk(tmp_path / "index", Facts(4, "dot", "float32"), 3, [rows(["a", "b", 7])])
-    assert Index.load(tmp_path / "index").ids == ["a", "b", 7]
-    with pytest.raises(MinembedError, match="rows 2 and 3 have the same id, 'b'"):
-        build_on_disk(tmp_path / "index", Facts(4, "dot", "float32"), 3, [rows(["a", "b", "b"])])
 
 
 def test_by_the_command(model, folder, tmp_path):

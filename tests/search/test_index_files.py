@@ -22,7 +22,7 @@ from minembed import Index, MinembedError
 from minembed.errors import IndexFileError, InputError, SourceError
 from minembed.runtime import files
 from minembed.runtime.checksums import crc32_of_json
-from minembed.search import index_files, index_saving
+from minembed.search import index_saving, index_stored
 from minembed.search.index_blocks import PRECISIONS
 
 TEXTS = ["one", "zwei 中文 🙂", 'a "quoted"\nline\u2028', "", "lone \ud800", "\0", None]
@@ -77,7 +77,8 @@ def test_there_and_back(precision, verify, tmp_path):
 
 def test_the_files(tmp_path):
     make("int8").save(tmp_path)
-    assert len(names(tmp_path)) == 2 and names(data_of(tmp_path)) == ["index.safetensors", "texts.jsonl"]
+    files = ["index.safetensors", "pieces.crc32", "texts.jsonl"]
+    assert len(names(tmp_path)) == 2 and names(data_of(tmp_path)) == files
     tensors = load_file(data_of(tmp_path) / "index.safetensors")
     assert {name: (array.dtype.str, array.shape) for name, array in tensors.items()} == {
         "offsets": ("<i8", (8,)),
@@ -122,13 +123,75 @@ def test_opening_reads_next_to_nothing(tmp_path):
     assert len(index) == 20_000
     with pytest.raises(IndexFileError, match=r"index\.safetensors was changed after it was written"):
         index.search(np.ones(64))
-    for call in (lambda: index.remove(1), lambda: index.ids, lambda: index.save(tmp_path / "other")):
+    for call in (lambda: index.vectors, lambda: index.save(tmp_path / "other")):
         with pytest.raises(IndexFileError):
             call()
     assert not (tmp_path / "other").exists()
+    index.remove(1)  # which reads texts alone
+    assert len(index.ids) == 19_999
     with pytest.raises(IndexFileError):
         Index.load(tmp_path, verify=True)
     assert len(Index.load(tmp_path, verify=False).search(np.ones(64))) == 10
+
+
+def damage(path, at):
+    with path.open("rb+") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+@pytest.mark.parametrize("precision", ["int8", "binary"])
+def test_what_is_not_read_is_not_compared(precision, tier, tmp_path):
+    """A search reads what it scans and the few rows that it scores; these are compared with their checksums."""
+    rows = random_rows(9_000, 64, 3)
+    Index.build(rows, ["text" * 10] * 9_000, precision=precision).save(tmp_path)
+    path, texts = data_of(tmp_path) / "index.safetensors", data_of(tmp_path) / "texts.jsonl"
+    header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    places = {name: entry["data_offsets"][0] for name, entry in json.loads(path.read_bytes()[8:header]).items()}
+    start, row = header + places["vectors"], 4 * 64
+    reads_all = precision == "int8" and tier == "numpy"  # which multiplies no bytes
+
+    def answer():
+        return Index.load(tmp_path).search(rows[4_000], k=1, backend=tier)[0].index
+
+    damage(path, start + 8_999 * row)  # nowhere near the best row
+    if reads_all:
+        with pytest.raises(IndexFileError, match=r"index\.safetensors was changed"):
+            answer()
+        damage(path, start + 8_999 * row)
+    assert answer() == 4_000
+    damage(texts, 8_999 * 60)
+    assert answer() == 4_000
+    for file, at in (
+        (path, header + places["levels" if precision == "int8" else "bits"]),
+        (path, start + 4_000 * row),
+        (path, header + places["offsets"] + 8 * 4_000),
+        (texts, texts.read_bytes().index(b'{"id": 4000')),
+    ):
+        damage(file, at)
+        if (file, at, reads_all) != (path, header + places.get("levels", 0), True):
+            with pytest.raises(IndexFileError, match=f"{file.name} was changed after it was written"):
+                answer()
+        damage(file, at)
+    assert answer() == 4_000
+    with pytest.raises(IndexFileError):
+        Index.load(tmp_path, verify=True)
+
+
+def test_an_index_without_checksums_of_its_pieces(tmp_path):
+    """As minembed 0.2 wrote it: its files are compared as a whole."""
+    make("int8").save(tmp_path)
+    body = json.loads((tmp_path / "index.json").read_text())
+    del body["files"]["pieces.crc32"], body["crc32"]
+    (data_of(tmp_path) / "pieces.crc32").unlink()
+    (tmp_path / "index.json").write_text(json.dumps(body | {"crc32": crc32_of_json(body)}))
+    for verify in (None, True, False):
+        assert answers(Index.load(tmp_path, verify=verify)) == answers(make("int8"))
+    damage(data_of(tmp_path) / "index.safetensors", -1 + (data_of(tmp_path) / "index.safetensors").stat().st_size)
+    with pytest.raises(IndexFileError):
+        Index.load(tmp_path).search(np.ones(5))
 
 
 def test_an_old_reader_keeps_what_it_has(tmp_path):
@@ -140,7 +203,7 @@ def test_an_old_reader_keeps_what_it_has(tmp_path):
 
 def test_replaced_while_it_is_opened(tmp_path, monkeypatch):
     make(seed=1).save(tmp_path)
-    real, moments = index_files.read_manifest, []
+    real, moments = index_stored.read_manifest, []
 
     def read_manifest(folder):
         body = real(folder)
@@ -149,7 +212,7 @@ def test_replaced_while_it_is_opened(tmp_path, monkeypatch):
             make(seed=2).save(folder)  # removes the files of the first
         return body
 
-    monkeypatch.setattr(index_files, "read_manifest", read_manifest)
+    monkeypatch.setattr(index_stored, "read_manifest", read_manifest)
     assert Index.load(tmp_path).metadata == {"seed": 2}
 
 
@@ -269,7 +332,7 @@ def test_many_mutants(tmp_path, amount):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"version": 2}, "version 2 of the format"),
+        ({"version": 3}, "version 3 of the format"),
         ({"count": 8}, "8 rows of index.json take"),
         ({"count": -1}, "count is -1"),
         ({"count": 1 << 62, "dimension": 1 << 62}, "take"),
