@@ -65,7 +65,7 @@ def open_index(
         revision, dtype = choice.revision or own["revision"], choice.dtype or own["dtype"]
         choice = replace(choice, name=own["name"], revision=revision, dtype=dtype)
     loaded = load_model(choice)
-    return Index.load(folder, loaded, verify=True)
+    return Index.load(folder, loaded)
 
 
 def with_fields(hit: "Hit", names: Sequence[str]) -> "Hit":
