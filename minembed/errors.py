@@ -6,6 +6,7 @@ the built-in a caller would expect, so `except ValueError` and friends keep work
 
 import sys
 import warnings
+from typing import TypeVar
 
 
 class MinembedError(Exception):
@@ -14,6 +15,24 @@ class MinembedError(Exception):
     >>> issubclass(WeightsError, MinembedError) and issubclass(WeightsError, ValueError)
     True
     """
+
+    text: int | None = None  # which of the texts that were given is at fault, where the message says texts[...]
+    about: str = ""  # the rest of that message
+
+
+def of_text(kind: "type[Kind]", text: int, about: str) -> "Kind":
+    """An error of one of the texts that were given; who knows where they came from can say so.
+
+    >>> error = of_text(InputError, 3, "is empty")
+    >>> str(error), error.text
+    ('texts[3] is empty', 3)
+    """
+    error = kind(f"texts[{text}] {about}")
+    error.text, error.about = text, about
+    return error
+
+
+Kind = TypeVar("Kind", bound=MinembedError)
 
 
 class ConfigError(MinembedError, ValueError):

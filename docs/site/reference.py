@@ -62,7 +62,10 @@ PAGES = {  # file: title, first sentence, and what is shown
     "jobs": (
         "Jobs",
         "Corpora that take hours.",
-        tuple(f"minembed.jobs.{name}" for name in ("embed", "status", "index", "Report", "State")),
+        tuple(
+            f"minembed.jobs.{name}"
+            for name in ("embed", "status", "index", "update_index", "Report", "State", "Update")
+        ),
     ),
     "integrations": (
         "Integrations",
@@ -77,6 +80,7 @@ PAGES = {  # file: title, first sentence, and what is shown
     ),
 }
 WITH_SOURCE = ("book",)
+WITH_INHERITED = ("search",)  # what Index can say is in the class that it is built on
 
 
 def pages() -> dict[str, str]:
@@ -92,6 +96,7 @@ def pages() -> dict[str, str]:
 def api_page(file: str, title: str, first: str, shown: tuple[str, ...]) -> str:
     """One page: an instruction to mkdocstrings for each name."""
     options = f"\n    options:\n      show_source: {str(file in WITH_SOURCE).lower()}\n"
+    options += f"      inherited_members: {str(file in WITH_INHERITED).lower()}\n"
     return f"# {title}\n\n{first}\n\n" + "\n".join(f"::: {name}{options}" for name in shown)
 
 

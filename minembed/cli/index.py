@@ -13,7 +13,7 @@ from minembed.data.layout import kept_columns
 from minembed.data.texts import Selection
 from minembed.types import IndexPrecision, Metric
 
-OF_JOBS = ("corpus", "output", "precision", "metric")  # what can be said of an index of vectors that are there
+OF_JOBS = ("corpus", "output", "precision", "metric", "update")  # what can be said of vectors that are there
 
 
 @click.command("index", short_help="Make an index of a corpus, for search.")
@@ -38,6 +38,7 @@ OF_JOBS = ("corpus", "output", "precision", "metric")  # what can be said of an 
     help="What is scanned: float32 and int8 are exact, binary is approximate.",
 )
 @click.option("--metric", type=click.Choice(get_args(Metric)), help="What a score is; default: as the model says.")
+@click.option("--update", is_flag=True, help="Of a job: change the index that is there, as the rows have changed.")
 def command(
     corpus: Path,
     output: Path,
@@ -46,13 +47,15 @@ def command(
     choice: ModelChoice,
     precision: IndexPrecision,
     metric: Metric | None,
+    update: bool,
 ) -> None:
     """Embed the passages of CORPUS, and save them as an index for `minembed search` and `minembed.Index`.
 
     CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
     standard input.  The id of a passage is what the column --id has, or the number of its row, from 1.  The other
     columns of its row, or those of --keep, are kept as its fields.  Of the folder of a job of `minembed embed`, the
-    vectors are taken as they are, in bounded memory.  The index appears whole or not at all.
+    vectors are taken as they are, in bounded memory.  The index appears whole or not at all.  With --update, the index
+    of an older job becomes that of another one: rows that are new come in, and rows that are gone go out.
 
     \b
     minembed index notes.jsonl -o notes-index
@@ -63,7 +66,9 @@ def command(
 
     check_target(output.absolute())  # before the work, not after it
     if corpus.is_dir():
-        return index_job(corpus, output, precision, metric)
+        return index_job(corpus, output, precision, metric, update)
+    if update:
+        raise click.UsageError("--update needs the folder of a job of minembed embed")
     check_not_terminal(corpus)
     source = Corpus.of(corpus, selection)
     kept = kept_columns(source.read.table, keep)
@@ -85,9 +90,10 @@ def command(
     )
 
 
-def index_job(folder: Path, output: Path, precision: IndexPrecision, metric: Metric | None) -> None:
-    """Make an index of the vectors of a job."""
+def index_job(folder: Path, output: Path, precision: IndexPrecision, metric: Metric | None, update: bool) -> None:
+    """Make an index of the vectors of a job, or let one follow them."""
     from minembed.jobs.indexing import index
+    from minembed.jobs.updating import update_index
     from minembed.search.index import Index
 
     context = click.get_current_context()
@@ -95,7 +101,14 @@ def index_job(folder: Path, output: Path, precision: IndexPrecision, metric: Met
         said = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if said and parameter.name not in OF_JOBS:
             raise click.UsageError(f"{parameter.opts[0]} says nothing here: the vectors of {folder} are there already")
-    index(folder, output, metric=metric, precision=precision)
+    if update:
+        if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("precision", "metric")):
+            raise click.UsageError("an index has its precision and its metric: --update changes neither")
+        done = update_index(folder, output)
+        how = ", built anew" if done.rebuilt else ""
+        click.echo(f"{output}: {done.added:,} rows came in, {done.removed:,} went out{how}", err=True)
+    else:
+        index(folder, output, metric=metric, precision=precision)
     made = Index.load(output, verify=False)
     click.echo(
         f"{output}: {len(made):,} passages, {made.dimension} numbers each, {made.precision}, {made.metric}", err=True

@@ -2,16 +2,48 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from minembed.data.texts import TextRow
+from minembed.errors import InputError, MinembedError, of_text  # noqa: F401 (examples)
 from minembed.runtime.progress import Counted
 from minembed.types import Array
 
 Vectors = Any  # an array (n, width), or a list of rows and None
 Pair = tuple[list[TextRow], Vectors]
+
+
+@contextmanager
+def naming_rows(row_of: Callable[[int], TextRow]) -> Iterator[None]:
+    """Raise errors of one of the texts that are given to a model with the place of its row: `row_of` finds it.
+
+    >>> from minembed.data.table import Row
+    >>> row = TextRow(8, "a", Row("x.csv, row 8", {}, ""))
+    >>> with naming_rows(lambda text: row):
+    ...     raise of_text(InputError, 7, "has more than 4 tokens")
+    Traceback (most recent call last):
+    minembed.errors.InputError: x.csv, row 8: the text has more than 4 tokens
+    """
+    try:
+        yield
+    except MinembedError as error:
+        if error.text is None:
+            raise
+        raise type(error)(f"{row_of(error.text).row.place}: the text {error.about}") from error
+
+
+def nth_text(rows: Iterable[TextRow], n: int) -> TextRow:
+    """The row of the n-th text, from 0.
+
+    >>> from minembed.data.table import Row
+    >>> nth_text([TextRow(i, text, Row("x", {}, "")) for i, text in enumerate(["a", None, "b"])], 1).number
+    2
+    """
+    return next(islice((row for row in rows if row.text is not None), n, None))
 
 
 def paired(
@@ -25,7 +57,7 @@ def paired(
     ...     print([row.text for row in some], vectors)
     ['a', None, 'b'] [array([1.]), None, array([1.])]
     """
-    waiting: deque[TextRow] = deque()
+    waiting, before = deque[TextRow](), 0  # texts of rows that were yielded
 
     def noted() -> Iterator[str]:
         for row in rows:
@@ -34,14 +66,16 @@ def paired(
                 yield row.text
 
     texts: Iterable[str] = noted()
-    for block in stream(texts if total is None else Counted(texts, total)):
-        some, vectors, done = list[TextRow](), list[Any](), 0
-        while done < len(block):
-            row = waiting.popleft()
-            some.append(row)
-            vectors.append(None if row.text is None else block[done])
-            done += row.text is not None
-        yield some, block if len(some) == len(block) else vectors
+    with naming_rows(lambda text: nth_text(waiting, text - before)):
+        for block in stream(texts if total is None else Counted(texts, total)):
+            some, vectors, done = list[TextRow](), list[Any](), 0
+            while done < len(block):
+                row = waiting.popleft()
+                some.append(row)
+                vectors.append(None if row.text is None else block[done])
+                done += row.text is not None
+            before += done
+            yield some, block if len(some) == len(block) else vectors
     if waiting:
         yield list(waiting), [None] * len(waiting)
 

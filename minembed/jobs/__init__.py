@@ -4,5 +4,6 @@ from minembed.jobs.api import embed
 from minembed.jobs.folder import Report
 from minembed.jobs.indexing import index
 from minembed.jobs.state import State, status
+from minembed.jobs.updating import Update, update_index
 
-__all__ = ["Report", "State", "embed", "index", "status"]
+__all__ = ["Report", "State", "Update", "embed", "index", "status", "update_index"]

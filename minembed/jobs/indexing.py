@@ -1,10 +1,12 @@
 """The shards of a job as an index for search, built in bounded memory."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import safe_open
 
 from minembed.data.arrow_rows import BATCH, ArrowRow
@@ -22,7 +24,7 @@ from minembed.search.index_arguments import check_choices
 from minembed.search.index_blocks import Record
 from minembed.search.index_building import Rows, build_on_disk
 from minembed.search.index_files import Facts
-from minembed.types import IndexPrecision, Metric
+from minembed.types import Array, IndexPrecision, Metric
 
 
 def index(
@@ -45,18 +47,40 @@ def index(
     minembed.errors.InputError: no such folder holds no job: minembed embed INPUT -o no such folder/ begins one
     """
     folder = Path(folder)
+    plan = finished_plan(folder)
+    metric = metric or plan.search["metric"]
+    check_choices(metric, precision)
+    model: dict[str, Any] = plan.search["model"]
+    said = {"source": str(folder), "job": plan.identity(), "vectors": facts_of_vectors(plan)}
+    facts = Facts(len(model["probe"]), metric, precision, model, said)
+    with Progress(range(plan.texts), "row", show_progress_bar) as bar:
+        build_on_disk(Path(output).absolute(), facts, plan.texts, _watched(rows_of(folder, plan), bar))
+    return plan.texts
+
+
+def finished_plan(folder: Path) -> Plan:
+    """The plan of a job whose vectors can be searched; raises InputError where it is not finished, or they cannot.
+
+    >>> finished_plan(Path("no such folder"))
+    Traceback (most recent call last):
+    minembed.errors.InputError: no such folder holds no job: minembed embed INPUT -o no such folder/ begins one
+    """
     state, plan = status(folder), begun_plan(folder)
     assert plan is not None
     if not is_finished(folder, plan) or state.shards_done < state.shards:
         raise InputError(f"{state.lines()[0]}: an index needs all of them; the command that began the job goes on")
     check_searchable(folder, plan)
-    metric = metric or plan.search["metric"]
-    check_choices(metric, precision)
-    model: dict[str, Any] = plan.search["model"]
-    facts = Facts(len(model["probe"]), metric, precision, model, {"source": str(folder), "job": plan.identity()})
-    with Progress(range(plan.texts), "row", show_progress_bar) as bar:
-        build_on_disk(Path(output).absolute(), facts, plan.texts, _watched(rows_of(folder, plan), bar))
-    return plan.texts
+    return plan
+
+
+def facts_of_vectors(plan: Plan) -> str:
+    """A name that changes with all that a vector depends on beside its text.
+
+    >>> facts_of_vectors(Plan({}, {}, {}, "parquet", (), ()))
+    'dee36ace772e1ed7'
+    """
+    body = json.dumps([plan.model, plan.settings], sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 def check_searchable(folder: Path, plan: Plan) -> None:
@@ -79,11 +103,27 @@ def _watched(rows: Iterator[Rows], bar: Progress) -> Iterator[Rows]:
         yield some
 
 
-def rows_of(folder: Path, plan: Plan) -> Iterator[Rows]:
-    """The rows of all shards that have a vector, in order, a few at a time."""
-    for number, start in enumerate(plan.starts()):
-        path = folder / name_of(number, plan.form)
-        yield from _parquet_rows(path, plan, start) if plan.form == "parquet" else _tensor_rows(path)
+def rows_of(folder: Path, plan: Plan, wanted: Array | None = None) -> Iterator[Rows]:  # (texts,) bool
+    """The rows of all shards that have a vector, in order, a few at a time; of these, those that are `wanted`."""
+    before = 0
+    for number, (shard, start) in enumerate(zip(plan.shards, plan.starts(), strict=True)):
+        path, some = folder / name_of(number, plan.form), wanted
+        if wanted is not None:
+            some = wanted[before : before + shard.texts]
+            before += shard.texts
+            if not some.any():
+                continue
+        rows = _parquet_rows(path, plan, start) if plan.form == "parquet" else _tensor_rows(path)
+        yield from rows if some is None else _wanted(rows, some)
+
+
+def _wanted(rows: Iterator[Rows], wanted: Array) -> Iterator[Rows]:
+    start = 0
+    for some in rows:
+        here = np.flatnonzero(wanted[start : start + len(some.records)])
+        start += len(some.records)
+        if len(here):
+            yield Rows(some.vectors[here], [some.records[i] for i in here.tolist()])
 
 
 def _parquet_rows(path: Path, plan: Plan, start: int) -> Iterator[Rows]:

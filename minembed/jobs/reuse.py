@@ -14,7 +14,7 @@ import numpy as np
 
 from minembed.data.arrow_rows import BATCH, ArrowRow, open_arrow
 from minembed.data.columns import Column, text_of, value_of
-from minembed.data.pairing import Pair
+from minembed.data.pairing import Pair, naming_rows
 from minembed.data.texts import LOG, TextRow
 from minembed.errors import InputError
 from minembed.jobs.folder import begun_plan
@@ -114,11 +114,12 @@ def reusing(
     """
     while group := list(islice(rows, GROUP)):
         found = [None if row.text is None else known.find(row.text) for row in group]
-        new = [row.text for row, vector in zip(group, found, strict=True) if row.text is not None and vector is None]
-        computed = (vector for block in stream(new) for vector in block)
-        vectors = [
-            next(computed) if vector is None and row.text is not None else vector
-            for row, vector in zip(group, found, strict=True)
-        ]
+        new = [row for row, vector in zip(group, found, strict=True) if row.text is not None and vector is None]
+        with naming_rows(new.__getitem__):
+            computed = (vector for block in stream(row.text or "" for row in new) for vector in block)
+            vectors = [
+                next(computed) if vector is None and row.text is not None else vector
+                for row, vector in zip(group, found, strict=True)
+            ]
         count.append(sum(vector is not None for vector in found))
         yield group, np.array(vectors) if all(vector is not None for vector in vectors) else vectors

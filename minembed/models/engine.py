@@ -15,6 +15,7 @@ from minembed.errors import (
     MinembedError,
     NumericalError,
     TruncationWarning,
+    of_text,
     warn,
 )
 from minembed.models.batching import SMALLEST_CHUNK, plan, windows
@@ -142,9 +143,8 @@ class Engine:
             cut = [] if tokens.truncated is None else (start + np.flatnonzero(tokens.truncated)).tolist()
             if cut and options.truncation == "error":
                 limit = self.checkpoint.max_seq_length
-                raise InputError(
-                    f"texts[{cut[0]}] has more than {limit} tokens; shorten it, or let truncation='warn' cut it"
-                )
+                about = f"has more than {limit} tokens; shorten it, or let truncation='warn' cut it"
+                raise of_text(InputError, cut[0], about)
             if options.output_value == "token_embeddings":
                 yield self.hidden_states(tokens, options.batch_size, progress, start), cut
             else:
@@ -272,8 +272,9 @@ class Engine:
         try:
             reference = self.reference()
         except MinembedError:  # the files may be gone
-            return NumericalError(f"texts[{index}] gives NaN or infinity: the weights overflow float32")
+            return of_text(NumericalError, index, "gives NaN or infinity: the weights overflow float32")
         with np.errstate(all="ignore"), single_threaded_blas():
             reference(tokens, observe=observe)
         where = first[0] if first else "pooling"
-        return NumericalError(f"texts[{index}] gives NaN or infinity, first in {where}: the weights overflow float32")
+        about = f"gives NaN or infinity, first in {where}: the weights overflow float32"
+        return of_text(NumericalError, index, about)

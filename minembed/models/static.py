@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minembed.errors import ConfigError, InputError, TokenizationError
+from minembed.errors import ConfigError, InputError, TokenizationError, of_text
 from minembed.text.settings import ask
 from minembed.text.tokenizer import BATCH, clean
 from minembed.text.vocabulary import read_tokenizer_json
@@ -116,10 +116,9 @@ class StaticTokenizer:
     def _check(self, tokens: Bags, first_index: int) -> None:
         if len(tokens.ids) and tokens.ids.max() >= self.vocab_size:
             text = first_index + int(np.searchsorted(tokens.cu_seqlens, tokens.ids.argmax(), side="right")) - 1
-            raise TokenizationError(
-                f"texts[{text}] holds a token of the id {tokens.ids.max()}, but the table has {self.vocab_size} rows: "
-                "its tokenizer has added tokens for which there are no weights"
-            )
+            about = f"holds a token of the id {tokens.ids.max()}, but the table has {self.vocab_size} rows: "
+            about += "its tokenizer has added tokens for which there are no weights"
+            raise of_text(TokenizationError, text, about)
 
 
 def _unknown(reference: Any, model: dict[str, Any]) -> int | None:

@@ -142,18 +142,23 @@ class Ids:
         self.largest = max([self.largest, *(name for name in ids if isinstance(name, int))])
         self._rows += len(ids)
 
-    def check(self, texts: Path) -> None:
-        """Raise InputError, with both rows, where an id came before; `texts` are the lines that have them."""
+    def check(self, texts: Path | None) -> None:
+        """Raise InputError, with both rows, where an id came before, and with it, where `texts` are lines with ids."""
         self._digests.compare()
         if self._again:
             row, first = min(self._again)
-            with texts.open("rb") as file:
-                name = json.loads(next(islice(file, row, None)))["id"]
-            raise InputError(f"rows {first + 1} and {row + 1} have the same id, {name!r}; every row needs its own")
+            name = "" if texts is None else f", {_id_in(texts, row)!r}"
+            raise InputError(f"rows {first + 1} and {row + 1} have the same id{name}; every row needs its own")
 
     def _repeated(self, rows: Array, firsts: Array) -> None:
         at = int(np.argmin(rows))
         self._again.append((int(rows[at]), int(firsts[at])))
+
+
+def _id_in(texts: Path, row: int) -> Id:
+    with texts.open("rb") as file:
+        found: Id = json.loads(next(islice(file, row, None)))["id"]
+        return found
 
 
 class _Writer:

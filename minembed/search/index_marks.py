@@ -51,5 +51,5 @@ def select(alive: Array, places: Array) -> Array:  # (n,) bool, (m,) -> (m,) int
 
 def _counts(alive: Array) -> Array:  # (n,) -> (n / STEP rounded up,) int64
     """How many rows before each step are not removed."""
-    counts = [np.count_nonzero(alive[start : start + STEP]) for start in range(0, len(alive), STEP)]
+    counts = [int(np.count_nonzero(alive[start : start + STEP])) for start in range(0, len(alive), STEP)]
     return np.cumsum([0, *counts[:-1]], dtype=np.int64)

@@ -125,6 +125,7 @@ class ReadIndex:
         Of an index that was loaded and not changed since, they are those of its file, mapped; else they are in memory,
         and copied where rows were added or removed.
 
+        >>> from minembed import Index
         >>> Index.build([[3.0, 4.0]]).vectors
         array([[3., 4.]], dtype=float32)
         """

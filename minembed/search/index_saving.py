@@ -153,6 +153,19 @@ def write_sums(path: Path, sums: Mapping[str, Sums]) -> dict[str, int]:
     return {"bytes": len(content), "crc32": crc32_of([content])}
 
 
+def write_marks(path: Path, removed: Array) -> dict[str, Any]:  # (n,) bool
+    """Write marks of removed rows into a folder that is published later, and return what index.json says of them.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_marks(Path(folder) / "removed-0", np.array([True, False]))["bytes"]
+    1
+    """
+    content = np.packbits(removed).tobytes()
+    path.write_bytes(content)
+    return {"folder": None, "name": path.name, "bytes": len(content), "crc32": crc32_of([content])}
+
+
 @dataclass(frozen=True, slots=True)
 class NewPart:
     """A part of an index whose files lie in the folder that is published with it: their sizes and CRC-32."""

@@ -86,6 +86,18 @@ class StoredRecords(Sequence[Record]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def lines(self, rows: Array) -> Iterator[bytes]:  # (n,) rising
+        """The lines of some rows, as they are."""
+        if not len(rows):
+            return
+        first, stored, start = int(rows[0]), *self.where
+        stored.check(start + 8 * first, start + 8 * (int(rows[-1]) + 2))
+        ends = self.offsets[first : int(rows[-1]) + 2].tolist()
+        self.file.check(ends[0], ends[-1])
+        content = self.file.data[ends[0] : ends[-1]].tobytes()
+        for row in (rows - first).tolist():
+            yield content[ends[row] - ends[0] : ends[row + 1] - ends[0]]
+
     def __getitem__(self, i: Any) -> Any:
         if not 0 <= i < len(self):
             raise IndexError(i)
@@ -162,13 +174,32 @@ def load(folder: Path, verify: bool = True) -> tuple[Facts, int, tuple[Block, ..
             before = body["parts"]  # replaced meanwhile: look again
 
 
-def _load(folder: Path, body: Mapping[str, Any], verify: bool) -> tuple[Facts, int, tuple[Block, ...]]:
-    names = ("dimension", "metric", "precision", "model", "metadata")
-    facts, serial, blocks = Facts(**{name: body[name] for name in names}), 0, list[Block]()
+def facts_in(body: Mapping[str, Any]) -> Facts:
+    """What an index.json says that an index is.
+
+    >>> facts_in({"dimension": 2, "metric": "dot", "precision": "int8", "model": None, "metadata": {}}).metric
+    'dot'
+    """
+    return Facts(**{name: body[name] for name in ("dimension", "metric", "precision", "model", "metadata")})
+
+
+def blocks_of(folder: Path, body: Mapping[str, Any], facts: Facts, verify: bool = True) -> list[Block]:
+    """Map the rows of each part that an index.json names; raises IndexFileError and FileNotFoundError.
+
+    >>> blocks_of(Path("none"), {"parts": []}, Facts(2, "dot", "int8"))
+    []
+    """
+    serial, blocks = 0, list[Block]()
     for part in body["parts"]:
         block = _block(folder, facts, part, serial, verify)
         serial += part["count"]
         blocks += [] if block is None else [block]
+    return blocks
+
+
+def _load(folder: Path, body: Mapping[str, Any], verify: bool) -> tuple[Facts, int, tuple[Block, ...]]:
+    facts = facts_in(body)
+    blocks = blocks_of(folder, body, facts, verify)
     count = sum(block.count for block in blocks)
     if count != body["count"]:
         raise IndexFileError(f"{folder / MANIFEST}: count is {body['count']}, its parts have {count} rows; {AGAIN}")
@@ -208,7 +239,7 @@ def _block(folder: Path, facts: Facts, part: Mapping[str, Any], serial: int, ver
 def _with_sums(place: Path, files: Mapping[str, Any], *stored: StoredFile) -> None:
     """Give files the checksums of their pieces, where an index has them."""
     if SUMS not in files:
-        return  # it was written by minembed 0.2
+        return  # it was written by an older version
     file = StoredFile.open(place / SUMS, files[SUMS])
     file.check()
     counts = [-(-len(one.data) // SUMMED) for one in stored]

@@ -413,7 +413,7 @@ def test_bad_input_is_named_and_leaves_the_old_file(tiny_checkpoint, tmp_path, n
 def test_a_text_too_long_can_be_an_error(tiny_checkpoint, tmp_path):
     arguments = ["-o", tmp_path / "out.npy", "-m", tiny_checkpoint, "--truncation", "error"]
     _, err = run("embed", "a", "the cat " * 100, *arguments, code=1)
-    assert "texts[1] has more than 32 tokens" in err and list(tmp_path.iterdir()) == []
+    assert "text 2: the text has more than 32 tokens" in err and list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_named(tiny_checkpoint, tmp_path, monkeypatch):

@@ -342,3 +342,22 @@ def test_precisions_and_settings(model, corpus, tmp_path):
     np.testing.assert_array_equal(np.array([row["embedding"] for row in rows], np.int8), expected, strict=True)
     with pytest.raises(InputError, match=r"another setting .calibration_embeddings"):
         embed(corpus, tmp_path / "out", model, shard_rows=30, **options | {"calibration_embeddings": calibration[:2]})
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("form", ["parquet", "safetensors"])
+def test_a_text_too_long_is_named_by_its_file_and_row(tiny_checkpoint, tmp_path, form, reuse):
+    """Whatever shard it is in, and though rows before it have no text."""
+    model = Embedder.load(tiny_checkpoint, backend="numpy")
+    corpus = [tmp_path / "0.csv", tmp_path / "1.csv"]
+    for path in corpus:
+        path.write_text("id,text\n" + "".join(f"{path.stem}-{i},{'cat' if i % 9 else ''}\n" for i in range(2500)))
+    options = {"missing": "skip", "shard_rows": 900, "form": form, "truncation": "error"}
+    if reuse:
+        jobs.embed(corpus[0], tmp_path / "old", model, **{**options, "form": "parquet"})
+        options["reuse"] = tmp_path / "old"
+    lines = corpus[1].read_text().splitlines()
+    lines[2222] = "1-2221," + "the cat " * 100
+    corpus[1].write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"1\.csv, (row 2222|line 2223): the text has more than 32 tokens; shorten it"):
+        jobs.embed(corpus, tmp_path / "out", model, **options)

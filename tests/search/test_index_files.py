@@ -181,7 +181,7 @@ def test_what_is_not_read_is_not_compared(precision, tier, tmp_path):
 
 
 def test_an_index_without_checksums_of_its_pieces(tmp_path):
-    """As minembed 0.2 wrote it: its files are compared as a whole."""
+    """As older versions wrote it: its files are compared as a whole."""
     make("int8").save(tmp_path)
     body = json.loads((tmp_path / "index.json").read_text())
     del body["files"]["pieces.crc32"], body["crc32"]
