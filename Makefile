@@ -129,7 +129,7 @@ goldens:           ## write the goldens anew: make goldens PYTHON=(with torch an
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_family_goldens.py tests/goldens/families
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_adapter_goldens.py tests/goldens/adapters
 	PYTHONSAFEPATH= PYTHONPATH=tests/support:tests/goldens/make $(PYTHON) \
-		tests/goldens/make/make_adapter_mutation_goldens.py tests/goldens/adapter_mutations.npz 1500
+		tests/goldens/make/make_adapter_mutation_goldens.py tests/goldens/adapter_mutations.npz 5000
 	PYTHONSAFEPATH= PYTHONPATH=tests/support:. $(PYTHON) \
 		tests/goldens/make/make_tokenizer_mutation_goldens.py tests/goldens/tokenizer_mutations.npz 5000
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_module_goldens.py tests/goldens/modules

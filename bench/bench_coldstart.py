@@ -28,6 +28,7 @@ PROGRAMS = {
     **{name: (("minembed_kernels", precision, "numba"), 1) for precision, name in OURS.items()},
     "onnxruntime-float32": (("onnxruntime_graph", "fused"), 1),
     "onnxruntime-int8": (("onnxruntime_graph", "int8-fused"), 1),
+    "fastembed": (("fastembed_text",), 1),
     "openvino-float32": (("openvino_graph", "float32", "f32"), 1),
     "openvino-bfloat16": (("openvino_graph", "float32", "bf16"), 1),
     "openvino-int8": (("openvino_graph", "int8", "bf16"), 1),

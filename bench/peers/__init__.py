@@ -101,6 +101,7 @@ CONTESTANTS = {
     "onnxruntime-float32": Contestant(
         "ONNX Runtime, float32, fused", "peers.onnxruntime_graph", options={"graph": "fused"}, pads=True
     ),
+    "fastembed": Contestant("fastembed, float32", "peers.fastembed_text", workloads=()),  # in the cold start alone
     "openvino-float32": _openvino("float32", hint=("float32",)),
     "ctranslate2-float32": _ctranslate2("float32"),
     "sentence-transformers": Contestant(
