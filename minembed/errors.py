@@ -71,6 +71,17 @@ class InputAttributeError(InputError, AttributeError):
     """A name that the object does not have, or does not let be changed."""
 
 
+class InputKeyError(InputError, KeyError):
+    """A name that a mapping does not have.
+
+    >>> str(InputKeyError("'a' is not there"))
+    "'a' is not there"
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""  # KeyError would put the whole message in quotes
+
+
 class NumericalError(MinembedError, ArithmeticError):
     """A result would hold NaN or infinity."""
 

@@ -13,7 +13,7 @@ from minembed.types import Color
 
 if TYPE_CHECKING:
     from minembed.study.step import Step
-    from minembed.study.tracing import Trace
+    from minembed.study.traced import Trace
 
 MOST = 24  # tokens of the picture: what fits beside each other on a screen
 CELL = 4  # columns a percentage takes
@@ -48,9 +48,11 @@ def command(
     minembed trace "A cat sat on the mat." --layer 3
     """
     from minembed.study import trace
+    from minembed.study.saving import check_ending
 
     if save is not None:
         check_place(save)
+        check_ending(save)
     model = load_model(choice, keep_params=True)
     layers = model.config.num_hidden_layers
     if (layer is not None and layer >= layers) or (head is not None and head >= model.config.num_attention_heads):

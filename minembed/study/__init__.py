@@ -42,7 +42,8 @@ from minembed.study.padding import Padding, padded
 from minembed.study.precision import Precision, precision_errors
 from minembed.study.restoring import Restored, causal_trace
 from minembed.study.step import Step
-from minembed.study.tracing import Trace, trace
+from minembed.study.traced import Trace
+from minembed.study.tracing import trace
 
 __all__ = ["Explanation", "Gradient", "Graph", "Step", "Trace", "explain", "grad", "graph_of", "trace"]
 __all__ += ["Change", "Edited", "ablate_head", "ablate_layer", "ablate_neuron", "edit", "mean_over", "patch"]

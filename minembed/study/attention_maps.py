@@ -9,7 +9,7 @@ from minembed.runtime.checks import check_whole
 from minembed.types import Array
 
 if TYPE_CHECKING:
-    from minembed.study.tracing import Trace
+    from minembed.study.traced import Trace
 
 
 def attention_map(t: "Trace", layer: int, head: int | None = None) -> Array:  # -> (N, N)

@@ -21,7 +21,7 @@ from minembed.study.step import Step
 from minembed.types import Array
 
 if TYPE_CHECKING:
-    from minembed.study.tracing import Trace
+    from minembed.study.traced import Trace
 
 Which = int | Sequence[int] | None  # None: all
 Kind = Literal["zero", "scale", "replace", "patch", "mean"]
@@ -179,7 +179,7 @@ def patch(
     >>> edit(model, {"layer.2": patch(trace(model, "a dog"), token=2)}).encode("a cat").shape  # doctest: +SKIP
     (384,)
     """
-    from minembed.study.tracing import Trace
+    from minembed.study.traced import Trace
 
     if not isinstance(trace, Trace):
         raise InputTypeError(f"patch takes a Trace, as minembed.study.trace gives it, not {type(trace).__name__}")

@@ -25,7 +25,8 @@ from minembed.study.given import as_names, check_embedder, check_text
 from minembed.study.graph import Graph
 from minembed.study.means import with_means
 from minembed.study.on_numpy import on_numpy
-from minembed.study.tracing import ALL, LARGEST, Trace, Work, costly
+from minembed.study.traced import Trace
+from minembed.study.tracing import ALL, LARGEST, Work, costly
 from minembed.transformer.tier import NumPyTier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array

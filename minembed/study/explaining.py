@@ -18,7 +18,8 @@ from minembed.study.parts import Work, begin, begin_wide, beginnings, side_of, v
 from minembed.study.pieces import pieces_of
 from minembed.study.putting_to_test import Test, put_to_test
 from minembed.study.step import Step
-from minembed.study.tracing import Trace, trace
+from minembed.study.traced import Trace
+from minembed.study.tracing import trace
 from minembed.text.tokenizer import clean
 from minembed.transformer.tier import NumPyTier, prepare
 from minembed.types import Array

@@ -74,7 +74,7 @@ def grad(
     largest slope among them: `off` of the result says how far they are, as a part of the largest slope.  This takes 32
     passes for each name.
 
-    Raises KeyError for an unknown name, InputError for a dy of another shape and for a model in bfloat16 or int8:
+    Raises InputKeyError for an unknown name, InputError for a dy of another shape and for a model in bfloat16 or int8:
     rounding is a staircase, whose slopes are 0 or infinite.  Raises NumericalError where differences tell otherwise.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
@@ -99,7 +99,7 @@ def grad(
     asked = list(as_names(wrt, "wrt"))
     for name in (of, *asked):
         if name not in t.steps:
-            t[name]  # raises KeyError, with names that are near
+            t[name]  # raises InputKeyError, with names that are near
     at = _as_number(number, t[of].shape)
     with np.errstate(under="ignore"), single_threaded_blas():
         value, dy = at(t[of])

@@ -13,7 +13,8 @@ from minembed.runtime.threads import single_threaded_blas
 from minembed.study.given import check_embedder, check_text
 from minembed.study.importance import cosine_to
 from minembed.study.on_numpy import on_numpy
-from minembed.study.tracing import Trace, trace
+from minembed.study.traced import Trace
+from minembed.study.tracing import trace
 from minembed.transformer.heads import word_scores
 from minembed.transformer.ops import softmax
 from minembed.types import Array

@@ -12,7 +12,7 @@ from minembed.types import Array
 
 if TYPE_CHECKING:
     from minembed.study.explanation import Explanation
-    from minembed.study.tracing import Trace
+    from minembed.study.traced import Trace
 
 MOST = 24  # tokens of the picture: 576 squares
 SIDE = 16  # of a square

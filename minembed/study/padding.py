@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from minembed.errors import InputError
+from minembed.errors import InputError, InputKeyError
 from minembed.models.embedder import Embedder
 from minembed.models.engine import report_truncation
 from minembed.models.fill_mask import special_id
@@ -54,7 +54,7 @@ class Padding:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise KeyError(f"{name!r} is no step of a padded batch, such as {self.steps[-1].name!r}")
+        raise InputKeyError(f"{name!r} is no step of a padded batch, such as {self.steps[-1].name!r}")
 
     @property
     def first(self) -> str | None:

@@ -10,7 +10,7 @@ from minembed.study.explanation import Side
 from minembed.study.frozen import Stage, carry, freeze
 from minembed.study.graph import Graph
 from minembed.study.running import compute, widened
-from minembed.study.tracing import Trace
+from minembed.study.traced import Trace
 from minembed.types import Array
 
 ROWS = 2048  # of a block of parts: its widest array is of some 10 MB

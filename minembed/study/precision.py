@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minembed.errors import InputError
+from minembed.errors import InputError, InputKeyError
 from minembed.models.embedder import Embedder
 from minembed.models.engine import find_prompt, report_truncation
 from minembed.models.options import Options
@@ -43,7 +43,7 @@ class Precision:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise KeyError(f"{name!r} is no step, such as {self.steps[-1].name!r}")
+        raise InputKeyError(f"{name!r} is no step, such as {self.steps[-1].name!r}")
 
     def born(self, dtype: str, top: int = 5) -> tuple[StepError, ...]:
         """The steps that add most of their own, the largest first; raises InputError for another type."""

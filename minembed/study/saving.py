@@ -5,15 +5,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minembed.errors import InputError
 from minembed.runtime.files import replacing
 from minembed.runtime.safetensors_files import header_of, layout_of
 
 if TYPE_CHECKING:
-    from minembed.study.tracing import Trace
+    from minembed.study.traced import Trace
 
 
 def save_trace(trace: "Trace", path: str | os.PathLike[str]) -> None:
-    """Write a trace as a safetensors file, whole or not at all; what is not an array is in its metadata, as JSON."""
+    """Write a trace as a safetensors file, whole or not at all; what is not an array is in its metadata, as JSON.
+
+    Raises InputError for another ending than .safetensors.
+    """
+    check_ending(path)
     steps = {name: trace.steps[name] for name in trace}
     facts = {
         "text": json.dumps(trace.text),
@@ -28,3 +33,14 @@ def save_trace(trace: "Trace", path: str | os.PathLike[str]) -> None:
         file.write(header_of(layout_of(arrays), facts))
         for x in arrays.values():
             file.write(x.tobytes())
+
+
+def check_ending(path: str | os.PathLike[str]) -> None:
+    """Raise InputError where a file's name does not say what is in it.
+
+    >>> check_ending("trace.txt")
+    Traceback (most recent call last):
+    minembed.errors.InputError: trace.txt: a trace is written as safetensors; end its name in .safetensors
+    """
+    if Path(path).suffix != ".safetensors":
+        raise InputError(f"{os.fspath(path)}: a trace is written as safetensors; end its name in .safetensors")

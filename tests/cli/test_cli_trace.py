@@ -46,6 +46,11 @@ def test_names_a_head_and_a_file(tiny_checkpoint, tiny_model, tmp_path):
     np.testing.assert_array_equal(arrays["vector"], t["vector"])
 
 
+def test_a_file_of_another_kind_is_refused_before_anything_is_computed(tiny_checkpoint, tmp_path):
+    out, err = run("trace", TEXT, "-m", tiny_checkpoint, "--save", tmp_path / "t.txt", code=1)
+    assert not out and "t.txt: a trace is written as safetensors" in err and not list(tmp_path.iterdir())
+
+
 def test_colours_change_nothing_else(tiny_checkpoint):
     plain, _ = run("trace", TEXT, "-m", tiny_checkpoint)
     for depth in ("truecolor", "256"):

@@ -13,7 +13,7 @@ from places import ROOT
 from safetensors import safe_open
 
 from minembed import Embedder, Reranker
-from minembed.errors import BackendWarning, InputError, InputTypeError, NumericalError, TruncationWarning
+from minembed.errors import BackendWarning, InputError, InputKeyError, InputTypeError, NumericalError, TruncationWarning
 from minembed.study import trace
 from minembed.weights.families import FAMILIES
 
@@ -123,7 +123,8 @@ def test_names_are_chosen_and_others_explained(tiny_checkpoint):
     model = load(tiny_checkpoint)
     t = trace(model, TEXTS[0], names=("layer.*.probabilities", "vector"))
     assert list(t) == ["layer.0.probabilities", "layer.1.probabilities", "vector"] and t.verify() == 0
-    with pytest.raises(KeyError, match="was not asked for"):
+    assert "layer.0.qkv" not in t and t.get("layer.0.qkv") is None  # a mapping, whose errors are ours as well
+    with pytest.raises(InputKeyError, match=r"^'layer\.0\.qkv' was not asked for$"):
         t["layer.0.qkv"]
     with pytest.raises(KeyError, match=r"does not exist; there is layer\.0\.qkv"):
         t["layer.9.qkv"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minembed.study.exercises.exercise import Compared, Place, checked
-from minembed.study.tracing import Trace
+from minembed.study.traced import Trace
 from minembed.train.backward.vjp import softmax_vjp
 from minembed.types import Array
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from minembed.runtime.threads import single_threaded_blas
 from minembed.study.step import Step
-from minembed.study.tracing import Trace
+from minembed.study.traced import Trace
 from minembed.types import Array
 
 STARTERS = Path(__file__).parent / "starters"

@@ -13,7 +13,8 @@ import numpy as np
 from minembed.errors import InputError
 from minembed.models.embedder import Embedder
 from minembed.study.exercises.exercise import Exercise
-from minembed.study.tracing import Trace, trace
+from minembed.study.traced import Trace
+from minembed.study.tracing import trace
 from minembed.types import Array
 
 TEXTS = (

@@ -20,7 +20,8 @@ from minembed.study.given import as_names, check_embedder, check_text
 from minembed.study.lenses import similarity_by_layer
 from minembed.study.on_numpy import on_numpy
 from minembed.study.report.corpus import Corpus, corpus_of
-from minembed.study.tracing import Trace, trace
+from minembed.study.traced import Trace
+from minembed.study.tracing import trace
 from minembed.types import Array
 
 NOTE_OF_HEADS = "How the score moves where a head finds nothing: blue, it would be higher; orange, lower."
