@@ -151,6 +151,15 @@ FILES = [
         ),
     ),
 ]
+MEMORY = [
+    Row(
+        "fences",
+        "every array of every compiled function of encoders (random architectures), searches and trainings ends, and "
+        "then begins, at a page that nobody may touch; compiled for this processor and lesser ones",
+        "encodings, searches and steps",
+        ("kernels/test_kernel_fenced.py",),
+    ),
+]
 SAVERS = {
     "model": ("a model", "weights/test_saving.py::test_many_kills"),
     "index": ("an index over another", "search/test_index_files.py::test_many_kills"),
@@ -282,7 +291,7 @@ MACHINES += [
     Row(f"python-{version}", f"CPython {version}", "tests", ROOMS, python=version, usual=True)
     for version in ("3.10", "3.11", "3.12", "3.13", "3.14")
 ]
-GROUPS = {"Numbers and texts": NUMBERS, "Files": FILES, "Interruptions": FAULTS, "The server": SERVER}
+GROUPS = {"Numbers and texts": NUMBERS, "Files": FILES, "Memory": MEMORY, "Interruptions": FAULTS, "The server": SERVER}
 ROWS = {row.name: row for group in (*GROUPS.values(), MACHINES) for row in group}
 NEVER = (
     "an ARM processor (only under qemu: `make test-arm`)",
