@@ -3,18 +3,23 @@
 Also: pooling that needs one row computes one row, with the same bits.
 """
 
+import os
+import random
 import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from examples import heavy
 from interrupts import interrupt, is_calm, needs_timer
 from kernel_drivers import DTYPES
 from kernel_inputs import config_of, packed
 
 from minembed.kernels.encoder import tier
+from minembed.kernels.encoder.job import DONE, JOB_WORDS
 from minembed.kernels.encoder.selftest import random_params
 from minembed.kernels.helpers import Helper
 
@@ -28,8 +33,8 @@ def always(monkeypatch):
     monkeypatch.setattr("minembed.kernels.encoder.prepared.SHARED_WORK", 0)
 
 
-def model_of(dtype, heads=4, size=24, F=200):
-    config = config_of(heads, size, F, 2)
+def model_of(dtype, heads=4, size=24, F=200, layers=2):
+    config = config_of(heads, size, F, layers)
     return tier.prepare(random_params(config), config, dtype), config
 
 
@@ -72,6 +77,45 @@ def test_a_helper_that_is_late_leaves_when_the_work_is_done(always, monkeypatch,
     for timer in late:
         timer.join(STAYS_AWAY)
         assert not timer.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be kept to a core here")
+@pytest.mark.parametrize("runs", [60, *heavy([4000])])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_helper_that_comes_at_any_moment(always, monkeypatch, dtype, runs, amount):
+    """It waits for a while that no run has twice, on a core of its own or on the caller's, where one takes turns with
+    the other in the middle of anything: the same bits, and panels that it did itself."""
+    layers = 2 if runs < 1000 else 10  # a helper that comes on a busy machine comes late: there must be work left
+    (model, config), own, dice = model_of(dtype, 8, 32, 1024, layers), Helper(), random.Random(amount.seed(1))
+    before, jobs = os.sched_getaffinity(0), []
+    cores = before
+    monkeypatch.setattr("minembed.kernels.helpers._keep_off", lambda thread: cores)
+
+    def late(work):
+        wait = dice.choice([0, dice.uniform(0, 3e-4), dice.uniform(0, 3e-3)])
+        jobs.append(next(cell.cell_contents for cell in work.__closure__ if np.size(cell.cell_contents) == JOB_WORDS))
+
+        def begin_late():
+            until = time.perf_counter() + wait
+            while time.perf_counter() < until:
+                pass
+            work()
+
+        return own.ask(begin_late)
+
+    monkeypatch.setattr(tier, "helper", SimpleNamespace(ask=late))
+    inputs = [packed([n], config, seed=n) for n in (1, 7, 31, 64)]
+    alone = [model(tokens).tobytes() for tokens in inputs]
+    try:
+        for run in range(amount.rounds(runs)):
+            if run % 50 == 0:
+                cores = {min(before)} if run % 100 else before
+                os.sched_setaffinity(0, cores)
+            assert model(inputs[run % 4], together=True).tobytes() == alone[run % 4], run
+            _comes(own)
+    finally:
+        os.sched_setaffinity(0, before)
+    assert layers == 2 or sum(job[DONE] > 0 for job in jobs) > len(jobs) / 20
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

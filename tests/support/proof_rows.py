@@ -160,6 +160,19 @@ MEMORY = [
         ("kernels/test_kernel_fenced.py",),
     ),
 ]
+MEMORY += [
+    Row(
+        "helper-late",
+        "single queries whose second core comes at a random moment, on a core of its own or the caller's: the same bits",
+        "queries",
+        tuple(
+            f"kernels/test_kernel_sharing.py::test_a_helper_that_comes_at_any_moment[{dtype}-4000]"
+            for dtype in ("float32", "bfloat16", "int8")
+        ),
+        10_000,
+        2_500,
+    ),
+]
 SAVERS = {
     "model": ("a model", "weights/test_saving.py::test_many_kills"),
     "index": ("an index over another", "search/test_index_files.py::test_many_kills"),
@@ -291,7 +304,13 @@ MACHINES += [
     Row(f"python-{version}", f"CPython {version}", "tests", ROOMS, python=version, usual=True)
     for version in ("3.10", "3.11", "3.12", "3.13", "3.14")
 ]
-GROUPS = {"Numbers and texts": NUMBERS, "Files": FILES, "Memory": MEMORY, "Interruptions": FAULTS, "The server": SERVER}
+GROUPS = {
+    "Numbers and texts": NUMBERS,
+    "Files": FILES,
+    "Memory and threads": MEMORY,
+    "Interruptions": FAULTS,
+    "The server": SERVER,
+}
 ROWS = {row.name: row for group in (*GROUPS.values(), MACHINES) for row in group}
 NEVER = (
     "an ARM processor (only under qemu: `make test-arm`)",
