@@ -163,7 +163,7 @@ MEMORY = [
 MEMORY += [
     Row(
         "helper-late",
-        "single queries whose second core comes at a random moment, on a core of its own or the caller's: the same bits",
+        "single queries whose second core comes at a random moment, or must share the caller's core: the same bits",
         "queries",
         tuple(
             f"kernels/test_kernel_sharing.py::test_a_helper_that_comes_at_any_moment[{dtype}-4000]"
