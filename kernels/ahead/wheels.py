@@ -1,9 +1,10 @@
 """Wheels: one a platform with its compiled kernels, and one for all others, with NumPy or Numba to compute.
 
-    python -m minembed.kernels.ahead.wheels [--platform NAME ...] [--pure] [-o FOLDER]
+    python -m minembed.kernels.ahead.wheels [--platform NAME ...] [-o FOLDER] [--no-isolation]
 
 Each is built from a copy of what git tracks, since a stale build folder would be packed without a word, and each is
-looked into afterwards.  Source: packaging.python.org, binary distribution format; PEP 600 (manylinux), 656 (musllinux).
+looked into afterwards.  With SOURCE_DATE_EPOCH set, two builds by the same tools are the same bytes: `make release`.
+Source: packaging.python.org, binary distribution format; PEP 600 (manylinux), 656 (musllinux).
 """
 
 import argparse
@@ -43,11 +44,14 @@ def clean_copy(root: Path) -> Iterator[Path]:
             if (root / name).is_file():
                 (Path(place) / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / name, Path(place) / name)
+                (Path(place) / name).chmod(0o644)  # whatever the umask of whoever cloned
         yield Path(place)
 
 
-def make_wheel(platform: str, out: Path, root: Path) -> Path:
+def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True) -> Path:
     """Build the wheel of a platform, or the pure one; returns where it lies.
+
+    Isolated, the newest setuptools is fetched for it; otherwise that of this environment builds.
 
     Raises BackendError where a library cannot be made, or the wheel does not hold what it should.
     """
@@ -55,6 +59,7 @@ def make_wheel(platform: str, out: Path, root: Path) -> Path:
         if platform != PURE:
             build(PLATFORMS[platform], variants_of(PLATFORMS[platform]), source / "kernels" / "native")
         command = [sys.executable, "-m", "build", "--wheel", "--outdir", made, str(source)]
+        command += [] if isolated else ["--no-isolation"]
         _run(command + ([] if platform == PURE else ["-C--build-option=--plat-name=linux_x86_64"]))
         if platform != PURE:
             _run(
@@ -113,10 +118,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m minembed.kernels.ahead.wheels", description="Build wheels.")
     parser.add_argument("--platform", action="append", choices=[*TAGS, PURE], help="default: all of them")
     parser.add_argument("-o", "--output", type=Path, default=Path("dist"), metavar="FOLDER")
+    parser.add_argument("--no-isolation", action="store_true", help="build with this environment's setuptools")
     options = parser.parse_args(arguments)
     for platform in options.platform or [*TAGS, PURE]:
         try:
-            wheel = make_wheel(platform, options.output, KERNELS.parent)
+            wheel = make_wheel(platform, options.output, KERNELS.parent, not options.no_isolation)
         except BackendError as error:
             parser.exit(1, f"{error}\n")
         print(f"{wheel}: {wheel.stat().st_size:,} bytes", flush=True)
