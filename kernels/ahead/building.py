@@ -18,6 +18,7 @@ import numpy as np
 from minembed.errors import BackendError
 from minembed.kernels.ahead.platforms import Platform, link
 from minembed.kernels.ahead.small_objects import emit_detector, emit_missing
+from minembed.kernels.compiled.sources import hashes_of
 from minembed.kernels.compiled.variants import VARIANTS
 from minembed.kernels.libraries import DETECTOR, MANIFEST, SCHEMA
 from minembed.version import __version__
@@ -58,6 +59,26 @@ def build(platform: Platform, variants: Sequence[str], folder: Path) -> Path:
         manifest.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         _replace(folder, [Path(made) / about["file"] for about in libraries.values()], manifest)
     return folder / MANIFEST
+
+
+def still_fit(platform: Platform, folder: Path) -> bool:
+    """Whether libraries that were built before are those that building would make now.
+
+    They are, if they are whole, and neither this version, nor a tool, nor a source has changed since.
+
+    >>> from minembed.kernels.ahead.platforms import PLATFORMS
+    >>> still_fit(PLATFORMS["linux-x86_64"], Path("no-such-folder"))
+    False
+    """
+    try:
+        told = json.loads((folder / MANIFEST).read_bytes())
+        digests = {x["file"]: hashlib.sha256((folder / x["file"]).read_bytes()).hexdigest() == x["sha256"]
+                   for x in told["libraries"].values()}  # fmt: skip
+        fit = {*variants_of(platform)} <= {*told["libraries"]} and told["toolchain"] == _toolchain(platform)
+        fit = fit and (told["version"], told["platform"]) == (__version__, platform.name)
+        return fit and all(digests.values()) and told["sources"] == hashes_of(told["sources"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _library(platform: Platform, name: str, made: Path) -> dict[str, Any]:

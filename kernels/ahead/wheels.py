@@ -1,6 +1,6 @@
 """Wheels: one a platform with its compiled kernels, and one for all others, with NumPy or Numba to compute.
 
-    python -m minembed.kernels.ahead.wheels [--platform NAME ...] [-o FOLDER] [--no-isolation]
+    python -m minembed.kernels.ahead.wheels [--platform NAME ...] [-o FOLDER] [--keep FOLDER] [--no-isolation]
 
 Each is built from a copy of what git tracks, since a stale build folder would be packed without a word, and each is
 looked into afterwards.  With SOURCE_DATE_EPOCH set, two builds by the same tools are the same bytes: `make release`.
@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from minembed.errors import BackendError
-from minembed.kernels.ahead.building import build, variants_of
+from minembed.kernels.ahead.building import build, still_fit, variants_of
 from minembed.kernels.ahead.platforms import PLATFORMS
 from minembed.kernels.compiled.sources import KERNELS
 from minembed.kernels.libraries import MANIFEST
@@ -48,16 +48,17 @@ def clean_copy(root: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True) -> Path:
+def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True, kept: Path | None = None) -> Path:
     """Build the wheel of a platform, or the pure one; returns where it lies.
 
-    Isolated, the newest setuptools is fetched for it; otherwise that of this environment builds.
+    Isolated, the newest setuptools is fetched for it; otherwise that of this environment builds.  Libraries of an earlier
+    call are taken from the folder `kept`, where they are still what would be built, and kept there.
 
     Raises BackendError where a library cannot be made, or the wheel does not hold what it should.
     """
     with clean_copy(root) as source, TemporaryDirectory() as made:
         if platform != PURE:
-            build(PLATFORMS[platform], variants_of(PLATFORMS[platform]), source / "kernels" / "native")
+            libraries(platform, source / "kernels" / "native", kept)
         command = [sys.executable, "-m", "build", "--wheel", "--outdir", made, str(source)]
         command += [] if isolated else ["--no-isolation"]
         _run(command + ([] if platform == PURE else ["-C--build-option=--plat-name=linux_x86_64"]))
@@ -69,6 +70,18 @@ def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True) -> P
         check_wheel(Path(wheel), platform)
         out.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copy2(wheel, out))
+
+
+def libraries(platform: str, native: Path, kept: Path | None) -> None:
+    """Put the libraries of a platform into a folder: those that are kept, or new ones, which are kept then."""
+    earlier = kept / platform if kept else None
+    if earlier and still_fit(PLATFORMS[platform], earlier):
+        shutil.copytree(earlier, native)
+        return
+    build(PLATFORMS[platform], variants_of(PLATFORMS[platform]), native)
+    if earlier:
+        shutil.rmtree(earlier, ignore_errors=True)
+        shutil.copytree(native, earlier)
 
 
 def _wheels(folder: str) -> list[str]:
@@ -118,11 +131,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m minembed.kernels.ahead.wheels", description="Build wheels.")
     parser.add_argument("--platform", action="append", choices=[*TAGS, PURE], help="default: all of them")
     parser.add_argument("-o", "--output", type=Path, default=Path("dist"), metavar="FOLDER")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep libraries here for the next time")
     parser.add_argument("--no-isolation", action="store_true", help="build with this environment's setuptools")
     options = parser.parse_args(arguments)
     for platform in options.platform or [*TAGS, PURE]:
         try:
-            wheel = make_wheel(platform, options.output, KERNELS.parent, not options.no_isolation)
+            wheel = make_wheel(platform, options.output, KERNELS.parent, not options.no_isolation, options.keep)
         except BackendError as error:
             parser.exit(1, f"{error}\n")
         print(f"{wheel}: {wheel.stat().st_size:,} bytes", flush=True)

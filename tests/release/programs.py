@@ -1,0 +1,107 @@
+"""What is run in the environment of each artefact: a program for all, and one for what an extra adds.
+
+Every program runs from an empty folder with `-I -W error`, so that neither a checkout nor a warning can hide.
+"""
+
+HEAVY = {"mteb": "brings torch, 1.9 GB", "txtai": "brings torch, 1.2 GB", "ray": "600 MB"}  # with HEAVY=1 alone
+
+BASE = """
+import json, sys
+from importlib.util import find_spec
+import minembed
+from minembed import Embedder, Index
+assert "site-packages" in minembed.__file__, minembed.__file__
+texts = ["How do I bake bread?", "Knead the dough, then let it rise.", "Compile it with -O2."]
+model = Embedder.load("all-MiniLM-L6-v2", local_files_only=True)
+vectors = model.encode(texts)
+assert vectors.shape == (3, 384) and all((model.encode(t) == v).all() for t, v in zip(texts, vectors))
+index = Index.build(model, texts[1:])
+assert index.search(texts[0], k=1)[0].text == texts[1]
+index.save("notes.index")
+assert Index.load("notes.index", model).search(texts[0], k=1)[0].text == texts[1]
+cosine = float(model.similarity(vectors[0], vectors[1])[0, 0])
+found = {"version": minembed.__version__, "backend": model.backend, "cosine": cosine}
+print(json.dumps(found | {"numba": find_spec("numba") is not None, "torch": find_spec("torch") is not None}))
+"""
+COSINE, WITHIN = 0.521131, 1e-5  # of the first two texts, by all-MiniLM-L6-v2 in float32
+
+COMMANDS = [  # words of `minembed`, and what is looked for in what it prints
+    (["--version"], "{version}"),
+    (["similarity", "a cat", "a kitten"], "0.7"),
+    (["search", "notes.txt", "what to do with dough", "-k", "1", "--no-cache"], "Knead the dough"),
+    (["embed", "-i", "notes.txt", "-o", "vectors.npy"], ""),
+    (["doctor"], "Yes: identical to the last bit"),
+]
+
+_INTEGRATION = "from minembed.integrations.{} import *\n"
+SERVE = """
+import re, subprocess, sys, urllib.request
+from pathlib import Path
+from minembed import Embedder
+command = Path(sys.executable).with_name("minembed")
+with subprocess.Popen([command, "serve", "--port", "0", "--offline"], stderr=subprocess.PIPE, text=True) as server:
+    try:
+        url = next(found[1] for found in (re.search(r"ready on (\\S+)", line) for line in server.stderr) if found)
+        there, here = Embedder.connect(url), Embedder.load(local_files_only=True)
+        assert (there.encode(["a cat"]) == here.encode(["a cat"])).all()
+    finally:
+        server.terminate()
+        server.stderr.read()
+"""
+MAP = """
+import subprocess, sys
+from pathlib import Path
+command = Path(sys.executable).with_name("minembed")
+Path("many.txt").write_text("".join(f"{who} {what}\\n" for who in ("a cat", "a dog", "a horse", "bread", "soup", "rice")
+                            for what in ("today", "again", "at home", "in town", "for two", "in spring")))
+for method, file in (("pca", "map.html"), ("tsne", "map.png"), ("umap", "map.svg")):
+    subprocess.run([command, "map", "many.txt", "--method", method, "-o", file, "--no-cache", "--offline"], check=True)
+    assert Path(file).stat().st_size > 10_000, file
+"""
+JOBS = """
+import ray
+from minembed import jobs
+from pathlib import Path
+Path("many.txt").write_text("".join(f"text {i}\\n" for i in range(50)))
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+jobs.embed("many.txt", "vectors", "all-MiniLM-L6-v2", engine="ray", format="safetensors")
+assert list(Path("vectors").rglob("*.safetensors"))
+ray.shutdown()
+"""
+
+EXTRAS = {
+    "": "",
+    "arrow": "import pyarrow as pa\nfrom minembed import Embedder\n"
+    "model = Embedder.load(local_files_only=True)\nassert model.encode(pa.array(['a', 'b'])).shape == (2, 384)\n"
+    "import subprocess, sys\nfrom pathlib import Path\nfrom pyarrow import parquet\n"
+    "command = Path(sys.executable).with_name('minembed')\n"
+    "subprocess.run([command, 'embed', '-i', 'notes.txt', '-o', 'v.parquet', '--offline'], check=True)\n"
+    "assert parquet.read_table('v.parquet').num_rows == 3\n",
+    "numba": "from minembed import Embedder, top_k\nimport numpy as np\n"
+    "model = Embedder.load(local_files_only=True, dtype='int8', backend='numba')\n"
+    "assert model.encode(['a', 'b']).shape == (2, 384)\n"
+    "top_k(np.eye(9, dtype=np.float32)[:1], np.eye(9, dtype=np.float32), 3, backend='numba')\n",
+    "viz": MAP,
+    "serve": SERVE,
+    "langchain": _INTEGRATION.format("langchain") + "assert len(MinembedEmbeddings().embed_query('a')) == 384",
+    "llama-index": _INTEGRATION.format("llama_index")
+    + "assert len(MinembedEmbedding().get_query_embedding('a')) == 384",
+    "haystack": _INTEGRATION.format("haystack") + "assert len(MinembedTextEmbedder().run('a')['embedding']) == 384",
+    "chroma": _INTEGRATION.format("chroma") + "assert len(MinembedEmbeddingFunction()(['a'])[0]) == 384",
+    "sklearn": _INTEGRATION.format("sklearn") + "assert MinembedVectorizer().fit_transform(['a']).shape == (1, 384)",
+    "bertopic": _INTEGRATION.format("bertopic") + "assert MinembedBackend().embed(['a']).shape == (1, 384)",
+    "keybert": _INTEGRATION.format("keybert") + "assert MinembedBackend().embed(['a']).shape == (1, 384)",
+    "mteb": _INTEGRATION.format("mteb") + "assert MinembedEncoder().model.encode('a').shape == (384,)",
+    "txtai": "from txtai import Embeddings\n"
+    "store = Embeddings(method='minembed.integrations.txtai.MinembedVectors', path='all-MiniLM-L6-v2')\n"
+    "assert store.transform('a').shape == (384,)",
+    "ray": JOBS,
+    "browser": "import selenium",
+    "types": "import subprocess, sys\nfrom pathlib import Path\n"
+    "Path('user.py').write_text('from minembed import Embedder\\nEmbedder.load().encode(\"a\", precision=\"int9\")\\n')\n"
+    "checker = Path(sys.executable).with_name('basedpyright')\n"
+    "done = subprocess.run([checker, 'user.py'], capture_output=True, text=True)\n"
+    "assert 'int9' in done.stdout, done.stdout + done.stderr",
+    "dev": "import hypothesis, importlinter, mypy, numba, pytest",
+}
+ALONE = {"bertopic": "bertopic", "keybert": "keybert"}  # installed without what their metadata ask for, as the docs say
