@@ -232,6 +232,22 @@ wheels: $(VENV)/dev ## build the wheels of all platforms into dist/, with their 
 	$(BIN)/pip install -q ziglang
 	$(BIN)/python -m minembed.kernels.ahead.wheels $(WHEELS)
 
+RELEASE = VENV="$(VENV)" PYTHONSAFEPATH= $(PYTHON) tests/release
+
+release: $(VENV)/dev ## everything that is published, checked, in dist/release: make release [TESTS=0] [TWICE=1] [HEAVY=1] (an hour)
+	$(BIN)/minembed pull
+	$(RELEASE)/make_release.py $(if $(filter 0,$(TESTS)),--no-tests) $(if $(filter 1,$(TWICE)),--twice) \
+		$(if $(filter 1,$(HEAVY)),--heavy) $(RELEASE_PLATFORMS:%=--platform %)
+
+check-release: $(VENV)/dev ## a folder of artefacts: hashes, and each in an environment of its own: make check-release [RELEASED=dist/release]
+	$(BIN)/minembed pull
+	$(RELEASE)/smoke.py $(RELEASED) $(VENV)/release/smoke $(if $(filter 1,$(HEAVY)),--heavy) $(EXTRAS:%=--only %)
+
+RELEASED ?= dist/release
+RELEASE_PLATFORMS ?=
+TESTS ?= 1
+TWICE ?=
+HEAVY ?=
 BENCH_OPTIONS ?=
 LESSONS ?=
 ROWS ?=
@@ -263,4 +279,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream test-stores

@@ -51,8 +51,8 @@ def clean_copy(root: Path) -> Iterator[Path]:
 def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True, kept: Path | None = None) -> Path:
     """Build the wheel of a platform, or the pure one; returns where it lies.
 
-    Isolated, the newest setuptools is fetched for it; otherwise that of this environment builds.  Libraries of an earlier
-    call are taken from the folder `kept`, where they are still what would be built, and kept there.
+    Isolated, the newest setuptools is fetched for it; otherwise that of this environment builds.  Libraries of an
+    earlier call are taken from the folder `kept`, where they are still what would be built, and kept there.
 
     Raises BackendError where a library cannot be made, or the wheel does not hold what it should.
     """

@@ -98,7 +98,8 @@ EXTRAS = {
     "ray": JOBS,
     "browser": "import selenium",
     "types": "import subprocess, sys\nfrom pathlib import Path\n"
-    "Path('user.py').write_text('from minembed import Embedder\\nEmbedder.load().encode(\"a\", precision=\"int9\")\\n')\n"
+    "Path('user.py').write_text('from minembed import Embedder\\n'\n"
+    '                           \'Embedder.load().encode("a", precision="int9")\\n\')\n'
     "checker = Path(sys.executable).with_name('basedpyright')\n"
     "done = subprocess.run([checker, 'user.py'], capture_output=True, text=True)\n"
     "assert 'int9' in done.stdout, done.stdout + done.stderr",

@@ -1,4 +1,4 @@
-"""Environments of the tools that make a release, each with the versions that requirements/ pins; and how they are run."""
+"""Environments of the tools that make a release, with the versions that requirements/ pins; and how they are run."""
 
 import os
 import shutil

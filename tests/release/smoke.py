@@ -171,9 +171,9 @@ def check_choice(folder: Path) -> list[str]:
                     *(sys.executable, "-m", "pip", "download", *QUIET[:2], "--no-index", "--no-deps", "-d", place),
                     *("--find-links", folder, "--only-binary=:all:", "--platform", target, "minembed"),
                 )
-                (chosen,) = os.listdir(place)
-            if mark not in chosen:
-                wrong.append(f"for {target} pip chooses {chosen}")
+                (chosen,) = Path(place).iterdir()
+            if mark not in chosen.name:
+                wrong.append(f"for {target} pip chooses {chosen.name}")
     return wrong
 
 
