@@ -1,4 +1,4 @@
-"""Everything that is published of a version, in one folder: `make release` (docs/releasing.md).
+"""Everything that is published of a version, in one folder: `make release` (CONTRIBUTING.md).
 
     python tests/release/make_release.py [--no-tests] [--twice] [--heavy] [--platform NAME ...] [-o FOLDER]
 

@@ -1,4 +1,4 @@
-"""Notes on where artefacts come from: revision, machine, versions of every tool, what was checked, how to rebuild them."""
+"""Notes on where artefacts come from: revision, machine, versions of every tool, what was checked, how to rebuild."""
 
 import json
 import os

@@ -46,7 +46,7 @@ def environment(work: Path, name: str) -> Path:
         print(f"an environment with the tools of {name}.txt", flush=True)
         run(sys.executable, "-m", "venv", folder)
         run(
-            *(folder / "bin" / "python", "-m", "pip", "install", *QUIET, "--only-binary=:all:", "--no-deps"),
+            *(folder / "bin" / "python", "-m", "pip", "install", *QUIET, "--no-deps"),
             *("-r", REQUIREMENTS / f"{name}.txt"),
         )
         made.write_text(wanted, encoding="utf-8")
