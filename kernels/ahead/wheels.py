@@ -58,7 +58,7 @@ def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True, kept
     """
     with clean_copy(root) as source, TemporaryDirectory() as made:
         if platform != PURE:
-            libraries(platform, source / "kernels" / "native", kept)
+            _libraries(platform, source / "kernels" / "native", kept)
         command = [sys.executable, "-m", "build", "--wheel", "--outdir", made, str(source)]
         command += [] if isolated else ["--no-isolation"]
         _run(command + ([] if platform == PURE else ["-C--build-option=--plat-name=linux_x86_64"]))
@@ -72,7 +72,7 @@ def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True, kept
         return Path(shutil.copy2(wheel, out))
 
 
-def libraries(platform: str, native: Path, kept: Path | None) -> None:
+def _libraries(platform: str, native: Path, kept: Path | None) -> None:
     """Put the libraries of a platform into a folder: those that are kept, or new ones, which are kept then."""
     earlier = kept / platform if kept else None
     if earlier and still_fit(PLATFORMS[platform], earlier):
