@@ -250,6 +250,7 @@ TWICE ?=
 HEAVY ?=
 BENCH_OPTIONS ?=
 LESSONS ?=
+REVISION ?= HEAD
 ROWS ?=
 SHARE ?=
 SEED ?=
@@ -269,6 +270,12 @@ bench-stream:      ## peak memory while 100,000 texts stream by (about 4 minutes
 	$(PYTHON) bench stream $(BENCH_OPTIONS)
 	$(PYTHON) bench report
 
+check-speed: $(VENV)/dev ## is REVISION (HEAD) more than 5 % slower than its parent, in seconds of a core? (ten minutes)
+	$(BIN)/minembed pull
+	$(BIN)/pip install -q setuptools
+	PYTHONSAFEPATH= $(BIN)/python bench/history.py check $(REVISION)
+	PYTHONSAFEPATH= $(BIN)/python bench/history.py table
+
 $(VENV)/user: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e .
@@ -279,4 +286,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores
