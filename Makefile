@@ -272,7 +272,6 @@ bench-stream:      ## peak memory while 100,000 texts stream by (about 4 minutes
 
 check-speed: $(VENV)/dev ## is REVISION (HEAD) more than 5 % slower than its parent, in seconds of a core? (ten minutes)
 	$(BIN)/minembed pull
-	$(BIN)/pip install -q setuptools
 	PYTHONSAFEPATH= $(BIN)/python bench/history.py check $(REVISION)
 	PYTHONSAFEPATH= $(BIN)/python bench/history.py table
 

@@ -43,7 +43,6 @@ def installed(revision: str) -> Path:
             "install",
             "-q",
             "--no-deps",
-            "--no-build-isolation",
             "--target",
             site,
             source,
