@@ -40,7 +40,7 @@ COMMANDS = {
     "sentences": "train contrastive pairs.csv sentences -m words/model --evaluate held-pairs.csv --epochs 3"
     " --batch-size 64 --learning-rate 1e-3 --no-duplicates",
 }
-STAGES = {"nothing learnt": "words/start", "words learnt": "words/model", "sentences learnt": "sentences/model"}
+STAGES = {"nothing learned": "words/start", "words learned": "words/model", "sentences learned": "sentences/model"}
 FILES = (
     "Open the file and read it line by line.",
     "Copy a directory tree to another place on the disk.",
@@ -117,16 +117,16 @@ def write_texts(folder: Path) -> dict[str, int]:
     held, rest = known[:HELD], known[HELD:]
     texts, judged = pieces(rest), pieces(held)
     judged = [text for text in judged if text not in set(texts)]
-    learnt, asked = pairs(rest), pairs(held)
-    asked = [pair for pair in asked if pair not in set(learnt)]
+    learned, asked = pairs(rest), pairs(held)
+    asked = [pair for pair in asked if pair not in set(learned)]
     for name, lines in (("texts.txt", texts), ("held-texts.txt", judged)):
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    for name, rows in (("pairs.csv", learnt), ("held-pairs.csv", asked)):
+    for name, rows in (("pairs.csv", learned), ("held-pairs.csv", asked)):
         with (folder / name).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("anchor", "positive"), *rows])
     words = sum(len(text.split()) for text in texts)
     return {"documents": len(known), "words": words, "texts": len(texts), "held_texts": len(judged)} | {
-        "pairs": len(learnt),
+        "pairs": len(learned),
         "held_pairs": len(asked),
     }
 
@@ -149,13 +149,13 @@ def history(folder: Path, name: str) -> list[dict[str, Any]]:
 def unigrams(folder: Path) -> dict[str, float]:
     """The loss of knowing how frequent words are, and those of the model before and after, on the same hidden words."""
     held, texts = ((folder / f"{n}.txt").read_text(encoding="utf-8").splitlines() for n in ("held-texts", "texts"))
-    new, learnt = (Trainee.load(folder / "words" / n, head=True, make_head=True) for n in ("start", "model"))
+    new, learned = (Trainee.load(folder / "words" / n, head=True, make_head=True) for n in ("start", "model"))
     ids = new.tokenizer(texts).ids
     counts = np.bincount(ids, minlength=new.checkpoint.config.vocab_size)
     counts[:5] = 0  # special tokens are never asked for
     found = {"tokens": len(ids), "vocabulary": len(counts)}
     found["unigram_entropy"] = round(unigram_entropy(held_out(new, held, Settings()), counts), 3)
-    return found | {n: round(masked_loss(m, held, Settings()), 3) for n, m in (("before", new), ("after", learnt))}
+    return found | {n: round(masked_loss(m, held, Settings()), 3) for n, m in (("before", new), ("after", learned))}
 
 
 def exercise(folder: Path, sentences: tuple[str, ...]) -> dict[str, Any]:
@@ -250,9 +250,9 @@ def main() -> None:
     figures["seconds"] = {name: run(folder, name) for name in COMMANDS}
     figures |= unigrams(folder)
     figures["ndcg"] = [round(line["score"], 4) for line in history(folder, "sentences") if "score" in line]
-    learnt, asked = Embedder.load(folder / STAGES["words learnt"]), read_examples(folder / "held-pairs.csv")
-    figures["ndcg_before"] = round(retrieval_score(learnt, asked), 4)
-    figures["gaps"] = {gap: [guess["token_str"] for guess in learnt.fill_mask(gap, top_k=4)] for gap in GAPS}
+    learned, asked = Embedder.load(folder / STAGES["words learned"]), read_examples(folder / "held-pairs.csv")
+    figures["ndcg_before"] = round(retrieval_score(learned, asked), 4)
+    figures["gaps"] = {gap: [guess["token_str"] for guess in learned.fill_mask(gap, top_k=4)] for gap in GAPS}
     figures["files and times"] = exercise(folder, FILES + TIMES)
     figures["cooking and programming"] = exercise(folder, COOKING + PROGRAMMING)
     draw_curves(folder, figures["unigram_entropy"], HERE / "from-nothing-curves.svg")

@@ -151,7 +151,7 @@ class Dense(Wide):
 
 
 class LayerNorm(Wide):
-    """A norm with a learnt scale and shift."""
+    """A norm with a learned scale and shift."""
 
 
 class Normalize(Part):

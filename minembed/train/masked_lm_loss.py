@@ -141,7 +141,7 @@ def _check(hidden: Array, positions: Array, labels: Array, head: MaskedHead) -> 
 
 
 def new_head(checkpoint: Checkpoint, word: Array, *, seed: int = 0, std: float = 0.02) -> MaskedHead:
-    """A masked-LM head that has learnt nothing yet, in the shape that the checkpoint's family has.
+    """A masked-LM head that has learned nothing yet, in the shape that the checkpoint's family has.
 
     Most have BERT's: dense, activation, LayerNorm, and then the word embeddings as decoder.  Weights are drawn from a
     normal distribution of deviation `std`, biases are 0, as BERT's were at first; the decoder is `word` itself, (V, E).

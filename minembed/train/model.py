@@ -52,7 +52,7 @@ class Trainee:
     ) -> "Trainee":
         """Load a checkpoint to train it, with its masked-LM head if `head` says so.
 
-        A head that the checkpoint does not have is made where `make_head` says so, with nothing learnt yet.  Raises
+        A head that the checkpoint does not have is made where `make_head` says so, with nothing learned yet.  Raises
         MissingHeadError where it does not, UnsupportedModelError for what cannot be trained (static embeddings, int8
         folders, Gemma, whose weights are stored in another form than they are computed with), InputError for a seed
         beyond 64 bits, and what Embedder.load raises.

@@ -1,4 +1,4 @@
-"""A small encoder from nothing: a vocabulary learnt from texts, and random weights, as a folder like any other."""
+"""A small encoder from nothing: a vocabulary learned from texts, and random weights, as a folder like any other."""
 
 import json
 import math
@@ -37,7 +37,7 @@ DEVIATION = 0.02, 768  # of weights, as BERT's were at first, and its hidden_siz
 def new_model(
     folder: Path, texts: Iterable[str], *, size: str = "small", max_seq_length: int = 128, seed: int = 0
 ) -> None:
-    """Write a BERT that has learnt nothing, with a WordPiece vocabulary of these texts, to a new folder.
+    """Write a BERT that has learned nothing, with a WordPiece vocabulary of these texts, to a new folder.
 
     The same texts and seed give the same bytes.  Raises InputError for an unknown size, a seed beyond 64 bits, and
     where there are too few texts for a vocabulary.

@@ -44,7 +44,7 @@ class Config:
     pre_norm: bool = False  # whether norms stand before attention and feed-forward, or after the sums
     gated: bool = False  # whether one half of the intermediate layer is multiplied by the other, activated half
     position_embedding_type: str = "absolute"  # or "rotary", "alibi", "none"
-    relative_attention_num_buckets: int = 0  # of MPNet: a learnt bias for each range of distances
+    relative_attention_num_buckets: int = 0  # of MPNet: a learned bias for each range of distances
     rope_theta: float = 10000.0
     rope_scaling: float = 1.0  # by what positions are divided
     causal: bool = False  # whether a token sees only what stands before it

@@ -34,7 +34,7 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class LayerNorm:
-    """Mean 0 and variance 1 over each vector, then a learnt scale and shift."""
+    """Mean 0 and variance 1 over each vector, then a learned scale and shift."""
 
     folder: str  # of its weights, below the checkpoint's root
     dimension: int

@@ -28,7 +28,7 @@ def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
 
 
 def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
-    """Shift and scale each row to mean 0 and variance 1, then by the learnt weight and bias (Ba et al., 2016).
+    """Shift and scale each row to mean 0 and variance 1, then by the learned weight and bias (Ba et al., 2016).
 
     >>> layer_norm(np.float32([[1, 3]]), Norm(np.float32([1, 1]), np.float32([0, 5])), 1e-12).tolist()
     [[-1.0, 6.0]]
@@ -45,7 +45,7 @@ def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
 
 
 def rms_norm(x: Array, p: Norm, eps: float) -> Array:  # (..., D) -> (..., D)
-    """Scale each row to mean square 1, then by the learnt weight (Zhang & Sennrich, 2019).
+    """Scale each row to mean square 1, then by the learned weight (Zhang & Sennrich, 2019).
 
     >>> rms_norm(np.float32([[3, 4]]), Norm(np.float32([5, 10])), 1e-12).round(3).tolist()
     [[4.243000030517578, 11.314000129699707]]

@@ -26,9 +26,9 @@ def test_it_learns():
     assert FIGURES["after"] <= FIGURES["unigram_entropy"] - 1.0 < FIGURES["before"]
     assert FIGURES["ndcg"] == sorted(FIGURES["ndcg"])
     for exercise in ("files and times", "cooking and programming"):
-        learnt = FIGURES[exercise]["sentences learnt"]
-        assert learnt["within"] > learnt["across"]
-    before, after = (FIGURES["files and times"][stage] for stage in ("nothing learnt", "sentences learnt"))
+        learned = FIGURES[exercise]["sentences learned"]
+        assert learned["within"] > learned["across"]
+    before, after = (FIGURES["files and times"][stage] for stage in ("nothing learned", "sentences learned"))
     assert before["within"] - before["across"] < 0.05 and after["neighbours"] >= 9
 
 

@@ -1,4 +1,4 @@
-"""MPNet (all-mpnet-base-v2, multi-qa-mpnet-base): BERT with a learnt bias for distances.
+"""MPNet (all-mpnet-base-v2, multi-qa-mpnet-base): BERT with a learned bias for distances.
 
 The bias of a distance is shared by all layers.  Positions are counted from 2, whatever the padding token is.
 """

@@ -113,7 +113,7 @@ KNOWN = (
     KnownModel(
         "jinaai/jina-embeddings-v3",
         *("xlm-roberta", 1024, 8192, 1145, "CC-BY-NC-4.0", "mean", WORLD),
-        refused="code of its own, adapters for each task",
+        refused="its own code, an adapter for each task",
     ),
     KnownModel(
         "nomic-ai/nomic-embed-text-v2-moe",
@@ -125,6 +125,6 @@ KNOWN = (
     KnownModel(
         "mixedbread-ai/mxbai-rerank-base-v1",
         *("deberta-v2", None, 512, 369, APACHE, "cls", PAIRS),
-        refused="DeBERTa: content and position attend apart",
+        refused="DeBERTa: content and position have separate attention",
     ),
 )

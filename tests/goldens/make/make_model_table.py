@@ -28,8 +28,8 @@ from minembed.weights.heads import CLASSIFIERS, MASKED
 from minembed.weights.sources.known import KNOWN
 
 TIERS = ("numpy", "numba")
-FEATURES = ["model_type", "positions", "norms", "feed-forward", "and", "heads", "checkpoints"]
-PROOF = ["model_type", "goldens", "of heads", "reference", *(f"float32, {tier}" for tier in TIERS), "bfloat16", "int8"]
+FEATURES = ["model_type", "positions", "norms", "feed-forward", "other choices", "heads", "checkpoints"]
+PROOF = ["model_type", "goldens", "goldens of heads", "reference", *(f"float32, {tier}" for tier in TIERS), "bfloat16", "int8"]
 MODELS = ["name", "family", "width", "tokens", "pooling", "before a query", "before a passage", "MB", "licence"]
 MODELS += ["tested on"]
 MEASURED = 4  # the first measured column of PROOF
@@ -57,11 +57,11 @@ def shown(family):
 def features(family):
     """What a family does at each choice: one row."""
     config, names = checkpoint(family)[0].config, FAMILIES[family].names
-    positions = {"absolute": "learnt", "rotary": "rotary", "alibi": "slopes (ALiBi)"}[config.position_embedding_type]
+    positions = {"absolute": "learned", "rotary": "rotary", "alibi": "slopes (ALiBi)"}[config.position_embedding_type]
     if config.padding_idx is not None:
         positions += ", from the padding token's id + 1"
     if config.relative_attention_num_buckets:
-        positions += ", and a learnt bias for distance"
+        positions += ", and a learned bias for distance"
     norms = "before each block" if config.pre_norm else "after each sum"
     norms = norms.replace("before", "before and after") if "layers.{}.output_post_norm" in names else norms
     norms += ", RMS" if config.norm_type == "rms_norm" else ""
@@ -70,7 +70,7 @@ def features(family):
         "causal": config.causal,
         "heads share keys and values": config.key_value_heads < config.num_attention_heads,
         "embeddings may be narrower": "embeddings.projection" in names,
-        "all layers are one": "{}" not in names["layers.{}.output"][0],
+        "all layers share weights": "{}" not in names["layers.{}.output"][0],
         "no segments": "embeddings.token_type" not in names,
         "no biases": len(config.without_bias) >= 4,
     }
