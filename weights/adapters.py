@@ -62,7 +62,7 @@ class Adapter:
 def find_adapter(folder: Path, find_base: FindBase) -> Adapter | None:
     """Look for an adapter in the folder of a Transformer; `locate` finds the base of one that lies there alone.
 
-    Raises ConfigError and UnsupportedModelError for settings that are malformed or not computed here, WeightsError
+    Raises ConfigError and UnsupportedModelError for settings that are malformed or not supported, WeightsError
     where tensors are missing, and what `find_base` raises.
 
     >>> find_adapter(Path("none"), find_here)

@@ -45,7 +45,7 @@ def read_cross_encoder(folder: Path, find_base: FindBase = find_here) -> CrossEn
     """Read everything but the tensors and the tokenizer, and check it; `find_base` as in `read_checkpoint`.
 
     Raises SourceError where there is no such folder, MissingHeadError for a model that gives no scores of pairs,
-    ConfigError for malformed files, UnsupportedModelError for what is not computed here.
+    ConfigError for malformed files, UnsupportedModelError for what is not supported.
     """
     check_folder(folder)
     overall = folder / "config_sentence_transformers.json"
@@ -82,10 +82,10 @@ def _read_modules(folder: Path, overall: Mapping[str, Any], overall_path: Path) 
     names = [kind.rpartition(".")[2] for kind in kinds]
     kind = typed(overall, "model_type", str, "SentenceTransformer", overall_path)
     if kind == "SentenceTransformer":
-        raise MissingHeadError(f"{folder} is no cross-encoder but a {kind} ({' -> '.join(names)}); {INSTEAD}")
+        raise MissingHeadError(f"{folder} is not a cross-encoder but a {kind} ({' -> '.join(names)}); {INSTEAD}")
     if kind != "CrossEncoder" or names != ["Transformer"]:
         raise UnsupportedModelError(
-            f"{path}: a {kind} of the modules {' -> '.join(names)} is not computed here; "
+            f"{path}: a {kind} of the modules {' -> '.join(names)} is not supported; "
             "known: a CrossEncoder of Transformer alone, with a sequence-classification head"
         )
     class_name(kinds[0], path)
@@ -96,14 +96,14 @@ def _read_modules(folder: Path, overall: Mapping[str, Any], overall_path: Path) 
     for key, allowed in SETTINGS.items():
         if settings.get(key) not in allowed:
             raise UnsupportedModelError(
-                f"{lengths}: {key} = {settings.get(key)!r} is not computed here; known: {allowed[-1]!r}"
+                f"{lengths}: {key} = {settings.get(key)!r} is not supported; known: {allowed[-1]!r}"
             )
     _refuse_prompt(overall, overall_path)
     return inside, {**settings, "activation_fn": overall.get("activation_fn")}
 
 
 def _refuse_prompt(overall: Mapping[str, Any], path: Path) -> None:
-    """A prompt that is put in front of every pair is not computed here; one that is only there to be named is not."""
+    """A prompt that is put in front of every pair is not supported; one that is only there to be named is not."""
     default = typed(overall, "default_prompt_name", str, "", path)
     if default and typed(overall, "prompts", dict, {}, path).get(default) != "":
         raise UnsupportedModelError(f"{path}: default_prompt_name = {default!r} is not computed for pairs here")
@@ -136,7 +136,7 @@ def _pooling(raw: Mapping[str, Any], family: str, path: Path) -> str:
         return "cls"
     named = typed(raw, "classifier_pooling", str, "cls", path)
     if named not in ("cls", "mean"):
-        raise UnsupportedModelError(f"{path}: classifier_pooling {named!r} is not computed here; known: cls, mean")
+        raise UnsupportedModelError(f"{path}: classifier_pooling {named!r} is not supported; known: cls, mean")
     return named
 
 
@@ -151,7 +151,7 @@ def _named_activation(raw: Mapping[str, Any], own: Mapping[str, Any], path: Path
         return None
     if not isinstance(named, str) or named not in ACTIVATIONS:
         raise UnsupportedModelError(
-            f"{path}: the activation {named!r} of the scores is not computed here, and nothing is imported by name; "
+            f"{path}: the activation {named!r} of the scores is not supported, and nothing is imported by name; "
             f"known: {', '.join(SCORE_ACTIVATIONS)} of torch.nn"
         )
     return ACTIVATIONS[named]

@@ -89,7 +89,7 @@ def _read_entries(folder: Path) -> list[tuple[str, str]]:
     )
     if not set(after_pooling) <= set(AFTER_POOLING):
         raise UnsupportedModelError(
-            f"{path}: the modules {' -> '.join(names) or '(none)'} are not computed here; "
+            f"{path}: the modules {' -> '.join(names) or '(none)'} are not supported; "
             f"known: Transformer -> Pooling, or {MODULE}, and then any of {', '.join(AFTER_POOLING)} in any order"
             + ("; a cross-encoder is loaded with Reranker.load" if names == ["Transformer"] else "")
         )
@@ -126,9 +126,7 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
         if isinstance(mode, str) and modes.count(mode) > 1:
             raise UnsupportedModelError(f"{path}: pooling mode {mode!r} is named more than once")
         if not isinstance(mode, str) or mode not in POOLING:
-            raise UnsupportedModelError(
-                f"{path}: pooling mode {mode!r} is not computed here; known: {', '.join(POOLING)}"
-            )
+            raise UnsupportedModelError(f"{path}: pooling mode {mode!r} is not supported; known: {', '.join(POOLING)}")
     return tuple(modes), typed(raw, "include_prompt", bool, True, path)
 
 
@@ -189,21 +187,21 @@ def _check_transformer(raw: Mapping[str, Any], path: Path) -> None:
     refuse_unknown(raw, TRANSFORMER_SETTINGS, path)
     for key, allowed in FIXED.items():
         if raw.get(key) not in allowed:
-            raise UnsupportedModelError(f"{path}: {key} = {raw[key]!r} is not computed here")
+            raise UnsupportedModelError(f"{path}: {key} = {raw[key]!r} is not supported")
     text = typed(raw, "modality_config", dict, {}, path).get("text")
     if text not in (None, {"method": "forward", "method_output_name": "last_hidden_state"}):
-        raise UnsupportedModelError(f"{path}: modality_config for text = {text!r} is not computed here")
+        raise UnsupportedModelError(f"{path}: modality_config for text = {text!r} is not supported")
     for kind, harmless in ARGUMENTS.items():
         for key in (f"{kind}_args", f"{kind}_kwargs"):
             others = set(typed(raw, key, dict, {}, path)) - {*harmless, "trust_remote_code"}  # which is never trusted
             if others:
-                raise UnsupportedModelError(f"{path}: {key} with {', '.join(sorted(others))} is not computed here")
+                raise UnsupportedModelError(f"{path}: {key} with {', '.join(sorted(others))} is not supported")
 
 
 def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
     kind = typed(raw, "model_type", str, "SentenceTransformer", path)
     if kind != "SentenceTransformer":
-        raise UnsupportedModelError(f"{path}: model_type {kind!r} is not computed here; known: SentenceTransformer")
+        raise UnsupportedModelError(f"{path}: model_type {kind!r} is not supported; known: SentenceTransformer")
     prompts = typed(raw, "prompts", dict, {}, path)
     if not all(isinstance(prompt, str | None) for prompt in prompts.values()):
         raise ConfigError(f"{path}: prompts must map names to texts")
@@ -229,7 +227,7 @@ def read_checkpoint(folder: Path, find_base: FindBase = find_here) -> Checkpoint
 
     `find_base` finds the base of an adapter that lies there alone, by its name.  Raises SourceError where there is no
     such folder, ConfigError for malformed files, UnsupportedModelError for
-    modules or settings that are not computed here.
+    modules or settings that are not supported.
     """
     check_folder(folder)
     entries = _read_entries(folder)

@@ -146,7 +146,7 @@ class Tensors:
 
 
 def activation_of(part: Part, raw: Mapping[str, Any], config: Config, path: Path) -> str:
-    """The activation of a block; raises UnsupportedModelError for one that is not computed here.
+    """The activation of a block; raises UnsupportedModelError for one that is not supported.
 
     >>> config = Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5)
     >>> activation_of(Part("dense", "hidden_act"), {"hidden_act": "relu"}, config, Path("config.json"))
@@ -159,20 +159,20 @@ def activation_of(part: Part, raw: Mapping[str, Any], config: Config, path: Path
         named = "gelu" if part.activation == "classifier_activation" else config.hidden_act
     if not isinstance(named, str) or named not in HEAD_ACTIVATIONS:
         known = ", ".join(HEAD_ACTIVATIONS)
-        raise UnsupportedModelError(f"{path}: {part.activation} = {named!r} is not computed here; known: {known}")
+        raise UnsupportedModelError(f"{path}: {part.activation} = {named!r} is not supported; known: {known}")
     return named
 
 
 def read_classifier(checkpoint: Checkpoint, labels: int) -> tuple[Block, ...]:
     """Read the head of a cross-encoder, whose last block gives a number for each label.
 
-    Raises UnsupportedModelError for a family whose head is not computed here, MissingHeadError where the checkpoint
+    Raises UnsupportedModelError for a family whose head is not supported, MissingHeadError where the checkpoint
     has none, and WeightsError for one that is incomplete.
     """
     parts, config = CLASSIFIERS.get(checkpoint.family), checkpoint.config
     if parts is None:
         raise UnsupportedModelError(
-            f"{checkpoint.folder}: the classification head of {checkpoint.family!r} is not computed here; "
+            f"{checkpoint.folder}: the classification head of {checkpoint.family!r} is not supported; "
             f"known: {', '.join(CLASSIFIERS)}"
         )
     tensors = _tensors(checkpoint, f"{parts[-1].linear}.weight", "classification head", "load it with Embedder.load")
@@ -216,14 +216,14 @@ def read_masked(checkpoint: Checkpoint) -> MaskedHead:
 def _masked_parts(family: str, where: str = "") -> MaskedParts:
     if family not in MASKED:
         known = ", ".join(MASKED)
-        raise UnsupportedModelError(f"{where}a masked-LM head of {family!r} is not computed here; known: {known}")
+        raise UnsupportedModelError(f"{where}a masked-LM head of {family!r} is not supported; known: {known}")
     return MASKED[family]
 
 
 def masked_layout(checkpoint: Checkpoint) -> MaskedHead:
     """The masked-LM head of an architecture; its arrays have a shape and no memory.
 
-    Raises UnsupportedModelError for a family, or an activation, that is not computed here.
+    Raises UnsupportedModelError for a family, or an activation, that is not supported.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -186,7 +186,7 @@ def read_lora(path: Path) -> Lora:
 
 
 def _refuse(raw: Mapping[str, Any], path: Path) -> None:
-    """Raise UnsupportedModelError for what is not computed here; an unknown setting is no matter while it is off."""
+    """Raise UnsupportedModelError for what is not supported; an unknown setting is no matter while it is off."""
     allowed: dict[str, tuple[Any, ...]] = {
         "peft_type": ("LORA",),
         "task_type": (None, *TASKS),
@@ -200,7 +200,7 @@ def _refuse(raw: Mapping[str, Any], path: Path) -> None:
     for key, value in faults.items():
         what = "adapters of LoRA are read" if key == "peft_type" else "it would make other vectors of the adapter"
         raise UnsupportedModelError(
-            f"{path}: {key} = {value!r} is not computed here ({what}); {MERGE.format(folder=str(path.parent))}"
+            f"{path}: {key} = {value!r} is not supported ({what}); {MERGE.format(folder=str(path.parent))}"
         )
 
 
@@ -232,7 +232,7 @@ def _names(raw: Mapping[str, Any], key: str, path: Path) -> str | tuple[str, ...
 def _plain(names: str | tuple[str, ...], key: str, path: Path) -> tuple[str, ...]:
     """Names that peft puts into the middle of a pattern of its own."""
     if any("|" in name for name in names):
-        raise UnsupportedModelError(f"{path}: {key} = {names!r} is not computed here: peft would read half of the |")
+        raise UnsupportedModelError(f"{path}: {key} = {names!r} is not supported: peft would read half of the |")
     return tuple(names)
 
 

@@ -34,7 +34,7 @@ TORCH = {  # both names by which torch knows each class
 def class_name(kind: str, path: Path) -> str:
     """The class that a `type` in modules.json names, in any spelling.
 
-    Raises UnsupportedModelError for what is not computed here.
+    Raises UnsupportedModelError for what is not supported.
 
     >>> class_name("sentence_transformers.base.modules.dense.Dense", Path("modules.json"))
     'Dense'
@@ -51,7 +51,7 @@ def class_name(kind: str, path: Path) -> str:
     else:
         advice = "code that comes with a checkpoint is never run: choose one that is made of the known modules"
     raise UnsupportedModelError(
-        f"{path}: module {kind!r} is not computed here; known: {', '.join(KNOWN)} of sentence_transformers; {advice}"
+        f"{path}: module {kind!r} is not supported; known: {', '.join(KNOWN)} of sentence_transformers; {advice}"
     )
 
 
@@ -59,7 +59,7 @@ def read_modules(root: Path, entries: Sequence[tuple[str, str]], width: int) -> 
     """Read the settings of the modules behind the pooling, (class, folder) each, and check their widths.
 
     Dropout does nothing when a model is used, and is left out.  Raises ConfigError for malformed files and widths
-    that do not fit, UnsupportedModelError for settings that are not computed here.
+    that do not fit, UnsupportedModelError for settings that are not supported.
 
     >>> read_modules(Path("model"), [("Dropout", "2_Dropout"), ("Normalize", "3_Normalize")], 384)
     (Normalize(),)
@@ -112,7 +112,7 @@ def _activation(named: Any, path: Path) -> str:
         raise ConfigError(f"{path}: activation_function must be the name of a class, not {named!r}")
     if named in TORCH:
         return TORCH[named]
-    message = f"{path}: activation_function {named!r} is not computed here; known: {', '.join(ACTIVATIONS)} of torch.nn"
+    message = f"{path}: activation_function {named!r} is not supported; known: {', '.join(ACTIVATIONS)} of torch.nn"
     if not named.startswith("torch."):  # the reference computes Tanh there, and only logs it
         message += "; nothing is imported by name. If what sentence-transformers takes instead is meant, write Tanh"
     raise UnsupportedModelError(message)
@@ -135,7 +135,7 @@ def _check_features(raw: dict[str, Any], path: Path) -> None:
         name = raw.get(key)
         if name not in (None, "sentence_embedding"):
             raise UnsupportedModelError(
-                f"{path}: {key} {name!r} is not computed here; known: 'sentence_embedding', the vector of the text"
+                f"{path}: {key} {name!r} is not supported; known: 'sentence_embedding', the vector of the text"
             )
 
 

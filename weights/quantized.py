@@ -43,7 +43,7 @@ def stored_dtype(raw: Mapping[str, Any], path: Path) -> Dtype:
     if settings is None:
         return "float32"
     if settings != SETTINGS:
-        raise UnsupportedModelError(f"{path}: quantization_config = {settings!r} is not computed here")
+        raise UnsupportedModelError(f"{path}: quantization_config = {settings!r} is not supported")
     return "int8"
 
 

@@ -20,7 +20,7 @@ def linear(x, w, name):  # (N, in) -> (N, out)
     return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
 
-def layer_norm(x, w, name, eps=1e-12):  # (N, D) -> (N, D): rows to mean 0, variance 1; then a learnt scale and shift
+def layer_norm(x, w, name, eps=1e-12):  # (N, D) -> (N, D): rows to mean 0, variance 1; then a learned scale and shift
     z = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + eps)
     return z * w[f"{name}.weight"] + w[f"{name}.bias"]
 

@@ -122,7 +122,7 @@ def _texts(batches: Iterable[Any]) -> list[str]:
 
 def _check_device(device: str | None) -> None:
     if device not in (None, "cpu"):
-        raise InputError(f"device {device!r}: minembed computes on the CPU; leave the option out")
+        raise InputError(f"device {device!r}: minembed computes on the CPU; omit the option")
 
 
 def _meta(loader: type, held: HeldEmbedder | HeldReranker, facts: dict[str, Any]) -> Any:

@@ -85,7 +85,7 @@ class Options:
                         f"{name}= is of the vectors of texts: leave it out with output_value='token_embeddings'"
                     )
         if self.device not in ("cpu", None):
-            raise InputTypeError(f"device {self.device!r}: minembed computes on the CPU; leave the option out")
+            raise InputTypeError(f"device {self.device!r}: minembed computes on the CPU; omit the option")
         if self.convert_to_numpy is not True:
             raise InputTypeError("minembed returns NumPy arrays; leave convert_to_numpy out and convert the result")
 

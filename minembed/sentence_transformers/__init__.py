@@ -1,4 +1,4 @@
-"""Code written for sentence-transformers, unchanged but for its imports.
+"""Code written for sentence-transformers, unchanged except for its imports.
 
     from minembed.sentence_transformers import SentenceTransformer, util
 
@@ -6,7 +6,7 @@
     util.semantic_search(model.encode_query("a question"), model.encode_document(passages))
 
 Names, signatures, defaults and return types are those of its release 6.2 ("the reference"), the numbers minembed's.
-What is not here can be imported all the same, and says what to write instead when it is called.
+A name that is not supported can be imported too; when it is called, its error says what to write instead.
 """
 
 from typing import Any

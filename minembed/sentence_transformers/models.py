@@ -35,7 +35,7 @@ __all__ = [
 
 Asym: Any = refused("Asym", PARTS)
 BoW: Any = refused("BoW", PARTS)
-CLIPModel: Any = refused("CLIPModel", "images are not read here; sentence-transformers reads them")
+CLIPModel: Any = refused("CLIPModel", "minembed reads no images; use sentence-transformers")
 CNN: Any = refused("CNN", PARTS)
 Dropout: Any = refused("Dropout", PARTS)
 InputModule: Any = refused("InputModule", PARTS)

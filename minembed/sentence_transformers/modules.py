@@ -19,7 +19,7 @@ class Part:
     kind = "Part"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise UnsupportedCallError(f"{type(self).__name__}(...) is not here: {PARTS}")
+        raise UnsupportedCallError(f"{type(self).__name__}(...) is not supported: {PARTS}")
 
     @classmethod
     def of(cls, model: Any, **settings: Any) -> Any:
@@ -29,7 +29,7 @@ class Part:
         return part
 
     def __getattr__(self, name: str) -> Any:
-        raise UnsupportedAttributeError(f"{type(self).__name__}.{name} is not here: {TORCH}")
+        raise UnsupportedAttributeError(f"{type(self).__name__}.{name} is not supported: {TORCH}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = getattr(type(self), name, None)

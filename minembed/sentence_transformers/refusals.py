@@ -1,7 +1,7 @@
-"""What is not here of the reference, by name, and what to write instead.
+"""Names of the reference that are not supported, and what to write instead.
 
-A name that is refused can be imported, so that a script that never calls it runs; calling it, or asking for one of its
-attributes, raises UnsupportedCallError.
+A refused name can still be imported, so a script that never uses it runs; calling it, or reading one of its attributes,
+raises UnsupportedCallError.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,65 +10,67 @@ from typing import Any
 from minembed.errors import UnsupportedAttributeError, UnsupportedCallError
 
 TRAINING = (
-    "training is here under other names: minembed.train.train_contrastive(Trainee.load(name), Examples(...), "
-    "Settings(loss=...), folder), or `minembed train`; docs/training.md says how"
+    "minembed trains in another way: minembed.train.train_contrastive(Trainee.load(name), Examples(...), "
+    "Settings(loss=...), folder), or `minembed train`; see docs/training.md"
 )
 PARTS = (
-    "a model is loaded from a folder here, not put together of torch's modules: SentenceTransformer(folder), or "
-    "minembed.train.new_model for one that is made from nothing"
+    "models are loaded from a folder, not built from torch modules: use SentenceTransformer(folder), or "
+    "minembed.train.new_model to begin with random weights"
 )
-SPARSE = "sparse encoders are not computed here; sentence-transformers has them"
+SPARSE = "minembed has no sparse encoders; use sentence-transformers"
 MULTI_VECTOR = (
-    "late interaction is not computed here; encode(texts, output_value='token_embeddings') gives the vectors of tokens"
+    "minembed has no late interaction; encode(texts, output_value='token_embeddings') gives the vectors of tokens"
 )
-CROSS_TRAINING = "cross-encoders are not trained here; sentence-transformers does it, and minembed loads what it saves"
+CROSS_TRAINING = "train cross-encoders with sentence-transformers; minembed loads the saved folder"
 CARD = "edit the README.md of the saved folder"
 EXPORT = "minembed needs no exported model: load the checkpoint with its safetensors, with dtype 'bfloat16' or 'int8'"
 TORCH = "minembed computes in NumPy and its own kernels: there are no torch modules, parameters or gradients"
-HUB = "save(folder), and upload that with huggingface_hub.HfApi().upload_folder(folder_path=..., repo_id=...)"
-DATASETS = "load the data yourself, and give them to InformationRetrievalEvaluator or to `minembed evaluate`"
+HUB = (
+    "call save(folder), and upload the folder with huggingface_hub.HfApi().upload_folder(folder_path=..., repo_id=...)"
+)
+DATASETS = "load the data yourself, and pass them to InformationRetrievalEvaluator or to `minembed evaluate`"
 
 
 class _Refusing(type):
-    """The type of names that are refused: their attributes are, as well."""
+    """The type of refused names: their attributes are refused as well."""
 
     instead: str
 
     def __getattr__(cls, name: str) -> Any:
-        raise UnsupportedAttributeError(f"{cls.__name__}.{name} is not here: {cls.instead}")
+        raise UnsupportedAttributeError(f"{cls.__name__}.{name} is not supported: {cls.instead}")
 
 
 def refused(name: str, instead: str) -> Any:
-    """Stand for a class or a function of the reference that is not here.
+    """Stand in for a class or a function of the reference that is not supported.
 
     >>> refused("SparseEncoder", "use another library")("name")
     Traceback (most recent call last):
-    minembed.errors.UnsupportedCallError: SparseEncoder is not here: use another library
+    minembed.errors.UnsupportedCallError: SparseEncoder is not supported: use another library
     """
 
     def refuse(self: object, *args: Any, **options: Any) -> None:
-        raise UnsupportedCallError(f"{name} is not here: {instead}")
+        raise UnsupportedCallError(f"{name} is not supported: {instead}")
 
-    return _Refusing(name, (), {"__init__": refuse, "__doc__": f"Not here: {instead}.", "instead": instead})
+    return _Refusing(name, (), {"__init__": refuse, "__doc__": f"Not supported: {instead}.", "instead": instead})
 
 
 def refused_method(name: str, instead: str) -> Callable[..., Any]:
-    """A method that is not here.
+    """A method that is not supported.
 
     >>> refused_method("fit", "use minembed.train")(None)
     Traceback (most recent call last):
-    minembed.errors.UnsupportedCallError: fit is not here: use minembed.train
+    minembed.errors.UnsupportedCallError: fit is not supported: use minembed.train
     """
 
     def refuse(*args: Any, **options: Any) -> Any:
-        raise UnsupportedCallError(f"{name} is not here: {instead}")
+        raise UnsupportedCallError(f"{name} is not supported: {instead}")
 
-    refuse.__name__, refuse.__doc__ = name, f"Not here: {instead}."
+    refuse.__name__, refuse.__doc__ = name, f"Not supported: {instead}."
     return refuse
 
 
 def stand_ins(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of a module of names that are refused.
+    """The `__getattr__` of a module of refused names.
 
     >>> stand_ins("losses", {"SoftmaxLoss": TRAINING})("SoftmaxLoss").__name__
     'SoftmaxLoss'
@@ -83,7 +85,7 @@ def stand_ins(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def none_of(instead: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module of which nothing is here, whatever the name.
+    """The `__getattr__` of a module in which every name is refused.
 
     >>> none_of(SPARSE)("SpladeLoss").__name__
     'SpladeLoss'

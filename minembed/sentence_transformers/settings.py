@@ -53,22 +53,22 @@ class Request:
 def read_request(given: Mapping[str, Any], organisation: str = "sentence-transformers") -> Request:
     """Check what constructors have in common.
 
-    Raises UnsupportedCallError, InputError and InputTypeError for what is not here, with what to write instead.
+    Raises UnsupportedCallError, InputError and InputTypeError for what is not supported, with what to write instead.
 
     >>> read_request({"model_name_or_path": "all-MiniLM-L6-v2", "device": "cpu"}).load
     {'revision': None, 'local_files_only': False, 'token': None}
     """
     name = given.get("model_name_or_path")
     if given.get("modules") is not None:
-        raise UnsupportedCallError(f"modules= is not here: {PARTS}")
+        raise UnsupportedCallError(f"modules= is not supported: {PARTS}")
     if name is None:
         raise InputTypeError('model_name_or_path is missing: give a folder, "org/name" or a bare name')
     check_device(given.get("device"))
     backend = given.get("backend", "torch")
     if backend != "torch":
-        raise UnsupportedCallError(f"backend={backend!r} is not here: {EXPORT}")
+        raise UnsupportedCallError(f"backend={backend!r} is not supported: {EXPORT}")
     if given.get("model_card_data") is not None:
-        raise UnsupportedCallError("model_card_data= is not here: edit the README.md of the saved folder")
+        raise UnsupportedCallError("model_card_data= is not supported: edit the README.md of the saved folder")
     token = given.get("token")
     if given.get("use_auth_token") is not None:
         if token is not None:
@@ -93,7 +93,7 @@ def _mapping(name: str, given: Any) -> Mapping[str, Any]:
 
 
 def _unknown(group: str, key: str, remedy: str) -> NoReturn:
-    raise UnsupportedCallError(f"{group}={{{key!r}: ...}} is not here: {remedy}")
+    raise UnsupportedCallError(f"{group}={{{key!r}: ...}} is not supported: {remedy}")
 
 
 def _model_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _model_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
             if value is not None and named not in DTYPES:
                 known = ", ".join(DTYPES)
                 raise UnsupportedCallError(
-                    f"model_kwargs={{{key!r}: {named}}} is not here: minembed computes in {known}; "
+                    f"model_kwargs={{{key!r}: {named}}} is not supported: minembed computes in {known}; "
                     "bfloat16 is the nearest to float16"
                 )
             load["dtype"] = DTYPES[named] if value is not None else None

@@ -45,13 +45,14 @@ def load_as_asked(load: Callable[..., Model], name: str, options: dict[str, Any]
         return model
     if asked is None:
         warn(
-            f"{checkpoint.weights} says {half}, in which the reference computes it; here it is computed in float32: "
-            "say so by model_kwargs={'torch_dtype': 'float32'}, or 'bfloat16' for that",
+            f"{checkpoint.weights} says {half}, and the reference computes in it; minembed computes in float32: "
+            "confirm that with model_kwargs={'torch_dtype': 'float32'}, or pass 'bfloat16'",
             ModelWarning,
         )
         return model
     if half == "float16":
         raise UnsupportedCallError(
-            f"torch_dtype 'auto' of {checkpoint.weights} is float16, which is not here: say 'float32' or 'bfloat16'"
+            f"torch_dtype 'auto' of {checkpoint.weights} is float16, which is not supported: "
+            "use 'float32' or 'bfloat16'"
         )
     return load(name, **options | {"dtype": half})

@@ -14,7 +14,7 @@ import numpy as np
 from minembed.errors import InputError, InputTypeError, MissingExtraError
 from minembed.types import Array
 
-INSTEAD = "minembed works on NumPy arrays: leave the option out, or pip install torch"
+INSTEAD = "minembed works on NumPy arrays: omit the option, or pip install torch"
 REDUCTIONS = ("argmax", "argmin", "mean", "sum", "any", "all", "prod", "cumsum", "cumprod")  # which call an axis a dim
 OF_NUMPY = (np.nonzero, np.flatnonzero, np.argwhere)  # functions that call a method by the name that torch has it by
 DIFFERENT = ("std", "var", "repeat")  # names with two meanings
@@ -238,10 +238,10 @@ def check_device(device: object) -> None:
 
     >>> check_device("cuda:0")
     Traceback (most recent call last):
-    minembed.errors.InputError: device 'cuda:0': minembed computes on the CPU; leave the option out, or say 'cpu'
+    minembed.errors.InputError: device 'cuda:0': minembed computes on the CPU; omit the option, or use 'cpu'
     """
     if device is not None and str(device).partition(":")[0] != "cpu":
-        raise InputError(f"device {str(device)!r}: minembed computes on the CPU; leave the option out, or say 'cpu'")
+        raise InputError(f"device {str(device)!r}: minembed computes on the CPU; omit the option, or use 'cpu'")
 
 
 def cpu() -> Any:  # -> torch.device or Device

@@ -85,7 +85,7 @@ class ModelTokenizer:
         if name.endswith("_token_id") and name[:-3] in SPECIAL:
             token = getattr(self, name[:-3])
             return None if token is None else self._reference.token_to_id(token)
-        raise UnsupportedAttributeError(f"tokenizer.{name} is not here: {INSTEAD}")
+        raise UnsupportedAttributeError(f"tokenizer.{name} is not supported: {INSTEAD}")
 
     def __len__(self) -> int:
         return int(self._reference.get_vocab_size(True))
@@ -160,7 +160,7 @@ class ModelTokenizer:
         strategy = _padding(padding)
         cut = _truncation(truncation, strategy, max_length, pairs) and bool(texts)
         if cut and not add_special_tokens:
-            raise UnsupportedCallError("truncation with add_special_tokens=False is not here: cut the ids")
+            raise UnsupportedCallError("truncation with add_special_tokens=False is not supported: cut the ids")
         rows = self._cut(texts, pairs, max_length) if cut else self._whole(texts, pairs, add_special_tokens)
         features = self._features(rows, strategy, max_length)
         if return_tensors in ("pt", "np"):
@@ -170,7 +170,7 @@ class ModelTokenizer:
             need_torch("return_tensors='pt'")
             return Features({name: tensor(value) for name, value in arrays.items()})
         if return_tensors is not None:
-            raise UnsupportedCallError(f"return_tensors={return_tensors!r} is not here: 'pt', 'np' or None")
+            raise UnsupportedCallError(f"return_tensors={return_tensors!r} is not supported: 'pt', 'np' or None")
         return Features({name: value[0] for name, value in features.items()} if alone else features)
 
     def _whole(self, texts: list[str], pairs: list[str] | None, special: bool) -> list[tuple[list[int], list[int]]]:
@@ -248,7 +248,7 @@ def _truncation(truncation: bool | str | None, padding: str, limit: int | None, 
         return limit is not None and padding == "do_not_pad"
     if truncation in ("only_first", "only_second") and not (truncation == "only_first" and pairs is None):
         raise UnsupportedCallError(
-            f"truncation={truncation!r} is not here: 'longest_first' cuts the longer of two texts"
+            f"truncation={truncation!r} is not supported: 'longest_first' cuts the longer of two texts"
         )
     if truncation in (False, "do_not_truncate"):
         return False

@@ -109,7 +109,7 @@ def _read_map(source: Path) -> Settings:
     found = read_settings(source)
     for key, value in found.items():
         if key not in KEYS + EXTRA_KEYS:
-            raise UnsupportedModelError(f"{source}: {key} = {value!r} is not computed here; remove it")
+            raise UnsupportedModelError(f"{source}: {key} = {value!r} is not supported; remove it")
     return {key: {**v, "special": True} if isinstance(v, dict) and key in KEYS else v for key, v in found.items()}
 
 
@@ -119,7 +119,7 @@ def _with_map(settings: Settings, mapped: Settings, source: Path) -> Settings:
     if set(EXTRA_KEYS) & set(settings):
         mapped = {key: value for key, value in mapped.items() if key != "additional_special_tokens"}
     if isinstance(extra, dict) and extra and more:
-        raise UnsupportedModelError(f"{source}: extra_special_tokens beside those with names is not computed here")
+        raise UnsupportedModelError(f"{source}: extra_special_tokens beside those with names is not supported")
     if isinstance(more, list) and isinstance(extra, list):
         mapped = {**mapped, "extra_special_tokens": [*extra, *(token for token in more if token not in extra)]}
     return {**settings, **mapped}

@@ -40,7 +40,7 @@ def refuse_settings(settings: Settings, place: Path) -> None:
     """
     for key in ("init_inputs", "fix_mistral_regex"):
         if settings.get(key):
-            raise UnsupportedModelError(f"{place}: {key} = {settings[key]!r} is not computed here; remove it")
+            raise UnsupportedModelError(f"{place}: {key} = {settings[key]!r} is not supported; remove it")
     for key in ("add_bos_token", "add_eos_token"):
         flag(settings, key, False, place)  # a text would be one more special token
 

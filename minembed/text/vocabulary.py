@@ -71,7 +71,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
         reference, layout = read_tokenizer_json(path)
         if name is not None and name.removesuffix("Tokenizer") in OTHERS:
             raise UnsupportedModelError(
-                f"{place}: tokenizer_class {name!r} builds a tokenizer that is not computed here; if tokenizer.json is "
+                f"{place}: tokenizer_class {name!r} builds a tokenizer that is not supported; if tokenizer.json is "
                 'right as it is, write "PreTrainedTokenizerFast" there'
             )
         added = read_added_tokens(settings, name, path, layout)

@@ -20,7 +20,7 @@ class Config:
     """What a checkpoint's config.json says about the mathematics; what has a default, BERT's, is a choice of others.
 
     Raises ConfigError for values that contradict each other and UnsupportedModelError for an activation that is
-    not computed here.
+    not supported.
 
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
     >>> config.head_size
@@ -82,7 +82,7 @@ class Config:
         ):
             if getattr(self, name) not in known:
                 raise UnsupportedModelError(
-                    f"{name} {getattr(self, name)!r} is not computed here; known: {', '.join(known)}"
+                    f"{name} {getattr(self, name)!r} is not supported; known: {', '.join(known)}"
                 )
 
     def _check_widths(self) -> None:

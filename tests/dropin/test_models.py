@@ -178,7 +178,7 @@ def test_parts_show_what_they_are(model):
     assert model[0].get_word_embedding_dimension() == model[1].get_embedding_dimension() == model.config.hidden_size
     assert [name for name, _ in model.named_children()] == ["0", "1", "2"] and "Pooling" in repr(model)
     assert not hasattr(model[0], "auto_model") and not hasattr(model, "no_such_name")
-    with pytest.raises(UnsupportedCallError, match=r"Transformer\(\.\.\.\) is not here"):
+    with pytest.raises(UnsupportedCallError, match=r"Transformer\(\.\.\.\) is not supported"):
         models.Transformer("bert-base-uncased", max_seq_length=256)
 
 
@@ -476,13 +476,13 @@ def test_a_checkpoint_in_half_precision_is_not_computed_otherwise_in_silence(tmp
     if stored != "float32":
         store_as(folder / "model.safetensors", stored)
     named = dtype or stored
-    with pytest.warns(ModelWarning, match=f"says {named}, in which the reference computes it"):
+    with pytest.warns(ModelWarning, match=f"says {named}, and the reference computes in it"):
         model = SentenceTransformer(str(folder))
     expected = Embedder.load(folder).encode(TEXTS)
     assert same(model.encode(TEXTS), expected)
     assert same(SentenceTransformer(str(folder), model_kwargs={"dtype": "float32"}).encode(TEXTS), expected)
     if named == "float16":
-        with pytest.raises(UnsupportedCallError, match="is float16, which is not here"):
+        with pytest.raises(UnsupportedCallError, match="is float16, which is not supported"):
             SentenceTransformer(str(folder), model_kwargs={"dtype": "auto"})
         return
     low = Embedder.load(folder, dtype="bfloat16").encode(TEXTS)

@@ -49,7 +49,7 @@ def test_parameters_are_the_references(path, name):
     """Names, kinds, order and defaults; a method that is refused takes anything, and says so."""
     theirs, value = golden()[path][name], getattr(module_of(PACKAGE, path), name)
     if is_refused(value):
-        with pytest.raises(UnsupportedCallError, match=f"{name} is not here: .{{20,}}"):
+        with pytest.raises(UnsupportedCallError, match=f"{name} is not supported: .{{20,}}"):
             value()
         return
     if not theirs:

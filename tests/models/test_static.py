@@ -216,7 +216,7 @@ def test_refusals(potion, tmp_path):
     modules = json.loads((potion / "modules.json").read_text("utf-8"))
     pooling = {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
     write_json(potion / "modules.json", [modules[0], pooling])
-    with pytest.raises(UnsupportedModelError, match="StaticEmbedding -> Pooling are not computed here"):
+    with pytest.raises(UnsupportedModelError, match="StaticEmbedding -> Pooling are not supported"):
         read_checkpoint(potion)
     encoder = write_tiny_checkpoint(tmp_path / "encoder", config={"num_hidden_layers": 0})
     with pytest.raises(ConfigError, match="num_hidden_layers must be a whole number from 1"):

@@ -60,11 +60,11 @@ FAMILIES: Mapping[str, Family] = Families()
 
 
 def find_family(raw: Raw, path: Path) -> str:
-    """Name the family of a config.json; raises UnsupportedModelError for one that is not computed here."""
+    """Name the family of a config.json; raises UnsupportedModelError for one that is not supported."""
     model_type = typed(raw, "model_type", str, "", path)
     if model_type not in FAMILIES:
         raise UnsupportedModelError(
-            f"{path}: model_type {model_type!r} is not computed here; known: {', '.join(sorted(FAMILIES))}"
+            f"{path}: model_type {model_type!r} is not supported; known: {', '.join(sorted(FAMILIES))}"
         )
     return "jina_bert" if model_type == "bert" and raw.get("position_embedding_type") == "alibi" else model_type
 
@@ -72,7 +72,7 @@ def find_family(raw: Raw, path: Path) -> str:
 def read_config(path: Path) -> tuple[str, Config, Dtype]:
     """Read config.json: the family's name, the architecture, and how the weights are stored.
 
-    Raises ConfigError for a malformed file, UnsupportedModelError for a family that is not computed here.
+    Raises ConfigError for a malformed file, UnsupportedModelError for a family that is not supported.
     """
     raw = read_json(path)
     family = find_family(raw, path)

@@ -83,7 +83,7 @@ def refuse_others(raw: Raw, path: Path, fixed: Mapping[str, tuple[Any, ...]]) ->
     for key, allowed in {**FIXED, **fixed}.items():
         value = raw.get(key)
         if not any(value is other or (type(value) is type(other) and value == other) for other in allowed):
-            raise UnsupportedModelError(f"{path}: {key} = {value!r} is not computed here")
+            raise UnsupportedModelError(f"{path}: {key} = {value!r} is not supported")
 
 
 def make_config(raw: Raw, path: Path, keys: Mapping[str, str], defaults: Raw, **choices: Any) -> Config:

@@ -53,7 +53,7 @@ def _rotary(raw: Raw, path: Path) -> rotary.Rotary:
     if not scaling:
         return rotary.read_rotary(raw, path, 160000.0)
     if set(scaling) - {"type", "factor"} or scaling.get("type") != "ntk":
-        raise UnsupportedModelError(f"{path}: rope_scaling = {scaling!r} is not computed here; known: ntk")
+        raise UnsupportedModelError(f"{path}: rope_scaling = {scaling!r} is not supported; known: ntk")
     theta, factor = rotary.as_number(raw, path, 10000.0, "rope_theta"), rotary.as_number(scaling, path, 1.0, "factor")
     heads, width = typed(raw, "num_attention_heads", int, 1, path), typed(raw, "hidden_size", int, 0, path)
     if not 0 < heads <= width:

@@ -27,9 +27,9 @@ def read_config(raw: Raw, path: Path) -> Config:
     activation = ACTIVATION.get(kind) if isinstance(kind, str) else None
     if activation is None:
         known = ", ".join(ACTIVATION)
-        raise UnsupportedModelError(f"{path}: feed_forward_type = {kind!r} is not computed here; known: {known}")
+        raise UnsupportedModelError(f"{path}: feed_forward_type = {kind!r} is not supported; known: {known}")
     if kind == "geglu" and raw.get("hidden_act") not in (None, "gelu"):
-        raise UnsupportedModelError(f"{path}: hidden_act = {raw['hidden_act']!r} is not computed here; known: gelu")
+        raise UnsupportedModelError(f"{path}: hidden_act = {raw['hidden_act']!r} is not supported; known: gelu")
     return make_config(
         raw,
         path,

@@ -32,7 +32,7 @@ def read_config(raw: Raw, path: Path) -> Config:
     refuse_others({key: value for key, value in raw.items() if key != "is_decoder"}, path, FIXED)
     kinds = raw.get("layer_types")
     if kinds is not None and not (isinstance(kinds, list) and all(kind == "full_attention" for kind in kinds)):
-        raise UnsupportedModelError(f"{path}: layer_types = {kinds!r} is not computed here")
+        raise UnsupportedModelError(f"{path}: layer_types = {kinds!r} is not supported")
     theta, scaling = rotary.read_rotary(raw, path, 10000.0)
     return make_config(
         raw,

@@ -18,7 +18,7 @@ def read_rotary(raw: Raw, path: Path, default: float) -> Rotary:
     (500.0, 1.0)
     """
     if raw.get("rope_scaling") is not None:
-        raise UnsupportedModelError(f"{path}: rope_scaling = {raw['rope_scaling']!r} is not computed here")
+        raise UnsupportedModelError(f"{path}: rope_scaling = {raw['rope_scaling']!r} is not supported")
     theta = as_number(raw, path, default, "rope_theta")
     return rotary_of(typed(raw, "rope_parameters", dict, {}, path), path, theta)
 
@@ -33,7 +33,7 @@ def rotary_of(parameters: Mapping[str, Any], path: Path, default: float) -> Rota
     known = {"default": {"rope_theta"}, "linear": {"rope_theta", "factor"}}
     whole = parameters.get("partial_rotary_factor") in (None, 1, 1.0)
     if kind not in known or not whole or set(parameters) - known[kind] - {"rope_type", "partial_rotary_factor"}:
-        raise UnsupportedModelError(f"{path}: rope_parameters = {dict(parameters)!r} is not computed here")
+        raise UnsupportedModelError(f"{path}: rope_parameters = {dict(parameters)!r} is not supported")
     return as_number(parameters, path, default, "rope_theta"), as_number(parameters, path, 1.0, "factor")
 
 
@@ -48,10 +48,10 @@ def read_two(raw: Raw, path: Path, full: tuple[str, float], local: tuple[str, fl
         own = typed(parameters, kind, dict, {}, path)
         theta, scaling = rotary_of(own, path, as_number(raw, path, default, key))
         if scaling != 1:
-            raise UnsupportedModelError(f"{path}: rope_parameters = {parameters!r} is not computed here")
+            raise UnsupportedModelError(f"{path}: rope_parameters = {parameters!r} is not supported")
         found.append(theta)
     if raw.get("rope_scaling") is not None:
-        raise UnsupportedModelError(f"{path}: rope_scaling = {raw['rope_scaling']!r} is not computed here")
+        raise UnsupportedModelError(f"{path}: rope_scaling = {raw['rope_scaling']!r} is not supported")
     return found[0], found[1]
 
 
@@ -70,7 +70,7 @@ def global_layers(raw: Raw, path: Path, every: int, first: int) -> tuple[int, in
             for first in range(n):
                 if kinds == ["sliding_attention" if (i - first) % n else "full_attention" for i in range(len(kinds))]:
                     return n, first
-    raise UnsupportedModelError(f"{path}: layer_types = {kinds!r} is not computed here: every n-th layer must see all")
+    raise UnsupportedModelError(f"{path}: layer_types = {kinds!r} is not supported: every n-th layer must see all")
 
 
 def as_number(raw: Raw, path: Path, default: float, key: str) -> float:

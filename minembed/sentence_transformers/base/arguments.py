@@ -43,7 +43,7 @@ def as_batch(inputs: Any) -> Any:
     ['a', 'b']
     """
     if isinstance(inputs, dict):
-        raise InputTypeError("inputs is dict: messages and images are not read here; give a str or a list of str")
+        raise InputTypeError("inputs is dict: messages and images are not supported; give a str or a list of str")
     return inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
 
 

@@ -21,7 +21,7 @@ from minembed.sentence_transformers.tokenizer import ModelTokenizer
 LOG = logging.getLogger("minembed")
 ADAPTERS = "merge the adapter into its base with peft and load the merged folder, or load its folder"
 DTYPES = (
-    "the compute type is settled when a model is loaded: model_kwargs={'torch_dtype': 'bfloat16'}, or minembed's own "
+    "choose the dtype when you load the model: model_kwargs={'torch_dtype': 'bfloat16'}, or minembed's own "
     "Embedder.load(name, dtype=...) with 'float32', 'bfloat16' or 'int8'"
 )
 REFUSED = {
@@ -58,7 +58,7 @@ class BaseModel(ABC):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise UnsupportedAttributeError(f"{type(self).__name__}.{name} is not here: {TORCH}")
+        raise UnsupportedAttributeError(f"{type(self).__name__}.{name} is not supported: {TORCH}")
 
     def _take_prompts(self, given: Any, default: str | None, saved: Any, saved_default: str | None) -> None:
         """The caller's prompts, and those of the folder that he does not name."""
@@ -135,7 +135,7 @@ class BaseModel(ABC):
     @property
     def transformers_model(self) -> Any:
         """Refuse: there is no model of transformers."""
-        raise UnsupportedAttributeError(f"{type(self).__name__}.transformers_model is not here: {TORCH}")
+        raise UnsupportedAttributeError(f"{type(self).__name__}.transformers_model is not supported: {TORCH}")
 
     def get_max_seq_length(self) -> int:
         """How many tokens are read."""
@@ -183,7 +183,7 @@ class BaseModel(ABC):
         for value in (*args, *kwargs.values()):
             if str(value).removeprefix("torch.") in ("float16", "half", "float64", "bfloat16", "float32", "int8"):
                 if str(value).removeprefix("torch.") != self._own.dtype:
-                    raise UnsupportedCallError(f"to({value}) is not here: {DTYPES}")
+                    raise UnsupportedCallError(f"to({value}) is not supported: {DTYPES}")
             elif not isinstance(value, bool):
                 check_device(value)
         return self
@@ -199,7 +199,7 @@ class BaseModel(ABC):
     def train(self, mode: bool = True) -> Any:
         """Refuse, but for mode=False."""
         if mode:
-            raise UnsupportedCallError(f"train is not here: {TRAINING}")
+            raise UnsupportedCallError(f"train is not supported: {TRAINING}")
         return self
 
     def float(self) -> Any:

@@ -275,7 +275,9 @@ class CrossEncoder(BaseModel):
         an activation or prompts that were set here and cannot be written.
         """
         if not safe_serialization:
-            raise UnsupportedCallError("safe_serialization=False is not here: pickled weights can run code when read")
+            raise UnsupportedCallError(
+                "safe_serialization=False is not supported: reading pickled weights can run code"
+            )
         if self.prompts != saved_prompts(self._checkpoint.root) or self.default_prompt_name is not None:
             raise UnsupportedCallError("prompts are not saved with a cross-encoder here: give them when it is loaded")
         save_folder(self._own.model, Path(path), activation_name(self.activation_fn), create_model_card)

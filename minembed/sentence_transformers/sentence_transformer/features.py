@@ -33,7 +33,9 @@ def read(engine: "Engine", texts: Any, prompt: str, errors: str = "replace") -> 
     if not pairs:
         return engine.tokenizer([prompt + text for text in as_texts(texts, "inputs")], errors)
     if prompt:
-        raise UnsupportedCallError("a prompt before pairs of texts is not here: put it in front of their first texts")
+        raise UnsupportedCallError(
+            "a prompt before pairs of texts is not supported: put it in front of their first texts"
+        )
     if isinstance(engine.tokenizer, StaticTokenizer):
         raise UnsupportedCallError("static embeddings read no pairs of texts: join each pair to one text")
     return engine.tokenizer.pairs([first for first, _ in pairs], [second for _, second in pairs], errors)

@@ -331,7 +331,7 @@ class SentenceTransformer(BaseModel):
 
     def get_sentence_features(self, *features: Any) -> Any:
         """Refuse, as the reference's Transformer has none."""
-        raise UnsupportedCallError("get_sentence_features is not here: call tokenize")
+        raise UnsupportedCallError("get_sentence_features is not supported: call tokenize")
 
     @contextmanager
     def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
@@ -367,7 +367,9 @@ class SentenceTransformer(BaseModel):
         Raises InputError where the folder holds something, UnsupportedCallError for safe_serialization=False.
         """
         if not safe_serialization:
-            raise UnsupportedCallError("safe_serialization=False is not here: pickled weights can run code when read")
+            raise UnsupportedCallError(
+                "safe_serialization=False is not supported: reading pickled weights can run code"
+            )
         settings = {name: getattr(self, name) for name in ("prompts", "default_prompt_name", "similarity_fn_name")}
         model = with_settings(self._own, truncate_dim=self.truncate_dim, **settings)
         folder = Path(path)

@@ -10,7 +10,7 @@ from typing import Any
 from minembed.errors import SourceError
 from minembed.sentence_transformers.refusals import HUB, TRAINING, refused
 
-NETWORK = "minembed fetches checkpoints alone; urllib.request.urlretrieve(url, path) fetches a file"
+NETWORK = "minembed downloads only checkpoints; urllib.request.urlretrieve(url, path) downloads a file"
 FILES = "huggingface_hub.hf_hub_download and snapshot_download fetch files of the Hub"
 BY_NAME = "nothing is imported on the word of a file here"
 

@@ -172,7 +172,7 @@ def _index(
         raise InputError(f"corpus_precision must be one of {', '.join(known)} for {library}; not {precision!r}")
     if not exact:
         raise UnsupportedCallError(
-            f"exact=False asks for an approximate index of {library}, whose results nothing else can give: leave it out"
+            f"exact=False needs an approximate index of {library}, which minembed does not have: omit it"
         )
     if index is None:
         rows = as_array(embeddings, "corpus_embeddings")

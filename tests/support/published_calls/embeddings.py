@@ -448,7 +448,7 @@ embeddings = model.encode(sentences, processing_kwargs={"text": {"padding": "max
         "import mteb\ntasks = []",
         needs=("mteb",),
         refused=True,
-        instead="it takes models of its own protocol; minembed.integrations.mteb makes one",
+        instead="it needs a model of its own protocol; minembed.integrations.mteb makes one",
     ),
     # pretrained models
     pretrained(

@@ -93,7 +93,7 @@ def of_images(folder):
 
 
 def of_modules(kind):
-    """A writer of a folder with a module that is not computed here."""
+    """A writer of a folder with a module that is not supported."""
 
     def write(folder):
         tiny.write_tiny_checkpoint(folder, modules=[{"idx": 0, "name": "0", "path": "", "type": kind}])
