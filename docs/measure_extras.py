@@ -127,7 +127,7 @@ def with_rows(page: str, rows: dict[str, str]) -> str:
     lines = [
         f"Measured on {date.today():%Y-%m-%d} with Python {python}, by `make measure-extras`.",
         "",
-        "| installed | of it | packages | MB | torch | first vector, s of CPU |",
+        "| installed | version | packages | MB | torch | first vector, s of CPU |",
         "|---|---|---:|---:|---|---:|",
         *(rows[extra.name] for extra in EXTRAS if extra.name in rows),
     ]

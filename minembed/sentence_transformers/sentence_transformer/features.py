@@ -34,7 +34,7 @@ def read(engine: "Engine", texts: Any, prompt: str, errors: str = "replace") -> 
         return engine.tokenizer([prompt + text for text in as_texts(texts, "inputs")], errors)
     if prompt:
         raise UnsupportedCallError(
-            "a prompt before pairs of texts is not supported: put it in front of their first texts"
+            "a prompt for pairs of texts is not supported: prepend it to their first texts"
         )
     if isinstance(engine.tokenizer, StaticTokenizer):
         raise UnsupportedCallError("static embeddings read no pairs of texts: join each pair to one text")
