@@ -42,7 +42,7 @@ def test_the_table_of_grades(minilm, sentences):
         found = cosines[scores == grade]
         row = rf"\| {grade}, [^|]+ \| {len(found)} \| {of(found.mean())} \| {of(found.min())} \| {of(found.max())} \|"
         assert re.search(row, PAGE), row
-    assert f"(Spearman {of(spearman(cosines, scores))})" in PAGE
+    assert f"rank correlation {of(spearman(cosines, scores))})" in PAGE
     best = classify(cosines, scores >= 4)
     assert f"a cosine of {of(best.accuracy_threshold)}, right for {round(36 * best.accuracy)} of the 36" in PAGE
     worst = np.flatnonzero(scores >= 4)[cosines[scores >= 4].argmin()]
@@ -62,7 +62,7 @@ def test_strangers(minilm, sentences):
     assert f'"{first[i]}" and "{first[j]}"' in PAGE
     alike = pairwise(vectors, minilm.encode(second))[scores >= 4]
     best = classify(np.append(alike, strangers), [1] * len(alike) + [0] * len(strangers))
-    assert f"from the 630 of strangers, it is {of(best.accuracy_threshold)}." in PAGE
+    assert f"from the 630 pairs of unrelated sentences, it is {of(best.accuracy_threshold)}." in PAGE
 
 
 def test_one_layer_before(minilm, sentences):
@@ -92,7 +92,7 @@ def test_what_a_cosine_does_not_see(minilm):
 def test_length(minilm, sentences):
     one, others = sentences[0][2], [text for text in sentences[0] if text != sentences[0][2]]
     counts = (0, 1, 2, 4, 8, 16)
-    for name, join in (("behind", lambda rest: [one, *rest]), ("in front", lambda rest: [*rest, one])):
+    for name, join in (("after", lambda rest: [one, *rest]), ("before", lambda rest: [*rest, one])):
         texts = [" ".join(join(others[:n])) for n in counts]
         found = minilm.similarity(minilm.encode(one), minilm.encode(texts))[0]
         assert f"| {name} | {' | '.join(map(of, found))} |" in PAGE

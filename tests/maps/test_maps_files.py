@@ -181,7 +181,7 @@ def test_the_figures_of_the_docs():
     example = next(one for one in figures["torn"] if one["texts"][0] in words)
     assert f'"{example["texts"][0]}" is "{example["texts"][1]}" (cosine {example["cosine"]})' in words
     assert f"{example['rank']:,} points lie between" in words
-    assert f"the trust can: {figures['noise']['trustworthiness']} instead of" in words
+    assert f"tells them apart: {figures['noise']['trustworthiness']} instead of" in words
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
