@@ -1,6 +1,6 @@
-"""A folder of files as people have them, and what the commands say of them: the transcript of docs/files.md.
+"""A folder of typical untidy files, and what the commands print for them: the transcript of docs/files.md.
 
-python docs/messy_folder.py      makes the folder in a temporary place, runs the commands, and writes the page again
+python docs/messy_folder.py      makes the folder in a temporary place, runs the commands, and rewrites the page
 """
 
 import csv
@@ -22,41 +22,41 @@ from minembed.runtime.folders import cache_folder
 PAGE = Path(__file__).with_name("files.md")
 BEGIN, END = "<!-- transcript -->\n", "<!-- end of the transcript -->\n"
 WIDTH = 160  # characters of a line
-STEPS = (  # what is said before each, and the command
+STEPS = (  # the sentence before each command, and the command
     (
-        "A table of a French Excel: semicolons, Windows letters, ids in front.",
+        "A table from a French Excel: semicolons, a Windows encoding, ids in the first column.",
         "search products.csv 'fromage' -k 2",
     ),
-    ("Nobody can be sure of its encoding, so it is asked for, with two readings to choose from:", ""),
+    ("Its encoding cannot be known for sure, so the error shows two readings. Choose one:", ""),
     ("", "search products.csv 'fromage' -k 2 --encoding cp1252"),
     (
-        "Near duplicates leave; what stays is written as it stands in the file, semicolons and letters too.",
+        "Remove near duplicates. The other rows are written as they are, with the same delimiter and encoding.",
         "dedupe products.csv --encoding cp1252 -o unique.csv",
     ),
-    ("Packed JSON lines, with the text inside another object.", "search tickets.jsonl.gz 'I cannot log in' -k 2"),
+    ("Compressed JSON lines, with the text inside another object.", "search tickets.jsonl.gz 'I cannot log in' -k 2"),
     ("", "search tickets.jsonl.gz 'I cannot log in' -k 2 --field ticket.body --id ticket.id"),
     ("A wide parquet file with nulls.", "search reviews.parquet 'bad weather' -k 2"),
     ("", "search reviews.parquet 'bad weather' -k 2 --missing skip --id review_id"),
     ("A JSON array.", "search faq.json 'my bread does not rise' -k 1 --field question"),
     (
-        "A table that Excel has written as Unicode text: tabs, UTF-16, line breaks within cells.",
+        "A table that Excel saved as Unicode text: tabs, UTF-16, line breaks inside cells.",
         "search excel.csv 'too much sugar' -k 1",
     ),
     (
-        "Groups, and a map, from the index that the search has made.",
+        "Groups, and a map, from the index that the search made.",
         "cluster tickets.jsonl.gz --field ticket.body -k 3 -o groups.csv",
     ),
     ("", "map tickets.jsonl.gz --field ticket.body --method pca -o map.html"),
     (
-        "Vectors, with the columns beside them; rows without a text have a null.",
+        "Vectors together with the columns of the file; rows without a text have a null.",
         "embed -i reviews.parquet --missing skip -o vectors.parquet",
     ),
     (
-        "Labels that the loss would not use stop a training; a heading that says nothing does too.",
+        "If the loss would not use the labels, training does not begin.",
         "train contrastive pairs.csv tuned",
     ),
     ("", "train contrastive pairs.csv tuned --loss cosent --max-steps 2"),
-    ("And the scored pairs measure a model.", "evaluate sts pairs.csv"),
+    ("The same scored pairs evaluate a model.", "evaluate sts pairs.csv"),
 )
 PRODUCTS = (
     ("1001", "Baguette", "Une baguette croustillante à la farine de blé"),

@@ -106,7 +106,7 @@ def command(
         elif output is not None:
             tell(numbers, texts, first, scores)
     kept = len(texts) - len(left)
-    click.echo(f"{source.name}: {len(texts):,} texts, {kept:,} kept, {len(left):,} near duplicates left out", err=True)
+    click.echo(f"{source.name}: {len(texts):,} texts, {kept:,} kept, {len(left):,} near duplicates removed", err=True)
 
 
 def form_of(output: Path, table: Table) -> TextFormat:

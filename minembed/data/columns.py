@@ -49,7 +49,7 @@ def choose_column(names: Sequence[str], rows: Sequence[Mapping[str, Any]], name:
             raise _unclear(f"{name}: {len(found)} columns may hold the texts", names, rows)
     found = _text_columns(names, rows)
     if len(found) != 1:
-        raise _unclear(f"{name}: no column is surely the texts", names, rows)
+        raise _unclear(f"{name}: cannot tell which column holds the texts", names, rows)
     return Column(found[0], (found[0],))
 
 

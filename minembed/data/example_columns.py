@@ -40,7 +40,7 @@ class Wanted:
         if columns is not None and len(columns) == 0:
             raise InputError("columns must name at least one column of texts")
         if label is not None and labelled is False:
-            raise InputError(f"{label!r} is named as the label, and this loss takes none; --loss {LOSSES} does")
+            raise InputError(f"{label!r} is named as the label, but this loss uses none; --loss {LOSSES} does")
         return cls(None if columns is None else tuple(columns), label, labelled, option)
 
     @property
@@ -81,8 +81,8 @@ def choose(table: Table, wanted: Wanted) -> tuple[list[Column], Column | None]:
     if wanted.labelled is False and score is not None:
         names = ",".join(column.name for column in texts)
         raise InputError(
-            f"{table.name}: column {score.name!r} holds scores or labels, and this loss takes none; --loss {LOSSES} "
-            f"does, and {wanted.option} {names} leaves it out"
+            f"{table.name}: column {score.name!r} holds scores or labels, which this loss does not use; "
+            f"--loss {LOSSES} does, and {wanted.option} {names} ignores it"
         )
     _check_lists(table, texts)
     return texts, score

@@ -112,17 +112,17 @@ class Texts:
     def told(self, survey: "Survey | None" = None, rows_stay: bool = False) -> str:
         """One line that says what is read, and how; with `rows_stay`, rows without a text are not left out."""
         lines = not self.table.has_columns
-        parts = ["one text a line" if lines else f'column "{self.column.name}"']
+        parts = ["one text per line" if lines else f'column "{self.column.name}"']
         if survey is not None:
             unit = "lines" if lines else "rows"
             parts.insert(0, f"{survey.rows:,} {unit if survey.rows != 1 else unit[:-1]}")
             if survey.missing:
-                done = 'read as ""' if self.missing == "empty" else "get no vector" if rows_stay else "left out"
+                done = 'read as ""' if self.missing == "empty" else "get no vector" if rows_stay else "skipped"
                 parts.append(f"{survey.missing:,} {'blank' if lines else 'without a text'} {done}")
         return f"{self.name}: {', '.join(parts)} ({', '.join(self.table.details)})"
 
 
-REMEDY = "--missing skip leaves such rows out, --missing empty reads them as empty texts"
+REMEDY = "--missing skip skips such rows, --missing empty reads them as empty texts"
 
 
 class Survey(NamedTuple):

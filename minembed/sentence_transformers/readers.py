@@ -14,7 +14,7 @@ __all__ = [
     "TripletReader",
 ]
 
-INSTEAD = "minembed.train.Examples reads examples from tables; docs/training.md says how"
+INSTEAD = "minembed.train.Examples reads examples from tables; see docs/training.md"
 
 
 class InputExample:

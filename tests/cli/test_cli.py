@@ -247,7 +247,7 @@ def test_the_reader_of_a_pipe_may_leave(tiny_checkpoint, tmp_path):
         process.stdout.close()
         process.stdin.write(b"the cat\n" * 100)
         process.stdin.close()
-        assert process.stderr.read() == b"standard input: one text a line (txt, utf-8)\n" and process.wait() != 0
+        assert process.stderr.read() == b"standard input: one text per line (txt, utf-8)\n" and process.wait() != 0
 
 
 # --- embed ----------------------------------------------------------------------------------------------------------
@@ -363,7 +363,10 @@ def test_embed_a_limit_of_tokens(tiny_checkpoint, tiny_model, tmp_path):
 
 
 def test_embed_nothing(tiny_checkpoint, tmp_path):
-    assert run("embed", "-", "-m", tiny_checkpoint, stdin="") == ("", "standard input: one text a line (txt, utf-8)\n")
+    assert run("embed", "-", "-m", tiny_checkpoint, stdin="") == (
+        "",
+        "standard input: one text per line (txt, utf-8)\n",
+    )
     for name in "out.npy", "out.safetensors", "out.jsonl":
         run("embed", "-", "-o", tmp_path / name, "-m", tiny_checkpoint, stdin="")
     assert np.load(tmp_path / "out.npy").shape == (0, 32)

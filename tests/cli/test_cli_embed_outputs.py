@@ -124,7 +124,7 @@ def test_vectors_alone_leave_rows_without_a_text_out(shop, model, vectors, tmp_p
     for name in ("a.npy", "a.npz", "a.safetensors"):
         _, err = run("embed", "-i", shop, "-o", tmp_path / name, *model, *SKIP)
         assert err.splitlines() == [
-            f'{shop}: 3 rows, column "text", 1 without a text left out (csv, ";", utf-8)',
+            f'{shop}: 3 rows, column "text", 1 without a text skipped (csv, ";", utf-8)',
             f"{tmp_path / name}: 2 vectors of 32 float32 numbers",
         ]
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), vectors, strict=True)

@@ -40,9 +40,9 @@ CONTENT = {
 
 
 READ = {  # what is told of each, read with SKIP
-    "txt": "7 lines, one text a line, 1 blank left out (txt, utf-8)",
-    "jsonl": '7 rows, column "text", 1 without a text left out (jsonl, utf-8)',
-    "csv": '7 rows, column "text", 1 without a text left out (csv, ",", utf-8)',
+    "txt": "7 lines, one text per line, 1 blank skipped (txt, utf-8)",
+    "jsonl": '7 rows, column "text", 1 without a text skipped (jsonl, utf-8)',
+    "csv": '7 rows, column "text", 1 without a text skipped (csv, ",", utf-8)',
 }
 SKIP = ["--missing", "skip"]
 
@@ -320,7 +320,7 @@ def test_index_leaves_other_folders_alone(corpus, model, tmp_path, monkeypatch):
 def test_dedupe_keeps_lines_as_they_are(corpus, model, tmp_path):
     kept = [text for text in TEXTS[:-1] if text]
     out, err = run("dedupe", corpus, *model, "--threshold", 1)
-    left = f"{corpus}: 6 texts, 5 kept, 1 near duplicates left out\n"
+    left = f"{corpus}: 6 texts, 5 kept, 1 near duplicates removed\n"
     assert out.splitlines() == kept and err == f"{corpus}: {READ['txt']}\n{left}"
     told = "7\t1\t1.0000\tthe cat\n"
     assert run("dedupe", corpus, *model, "--threshold", 1, "-o", tmp_path / "out.txt")[0] == told
@@ -469,4 +469,4 @@ def test_what_is_said_of_reading_holds_for_queries_where_they_need_it(tmp_path, 
     said = ["--encoding", "cp1252", "--missing", "skip"]
     out, err = run("search", tmp_path / "corpus.csv", "--queries", tmp_path / "old.csv", *said, *options)
     assert len(out.splitlines()) == 1
-    assert 'old.csv: 2 rows, column "query", 1 without a text left out (csv, ";", cp1252)' in err
+    assert 'old.csv: 2 rows, column "query", 1 without a text skipped (csv, ";", cp1252)' in err

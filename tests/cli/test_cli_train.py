@@ -163,9 +163,9 @@ def test_a_label_is_not_dropped(files, tiny_checkpoint):
     arguments = "contrastive", files / "scored.csv", files / "run", "-m", tiny_checkpoint, *OPTIONS
     _, err = run(*arguments, code=1)
     assert err == (
-        f"minembed: {files / 'scored.csv'}: column 'score' holds scores or labels, and this loss takes none; --loss "
-        "contrastive, online_contrastive, cosine_similarity or cosent does, and --columns sentence1,sentence2 leaves "
-        "it out\n"
+        f"minembed: {files / 'scored.csv'}: column 'score' holds scores or labels, which this loss does not use; "
+        "--loss contrastive, online_contrastive, cosine_similarity or cosent does, and --columns sentence1,sentence2 "
+        "ignores it\n"
     )
     assert run(*arguments, "--columns", "sentence1,sentence2")[0].startswith("24 examples")
 
@@ -330,7 +330,7 @@ def test_words_from_a_table(texts, tiny_checkpoint):
     assert "the text in column 'body' is missing in 1 of 9 rows (line 10)" in run(*arguments, code=1)[1]
     out, err = run(*arguments, "--missing", "skip", "--evaluate", texts / "held.jsonl")
     assert err.splitlines()[:2] == [
-        f'{texts / "x.tsv"}: 9 rows, column "body", 1 without a text left out (tsv, "\\t", utf-8)',
+        f'{texts / "x.tsv"}: 9 rows, column "body", 1 without a text skipped (tsv, "\\t", utf-8)',
         f'{texts / "held.jsonl"}: 5 rows, column "body" (jsonl, utf-8)',
     ]
     assert out.startswith("8 texts, 2 steps\n")

@@ -158,7 +158,7 @@ def test_tables_without_a_heading(tmp_path):
     scored = file(tmp_path, "s.csv", "a,b,1\nc,d,0\n")
     assert read_examples(scored, labelled=True).labels.tolist() == [1, 0]
     assert read_examples(scored, labelled=None).labels.tolist() == [1, 0]
-    with pytest.raises(InputError, match=rf"column '3' holds scores or labels, and this loss takes none; {LOSSES}"):
+    with pytest.raises(InputError, match=rf"column '3' holds scores or labels, which this loss does not use; {LOSSES}"):
         read_examples(scored)
     assert read_examples(scored, columns=["1", "2"], reading=bare).labels is None
 
@@ -168,14 +168,14 @@ def test_a_label_that_the_loss_does_not_use():
     with pytest.raises(InputError) as caught:
         read_examples(path)
     assert str(caught.value) == (
-        f"{path}: column 'label' holds scores or labels, and this loss takes none; {LOSSES}, and --columns "
-        "sentence1,sentence2 leaves it out"
+        f"{path}: column 'label' holds scores or labels, which this loss does not use; {LOSSES}, and --columns "
+        "sentence1,sentence2 ignores it"
     )
     texts = tuple(f"s {i}" for i in range(8)), tuple(f"t {i}" for i in range(8))
     scored = read_examples(path, labelled=True)
     assert scored.columns == texts and scored.labels.tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
     assert read_examples(path, columns=["sentence1", "sentence2"]).columns == texts
-    with pytest.raises(InputError, match="'label' is named as the label, and this loss takes none"):
+    with pytest.raises(InputError, match="'label' is named as the label, but this loss uses none"):
         read_examples(path, label="label")
 
 
@@ -280,7 +280,7 @@ def test_texts_of_every_form(tmp_path, caplog):
         '2 rows, column "description" (csv, ";", utf-8)',
         '2 rows, column "text" (json, utf-8)',
         '1 row, column "doc.body" (jsonl, utf-8)',
-        '2 rows, column "text", 1 without a text left out (csv, ",", utf-8)',
+        '2 rows, column "text", 1 without a text skipped (csv, ",", utf-8)',
     ]
     with pytest.raises(InputError, match=r"e\.txt holds no texts"):
         read_texts(file(tmp_path, "e.txt", "\n \n"))

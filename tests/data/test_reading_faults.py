@@ -173,7 +173,7 @@ def test_what_is_an_error_now(name, content, options, message, tmp_path):
             [NICE],
         ),
         ("a.csv", f'"{MARK}id","text"\n1,{NICE}\n', {"field": "id"}, '1 row, column "id" (csv, ",", utf-8)', ["1"]),
-        ("a.txt", f"one\n{MARK}two\n", {}, "2 lines, one text a line (txt, utf-8)", ["one", "two"]),
+        ("a.txt", f"one\n{MARK}two\n", {}, "2 lines, one text per line (txt, utf-8)", ["one", "two"]),
         (
             "a.jsonl",
             f'{{"text": "one"}}\n{MARK}{{"text": "two"}}\n',
@@ -181,13 +181,19 @@ def test_what_is_an_error_now(name, content, options, message, tmp_path):
             '2 rows, column "text" (jsonl, utf-8)',
             ["one", "two"],
         ),
-        ("a.txt", "id\ttext\n1\tb\n", {"form": "txt"}, "2 lines, one text a line (txt, utf-8)", ["id\ttext", "1\tb"]),
-        ("a.txt", "Well, no\nTea, please\n", {}, "2 lines, one text a line (txt, utf-8)", ["Well, no", "Tea, please"]),
+        ("a.txt", "id\ttext\n1\tb\n", {"form": "txt"}, "2 lines, one text per line (txt, utf-8)", ["id\ttext", "1\tb"]),
+        (
+            "a.txt",
+            "Well, no\nTea, please\n",
+            {},
+            "2 lines, one text per line (txt, utf-8)",
+            ["Well, no", "Tea, please"],
+        ),
         (
             "a.txt",
             b"a" * 65_535 + b"\r\nb\r\n",
             {"form": "txt"},
-            "2 lines, one text a line (txt, utf-8)",
+            "2 lines, one text per line (txt, utf-8)",
             ["a" * 65_535, "b"],
         ),
         (
@@ -218,7 +224,7 @@ def test_all_columns_of_texts_of_a_wide_table_are_looked_at(first, tmp_path):
     pytest.importorskip("pyarrow.parquet").write_table(arrow.table(columns), tmp_path / "a.parquet")
     texts = Source.of(tmp_path / "a.parquet")
     if first == "remark":
-        with pytest.raises(InputError, match="no column is surely the texts"):
+        with pytest.raises(InputError, match="cannot tell which column holds the texts"):
             open_texts(texts, Selection())
     else:
         assert open_texts(texts, Selection()).column.name == "opinion"

@@ -73,15 +73,15 @@ def test_cases_with_missing_texts():
     path = CASES / "06_null.jsonl"
     assert error_of(path) == (
         f"{path}: the text in column 'text' is missing in 2 of 3 rows (line 2, line 3); "
-        "--missing skip leaves such rows out, --missing empty reads them as empty texts"
+        "--missing skip skips such rows, --missing empty reads them as empty texts"
     )
-    told = '3 rows, column "text", 2 without a text left out (jsonl, utf-8)'
+    told = '3 rows, column "text", 2 without a text skipped (jsonl, utf-8)'
     assert read(path, None, None, "skip") == (told, ["bread", None, None])
     told = '3 rows, column "text", 2 without a text read as "" (jsonl, utf-8)'
     assert read(path, None, None, "empty") == (told, ["bread", "", ""])
     path = CASES / "06b_null.parquet"
     assert "is missing in 1 of 3 rows (row 1)" in error_of(path)
-    told = '3 rows, column "text", 1 without a text left out (parquet)'
+    told = '3 rows, column "text", 1 without a text skipped (parquet)'
     assert read(path, None, None, "skip") == (told, ["one", None, "three"])
 
 
@@ -122,7 +122,7 @@ def test_zstd(file):
 
 
 def test_lines_of_text(file):
-    told = "3 lines, one text a line (txt, utf-8)"
+    told = "3 lines, one text per line (txt, utf-8)"
     assert read(file("a.txt", "id,text\n1,one\n2,two\n")) == (told, ["id,text", "1,one", "2,two"])  # as its name says
     assert read(file("notes.md", "# a\nb\nc")) == (told, ["# a", "b", "c"])
     assert read(file("a.txt", "one\rtwo\rthree\r")) == (told, ["one", "two", "three"])
@@ -179,7 +179,11 @@ def test_content_that_may_be_a_table(content, file):
         ("a.csv", b"id,text\n1,one\n2,two,three\n", "line 3: 3 cells where the first row has 2, split by ','"),
         ("a.csv", b'id,text\n1,"one\n', "line 2: not sound CSV"),
         ("a.tsv", b'id\ttext\n1\t"one\n2\ttwo"\n', "quotes"),
-        ("a.csv", b"sentence1,sentence2,n\na b,c d,1\n", "no column is surely the texts; name one with --field:\n"),
+        (
+            "a.csv",
+            b"sentence1,sentence2,n\na b,c d,1\n",
+            "cannot tell which column holds the texts; name one with --field:\n",
+        ),
         ("a.csv", b"content,body\na b,c d\n", "2 columns may hold the texts; name one with --field:\n  content  'a b'"),
     ],
 )
@@ -267,7 +271,7 @@ def test_arrow(form, tmp_path):
         "parts": ["p\nq", None, None],
     }.items():
         assert read(path, None, field, "skip")[1] == texts
-    assert read(path, None, None, "skip")[0].startswith('3 rows, column "text", 1 without a text left out (')
+    assert read(path, None, None, "skip")[0].startswith('3 rows, column "text", 1 without a text skipped (')
     assert "row 0: 'id' is 1 (int), not a text" in error_of(path, None, "id")
     packed = tmp_path / f"{path.name}.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -365,7 +369,7 @@ def test_ids_of_a_corpus(file, caplog):
         corpus = Corpus.of(path, Selection(missing="skip", identity="nr"))
         corpus.survey()
     assert corpus.passages() == (["A1", "A3"], ["one", "three"])
-    assert caplog.messages == [f'{path}: 3 rows, column "text", 1 without a text left out (csv, ",", utf-8)']
+    assert caplog.messages == [f'{path}: 3 rows, column "text", 1 without a text skipped (csv, ",", utf-8)']
     path = file("b.csv", "nr,text\nA1,one\nA2,two\nA1,three\n")
     with pytest.raises(InputError, match=r"b\.csv, line 4: the id 'A1' came before, at .*b\.csv, line 2"):
         Corpus.of(path, Selection(identity="nr")).passages()

@@ -98,7 +98,7 @@ BAD = {
     "text.csv": ("a,b,1\nc,d,x\n", {"labelled": True}, r"line 2: '3' is 'x', not a finite number"),
     "range.csv": ("a,b,1\nc,d,6\n", {"labelled": True, "score_range": (0, 5)}, r"line 2: '3' is 6, outside the range"),
     "no_score.csv": ("anchor,positive\na,b\n", {"labelled": True}, "needs a score or label"),
-    "scores.csv": ("a,b,5.0\n", {}, "column '3' holds scores or labels, and this loss takes none"),
+    "scores.csv": ("a,b,5.0\n", {}, "column '3' holds scores or labels, which this loss does not use"),
     "column.csv": (
         "anchor,positive\na,b\n",
         {"columns": ["anchor", "nope"]},

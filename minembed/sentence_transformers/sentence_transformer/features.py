@@ -33,9 +33,7 @@ def read(engine: "Engine", texts: Any, prompt: str, errors: str = "replace") -> 
     if not pairs:
         return engine.tokenizer([prompt + text for text in as_texts(texts, "inputs")], errors)
     if prompt:
-        raise UnsupportedCallError(
-            "a prompt for pairs of texts is not supported: prepend it to their first texts"
-        )
+        raise UnsupportedCallError("a prompt for pairs of texts is not supported: prepend it to their first texts")
     if isinstance(engine.tokenizer, StaticTokenizer):
         raise UnsupportedCallError("static embeddings read no pairs of texts: join each pair to one text")
     return engine.tokenizer.pairs([first for first, _ in pairs], [second for _, second in pairs], errors)
