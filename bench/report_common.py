@@ -15,7 +15,7 @@ FAMILIES = (  # in their colours' order; fastembed computes by ONNX Runtime
     ("sentence-transformers",),
 )
 NOISY = 0.05  # a lap during which others used more than this share of the machine is not to be trusted
-BUSY = "**The machine was in use by others while this was measured: do not rely on it, measure again.**"
+BUSY = "**Others used the machine during this measurement: do not rely on it, measure again.**"
 
 
 def colour(name: str) -> int:
@@ -77,7 +77,7 @@ def missing(contestants: dict[str, dict]) -> str:
         for kind in ("absent", "failed", "refused")
         if kind in who
     ]
-    return "Took no part:\n\n" + "\n".join(lines) if lines else ""
+    return "Did not take part:\n\n" + "\n".join(lines) if lines else ""
 
 
 def best_peer(rows: dict[str, dict], precision: str) -> str | None:

@@ -30,7 +30,7 @@ def encode(result: dict, plots: dict[str, Figure]) -> str:
     parts = ["## Throughput", machine(result, pools), result.get("note", "")]
     groups = [(name, bars_of(rows)) for name, rows in results.items() if name != SINGLE]
     if any(bars for _, bars in groups):
-        note = "Real tokens, tokenising included. Longer is better."
+        note = "Real tokens, including tokenising. Longer is better."
         plots["encode.svg"] = draw.bars("Tokens per second", groups, note)
         parts.append("![Tokens per second, by workload and contestant](results/encode.svg)")
     if points := scatter_points(results):
@@ -69,10 +69,10 @@ def workload_section(name: str, result: dict, rows: dict[str, dict]) -> str:
         f"{work['mean_tokens']} on average, {work['most']} at most."
     )
     judge = work.get("checked_by")
-    about += f" Vectors checked against {TITLES[judge]}." if judge else " **No peer was there to check the vectors.**"
-    tiles = (
-        f" bfloat16's linear layers make up {share} of what the tile units could multiply meanwhile." if share else ""
+    about += (
+        f" Vectors checked against {TITLES[judge]}." if judge else " **No peer was available to check the vectors.**"
     )
+    tiles = f" bfloat16's linear layers reach {share} of the tile units' peak." if share else ""
     warning = f"\n\n{BUSY} (During: {', '.join(noisy(rows))}.)" if noisy(rows) else ""
     return f"### {name}\n\n{f'{about} {conclusion(rows)}{tiles}'.strip()}\n\n{encode_table(name, rows)}{warning}"
 

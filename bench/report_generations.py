@@ -3,8 +3,8 @@
 from peers import PRECISIONS, WORKLOADS
 from report_common import Generations, by_date, generation, over_best, revision, table
 
-NOTE = """minembed over the best peer of the same precision, in that peer's best setting, by medians; each column is a
-run of its own, on a machine of its own. Two threads unless said."""
+NOTE = """Speed of minembed divided by that of the best peer of the same precision, in that peer's best setting, by
+medians. Each column is a separate run on another machine. Two threads unless stated."""
 
 
 def side_by_side(generations: Generations) -> str:

@@ -8,44 +8,45 @@ from report_targets import SPEED, TILED_SPEED, TILED_WIDE, known_figures, tiled_
 TILED_KINDS = ("bfloat16 over the best that is as near", "bfloat16 over the best in int8", "float32")
 LAYERS = 6  # of all-MiniLM-L6-v2: the products of one are measured
 MEMORY = "int8: memory above NumPy and Numba at the first vector"
-PROFILE = """Microseconds as in the race, with two threads. On one core of a Zen 5, when nobody else used the machine, a
-token of a short text took about 30:
+PROFILE = """Microseconds are per token, from the race, with two threads. On one core of a Zen 5 that nobody else
+used, a token of a short text took about 30:
 
 | linear layers, with GELU | quantising | attention | LayerNorm | the rest |
 | ---: | ---: | ---: | ---: | ---: |
 | 22.6 | 2.5 | 1.6 | 0.9 | 2.4 |
 
-The rest is weights and activations on their way through the caches, tokenizing and Python. What keeps the linear layers
-from the peak is the scaling of each group of 192 inputs, tiles that are not full at the edges, and weights that come
-from beyond the first-level cache. Larger groups would cost fidelity: with whole rows as groups the mean cosine is
-0.9988 instead of 0.9994. Were all four products at the peak (19.2 instead of 22.6), a token would take 26.6, which is
-1.13 times as fast; were quantising free as well, 24.1, 1.24 times."""
-TRIED = """What was tried, in µs a token on one core (int8; all of it is in [the kernels' notes](../docs/kernels.md)):
+The rest is moving weights and activations through the caches, tokenizing and Python. The linear layers do not reach
+the peak because each group of 192 inputs must be scaled, tiles are not full at the edges, and weights come from
+beyond the first-level cache. Larger groups would be less accurate: with whole rows as groups, the mean cosine is
+0.9988 instead of 0.9994. With all four products at the peak (19.2 instead of 22.6), a token would take 26.6, which
+is 1.13 times as fast; if quantising took no time either, 24.1, which is 1.24 times as fast."""
+TRIED = """What was tried, in µs per token on one core (int8; [the kernels' page](../docs/kernels.md) has the full
+list):
 
-- attention head by head, in bfloat16, instead of all heads' queries, keys and values at once: 37.8 instead of 42.4 at
-  256 tokens;
-- GELU and quantising by bands that never leave the first-level cache: 29.9 instead of 31.2 at 14 tokens;
+- attention head by head, in bfloat16, instead of the queries, keys and values of all heads at once: 37.8 instead of
+  42.4 at 256 tokens;
+- GELU and quantising in bands that never leave the first-level cache: 29.9 instead of 31.2 at 14 tokens;
 - chunks of 112, 224 and 448 rows: 33.7, 31.2 and 30.4 at 14 tokens;
-- a tile for every number of rows, weights fetched ahead, chunks of like size. All of this is in use.
+- a tile for every number of rows, prefetched weights, chunks of similar size. All of these are in use.
 
-Left to try: quantising where LayerNorm and attention write their rows, instead of reading the rows again."""
-ADDED = """Of what that run measured, 42 MB came with Numba's compiler, which Numba starts before it loads compiled code
-(28 of them are pages of the LLVM library, used to compile Numba's own runtime), and with bitcode for linking; some 15
-were copies of weights while they were packed, and pages of the file that they came from. These are gone since: the same
-program now peaks 54 MB above NumPy and Numba, within the limit, as the next run will show. What is left is packed
-weights, tables and what packing one layer takes for a moment (22), the tokenizer (12), LLVM's loader and its idea of
-the CPU (13), and modules and the self-test (7)."""
+Not tried yet: quantising rows when LayerNorm and attention write them, instead of reading the rows again."""
+ADDED = """Of the memory measured in that run, 42 MB came with Numba's compiler, which Numba starts before it loads
+compiled code (28 of them are pages of the LLVM library, used to compile Numba's own runtime), and with bitcode for
+linking. About 15 MB were copies of weights while they were packed, and pages of the file that they came from. Both
+are gone now: the same program peaks 54 MB above NumPy and Numba, within the limit; the next run will show it. What
+remains: packed weights, tables and the temporary memory of packing one layer (22), the tokenizer (12), LLVM's
+loader and its model of the CPU (13), and modules and the self-test (7)."""
 
 
 def missed(generations: Generations) -> str:
-    """The section; empty where everything is held."""
+    """The section; empty where everything is met."""
     encodes = by_date(generations, "encode")
     tiles = [found for found in encodes if tiled(found["encode"]["machine"])]
     others = [found for found in encodes if not tiled(found["encode"]["machine"])]
     parts = [part for found in tiles[:1] for part in of_tiles(found)]
     parts += [part for found in others[:1] for part in speed(found)]
     parts += memory(generations)
-    return "\n\n".join(["## Where the numbers fall short", *parts]) if parts else ""
+    return "\n\n".join(["## Missed targets", *parts]) if parts else ""
 
 
 def of_tiles(results: dict[str, dict]) -> list[str]:
@@ -60,7 +61,7 @@ def of_tiles(results: dict[str, dict]) -> list[str]:
         lines += missed_of_tiles(workload, wide.get("results", {}).get(workload, {}), (limit, 0.0, 0.0), wide)
     if not lines:
         return []
-    header = ["", "", "ratio", "target", "of the target", "µs of a core a token", "share of the tiles' peak"]
+    header = ["", "", "ratio", "target", "of the target", "core-µs per token", "share of the tiles' peak"]
     return [f"**{generation(encode)}**:", table(header, lines, left=2)]
 
 
@@ -84,7 +85,7 @@ def speed(results: dict[str, dict]) -> list[str]:
     for workload, (_, _, limit) in SPEED.items():
         rows = encode.get("results", {}).get(workload, {})
         ratio, _ = over_best(rows, "int8")
-        if ratio is None or verdict(ratio, "≥", limit) == "held":
+        if ratio is None or verdict(ratio, "≥", limit) == "met":
             continue
         spent = encode["settings"]["threads"] * 1e6 / rows[OURS["int8"]]["tokens_per_s"]
         saved = saving(results.get("kernels", {}))
@@ -95,7 +96,7 @@ def speed(results: dict[str, dict]) -> list[str]:
         "ratio",
         "target",
         "of the target",
-        "µs of a core a token",
+        "core-µs per token",
         "ratio with linear layers at the peak",
     ]
     return [f"**{generation(encode)}**:", table(header, lines), PROFILE, TRIED] if lines else []
@@ -115,8 +116,8 @@ def saving(kernels: dict) -> float | None:
 
 
 def memory(generations: Generations) -> list[str]:
-    """How close int8's memory came, and what it is made of."""
+    """How close int8's memory came, and what it consists of."""
     ((added, sign, limit),) = [figure[2:5] for figure, _ in known_figures(generations) if figure.what == MEMORY]
-    if added is None or verdict(added, sign, limit) == "held":
+    if added is None or verdict(added, sign, limit) == "met":
         return []
-    return [f"Memory above NumPy and Numba: {added:.0f} MB, where {limit:.0f} were asked for.", ADDED]
+    return [f"Memory above NumPy and Numba: {added:.0f} MB; the target was {limit:.0f} MB.", ADDED]

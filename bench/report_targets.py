@@ -1,4 +1,4 @@
-"""What the project asks of itself, and what was measured."""
+"""The project's targets, and what was measured."""
 
 from typing import NamedTuple
 
@@ -66,9 +66,9 @@ def targets(generations: Generations, results: dict[str, dict]) -> str:
     return "\n\n".join(
         [
             "## Targets",
-            "Speed over the fastest peer, in the setting that suits that peer best:",
+            "Speed divided by that of the fastest peer, in that peer's best setting:",
             *(speeds or [table(["", *PRECISIONS], speed_rows({}))]),
-            "And the rest:",
+            "Other targets:",
             table(["", "measured", "target", "", "on"], rows, left=1) + warning(results),
         ]
     )
@@ -142,7 +142,7 @@ def verdict(value: float | None, sign: str, limit: float) -> str:
     """Whether a figure is on the right side of its limit."""
     if value is None:
         return ""
-    return "held" if (value <= limit if sign == "≤" else value >= limit) else "**missed**"
+    return "met" if (value <= limit if sign == "≤" else value >= limit) else "**missed**"
 
 
 def known_figures(generations: Generations) -> list[tuple[Figure, str]]:

@@ -5,20 +5,21 @@ from matplotlib.figure import Figure
 from report_common import machine, table
 from search_peers import OWN
 
-LEAST = {1: 1.2, 10: 2.0, 100: 2.0, 1000: 1.0}  # by queries: the ratio that is asked for
+LEAST = {1: 1.2, 10: 2.0, 100: 2.0, 1000: 1.0}  # by queries: the target
 INT8_LEAST = {1: 2.0, 10: 2.0}
 FEW = 10  # queries up to here leave the memory as the limit, more the multipliers
-NOTE = """Inner products of unit vectors, {width} wide, made (their spectrum falls as that of real embeddings);
-milliseconds a call, medians of the few laps that fit into some seconds; every contestant's scores are checked against
-minembed's first. *Exact* is said of all: minembed's order is that of float64 scores with ties by index, the others'
-that of their float32 sums. minembed-int8 scans a quantised copy, with an error bound for each row, and gives the same
-rows and scores. *ratio* is the best peer's time over minembed's in float32; asked for are {least} with 1, 10, 100 and
-1,000 queries, and twice the speed of float32 from int8 with 1 and 10; what is less is **bold**. *limit* is the share
-of what the machine can do that minembed reaches in float32: with few queries, of the {bandwidth} GB/s that {threads}
-threads read in plain maxima over large arrays (the memory of this virtual machine is faster at some times than at
-others, so more than all of it was seen too); with many, of the {peak} GF/s that the register tile makes of numbers in
-the first-level cache, {threads} times. *slow*: who goes query by query and, by the time for a tenth of them, would take
-more than 2 s."""
+NOTE = """Inner products of unit vectors with {width} numbers, which are generated with a spectrum like that of real
+embeddings. Times are milliseconds per call, medians of the few laps that fit into some seconds. Every contestant's
+scores are first checked against minembed's. All contestants search exactly, but by different scores: minembed
+orders rows by float64 scores, with ties by index, the others by their float32 sums. minembed-int8 scans a quantised
+copy with an error bound for each row, and returns the same rows and scores. *ratio* is the best peer's time divided
+by minembed's in float32. The targets are {least} with 1, 10, 100 and 1,000 queries, and int8 twice as fast as
+float32 with 1 and 10; a missed target is **bold**. *limit* is the share of the machine's limit that minembed
+reaches in float32. With few queries the limit is memory: {bandwidth} GB/s, which {threads} threads reach when they
+only compute the maximum of large arrays. (The memory of this virtual machine is sometimes faster, so more than 100
+% was seen too.) With many queries the limit is computation: {peak} GF/s, {threads} times what the register tile
+reaches on numbers in the first-level cache. *slow*: processes queries one by one and would take more than 2 s,
+judged by a tenth of them."""
 
 
 def topk(result: dict, plots: dict[str, Figure]) -> str:
@@ -34,7 +35,9 @@ def topk(result: dict, plots: dict[str, Figure]) -> str:
     text = NOTE.format(width=result["width"], threads=threads, least=least, bandwidth=bandwidth, peak=peak)
     parts.insert(2, " ".join(text.split()))
     if result["absent"]:
-        parts.append("Took no part: " + "; ".join(f"{name} ({why})" for name, why in result["absent"].items()) + ".")
+        parts.append(
+            "Did not take part: " + "; ".join(f"{name} ({why})" for name, why in result["absent"].items()) + "."
+        )
     return "\n\n".join(parts)
 
 

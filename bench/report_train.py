@@ -4,10 +4,10 @@ from matplotlib.figure import Figure
 
 from report_common import BUSY, NOISY, machine, table
 
-NOTE = """Fine-tuning with CoSENT: 16 scored pairs a batch, AdamW, dropout 0.1, gradients clipped; tokens without
-padding, tokenising included; medians of {rounds} new processes each, programs in turn. The losses of 10 steps without
-dropout are within {apart:.0e} of sentence-transformers'. *pairs*: sentences as they come; *equal*: 128 tokens each, so
-that nobody pads. Targets: 2 x on pairs, 1.5 x on equal lengths, half of the memory."""
+NOTE = """Fine-tuning with CoSENT: 16 scored pairs per batch, AdamW, dropout 0.1, clipped gradients. Tokens without
+padding; tokenising included; medians of {rounds} new processes each, which take turns. The losses of 10 steps
+without dropout are within {apart:.0e} of those of sentence-transformers. *pairs*: sentences in their given order;
+*equal*: 128 tokens each, so nobody pads. Targets: 2 x on pairs, 1.5 x on equal lengths, half of the memory."""
 TITLES = {
     "minembed": "**minembed**",
     "minembed-numpy": "minembed, NumPy tier",

@@ -1,55 +1,62 @@
-"""The report's standing text."""
+"""The standing text of the report."""
 
 HEAD = """# minembed beside its peers
 
-Written by `python bench report` from `bench/results/*/*.json`; `make bench` measures anew. A **ratio** is the
-throughput of minembed in the same precision over the contestant's, in the same run: above 1, minembed is faster; below
-1, the contestant is. Results of several generations of processors are kept, each in a folder of its own; each section
-is of the machine measured last, which it names."""
+Written by `python bench report` from `bench/results/*/*.json`; `make bench` measures again. A **ratio** is
+minembed's throughput divided by the contestant's, in the same precision and the same run: above 1, minembed is
+faster; below 1, the contestant is. The results of each CPU generation are kept in their own folder. Each section
+shows the machine that was measured last, and names it."""
 ABOUT = {
     "short": "Sentences.",
     "mixed": "Texts of very different lengths.",
-    "long": "Texts that fill the model.",
-    "arrival": "The mixed texts again; peers do not sort: they take them in batches of 32 as they come.",
-    "single": "One text a call; the time is that of the median call.",
+    "long": "Texts that fill the model's maximum length.",
+    "arrival": "The mixed texts again, but peers do not sort them: they take batches of 32 in the given order.",
+    "single": "One text per call; the time is that of the median call.",
 }
 METHOD = """### How it was measured
 
-- Texts go in and vectors come out: tokenising, sorting, padding, pooling and normalising are in everybody's time.
-- Every contestant has a process of its own and {threads} threads. They take turns, {laps} laps, with {settle_s} s of
-  rest before each; who begins moves on by one each round. A time is the median of the laps; a ratio is one of medians.
-- Peers that take padded rectangles tokenise once and sort by **token** count. Before each race they try their settings
-  on a third of the texts (a warm-up, then the best of {heats} timed laps): one batch at a time on all threads, or one
-  on each thread; for OpenVINO lengths left open, or a model compiled for each shape (lengths rounded up to steps of
-  about an eighth; all compiled before the clock starts); for ONNX Runtime's int8 the graph as exported and the fused
-  one; for single texts all threads or one. With the best of these, batches of 32, 64, 16 and 8; then, for OpenVINO's
-  int8, float32 and bfloat16 where it is not quantised. The fastest setting races, and is the one named in the table. Of
-  the peers of a precision the fastest (bold) is the one that counts. What was tried is listed below: results from
-  before 2026-11-29 know no fixed shapes and no batches below 32, and their heats are of all texts.
-- *p25* is the lap that a quarter of the laps are quicker than: on a machine that others disturb now and then, low
-  quantiles say what the work takes, medians what one gets.
-- Before anything is timed, each contestant embeds the whole workload, and its vectors are compared with those of the
-  contestant named above the table. In float32 one that is off by more than 2e-6 in any component is refused and gets no
-  number; in bfloat16 and int8 one whose mean cosine is below 0.98. This is also the warm-up.
-- ONNX Runtime's float32 graph has everything fused (its optimizer's own count is checked: every attention, GELU and
-  residual-norm block, or the graph is refused). Its int8 is dynamic, per channel. OpenVINO converts the graph as
-  exported; its int8 is NNCF's for transformers, calibrated on 300 texts of 8 to 150 words. CTranslate2 converts the
-  checkpoint. sentence-transformers runs its own `encode` at its default batch of 32.
-- minembed runs `Embedder.encode` with its defaults, int8 from a folder that `minembed quantize` wrote. It never pads.
-- Tokens are real tokens, not padding. *Peak* is the largest resident size of the process during the workload. *STS-B*
-  is Spearman's correlation, times 100, of cosines with people's judgements of the pairs that the short texts come from.
-- *Tokenising alone* is the part of everybody's time that is spent before the first multiplication."""
-KERNELS = """The peak is the register tile's best rate on data that stays in the first-level cache. Below it, the four
-products of a layer, each going round six different weights; *share* is the rate of all four together over the peak,
-alone and with turning the input into bfloat16 or bytes. 37 rows do not divide into whole tiles. One core."""
-GROWTH = """Each text has exactly so many tokens (the model is loaded with `max_seq_length=512`, beyond its default of
-256); medians of 3 laps, tokenising included."""
-COLD = """The clock starts before the process does and stops when the first vector is there. Contestants take turns,
-each time in a new process, after one round that only fills the system's file cache and checks the vectors; it also
-leaves minembed's compiled kernels on disk, and OpenVINO's compiled model. Every peer is given its converted model,
-`tokenizers` and NumPy and nothing else. Each part is a median of its own, so that parts need not sum to the whole."""
-WIDE = """Encoders of BERT-base's shape (12 layers, 768 wide, 12 heads) and of BERT-large's (24, 1,024, 16), with
-random weights that keep activations near 1 (never zeros: matrix units are faster on those); texts of exactly so many
-tokens, so that nobody pads. Ratios are over the best peer of the same precision, int8's over the best in bfloat16:
-quantising these for the peers takes too long. Cosines are to float32 vectors of a peer. The share of the peak counts
-linear layers alone."""
+- Texts go in and vectors come out: the times include tokenising, sorting, padding, pooling and normalising.
+- Every contestant has its own process and {threads} threads. They take turns for {laps} laps, with {settle_s} s of
+  rest before each; the first contestant changes from round to round. A time is the median of the laps; a ratio is a
+  ratio of medians.
+- Peers that need padded batches tokenise once and sort by **token** count. Before each race, each peer tries its
+  settings on a third of the texts (a warm-up, then the best of {heats} timed laps). It tries one batch at a time on
+  all threads, and one batch per thread. OpenVINO also tries open lengths, and a model compiled for each shape
+  (lengths rounded up to steps of about an eighth; everything is compiled before the clock starts). ONNX Runtime's
+  int8 also tries the graph as exported and the fused one. Single texts are tried with all threads and with one.
+  With the best of these, batches of 32, 64, 16 and 8 are tried; then, for OpenVINO's int8, float32 and bfloat16 for
+  the parts that are not quantised. The fastest setting races, and the table names it. In each precision only the
+  fastest peer (bold) counts. All settings tried are listed below. Results from before 2026-11-29 did not try fixed
+  shapes or batches below 32, and their trials used all texts.
+- *p25* is the 25th percentile of the laps. On a machine with other users, a low percentile shows how long the work
+  itself takes, and the median what one gets.
+- Before anything is timed, each contestant embeds the whole workload, and its vectors are compared with those of
+  the contestant named above the table. In float32, a contestant whose vectors differ by more than 2e-6 in any
+  component is refused and gets no number; in bfloat16 and int8, one whose mean cosine is below 0.98. This is also
+  the warm-up.
+- ONNX Runtime's float32 graph is fully fused. (Its optimizer's counts are checked: unless every attention, GELU and
+  residual-norm block is fused, the graph is refused.) Its int8 is dynamic, per channel. OpenVINO converts the graph
+  as exported; its int8 is NNCF's for transformers, calibrated on 300 texts of 8 to 150 words. CTranslate2 converts
+  the checkpoint. sentence-transformers runs its own `encode` with its default batch of 32.
+- minembed runs `Embedder.encode` with its defaults; int8 comes from a folder made by `minembed quantize`. It never
+  pads.
+- Tokens are real tokens, not padding. *Peak* is the largest resident memory of the process during the workload.
+  *STS-B* is Spearman's correlation, times 100, of the cosines with people's scores of the pairs that the short
+  texts come from.
+- *Tokenising alone* is the part of each time that is spent before the first multiplication."""
+KERNELS = """The peak is the best rate of the register tile on data in the first-level cache. Below it are the four
+matrix products of a layer, each with six different weights in turn. *Share* is the rate of all four together
+divided by the peak, without and with converting the input to bfloat16 or bytes. 37 rows do not divide into whole
+tiles. One core."""
+GROWTH = """Each text has exactly the given number of tokens (the model is loaded with `max_seq_length=512`, beyond
+its default of 256). Medians of 3 laps, including tokenising."""
+COLD = """The clock starts before the process does, and stops when the first vector is computed. Contestants take
+turns, each time in a new process. A first round, which is not timed, fills the system's file cache and checks the
+vectors; it also leaves minembed's compiled kernels and OpenVINO's compiled model on disk. Every peer gets its
+converted model, `tokenizers` and NumPy, and nothing else. Each part is a separate median, so the parts need not add
+up to the total."""
+WIDE = """Encoders with the shape of BERT-base (12 layers, width 768, 12 heads) and BERT-large (24 layers, width
+1,024, 16 heads). The weights are random and keep activations near 1 (zeros would not do: matrix units are faster on
+them). All texts have exactly the given number of tokens, so nobody pads. Ratios are over the best peer of the same
+precision; for int8, over the best in bfloat16, since quantising these models for the peers takes too long. Cosines
+are to a peer's float32 vectors. The share of the peak counts only linear layers."""

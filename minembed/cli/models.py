@@ -14,22 +14,21 @@ if TYPE_CHECKING:
 
 HEADER = ["  name", "width", "max", "MB", "licence", "on"]
 NUMBERS = frozenset({1, 2, 3})
-WIDEST = 66  # columns that a prefix may take: the screen has 80
+WIDEST = 66  # columns for a prefix; the screen has 80
 LEGEND = """
-max   tokens that are read of a text
-MB    what `minembed pull NAME` fetches; * is on this machine already
+max   the tokens of a text that are read
+MB    what `minembed pull NAME` downloads; * is already on this machine
 on    real: tested on its real weights, against sentence-transformers
-      gen: its family is, on generated weights; `make verify-models` tests more
-What is computed of which family, and how that is proven: docs/models.md.
+      gen: only its family is tested, on generated weights (docs/models.md)
 """
 
 
 @click.command("models", short_help="List checkpoints to choose from.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: all that is known of each.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything known as JSON.")
 def command(as_json: bool) -> None:
     """List checkpoints to choose from.
 
-    Any other checkpoint of their families on the Hub, or in a folder, loads by its name just as well.
+    Any other checkpoint of these families, on the Hub or in a folder, loads too.
     """
     from minembed.weights.sources.known import KNOWN
 
@@ -47,10 +46,10 @@ def command(as_json: bool) -> None:
             click.echo(rows.pop(0))
             if model.note:
                 click.echo(f"    {model.note}")
-    click.echo("\nNot computed by this version")
+    click.echo("\nNot supported")
     for line in table([[f"  {model.name}", model.refused] for model in KNOWN if not model.computed]):
         click.echo(line)
-    click.echo(f"{LEGEND}\nSome want a prefix (embed --prompt):")
+    click.echo(f"{LEGEND}\nSome need a prefix (embed --prompt):")
     for line in _prefixes(computed):
         click.echo(f"  {line}")
 

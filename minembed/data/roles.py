@@ -120,7 +120,7 @@ def check_gaps(gaps: Sequence[Gap], name: str, rows: int) -> None:
 
     >>> check_gaps([Gap("x, line 3", "score"), Gap("x, line 7", "score")], "x", 12)
     Traceback (most recent call last):
-    minembed.errors.InputError: x: 'score' is missing in 2 of 12 rows (line 3, line 7); --missing skip leaves them out
+    minembed.errors.InputError: x: 'score' is missing in 2 of 12 rows (line 3, line 7); --missing skip skips them
     """
     if not gaps:
         return
@@ -130,9 +130,7 @@ def check_gaps(gaps: Sequence[Gap], name: str, rows: int) -> None:
         places = [f"{place}: {gap.column!r}" for place, gap in zip(places, gaps, strict=False)]
     told = ", ".join([*places, *(["..."] if len(gaps) > FIRST_PLACES else [])])
     what, count = " or ".join(map(repr, columns)), len({gap.place for gap in gaps})
-    raise InputError(
-        f"{name}: {what} is missing in {count:,} of {rows:,} rows ({told}); --missing skip leaves them out"
-    )
+    raise InputError(f"{name}: {what} is missing in {count:,} of {rows:,} rows ({told}); --missing skip skips them")
 
 
 def told(table: Table, rows: int, columns: Sequence[Column], left_out: int = 0, more: Sequence[str] = ()) -> str:

@@ -584,7 +584,7 @@ def test_models(tiny_checkpoint):
     marked = [line.split()[1] for line in out.splitlines() if line.startswith("* ")]
     assert marked == [DEFAULT_MODEL]
     assert all(len(line) <= 80 for line in out.splitlines())
-    computed, refused = out.split("Not computed by this version")
+    computed, refused = out.split("Not supported")
     for model in KNOWN:
         assert f" {model.name} " in (computed if model.computed else refused)
         assert model.refused in refused and model.note in computed
@@ -699,7 +699,7 @@ def test_evaluate_sts_of_named_columns(tiny_checkpoint, tmp_path):
     options = "--encoding", "latin-1", "--delimiter", "bar", "--header", "no", "--quotes", "no", "--columns", "2,3"
     arguments = "evaluate", "sts", path, "-m", tiny_checkpoint, *options, "--score", "4"
     _, err = run(*arguments, code=1)
-    assert "x.csv: '2' is missing in 1 of 4 rows (line 4); --missing skip leaves them out" in err
+    assert "x.csv: '2' is missing in 1 of 4 rows (line 4); --missing skip skips them" in err
     out, err = run(*arguments, "--missing", "skip")
     assert err == (
         f'{path}: 4 rows, columns "2", "3", "4", 1 with something missing left out '
@@ -734,7 +734,7 @@ def test_evaluate_sts_of_named_columns(tiny_checkpoint, tmp_path):
         (
             "x.jsonl",
             '{"sentence1": "a", "sentence2": null, "score": 1}',
-            "'sentence2' is missing in 1 of 1 rows (line 1); --missing skip leaves them out",
+            "'sentence2' is missing in 1 of 1 rows (line 1); --missing skip skips them",
         ),
         ("x.jsonl", '{"sentence1": "a", "sentence2": "b", "score": true}', "line 1: 'score' is True, not a finite"),
         ("x.jsonl", "[]", "line 1: it must be an object or a text, not a JSON array"),

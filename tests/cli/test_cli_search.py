@@ -397,7 +397,7 @@ def test_files_that_are_wrong(args, tmp_path, model, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for content, words in (
         (b"", "holds no texts"),
-        (b'" "\n', "the text in column 'text' is missing in 1 of 1 rows (line 1); --missing skip leaves"),
+        (b'" "\n', "the text in column 'text' is missing in 1 of 1 rows (line 1); --missing skip skips"),
         (b"{\n", "x.jsonl, line 1: not JSON"),
     ):
         Path("x.jsonl").write_bytes(content)

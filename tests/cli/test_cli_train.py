@@ -88,7 +88,7 @@ def test_tables_of_others(files, tiny_checkpoint):
     evaluation = "--evaluate", files / "held.jsonl", "--evaluate-columns", "f,a"
     arguments = "contrastive", files / "faq.csv", files / "run", *options, *evaluation
     _, err = run(*arguments, code=1)
-    assert "faq.csv: 'kundenfrage' is missing in 1 of 17 rows (line 18); --missing skip leaves them out" in err
+    assert "faq.csv: 'kundenfrage' is missing in 1 of 17 rows (line 18); --missing skip skips them" in err
     out, err = run(*arguments, "--missing", "skip")
     assert err.splitlines()[:2] == [
         f'{files / "faq.csv"}: 17 rows, columns "kundenfrage", "antwort", 1 with something missing left out '

@@ -158,7 +158,7 @@ def test_missing_texts_and_scores(tmp_path):
         read_sts(path)
     assert str(caught.value) == (
         f"{path}: 'sentence1' or 'score' is missing in 7 of 8 rows (line 3: 'sentence1', line 4: 'score', "
-        "line 5: 'sentence1', line 6: 'sentence1', line 7: 'sentence1', ...); --missing skip leaves them out"
+        "line 5: 'sentence1', line 6: 'sentence1', line 7: 'sentence1', ...); --missing skip skips them"
     )
     assert read_sts(path, missing="skip") == [Pair("a", "b", 1.0)]
     with pytest.raises(InputError, match=r"'score' is missing in 1 of 8 rows \(line 4\)"):

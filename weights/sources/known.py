@@ -125,6 +125,6 @@ KNOWN = (
     KnownModel(
         "mixedbread-ai/mxbai-rerank-base-v1",
         *("deberta-v2", None, 512, 369, APACHE, "cls", PAIRS),
-        refused="DeBERTa: content and position have separate attention",
+        refused="DeBERTa: another kind of attention",
     ),
 )
