@@ -94,6 +94,13 @@ test-ray:          ## jobs on a cluster of Ray, three nodes on this machine, one
 	$(VENV)/ray/bin/minembed pull
 	$(VENV)/ray/bin/pytest -W default tests/jobs/check_ray.py
 
+MOTO = moto[server]==5.2.5
+
+test-s3:           ## jobs on S3, which moto's server plays on this machine, in an environment of its own (three minutes)
+	$(PYTHON) -m venv $(VENV)/s3
+	$(VENV)/s3/bin/pip install -q -e '.[arrow]' '$(MOTO)' pytest hypothesis
+	$(VENV)/s3/bin/pytest -W default tests/jobs/check_s3.py
+
 measure-extras:    ## what each extra brings, its size and its first vector, into docs/integrations.md (about 15 minutes)
 	$(PYTHON) docs/measure_extras.py $(VENV)/extra "$(TORCH)" $(EXTRAS)
 
@@ -285,4 +292,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores

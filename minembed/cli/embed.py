@@ -80,7 +80,6 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
 )
 @click.option(
     "--reuse",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="An older job, whose vectors are taken for the texts that it had.",
 )
@@ -123,7 +122,7 @@ def command(
     status: bool,
     shard_rows: int | None,
     shard_form: "ShardForm | None",
-    reuse: Path | None,
+    reuse: str | None,
     engine: "Engine | None",
     choice: ModelChoice,
     normalize: bool | None,
@@ -173,10 +172,13 @@ def command(
     if output is not None and (is_folder(output) or len(sources) > 1):
         from minembed.cli.embed_job import run_job
         from minembed.jobs.planning import Request
+        from minembed.runtime.places import as_place
 
         inputs = (*sources, *texts)
         form = shard_form or "parquet"
-        request = Request(inputs, Path(output), selection, keep, form, shard_rows, options, reuse, engine or "local")
+        older = None if reuse is None else as_place(reuse)
+        folder = as_place(output)
+        request = Request(inputs, folder, selection, keep, form, shard_rows, options, older, engine or "local")
         told = run_job(request, choice, max_seq_length)
     else:
         from minembed.cli.embed_file import embed_file
@@ -196,6 +198,8 @@ def single(sources: tuple[str, ...]) -> Path | None:
         raise click.UsageError("several inputs become a folder of shards: -o FOLDER/")
     if not sources:
         return None
+    if "://" in sources[0]:
+        raise click.UsageError(f"{sources[0]}: what is read by URL becomes a folder of shards: -o FOLDER/")
     if Path(sources[0]).is_dir():
         raise click.UsageError(f"{sources[0]} is a folder; its files become a folder of shards: -o FOLDER/")
     context = click.get_current_context()
@@ -211,7 +215,11 @@ def is_folder(output: str) -> bool:
     >>> is_folder("out/"), is_folder("x.npy")
     (True, False)
     """
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    if "://" not in output:
+        return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    if Path(output).suffix and not output.endswith("/"):
+        raise click.UsageError(f"{output}: at a URL, shards are written into a folder: {output}/")
+    return True
 
 
 def show_status(output: str) -> None:

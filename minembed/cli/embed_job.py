@@ -1,7 +1,5 @@
 """`minembed embed -o FOLDER/`: a job, which goes on where it stopped."""
 
-from pathlib import Path
-
 import click
 
 from minembed.cli.console import on_interrupt
@@ -10,6 +8,7 @@ from minembed.errors import MinembedError
 from minembed.jobs.planning import Request
 from minembed.jobs.running import embed_inputs
 from minembed.jobs.state import status
+from minembed.runtime.store import Place
 
 
 def run_job(request: Request, choice: ModelChoice, max_seq_length: int | None) -> str:
@@ -35,9 +34,10 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def kept_in(folder: Path) -> str:
+def kept_in(folder: Place) -> str:
     """What is said where the command is interrupted.
 
+    >>> from pathlib import Path
     >>> kept_in(Path("no such folder"))
     'nothing is kept; the same command begins again'
     """

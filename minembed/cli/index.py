@@ -1,7 +1,7 @@
 """`minembed index`: a corpus as an index, which searches open at once."""
 
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 from click.core import ParameterSource
@@ -13,11 +13,14 @@ from minembed.data.layout import kept_columns
 from minembed.data.texts import Selection
 from minembed.types import IndexPrecision, Metric
 
+if TYPE_CHECKING:
+    from minembed.runtime.store import Place
+
 OF_JOBS = ("corpus", "output", "precision", "metric", "update")  # what can be said of vectors that are there
 
 
 @click.command("index", short_help="Make an index of a corpus, for search.")
-@click.argument("corpus", type=click.Path(exists=True, allow_dash=True, path_type=Path))
+@click.argument("corpus", callback=lambda context, parameter, value: place_of(context, parameter, value))
 @click.option(
     "-o",
     "--output",
@@ -40,7 +43,7 @@ OF_JOBS = ("corpus", "output", "precision", "metric", "update")  # what can be s
 @click.option("--metric", type=click.Choice(get_args(Metric)), help="What a score is; default: as the model says.")
 @click.option("--update", is_flag=True, help="Of a job: change the index that is there, as the rows have changed.")
 def command(
-    corpus: Path,
+    corpus: "Place",
     output: Path,
     keep: str | None,
     selection: Selection,
@@ -54,8 +57,9 @@ def command(
     CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
     standard input.  The id of a passage is what the column --id has, or the number of its row, from 1.  The other
     columns of its row, or those of --keep, are kept as its fields.  Of the folder of a job of `minembed embed`, the
-    vectors are taken as they are, in bounded memory.  The index appears whole or not at all.  With --update, the index
-    of an older job becomes that of another one: rows that are new come in, and rows that are gone go out.
+    vectors are taken as they are, in bounded memory, also by URL (s3://, gs://).  The index appears whole or not at
+    all.  With --update, the index of an older job becomes that of another one: rows that are new come in, and rows that
+    are gone go out.
 
     \b
     minembed index notes.jsonl -o notes-index
@@ -65,7 +69,7 @@ def command(
     from minembed.search.index_saving import check_target
 
     check_target(output.absolute())  # before the work, not after it
-    if corpus.is_dir():
+    if not isinstance(corpus, Path) or corpus.is_dir():
         return index_job(corpus, output, precision, metric, update)
     if update:
         raise click.UsageError("--update needs the folder of a job of minembed embed")
@@ -90,7 +94,17 @@ def command(
     )
 
 
-def index_job(folder: Path, output: Path, precision: IndexPrecision, metric: Metric | None, update: bool) -> None:
+def place_of(context: click.Context, parameter: click.Parameter, value: str) -> "Place":
+    """A file or a folder that is there, standard input, or the URL of a folder."""
+    if "://" in value:
+        from minembed.runtime.places import as_place
+
+        return as_place(value)
+    found: Path = click.Path(exists=True, allow_dash=True, path_type=Path).convert(value, parameter, context)
+    return found
+
+
+def index_job(folder: "Place", output: Path, precision: IndexPrecision, metric: Metric | None, update: bool) -> None:
     """Make an index of the vectors of a job, or let one follow them."""
     from minembed.jobs.indexing import index
     from minembed.jobs.updating import update_index

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from minembed.errors import InputError, MissingExtraError
 from minembed.runtime.checksums import hash_file, pieces_of
 from minembed.runtime.interrupts import not_swallowed
+from minembed.runtime.store import Place
 
 STDIN = Path("-")
 BLOCK = 1 << 16  # bytes that are read at a time
@@ -113,14 +114,14 @@ class Source:
     """A file of a user: `path`, or the open `pipe`; `name` stands in messages."""
 
     name: str
-    path: Path | None = None
+    path: Place | None = None
     pipe: BinaryIO | None = None
     kept: bool = False  # the pipe was copied to where it can be read again
     state: tuple[int, ...] | None = None  # of the file, when it was found
 
     @classmethod
-    def of(cls, path: Path) -> "Source":
-        """A path, "-" for standard input, or a named pipe, which is opened here; nothing is read.
+    def of(cls, path: Place) -> "Source":
+        """A path, also in a store, "-" for standard input, or a named pipe, which is opened here; nothing is read.
 
         Raises InputError where there is no standard input, or nobody writes to it.
 
@@ -131,7 +132,7 @@ class Source:
             if sys.stdin is None or sys.stdin.isatty():
                 raise InputError("no texts: name a file, or pipe them in")
             return cls("standard input", pipe=_standard_input())
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        if isinstance(path, Path) and path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             return cls(str(path), pipe=path.open("rb", buffering=0))
         return cls(str(path), path, state=_state_of(path) if path.exists() else None)
 
@@ -192,7 +193,9 @@ class Source:
             return hash_file(file)
 
 
-def _state_of(path: Path) -> tuple[int, ...]:
+def _state_of(path: Place) -> tuple[int, ...]:
+    if not isinstance(path, Path):
+        return (path.stamp(),)
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -17,6 +17,7 @@ from minembed.data.quoting import find_quotes
 from minembed.data.source import Source, Stream
 from minembed.errors import InputError
 from minembed.runtime.progress import Progress
+from minembed.runtime.store import StoreFile
 from minembed.types import Header, Quotes, TextFormat
 
 SAMPLE = 1 << 16  # bytes that are looked at first
@@ -258,7 +259,7 @@ def open_seekable(source: Source) -> Any:
 
 def _seekable(stream: Stream, source: Source) -> Any:
     """A file of Arrow is read from its end: one that is packed, or a pipe, is read into memory first."""
-    if source.path is not None and isinstance(stream.raw, io.FileIO):
+    if source.path is not None and isinstance(stream.raw, io.FileIO | StoreFile):
         return source.path.open("rb")
     return io.BytesIO(stream.read())
 

@@ -1,7 +1,6 @@
 """What a program calls."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from minembed.data.texts import Selection
@@ -14,6 +13,8 @@ from minembed.models.embedder import Embedder
 from minembed.models.options import EncodeOptions
 from minembed.runtime.checks import check_whole
 from minembed.runtime.keywords import takes_options_of
+from minembed.runtime.places import as_place
+from minembed.runtime.store import Place
 from minembed.types import Missing
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 @takes_options_of(Embedder.encode, EncodeOptions)
 def embed(
-    inputs: str | Path | Sequence[str | Path],
-    output: str | Path,
+    inputs: str | Place | Sequence[str | Place],
+    output: str | Place,
     model: Embedder,
     *,
     field: str | None = None,
@@ -32,14 +33,15 @@ def embed(
     keep: str | None = None,
     form: ShardForm = "parquet",
     shard_rows: int | None = None,
-    reuse: str | Path | None = None,
+    reuse: str | Place | None = None,
     engine: Engine = "local",
     **options: "Unpack[EncodeOptions]",
 ) -> Report:
     """Embed all texts of files into a folder of shards, or go on where that stopped.
 
-    `inputs` are files, folders and patterns; of each file, `field` is the column of the texts, `missing` says what
-    happens to rows without one ("error", "skip" or "empty"), and `identity` is the column of ids.  The folder `output`
+    `inputs` are files, folders and patterns, also by URL (s3://, gs://, file://), as `output` may be; of each file,
+    `field` is the column of the texts, `missing` says what happens to rows without one ("error", "skip" or "empty"),
+    and `identity` is the column of ids.  The folder `output`
     gets job.json, then part-000000.parquet and so on, each whole or not at all, and last manifest.json with their
     checksums.  Shards in "parquet" (needs the extra `arrow`) have the columns of the inputs that `keep` names
     (default: all) and "embedding"; those in "safetensors" have "embeddings" (N, D) and the ids.  `shard_rows` is the
@@ -65,8 +67,8 @@ def embed(
         raise InputError(f"engine must be one of {', '.join(get_args(Engine))}; not {engine!r}")
     if shard_rows is not None:
         check_whole("shard_rows", shard_rows, also=", or None")
-    named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    named = [inputs] if isinstance(inputs, str | Place) else list(inputs)
     selection = Selection(column=field, missing=missing, identity=identity)
-    older = None if reuse is None else Path(reuse)
-    request = Request(named, Path(output), selection, keep, form, shard_rows, options, older, engine)
+    older = None if reuse is None else as_place(reuse)
+    request = Request(named, as_place(output), selection, keep, form, shard_rows, options, older, engine)
     return embed_inputs(request, model, options.get("show_progress_bar"))

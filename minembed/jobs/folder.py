@@ -2,31 +2,42 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from pathlib import Path  # noqa: F401, for the examples
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 from minembed.data.texts import LOG
-from minembed.errors import ConfigError, InputError
+from minembed.errors import ConfigError, InputError, SourceError
+from minembed.jobs.claims import check_claim, claimed, is_claimed
 from minembed.jobs.plan import MANIFEST, PLAN, Plan, read_plan
-from minembed.jobs.shards import is_whole, name_of, read_facts
+from minembed.jobs.shards import UNREADABLE, is_whole, name_of, read_facts
 from minembed.runtime.checksums import hash_file
 from minembed.runtime.disk_errors import naming
 from minembed.runtime.files import remove, replacing
-from minembed.runtime.holding import LOCK, held
+from minembed.runtime.holding import LOCK, held, is_held
 from minembed.runtime.json_files import read_json
+from minembed.runtime.places import TEMPORARY, names_in
+from minembed.runtime.store import Place, StorePath
 
+LOOKING = 16  # shards of a store that are looked at together
 REMEDY = "the shards that are there are whole: free some space, or make the folder writable, and say the same again"
 
 
 @contextmanager
-def working_in(folder: Path) -> Iterator[None]:
+def working_in(folder: Place) -> Iterator[None]:
     """Hold the folder of a job, and remove what a killed process left half written.
 
     Raises InputError where another process holds it, or it has files that no job made.
     """
     busy = InputError(f"another process works on the job in {folder}: wait until it ends, or name another folder")
+    if isinstance(folder, StorePath):
+        check_own(folder)
+        with claimed(folder, busy):
+            yield
+        return
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; a job writes into a folder")
     if folder.is_dir():
@@ -36,25 +47,36 @@ def working_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process left half written.
+def is_worked_on(folder: Place) -> bool:
+    """Whether a process works in the folder of a job.
+
+    >>> is_worked_on(Path("no such folder"))
+    False
+    """
+    return is_claimed(folder) if isinstance(folder, StorePath) else is_held(folder)
+
+
+def remove_unfinished(folder: Place) -> None:
+    """Remove what a killed process left half written; in a store there is no such thing.
 
     >>> remove_unfinished(Path("no such folder"))
     """
+    if isinstance(folder, StorePath):
+        return
     for path in folder.glob(".minembed-*.tmp"):
         remove(path)
 
 
-def check_own(folder: Path) -> None:
+def check_own(folder: Place) -> None:
     """Raise InputError where a folder has files, and no job."""
-    others = [path.name for path in folder.iterdir() if path.name != LOCK and not path.name.startswith(".minembed-")]
+    others = [name for name in names_in(folder) if name != LOCK and not name.startswith(".minembed-")]
     if others and PLAN not in others:
         raise InputError(
             f"{folder} has files that no job made ({sorted(others)[0]}): name a new folder or an empty one"
         )
 
 
-def begun_plan(folder: Path) -> Plan | None:
+def begun_plan(folder: Place) -> Plan | None:
     """The plan of the job in a folder; None where there is none.
 
     >>> begun_plan(Path("no such folder"))
@@ -63,15 +85,15 @@ def begun_plan(folder: Path) -> Plan | None:
     return read_plan(path) if path.exists() else None
 
 
-def begin(folder: Path, plan: Plan) -> None:
+def begin(folder: Place, plan: Plan) -> None:
     """Note the plan of a new job."""
     with writing(folder, PLAN) as file:
         file.write(plan.to_json())
 
 
 @contextmanager
-def writing(folder: Path, name: str) -> Iterator[BinaryIO]:
-    """Write a file of a job: it appears whole, or not at all.
+def writing(folder: Place, name: str) -> Iterator[BinaryIO]:
+    """Write a file of a job: it appears whole, or not at all; to a store it is brought when it is whole.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -80,29 +102,58 @@ def writing(folder: Path, name: str) -> Iterator[BinaryIO]:
     ...     (Path(folder) / "a").read_bytes()
     b'whole'
     """
+    if isinstance(folder, StorePath):
+        with naming(f"cannot prepare {folder / name}", TEMPORARY), TemporaryFile() as file:
+            yield cast(BinaryIO, file)
+            check_claim(folder)
+            (folder / name).put(cast(BinaryIO, file))
+        return
     with naming(f"cannot write {folder / name}", REMEDY), replacing(folder / name) as file:
         yield file
 
 
-def missing_shards(folder: Path, plan: Plan, told: Callable[[str], None]) -> list[int]:
+def whole_shards(folder: Place, plan: Plan) -> tuple[list[int], list[int]]:
+    """The numbers of the shards that are there and whole, and of those that are there and not.
+
+    >>> whole_shards(Path("none"), Plan({}, {}, {}, "parquet", (), ()))
+    ([], [])
+    """
+    names = set(names_in(folder))
+    there = [number for number in range(len(plan.shards)) if name_of(number, plan.form) in names]
+
+    def is_one(number: int) -> bool:
+        return is_whole(folder / name_of(number, plan.form), plan, number)
+
+    if isinstance(folder, StorePath):  # each is a few requests
+        with ThreadPoolExecutor(LOOKING) as pool:
+            found = list(pool.map(is_one, there))
+    else:
+        found = list(map(is_one, there))
+    whole = [number for number, one in zip(there, found, strict=True) if one]
+    return whole, [number for number, one in zip(there, found, strict=True) if not one]
+
+
+def missing_shards(folder: Place, plan: Plan, told: Callable[[str], None]) -> list[int]:
     """The numbers of the shards that are not there, or not whole, which is told."""
-    found = list[int]()
-    for number in range(len(plan.shards)):
-        path = folder / name_of(number, plan.form)
-        if is_whole(path, plan, number):
-            continue
-        if path.exists():
-            told(f"{path} is damaged or of another job: it is made anew")
-        found.append(number)
-    return found
+    whole, damaged = whole_shards(folder, plan)
+    for number in damaged:
+        told(f"{folder / name_of(number, plan.form)} is damaged or of another job: it is made anew")
+    return sorted(set(range(len(plan.shards))) - set(whole))
 
 
-def finish(folder: Path, plan: Plan) -> None:
+def finish(folder: Place, plan: Plan) -> None:
     """Note that all shards are there: their sizes and checksums."""
     shards = list[dict[str, Any]]()
     for number, shard in enumerate(plan.shards):
         path = folder / name_of(number, plan.form)
-        said, _ = read_facts(path, plan.form)
+        try:
+            said, _ = read_facts(path, plan.form)
+        except SourceError:
+            raise
+        except UNREADABLE as error:
+            raise SourceError(
+                f"{path} was written, and cannot be read ({error}): the same call makes it anew"
+            ) from error
         with path.open("rb") as file:
             digest = hash_file(file)
         about: Mapping[str, Any] = {name: said[name] for name in ("backend", "cpu", "minembed")}
@@ -116,7 +167,7 @@ def finish(folder: Path, plan: Plan) -> None:
         file.write(json.dumps(body, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
-def is_finished(folder: Path, plan: Plan) -> bool:
+def is_finished(folder: Place, plan: Plan) -> bool:
     """Whether the manifest of a job is there.
 
     >>> is_finished(Path("none"), Plan({}, {}, {}, "parquet", (), ()))
@@ -132,7 +183,7 @@ def is_finished(folder: Path, plan: Plan) -> bool:
 class Report:
     """What a job has done."""
 
-    folder: Path
+    folder: Place
     rows: int
     texts: int
     shards: int

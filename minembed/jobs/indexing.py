@@ -19,7 +19,9 @@ from minembed.jobs.folder import begun_plan, is_finished
 from minembed.jobs.plan import Plan
 from minembed.jobs.shards import EMBEDDING, column_of, ids_from, name_of, vectors_in
 from minembed.jobs.state import status
+from minembed.runtime.places import as_place, on_disk
 from minembed.runtime.progress import Progress
+from minembed.runtime.store import Place
 from minembed.search.index_arguments import check_choices
 from minembed.search.index_blocks import Record
 from minembed.search.index_building import Rows, build_on_disk
@@ -28,7 +30,7 @@ from minembed.types import Array, IndexPrecision, Metric
 
 
 def index(
-    folder: str | Path,
+    folder: str | Place,
     output: str | Path,
     *,
     metric: Metric | None = None,
@@ -46,7 +48,7 @@ def index(
     Traceback (most recent call last):
     minembed.errors.InputError: no such folder holds no job: minembed embed INPUT -o no such folder/ begins one
     """
-    folder = Path(folder)
+    folder = as_place(folder)
     plan = finished_plan(folder)
     metric = metric or plan.search["metric"]
     check_choices(metric, precision)
@@ -58,7 +60,7 @@ def index(
     return plan.texts
 
 
-def finished_plan(folder: Path) -> Plan:
+def finished_plan(folder: Place) -> Plan:
     """The plan of a job whose vectors can be searched; raises InputError where it is not finished, or they cannot.
 
     >>> finished_plan(Path("no such folder"))
@@ -83,7 +85,7 @@ def facts_of_vectors(plan: Plan) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
-def check_searchable(folder: Path, plan: Plan) -> None:
+def check_searchable(folder: Place, plan: Plan) -> None:
     """Raise InputError where the vectors of a job are of no use for a search."""
     if plan.settings["precision"] != "float32":
         raise InputError(
@@ -103,7 +105,7 @@ def _watched(rows: Iterator[Rows], bar: Progress) -> Iterator[Rows]:
         yield some
 
 
-def rows_of(folder: Path, plan: Plan, wanted: Array | None = None) -> Iterator[Rows]:  # (texts,) bool
+def rows_of(folder: Place, plan: Plan, wanted: Array | None = None) -> Iterator[Rows]:  # (texts,) bool
     """The rows of all shards that have a vector, in order, a few at a time; of these, those that are `wanted`."""
     before = 0
     for number, (shard, start) in enumerate(zip(plan.shards, plan.starts(), strict=True)):
@@ -126,7 +128,7 @@ def _wanted(rows: Iterator[Rows], wanted: Array) -> Iterator[Rows]:
             yield Rows(some.vectors[here], [some.records[i] for i in here.tolist()])
 
 
-def _parquet_rows(path: Path, plan: Plan, start: int) -> Iterator[Rows]:
+def _parquet_rows(path: Place, plan: Plan, start: int) -> Iterator[Rows]:
     own = None if plan.search["id"] is None else column_of(plan.search["id"])
     text = column_of(plan.search["text"])
     for batch, vectors, valid in vectors_in(path):
@@ -147,8 +149,8 @@ def _record(row: ArrowRow, number: int, text: Column, own: Column | None) -> Rec
     return name, found, json.dumps(fields, ensure_ascii=False) if fields else None
 
 
-def _tensor_rows(path: Path) -> Iterator[Rows]:
-    with safe_open(path, "np") as file:
+def _tensor_rows(path: Place) -> Iterator[Rows]:
+    with on_disk(path) as local, safe_open(local, "np") as file:
         ids = ids_from({name: file.get_tensor(name) for name in file.keys() if name != TENSOR})
         vectors = file.get_slice(TENSOR)
         for at in range(0, len(ids), BATCH):

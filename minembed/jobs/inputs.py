@@ -4,7 +4,6 @@ import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from minembed.data.columns import Column
@@ -15,6 +14,8 @@ from minembed.data.source import STDIN, Source
 from minembed.data.texts import LOG, Selection, TextRow, Texts, column_of, open_texts
 from minembed.errors import InputError
 from minembed.jobs.plan import MANIFEST, PLAN
+from minembed.runtime.places import as_place, files_below, matching
+from minembed.runtime.store import Place
 from minembed.types import TextFormat
 
 KINDS: dict[TextFormat, str] = {
@@ -29,7 +30,7 @@ KINDS: dict[TextFormat, str] = {
 SHOWN = 3  # names in a message
 
 
-def find_files(inputs: Sequence[str | Path]) -> list[Path]:
+def find_files(inputs: Sequence[str | Place]) -> list[Place]:
     """The files that inputs mean, in order: of a folder all that hold texts, by name, also in folders below it.
 
     Of a folder, names that begin with "." or "_" are left out, files whose endings say that they hold no texts, and,
@@ -42,16 +43,16 @@ def find_files(inputs: Sequence[str | Path]) -> list[Path]:
     """
     if not inputs:
         raise InputError("no inputs: name files, folders or patterns such as 'texts/*.parquet'")
-    seen: dict[Path, Path] = {}
-    for path in (path for one in inputs for path in _files_of(str(one))):
+    seen: dict[Place, Place] = {}
+    for path in (path for one in inputs for path in _files_of(one)):
         before = seen.setdefault(path.resolve(), path)
         if before is not path:
             raise InputError(f"{path} is meant twice: its rows would be there twice; leave one of them out")
     return list(seen.values())
 
 
-def _files_of(name: str) -> list[Path]:
-    path = Path(name)
+def _files_of(name: str | Place) -> Sequence[Place]:
+    path = as_place(name)
     if path == STDIN:
         raise InputError("a job reads its inputs again when it goes on, which standard input cannot be: name a file")
     if path.is_dir():
@@ -60,34 +61,38 @@ def _files_of(name: str) -> list[Path]:
         if not path.is_file():
             raise InputError(f"{name} is no regular file: a job reads its inputs again when it goes on; copy it first")
         return [path]
-    if glob.has_magic(name):
-        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207, pathlib takes no absolute pattern
-        files = [Path(match) for match in matches if Path(match).is_file()]
+    if glob.has_magic(str(name)):
+        files = matching(str(name))
         if not files:
             raise InputError(f"{name}: no file has a name like that")
         return files
     raise InputError(f"{name}: there is no such file or folder; inputs are files, folders, or patterns")
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    below = sorted(path for path in folder.rglob("*") if path.is_file())
-    if (folder / PLAN).exists():  # the folder of another job, whose shards are tables
-        below = [path for path in below if path.name not in (PLAN, MANIFEST)]
-    forms = dict[Path, TextFormat]()
-    for path in below:
+def _in_folder(folder: Place) -> list[Place]:
+    below = {path: _parts_below(path, folder) for path in files_below(folder)}
+    if (PLAN,) in below.values():  # the folder of another job, whose shards are tables
+        below = {path: parts for path, parts in below.items() if path.name not in (PLAN, MANIFEST)}
+    forms = dict[Place, TextFormat]()
+    for path, parts in below.items():
         with suppress(InputError):  # of an ending that is refused
             form = form_of_name(path.name)
-            if form is not None and not any(part[0] in "._" for part in path.relative_to(folder).parts):
+            if form is not None and not any(part[0] in "._" for part in parts):
                 forms[path] = form
     if set(forms.values()) - {"txt"}:
         forms = {path: form for path, form in forms.items() if form != "txt"}
     if not forms:
         raise InputError(f"{folder}: no file in it has an ending that texts have, such as .csv, .jsonl or .parquet")
-    out = [str(path.relative_to(folder)) for path in below if path not in forms]
+    out = ["/".join(parts) for path, parts in below.items() if path not in forms]
     if out:
         shown = ", ".join(out[:SHOWN]) + (", ..." if len(out) > SHOWN else "")
         LOG.info(f"{folder}: {len(forms):,} files are read, {len(out):,} others are left out ({shown})")
     return list(forms)
+
+
+def _parts_below(path: Place, folder: Place) -> tuple[str, ...]:
+    """The names that lead from a folder to a file in it."""
+    return path.parts[len(folder.parts) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Inputs:
 
 
 def open_inputs(
-    files: Sequence[Path],
+    files: Sequence[Place],
     selection: Selection,
     keep: str | None,
     form: TextFormat | None,

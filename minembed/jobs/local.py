@@ -2,10 +2,11 @@
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 from minembed.data.columns import Column
 from minembed.data.pairing import Pair, paired, recut
@@ -14,7 +15,7 @@ from minembed.jobs.folder import writing
 from minembed.jobs.inputs import Inputs
 from minembed.jobs.plan import Plan
 from minembed.jobs.planning import Request, facts_asked
-from minembed.jobs.reuse import known_vectors, reusing
+from minembed.jobs.reuse import Known, known_vectors, reusing
 from minembed.jobs.shards import name_of, sizes_of, with_ids, write_shard
 from minembed.jobs.survey import visible
 from minembed.models.embedder import Embedder
@@ -77,10 +78,24 @@ def skip(rows: Iterator[Row]) -> None:
         pass
 
 
-def make_shards(job: Job, reader: Reader, numbers: Sequence[int], advance: Callable[[int], None]) -> Made:
+def older_vectors(job: Job) -> AbstractContextManager[Known | None]:
+    """The vectors that an older job made, as long as they are needed; None where none are to be used again.
+
+    >>> older_vectors(Job(Request([], Path("out")), None, None, None, None)).__enter__()
+    """
+    request = job.request
+    if request.reuse is None:
+        return nullcontext()
+    work = request.folder if isinstance(request.folder, Path) else None  # else in the folder of temporary files
+    return known_vectors(request.reuse, facts_asked(request, job.model), job.empty, work)
+
+
+def make_shards(
+    job: Job, reader: Reader, numbers: Sequence[int], advance: Callable[[int], None], older: Known | None = None
+) -> Made:
     """Embed the shards with these numbers, one after the other, and write them.
 
-    `advance` gets how many characters are done each time that some are.
+    `advance` gets how many characters are done each time that some are; `older` are vectors that are there already.
     """
     request, model, plan = job.request, job.model, job.plan
     options, cut, known = replace(Options(**request.options), show_progress_bar=False), list[int](), list[int]()
@@ -88,20 +103,14 @@ def make_shards(job: Job, reader: Reader, numbers: Sequence[int], advance: Calla
     rows = (row for number in numbers for row in reader.shard(number))
     texts = (row for row, _ in rows) if request.form == "parquet" else with_ids(rows)
     counts, starts = [_written(plan, number) for number in numbers], plan.starts()
-    with ExitStack() as stack:
-        if request.reuse is None:
-            pairs = paired(stream, texts, None)
-        else:
-            facts = facts_asked(request, model)
-            older = stack.enter_context(known_vectors(request.reuse, facts, job.empty, request.folder))
-            pairs = reusing(stream, texts, older, known)
-        watched = _watched(pairs, advance, visible(model.max_seq_length))
-        blocks = recut(watched, (size for count in counts for size in sizes_of(count)))
-        for number, count in zip(numbers, counts, strict=True):
-            about = {"job": plan.identity(), "shard": number, "first_row": starts[number], **_machine(model)}
-            with writing(request.folder, name_of(number, plan.form)) as file:
-                own = islice(blocks, len(list(sizes_of(count))))
-                write_shard(file, plan.form, job.inputs.layout, own, job.empty, about)
+    pairs = paired(stream, texts, None) if older is None else reusing(stream, texts, older, known)
+    watched = _watched(pairs, advance, visible(model.max_seq_length))
+    blocks = recut(watched, (size for count in counts for size in sizes_of(count)))
+    for number, count in zip(numbers, counts, strict=True):
+        about = {"job": plan.identity(), "shard": number, "first_row": starts[number], **_machine(model)}
+        with writing(request.folder, name_of(number, plan.form)) as file:
+            own = islice(blocks, len(list(sizes_of(count))))
+            write_shard(file, plan.form, job.inputs.layout, own, job.empty, about)
     return Made(sum(known), sum(cut))
 
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from minembed.jobs.planning import Request, plan_job
 from minembed.models.assembling import assembled
 from minembed.models.embedder import Embedder
 from minembed.runtime.interrupts import not_swallowed
+from minembed.runtime.places import as_place
 from minembed.version import __version__
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.sources.locate import Located
@@ -67,12 +67,10 @@ def ray_module() -> Any:
 def cluster(request: Request, model: Embedder) -> Iterator[None]:
     """Connect to the cluster, unless this program is, before anything is written.
 
-    Raises MissingExtraError where Ray is not installed, InputError where no cluster runs, none of its nodes has as many
-    cores as the model has threads, or vectors of an older job are asked for.
+    Raises MissingExtraError where Ray is not installed, InputError where no cluster runs, or none of its nodes has as
+    many cores as the model has threads.
     """
     ray = ray_module()
-    if request.reuse is not None:
-        raise InputError("reuse is of the local engine: it is quick, as known vectors cost no computing")
     own = not ray.is_initialized()
     if own:
         try:
@@ -121,15 +119,16 @@ def make_on_ray(job: Job, numbers: Sequence[int], advance: Callable[[int], None]
 def order_of(job: Job) -> Order:
     """What workers are told of a job: every path from the root, as they work in other folders."""
     request, model = job.request, job.model
-    files = [Path(one.name).absolute() for one in job.plan.inputs]
+    files = [as_place(one.name).absolute() for one in job.plan.inputs]
     checkpoint, adapter = model.checkpoint, model.checkpoint.adapter
     if adapter is not None:
         adapter = replace(adapter, base=adapter.base.absolute())
     checkpoint = replace(
         checkpoint, folder=checkpoint.folder.absolute(), root=checkpoint.root.absolute(), adapter=adapter
     )
+    older = None if request.reuse is None else request.reuse.absolute()
     return Order(
-        replace(request, inputs=files, folder=request.folder.absolute()),
+        replace(request, inputs=files, folder=request.folder.absolute(), reuse=older),
         job.plan.identity(),
         checkpoint,
         Located(checkpoint.root, model.source, model.revision),
@@ -196,7 +195,7 @@ def _job_here(order: Order) -> Job:
     plan = begun_plan(request.folder)
     if plan is None or plan.identity() != order.job:
         raise InputError(f"{request.folder} does not hold the job here: the folder must be one folder for all nodes")
-    for folder in (order.checkpoint.folder, order.checkpoint.weights, *map(Path, request.inputs)):
+    for folder in (order.checkpoint.folder, order.checkpoint.weights, *map(as_place, request.inputs)):
         if not folder.exists():
             raise InputError(f"{folder} is not there: model and inputs must have the same paths on all nodes")
     model = assembled(Embedder, order.checkpoint, order.found, order.backend, order.dtype, order.threads)

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from minembed.errors import ConfigError, InputError
 from minembed.runtime.checksums import crc32_of_json, hash_file
 from minembed.runtime.json_files import read_json
+from minembed.runtime.store import Place
 
 PLAN, MANIFEST = "job.json", "manifest.json"
 FORMAT, VERSION = "minembed job", 1
@@ -23,20 +24,29 @@ class InputFacts:
 
     name: str
     bytes: int
-    modified: int  # nanoseconds, as the file system says
+    modified: int  # nanoseconds, as the file system says; of an object in a store, a checksum of its ETag
     sha256: str
     rows: int
     texts: int
 
-    def is_same(self, path: Path) -> bool:
+    def is_same(self, path: Place) -> bool:
         """Whether a file is the one that it was when the job began: by its size and time, or else by its bytes."""
-        found = path.stat()
-        if found.st_size == self.bytes and found.st_mtime_ns == self.modified:
+        size = path.stat().st_size
+        if size == self.bytes and modified_of(path) == self.modified:
             return True
-        if found.st_size != self.bytes:
+        if size != self.bytes:
             return False
         with path.open("rb") as file:
             return hash_file(file) == self.sha256
+
+
+def modified_of(path: Place) -> int:
+    """What of a file changes when it is written.
+
+    >>> modified_of(Path()) > 0
+    True
+    """
+    return path.stat().st_mtime_ns if isinstance(path, Path) else path.stamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ class Plan:
         return json.dumps(body | {"crc32": crc32_of_json(body)}, indent=1).encode() + b"\n"
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Place) -> Plan:
     """Read a plan; raises ConfigError, with the file, where it is damaged or of another version.
 
     >>> read_plan(Path("none.json"))
@@ -142,7 +152,7 @@ def _of(kind: type[Facts], said: Mapping[str, Any]) -> Facts:
     return kind(**said)
 
 
-def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequence[Path], folder: Path) -> None:
+def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequence[Place], folder: Place) -> None:
     """Raise InputError, with what is another and both its values, unless a job goes on as it began.
 
     `facts` are the model, the settings and the reading that are asked for now.

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,8 @@ from minembed.jobs.shards import EMBEDDING
 from minembed.jobs.survey import rows_a_shard, survey
 from minembed.models.embedder import Embedder
 from minembed.models.options import EncodeOptions, Options
+from minembed.runtime.places import is_inside
+from minembed.runtime.store import Place
 from minembed.search.index_model import facts_of
 from minembed.transformer.vectors import quantize_embeddings
 from minembed.types import Array, TextFormat
@@ -34,14 +35,14 @@ FREE = ("batch_size", "show_progress_bar")  # options that change no vector
 class Request:
     """What is asked of a job: which texts, what is written, and how they become vectors."""
 
-    inputs: Sequence[str | Path]
-    folder: Path
+    inputs: Sequence[str | Place]
+    folder: Place
     selection: Selection = field(default_factory=Selection)
     keep: str | None = None
     form: ShardForm = "parquet"
     shard_rows: int | None = None
     options: EncodeOptions = field(default_factory=EncodeOptions)
-    reuse: Path | None = None  # the folder of an older job
+    reuse: Place | None = None  # the folder of an older job
     engine: Engine = "local"
 
     def reading(self) -> dict[str, Any]:
@@ -103,9 +104,9 @@ def facts_asked(request: Request, model: Embedder) -> dict[str, dict[str, Any]]:
     }
 
 
-def _files_of(request: Request) -> list[Path]:
+def _files_of(request: Request) -> list[Place]:
     files = find_files(request.inputs)
-    inside = next((path for path in files if path.resolve().is_relative_to(request.folder.resolve())), None)
+    inside = next((path for path in files if is_inside(path, request.folder)), None)
     if inside is not None:
         raise InputError(f"{inside} is in the folder of the job itself: name another folder for the vectors")
     return files
@@ -114,7 +115,7 @@ def _files_of(request: Request) -> list[Path]:
 def _new_plan(
     request: Request,
     model: Embedder,
-    files: Sequence[Path],
+    files: Sequence[Place],
     inputs: Inputs,
     rows: int,
     facts: Mapping[str, Mapping[str, Any]],

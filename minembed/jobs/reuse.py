@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from minembed.errors import InputError
 from minembed.jobs.folder import begun_plan
 from minembed.jobs.plan import Plan, first_difference
 from minembed.jobs.shards import EMBEDDING, column_of, is_whole, name_of, vectors_in
+from minembed.runtime.disk_errors import naming
+from minembed.runtime.store import Place
 from minembed.types import Array
 
 GROUP = 8 * BATCH  # rows that are looked up together
@@ -58,8 +60,11 @@ def _digest(text: str) -> tuple[int, int]:
 
 
 @contextmanager
-def known_vectors(folder: Path, groups: Mapping[str, Mapping[str, Any]], empty: Array, work: Path) -> Iterator[Known]:
-    """Open the vectors of an older job; they are copied to a file in `work` that has no name.
+def known_vectors(
+    folder: Place, groups: Mapping[str, Mapping[str, Any]], empty: Array, work: Path | None = None
+) -> Iterator[Known]:
+    """Open the vectors of an older job; they are copied to a file in `work` that has no name, or in the
+    folder of temporary files.
 
     `groups` are the model and the settings that are asked for, `empty` is an array (0, D) as vectors are.  Raises
     InputError where there is no job, its vectors were made by another model or setting, or its shards have no texts.
@@ -74,13 +79,17 @@ def known_vectors(folder: Path, groups: Mapping[str, Mapping[str, Any]], empty: 
     text = plan.search["text"]
     if plan.form != "parquet":
         raise InputError(f"{folder} holds shards without texts, so it cannot be told whose vectors they are")
-    with TemporaryFile(dir=work) as file:
+    attempt = f"cannot copy the vectors of {folder} to {work or gettempdir()}"
+    with naming(attempt, "free some space there"):
+        copy = TemporaryFile(dir=work)
+    with copy as file:
         digests = array("Q")
-        for some in _vectors_of(folder, plan, column_of(text)):
-            for found, vector in some:
-                digests.extend(_digest(found))
-                file.write(vector.tobytes())
-        file.flush()
+        with naming(attempt, "free some space there"):
+            for some in _vectors_of(folder, plan, column_of(text)):
+                for found, vector in some:
+                    digests.extend(_digest(found))
+                    file.write(vector.tobytes())
+            file.flush()
         halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)
         order = np.argsort(halves[:, 0], kind="stable")
         known = Known(halves[order, 0], halves[order, 1], order, file, empty.dtype, empty.shape[1])
@@ -88,7 +97,7 @@ def known_vectors(folder: Path, groups: Mapping[str, Mapping[str, Any]], empty: 
         yield known
 
 
-def _vectors_of(folder: Path, plan: Plan, text: Column) -> Iterator[Iterable[tuple[str, Array]]]:
+def _vectors_of(folder: Place, plan: Plan, text: Column) -> Iterator[Iterable[tuple[str, Array]]]:
     for number in range(len(plan.shards)):
         path = folder / name_of(number, plan.form)
         if not is_whole(path, plan, number):

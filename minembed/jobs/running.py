@@ -7,7 +7,7 @@ from minembed.data.arrow_rows import arrow_module
 from minembed.data.texts import LOG
 from minembed.errors import InputError, MissingExtraError, SourceError, TruncationWarning, warn
 from minembed.jobs.folder import Report, finish, is_finished, missing_shards, working_in
-from minembed.jobs.local import Job, Made, Reader, make_shards
+from minembed.jobs.local import Job, Made, Reader, make_shards, older_vectors
 from minembed.jobs.plan import Plan
 from minembed.jobs.planning import Request, plan_job
 from minembed.models.embedder import Embedder
@@ -69,7 +69,8 @@ def _make(job: Job, numbers: Sequence[int], bar: Progress) -> Made:
                 "the folder must be one folder for all nodes; the same call goes on"
             )
     else:
-        made = make_shards(job, Reader(job.inputs, job.plan), numbers, bar.advance)
+        with older_vectors(job) as older:
+            made = make_shards(job, Reader(job.inputs, job.plan), numbers, bar.advance, older)
     if made.cut and job.request.options.get("truncation", "warn") == "warn":
         warn(f"{made.cut:,} texts longer than {job.model.max_seq_length} tokens were cut", TruncationWarning)
     return made

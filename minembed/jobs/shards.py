@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path  # noqa: F401, for the examples
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,9 +16,11 @@ from minembed.data.outputs import write_rows
 from minembed.data.pairing import Pair
 from minembed.data.texts import TextRow
 from minembed.data.vectors import TENSOR
-from minembed.errors import MinembedError
+from minembed.errors import MinembedError, SourceError
 from minembed.jobs.plan import Plan, ShardForm
+from minembed.runtime.places import on_disk
 from minembed.runtime.safetensors_files import header_of, layout_of
+from minembed.runtime.store import Place
 from minembed.types import Array
 
 EMBEDDING = "embedding"  # the column of the vectors
@@ -109,12 +111,12 @@ def with_ids(rows: Iterable[tuple[TextRow, Column | None]]) -> Iterator[TextRow]
             yield row._replace(row=row.row._replace(values={"id": own}))
 
 
-def vectors_in(path: Path, columns: list[str] | None = None) -> Iterator[tuple[Any, Array, list[int]]]:
+def vectors_in(path: Place, columns: list[str] | None = None) -> Iterator[tuple[Any, Array, list[int]]]:
     """The rows of a shard in parquet, some at a time: a record batch, its vectors, and the rows that have one.
 
     `columns` are those that are read; all, where none are named.
     """
-    with path.open("rb") as file:
+    with on_disk(path) as local, local.open("rb") as file:
         for batch in open_arrow(file, "parquet", str(path)).iter_batches(BATCH, columns=columns):
             column = batch.column(batch.schema.get_field_index(EMBEDDING))
             vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
@@ -130,7 +132,7 @@ def column_of(path: list[str]) -> Column:
     return Column(".".join(path), tuple(path))
 
 
-def is_whole(path: Path, plan: Plan, number: int) -> bool:
+def is_whole(path: Place, plan: Plan, number: int) -> bool:
     """Whether a file is there, and is the shard of this job with this number, to its end.
 
     >>> is_whole(Path("none"), Plan({}, {}, {}, "parquet", (), ()), 0)
@@ -138,6 +140,8 @@ def is_whole(path: Path, plan: Plan, number: int) -> bool:
     """
     try:
         said, rows = read_facts(path, plan.form)
+    except SourceError:  # a store that does not answer says nothing of its objects
+        raise
     except UNREADABLE:
         return False
     shard = plan.shards[number]
@@ -145,7 +149,7 @@ def is_whole(path: Path, plan: Plan, number: int) -> bool:
     return said.get("job") == plan.identity() and said.get("shard") == number and rows == expected
 
 
-def read_facts(path: Path, form: ShardForm) -> tuple[dict[str, Any], int]:
+def read_facts(path: Place, form: ShardForm) -> tuple[dict[str, Any], int]:
     """What a shard says of itself, and its rows; raises OSError, ValueError or KeyError where it is not whole."""
     if form == "parquet":
         try:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: F401, for the examples
 
 from minembed.errors import InputError
-from minembed.jobs.folder import begun_plan, is_finished
+from minembed.jobs.folder import begun_plan, is_finished, is_worked_on, whole_shards
 from minembed.jobs.plan import Plan
-from minembed.jobs.shards import is_whole, name_of
-from minembed.runtime.holding import is_held
+from minembed.jobs.shards import name_of
+from minembed.runtime.places import as_place
+from minembed.runtime.store import Place
 
 RECENT = 20  # shards by which the rate is judged
 
@@ -17,7 +18,7 @@ RECENT = 20  # shards by which the rate is judged
 class State:
     """How far a job is."""
 
-    folder: Path
+    folder: Place
     model: str
     shards: int
     shards_done: int
@@ -48,8 +49,8 @@ class State:
         return [first, f"{self.rows_a_second:,.0f} rows a second, {clock} left"]
 
 
-def status(folder: str | Path) -> State:
-    """How far the job in a folder is.
+def status(folder: str | Place) -> State:
+    """How far the job in a folder, or at a URL, is.
 
     Raises InputError where there is none, ConfigError where its plan is damaged.
 
@@ -57,19 +58,19 @@ def status(folder: str | Path) -> State:
     Traceback (most recent call last):
     minembed.errors.InputError: no such folder holds no job: minembed embed INPUT -o no such folder/ begins one
     """
-    folder = Path(folder)
+    folder = as_place(folder)
     plan = begun_plan(folder)
     if plan is None:
         raise InputError(f"{folder} holds no job: minembed embed INPUT -o {folder}/ begins one")
-    done = [number for number in range(len(plan.shards)) if is_whole(folder / name_of(number, plan.form), plan, number)]
+    done, _ = whole_shards(folder, plan)
     rows = sum(plan.shards[number].rows for number in done)
-    working = is_held(folder)
+    working = is_worked_on(folder)
     rate, left = _pace(folder, plan, done) if working else (None, None)
     finished = len(done) == len(plan.shards) and is_finished(folder, plan)
     return State(folder, plan.model_name, len(plan.shards), len(done), plan.rows, rows, finished, working, rate, left)
 
 
-def _pace(folder: Path, plan: Plan, done: Sequence[int]) -> tuple[float | None, float | None]:
+def _pace(folder: Place, plan: Plan, done: Sequence[int]) -> tuple[float | None, float | None]:
     """Rows a second, and the seconds that the rest takes by the characters of its texts."""
     times = sorted(((folder / name_of(number, plan.form)).stat().st_mtime, number) for number in done)[-RECENT:]
     if len(times) < 2 or times[-1][0] <= times[0][0]:

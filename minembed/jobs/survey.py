@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from minembed.data.texts import LOG, TextRow, Texts
 from minembed.errors import InputError
-from minembed.jobs.plan import InputFacts, Shard
+from minembed.jobs.plan import InputFacts, Shard, modified_of
 from minembed.runtime.checksums import hash_file
+from minembed.runtime.store import Place
 
 SHARD_BYTES = 32 << 20  # of vectors, and of texts: what a shard has at most, unless its size is said
 FEWEST, MOST = 1_000, 100_000  # rows of such a shard
@@ -62,7 +62,7 @@ class _Cutter:
 
 
 def survey(
-    files: Sequence[Path], texts: Sequence[Texts], rows: int, max_seq_length: int, rows_stay: bool
+    files: Sequence[Place], texts: Sequence[Texts], rows: int, max_seq_length: int, rows_stay: bool
 ) -> tuple[tuple[InputFacts, ...], tuple[Shard, ...]]:
     """Read all inputs and tell what they have, one line each; `rows` is the most that a shard has.
 
@@ -72,12 +72,12 @@ def survey(
     cutter, facts = _Cutter(rows, visible(max_seq_length)), list[InputFacts]()
     for path, one in zip(files, texts, strict=True):
         before = cutter.texts
-        state = path.stat()
+        size, modified = path.stat().st_size, modified_of(path)
         found = one.survey(cutter.add)
         LOG.info(one.told(found, rows_stay))
         with path.open("rb") as file:
             digest = hash_file(file)
-        facts.append(InputFacts(str(path), state.st_size, state.st_mtime_ns, digest, found.rows, cutter.texts - before))
+        facts.append(InputFacts(str(path), size, modified, digest, found.rows, cutter.texts - before))
     cutter.close()
     if not cutter.texts:
         raise InputError(f"{', '.join(map(str, files[:3]))}: there are no texts")

@@ -18,7 +18,9 @@ from minembed.jobs.plan import Plan
 from minembed.runtime.digests import Digests, digests_of, ranges_of, rows_in_both
 from minembed.runtime.disk_errors import naming
 from minembed.runtime.files import staging
+from minembed.runtime.places import as_place
 from minembed.runtime.progress import Progress
+from minembed.runtime.store import Place
 from minembed.search.index_blocks import Block
 from minembed.search.index_building import Ids, Rows, write_part
 from minembed.search.index_files import Facts, read_manifest
@@ -40,7 +42,7 @@ class Update:
     rebuilt: bool = False  # it was built from nothing
 
 
-def update_index(folder: str | Path, output: str | Path, *, show_progress_bar: bool | None = None) -> Update:
+def update_index(folder: str | Place, output: str | Path, *, show_progress_bar: bool | None = None) -> Update:
     """Make the index in the folder `output`, which `index` built of an older job, one of the finished job in `folder`.
 
     Both jobs must be of the same model and the same settings.  Rows of the older one that the other has as well, with
@@ -56,7 +58,7 @@ def update_index(folder: str | Path, output: str | Path, *, show_progress_bar: b
     Traceback (most recent call last):
     minembed.errors.InputError: no such folder holds no job: minembed embed INPUT -o no such folder/ begins one
     """
-    folder, output = Path(folder), Path(output).absolute()
+    folder, output = as_place(folder), Path(output).absolute()
     plan, body = finished_plan(folder), read_manifest(output)
     facts = facts_in(body)
     _check_alike(folder, plan, output, facts)
@@ -77,7 +79,7 @@ def update_index(folder: str | Path, output: str | Path, *, show_progress_bar: b
     return replace(done, rebuilt=True)
 
 
-def _check_alike(folder: Path, plan: Plan, output: Path, facts: Facts) -> None:
+def _check_alike(folder: Place, plan: Plan, output: Path, facts: Facts) -> None:
     made = facts.metadata.get("vectors")
     if made is None:
         raise InputError(f"{output} is no index of a job, or of an older version of minembed: build it again")
@@ -87,7 +89,9 @@ def _check_alike(folder: Path, plan: Plan, output: Path, facts: Facts) -> None:
         )
 
 
-def _compared(folder: Path, plan: Plan, blocks: list[Block], work: Path, show: bool | None) -> tuple[Array, Array, Ids]:
+def _compared(
+    folder: Place, plan: Plan, blocks: list[Block], work: Path, show: bool | None
+) -> tuple[Array, Array, Ids]:
     """Which rows of the index stay, by their serial numbers, and which of the job's it has: (N,) and (M,) bool."""
     total = sum(len(block.vectors) for block in blocks)
     kept, new = np.zeros(total, bool), np.zeros(plan.texts, bool)

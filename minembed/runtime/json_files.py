@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from minembed.errors import ConfigError, MinembedError
+from minembed.errors import ConfigError, MinembedError, SourceError
 from minembed.runtime.paths import read_regular
+from minembed.runtime.store import Place
 
 LARGEST_JSON = 64 << 20  # bytes
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return built
 
 
-def read_json(path: Path, error: type[MinembedError] = ConfigError) -> dict[str, Any]:
+def read_json(path: Place, error: type[MinembedError] = ConfigError) -> dict[str, Any]:
     """Read a JSON object from a file; raises `error`, with the file's name, where that fails."""
     value = read_json_value(path, error)
     if not isinstance(value, dict):
@@ -46,7 +47,7 @@ def read_json(path: Path, error: type[MinembedError] = ConfigError) -> dict[str,
     return value
 
 
-def read_json_value(path: Path, error: type[MinembedError] = ConfigError) -> Any:
+def read_json_value(path: Place, error: type[MinembedError] = ConfigError) -> Any:
     """Read any JSON value from a file; raises `error`, with the file's name, where that fails."""
     content = b""
     try:
@@ -54,6 +55,8 @@ def read_json_value(path: Path, error: type[MinembedError] = ConfigError) -> Any
             raise error(f"{path} has more than {LARGEST_JSON} bytes; that is no configuration file")
         content = read_regular(path, LARGEST_JSON)
         return json.loads(content.decode("utf-8"), object_pairs_hook=no_duplicates)
+    except SourceError:  # a store does not answer
+        raise
     except FileNotFoundError as e:
         raise error(f"{path} is missing: not a checkpoint folder, or not fully downloaded") from e
     except OSError as e:

@@ -4,6 +4,10 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minembed.runtime.store import Place
 
 
 def is_plain_path(text: str) -> bool:
@@ -42,7 +46,7 @@ def is_too_long(path: Path) -> bool:
     return False
 
 
-def check_regular(path: Path, largest: int | None = None) -> None:
+def check_regular(path: "Place", largest: int | None = None) -> None:
     """Raise OSError for what is no file: reading from a pipe may wait for ever, and a device may have no end.
 
     Also for a file of more than `largest` bytes.
@@ -58,7 +62,7 @@ def check_regular(path: Path, largest: int | None = None) -> None:
         raise OSError(errno.EFBIG, f"it has more than {largest} bytes", str(path))
 
 
-def read_regular(path: Path, largest: int) -> bytes:
+def read_regular(path: "Place", largest: int) -> bytes:
     """Read a whole file; raises OSError for one of more than `largest` bytes, and for what is no file.
 
     >>> from tempfile import TemporaryDirectory

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import job_cases
 import pytest
@@ -27,7 +28,7 @@ def job(model, tmp_path, monkeypatch):
     job_cases.write_corpus(tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
-    request = Request(["0.csv", "1.csv"], on_ray.Path("out"), shard_rows=10, options={"truncation": "silent"})
+    request = Request(["0.csv", "1.csv"], Path("out"), shard_rows=10, options={"truncation": "silent"})
     return Job(request, model, *plan_job(request, model))
 
 

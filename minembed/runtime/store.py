@@ -1,0 +1,340 @@
+"""Paths in an object store, s3:// and gs://: what a `pathlib.Path` can do, as far as jobs need it.
+
+pyarrow does the work: shards in parquet need it anyway, and it finds credentials as the tools of the store do.  A file
+is written as one object, which appears whole or not at all; there are no folders, only names with slashes in them.
+"""
+
+import errno
+import io
+import mmap
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Literal, cast
+
+from minembed.errors import InputError, MinembedError, MissingExtraError, SourceError
+from minembed.runtime.interrupts import not_swallowed
+
+SCHEMES = ("s3", "gs")
+BLOCK = 4 << 20  # bytes that are read ahead
+ATTEMPTS = 5  # of a request that fails for a reason that may pass
+CONNECT_SECONDS = 10.0
+RETRY_SECONDS = 30
+REASONS = (  # what pyarrow's messages hold, the errno, and what is said in their place
+    (("NO_SUCH_BUCKET", "NoSuchBucket"), errno.ENOENT, "there is no such bucket: look at its name, or make it first"),
+    (
+        ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE", "TOKEN", "credentials"),
+        errno.EACCES,
+        "access is denied: look at the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE; GOOGLE_APPLICATION_CREDENTIALS) "
+        "and what they allow",
+    ),
+    (("curlCode: 28", "imed out", "imeout"), errno.ETIMEDOUT, "it does not answer in time"),
+    (("curlCode", "NETWORK_CONNECTION"), errno.ECONNREFUSED, "it cannot be reached: look at the network, and at "
+     "AWS_ENDPOINT_URL where that is set"),
+    (("SLOW_DOWN", "THROTTLING", "INTERNAL_FAILURE", "SERVICE_UNAVAILABLE", "HTTP status 5"), errno.EAGAIN,
+     f"it answers with an error of its own, {ATTEMPTS} times"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What a store says of an object, under the names of `os.stat_result`."""
+
+    st_size: int
+    st_mtime_ns: int
+    st_mode: int = stat.S_IFREG | 0o644
+    st_ino: int = 0
+
+    @property
+    def st_mtime(self) -> float:
+        """Seconds since 1970; stores round them to whole ones."""
+        return self.st_mtime_ns / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class StorePath:
+    """A path in an object store.
+
+    >>> path = StorePath.parse("s3://shop/texts/")
+    >>> str(path / "a.csv"), (path / "a.csv").name, str(path.parent)
+    ('s3://shop/texts/a.csv', 'a.csv', 's3://shop')
+    """
+
+    scheme: str
+    path: str  # bucket/name/of/object
+
+    @classmethod
+    def parse(cls, url: str) -> "StorePath":
+        """A path from its URL, whose names stand as they are, without %20.
+
+        Raises InputError for credentials, which would be written into the job, and for a URL without a bucket.
+        """
+        scheme, _, path = url.partition("://")
+        parts = path.rstrip("/").split("/")
+        if "@" in parts[0] or ":" in parts[0]:
+            raise InputError(
+                f"{scheme}://...: a bucket alone stands in the URL of a store; credentials and endpoints are set in "
+                "the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS)"
+            )
+        if not all(part not in ("", ".", "..") and "\0" not in part for part in parts):
+            raise InputError(f"{url!r} cannot name an object: {scheme}://BUCKET/NAME, without empty names")
+        return cls(scheme, "/".join(parts))
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.path}"
+
+    def __truediv__(self, name: str) -> "StorePath":
+        return StorePath(self.scheme, f"{self.path}/{name}")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The bucket, and the names between slashes."""
+        return tuple(self.path.split("/"))
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.parts[-1]
+
+    @property
+    def parent(self) -> "StorePath":
+        """The path without its last part."""
+        return StorePath(self.scheme, "/".join(self.parts[:-1]))
+
+    def absolute(self) -> "StorePath":
+        """It is."""
+        return self
+
+    resolve = absolute
+
+    def relative_to(self, folder: "StorePath") -> PurePosixPath:
+        """What comes after the folder.
+
+        >>> str(StorePath.parse("s3://shop/a/b").relative_to(StorePath.parse("s3://shop")))
+        'a/b'
+        """
+        return PurePosixPath(self.path).relative_to(folder.path)
+
+    def is_relative_to(self, folder: "StorePath") -> bool:
+        """Whether it is below a folder, or is it."""
+        return self.scheme == folder.scheme and PurePosixPath(self.path).is_relative_to(folder.path)
+
+    def exists(self) -> bool:
+        """Whether there is an object, or one below it."""
+        return self._info().type.name != "NotFound"
+
+    def is_file(self) -> bool:
+        """Whether there is an object."""
+        return self._info().type.name == "File"
+
+    def is_dir(self) -> bool:
+        """Whether there are objects below it."""
+        return self._info().type.name == "Directory"
+
+    def stat(self) -> Stat:
+        """Size and time; raises FileNotFoundError where there is no object."""
+        found = self._info()
+        if found.type.name != "File":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        return Stat(found.size, found.mtime_ns or 0)
+
+    def stamp(self) -> int:
+        """A number that changes with what an object holds: of its ETag; times are whole seconds.
+
+        Raises FileNotFoundError where there is no object.
+        """
+        with _told(f"cannot look for {self}"):
+            with _store(self.scheme, self.parts[0]).open_input_file(self.path) as file:
+                said = {str(name).lower(): str(value) for name, value in (file.metadata() or {}).items()}
+        tag = said.get("etag") or str(self.stat())
+        return zlib.crc32(tag.encode())
+
+    def _info(self) -> Any:
+        with _told(f"cannot look for {self}"):
+            return _store(self.scheme, self.parts[0]).get_file_info(self.path)
+
+    def listed(self, below: bool = True) -> "dict[StorePath, Stat]":
+        """The objects in a folder, in the order of their parts, also those in folders below it; none where it is not.
+
+        What ends in "/" only marks a folder, and is left out.
+        """
+        with _told(f"cannot list {self}"):
+            selector = import_module("pyarrow.fs").FileSelector(self.path, allow_not_found=True, recursive=below)
+            found = _store(self.scheme, self.parts[0]).get_file_info(selector)
+        files = {
+            StorePath(self.scheme, one.path): Stat(one.size, one.mtime_ns or 0)
+            for one in found
+            if one.type.name == "File"
+        }
+        return dict(sorted(files.items(), key=lambda item: item[0].parts))
+
+    def names(self) -> list[str]:
+        """The names of what is right in a folder; none where it is not."""
+        with _told(f"cannot list {self}"):
+            selector = import_module("pyarrow.fs").FileSelector(self.path, allow_not_found=True)
+            return [one.base_name for one in _store(self.scheme, self.parts[0]).get_file_info(selector)]
+
+    def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> BinaryIO:
+        """Open an object to read; raises FileNotFoundError where there is none, SourceError where the store fails."""
+        return cast(BinaryIO, StoreFile(self))
+
+    def put(self, content: bytes | BinaryIO) -> None:
+        """Write an object, whole or not at all; a file's content is not read into memory.
+
+        Raises SourceError, an OSError with an errno, where the store does not let us.
+        """
+        if isinstance(content, bytes):
+            self._put(content)
+            return
+        content.flush()
+        with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            view = memoryview(mapped)
+            try:
+                self._put(view)
+            finally:
+                view.release()
+
+    def _put(self, content: Any) -> None:
+        with _told(f"cannot write {self}", missing=True):
+            stream = _store(self.scheme, self.parts[0]).open_output_stream(self.path, compression=None)
+            stream.write(content)  # in one call: a stream that is given up would write what it has
+            stream.close()
+
+    def unlink(self) -> None:
+        """Remove an object, if it is there."""
+        try:
+            with _told(f"cannot remove {self}"):
+                _store(self.scheme, self.parts[0]).delete_file(self.path)
+        except FileNotFoundError:
+            pass
+
+
+Place = Path | StorePath
+
+
+class StoreFile(io.RawIOBase):
+    """An object that is open to be read: a part of it at a time, with 4 MiB read ahead."""
+
+    def __init__(self, path: StorePath) -> None:
+        self._path, self._at = path, 0
+        self._block, self._start = b"", 0  # what was read last, and where it begins
+        with _told(f"cannot read {path}"):
+            self._file = _store(path.scheme, path.parts[0]).open_input_file(path.path)
+            self._size = int(self._file.size())
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where it is read next."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes; 0 at the end."""
+        view = memoryview(buffer).cast("B")
+        inside = self._at - self._start
+        if not 0 <= inside < len(self._block):
+            self._read_block(max(BLOCK, len(view)))
+            inside = 0
+        piece = self._block[inside : inside + len(view)]
+        view[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def _read_block(self, size: int) -> None:
+        size = max(0, min(size, self._size - self._at))
+        with _told(f"cannot read {self._path}"):
+            self._block, self._start = bytes(self._file.read_at(size, self._at)) if size else b"", self._at
+        if len(self._block) != size:
+            raise _error(f"cannot read {self._path}", errno.EIO, f"{len(self._block):,} of {size:,} bytes came")
+
+    def close(self) -> None:
+        """Close it."""
+        if not self.closed:
+            self._block = b""
+            self._file.close()
+        super().close()
+
+
+@lru_cache(32)
+def _opened(scheme: str, bucket: str, surroundings: tuple[str | None, ...], process: int) -> Any:
+    try:
+        with not_swallowed():
+            fs = import_module("pyarrow.fs")
+            kind = fs.S3FileSystem if scheme == "s3" else fs.GcsFileSystem
+    except (ImportError, AttributeError) as error:
+        raise MissingExtraError(f"{scheme}:// needs pyarrow: pip install 'minembed[arrow]'") from error
+    if scheme == "gs":
+        from datetime import timedelta
+
+        return kind(retry_time_limit=timedelta(seconds=RETRY_SECONDS))
+    endpoint, region = surroundings
+    options: dict[str, Any] = {}
+    if endpoint:
+        options["scheme"], _, rest = endpoint.rpartition("://")
+        options |= {"scheme": options["scheme"] or "https", "endpoint_override": rest.rstrip("/")}
+    if region or endpoint:
+        options["region"] = region or "us-east-1"
+    else:
+        options["region"] = fs.resolve_s3_region(bucket)
+    retries = fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
+    return kind(connect_timeout=CONNECT_SECONDS, request_timeout=RETRY_SECONDS, retry_strategy=retries, **options)
+
+
+def _store(scheme: str, bucket: str) -> Any:
+    """The file system of a bucket, as the environment says where it is."""
+    names = (("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), ("AWS_REGION", "AWS_DEFAULT_REGION"))
+    found = tuple(next((os.environ[name] for name in some if os.environ.get(name)), None) for some in names)
+    return _opened(scheme, bucket, found, os.getpid())
+
+
+@contextmanager
+def _told(attempt: str, missing: bool = False) -> Iterator[None]:
+    """Turn what a store does not let us do into a SourceError, an OSError with an errno, that says what to do.
+
+    What is not there stays a FileNotFoundError, unless with `missing`.
+    """
+    try:
+        with not_swallowed():
+            yield
+    except MinembedError:
+        raise
+    except FileNotFoundError as error:
+        if not missing:
+            raise
+        raise _error(attempt, errno.ENOENT, REASONS[0][2]) from error
+    except (OSError, ValueError) as error:  # pyarrow's own derive from them
+        told = str(error)
+        for marks, code, said in REASONS:
+            if any(mark in told for mark in marks):
+                raise _error(attempt, code, f"{said} ({_shortened(told)})") from error
+        raise _error(attempt, errno.EIO, _shortened(told)) from error
+
+
+def _shortened(told: str) -> str:
+    """The end of a message of pyarrow, which says most."""
+    told = " ".join(told.split())
+    at = told.find("AWS Error")
+    return told[max(at, 0) :][:200]
+
+
+def _error(attempt: str, code: int, reason: str) -> SourceError:
+    error = SourceError(f"{attempt}: {reason}; what is there stays, and the same call goes on")
+    error.errno = code
+    return error
