@@ -163,6 +163,9 @@ call-table: $(VENV)/dev ## write the tables of docs/sentence-transformers.md
 model-table: $(VENV)/dev ## measure every family on its goldens, write the table of docs/models.md
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(BIN)/python tests/goldens/make/make_model_table.py docs/models.md
 
+compare-table:     ## write the tables of docs/compare.md from docs/compare.json
+	$(PYTHON) docs/make_compare.py
+
 docs:              ## build the site of the docs, strictly, in an environment of its own: site/index.html (a minute)
 	$(PYTHON) -m venv $(VENV)/site
 	$(VENV)/site/bin/pip install -q -r docs/site/requirements.txt
@@ -292,4 +295,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores

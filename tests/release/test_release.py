@@ -78,6 +78,12 @@ def test_the_version_is_the_same_everywhere():
     assert make_release.changes(ROOT).startswith(f"## {version}")
 
 
+def test_the_licence_is_the_same_everywhere():
+    assert re.search(r'^license = "(.+)"$', PYPROJECT, re.M)[1] == "Apache-2.0"
+    assert "\nlicense: Apache-2.0\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert "Apache License\n                           Version 2.0" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
 def test_versions_that_differ_are_named(tmp_path):
     (tmp_path / "minembed").mkdir()
     (tmp_path / "minembed" / "version.py").write_text('__version__ = "1.0.0"\n')

@@ -1,0 +1,93 @@
+"""Write the tables of docs/compare.md from docs/compare.json: `make compare-table`.
+
+A cell of ours names the test that holds it, which has to exist; a cell of a peer names a source, with its version, date
+and address, or is "?", which is what nobody has looked up.
+"""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+DATA, PAGE = DOCS / "compare.json", DOCS / "compare.md"
+UNKNOWN = "?"
+
+
+def read(path: Path = DATA) -> dict[str, Any]:
+    """The data, checked.
+
+    Raises ValueError that names the row and what it lacks.
+    """
+    data = json.loads(path.read_text(encoding="utf-8"))
+    peers = {peer for table in data["tables"] for peer in table["peers"]}
+    for name in data["sources"]:
+        if {*data["sources"][name]} != {"what", "version", "date", "url"}:
+            raise ValueError(f"the source {name!r} needs what, version, date and url")
+    for row in data["rows"]:
+        check_row(row, peers, data["sources"])
+    return data
+
+
+def check_row(row: dict[str, Any], peers: set[str], sources: dict[str, Any]) -> None:
+    """Every peer has a cell, every cell a source, and ours a test.
+
+    Raises ValueError.
+    """
+    if {*row["theirs"]} != peers:
+        raise ValueError(f"{row['question']!r} has cells of {sorted(row['theirs'])}, and should of {sorted(peers)}")
+    for peer, cell in row["theirs"].items():
+        if cell != UNKNOWN and (len(cell) != 2 or cell[1] not in sources):
+            raise ValueError(f"{row['question']!r}, {peer}: a cell is [text, source], or {UNKNOWN!r}")
+    if not test_exists(row["test"]):
+        raise ValueError(f"{row['question']!r}: there is no test {row['test']}")
+
+
+def test_exists(test: str) -> bool:
+    """Whether FILE::FUNCTION is in the repository."""
+    file, _, function = test.partition("::")
+    path = ROOT / file
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else ast.Module([], [])
+    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in ast.walk(tree))
+
+
+def tables(data: dict[str, Any]) -> str:
+    """All tables of the page, and the list of sources."""
+    numbers = {name: number for number, name in enumerate(data["sources"], 1)}
+    parts = [table(data, about, numbers) for about in data["tables"]]
+    lines = ["## Sources", "", "| | of | version | date | what |", "|---:|---|---|---|---|"]
+    for name, source in data["sources"].items():
+        what = f"[{source['what']}]({source['url']})" if source["url"].startswith("https://") else source["what"]
+        lines.append(
+            f"| {numbers[name]} | {name.partition(':')[0]} | {source['version']} | {source['date']} | {what} |"
+        )
+    return "\n\n".join([*parts, "\n".join(lines)])
+
+
+def table(data: dict[str, Any], about: dict[str, Any], numbers: dict[str, int]) -> str:
+    """One table: a row a question, ours first."""
+    peers = about["peers"]
+    lines = [f"## {about['title']}", "", f"| | minembed | {' | '.join(peers)} |", "|---|" + "---|" * (1 + len(peers))]
+    for row in data["rows"]:
+        cells = [f"{row['ours']} ([test](../{row['test'].partition('::')[0]}))"]
+        for peer in peers:
+            cell = row["theirs"][peer]
+            cells.append(UNKNOWN if cell == UNKNOWN else f"{cell[0]} ({numbers[cell[1]]})")
+        lines.append(f"| **{row['question']}** | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def with_tables(page: str, data: dict[str, Any]) -> str:
+    """The page with its tables written anew."""
+    return re.sub(
+        r"<!-- tables -->.*<!-- end -->",
+        lambda _: f"<!-- tables -->\n\n{tables(data)}\n\n<!-- end -->",
+        page,
+        flags=re.S,
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
