@@ -8,6 +8,7 @@ library, git, and pip with an index.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -87,9 +88,11 @@ def build_twice(python: Path, work: Path, revision: str, platforms: list[str], t
 def inspect(work: Path, folder: Path, source: Path) -> list[str]:
     """What twine, check-wheel-contents and cffconvert say; returns their last lines."""
     python, cff = environment(work, "check"), environment(work, "citation")
-    files = sorted(path for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz")))
-    said = [run(python, "-m", "twine", "check", "--strict", *files)]
-    said.append(run(python, "-m", "check_wheel_contents", *(file for file in files if file.suffix == ".whl")))
+    files = sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz")))
+    settings = {"cwd": folder, "env": plain_environment(NO_COLOR="1", TERM="dumb")}
+    said = [run(python, "-m", "twine", "check", "--strict", *files, **settings)]
+    wheels = [name for name in files if name.endswith(".whl")]
+    said.append(run(python, "-m", "check_wheel_contents", *wheels, **settings))
     said.append(run(cff.with_name("cffconvert"), "--validate", "-i", source / "CITATION.cff"))
     return [line for text in said for line in text.splitlines() if line.strip()]
 
@@ -105,8 +108,17 @@ def list_components(work: Path, folder: Path, source: Path, build_python: Path, 
     command = [python, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--mc-type", "library"]
     command += ["--pyproject", source / "pyproject.toml", "--of", "JSON"]
     settings = {"env": plain_environment(SOURCE_DATE_EPOCH=epoch)}
-    run(*command, "-o", folder / f"minembed-{version}.cdx.json", installed / "bin" / "python", **settings)
-    run(*command, "-o", folder / f"minembed-{version}-build.cdx.json", build_python, **settings)
+    for name, described in (("", installed / "bin" / "python"), ("-build", build_python)):
+        path = folder / f"minembed-{version}{name}.cdx.json"
+        run(*command, "-o", path, described, **settings)
+        complete(path, version)
+
+
+def complete(path: Path, version: str) -> None:
+    """Put into a list of components the version of what it is of, which pyproject.toml leaves to version.py."""
+    bom = json.loads(path.read_text(encoding="utf-8"))
+    bom["metadata"]["component"] |= {"version": version, "purl": f"pkg:pypi/minembed@{version}"}
+    path.write_text(json.dumps(bom, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def run_tests(wanted: bool) -> str:

@@ -127,3 +127,12 @@ def test_a_row_of_the_smoke_test():
     assert smoke.line(rows[0]) == "| any | arrow | 3.12 | numpy | 22 | 130.1 | 7.2 | passed |"
     rows[0].failed = "one\ntwo"
     assert smoke.line(rows[0]).endswith("| **failed**: one / two |")
+
+
+def test_a_list_of_components_names_the_version(tmp_path):
+    path = tmp_path / "minembed-1.0.cdx.json"
+    path.write_text(json.dumps({"metadata": {"component": {"name": "minembed", "type": "library"}}, "components": []}))
+    make_release.complete(path, "1.0")
+    bom = json.loads(path.read_text(encoding="utf-8"))
+    assert bom["metadata"]["component"]["version"] == "1.0" and bom["metadata"]["component"]["name"] == "minembed"
+    assert bom["metadata"]["component"]["purl"] == "pkg:pypi/minembed@1.0" and bom["components"] == []
