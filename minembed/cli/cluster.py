@@ -33,15 +33,15 @@ ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", floa
 
 @click.command("cluster", short_help="Group texts by meaning, and name the groups.")
 @corpus_argument
-@click.option("-k", type=click.IntRange(min=1), metavar="N", help="How many clusters.")
-@click.option("--auto", is_flag=True, help="Choose how many, 2 to 48: the highest mean silhouette of 2,000 texts.")
+@click.option("-k", type=click.IntRange(min=1), metavar="N", help="Number of clusters.")
+@click.option("--auto", is_flag=True, help="Choose the number, 2 to 48, with the best mean silhouette of 2,000 texts.")
 @output_option("Where the rows go, with their cluster: .csv, .tsv, .jsonl, .json, .parquet or .feather.")
 @click.option(
     "--method",
     type=click.Choice(get_args(ClusterMethod)),
     default="kmeans",
     show_default=True,
-    help="kmeans: up to 500,000 texts; hdbscan, which finds how many itself and leaves texts out: up to 20,000.",
+    help="kmeans: up to 500,000 texts; hdbscan chooses the number itself, may leave texts in no cluster: up to 20,000.",
 )
 @seed_option("The same seed gives the same groups.")
 @keep_option
@@ -60,12 +60,12 @@ def command(
     no_cache: bool,
     choice: ModelChoice,
 ) -> None:
-    """Divide the texts of CORPUS into clusters of like meaning, and name each by its most typical words.
+    """Divide the texts of CORPUS into clusters of similar meaning, and name each by its most typical words.
 
-    CORPUS is a .txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
-    standard input.  Each cluster is printed with its number, its size, its words and the texts nearest to its centre.
-    With -o the rows are written as well, with their columns (all, or those of --keep) and three more: cluster (0 is the
-    largest; -1: in none), cluster_name, and cosine, with the centre of the cluster.  Needs the extra viz.
+    CORPUS is a .txt (one text per line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, also compressed, or -
+    for standard input. Each cluster is printed with its number, its size, its words and the texts nearest to its
+    centre. With -o the rows are written too, with their columns (all, or those of --keep) and three more: cluster (0 is
+    the largest; -1: none), cluster_name, and cosine (of the text with the centre). Needs the extra viz.
 
     \b
     minembed cluster reviews.csv --auto -o groups.csv
@@ -77,7 +77,7 @@ def command(
 
     check_choice(k, auto, method)
     if keep is not None and output is None:
-        raise click.UsageError("--keep says which columns go to --output: name a file with -o")
+        raise click.UsageError("--keep chooses the columns of --output: name a file with -o")
     check_not_terminal(corpus)
     source = Corpus.of(corpus, selection)
     survey = source.survey()
@@ -111,9 +111,9 @@ def check_rows(output: Path | None, source: Corpus, columns: tuple[str, ...] | N
 def check_choice(k: int | None, auto: bool, method: ClusterMethod) -> None:
     """Raise UsageError unless it is said in one way how many clusters there are."""
     if method == "kmeans" and (k is None) != auto:
-        raise click.UsageError("how many clusters? Say -k N, or --auto" + (", not both" if auto else ""))
+        raise click.UsageError("how many clusters? Use -k N or --auto" + (", not both" if auto else ""))
     if method == "hdbscan" and k is not None:
-        raise click.UsageError("hdbscan finds how many clusters there are: no -k")
+        raise click.UsageError("hdbscan finds the number of clusters: omit -k")
 
 
 def columns_of(source: Corpus, ids: Iterable[int], found: "Clusters") -> dict[Extra, list[Any]]:

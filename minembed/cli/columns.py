@@ -65,5 +65,5 @@ def names_of(context: click.Context, parameter: click.Parameter, value: str | No
         return None
     names = next(csv.reader([value]), [])
     if not names or not all(names):
-        raise click.BadParameter("give names with commas between them, as in question,answer", context, parameter)
+        raise click.BadParameter("separate names by commas, as in question,answer", context, parameter)
     return tuple(names)

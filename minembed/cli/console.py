@@ -223,9 +223,9 @@ def check_place(path: Path) -> None:
     """
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise click.UsageError(f"{path}: there is no folder {path.parent}; make it first")
+        raise click.UsageError(f"{path}: there is no folder {path.parent}; create it first")
     if not os.access(folder, os.W_OK):
-        raise click.UsageError(f"{path}: no right to write into the folder {path.parent}")
+        raise click.UsageError(f"{path}: no permission to write to the folder {path.parent}")
 
 
 def table(rows: list[list[str]], right: frozenset[int] = frozenset(), indent: str = "") -> list[str]:

@@ -41,7 +41,7 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
         yield {"kept": {"id": numbers[kept], "text": texts[kept]}, "duplicates": others}
 
 
-@click.command("dedupe", short_help="Leave out near duplicates.")
+@click.command("dedupe", short_help="Remove near duplicates.")
 @corpus_argument
 @click.option(
     "--threshold",
@@ -49,12 +49,12 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
     default=0.95,
     show_default=True,
     metavar="COSINE",
-    help="From this cosine on, texts are duplicates.",
+    help="Texts with at least this cosine are duplicates.",
 )
 @output_option("Where what is kept goes; default: standard output.")
 @selection_options
 @model_options
-@click.option("--json", "as_json", is_flag=True, help="Print the groups of duplicates, a JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print the groups of duplicates as JSON lines.")
 @cache_option
 def command(
     corpus: Path,
@@ -65,12 +65,13 @@ def command(
     as_json: bool,
     no_cache: bool,
 ) -> None:
-    """Keep the texts of CORPUS that are not nearly the same as one that was kept before.
+    """Remove the texts of CORPUS that are nearly the same as an earlier one.
 
-    CORPUS is a .txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
-    standard input.  Lines and rows are written as they are, in order, with the heading of a table; those of .parquet
-    and .feather go to standard output as .jsonl.  With -o of another form the whole rows are written in that, with
-    their types.  With --json the groups are printed instead: what is kept, and what is left out, with its cosine.
+    CORPUS is a .txt (one text per line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, also compressed, or -
+    for standard input. The other lines and rows are written unchanged and in order, with the heading of a table; rows
+    of .parquet and .feather go to standard output as .jsonl. If -o has another format, rows are written in that format,
+    with their types. With --json the groups are printed instead: the text that is kept, and those removed, with their
+    cosines.
 
     \b
     minembed dedupe reviews.txt -o unique.txt

@@ -48,7 +48,7 @@ class Separation:
         if self.lowest_within > self.highest_across:
             return "Every pair within a topic is more alike than any pair across topics."
         if self.mean_within > self.mean_across:
-            return "Pairs within a topic are more alike on the whole, though not every one."
+            return "On average, pairs within a topic are more alike than pairs across topics."
         return "Pairs within a topic are no more alike than pairs across topics."
 
 
@@ -75,7 +75,7 @@ def check_picture(ctx: click.Context, parameter: click.Parameter, value: Path | 
     return value
 
 
-@click.command("demo", short_help="See it work: ten sentences, and who is like whom.")
+@click.command("demo", short_help="A demo: which of ten sentences are alike?")
 @model_options
 @click.option(
     "--color",
@@ -97,9 +97,9 @@ def command(
     color: str,
     output: Path | None,
 ) -> None:
-    """Embed ten sentences, five on cooking and five on programming, and show who is like whom.
+    """Embed ten sentences, five on cooking and five on programming, and show which are alike.
 
-    The first run fetches the model (about 90 MB); after that it works without a network.
+    The first run downloads the model (about 90 MB); after that it works without a network.
     """
     import numpy as np
 
@@ -117,10 +117,10 @@ def command(
     own = sum(labels[i][0] == labels[j][0] for i, j in enumerate(nearest))
     depth = colour_depth(color, sys.stdout)
 
-    click.echo(f"{choice.name} ({loaded.source}): {loaded.dimension} numbers a sentence\n")
+    click.echo(f"{choice.name} ({loaded.source}): {loaded.dimension} numbers per sentence\n")
     for label, sentence in zip(labels, sentences, strict=True):
         click.echo(f"  {label}  {sentence}")
-    click.echo("\nCosine of every two sentences (C cooking, P programming)\n")
+    click.echo("\nCosines of all pairs of sentences (C cooking, P programming)\n")
     for line in heat_map(cosines, labels, depth):
         click.echo(f"  {line}", color=depth != "never")
     click.echo(f"\nNearest neighbour of each: {own} of {len(sentences)} within their own topic\n")

@@ -27,15 +27,15 @@ PACKAGES = ("numpy", "numba", "tokenizers", "safetensors", "threadpoolctl", "hug
 
 @click.command("doctor", short_help="Check this machine.")
 @click.option(
-    "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FOLDER", help="What to test with."
+    "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FOLDER", help="Model to test with."
 )
-@click.option("--warm", is_flag=True, help="Compile the vector kernels ahead of time.")
+@click.option("--warm", is_flag=True, help="Compile the kernels now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, model: str, warm: bool, as_json: bool) -> None:
     """Check this machine: versions, BLAS, kernels, cores, cache, and whether vectors are the same in any batch.
 
-    Fetches nothing.  Exit code 1 tells that something is wrong.
+    Downloads nothing. The exit code is 1 if something is wrong.
     """
     from minembed.cli.invariance import check
 
@@ -70,7 +70,7 @@ def find_model(name: str) -> "tuple[Embedder | None, str, bool]":
     try:
         folder = locate(name, local_files_only=True).folder
     except SourceError:
-        return None, f"{name} is not on this machine; `minembed pull {name}` fetches it", False
+        return None, f"{name} is not on this machine; `minembed pull {name}` downloads it", False
     try:
         loaded = Embedder.load(folder)
     except MinembedError as error:
@@ -120,7 +120,7 @@ def blas() -> dict[str, str]:
     if not libraries:
         built: Any = np.show_config(mode="dicts")
         name = built.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown")
-        return {"BLAS": f"{name}, whose threads cannot be held to one; the self-test tells whether that matters"}
+        return {"BLAS": f"{name}, whose threads cannot be limited to one; the self-test shows whether that matters"}
     described = (
         f"{library['internal_api']} {library['version']}, {library.get('architecture') or 'unnamed'} kernels, "
         f"{library['num_threads']} threads ({Path(library['filepath']).name})"
@@ -147,10 +147,10 @@ def kernels() -> dict[str, str]:
     reason = f", since {' and '.join(numba_settings())} is set" if numba_settings() else ""
     reason += f": for compiled kernels {KERNELS_COME_BY}" if chosen == "numpy" else ""
     return {
-        "tier": f"{chosen}, which backend='auto' takes here{reason}",
+        "tier": f"{chosen}, which backend='auto' uses here{reason}",
         "native": native,
         "kernels": just_in_time,
-        "tiles": tiles or others or "none, NumPy has no use for them",
+        "tiles": tiles or others or "none; NumPy does not use them",
     }
 
 
@@ -247,7 +247,7 @@ def report(result: "Invariance", random: bool) -> list[str]:
         return [*lines, "Yes: identical to the last bit."]
     return [
         *lines,
-        "NO: here the last bits of a vector depend on what it is computed with.",
+        "NO: the last bits of a vector depend on the texts computed with it.",
         "With --batch-size 1 (batch_size=1 in Python) vectors are identical on this machine",
         "too, more slowly.  Please report the BLAS line above.",
     ]

@@ -54,7 +54,7 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     multiple=True,
     type=click.Path(),
     metavar="FILE",
-    help="A text a line, or a table of any form, packed or not; - is standard input.",
+    help="One text per line, or a table in any format, also compressed; - is standard input.",
 )
 @id_option
 @keep_option
@@ -68,29 +68,31 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     help="Vectors: .npy, .npz (with ids), .safetensors; rows with their vectors: .csv, .tsv, .jsonl, .json, .parquet, "
     ".feather; a folder gets shards, and can be gone on with; default: to the screen, rounded.",
 )
-@click.option("--status", is_flag=True, help="Say how far the job in the folder of -o is.")
+@click.option("--status", is_flag=True, help="Show the progress of the job in the folder of -o.")
 @click.option(
     "--shard-rows",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Most rows of a shard; default: some 32 MB of vectors.",
+    help="Rows per shard, at most; default: about 32 MB of vectors.",
 )
 @click.option(
-    "--shard-form", type=click.Choice(("parquet", "safetensors")), help="Form of the shards; default: parquet."
+    "--shard-form", type=click.Choice(("parquet", "safetensors")), help="Format of the shards; default: parquet."
 )
 @click.option(
     "--reuse",
     metavar="FOLDER",
-    help="An older job, whose vectors are taken for the texts that it had.",
+    help="An older job; its vectors are reused for texts that it contains.",
 )
 @click.option(
-    "--engine", type=click.Choice(("local", "ray")), help="Who makes the shards; default: local. ray: a cluster."
+    "--engine", type=click.Choice(("local", "ray")), help="What computes the shards; default: local. ray: a cluster."
 )
 @model_options
 @click.option("--normalize/--no-normalize", default=None, help="Scale to length 1; default: as the model says.")
-@click.option("--prompt-name", metavar="NAME", help="Put this prompt of the model in front of every text.")
-@click.option("--prompt", metavar="TEXT", help="Put these words in front of every text.")
-@click.option("--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of a vector.")
+@click.option("--prompt-name", metavar="NAME", help="Prepend this prompt of the model to every text.")
+@click.option("--prompt", metavar="TEXT", help="Prepend this text to every text.")
+@click.option(
+    "--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of each vector."
+)
 @click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
@@ -102,15 +104,15 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     "--calibration",
     type=existing_file(),
     metavar="FILE.npy",
-    help="float vectors that give int8 and uint8 their range.",
+    help="Float vectors that define the range of int8 and uint8.",
 )
-@click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of a text.")
+@click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of each text.")
 @click.option(
     "--truncation",
     type=click.Choice(get_args(Truncation)),
     default="warn",
     show_default=True,
-    help="What to do about longer texts.",
+    help="What to do with longer texts.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Compute at most N texts together.")
 def command(
@@ -137,13 +139,13 @@ def command(
 ) -> None:
     """Turn texts into vectors, in order: from the arguments, a file, or standard input.
 
-    Texts are read and vectors written as they come, so files may be larger than memory.  An output file appears
-    whole or not at all.  A table has all columns of the rows that were read, or those of --keep, and "embedding"; with
-    --missing skip, a row without a text stays, without a vector.  .npy, .npz and .safetensors hold vectors alone, and
-    leave such rows out.
+    Texts are read and vectors are written piece by piece, so files may be larger than memory. An output file is written
+    completely or not at all. Output tables have the columns that were read, or those of --keep, and "embedding"; with
+    --missing skip, a row without a text stays, without a vector. .npy, .npz and .safetensors hold only vectors, and
+    skip such rows.
 
-    With -o FOLDER/ it is a job: its inputs are files, folders and patterns, and the folder gets shards, each whole or
-    not at all.  However it ends, the same command goes on where it stopped; --status says how far it is.
+    With -o FOLDER/ it is a job: inputs are files, folders and patterns, and the folder gets shards, each complete or
+    absent. If the job is interrupted, the same command continues where it stopped; --status shows its progress.
 
     \b
     minembed embed "a text" "another"
@@ -184,7 +186,7 @@ def command(
         from minembed.cli.embed_file import embed_file
 
         if any(one is not None for one in (shard_rows, shard_form, reuse, engine)):
-            raise click.UsageError("--shard-rows, --shard-form, --reuse and --engine are of a job: -o FOLDER/")
+            raise click.UsageError("--shard-rows, --shard-form, --reuse and --engine need a job: -o FOLDER/")
         texts, source = check_places(texts, single(sources))
         place = None if output is None else Path(output)
         told = embed_file(texts, source, place, selection, keep, choice, max_seq_length, options)
@@ -195,13 +197,13 @@ def command(
 def single(sources: tuple[str, ...]) -> Path | None:
     """The one file that is read; raises UsageError for several, and for what is none."""
     if len(sources) > 1:
-        raise click.UsageError("several inputs become a folder of shards: -o FOLDER/")
+        raise click.UsageError("several inputs need a folder for shards: -o FOLDER/")
     if not sources:
         return None
     if "://" in sources[0]:
         raise click.UsageError(f"{sources[0]}: what is read by URL becomes a folder of shards: -o FOLDER/")
     if Path(sources[0]).is_dir():
-        raise click.UsageError(f"{sources[0]} is a folder; its files become a folder of shards: -o FOLDER/")
+        raise click.UsageError(f"{sources[0]} is a folder; its files need a folder for shards: -o FOLDER/")
     context = click.get_current_context()
     parameter = next(one for one in context.command.params if one.name == "sources")
     kind = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)

@@ -104,7 +104,7 @@ def write(file: BinaryIO, empty: Array, pairs: Iterable[Pair], wanted: Wanted, i
         blocks = (([row.row for row in rows], [vectors]) for rows, vectors in counted())
         number = write_rows(file, wanted.form, incoming.layout, blocks)
     told = f"{wanted.output}: {number - gone:,} vectors of {empty.shape[1]} {empty.dtype} numbers"
-    return told + (f", {gone:,} rows without one" if gone else "")
+    return told + (f", {gone:,} rows without a vector" if gone else "")
 
 
 def left_over(output: Path | None) -> str:

@@ -45,4 +45,4 @@ def kept_in(folder: Place) -> str:
         state = status(folder)
     except (MinembedError, OSError):
         return "nothing is kept; the same command begins again"
-    return f"{state.rows_done:,} of {state.rows:,} rows are kept in {folder}; the same command goes on"
+    return f"{state.rows_done:,} of {state.rows:,} rows are kept in {folder}; the same command continues"

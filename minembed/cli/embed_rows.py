@@ -50,7 +50,7 @@ class Wanted:
         form = self.form
         if self.output is not None and form is None:
             if self.keep is not None:
-                raise click.UsageError(f"{self.output.name} holds vectors alone, so --keep says nothing")
+                raise click.UsageError(f"{self.output.name} holds only vectors, so --keep has no effect")
             if self.identity is not None and self.output.suffix.lower() != WITH_IDS:
                 raise click.UsageError(f"{self.output.name} holds no ids: --id needs {WITH_IDS}, or a table")
         if not has_file and (self.keep or self.identity):

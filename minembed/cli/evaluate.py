@@ -17,22 +17,24 @@ from minembed.errors import InputError
 from minembed.types import Metric, Missing
 
 
-@click.group("evaluate", short_help="Measure a model against people's judgements.")
+@click.group("evaluate", short_help="Measure a model against human judgements.")
 def command() -> None:
-    """Measure a model against people's judgements."""
+    """Measure a model against human judgements."""
 
 
 @command.command("sts")
 @click.argument("file", type=existing_file())
 @click.option(
-    "--columns", callback=names_of, metavar="A,B", help="Columns of the texts; default: by the names people give them."
+    "--columns", callback=names_of, metavar="A,B", help="Columns of the texts; default: by their usual names."
 )
-@click.option("--score", metavar="NAME", help="Column of the scores; default: by the names people give it.")
+@click.option("--score", metavar="NAME", help="Column of the scores; default: by its usual names.")
 @missing_option("a text or a score")
 @reading_options
 @model_options
-@click.option("--prompt-name", metavar="NAME", help="Put this prompt of the model in front of every text.")
-@click.option("--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of a vector.")
+@click.option("--prompt-name", metavar="NAME", help="Prepend this prompt of the model to every text.")
+@click.option(
+    "--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of each vector."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def sts(
     file: Path,
@@ -45,11 +47,11 @@ def sts(
     truncate_dim: int | None,
     as_json: bool,
 ) -> None:
-    """Semantic textual similarity: correlate cosines with scores that people gave to pairs of sentences.
+    """Semantic textual similarity: correlate cosines with human scores of pairs of sentences.
 
-    FILE is a .csv, .tsv, .jsonl, .json, .parquet or .feather with the columns sentence1, sentence2 and score, or
-    others of the usual names (question1, question2, is_duplicate; sentence_A, sentence_B, relatedness_score; ...), or
-    with just these three, without names.  The scores may be on any scale.
+    FILE is a .csv, .tsv, .jsonl, .json, .parquet or .feather with the columns sentence1, sentence2 and score, other
+    usual names (question1, question2, is_duplicate; sentence_A, sentence_B, relatedness_score; ...), or just these
+    three columns without names. The scores may have any scale.
 
     \b
     minembed evaluate sts sts-test.csv
@@ -87,10 +89,12 @@ def sts(
 @click.option(
     "--metric", type=click.Choice(get_args(Metric)), help="How vectors are compared; default: as the model says."
 )
-@click.option("--graded", is_flag=True, help="Let nDCG weigh documents by their scores, not only by above 0 or not.")
+@click.option("--graded", is_flag=True, help="Let nDCG use the scores of documents, not only whether they are above 0.")
 @click.option("--query-prompt-name", metavar="NAME", help="The model's prompt for queries; default: its own.")
 @click.option("--corpus-prompt-name", metavar="NAME", help="The model's prompt for documents; default: its own.")
-@click.option("--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of a vector.")
+@click.option(
+    "--truncate-dim", type=click.IntRange(min=1), metavar="N", help="Keep the first N numbers of each vector."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def retrieval(
     queries: Path,
@@ -104,7 +108,7 @@ def retrieval(
     truncate_dim: int | None,
     as_json: bool,
 ) -> None:
-    """Information retrieval: search a corpus and measure whether what people judged relevant comes first.
+    """Information retrieval: search a corpus, and measure whether relevant documents come first.
 
     QUERIES and CORPUS are .jsonl with the fields _id, text and, in a corpus, title, or .tsv with the columns id and
     text (or id, title and text).  QRELS is .tsv with the columns query-id, corpus-id and score, above 0 where the

@@ -25,16 +25,17 @@ LEVELS = ("output", "input", "integrated", "deletion", "all")
     type=click.Choice(LEVELS),
     default="input",
     show_default=True,
-    help="What parts are of: last hidden states, what tokens bring in, slopes, or what goes when a token goes.",
+    help="What is divided: last hidden states (output), contributions of tokens (input), integrated gradients, "
+    "or the effect of deleting a token.",
 )
 @click.option(
     "--bias",
     type=click.Choice(("show", "spread", "hide")),
     default="show",
     show_default=True,
-    help="What becomes of the part that no token brings.",
+    help="What to do with the part that comes from no token.",
 )
-@click.option("--test/--no-test", default=True, show_default=True, help="Hold it against leaving tokens out.")
+@click.option("--test/--no-test", default=True, show_default=True, help="Compare with the effect of deleting tokens.")
 @click.option("--cross-encoder", is_flag=True, help="The model is a cross-encoder: integrated, deletion, all.")
 @click.option("--prompt-names", nargs=2, metavar="NAME NAME", help="The checkpoint's prompts for A and B.")
 @model_options
@@ -54,7 +55,8 @@ def command(
     as_json: bool,
     color: str,
 ) -> None:
-    """Cut the score of texts A and B into parts, token by token, and say how far they are from adding up.
+    """Divide the score of texts A and B into parts, token by token, and show by how much their sum differs from the
+    score.
 
     \b
     minembed explain "The cat sleeps." "A kitten is napping."

@@ -27,7 +27,7 @@ OF_JOBS = ("corpus", "output", "precision", "metric", "update")  # what can be s
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="FOLDER",
-    help="A new folder, or one with an index, which is replaced.",
+    help="A new folder; an index that is there is replaced.",
 )
 @id_option
 @keep_option
@@ -38,10 +38,12 @@ OF_JOBS = ("corpus", "output", "precision", "metric", "update")  # what can be s
     type=click.Choice(get_args(IndexPrecision)),
     default="float32",
     show_default=True,
-    help="What is scanned: float32 and int8 are exact, binary is approximate.",
+    help="What to scan: float32 and int8 are exact, binary is approximate.",
 )
-@click.option("--metric", type=click.Choice(get_args(Metric)), help="What a score is; default: as the model says.")
-@click.option("--update", is_flag=True, help="Of a job: change the index that is there, as the rows have changed.")
+@click.option(
+    "--metric", type=click.Choice(get_args(Metric)), help="How vectors are compared; default: as the model says."
+)
+@click.option("--update", is_flag=True, help="For a job: update the existing index with the rows that changed.")
 def command(
     corpus: "Place",
     output: Path,
@@ -54,12 +56,12 @@ def command(
 ) -> None:
     """Embed the passages of CORPUS, and save them as an index for `minembed search` and `minembed.Index`.
 
-    CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
-    standard input.  The id of a passage is what the column --id has, or the number of its row, from 1.  The other
-    columns of its row, or those of --keep, are kept as its fields.  Of the folder of a job of `minembed embed`, the
-    vectors are taken as they are, in bounded memory, also by URL (s3://, gs://).  The index appears whole or not at
-    all.  With --update, the index of an older job becomes that of another one: rows that are new come in, and rows that
-    are gone go out.
+    CORPUS is a .txt (one passage per line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, also compressed, or -
+    for standard input. The id of a passage is its cell in the column --id, or the number of its row, from 1. The other
+    columns of its row (or those of --keep) are stored as its fields. CORPUS may also be the folder of a `minembed
+    embed` job, or its URL (s3://, gs://); its vectors are then used, in bounded memory. The index is written
+    completely or not at all. With --update, the index of an older job becomes that of a newer one: new rows are
+    added, and missing rows are removed.
 
     \b
     minembed index notes.jsonl -o notes-index
@@ -114,13 +116,13 @@ def index_job(folder: "Place", output: Path, precision: IndexPrecision, metric: 
     for parameter in context.command.params:
         said = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if said and parameter.name not in OF_JOBS:
-            raise click.UsageError(f"{parameter.opts[0]} says nothing here: the vectors of {folder} are there already")
+            raise click.UsageError(f"{parameter.opts[0]} has no effect: {folder} already has its vectors")
     if update:
         if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("precision", "metric")):
-            raise click.UsageError("an index has its precision and its metric: --update changes neither")
+            raise click.UsageError("--update cannot change the precision or the metric of an index")
         done = update_index(folder, output)
         how = ", built anew" if done.rebuilt else ""
-        click.echo(f"{output}: {done.added:,} rows came in, {done.removed:,} went out{how}", err=True)
+        click.echo(f"{output}: {done.added:,} rows added, {done.removed:,} removed{how}", err=True)
     else:
         index(folder, output, metric=metric, precision=precision)
     made = Index.load(output, verify=False)

@@ -10,15 +10,16 @@ from minembed.cli.console import table
 from minembed.cli.model_choice import DEFAULT_MODEL, ModelChoice, load_model
 
 
-@click.command("info", short_help="Say what a model is.")
+@click.command("info", short_help="Describe a model.")
 @click.argument("name", default=DEFAULT_MODEL)
 @click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub.")
-@click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing.")
+@click.option("--offline", is_flag=True, help="Use only what is on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, revision: str | None, offline: bool, as_json: bool) -> None:
-    """Load a model (all-MiniLM-L6-v2 by default) and print what its folder says.
+    """Load a model (all-MiniLM-L6-v2 by default) and describe it.
 
-    Architecture, pooling, prompts, length limit, where it was found, and what would compute it.
+    Prints architecture, pooling, prompts, maximum length, where the model was found, and which backend would compute
+    it.
     """
     facts = load_model(ModelChoice(name, revision, offline)).info()
     if as_json:

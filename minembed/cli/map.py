@@ -90,7 +90,7 @@ def seed_option(told: str) -> Callable[[Command], Command]:
     return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help=told)
 
 
-@click.command("map", short_help="Draw a corpus as a map of its meanings.")
+@click.command("map", short_help="Draw a map on which similar texts are near.")
 @corpus_argument
 @output_option("A page (.html) or a picture (.png, .svg).", required=True, callback=check_output)
 @click.option(
@@ -98,26 +98,24 @@ def seed_option(told: str) -> Callable[[Command], Command]:
     type=click.Choice(get_args(MapMethod)),
     default="tsne",
     show_default=True,
-    help="pca needs nothing more; the others are in the extra viz.",
+    help="pca is built in; the others need the extra viz.",
 )
-@click.option("--dimensions", type=click.IntRange(2, 3), default=2, show_default=True, help="3 goes with pca.")
+@click.option("--dimensions", type=click.IntRange(2, 3), default=2, show_default=True, help="3 only with pca.")
 @selection_options
-@click.option("--label", metavar="NAME", help="Field or column that says which group a text is in.")
+@click.option("--label", metavar="NAME", help="Field or column with the group of each text.")
 @click.option(
     "--clusters",
     default="auto",
     show_default=True,
     metavar="NAME|N",
     callback=check_clusters,
-    help="Without --label: kmeans (of the vectors), or how many; hdbscan (islands of the map); or none.",
+    help="Without --label: kmeans (of the vectors), or a number of clusters; hdbscan (islands of the map); or none.",
 )
-@click.option("--perplexity", type=float, metavar="P", help="Neighbours that t-SNE looks at; default: 30.")
-@click.option("--neighbours", type=int, metavar="N", help="Neighbours that UMAP looks at; default: 15.")
+@click.option("--perplexity", type=float, metavar="P", help="Number of neighbours for t-SNE; default: 30.")
+@click.option("--neighbours", type=int, metavar="N", help="Number of neighbours for UMAP; default: 15.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Use N texts, drawn at random.")
 @seed_option("The same seed gives the same map.")
-@click.option(
-    "--vectors", type=existing_file(), metavar="FILE.npy", help="Vectors of the texts, instead of a model's work."
-)
+@click.option("--vectors", type=existing_file(), metavar="FILE.npy", help="Vectors of the texts, instead of a model.")
 @cache_option
 @model_options
 def command(
@@ -136,12 +134,11 @@ def command(
     no_cache: bool,
     choice: ModelChoice,
 ) -> None:
-    """Place the texts of CORPUS on a map, on which texts of like meaning are near each other.
+    """Draw the texts of CORPUS on a map, on which texts of similar meaning are near each other.
 
-    CORPUS is a .txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, or - for
-    standard input.
-    The map says how far it can be trusted: which of its neighbourhoods are real, and which it has torn apart.  A page
-    is one file, which opens in any browser, without a network.
+    CORPUS is a .txt (one text per line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, also compressed, or -
+    for standard input. The map says how far it can be trusted: which of its neighbourhoods are real, and which are torn
+    apart. A page is one file that opens in any browser, without a network.
 
     \b
     minembed map notes.txt -o notes.html

@@ -35,7 +35,7 @@ def source_options(default: str = DEFAULT_MODEL) -> tuple[Callable[[Command], Co
             help='A folder, "org/name" on the Hub, or a bare name of sentence-transformers.',
         ),
         click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub."),
-        click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing."),
+        click.option("--offline", is_flag=True, help="Use only what is on this machine."),
     )
 
 
@@ -94,9 +94,11 @@ def model_options(command: Command, default: str = DEFAULT_MODEL) -> Any:
         click.option(
             "--dtype",
             type=click.Choice(get_args(DtypeChoice)),
-            help="Compute type; default: float32, or as stored. auto: the fastest here that is nearly as exact.",
+            help="Type of the numbers; default: float32, or as stored. auto: the faster of float32 and bfloat16.",
         ),
-        click.option("--backend", type=click.Choice(get_args(Backend)), default="auto", help="What computes."),
+        click.option(
+            "--backend", type=click.Choice(get_args(Backend)), default="auto", help="Implementation; auto: the fastest."
+        ),
     )
     wrapped: Any = with_choice
     for option in reversed(options):

@@ -16,7 +16,7 @@ from minembed.data.texts import Selection
 from minembed.types import Header, Missing, Quotes, TextFormat
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FORMS = ".txt (a text a line), .csv, .tsv, .jsonl, .json, .parquet or .feather, packed or not"
+FORMS = ".txt (one text per line), .csv, .tsv, .jsonl, .json, .parquet or .feather, also compressed"
 
 
 def reading_options(command: Command) -> Any:
@@ -33,10 +33,14 @@ def reading_options(command: Command) -> Any:
             "--format",
             "file_format",
             type=click.Choice(get_args(TextFormat)),
-            help="Form of the file; default: by its name, or else by its content.",
+            help="Format of the file; default: by its name, or by its content.",
         ),
-        click.option("--encoding", metavar="NAME", help="Encoding of the file; default: UTF-8, or UTF-16 by its mark."),
-        click.option("--delimiter", metavar="CHAR", help='Of .csv: one character, or "tab"; default: detected.'),
+        click.option(
+            "--encoding", metavar="NAME", help="Encoding of the file; default: UTF-8, or UTF-16 with a byte-order mark."
+        ),
+        click.option(
+            "--delimiter", metavar="CHAR", help='Delimiter of .csv: a character, or "tab"; default: detected.'
+        ),
         click.option(
             "--header",
             type=click.Choice(get_args(Header)),
@@ -150,9 +154,9 @@ def cache_option(command: Command) -> Command:
     >>> run.params[0].name
     'no_cache'
     """
-    return click.option(
-        "--no-cache", is_flag=True, help="Neither look for the index of the corpus in the cache nor keep it."
-    )(command)
+    return click.option("--no-cache", is_flag=True, help="Do not read or write the index of the corpus in the cache.")(
+        command
+    )
 
 
 def keep_option(command: Command) -> Command:
@@ -165,7 +169,7 @@ def keep_option(command: Command) -> Command:
     'keep'
     """
     return click.option(
-        "--keep", metavar="all|none|A,B", help="Columns of a table to keep; default: all, in files of rows."
+        "--keep", metavar="all|none|A,B", help="Columns of a table to keep; default: all, in formats with rows."
     )(command)
 
 

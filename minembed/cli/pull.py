@@ -23,12 +23,12 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-@click.command("pull", short_help="Fetch a model, or find it on this machine.")
+@click.command("pull", short_help="Download a model, or find it on this machine.")
 @click.argument("name", default=DEFAULT_MODEL)
 @click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub.")
-@click.option("--offline", is_flag=True, help="Only look on this machine; fetch nothing.")
+@click.option("--offline", is_flag=True, help="Look only on this machine.")
 def command(name: str, revision: str | None, offline: bool) -> None:
-    """Fetch a model (all-MiniLM-L6-v2 by default), or find it on this machine.
+    """Download a model (all-MiniLM-L6-v2 by default), or find it on this machine.
 
     Prints the folder, the source it came from, and the size and SHA-256 of every file.
     """

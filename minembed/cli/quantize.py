@@ -10,14 +10,16 @@ from minembed.cli.model_choice import DEFAULT_MODEL
 @click.command("quantize", short_help="Store a model in int8.")
 @click.argument("model", default=DEFAULT_MODEL)
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--dtype", type=click.Choice(["int8"]), default="int8", show_default=True, help="How weights are stored.")
+@click.option(
+    "--dtype", type=click.Choice(["int8"]), default="int8", show_default=True, help="Type of the stored weights."
+)
 @click.option("--revision", metavar="REV", help="Branch, tag or commit on the Hub.")
-@click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing.")
+@click.option("--offline", is_flag=True, help="Use only what is on this machine.")
 def command(model: str, out: Path, dtype: str, revision: str | None, offline: bool) -> None:
     """Write MODEL to the new folder OUT with weights in int8.
 
-    The folder loads by itself (Embedder.load(OUT), or --model OUT) and gives the vectors, to the last bit, that the
-    original gives with dtype "int8".  There is no way back to float32.
+    The folder can be loaded without the original (Embedder.load(OUT), or --model OUT), and gives exactly the same bits
+    as the original with dtype "int8". There is no way back to float32.
     """
     from minembed.models.loading import finder
     from minembed.models.static import check_dtype

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ENDINGS = (".html", ".htm")
 
 
-@click.command("report", short_help="A page about why two texts are alike.")
+@click.command("report", short_help="Write a page about why two texts are alike.")
 @click.argument("a", metavar="TEXT")
 @click.argument("b", metavar="TEXT")
 @click.option(
@@ -29,9 +29,9 @@ ENDINGS = (".html", ".htm")
 @click.option(
     "--corpus",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Other texts for a map: a line each, or a table.",
+    help="Other texts for a map: one per line, or a table.",
 )
-@click.option("--title", metavar="TEXT", help="Of the page; default: the beginnings of both texts.")
+@click.option("--title", metavar="TEXT", help="Title of the page; default: the beginnings of both texts.")
 @selection_options
 @model_options
 def command(
@@ -43,9 +43,10 @@ def command(
     selection: "Selection",
     choice: ModelChoice,
 ) -> None:
-    """Take the score of two texts apart, and write a page that needs no network and no other file.
+    """Divide the score of two texts into parts, and write a page that needs no network and no other file.
 
-    Which tokens make it, at several levels; where each head looks; the score by layer, and without each head.
+    It shows which tokens make the score, at several levels; where each head looks; the score by layer, and without each
+    head.
 
     \b
     minembed report "A cat sleeps." "A kitten naps." -o cats.html

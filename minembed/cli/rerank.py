@@ -15,7 +15,7 @@ from minembed.data.texts import Selection
 DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 
-@click.command("rerank", short_help="Order documents by a query.")
+@click.command("rerank", short_help="Sort documents by how well they answer a query.")
 @click.argument("query")
 @click.argument("documents", nargs=-1)
 @click.option(
@@ -24,12 +24,12 @@ DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
     "source",
     type=file_or_stdin(),
     metavar="FILE",
-    help="A document a line, or a table of any form; - is standard input.",
+    help="One document per line, or a table in any format; - is standard input.",
 )
 @selection_options
 @click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print only the best N.")
 @partial(model_options, default=DEFAULT_RERANKER)
-@click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of a pair.")
+@click.option("--max-seq-length", type=click.IntRange(min=1), metavar="N", help="Read at most N tokens of each pair.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines: corpus_id, score, text.")
 def command(
     query: str,
@@ -41,9 +41,9 @@ def command(
     max_seq_length: int | None,
     as_json: bool,
 ) -> None:
-    """Print documents, best first, with the score that a cross-encoder gives each beside QUERY.
+    """Print documents, best first, with the scores that a cross-encoder gives them for QUERY.
 
-    Of a document of more than 10,000 characters the first are printed; --json prints it whole.
+    Only the first 10,000 characters of a document are printed; --json prints all.
 
     \b
     minembed rerank "how to bake bread" "Knead the dough." "Compile the kernel."

@@ -61,7 +61,7 @@ def open_index(
     own = Index.load(folder).model
     if not model_is_given:
         if own is None:
-            raise InputError(f"{folder} was made of vectors: say with --model which model gave them")
+            raise InputError(f"{folder} was made from vectors: name their model with --model")
         revision, dtype = choice.revision or own["revision"], choice.dtype or own["dtype"]
         choice = replace(choice, name=own["name"], revision=revision, dtype=dtype)
     loaded = load_model(choice)
@@ -106,7 +106,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
                 click.echo("\t".join(map(excerpt, [query, *row] if len(queries) > 1 else row)))
 
 
-@click.command("search", short_help="Find the passages that are most alike to a query.")
+@click.command("search", short_help="Find the passages most similar to a query.")
 @click.argument("corpus", type=click.Path(exists=True, allow_dash=True, path_type=Path))
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Passages per query.")
@@ -115,7 +115,7 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
     "query_file",
     type=file_or_stdin(),
     metavar="FILE",
-    help="More queries, one a line or in a table of any form; - is standard input.",
+    help="More queries, one per line or in a table in any format; - is standard input.",
 )
 @click.option("--query-field", metavar="NAME", help="Column of the queries in --queries; default: detected.")
 @id_option
@@ -125,9 +125,9 @@ def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: boo
 @click.option(
     "--precision",
     type=click.Choice(get_args(IndexPrecision)),
-    help="What is scanned: float32 (the default) and int8 are exact, binary is approximate.",
+    help="What to scan: float32 (the default) and int8 are exact, binary is approximate.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a passage.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per passage.")
 @cache_option
 @click.option(
     "--color",
@@ -152,15 +152,15 @@ def command(
     no_cache: bool,
     color: str,
 ) -> None:
-    """Print the passages of CORPUS that are most alike to each query, best first, with their scores and numbers.
+    """Print the passages of CORPUS that are most similar to each query, best first, with their scores and numbers.
 
-    CORPUS is a .txt (a passage a line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, packed or not, - for
-    standard input, or a folder that `minembed index` made.  One line on standard error says how it is read.  The index
+    CORPUS is a .txt (one passage per line), .csv, .tsv, .jsonl, .json, .parquet or .feather file, also compressed, -
+    for standard input, or a folder made by `minembed index`. One line on standard error says how it is read. The index
     of a file is kept in minembed's cache, and made again when the file, the model or a setting has changed.
 
-    On a terminal the scores are coloured; elsewhere a line is score, number and passage, with tabs between them (and
-    the query before them, if there are several).  Of a passage of more than 10,000 characters the first are printed;
-    --json prints it whole, with the other columns of its row as "fields", or those of --keep.
+    On a terminal the scores are coloured; elsewhere a line has score, number and passage, separated by tabs (and first
+    the query, if there are several). Only the first 10,000 characters of a passage are printed; --json prints all, with
+    the other columns of its row (or those of --keep) as "fields".
 
     \b
     minembed search notes.txt "how do I bake bread?"
@@ -170,12 +170,14 @@ def command(
     if corpus == STDIN and query_file == STDIN:
         raise click.UsageError("corpus and --queries cannot both be standard input")
     if keep is not None and not as_json:
-        raise click.UsageError("--keep says which columns --json prints: say --json, too")
+        raise click.UsageError("--keep chooses the columns that --json prints: add --json")
     wanted = read_queries(queries, query_file, query_field, selection)
     if corpus.is_dir():
         of_queries = Selection(selection.reading, missing=selection.missing) if query_file else Selection()
         if precision or selection not in (Selection(), of_queries):
-            raise click.UsageError("an index has its precision, texts and ids: no --precision, and nothing on reading")
+            raise click.UsageError(
+                "an index already has its precision, texts and ids: omit --precision and the options for reading files"
+            )
         kept = None if keep in (None, "all") else tuple(name.strip() for name in str(keep).split(",") if keep != "none")
         given = ctx.get_parameter_source("model") is not ParameterSource.DEFAULT
         index = open_index(corpus, choice, model_is_given=given)

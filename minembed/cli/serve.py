@@ -18,7 +18,7 @@ def read_keys(path: Path | None) -> tuple[str, ...]:
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     keys = tuple(line for line in lines if line and not line.startswith("#"))
     if not keys:
-        raise click.UsageError(f"{path} holds no key: write one a line")
+        raise click.UsageError(f"{path} holds no key: write one per line")
     return keys
 
 
@@ -39,40 +39,44 @@ def number(name: str, default: int, help_text: str, metavar: str = "N") -> Calla
 @setting("--rerank", multiple=True, metavar="MODEL", help="A cross-encoder, for /rerank.")
 @setting("--index", multiple=True, metavar="FOLDER", help="An index, for /v1/search.")
 @setting("--host", default="127.0.0.1", show_default=True, help="Address.")
-@setting("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0: one that is free.")
+@setting("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0: any free one.")
 @setting(
     "--api-key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keys, one a line: requests need one of them.",
+    help="Keys, one per line; requests then need one of them.",
 )
-@setting("--insecure-no-auth", is_flag=True, help="Let others than this machine ask without a key.")
-@setting("--allowed-host", multiple=True, metavar="NAME", help="A name this server is called by; *: any.")
-@setting("--allowed-origin", multiple=True, metavar="URL", help="A site whose pages may ask (CORS).")
+@setting("--insecure-no-auth", is_flag=True, help="Allow requests from other machines without a key.")
+@setting(
+    "--allowed-host", multiple=True, metavar="NAME", help="A host name by which clients may call this server; *: any."
+)
+@setting("--allowed-origin", multiple=True, metavar="URL", help="A site whose pages may send requests (CORS).")
 @setting("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: all available cores.")
-@setting("--dtype", type=click.Choice(get_args(DtypeChoice)), help="Compute type; default: float32, or as stored.")
-@setting("--backend", type=click.Choice(get_args(Backend)), default="auto", help="What computes.")
-@setting("--offline", is_flag=True, help="Use what is on this machine; fetch nothing.")
-@number("--max-batch-tokens", 1024, "Tokens that are computed together on a core.")
-@number("--max-queue-tokens", 524_288, "Tokens that may wait; requests beyond are answered 429.")
+@setting(
+    "--dtype", type=click.Choice(get_args(DtypeChoice)), help="Type of the numbers; default: float32, or as stored."
+)
+@setting("--backend", type=click.Choice(get_args(Backend)), default="auto", help="Implementation; auto: the fastest.")
+@setting("--offline", is_flag=True, help="Use only what is on this machine.")
+@number("--max-batch-tokens", 1024, "Tokens that a core computes together.")
+@number("--max-queue-tokens", 524_288, "Tokens that may wait; further requests get 429.")
 @number("--max-queue-requests", 1024, "Requests that may wait.")
-@number("--max-items", 2048, "Texts of a request.")
-@number("--max-body", 2_000_000, "Bytes of a request.", "BYTES")
+@number("--max-items", 2048, "Texts per request.")
+@number("--max-body", 2_000_000, "Bytes per request.", "BYTES")
 @number("--max-connections", 256, "Open connections.")
 @setting(
     "--too-long",
     type=click.Choice(["truncate", "error"]),
     default="truncate",
     show_default=True,
-    help="What becomes of texts of too many tokens.",
+    help="What to do with texts that are too long.",
 )
-@setting("--accept-token-ids", is_flag=True, help="Take lists of this model's token ids, too.")
+@setting("--accept-token-ids", is_flag=True, help="Also accept lists of this model's token ids.")
 @setting(
     "--access-log",
     type=click.Choice(["human", "json", "none"]),
     default="human",
     show_default=True,
-    help="A line a request, on standard error.",
+    help="One line per request, on standard error.",
 )
 @setting(
     "--grace",
@@ -80,14 +84,14 @@ def number(name: str, default: int, help_text: str, metavar: str = "N") -> Calla
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time for requests to end when the server stops.",
+    help="Time for requests to finish when the server stops.",
 )
 def command(**given: Any) -> None:
     """Serve embedding models over HTTP, with the interfaces of OpenAI and text-embeddings-inference.
 
     MODEL is a folder, "org/name" or a bare name; NAME=MODEL serves it under another name.  The first one answers
-    requests that name none.  Options can come from the environment: --max-body as MINEMBED_MAX_BODY.  A signal stops
-    the server: what was accepted is answered, and the exit code is 0.
+    requests that name no model. Options can come from the environment: --max-body as MINEMBED_MAX_BODY. A signal stops
+    the server: accepted requests are answered, and the exit code is 0.
 
     \b
     minembed serve all-MiniLM-L6-v2

@@ -48,7 +48,7 @@ def command(
     as_json: bool,
     color: str,
 ) -> None:
-    """Print the cosine of two texts, or the matrix of more.
+    """Print the cosine of two texts, or the matrix of cosines of more.
 
     \b
     minembed similarity "The cat sleeps." "A kitten is napping."

@@ -16,24 +16,22 @@ if TYPE_CHECKING:
 LIST = "list"
 
 
-@click.command("study", short_help="Learn by mending real bugs.")
+@click.command("study", short_help="Learn by fixing real bugs.")
 @click.argument("exercise", default=LIST, metavar="[list|N]")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("minembed-study"),
     show_default=True,
-    help="Where your files and your progress are.",
+    help="Folder of your files and your progress.",
 )
 @click.option("--hint", is_flag=True, help="Print the next hint of exercise N.")
-@click.option("--solution", is_flag=True, help="Print the lines that mend exercise N.")
-@click.option("--reset", is_flag=True, help="Write the file of exercise N again; yours is kept as FILE.old.")
-@click.option(
-    "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FOLDER", help="A model of BERT's form."
-)
-@click.option("--offline", is_flag=True, help="Use what is on this machine; fetch nothing.")
+@click.option("--solution", is_flag=True, help="Print the lines that fix exercise N.")
+@click.option("--reset", is_flag=True, help="Write the file of exercise N again; yours is saved as FILE.old.")
+@click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FOLDER", help="A BERT model.")
+@click.option("--offline", is_flag=True, help="Use only what is on this machine.")
 def command(exercise: str, folder: Path, hint: bool, solution: bool, reset: bool, model: str, offline: bool) -> None:
-    """List the exercises, or begin one, and check what you changed.
+    """List the exercises, begin one, or check your changes.
 
     Each is a short function with a bug, in a file of your own. The first call writes the file; each later one puts your
     function into the encoder, and names the first intermediate result that differs.
@@ -92,7 +90,7 @@ def _print_hint(chosen: "Exercise", folder: Path, done: "dict[int, Progress]") -
     at = min(own.hints, len(chosen.hints) - 1)
     click.echo(f"Hint {at + 1} of {len(chosen.hints)}: {chosen.hints[at]}")
     if at + 1 == len(chosen.hints):
-        click.echo(f"There are no more hints; what mends it: minembed study {chosen.number} --solution")
+        click.echo(f"There are no more hints; for the solution: minembed study {chosen.number} --solution")
     if folder.is_dir():
         write_progress(folder, {**done, chosen.number: replace(own, hints=at + 1)})
 

@@ -19,7 +19,7 @@ MOST = 24  # tokens of the picture: what fits beside each other on a screen
 CELL = 4  # columns a percentage takes
 
 
-@click.command("trace", short_help="Show every number that a text becomes.")
+@click.command("trace", short_help="Show every step from a text to its vector.")
 @click.argument("text")
 @model_options
 @click.option("--names", multiple=True, metavar="PATTERN", help='Steps to list, such as "layer.3.*"; may be repeated.')
@@ -42,7 +42,7 @@ def command(
     save: Path | None,
     color: str,
 ) -> None:
-    """Print the tokens of a text, the steps to its vector, and who looks at whom.
+    """Print the tokens of a text, the steps to its vector, and which token attends to which.
 
     \b
     minembed trace "A cat sat on the mat." --layer 3
@@ -90,11 +90,11 @@ def steps_table(t: "Trace", names: tuple[str, ...]) -> list[str]:
         alike = [i for i in parts if i and parts[i] == parts.get(0)]
         steps = [step for step in steps if not any(_is_of(step, i) for i in alike)]
     rows = [[s.name, " ".join(s.axes), "x".join(map(str, s.shape)), s.formula, s.source] for s in steps]
-    far = "" if not t.distance else f"; what {t.backend} computes is {t.distance:.1e} away"
+    far = "" if not t.distance else f"; the vector of {t.backend} differs by {t.distance:.1e}"
     lines = [f"{len(t.steps)} steps in {t.dtype}, computed by NumPy{far}", *table(rows)]
     if alike:
         which = f"{alike[0]} to {alike[-1]}" if alike == list(range(1, alike[-1] + 1)) else ", ".join(map(str, alike))
-        lines.append(f"(of layers {which} the same as of layer 0; to list them: --names 'layer.{alike[-1]}*')")
+        lines.append(f"(layers {which} have the same steps as layer 0; to list them: --names 'layer.{alike[-1]}*')")
     return lines
 
 
@@ -118,7 +118,7 @@ def picture(t: "Trace", layer: int, head: int | None, color: str) -> list[str]:
     p, depth = attention_map(t, layer, head), colour_depth(color, sys.stdout)
     N = min(len(p), MOST)
     of = f"mean of {len(t[f'layer.{layer}.probabilities'])} heads" if head is None else f"head {head}"
-    lines = [f"attention of layer {layer}, {of}: percent that each token (row) takes from each (column)"]
+    lines = [f"attention of layer {layer}, {of}: percent of each token (row) that goes to each token (column)"]
     wide = max(len(shown(piece)) for piece in t.pieces[:N])
     margin = wide + len(str(N)) + 3
     lines.append(" " * margin + "".join(str(i).rjust(CELL) for i in range(N)))

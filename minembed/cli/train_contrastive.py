@@ -26,7 +26,7 @@ def _dims(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     if value is None:
         return None
     if not re.fullmatch(r"\d+(,\d+)*", value):
-        raise click.BadParameter("give widths with commas between them, as in 384,128,64")
+        raise click.BadParameter("separate widths by commas, as in 384,128,64")
     return tuple(map(int, value.split(",")))
 
 
@@ -37,24 +37,24 @@ def _dims(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     "--loss",
     type=click.Choice(LOSS_NAMES),
     metavar="NAME",
-    help=f"{', '.join(LOSS_NAMES[:-1])} or {LOSS_NAMES[-1]}; default: the first.",
+    help=f"{', '.join(LOSS_NAMES[:-1])} or {LOSS_NAMES[-1]}; default: the first one.",
 )
 @click.option(
     "--columns",
     callback=names_of,
     metavar="A,B,...",
-    help="Columns of the texts: anchor, positive, negatives; default: by the names people give them.",
+    help="Columns of the texts: anchor, positive, negatives; default: by their usual names.",
 )
-@click.option("--label", metavar="NAME", help="Column of the scores or labels; default: by the names people give it.")
+@click.option("--label", metavar="NAME", help="Column of the scores or labels; default: by its usual names.")
 @click.option(
-    "--negatives", type=click.IntRange(min=1), metavar="N", help="Of a list of them, the first N; default: all."
+    "--negatives", type=click.IntRange(min=1), metavar="N", help="Use the first N of a list of negatives; default: all."
 )
-@click.option("--score-range", type=(float, float), metavar="LOW HIGH", help="Map scores of this range to 0 to 1.")
+@click.option("--score-range", type=(float, float), metavar="LOW HIGH", help="Map scores from this range to 0 to 1.")
 @click.option(
     "--evaluate",
     "evaluation",
     type=existing_file(),
-    help="Scored pairs (Spearman's correlation), or pairs to be found (nDCG@10); the best weights on them are kept.",
+    help="Scored pairs (Spearman's correlation), or pairs without scores (nDCG@10); the best weights are kept.",
 )
 @click.option(
     "--evaluate-columns", callback=names_of, metavar="A,B", help="Columns of the texts of --evaluate, as --columns."
@@ -62,11 +62,15 @@ def _dims(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--evaluate-label", metavar="NAME", help="Column of the scores of --evaluate, as --label.")
 @missing_option("a text or a label")
 @reading_options
-@click.option("--scale", type=float, metavar="X", help="One over the temperature; default: 20.")
-@click.option("--margin", type=float, metavar="X", help="Of the triplet and contrastive losses.")
-@click.option("--matryoshka-dims", callback=_dims, metavar="N,N,...", help="Also train the first N numbers alone.")
-@click.option("--no-duplicates/--duplicates", default=None, help="Keep a text from being its own negative.")
-@click.option("--cached/--no-cached", default=None, help="Memory that does not grow with the batch, a third more work.")
+@click.option("--scale", type=float, metavar="X", help="1 / temperature of the loss; default: 20.")
+@click.option("--margin", type=float, metavar="X", help="Margin of the triplet and contrastive losses.")
+@click.option(
+    "--matryoshka-dims", callback=_dims, metavar="N,N,...", help="Also train the first N numbers of each vector."
+)
+@click.option("--no-duplicates/--duplicates", default=None, help="Never put the same text into a batch twice.")
+@click.option(
+    "--cached/--no-cached", default=None, help="Memory does not grow with the batch; a third more computation."
+)
 @common_options
 def command(
     examples: Path,
@@ -89,13 +93,13 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Bring texts that belong together near to each other, and others apart.
+    """Train vectors of texts that belong together to be near, and others to be apart.
 
     EXAMPLES is a table (.csv, .tsv, .jsonl, .json, .parquet, .feather) of pairs (anchor, positive), triplets (and
     negative), scored pairs (sentence1, sentence2, score), or queries with lists of texts (query, pos, neg).  FOLDER
-    gets checkpoints, history.jsonl, and in the end the trained model in FOLDER/model, which minembed and
-    sentence-transformers load.
-    The options on how EXAMPLES is written hold for the file of --evaluate, too, where it cannot be read without them.
+    gets checkpoints, history.jsonl, and at the end the trained model in FOLDER/model, which minembed and
+    sentence-transformers load. The options on the format of EXAMPLES also apply to the file of --evaluate, if it cannot
+    be read without them.
 
     \b
     minembed train contrastive pairs.csv tuned

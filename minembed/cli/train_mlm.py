@@ -23,13 +23,15 @@ START = "start"
 @click.command("mlm")
 @click.argument("texts", type=existing_file())
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--init", type=click.Choice(SIZE_NAMES), help="Begin with nothing: a vocabulary of TEXTS, no model.")
+@click.option("--init", type=click.Choice(SIZE_NAMES), help="Start from random weights and a vocabulary of TEXTS.")
 @click.option("--field", metavar="NAME", help="Column of the texts: a name, number or path; default: detected.")
 @missing_option("a text")
 @reading_options
-@click.option("--evaluate", "evaluation", type=existing_file(), help="Other texts; the best weights on them are kept.")
+@click.option(
+    "--evaluate", "evaluation", type=existing_file(), help="Other texts for evaluation; the best weights are kept."
+)
 @click.option("--evaluate-field", metavar="NAME", help="Column of the texts of --evaluate; default: as --field.")
-@click.option("--mask-probability", type=float, metavar="P", help="How much of a text is hidden; default: 0.15.")
+@click.option("--mask-probability", type=float, metavar="P", help="Share of the tokens that are hidden; default: 0.15.")
 @click.option("--whole-words/--no-whole-words", default=None, help="Hide all pieces of a word together.")
 @common_options
 def command(
@@ -50,11 +52,11 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Let a model learn words from texts alone: some are hidden, and it learns to name them.
+    """Train a model on plain texts: some words are hidden, and it learns to predict them.
 
-    TEXTS is a .txt (a text a line) or a table (.csv, .tsv, .jsonl, .json, .parquet, .feather).  FOLDER gets
-    checkpoints, history.jsonl, and in the end the trained model in FOLDER/model, with the head that names words.
-    The options on how TEXTS is written hold for the file of --evaluate, too, where it cannot be read without them.
+    TEXTS is a .txt (one text per line) or a table (.csv, .tsv, .jsonl, .json, .parquet, .feather). FOLDER gets
+    checkpoints, history.jsonl, and at the end the trained model in FOLDER/model, with the head that predicts words. The
+    options on the format of TEXTS also apply to the file of --evaluate, if it cannot be read without them.
 
     \b
     minembed train mlm texts.txt adapted --evaluate held-out.txt
@@ -66,7 +68,7 @@ def command(
     from minembed.train.scratch import new_model
 
     if init is not None and model != DEFAULT_MODEL:
-        raise click.UsageError("--init begins without a model: leave --model out")
+        raise click.UsageError("--init starts without a model: omit --model")
     saved = place_of(folder)
     settings = settings_of(config, options, NEW_RATE) if init else settings_of(config, options)
     found, held = read_texts(texts, field, reading=reading, missing=missing), tuple[str, ...]()

@@ -23,7 +23,7 @@ OF_LOSSES = ("loss", "scale", "margin", "matryoshka_dims", "no_duplicates")
 OF_MASKS = ("mask_probability", "whole_words")
 MEASURES = {
     "spearman": "Spearman's correlation with scored pairs",
-    "ndcg@10": "nDCG@10 of finding the text that stands beside another",
+    "ndcg@10": "nDCG@10 of finding the partner of each text",
     "loss": "Loss in nats on texts that it was not trained on",
 }
 
@@ -40,28 +40,40 @@ def common_options(command: Command) -> Command:
     count = click.IntRange(min=1)
     options = (
         *source_options(),
-        click.option("--config", type=existing_file(), help="Settings from a .toml or .json file; options here win."),
-        click.option("--epochs", type=count, metavar="N", help="Times that every example is seen; default: 1."),
-        click.option("--max-steps", type=count, metavar="N", help="Stop after so many steps."),
-        click.option("--batch-size", type=count, metavar="N", help="Examples; default: 32."),
-        click.option("--accumulation", type=count, metavar="N", help="Batches that make one step; default: 1."),
+        click.option(
+            "--config", type=existing_file(), help="Settings from a .toml or .json file; options override them."
+        ),
+        click.option("--epochs", type=count, metavar="N", help="Passes over all examples; default: 1."),
+        click.option("--max-steps", type=count, metavar="N", help="Stop after N steps."),
+        click.option("--batch-size", type=count, metavar="N", help="Examples per batch; default: 32."),
+        click.option("--accumulation", type=count, metavar="N", help="Batches per step; default: 1."),
         click.option("--learning-rate", type=float, metavar="RATE", help="Default: 5e-5; 2e-3 with --init."),
-        click.option("--schedule", type=click.Choice(SCHEDULE_NAMES), help="Of the learning rate; default: linear."),
-        click.option("--warmup", type=float, metavar="N", help="A share of the steps below 1, or steps; default: 0.1."),
+        click.option(
+            "--schedule", type=click.Choice(SCHEDULE_NAMES), help="How the learning rate falls; default: linear."
+        ),
+        click.option(
+            "--warmup", type=float, metavar="N", help="Steps of warm-up; below 1: share of all steps; default: 0.1."
+        ),
         click.option("--weight-decay", type=float, metavar="X", help="Default: 0."),
-        click.option("--max-grad-norm", type=float, metavar="X", help="Gradients are cut to this; default: 1."),
+        click.option(
+            "--max-grad-norm", type=float, metavar="X", help="Gradients are clipped to this norm; default: 1."
+        ),
         click.option("--dropout", type=float, metavar="P", help="Default: 0.1."),
         click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Default: 12."),
-        click.option("--group-by-length/--no-group-by-length", default=None, help="Put like lengths in a batch."),
+        click.option(
+            "--group-by-length/--no-group-by-length", default=None, help="Put texts of similar length into a batch."
+        ),
         click.option("--evaluate-every", type=count, metavar="STEPS", help="Default: every epoch."),
         click.option("--save-every", type=count, metavar="STEPS", help="Default: every epoch."),
-        click.option("--patience", type=count, metavar="N", help="Evaluations without a better score, then stop."),
-        click.option("--max-bad-steps", type=count, metavar="N", help="In a row, not finite, then stop; default: 5."),
-        click.option("--recompute/--no-recompute", default=None, help="Less memory, a third more work."),
-        click.option("--max-seq-length", type=count, metavar="N", help="Tokens of a text that are read."),
+        click.option("--patience", type=count, metavar="N", help="Stop after N evaluations without a better score."),
+        click.option(
+            "--max-bad-steps", type=count, metavar="N", help="Stop after N non-finite steps in a row; default: 5."
+        ),
+        click.option("--recompute/--no-recompute", default=None, help="Less memory; a third more computation."),
+        click.option("--max-seq-length", type=count, metavar="N", help="Read at most N tokens of each text."),
         click.option("--threads", type=count, metavar="N", help="Default: all available cores."),
-        click.option("--backend", type=click.Choice(get_args(Backend)), help="What computes."),
-        click.option("--resume", is_flag=True, help="Go on from the checkpoint in FOLDER."),
+        click.option("--backend", type=click.Choice(get_args(Backend)), help="Implementation; auto: the fastest."),
+        click.option("--resume", is_flag=True, help="Continue from the checkpoint in FOLDER."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     )
     for option in reversed(options):
@@ -95,7 +107,7 @@ def left_over(folder: Path) -> str:
     from minembed.train.checkpoints import has_checkpoint
 
     if has_checkpoint(folder):
-        return f"{folder} keeps the last checkpoint; the same command with --resume goes on from it"
+        return f"{folder} keeps the last checkpoint; the same command with --resume continues from it"
     return "no checkpoint was written yet; the same command begins again"
 
 

@@ -706,7 +706,7 @@ def test_evaluate_sts_of_named_columns(tiny_checkpoint, tmp_path):
         '(csv, "|", iso8859-1, quotes are text, no heading)\n'
     )
     assert "3 pairs, scores from 0 to 5\n" in out
-    assert "names with commas between them" in run(*arguments[:-2], "--columns", "a,,b", code=2)[1]
+    assert "separate names by commas" in run(*arguments[:-2], "--columns", "a,,b", code=2)[1]
 
 
 @pytest.mark.parametrize(
@@ -785,7 +785,7 @@ def test_doctor_finds_fault(tiny_checkpoint, monkeypatch, fault):
     found = replace(selftest.Invariance(safe_rows=2, encoder_rows=1, rounds=4, vectors=256, different=0), **fault)
     monkeypatch.setattr(selftest, "check", lambda model: found)
     out, _ = run("doctor", "-m", tiny_checkpoint, code=1)
-    assert "NO: here the last bits" in out and "batch_size=1" in out
+    assert "NO: the last bits" in out and "batch_size=1" in out
     assert not json.loads(run("doctor", "-m", tiny_checkpoint, "--json", code=1)[0])["self_test"]["passed"]
 
 

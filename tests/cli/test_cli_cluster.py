@@ -125,12 +125,12 @@ def test_auto_says_what_it_chose_by(notes, model):
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ([], 2, "how many clusters? Say -k N, or --auto"),
+        ([], 2, "how many clusters? Use -k N or --auto"),
         (["-k", 2, "--auto"], 2, "or --auto, not both"),
-        (["-k", 2, "--method", "hdbscan"], 2, "hdbscan finds how many clusters there are: no -k"),
+        (["-k", 2, "--method", "hdbscan"], 2, "hdbscan finds the number of clusters: omit -k"),
         (["-k", 2, "-o", "a.npy"], 1, "a.npy: its ending must be .csv, .tsv, .jsonl, .json, .parquet or .feather"),
         (["-k", 6], 1, "k is 6, and there are 5 texts"),
-        (["-k", 2, "--keep", "id"], 2, "--keep says which columns go to --output"),
+        (["-k", 2, "--keep", "id"], 2, "--keep chooses the columns of --output"),
         (["-k", 2, "-o", "o.csv", "--keep", "body"], 1, "there is no column 'body'"),
         (["-k", 2, "--field", "body"], 1, "there is no column 'body'"),
     ],

@@ -61,7 +61,7 @@ def test_rows_stay_with_their_columns(shop, model, vectors, tmp_path):
         _, err = run("embed", "-i", shop, "-o", tmp_path / name, *model, *SKIP)
         assert err.splitlines() == [
             f'{shop}: 3 rows, column "text", 1 without a text get no vector (csv, ";", utf-8)',
-            f"{tmp_path / name}: 2 vectors of 32 float32 numbers, 1 rows without one",
+            f"{tmp_path / name}: 2 vectors of 32 float32 numbers, 1 rows without a vector",
         ]
     for name, delimiter in ("a.csv", ","), ("a.tsv", "\t"):
         with (tmp_path / name).open(newline="") as file:
@@ -160,7 +160,7 @@ def test_keep_and_id(shop, model, tmp_path):
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["a.npy", "--keep", "all"], "a.npy holds vectors alone, so --keep says nothing"),
+        (["a.npy", "--keep", "all"], "a.npy holds only vectors, so --keep has no effect"),
         (["a.npy", "--id", "sku"], "a.npy holds no ids: --id needs .npz, or a table"),
         (["a.xlsx"], "its ending must be .npy, .npz, .safetensors, .csv, .tsv, .jsonl, .json, .parquet or .feather"),
         (["a.csv.gz"], "or .feather; pack the file afterwards"),
@@ -211,7 +211,7 @@ def test_types_of_json_are_found_in_a_pipe_too(model, tmp_path):
 
 def test_a_pipe_of_csv_streams(model, vectors, tmp_path):
     _, err = run("embed", "-", "--format", "csv", "-o", tmp_path / "a.jsonl", *model, *SKIP, stdin=ROWS)
-    assert err.splitlines()[1] == f"{tmp_path / 'a.jsonl'}: 2 vectors of 32 float32 numbers, 1 rows without one"
+    assert err.splitlines()[1] == f"{tmp_path / 'a.jsonl'}: 2 vectors of 32 float32 numbers, 1 rows without a vector"
     rows = lines_of(tmp_path / "a.jsonl")
     assert [row["sku"] for row in rows] == ["007", "8", "009"] and rows[1]["embedding"] is None
 

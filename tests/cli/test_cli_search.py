@@ -148,7 +148,7 @@ def test_keep_says_which_columns_come_along(tmp_path, model):
     (hit,) = hits_of(run("search", tmp_path / "index", *query, "--keep", "sku")[0])
     assert hit["fields"] == {"sku": "007"}
     assert "there is no column 'cost'" in run("search", tmp_path / "a.csv", *query, "--keep", "cost", code=1)[1]
-    assert "say --json, too" in run("search", tmp_path / "a.csv", "x", *model, "--keep", "all", code=2)[1]
+    assert "add --json" in run("search", tmp_path / "a.csv", "x", *model, "--keep", "all", code=2)[1]
 
 
 def test_columns_for_other_programs(corpus, model):
@@ -296,7 +296,7 @@ def test_an_index_of_another_model(corpus, model, tmp_path):
     err = run("search", tmp_path / "index", "x", *NUMPY, "--model", tmp_path / "other", code=1)[1]
     assert "whose vectors differ from this model's" in err and len(err.splitlines()) == 1
     Index.build(np.ones((1, 3))).save(tmp_path / "plain")
-    assert "say with --model" in run("search", tmp_path / "plain", "x", code=1)[1]
+    assert "name their model with --model" in run("search", tmp_path / "plain", "x", code=1)[1]
     assert "holds no index" in run("search", tmp_path / "other", "x", code=1)[1]
 
 

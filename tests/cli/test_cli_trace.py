@@ -25,7 +25,7 @@ def test_tokens_steps_and_attention(tiny_checkpoint, tiny_model):
     listed = [line.split()[0] for line in steps[1:-1]]
     assert listed == [name for name in t if not name.startswith("layer.1")]
     assert all(t.steps[name].source in line for name, line in zip(listed, steps[1:], strict=False))
-    assert steps[-1] == "(of layers 1 to 1 the same as of layer 0; to list them: --names 'layer.1*')"
+    assert steps[-1] == "(layers 1 to 1 have the same steps as layer 0; to list them: --names 'layer.1*')"
     assert attention[0].startswith("attention of layer 1, mean of 4 heads")
     rows = np.array([line.split()[2:] for line in attention[2:]], dtype=float)
     np.testing.assert_allclose(rows, 100 * t["layer.1.probabilities"].mean(axis=0), atol=0.501)  # whole percents

@@ -355,7 +355,7 @@ def test_a_model_goes_on_learning_words(texts, tiny_checkpoint):
         ),
         ("texts.txt", ["--field", "body"], 1, "texts.txt is a text a line, without columns: leave out --field"),
         ("texts.txt", ["--mask-probability", 0], 1, "mask_probability must be above 0"),
-        ("texts.txt", ["--init", "tiny", "-m", "other"], 2, "--init begins without a model"),
+        ("texts.txt", ["--init", "tiny", "-m", "other"], 2, "--init starts without a model"),
         ("texts.txt", ["--init", "huge"], 2, "Invalid value for '--init'"),
     ],
 )

@@ -224,8 +224,8 @@ def test_by_the_command(model, tmp_path):
     run = CliRunner().invoke(main, ["index", str(tmp_path / "0" / "job"), "-o", place, "--precision", "int8"])
     assert run.exit_code == 0
     run = CliRunner().invoke(main, ["index", str(tmp_path / "1" / "job"), "-o", place, "--update"])
-    assert run.exit_code == 0 and "1 rows came in, 9 went out" in run.stderr and "192 passages" in run.stderr
+    assert run.exit_code == 0 and "1 rows added, 9 removed" in run.stderr and "192 passages" in run.stderr
     run = CliRunner().invoke(main, ["index", str(tmp_path / "1" / "job"), "-o", place, "--update", "--metric", "dot"])
-    assert run.exit_code == 2 and "--update changes neither" in run.stderr
+    assert run.exit_code == 2 and "--update cannot change the precision" in run.stderr
     run = CliRunner().invoke(main, ["index", str(tmp_path / "1" / "rows.jsonl"), "-o", place, "--update"])
     assert run.exit_code == 2 and "needs the folder of a job" in run.stderr

@@ -282,5 +282,5 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tiny_checkpoint, tmp_path):
     told = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGINT, told
     kept = 500 * len(list(out.glob("part-*")))
-    assert f"{kept:,} of 12,000 rows are kept in {out}; the same command goes on" in told
+    assert f"{kept:,} of 12,000 rows are kept in {out}; the same command continues" in told
     assert not [path for path in out.iterdir() if path.name.startswith(".minembed")]

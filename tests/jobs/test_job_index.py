@@ -120,6 +120,6 @@ def test_by_the_command(model, folder, tmp_path):
     assert run.exit_code == 0 and "3,098 passages, 32 numbers each, int8, cosine" in run.stderr
     assert len(Index.load(tmp_path / "index")) == 3098
     run = CliRunner().invoke(main, [*command, "--field", "text"])
-    assert run.exit_code == 2 and "--field says nothing here" in run.stderr
+    assert run.exit_code == 2 and "--field has no effect" in run.stderr
     run = CliRunner().invoke(main, ["index", str(tmp_path), "-o", str(tmp_path / "other")])
     assert run.exit_code == 1 and "holds no job" in run.stderr
