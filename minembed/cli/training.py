@@ -40,35 +40,27 @@ def common_options(command: Command) -> Command:
     count = click.IntRange(min=1)
     options = (
         *source_options(),
-        click.option(
-            "--config", type=existing_file(), help="Settings from a .toml or .json file; options override them."
-        ),
+        click.option("--config", type=existing_file(), help="Settings (.toml or .json); options override them."),
         click.option("--epochs", type=count, metavar="N", help="Passes over all examples; default: 1."),
         click.option("--max-steps", type=count, metavar="N", help="Stop after N steps."),
         click.option("--batch-size", type=count, metavar="N", help="Examples per batch; default: 32."),
         click.option("--accumulation", type=count, metavar="N", help="Batches per step; default: 1."),
         click.option("--learning-rate", type=float, metavar="RATE", help="Default: 5e-5; 2e-3 with --init."),
         click.option(
-            "--schedule", type=click.Choice(SCHEDULE_NAMES), help="How the learning rate falls; default: linear."
+            "--schedule", type=click.Choice(SCHEDULE_NAMES), help="Fall of the learning rate; default: linear."
         ),
         click.option(
-            "--warmup", type=float, metavar="N", help="Steps of warm-up; below 1: share of all steps; default: 0.1."
+            "--warmup", type=float, metavar="N", help="Warm-up in steps, or as a share below 1; default: 0.1."
         ),
         click.option("--weight-decay", type=float, metavar="X", help="Default: 0."),
-        click.option(
-            "--max-grad-norm", type=float, metavar="X", help="Gradients are clipped to this norm; default: 1."
-        ),
+        click.option("--max-grad-norm", type=float, metavar="X", help="Clip gradients to this norm; default: 1."),
         click.option("--dropout", type=float, metavar="P", help="Default: 0.1."),
         click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Default: 12."),
-        click.option(
-            "--group-by-length/--no-group-by-length", default=None, help="Put texts of similar length into a batch."
-        ),
+        click.option("--group-by-length/--no-group-by-length", default=None, help="Batch texts of similar length."),
         click.option("--evaluate-every", type=count, metavar="STEPS", help="Default: every epoch."),
         click.option("--save-every", type=count, metavar="STEPS", help="Default: every epoch."),
         click.option("--patience", type=count, metavar="N", help="Stop after N evaluations without a better score."),
-        click.option(
-            "--max-bad-steps", type=count, metavar="N", help="Stop after N non-finite steps in a row; default: 5."
-        ),
+        click.option("--max-bad-steps", type=count, metavar="N", help="Stop after N non-finite steps; default: 5."),
         click.option("--recompute/--no-recompute", default=None, help="Less memory; a third more computation."),
         click.option("--max-seq-length", type=count, metavar="N", help="Read at most N tokens of each text."),
         click.option("--threads", type=count, metavar="N", help="Default: all available cores."),
