@@ -96,9 +96,9 @@ def verdict(old: Runner, new: Runner, laps: int = LAPS) -> tuple[dict[str, float
     return ratios, [case for case in doubtful if ratios[case] > LIMIT]
 
 
-def check(revision: str, model: str, laps: int) -> int:
-    """Race a revision against its parent, keep the ratios, and say what is slower."""
-    new, old = git("rev-parse", "--short", revision), git("rev-parse", "--short", f"{revision}^")
+def check(revision: str, parent: str, model: str, laps: int) -> int:
+    """Race a revision against its parent, or an older one; keep the ratios, and say what is slower."""
+    new, old = git("rev-parse", "--short", revision), git("rev-parse", "--short", parent or f"{revision}^")
     if revision == "HEAD" and git("status", "--porcelain", "--untracked-files=no"):
         print("changes that are not committed are not measured", file=sys.stderr)
     runners = [Runner(installed(name), model) for name in (old, new)]
@@ -145,11 +145,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["check", "table"])
     parser.add_argument("revision", nargs="?", default="HEAD")
+    parser.add_argument("--parent", default="", help="an older revision to race against")
     parser.add_argument("--model", default="all-MiniLM-L6-v2", help="a folder or a name (default: %(default)s)")
     parser.add_argument("--laps", type=int, default=LAPS, help="pairs of each measure (default: %(default)s)")
     given = parser.parse_args()
     if given.command == "check":
-        return check(given.revision, given.model, given.laps)
+        return check(given.revision, given.parent, given.model, given.laps)
     races = read()
     if races:
         print(table(races))

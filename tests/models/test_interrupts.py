@@ -105,9 +105,20 @@ def test_what_is_not_begun_when_the_loop_ends_is_never_begun():
 # ---- thousands ----
 
 
+def core_seconds(work, calls=15):
+    """The least that a call took of all cores."""
+    found = []
+    for _ in range(calls):
+        begin = time.process_time()
+        work()
+        found.append(time.process_time() - begin)
+    return min(found)
+
+
 def check_calm(work, times, seed):
-    """Interrupt a function, and see that nothing of it stays: BLAS is limited, threads run, bits differ."""
+    """Interrupt a function, and see that nothing of it stays: BLAS is limited, threads run, bits differ, it is slow."""
     work()
+    before = core_seconds(work)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         expected, running = work(), _thread._count()
 
@@ -122,6 +133,7 @@ def check_calm(work, times, seed):
             time.sleep(0.01)
         assert _thread._count() <= running + 1
         assert is_calm(), outcome
+        assert times < 1000 or core_seconds(work) < 1.5 * before + 1e-3, outcome
 
 
 @pytest.mark.parametrize(("times", "seed"), TIMES)
