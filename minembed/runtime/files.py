@@ -74,20 +74,22 @@ def alone_in(folder: Path) -> Iterator[bool]:
     ...     alone or sys.platform
     True
     """
+    handles, alone = list[int](), False
     try:
-        handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
-    except OSError:  # it may be open for writing, but not for reading
-        handle = None
-    try:
-        alone = False
-        if handle is not None:
-            with suppress(OSError):  # some network file systems have no locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        if fcntl is not None:
+            with suppress(OSError):  # it may be open for writing, but not for reading; some file systems have no locks
+                _open_folder(folder, handles)
+                fcntl.flock(handles[0], fcntl.LOCK_EX)
                 alone = True
         yield alone
     finally:
-        if handle is not None:
+        for handle in handles:
             os.close(handle)
+
+
+def _open_folder(folder: Path, handles: list[int]) -> None:
+    """Open a folder into a list: an interrupt right behind `os.open` would lose a number that is not kept yet."""
+    handles.extend(map(os.open, [folder], [os.O_RDONLY]))
 
 
 @contextmanager
@@ -200,17 +202,18 @@ def sync_folder(folder: Path) -> None:
     """
     if sys.platform == "win32":
         return  # a folder cannot be opened there, and renames are journalled
+    handles = list[int]()
     try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:
-        return  # a folder may be open for writing, but not for reading
-    try:
-        os.fsync(handle)
+        with suppress(PermissionError):  # a folder may be open for writing, but not for reading
+            _open_folder(folder, handles)
+        for handle in handles:
+            os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems sync files only
+        if not handles or error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems sync files only
             raise
     finally:
-        os.close(handle)
+        for handle in handles:
+            os.close(handle)
 
 
 def _age(path: Path) -> float:
