@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+from click.core import ParameterSource
 
 from minembed.cli.model_choice import ModelChoice, load_model, model_options
 from minembed.cli.passages import cache_option, check_not_terminal, corpus_argument, output_option, selection_options
@@ -51,6 +52,7 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
     metavar="COSINE",
     help="Texts with at least this cosine are duplicates.",
 )
+@click.option("--exact", is_flag=True, help="Remove only equal texts: without a model, in little memory.")
 @output_option("Where what is kept goes; default: standard output.")
 @selection_options
 @model_options
@@ -59,6 +61,7 @@ def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores:
 def command(
     corpus: Path,
     threshold: float,
+    exact: bool,
     output: Path | None,
     selection: Selection,
     choice: ModelChoice,
@@ -71,15 +74,18 @@ def command(
     for standard input. The other lines and rows are written unchanged and in order, with the heading of a table; rows
     of .parquet and .feather go to standard output as .jsonl. If -o has another format, rows are written in that format,
     with their types. With --json the groups are printed instead: the text that is kept, and those removed, with their
-    cosines.
+    cosines. With --exact, texts are duplicates only if they are equal.
 
     \b
     minembed dedupe reviews.txt -o unique.txt
     minembed dedupe shop.csv --field description --threshold 0.9 --json
     cat a.jsonl b.jsonl | minembed dedupe - --format jsonl > unique.jsonl
+    minembed dedupe crawl.jsonl --exact -o unique.parquet
     """
     from minembed.runtime.files import replacing
 
+    if exact:
+        return leave_out_equal(corpus, output, selection)
     with ExitStack() as stack:
         check_not_terminal(corpus)
         source = Corpus.of(corpus, selection)
@@ -108,6 +114,43 @@ def command(
             tell(numbers, texts, first, scores)
     kept = len(texts) - len(left)
     click.echo(f"{source.name}: {len(texts):,} texts, {kept:,} kept, {len(left):,} near duplicates removed", err=True)
+
+
+OF_VECTORS = ("threshold", "as_json", "no_cache", "model", "revision", "threads", "dtype", "backend")
+
+
+def leave_out_equal(corpus: Path, output: Path | None, selection: Selection) -> None:
+    """Write the rows whose text did not come before."""
+    import numpy as np
+
+    from minembed.data.equal_texts import repeats
+    from minembed.runtime.files import replacing
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        said = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if said and parameter.name in OF_VECTORS:
+            raise click.UsageError(f"{parameter.opts[0]} says nothing with --exact, which embeds nothing")
+    with ExitStack() as stack:
+        check_not_terminal(corpus)
+        source = Corpus.of(corpus, selection)
+        table = source.read.table
+        form = None if output is None else form_of(output, table)
+        survey = source.survey()
+        file = None if output is None else stack.enter_context(replacing(output))
+        blank = table.form == "txt"  # lines without a text are no rows
+        out = repeats(source.read, survey.rows, None if output is None else output.absolute().parent, blank)
+        left = int(np.count_nonzero(out)) - (survey.missing if blank else 0)
+
+        def keep(number: int) -> bool:
+            return not out[number - 1]
+
+        if file is not None and form is not None:
+            write_kept(file, form, table, keep)
+        else:
+            sys.stdout.writelines(as_written(table, keep))
+    texts = survey.rows - (survey.missing if source.read.missing == "skip" else 0)
+    click.echo(f"{source.name}: {texts:,} texts, {texts - left:,} kept, {left:,} equal ones left out", err=True)
 
 
 def form_of(output: Path, table: Table) -> TextFormat:

@@ -53,3 +53,22 @@ def test_other_endings_are_refused_before_the_work(tmp_path, model, name):
     _, err = run("dedupe", tmp_path / "a.csv", *model, "-o", tmp_path / name, code=1)
     assert err.startswith(f"minembed: {name}: its ending must be .csv, .tsv, .jsonl, .json, .parquet or .feather")
     assert leftovers(tmp_path) == [] and not (tmp_path / name).exists()
+
+
+def test_equal_texts_alone(tmp_path):
+    """Without a model: nothing is embedded."""
+    (tmp_path / "a.csv").write_text(ROWS)
+    out, err = run("dedupe", tmp_path / "a.csv", "--exact")
+    assert out == 'id;text;when\n007;the cat;"a;b"\n8;a dog;\n' and "3 texts, 2 kept, 1 equal ones left out" in err
+    run("dedupe", tmp_path / "a.csv", "--exact", "-o", tmp_path / "b.jsonl")
+    assert [json.loads(line)["id"] for line in (tmp_path / "b.jsonl").read_text().splitlines()] == ["007", "8"]
+    (tmp_path / "t.txt").write_text("the cat\n\nThe cat\nthe cat\n\n")
+    out, err = run("dedupe", tmp_path / "t.txt", "--exact")
+    assert out == "the cat\nThe cat\n" and "3 texts, 2 kept, 1 equal ones left out" in err
+    gaps = "text,n\na,1\n,2\n,3\na,4\n"
+    (tmp_path / "g.csv").write_text(gaps)
+    out, err = run("dedupe", tmp_path / "g.csv", "--exact", "--missing", "skip")
+    assert out == "text,n\na,1\n,2\n,3\n" and "2 texts, 1 kept, 1 equal" in err  # as without --exact
+    assert run("dedupe", tmp_path / "g.csv", "--exact", "--missing", "empty")[0] == "text,n\na,1\n,2\n"
+    for option in (["--threshold", "1"], ["--json"], ["-m", "x"]):
+        assert "says nothing with --exact" in run("dedupe", tmp_path / "a.csv", "--exact", *option, code=2)[1]
