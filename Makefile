@@ -104,6 +104,14 @@ test-s3:           ## jobs on S3, which moto's server plays on this machine, in 
 measure-extras:    ## what each extra brings, its size and its first vector, into docs/integrations.md (about 15 minutes)
 	$(PYTHON) docs/measure_extras.py $(VENV)/extra "$(TORCH)" $(EXTRAS)
 
+ROWS ?= 100000
+MADE ?= 0
+FOLDER ?= $(VENV)/scale
+
+measure-scale: $(VENV)/dev ## the tables of docs/scale.md: make measure-scale ROWS=100000 MADE=10000000 FOLDER=(with room) (hours)
+	$(BIN)/minembed pull
+	PYTHONSAFEPATH= $(BIN)/python docs/measure_scale.py $(FOLDER) --rows $(ROWS) --made $(MADE)
+
 test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mpnet PYTHON=(with sentence-transformers) STSB=(folder)
 	$(BIN)/minembed pull all-mpnet-base-v2 | tee $(VENV)/mpnet.txt
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_mpnet_goldens.py \
@@ -295,4 +303,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 test-sentence-transformers measure-extras test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 test-sentence-transformers measure-extras measure-scale test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores

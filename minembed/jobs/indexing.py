@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from minembed.search.index_blocks import Record
 from minembed.search.index_building import Rows, build_on_disk
 from minembed.search.index_files import Facts
 from minembed.types import Array, IndexPrecision, Metric
+
+ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def index(
@@ -133,20 +135,33 @@ def _parquet_rows(path: Place, plan: Plan, start: int) -> Iterator[Rows]:
     text = column_of(plan.search["text"])
     for batch, vectors, valid in vectors_in(path):
         rest = batch.select([name for name in batch.schema.names if name != EMBEDDING])
-        rows = [(start + i + 1, ArrowRow(rest, i, f"{path}, row {i + 1}")) for i in valid]
-        yield Rows(vectors, [_record(row, number, text, own) for number, row in rows])
+        known = _as_python(rest)
+        rows = ((i, f"{path}, row {i + 1}") for i in valid)
+        records = [
+            _record(ArrowRow(rest, i, place) if known is None else known[i], place, start + i + 1, text, own)
+            for i, place in rows
+        ]
+        yield Rows(vectors, records)
         start += len(batch)
 
 
-def _record(row: ArrowRow, number: int, text: Column, own: Column | None) -> Record:
-    name = number if own is None else id_of(value_of(row, own), own.name, row.place)
+def _as_python(batch: Any) -> list[dict[str, Any]] | None:
+    """All rows of a batch at once; None where a value needs a closer look."""
+    try:
+        return batch.to_pylist() if len(set(batch.schema.names)) == batch.num_columns else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _record(row: Mapping[str, Any], place: str, number: int, text: Column, own: Column | None) -> Record:
+    name = number if own is None else id_of(value_of(row, own), own.name, place)
     fields = plain_row(row)
     found = None
     if text.path[0] in fields:
-        found = text_of(value_of(row, text), text.name, row.place)
+        found = text_of(value_of(row, text), text.name, place)
         if len(text.path) == 1:
             fields.pop(text.path[0])
-    return name, found, json.dumps(fields, ensure_ascii=False) if fields else None
+    return name, found, ENCODE(fields) if fields else None
 
 
 def _tensor_rows(path: Place) -> Iterator[Rows]:

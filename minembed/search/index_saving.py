@@ -41,6 +41,7 @@ from minembed.search.index_files import (
 from minembed.types import Array
 
 REMEDY = "free some space there, make it writable, or save elsewhere"
+ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 STALE = 3600  # seconds, after which files of no index are those of a process that was killed
 
 
@@ -51,7 +52,7 @@ def line_of(record: Record) -> bytes:
     (b'{"id": "a", "text": "\\ud800"}\n', b'{"id": 7, "text": "b", "fields": {"price": 3}}\n')
     """
     name, text, fields = record
-    line = json.dumps({"id": name, "text": text}, ensure_ascii=False)
+    line = ENCODE({"id": name, "text": text})
     if fields is not None:
         line = f'{line[:-1]}, "fields": {fields}}}'
     return line.encode("utf-8", "backslashreplace") + b"\n"

@@ -9,7 +9,7 @@ from minembed.errors import InputError
 from minembed.runtime.checks import as_matrix
 from minembed.types import Array
 
-BLOCK = 4096  # rows
+BLOCK = 64  # rows: what lies between the steps stays in the cache
 ZERO_POINT = 128  # of the stored bytes
 STEP = 64  # bytes that are multiplied at once: rows are filled up to it
 

@@ -1,0 +1,221 @@
+"""The steps that docs/measure_scale.py measures: each is given a folder, and prints what it found as JSON.
+
+python docs/scale_steps.py FOLDER STEP [PRECISION]
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SAMPLED = 20_000  # texts that `encode` embeds in memory, to compare
+FIRST = 60  # seconds, after which a job's estimate is noted
+QUERIES = 20
+Facts = dict[str, Any]
+
+
+class Watch:
+    """What a step has taken."""
+
+    def __init__(self) -> None:
+        self.most, self.least, self.on = 0, own_memory(), True
+        self.began, self.cpu = time.perf_counter(), time.process_time()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+        self.thread.start()
+
+    def look(self) -> None:
+        """Note the memory, again and again."""
+        while self.on:
+            self.most = max(self.most, own_memory())
+            time.sleep(0.02)
+
+    def facts(self) -> Facts:
+        """What it was until now."""
+        self.on = False
+        self.most = max(self.most, own_memory())
+        seconds, cpu = time.perf_counter() - self.began, time.process_time() - self.cpu
+        return {"cpu": cpu, "seconds": seconds, "peak": self.most / 1e6, "above": (self.most - self.least) / 1e6}
+
+
+def own_memory() -> int:
+    """Bytes of this process that are no pages of files."""
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+def embed(folder: Path) -> Facts:
+    """The job, and the error of what it said after a minute would be left."""
+    from minembed import jobs
+
+    model, texts = model_of(folder), sorted(folder.glob("texts-*.parquet"))
+    model.encode(["warm", "a longer text " * 50] * 40)
+    told: list[float] = []
+
+    def ask() -> None:
+        time.sleep(FIRST)
+        left = jobs.status(folder / "vectors").seconds_left
+        told.extend([] if left is None else [left])
+
+    watch, before = Watch(), time.perf_counter()
+    threading.Thread(target=ask, daemon=True).start()
+    report = jobs.embed(
+        texts, folder / "vectors", model, field="text", identity="id", show_progress_bar=False, truncation="silent"
+    )
+    seconds = time.perf_counter() - before
+    facts = watch.facts() | {"rows": report.rows}
+    if told:
+        facts["estimate"] = (FIRST + told[0] - seconds) / seconds
+    return facts
+
+
+def encode(folder: Path) -> Facts:
+    """The same texts in memory: every n-th of them."""
+    import pyarrow.parquet
+
+    model = model_of(folder)
+    texts = [row for path in sorted(folder.glob("texts-*.parquet")) for row in pyarrow.parquet.read_table(path)["text"]]
+    some = [text.as_py() for text in texts[:: max(1, len(texts) // SAMPLED)]]
+    model.encode(some[:200], truncation="silent")
+    watch = Watch()
+    model.encode(some, truncation="silent")
+    return watch.facts() | {"rows": len(some)}
+
+
+def index(folder: Path, precision: str = "int8") -> Facts:
+    """The index."""
+    from minembed import jobs
+
+    watch = Watch()
+    rows = jobs.index(folder / "vectors", folder / precision, precision=precision, show_progress_bar=False)
+    return watch.facts() | {"rows": rows, "bytes": size_of(folder / precision)}
+
+
+def search(folder: Path, precision: str = "int8") -> Facts:
+    """The first answer after opening, and later ones; before that, what the page cache has of the files."""
+    from minembed import Index
+    from minembed.errors import InputError
+
+    dice = np.random.default_rng(5)
+    small = Index.build(dice.standard_normal((9000, 384), np.float32), precision=precision)  # type: ignore[arg-type]
+    with suppress(InputError):  # no kernels here: NumPy computes
+        small.search(np.ones(384), backend="numba")  # compiled, or read from the cache
+    cached = share_cached(folder / precision)
+    watch = Watch()
+    opened = Index.load(folder / precision)
+    rows, width = len(opened), opened.dimension
+    near = np.array(opened._rows.blocks[0].vectors[dice.integers(0, rows, QUERIES)])  # unchecked: made into queries
+    queries = near + dice.standard_normal(near.shape, np.float32) * np.float32(0.5 / width**0.5)
+    start, cpu = time.perf_counter(), time.process_time()
+    opened.search(queries[0], k=10)
+    first = {"first": time.perf_counter() - start, "first_cpu": time.process_time() - cpu}
+    laps, cpus = [], []
+    for query in queries:
+        start, cpu = time.perf_counter(), time.process_time()
+        opened.search(query, k=10)
+        laps.append(time.perf_counter() - start)
+        cpus.append(time.process_time() - cpu)
+    read = rows * {"int8": width + 12, "binary": width / 8, "float32": 4 * width}[precision]
+    facts = watch.facts() | first | {"rows": rows, "later": min(laps), "later_cpu": min(cpus), "cached": cached}
+    return facts | {"pace": read / min(laps) / 1e9, "memory": memory_pace(), "median": float(np.median(laps))}
+
+
+def exact(folder: Path) -> Facts:
+    """`search` of an index in int8 finds what a scan of the float32 rows finds: three queries, block by block."""
+    from minembed import Index, top_k
+
+    opened = Index.load(folder / "int8", verify=False)
+    rows, dice = opened.vectors, np.random.default_rng(6)
+    queries = rows[dice.integers(0, len(rows), 3)] + dice.standard_normal((3, rows.shape[1])) * 0.03
+    own = opened.search(queries, k=10, as_arrays=True)
+    scores, places = np.zeros((3, 0)), np.zeros((3, 0), np.int64)
+    for start in range(0, len(rows), 500_000):
+        found = top_k(queries, rows[start : start + 500_000], 10, "cosine", backend="numpy")
+        scores, places = np.append(scores, found[0], axis=1), np.append(places, start + found[1], axis=1)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+    same = np.array_equal(own[1], np.take_along_axis(places, best, 1))
+    return {"same": bool(same and np.array_equal(own[0], np.take_along_axis(scores, best, 1)))}
+
+
+def equal(folder: Path) -> Facts:
+    """Equal texts among all, by their digests."""
+    from minembed.data.equal_texts import repeats
+    from minembed.data.source import Source
+    from minembed.data.texts import Selection, open_texts
+
+    watch = Watch()
+    texts = open_texts(Source.of(folder / "all.jsonl"), Selection(column="text"))
+    rows = texts.survey().rows
+    again = int(np.count_nonzero(repeats(texts, rows, folder)))
+    return watch.facts() | {"rows": rows, "again": again}
+
+
+def near(folder: Path) -> Facts:
+    """Near duplicates among some vectors: the time grows with the square of their number."""
+    from minembed import Index, deduplicate
+
+    rows = Index.load(folder / "int8", verify=False).vectors[:50_000]
+    watch = Watch()
+    kept = deduplicate(rows, show_progress_bar=False)
+    return watch.facts() | {"rows": len(rows), "again": len(rows) - len(kept)}
+
+
+STEPS: dict[str, Callable[..., Facts]] = {
+    "embed": embed,
+    "encode": encode,
+    "index": index,
+    "search": search,
+    "exact": exact,
+    "equal": equal,
+    "near": near,
+}
+
+
+def model_of(folder: Path) -> Any:
+    """The model of a corpus."""
+    from minembed import Embedder
+
+    made = folder / "model"
+    return Embedder.load(made if made.exists() else "all-MiniLM-L6-v2")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def share_cached(folder: Path) -> float:
+    """Which share of the largest file of an index the page cache has, by the system's `fincore`; -1 where it is not."""
+    if shutil.which("fincore") is None:
+        return -1
+    (path,) = folder.glob("data-*/index.safetensors")
+    done = subprocess.run(["fincore", "-bno", "RES", path], capture_output=True, text=True, check=True)
+    return int(done.stdout) / path.stat().st_size
+
+
+def memory_pace() -> float:
+    """GB a second that all cores together read from memory."""
+    parts = np.array_split(np.zeros(1 << 27, np.uint64), os.cpu_count() or 1)
+    best = float("inf")
+    for _ in range(5):
+        threads = [threading.Thread(target=part.max) for part in parts]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        best = min(best, time.perf_counter() - start)
+    return (1 << 30) / best / 1e9
+
+
+if __name__ == "__main__":
+    print(json.dumps(STEPS[sys.argv[2]](Path(sys.argv[1]), *sys.argv[3:])))
