@@ -150,7 +150,7 @@ def leave_out_equal(corpus: Path, output: Path | None, selection: Selection) -> 
         else:
             sys.stdout.writelines(as_written(table, keep))
     texts = survey.rows - (survey.missing if source.read.missing == "skip" else 0)
-    click.echo(f"{source.name}: {texts:,} texts, {texts - left:,} kept, {left:,} equal ones left out", err=True)
+    click.echo(f"{source.name}: {texts:,} texts, {texts - left:,} kept, {left:,} equal ones removed", err=True)
 
 
 def form_of(output: Path, table: Table) -> TextFormat:

@@ -59,12 +59,12 @@ def test_equal_texts_alone(tmp_path):
     """Without a model: nothing is embedded."""
     (tmp_path / "a.csv").write_text(ROWS)
     out, err = run("dedupe", tmp_path / "a.csv", "--exact")
-    assert out == 'id;text;when\n007;the cat;"a;b"\n8;a dog;\n' and "3 texts, 2 kept, 1 equal ones left out" in err
+    assert out == 'id;text;when\n007;the cat;"a;b"\n8;a dog;\n' and "3 texts, 2 kept, 1 equal ones removed" in err
     run("dedupe", tmp_path / "a.csv", "--exact", "-o", tmp_path / "b.jsonl")
     assert [json.loads(line)["id"] for line in (tmp_path / "b.jsonl").read_text().splitlines()] == ["007", "8"]
     (tmp_path / "t.txt").write_text("the cat\n\nThe cat\nthe cat\n\n")
     out, err = run("dedupe", tmp_path / "t.txt", "--exact")
-    assert out == "the cat\nThe cat\n" and "3 texts, 2 kept, 1 equal ones left out" in err
+    assert out == "the cat\nThe cat\n" and "3 texts, 2 kept, 1 equal ones removed" in err
     gaps = "text,n\na,1\n,2\n,3\na,4\n"
     (tmp_path / "g.csv").write_text(gaps)
     out, err = run("dedupe", tmp_path / "g.csv", "--exact", "--missing", "skip")
