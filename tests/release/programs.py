@@ -39,14 +39,20 @@ import re, subprocess, sys, urllib.request
 from pathlib import Path
 from minembed import Embedder
 command = Path(sys.executable).with_name("minembed")
-with subprocess.Popen([command, "serve", "--port", "0", "--offline"], stderr=subprocess.PIPE, text=True) as server:
+lines = []
+words = [command, "serve", "all-MiniLM-L6-v2", "--port", "0", "--offline"]
+with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
     try:
-        url = next(found[1] for found in (re.search(r"ready on (\\S+)", line) for line in server.stderr) if found)
-        there, here = Embedder.connect(url), Embedder.load(local_files_only=True)
+        for line in server.stdout:
+            lines.append(line)
+            if found := re.search(r"ready on (\\S+)", line):
+                break
+        assert found, lines
+        there, here = Embedder.connect(found[1]), Embedder.load(local_files_only=True)
         assert (there.encode(["a cat"]) == here.encode(["a cat"])).all()
     finally:
         server.terminate()
-        server.stderr.read()
+        server.stdout.read()
 """
 MAP = """
 import subprocess, sys
