@@ -66,11 +66,12 @@ for method, file in (("pca", "map.html"), ("tsne", "map.png"), ("umap", "map.svg
 """
 JOBS = """
 import ray
-from minembed import jobs
+from minembed import Embedder, jobs
 from pathlib import Path
 Path("many.txt").write_text("".join(f"text {i}\\n" for i in range(50)))
 ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
-jobs.embed("many.txt", "vectors", "all-MiniLM-L6-v2", engine="ray", format="safetensors")
+model = Embedder.load(local_files_only=True, backend="numpy")
+jobs.embed("many.txt", "vectors", model, engine="ray", form="safetensors")
 assert list(Path("vectors").rglob("*.safetensors"))
 ray.shutdown()
 """
