@@ -96,7 +96,8 @@ def open_native(folder: Path = NATIVE) -> Native:
     """
     name = variant_of(TARGET)
     if name is None:
-        raise BackendError(f"no kernels are compiled ahead of time for {TARGET.describe()}")
+        compiler = "Numba compiles some where it is installed (pip install 'minembed[numba]')"
+        raise BackendError(f"no kernels are compiled ahead of time for {TARGET.describe()}: {compiler}")
     return open_variant(name, folder)
 
 

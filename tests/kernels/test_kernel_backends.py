@@ -9,6 +9,8 @@ import pytest
 
 from minembed import Embedder, top_k
 from minembed.errors import BackendError, BackendWarning
+from minembed.kernels.compiled.variants import variant_of
+from minembed.kernels.vectors.target import TARGET
 from minembed.runtime import backend
 from minembed.runtime.backend import NUMBA_SETTINGS, choose, has_native, serving
 
@@ -53,6 +55,7 @@ def test_without_numba_there_is_numpy(tiny_checkpoint, damaged, monkeypatch):
 
 
 @pytest.mark.skipif(has_native(), reason="libraries are here")
+@pytest.mark.skipif(not variant_of(TARGET), reason="no library suits what Numba is told to compile for")
 def test_a_checkout_has_no_libraries_and_says_how_to_have_them(tiny_checkpoint):
     with pytest.warns(BackendWarning, match="no compiled kernels here, in .*native.*`make native`"):
         assert Embedder.load(tiny_checkpoint, backend="native").backend == SECOND
