@@ -1,6 +1,6 @@
-"""The facade: load a checkpoint, turn texts into vectors.
+"""The main class of the package: load a checkpoint, turn texts into vectors.
 
-What computes is imported by the methods that need it, so that `import minembed` costs little more than NumPy.
+Methods import what they need when they are called, so `import minembed` costs little more than NumPy.
 """
 
 import os
@@ -64,15 +64,15 @@ class Embedder:
     ) -> "Embedder":
         """Load a checkpoint: a folder, "org/name", or a bare name of sentence-transformers.
 
-        `dtype` is the compute type, "float32", "bfloat16" or "int8" (None: float32, or int8 where the folder stores
-        that), or "auto": the fastest on this CPU whose vectors stay at a mean cosine of 0.9999 to float32's, which
-        `info` names; `backend` is "native" or "numba" for the vector kernels, compiled with the
-        wheel or on this machine, "numpy", or "auto", the first of these that is there;
-        `threads=None` takes the cores that this process may use; `max_seq_length` (tokens) replaces the checkpoint's
-        own limit, `truncate_dim` its own width of the vectors, and `prompts` those of its prompts that have the same
-        names; `save` keeps all three; `keep_params=True` keeps the weights of `params` in memory beside those of the
-        kernels.  Names are looked up in local caches, then fetched, unless `local_files_only`.  Raises a MinembedError
-        that names the file, or the argument, and what to do.
+        `dtype` is the number type of the computation: "float32", "bfloat16", "int8", None (float32, or int8 if the
+        folder stores int8), or "auto": the fastest on this CPU whose vectors have a mean cosine of at least 0.9999 to
+        float32's (`info` names it).  `backend` is "native" or "numba" for the kernels, compiled with the wheel or on
+        this machine, "numpy", or "auto", the first of these that is available.  `threads=None` uses all cores that this
+        process may use.  `max_seq_length` (tokens) replaces the checkpoint's limit, `truncate_dim` its width of the
+        vectors, and `prompts` its prompts of the same names; `save` keeps all three.  `keep_params=True` keeps the
+        weights of `params` in memory beside those of the kernels.  Names are looked up in local caches, then
+        downloaded, unless `local_files_only`.  Raises a MinembedError that names the file or the argument, and what to
+        do.
         """
         from minembed.models import loading
         from minembed.models.assembling import assembled
@@ -98,11 +98,10 @@ class Embedder:
     ) -> "RemoteEmbedder":
         """Connect to a model behind `minembed serve`: the same methods and the same bits, computed there.
 
-        `model` is a name that the server lists (None: its first); `timeout` is in seconds, for each time that the
-        server is waited for; `concurrency` is how many requests a call has under way; `retries` is how often a request
-        is sent again that was refused for too much load (after the time that the server names, at most 30 s), or whose
-        connection broke.  Raises ServerError where no such server answers or the key is wrong, SourceError for a model
-        that it does not serve.
+        `model` is a name that the server lists (None: its first); `timeout` is in seconds, for each wait; `concurrency`
+        is the number of requests that a call sends at once.  `retries` is how often a request is sent again if the
+        server was overloaded (after the time that it asks for, at most 30 s) or the connection broke.  Raises
+        ServerError if no such server answers or the key is wrong, SourceError for a model that it does not serve.
 
         >>> model = Embedder.connect("http://127.0.0.1:8080")  # doctest: +SKIP
         >>> model.encode(["one", "two"]).shape  # doctest: +SKIP
@@ -135,11 +134,11 @@ class Embedder:
     def params(self) -> "Params":
         """The weights as the NumPy tier computes with them in the model's dtype: `minembed.transformer.params`.
 
-        Only one copy of the weights is kept in memory.  With backend="numpy" that is this one.  Kernels pack it: then
-        every access reads the checkpoint's files again, unless `Embedder.load(..., keep_params=True)` kept it.
-        What is kept beside the kernels shares its table of words with them, but in bfloat16: for all-MiniLM-L6-v2 it
-        adds 43 MB in float32 (to 90 MB), 89 MB in bfloat16 (to 46 MB; rounded numbers, held as float32), 11 MB in int8
-        (to 24 MB).  Raises a MinembedError where the files cannot be read any more.
+        Only one copy of the weights is kept in memory.  With backend="numpy" it is this one.  Kernels keep a packed
+        copy, so every access reads the checkpoint's files again, unless the model was loaded with `keep_params=True`.
+        A copy kept beside the kernels shares its word table with them, except in bfloat16: for all-MiniLM-L6-v2 it adds
+        43 MB in float32 (to 90 MB), 89 MB in bfloat16 (to 46 MB; rounded numbers, held as float32), 11 MB in int8 (to
+        24 MB).  Raises a MinembedError if the files cannot be read any more.
         """
         return self.engine.reference().params
 
@@ -199,14 +198,14 @@ class Embedder:
         A column is any iterable of str: a list, a generator, an array, a Series of pandas or polars, an array of
         pyarrow.
 
-        A text's vector has the same bits whatever it is batched with.  `normalize_embeddings`: None does what the
-        checkpoint's modules say (and again after `truncate_dim`), True always normalises, False never beyond the
-        modules.  `truncation` is "warn", "error" or "silent" for texts beyond max_seq_length; `errors` is "replace"
-        or "strict" for lone surrogates; `batch_size` only bounds how many texts are computed together.
-        `output_value="token_embeddings"` gives the hidden states instead, (T, D) a text.
+        A text's vector has the same bits in any batch.  `normalize_embeddings`: None follows the checkpoint's modules
+        (and normalises again after `truncate_dim`), True always normalises, False only as the modules do.  `truncation`
+        is "warn", "error" or "silent" for texts beyond max_seq_length; `errors` is "replace" or "strict" for lone
+        surrogates; `batch_size` only limits how many texts are computed together.  `output_value="token_embeddings"`
+        returns hidden states instead, (T, D) per text.
 
-        Raises InputError and InputTypeError (which names the index of the text) for bad input, NumericalError
-        where the result would hold NaN or infinity.
+        Raises InputError and InputTypeError (which names the index of the text) for bad input, NumericalError if the
+        result would contain NaN or infinity.
         """
         options = Options(
             normalize_embeddings=normalize_embeddings,
@@ -228,19 +227,19 @@ class Embedder:
 
     @takes_options_of(encode, EncodeOptions)
     def encode_query(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
-        """Encode search queries: as `encode`, with the prompt named "query" where the checkpoint has one."""
+        """Encode search queries: as `encode`, with the prompt named "query" if the checkpoint has one."""
         return self.encode(texts, **self._with_prompt(options, ("query",)))
 
     @takes_options_of(encode, EncodeOptions)
     def encode_document(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
-        """Encode passages: as `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
+        """Encode passages: as `encode`, with the first existing prompt of "document", "passage" and "corpus"."""
         return self.encode(texts, **self._with_prompt(options, ("document", "passage", "corpus")))
 
     @takes_options_of(encode, EncodeOptions)
     async def aencode(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
-        """Encode in a thread of the running event loop's own, so that the loop goes on: as `encode`, to be awaited.
+        """Encode in a thread, so that the event loop is not blocked: as `encode`, to be awaited.
 
-        A task that is cancelled, or waits no longer, ends the work at its next chunk.
+        If the task is cancelled or times out, the computation stops at the next chunk of texts.
 
         >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
         >>> vectors = await asyncio.wait_for(model.aencode(["one", "two"]), timeout=5)  # doctest: +SKIP
@@ -256,7 +255,7 @@ class Embedder:
 
     @takes_options_of(encode, EncodeOptions)
     def stream(self, texts: Iterable[str], **options: "Unpack[EncodeOptions]") -> Iterator[Array]:
-        """Encode any iterable in bounded memory: yields blocks (n, D) of some thousand texts, in order.
+        """Encode any iterable in bounded memory: yields blocks (n, D) of a few thousand texts, in order.
 
         The options mean what they mean to `encode`; int8 needs `ranges` or `calibration_embeddings`, since the
         vectors of a stream are never all there.
@@ -264,7 +263,7 @@ class Embedder:
         return self.engine.stream(texts, Options(**options))
 
     def tokenize(self, texts: Texts, *, errors: Errors = "replace") -> "Tokens":
-        """Turn texts into packed Tokens, each cut to max_seq_length, with what was cut."""
+        """Turn texts into packed Tokens, truncated to max_seq_length; they say which texts were truncated."""
         return self.engine.tokenize(texts, errors)
 
     def forward(self, tokens: "Tokens", *, observe: "Observer | None" = None, observe_attention: bool = False) -> Array:
@@ -283,15 +282,16 @@ class Embedder:
           of the width), "layer.i.key.b", "layer.i.value.b", and (heads, N, N) "layer.i.scores.b" and
           "layer.i.probabilities.b": N^2 numbers a head of a text of N tokens.
 
-        What a model does not have, it does not show.  `minembed.study.trace` gathers all of it, with its formulas.
+        Results that a model does not have are not shown.  `minembed.study.trace` collects all of them, with their
+        formulas.
 
-        It returns None, or an array of the same shape, which takes the place of the one that it was given: all that
-        follows is computed from that.  The arrays that it is given are read-only and used again: copy what you keep.
-        Names and numbers are the same, bit for bit, with every backend: the NumPy tier computes such a call, all texts
-        at once, on one thread, with `params`; where it is not the model's own, the logger "minembed" says so at INFO.
+        `observe` returns None, or an array of the same shape, which replaces the result: everything after is computed
+        from it.  The arrays are read-only and used again: copy what you keep.  Names and numbers are the same, bit for
+        bit, with every backend: the NumPy tier computes such a call, all texts at once, on one thread, with `params`.
+        If the model's own tier is another, the logger "minembed" says so at INFO.
 
         Raises InputError for ids, types or lengths that the model does not have and for arrays that do not fit,
-        NumericalError where the result would hold NaN or infinity.
+        NumericalError if the result would contain NaN or infinity.
 
         >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
         >>> def without_attention(name, x):
@@ -328,19 +328,19 @@ class Embedder:
     def fill_mask(self, text: Iterable[str], top_k: int = 5) -> list[list[Any]]: ...
 
     def fill_mask(self, text: Texts, top_k: int = 5) -> list[Any]:
-        """Find the likeliest words for the mask in a text, where the checkpoint has its masked-LM head.
+        """Predict the words for the mask in a text, if the checkpoint has its masked-LM head.
 
-        A text with one mask gives a list of {"score", "token", "token_str", "sequence"}, the likeliest first; with
-        several masks, one such list a mask; an iterable of texts, a list of these.  The head is read from the files
-        at every call and not kept: for many calls keep a `models.fill_mask.MaskFiller`.  Raises MissingHeadError where
-        the checkpoint was saved without its head, InputError for a text without a mask.
+        A text with one mask gives a list of {"score", "token", "token_str", "sequence"}, the most probable first; with
+        several masks, one such list per mask; an iterable of texts, a list of these.  The head is read from the files
+        at every call and not kept: for many calls keep a `models.fill_mask.MaskFiller`.  Raises MissingHeadError if the
+        checkpoint was saved without its head, InputError for a text without a mask.
         """
         from minembed.models.fill_mask import MaskFiller
 
         return MaskFiller.load(self.engine)(text, top_k)
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
-        """Compare all pairs, by the checkpoint's similarity_fn_name (cosine, where it names none)."""
+        """Compare all pairs, by the checkpoint's similarity_fn_name (cosine, if it names none)."""
         from minembed.search import similarity as sim
 
         return sim.SIMILARITY[self.checkpoint.similarity_fn_name](a, b)
@@ -352,18 +352,18 @@ class Embedder:
         return sim.pairwise(a, b, self.checkpoint.similarity_fn_name)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the checkpoint to a new folder that sentence-transformers and minembed load, whole or not at all.
+        """Write the checkpoint to a new folder that sentence-transformers and minembed load, completely or not at all.
 
-        The weights are those of the checkpoint's folder, in float32 (whatever they are computed in), and the length
-        limit is this model's.  Raises InputError where the folder exists, or where the checkpoint is stored in int8,
-        from which nothing else can be made: copy its folder as it is.
+        The weights are those of the checkpoint's folder, in float32 (for any `dtype`), and the maximum length is this
+        model's.  Raises InputError if the folder exists, or if the checkpoint is stored in int8, which cannot be
+        converted back: copy its folder instead.
         """
         from minembed.weights.saving import save_checkpoint, stored_tensors
 
         save_checkpoint(self.checkpoint, stored_tensors(self.checkpoint), Path(folder))
 
     def info(self) -> dict[str, Any]:
-        """Say what was loaded, from where, and how it computes."""
+        """Describe what was loaded, from where, and how it computes."""
         from minembed.weights.adapters import about_adapter
 
         own = {"source": self.source, "revision": self.revision, "dimension": self.dimension}

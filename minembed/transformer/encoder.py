@@ -1,4 +1,4 @@
-"""A transformer encoder, whole: from token ids to hidden states.  Read this file first, then ops.py.
+"""The whole transformer encoder: from token ids to hidden states.  Read this file first, then ops.py.
 
 All texts of a batch lie end to end, with no padding and no mask:
 
@@ -9,11 +9,12 @@ T tokens of all texts, B texts, N tokens of one text, D hidden_size, F intermedi
 that share G heads of keys and values (in most models G = H), E width of the embeddings where it is not D.
 
 The architecture is BERT (Devlin et al., 2018): each layer is attention, then a feed-forward block, each added to its
-input and normalised.  What later models do otherwise is said by `config`, or by a parameter that is None.
+input and normalised.  Where later models differ, `config` says so, or a parameter is None.
 
 The argument `ops` (operations.py; not the module ops.py) holds the functions that compute the steps: linear, layer_norm
-and the activations of ops.py, attend of attention.py, or another compute type's own.  `ops.see(name, x)` gives x, and
-shows it to whoever observes; `ops.drop(ops.place)` is dropout, None but in training, at a place such as "layer.3.".
+and the activations of ops.py, attend of attention.py, or those of another dtype.  `ops.see(name, x)` shows x to the
+observer, if there is one, and returns it; `ops.drop(ops.place)` is dropout at a place such as "layer.3.", and None
+except in training.
 """
 
 from dataclasses import replace
@@ -32,7 +33,7 @@ from minembed.types import Array
 
 
 def normalize(x: Array, p: Norm | None, config: Config, ops: Operations = NUMPY, name: str = "") -> Array:
-    """Bring each row to a common scale, (..., D) -> (..., D); where there is no norm, leave it as it is."""
+    """Bring each row to a common scale, (..., D) -> (..., D); without a norm, return x unchanged."""
     if p is None:
         return x
     y = (rms_norm if config.norm_type == "rms_norm" else ops.layer_norm)(x, p, config.layer_norm_eps)
@@ -40,7 +41,7 @@ def normalize(x: Array, p: Norm | None, config: Config, ops: Operations = NUMPY,
 
 
 def embed(tokens: Tokens, p: Embeddings, config: Config, ops: Operations = NUMPY) -> Array:
-    """What the token is, where it stands in its text, and which segment it belongs to: three rows, added."""
+    """Add three rows for each token: one for the token, one for its position, one for its segment."""
     x: Array = ops.see("embeddings.word", p.word[tokens.ids])  # (T,) -> (T, D)
     if p.position is not None:
         x += ops.see("embeddings.position", p.position[positions(tokens, config.padding_idx)])
@@ -53,7 +54,7 @@ def embed(tokens: Tokens, p: Embeddings, config: Config, ops: Operations = NUMPY
 def self_attention(
     x: Array, p: Layer, tokens: Tokens, config: Config, pattern: AttentionPattern, ops: Operations
 ) -> Array:
-    """Every token gathers what it needs from the other tokens of its text."""
+    """Every token collects information from the other tokens of its text."""
     H, G = config.num_attention_heads, config.key_value_heads
     qkv = ops.see("qkv", ops.linear(x, p.qkv))  # (T, D) -> (T, (H + 2G) K)
     q, k, _ = np.split(qkv.reshape(len(x), H + 2 * G, -1), [H, H + G], axis=1)  # views: (T, H, K), twice (T, G, K)
@@ -63,7 +64,7 @@ def self_attention(
         rotate(q, tokens.positions(), pattern.rotary)
         rotate(k, tokens.positions(), pattern.rotary)
     if ops.attention_seen:
-        context = attend_seen(ops.see, qkv, tokens.cu_seqlens, H, G, pattern)  # the same, and shows its parts
+        context = attend_seen(ops.see, qkv, tokens.cu_seqlens, H, G, pattern)  # the same result; also shows its parts
     else:
         context = ops.attend(qkv, tokens.cu_seqlens, H, G, pattern, ops.drop(ops.place))  # -> (T, H K)
     y = ops.linear(ops.see("context", context), p.attention_output)  # (T, H K) -> (T, D)
@@ -71,7 +72,7 @@ def self_attention(
 
 
 def feed_forward(x: Array, p: Layer, config: Config, ops: Operations) -> Array:
-    """Every token by itself: widen, activate, narrow."""
+    """For each token alone: widen, activate, narrow."""
     h = ops.see("intermediate", ops.linear(x, p.intermediate))  # (T, D) -> (T, F), or (T, 2F)
     activation = ops.activation[config.hidden_act]
     h = ops.see("activated", gate(h, activation) if config.gated else activation(h, out=h))  # -> (T, F)
@@ -87,7 +88,7 @@ def transformer_layer(
     pattern: AttentionPattern = FULL_ATTENTION,
     ops: Operations = NUMPY,
 ) -> Array:  # (T, D) -> (T, D)
-    """Attention, then feed-forward; each adds what it found to its input.
+    """Attention, then feed-forward; the result of each is added to its input.
 
     post-norm, as in BERT: x = norm(x + block(x))        pre-norm (Xiong et al., 2020): x = x + block(norm(x))
     """
@@ -112,12 +113,12 @@ def encode(
 ) -> Array:
     """Compute the hidden states of every token: (T, D), in the dtype of the parameters.
 
-    `observe(name, array)` is handed each intermediate result as it is computed, by the name that stands in `ops.see`:
-    "embeddings.word", ..., "embeddings", then for each layer "layer.0.qkv", ..., and "layer.0", what it gives.  It must
-    not write into them, and copies what it keeps; to change one, it returns another array, with which the computation
-    goes on.  With `attention_seen` in `ops` it sees the parts of each text's attention, too (attention_seen.py).
-    `ops` are other ones where the weights are not float32.  `patterns` is `attention_patterns(params, config)`, where
-    that is known already.
+    `observe(name, array)` is called for each intermediate result as it is computed, with its name in `ops.see`:
+    "embeddings.word", ..., "embeddings", then for each layer "layer.0.qkv", ..., and "layer.0", the layer's result.  It
+    must not write into the arrays, and must copy what it keeps.  To change a result, it returns another array, and the
+    computation continues with that.  With `attention_seen` in `ops` it also sees the parts of each text's attention
+    (attention_seen.py).  `ops` must be other functions if the weights are not float32.  `patterns` is
+    `attention_patterns(params, config)`, if the caller has computed it already.
     """
     ops = replace(ops, observe=observe) if observe else ops
     patterns = attention_patterns(params, config) if patterns is None else patterns

@@ -1,13 +1,13 @@
-"""A matrix product whose rows have the same bits however many rows there are.
+"""A matrix product whose rows have the same bits for any number of rows.
 
-BLAS does not promise that.  OpenBLAS takes another path, with other last bits,
+BLAS does not guarantee that.  OpenBLAS uses other code, with other last bits,
 
-- for a product of few multiplications, and for a single row;
+- for a product with few multiplications, and for a single row;
 - for columns that do not fill its tiles;
 - in its Haswell and Zen kernels, for the last six of every twelve rows.
 
-`matmul` keeps to one path: rows and columns are filled up, and where the rows of a tile differ, only those that are
-alike are used.  `minembed doctor` checks a machine.
+`matmul` always uses the same code: it pads rows and columns, and if the rows of a tile differ, it uses only those that
+are alike.  `minembed doctor` checks a machine.
 """
 
 from functools import cache
@@ -16,14 +16,14 @@ import numpy as np
 
 from minembed.types import Array
 
-SMALL_PRODUCT = 1_000_000  # multiplications, from which on OpenBLAS no longer takes its path for small products
+SMALL_PRODUCT = 1_000_000  # multiplications; from here on OpenBLAS does not use its code for small products
 MIN_ROWS = 4
 TILE_COLUMNS = 16
 LONGEST_TILE = 24  # rows
 
 
 def matmul(x: Array, weight: Array) -> Array:  # (T, in), (in, out) -> (T, out)
-    """x @ weight, where the bits of a row do not depend on the other rows, their number or its place.
+    """x @ weight, where the bits of a row do not depend on other rows, on their number or on its position.
 
     >>> x, weight = np.random.default_rng(0).standard_normal((100, 8)), np.ones((8, 5))
     >>> bool((matmul(x, weight)[70:71] == matmul(x[70:71], weight)).all())
@@ -38,7 +38,7 @@ def matmul(x: Array, weight: Array) -> Array:  # (T, in), (in, out) -> (T, out)
 
 
 def _by_tiles(x: Array, weight: Array) -> Array:  # (T, in), (in, out) -> (T, out)
-    """The product, from those rows of each tile that are computed alike."""
+    """The product, from the rows of each tile that give the same bits."""
     slots, tile = _row_slots(weight.dtype)
     if slots == tile:
         return x @ weight
@@ -66,4 +66,4 @@ def _row_slots(dtype: np.dtype) -> tuple[int, int]:
     for tile in range(2, LONGEST_TILE + 1):
         if len(alike) % tile == 0 and (alike.reshape(-1, tile) == alike[:tile]).all():
             return int(np.argmin(alike[:tile])), tile
-    return 1, 1  # no order in it: `minembed doctor` tells
+    return 1, 1  # no pattern found: `minembed doctor` shows it

@@ -1,8 +1,8 @@
 """The mathematics of a transformer, in plain NumPy.
 
 T tokens of all texts end to end, D width, F width of the feed-forward block.  Attention is in attention.py.
-float32 in, float32 out; float64 in, float64 out.  Row i of a result depends on row i of the input alone, and not on
-how many rows there are (matmul.py sees to that): so vectors are bit-identical in any batch.
+float32 in, float32 out; float64 in, float64 out.  Row i of a result depends only on row i of the input, not on the
+number of rows (matmul.py makes sure of that), so vectors are bit-identical in any batch.
 """
 
 import math
@@ -33,7 +33,7 @@ def layer_norm(x: Array, p: Norm, eps: float) -> Array:  # (T, D) -> (T, D)
     >>> layer_norm(np.float32([[1, 3]]), Norm(np.float32([1, 1]), np.float32([0, 5])), 1e-12).tolist()
     [[-1.0, 6.0]]
     """
-    y: Array = x - x[..., :1]  # so that a constant row has mean 0 to the last bit, and gives the bias
+    y: Array = x - x[..., :1]  # so that a constant row has exactly mean 0, and returns the bias
     y -= y.mean(axis=-1, keepdims=True)
     variance = (y * y).mean(axis=-1, keepdims=True)  # (T, 1)
     variance += 0 * variance  # an overflow must end in NaN, not in a row of zeros
@@ -70,7 +70,7 @@ def softmax(x: Array) -> Array:  # (..., N) -> (..., N)
 
 
 def erf(x: Array) -> Array:  # (...) -> (...)
-    """The error function, to the last bit or so of float64; slow, since it calls math.erf on every element.
+    """The error function, exact to about the last bit of float64; slow, since it calls math.erf for every element.
 
     >>> erf(np.array([0.0, 1.0])).round(6).tolist()
     [0.0, 0.842701]
@@ -127,7 +127,7 @@ def gelu(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
 
 
 def gelu_tanh(x: Array, out: Array | None = None) -> Array:  # (...) -> (...)
-    """The approximation of gelu by a hyperbolic tangent, of GPT-2: another function, up to 5e-4 away.
+    """GPT-2's approximation of gelu by a hyperbolic tangent: another function, which differs by up to 5e-4.
 
     >>> gelu_tanh(np.float32([-10, 0, 1])).round(4).tolist()
     [-0.0, 0.0, 0.8411999940872192]

@@ -55,7 +55,7 @@ def mean_sqrt_len_pool(x: Array, cu_seqlens: Array) -> Array:  # (T, D), (B+1,) 
 def weighted_mean_pool(x: Array, cu_seqlens: Array, skipped: int = 0) -> Array:  # (T, D), (B+1,) -> (B, D)
     """Average with weights 1, 2, 3, ... so that later tokens count more (Muennighoff, 2022).
 
-    The tokens that were `skipped` at the beginning of each text have had their weights.
+    Weights begin after those of the `skipped` tokens at the beginning of each text.
 
     >>> weighted_mean_pool(np.float32([[3], [6], [9]]), np.array([0, 2, 3])).tolist()
     [[5.0], [9.0]]
@@ -86,9 +86,9 @@ POOLING = {  # sentence-transformers' names, in the order in which its old forma
 
 
 def drop_leading(x: Array, cu_seqlens: Array, n: int) -> tuple[Array, Array]:
-    """Leave out the first n tokens of every text, which hold the prompt.
+    """Drop the first n tokens of every text, which are the prompt.
 
-    Raises InputError where nothing would be left of a text.
+    Raises InputError if nothing would be left of a text.
 
     >>> rows, bounds = drop_leading(np.arange(5)[:, None], np.array([0, 2, 5]), 1)
     >>> rows[:, 0].tolist(), bounds.tolist()
@@ -102,9 +102,9 @@ def drop_leading(x: Array, cu_seqlens: Array, n: int) -> tuple[Array, Array]:
 
 
 def pool(x: Array, cu_seqlens: Array, modes: Sequence[str], skipped: int = 0) -> Array:
-    """Pool in each of the named modes and lay the results side by side: (T, D), (B+1,) -> (B, len(modes) * D).
+    """Pool with each of the named modes and concatenate the results: (T, D), (B+1,) -> (B, len(modes) * D).
 
-    The first `skipped` tokens of every text are left out.  Raises UnsupportedModelError for an unknown mode.
+    The first `skipped` tokens of every text are ignored.  Raises UnsupportedModelError for an unknown mode.
 
     >>> pool(np.float32([[1], [3]]), np.array([0, 2]), ["mean", "max"]).tolist()
     [[2.0, 3.0]]

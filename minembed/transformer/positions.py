@@ -44,7 +44,7 @@ def _pattern(params: Params, config: Config, theta: float, window: int | None) -
     N = config.max_tokens
     rotary = rotary_table(config, theta, N) if config.position_embedding_type == "rotary" else None
     ahead = 0 if config.causal else window
-    distance = np.arange(1 - N, N)  # of what is seen, from the token that sees
+    distance = np.arange(1 - N, N)  # of the token that is seen, from the token that sees it
     parts = []
     if params.relative_attention_bias is not None:
         buckets = relative_buckets(distance, config.relative_attention_num_buckets)
@@ -56,7 +56,7 @@ def _pattern(params: Params, config: Config, theta: float, window: int | None) -
 
 
 def positions(tokens: Tokens, padding_idx: int | None) -> Array:  # -> (T,)
-    """Count the tokens of each text from 0; from padding_idx + 1, without tokens of that id, if there is one.
+    """Count the tokens of each text from 0; with a padding_idx, from padding_idx + 1, skipping tokens with that id.
 
     >>> tokens = Tokens(np.array([5, 1, 7, 8]), np.zeros(4, int), np.array([0, 3, 4]))
     >>> positions(tokens, None).tolist(), positions(tokens, 1).tolist()
@@ -85,9 +85,9 @@ def rotary_table(config: Config, theta: float, N: int) -> Array:  # -> (2, N, K/
 
 
 def relative_buckets(distance: Array, buckets: int) -> Array:
-    """Number the ranges of distances of MPNet and T5 (Raffel et al., 2020): half of them back, half ahead.
+    """Number the ranges of distances (buckets) of MPNet and T5 (Raffel et al., 2020): half of them back, half ahead.
 
-    Small distances have a bucket each; larger ones share buckets whose width grows with the logarithm.
+    Each small distance has its own bucket; larger ones share buckets, whose width grows exponentially.
 
     >>> relative_buckets(np.array([-200, -9, -1, 0, 1, 9, 200]), 32).tolist()
     [15, 8, 1, 0, 17, 24, 31]
@@ -115,7 +115,7 @@ def alibi_slopes(heads: int) -> Array:  # -> (H,)
 
 
 def rotate(x: Array, places: Array, rotary: Array) -> None:  # (T, heads, K), (T,)
-    """Turn each head's halves into each other by the angles of the token's position, in place.
+    """Rotate the two halves of each head by the angles of the token's position, in place.
 
     >>> x = np.float32([[[1, 0]]])
     >>> rotate(x, np.array([1]), np.float32([[[1], [0.6]], [[0], [0.8]]]))

@@ -14,7 +14,7 @@ from minembed.types import Array
 class Tokens:
     """The tokens of several texts, end to end, without padding.
 
-    Raises InputError where cu_seqlens does not rise from 0 to len(ids).
+    Raises InputError if cu_seqlens does not rise from 0 to len(ids).
 
     >>> Tokens(np.array([5, 6, 7, 8, 9]), np.zeros(5, int), np.array([0, 3, 5])).lengths().tolist()
     [3, 2]
@@ -23,7 +23,7 @@ class Tokens:
     ids: Array  # (T,) vocabulary indices, special tokens included
     types: Array  # (T,) segment, 0 for single texts
     cu_seqlens: Array  # (B+1,) text b is ids[cu_seqlens[b]:cu_seqlens[b+1]]
-    # what a tokenizer tells beside; None in tokens that were put together by hand
+    # more from the tokenizer; None in tokens that were made by hand
     n_tokens: Array = None  # type: ignore[assignment]  # (B,) tokens before the cut
     truncated: Array = None  # type: ignore[assignment]  # (B,) whether the text was cut
     lower_bound: Array = None  # type: ignore[assignment]  # (B,) whether n_tokens is only a lower bound: not all was read
