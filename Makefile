@@ -94,6 +94,12 @@ test-ray:          ## jobs on a cluster of Ray, three nodes on this machine, one
 	$(VENV)/ray/bin/minembed pull
 	$(VENV)/ray/bin/pytest -W default tests/jobs/check_ray.py
 
+measure-ray:       ## jobs on Ray against the local engine on an idle machine of two cores, into docs/jobs.md (an hour)
+	$(PYTHON) -m venv $(VENV)/ray
+	$(VENV)/ray/bin/pip install -q -e '.[numba,ray]' '$(RAY)'
+	$(VENV)/ray/bin/minembed pull
+	$(VENV)/ray/bin/python tests/jobs/measure_ray.py --write
+
 MOTO = moto[server]==5.2.5
 
 test-s3:           ## jobs on S3, which moto's server plays on this machine, in an environment of its own (three minutes)
@@ -303,4 +309,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 test-sentence-transformers measure-extras measure-scale test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 measure-ray test-sentence-transformers measure-extras measure-scale test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores

@@ -86,7 +86,8 @@ def older_vectors(job: Job) -> AbstractContextManager[Known | None]:
     request = job.request
     if request.reuse is None:
         return nullcontext()
-    work = request.folder if isinstance(request.folder, Path) else None  # else in the folder of temporary files
+    local = request.engine == "local" and isinstance(request.folder, Path)
+    work = Path(str(request.folder)) if local else None  # else in the folder of temporary files
     return known_vectors(request.reuse, facts_asked(request, job.model), job.empty, work)
 
 

@@ -5,9 +5,10 @@ and no vector goes through Ray; one that is lost leaves no shard behind, and wha
 """
 
 import platform
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +16,12 @@ import numpy as np
 
 import minembed.errors
 from minembed.data.texts import LOG
-from minembed.errors import InputError, MinembedError, MissingExtraError
+from minembed.errors import InputError, MinembedError, MissingExtraError, SourceError
 from minembed.jobs.folder import begun_plan, remove_unfinished
-from minembed.jobs.local import Job, Made, Reader, make_shards
-from minembed.jobs.planning import Request, plan_job
+from minembed.jobs.local import Job, Made, Reader, make_shards, older_vectors
+from minembed.jobs.planning import Request, facts_asked, plan_job
+from minembed.jobs.ray_desk import Desk, packed, unpacked
+from minembed.jobs.reuse import Known, older_plan
 from minembed.models.assembling import assembled
 from minembed.models.embedder import Embedder
 from minembed.runtime.interrupts import not_swallowed
@@ -27,6 +30,8 @@ from minembed.version import __version__
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.sources.locate import Located
 
+MOST_BEGUN = 4  # times that one shard is begun
+LOOK = 0.2  # seconds
 NO_CLUSTER = (
     "no Ray cluster is running here: `ray start --head` begins one, RAY_ADDRESS names another; "
     "on one machine the local engine is as fast"
@@ -64,11 +69,14 @@ def ray_module() -> Any:
 
 
 @contextmanager
-def cluster(request: Request, model: Embedder) -> Iterator[None]:
-    """Connect to the cluster, unless this program is, before anything is written.
+def connected() -> Iterator[Any]:
+    """Connect to the cluster, unless this program is; gives Ray.
 
-    Raises MissingExtraError where Ray is not installed, InputError where no cluster runs, or none of its nodes has as
-    many cores as the model has threads.
+    Raises MissingExtraError where Ray is not installed, InputError where no cluster runs.
+
+    >>> with connected() as ray:  # doctest: +SKIP
+    ...     ray.is_initialized()
+    True
     """
     ray = ray_module()
     own = not ray.is_initialized()
@@ -78,12 +86,23 @@ def cluster(request: Request, model: Embedder) -> Iterator[None]:
         except ConnectionError as error:
             raise InputError(NO_CLUSTER) from error
     try:
-        slots = slots_of(ray, model.engine.threads)
-        LOG.info(f"Ray: there is room for {slots:,} workers with {model.engine.threads:,} threads each")
-        yield
+        yield ray
     finally:
         if own:
             ray.shutdown()
+
+
+@contextmanager
+def cluster(request: Request, model: Embedder) -> Iterator[None]:
+    """Connect to the cluster, unless this program is, before anything is written.
+
+    Raises MissingExtraError where Ray is not installed, InputError where no cluster runs, or none of its nodes has as
+    many cores as the model has threads.
+    """
+    with connected() as ray:
+        slots = slots_of(ray, model.engine.threads)
+        LOG.info(f"Ray: there is room for {slots:,} workers with {model.engine.threads:,} threads each")
+        yield
 
 
 def slots_of(ray: Any, threads: int) -> int:
@@ -103,17 +122,20 @@ def make_on_ray(job: Job, numbers: Sequence[int], advance: Callable[[int], None]
 
     `advance` gets how many characters are done each time that a shard is.
     """
-    ray, cut, machines = ray_module(), 0, Counter[str]()
+    if job.request.reuse is not None:
+        older_plan(job.request.reuse, facts_asked(job.request, job.model))  # raises here, not on the nodes
+    ray, cut, reused, machines = ray_module(), 0, 0, Counter[str]()
     with closing(_results(ray, order_of(job), numbers)) as results:
         for result in results:
             if result["error"]:
                 raise _error_of(result)
             cut += int(result["cut"])
+            reused += int(result["reused"])
             machines[str(result["node"])] += 1
             advance(job.plan.shards[int(result["shard"])].work)
     remove_unfinished(job.request.folder)
     LOG.info(f"Ray: shards by node: {', '.join(f'{node} {count:,}' for node, count in sorted(machines.items()))}")
-    return Made(cut=cut)
+    return Made(reused, cut)
 
 
 def order_of(job: Job) -> Order:
@@ -145,10 +167,19 @@ def _results(ray: Any, order: Order, numbers: Sequence[int]) -> Generator[dict[s
     data.context.enable_progress_bars = data.context.print_on_execution_start = False
     # a pool that may shrink: one of a fixed size waits for ever for a core in the place of a node that is gone
     pool = ray.data.ActorPoolStrategy(min_size=1, initial_size=slots, max_size=len(numbers))
+    told, cores = (order, _desk(ray)), order.threads
     made = data.map_batches(
-        Worker, fn_constructor_args=(order,), compute=pool, num_cpus=order.threads, batch_size=1, batch_format="numpy"
+        Worker, fn_constructor_args=told, compute=pool, num_cpus=cores, batch_size=1, batch_format="numpy"
     )
     yield from made.iter_rows()
+
+
+def _desk(ray: Any) -> Any:
+    """Begin the desk on the node of this program, whose end is the end of the job."""
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )
+    return ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 def _error_of(result: dict[str, Any]) -> MinembedError:
@@ -163,31 +194,74 @@ def _error_of(result: dict[str, Any]) -> MinembedError:
 class Worker:
     """An actor of Ray: it has a model, and makes one shard after the other."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    def __init__(self, order: Order, desk: Any = None) -> None:
+        self._order, self._desk = order, desk
         self._job: Job | None = None
         self._reader: Reader | None = None
+        self._older: Known | None = None
+        self._open = ExitStack()  # is closed where the process ends
+        self._shared: Any = None  # the memory of the weights, where they are those of the node
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Make the shard that a batch names; an error of minembed is a result, since Ray would wrap it."""
         number = int(batch["shard"][0])
-        result = {"shard": number, "cut": 0, "error": "", "message": "", "errno": -1, "node": node_name()}
+        result = {"shard": number, "cut": 0, "reused": 0, "error": "", "message": "", "errno": -1, "node": node_name()}
         try:
-            result["cut"] = self.make(number)
+            self._begin(number)
+            made = self.make(number)
+            result |= {"cut": made.cut, "reused": made.reused}
         except MinembedError as error:
             code = getattr(error, "errno", None)
             result |= {"error": type(error).__name__, "message": str(error), "errno": -1 if code is None else code}
         return {name: np.array([value]) for name, value in result.items()}
 
-    def make(self, number: int) -> int:
-        """Make a shard; returns how many texts were cut."""
+    def _begin(self, number: int) -> None:
+        """Raise SourceError where a shard was begun too often: whoever began it died each time."""
+        begun = 1 if self._desk is None else ray_module().get(self._desk.begin.remote(number))
+        if begun > MOST_BEGUN:
+            raise SourceError(
+                f"shard {number} of {self._order.request.folder} was lost {MOST_BEGUN} times, as its worker died each "
+                "time, most likely for want of memory: take nodes with more of it, fewer workers a node (--threads), "
+                "or smaller shards (--shard-rows) in a new folder; other shards are kept, and the same call goes on"
+            )
+
+    def make(self, number: int) -> Made:
+        """Make a shard."""
         if self._job is None or self._reader is None:
-            self._job = _job_here(self._order)
+            self._job = _job_here(self._order, self._model)
+            self._older = self._open.enter_context(older_vectors(self._job))
             self._reader = Reader(self._job.inputs, self._job.plan)
-        return make_shards(self._job, self._reader, [number], lambda _: None).cut
+        return make_shards(self._job, self._reader, [number], lambda _: None, self._older)
+
+    def _model(self) -> Embedder:
+        """The model: the one that the workers of this node share, or, where there is none, one's own."""
+        if self._desk is None:
+            return _loaded(self._order)
+        ray = ray_module()
+        node = ray.get_runtime_context().get_node_id()
+        while (found := ray.get(self._desk.weights.remote(node))) == "wait":
+            time.sleep(LOOK)
+        if found == "load":
+            found = None
+            try:
+                found = [ray.put(packed(_loaded(self._order)))]
+            except ray.exceptions.RayError:  # there is no room for it
+                return _loaded(self._order)
+            finally:
+                ray.get(self._desk.offer.remote(node, found or []))
+        try:
+            self._shared = ray.get(found[0])
+        except ray.exceptions.RayError:  # the worker that loaded it is gone, and it with it
+            ray.get(self._desk.offer.remote(node, []))
+            return _loaded(self._order)
+        return unpacked(self._shared)
 
 
-def _job_here(order: Order) -> Job:
+def _loaded(order: Order) -> Embedder:
+    return assembled(Embedder, order.checkpoint, order.found, order.backend, order.dtype, order.threads)
+
+
+def _job_here(order: Order, model_of: Callable[[], Embedder]) -> Job:
     """The job as this node sees it; raises InputError where its folder, files or model are others here."""
     request = order.request
     if order.version != __version__:
@@ -198,7 +272,7 @@ def _job_here(order: Order) -> Job:
     for folder in (order.checkpoint.folder, order.checkpoint.weights, *map(as_place, request.inputs)):
         if not folder.exists():
             raise InputError(f"{folder} is not there: model and inputs must have the same paths on all nodes")
-    model = assembled(Embedder, order.checkpoint, order.found, order.backend, order.dtype, order.threads)
+    model = model_of()
     return Job(request, model, *plan_job(request, model))
 
 

@@ -59,15 +59,15 @@ def _digest(text: str) -> tuple[int, int]:
     return int.from_bytes(found[:8], "little"), int.from_bytes(found[8:], "little")
 
 
-@contextmanager
-def known_vectors(
-    folder: Place, groups: Mapping[str, Mapping[str, Any]], empty: Array, work: Path | None = None
-) -> Iterator[Known]:
-    """Open the vectors of an older job; they are copied to a file in `work` that has no name, or in the
-    folder of temporary files.
+def older_plan(folder: Place, groups: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """The plan of an older job whose vectors can be used; `groups` are the model and the settings that are asked for.
 
-    `groups` are the model and the settings that are asked for, `empty` is an array (0, D) as vectors are.  Raises
-    InputError where there is no job, its vectors were made by another model or setting, or its shards have no texts.
+    Raises InputError where there is no job, its vectors were made by another model or setting, or its shards have no
+    texts.
+
+    >>> older_plan(Path("no such folder"), {})
+    Traceback (most recent call last):
+    minembed.errors.InputError: no such folder holds no job whose vectors could be used again
     """
     plan = begun_plan(folder)
     if plan is None:
@@ -76,9 +76,22 @@ def known_vectors(
         difference = first_difference(getattr(plan, group), groups[group])
         if difference is not None:
             raise InputError(f"the vectors of {folder} were made with another {group.removesuffix('s')} {difference}")
-    text = plan.search["text"]
     if plan.form != "parquet":
         raise InputError(f"{folder} holds shards without texts, so it cannot be told whose vectors they are")
+    return plan
+
+
+@contextmanager
+def known_vectors(
+    folder: Place, groups: Mapping[str, Mapping[str, Any]], empty: Array, work: Path | None = None
+) -> Iterator[Known]:
+    """Open the vectors of an older job; they are copied to a file without a name, in `work` or among temporary ones.
+
+    `groups` are the model and the settings that are asked for, `empty` is an array (0, D) as vectors are.  Raises
+    what `older_plan` does.
+    """
+    plan = older_plan(folder, groups)
+    text = plan.search["text"]
     attempt = f"cannot copy the vectors of {folder} to {work or gettempdir()}"
     with naming(attempt, "free some space there"):
         copy = TemporaryFile(dir=work)

@@ -9,16 +9,19 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 
 import job_cases
+import numpy as np
 import pytest
 import ray
 from command import MODULE
 from ray.cluster_utils import Cluster
 from tiny import write_tiny_checkpoint
 
-from minembed import Embedder, jobs
+from minembed import Embedder, Index, jobs
 from minembed.errors import InputError, TruncationWarning
 
 LIMIT = 240  # seconds that a driver may take
@@ -158,6 +161,101 @@ def test_tensors_gaps_and_ids(cluster, model, tmp_path):
         jobs.embed(corpus, tmp_path / f"{engine}-rows", model, keep="price", **options)
     assert job_cases.contents(tmp_path / "ray") == job_cases.contents(tmp_path / "local")
     assert job_cases.contents(tmp_path / "ray-rows") == job_cases.contents(tmp_path / "local-rows")
+
+
+def test_older_vectors(cluster, model, tmp_path):
+    corpus = job_cases.write_corpus(tmp_path, (400, 250))
+    options = {"shard_rows": 50, "truncation": "silent"}
+    jobs.embed(corpus[:1], tmp_path / "old", model, **options)
+    jobs.embed(corpus, tmp_path / "new", model, **options)
+    made = jobs.embed(corpus, tmp_path / "ray", model, reuse=tmp_path / "old", engine="ray", **options)
+    assert made.reused > 400 and job_cases.contents(tmp_path / "ray") == job_cases.contents(tmp_path / "new")
+    with pytest.raises(InputError, match=r"were made with another setting \(truncate_dim"):
+        jobs.embed(corpus, tmp_path / "none", model, reuse=tmp_path / "old", engine="ray", truncate_dim=4, **options)
+
+
+DYING = """
+    import os, sys
+    from minembed import Embedder, jobs
+    from minembed.jobs import on_ray
+
+    class Dying(on_ray.Worker):
+        def make(self, number):
+            if number == 3:
+                os.kill(os.getpid(), 9)
+            return super().make(number)
+
+    on_ray.Worker = Dying
+    model = Embedder.load(sys.argv[1], backend="numpy", threads=1)
+    try:
+        jobs.embed(sys.argv[2], sys.argv[3], model, shard_rows=10, engine="ray", truncation="silent")
+    except OSError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_a_shard_that_kills_its_workers(cluster, checkpoint, model, tmp_path):
+    """There is an end to it, with its name; the others are kept, and the same call goes on."""
+    corpus, out = job_cases.write_corpus(tmp_path, (65,)), tmp_path / "out"
+    command = [sys.executable, "-c", textwrap.dedent(DYING), str(checkpoint), str(corpus[0]), str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told = finished(process)
+    assert told.startswith(f"SourceError shard 3 of {out} was lost 4 times"), told
+    assert not (out / "part-000003.parquet").exists() and not (out / "manifest.json").exists()
+    assert 1 <= jobs.embed(corpus, out, model, shard_rows=10, engine="ray", truncation="silent").made <= 7
+    jobs.embed(corpus, tmp_path / "local", model, shard_rows=10, truncation="silent")
+    assert job_cases.contents(out) == job_cases.contents(tmp_path / "local")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8", "binary"])
+def test_search_in_parts(cluster, model, tmp_path, precision):
+    """The rows, scores and order of one index, ties included: of an index, an updated one, and of a job's shards."""
+    corpus = job_cases.write_corpus(tmp_path, (900, 600), gap=5)  # of few different texts
+    options = {"shard_rows": 100, "truncation": "silent", "missing": "skip", "identity": "id"}
+    jobs.embed(corpus, tmp_path / "out", model, **options)
+    jobs.index(tmp_path / "out", tmp_path / "index", precision=precision)
+    one = Index.load(tmp_path / "index", model)
+    queries = ["rye bread", "sweet cake and tea", "stone", "k"]
+    for folder, said in ((tmp_path / "index", {}), (tmp_path / "out", {"precision": precision})):
+        with jobs.ShardedIndex.open(folder, model, **said) as index:
+            assert len(index) == len(one) == 1498
+            for k in (0, 1, 7, 64, 5000):
+                assert index.search(queries, k) == one.search(queries, k)
+                mine, theirs = (each.search(queries, k, as_arrays=True) for each in (index, one))
+                for a, b in zip(mine, theirs, strict=True):
+                    np.testing.assert_array_equal(a, b, strict=True)
+            assert index.search(queries[0]) == one.search(queries[0])
+            assert index.search(one.vectors[3], 5, rescore_multiplier=1) == one.search(
+                one.vectors[3], 5, rescore_multiplier=1
+            )
+    one.remove([f"k{i}" for i in range(20, 700, 3)])
+    one.add(["rye bread", "a new text"], ids=["n1", "n2"])
+    one.save(tmp_path / "changed")
+    with jobs.ShardedIndex.open(tmp_path / "changed", model, parts=2) as index:
+        assert index.search(queries, 30) == one.search(queries, 30)
+    assert not ray.is_initialized()
+
+
+def test_search_while_nodes_are_lost(cluster, model, tmp_path):
+    made, nodes = cluster
+    corpus = job_cases.write_corpus(tmp_path, (900,))
+    jobs.embed(corpus, tmp_path / "out", model, shard_rows=100, truncation="silent")
+    jobs.index(tmp_path / "out", tmp_path / "index")
+    one = Index.load(tmp_path / "index", model)
+    ray.init(address=made.address, log_to_driver=False)
+    with jobs.ShardedIndex.open(tmp_path / "index", model, parts=2) as index:
+        lost = next(node for node in nodes if workers_on(node))
+        os.kill(workers_on(lost)[0], signal.SIGKILL)
+        assert index.search("rye bread", 20) == one.search("rye bread", 20)
+        made.remove_node(lost, allow_graceful=False)
+        assert index.search("sweet cake", 20) == one.search("sweet cake", 20)
+    with pytest.raises(InputError, match="parts is 9: the cluster has room for 2"):
+        jobs.ShardedIndex.open(tmp_path / "index", parts=9)
+    with pytest.raises(InputError, match="holds no job"):
+        jobs.ShardedIndex.open(tmp_path / "none")
+    with jobs.ShardedIndex.open(tmp_path / "index", parts=1) as index:
+        with pytest.raises(InputError, match="there is no model to turn texts into vectors"):
+            index.search("rye")
 
 
 def test_what_is_refused(cluster, checkpoint, tmp_path):
