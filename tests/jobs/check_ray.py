@@ -32,6 +32,7 @@ SIZES, SHARD = (30_000, 20_000), 1_000
 @pytest.fixture
 def cluster(monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else workers wait for whatever else runs here
     made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     try:
         nodes = [made.add_node(**NODE) for _ in range(2)]
@@ -200,7 +201,7 @@ def test_a_shard_that_kills_its_workers(cluster, checkpoint, model, tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(DYING), str(checkpoint), str(corpus[0]), str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     told = finished(process)
-    assert told.startswith(f"SourceError shard 3 of {out} was lost 4 times"), told
+    assert f"\nSourceError shard 3 of {out} was lost 4 times" in f"\n{told}", told
     assert not (out / "part-000003.parquet").exists() and not (out / "manifest.json").exists()
     assert 1 <= jobs.embed(corpus, out, model, shard_rows=10, engine="ray", truncation="silent").made <= 7
     jobs.embed(corpus, tmp_path / "local", model, shard_rows=10, truncation="silent")
@@ -249,7 +250,7 @@ def test_search_while_nodes_are_lost(cluster, model, tmp_path):
         assert index.search("rye bread", 20) == one.search("rye bread", 20)
         made.remove_node(lost, allow_graceful=False)
         assert index.search("sweet cake", 20) == one.search("sweet cake", 20)
-    with pytest.raises(InputError, match="parts is 9: the cluster has room for 2"):
+    with pytest.raises(InputError, match=r"parts is 9: the cluster has room for \d"):
         jobs.ShardedIndex.open(tmp_path / "index", parts=9)
     with pytest.raises(InputError, match="holds no job"):
         jobs.ShardedIndex.open(tmp_path / "none")

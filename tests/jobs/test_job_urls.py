@@ -1,6 +1,7 @@
 """Jobs on an object store, as far as that needs no server: a store in memory; on moto's server in check_s3.py."""
 
 import errno
+import pickle
 import threading
 
 import job_cases
@@ -9,7 +10,9 @@ from command import run
 
 from minembed import Embedder, Index, jobs
 from minembed.errors import InputError, SourceError
-from minembed.jobs import claims
+from minembed.jobs import claims, on_ray
+from minembed.jobs.local import Job
+from minembed.jobs.planning import Request, plan_job
 from minembed.runtime import store
 from minembed.runtime.places import as_place, files_below, is_inside, is_url, matching
 from minembed.runtime.store import StorePath
@@ -169,6 +172,29 @@ def test_older_vectors_by_url(memory, model, tmp_path):
     assert embed(corpus, "s3://shop/new", model, reuse="s3://shop/old").reused > 40
     embed(corpus, tmp_path / "out", model)
     assert shards_of(as_place("s3://shop/new")) == shards_of(tmp_path / "out")
+
+
+def test_a_worker_of_ray_needs_no_common_disk(memory, model, tmp_path, monkeypatch):
+    corpus = job_cases.write_corpus(tmp_path)
+    for path in corpus:
+        as_place(f"s3://shop/in/{path.name}").put(path.read_bytes())
+    embed("s3://shop/in/0.csv", "s3://shop/old", model)
+    request = Request(
+        ["s3://shop/in"],
+        as_place("s3://shop/out"),
+        shard_rows=20,
+        options={"truncation": "silent"},
+        reuse=as_place("s3://shop/old"),
+        engine="ray",
+    )
+    job = Job(request, model, *plan_job(request, model))
+    order = pickle.loads(pickle.dumps(on_ray.order_of(job)))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    worker = on_ray.Worker(order)
+    assert sum(worker.make(number).reused for number in (2, 0, 3, 1)) > 40
+    embed(corpus, tmp_path / "out", model)
+    assert shards_of(as_place("s3://shop/out")) == shards_of(tmp_path / "out")
 
 
 def test_every_request_fails_in_turn(memory, model, tmp_path):
