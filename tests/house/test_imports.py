@@ -72,6 +72,7 @@ def test_nothing_is_run_on_the_word_of_a_file():
     for name, tree in TREES.items():
         known = {"torch"} if name == "minembed.sentence_transformers.tensors" else set()
         known |= {"runpy"} if name == "minembed.study.exercises.runner" else set()  # runs what a learner wrote
+        known |= {"pickle"} if name == "minembed.jobs.ray_desk" else set()  # of a worker of the same job, through Ray
         unsafe = {"pickle", "marshal", "shelve", "runpy", "torch", "transformers"} - known
         assert not unsafe & {t.split(".")[0] for t in imports(name)}
         calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
