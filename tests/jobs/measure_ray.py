@@ -39,7 +39,7 @@ OWN_WEIGHTS = """
     if sys.argv[3] == "own":
         on_ray.Worker = Own
     model = Embedder.load(threads=1)
-    jobs.embed(sys.argv[1], sys.argv[2], model, shard_rows=2000, engine="ray")
+    jobs.embed(sys.argv[1], sys.argv[2], model, shard_rows=500, engine="ray")
 """
 
 
@@ -129,8 +129,15 @@ def memory(folder, rows):
 
 
 def workers():
-    return [actor["Pid"] for actor in ray._private.state.actors().values()
-            if actor["State"] == "ALIVE" and "MapWorker" in str(actor)]  # fmt: skip
+    """The processes of actors that make shards, by the names that Ray gives them."""
+    return [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if makes_shards(path)]
+
+
+def makes_shards(path):
+    try:
+        return path.read_bytes().startswith(b"ray::MapWorker")
+    except OSError:
+        return False
 
 
 def sizes(pid):
