@@ -26,6 +26,7 @@ BEAT = 10.0  # seconds after which a claim is put again
 PATIENCE = 60.0  # seconds without that after which its process is taken for gone
 LOOK = 2.0
 _LOST = set[str]()  # folders whose claim another process took away
+_LOCK = threading.Lock()  # of what a claim's thread notes and its end
 
 
 @contextmanager
@@ -46,7 +47,8 @@ def claimed(folder: StorePath, busy: MinembedError) -> Iterator[None]:
         _wait_for_others(folder, own, busy)
         yield
     finally:
-        ended.set()
+        with _LOCK:
+            ended.set()
         with suppress(SourceError):  # it grows old by itself
             own.unlink()
         _LOST.discard(str(folder))
@@ -108,7 +110,9 @@ def _beat(own: StorePath, body: bytes, ended: threading.Event) -> None:
     while not ended.wait(BEAT):
         with suppress(SourceError):  # the store may be away for a while
             if not own.exists():
-                _LOST.add(str(own.parent))
+                with _LOCK:
+                    if not ended.is_set():  # else it was this process that removed it
+                        _LOST.add(str(own.parent))
                 return
             own.put(body)
             if ended.is_set():  # it was removed meanwhile

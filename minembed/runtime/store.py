@@ -10,36 +10,16 @@ import mmap
 import os
 import stat
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
-from minembed.errors import InputError, MinembedError, MissingExtraError, SourceError
-from minembed.runtime.interrupts import not_swallowed
+from minembed.errors import InputError
+from minembed.runtime.store_access import store_error, store_of, told
 
 SCHEMES = ("s3", "gs")
 BLOCK = 4 << 20  # bytes that are read ahead
-ATTEMPTS = 5  # of a request that fails for a reason that may pass
-CONNECT_SECONDS = 10.0
-RETRY_SECONDS = 30
-REASONS = (  # what pyarrow's messages hold, the errno, and what is said in their place
-    (("NO_SUCH_BUCKET", "NoSuchBucket"), errno.ENOENT, "there is no such bucket: look at its name, or make it first"),
-    (
-        ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE", "TOKEN", "credentials"),
-        errno.EACCES,
-        "access is denied: look at the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE; GOOGLE_APPLICATION_CREDENTIALS) "
-        "and what they allow",
-    ),
-    (("curlCode: 28", "imed out", "imeout"), errno.ETIMEDOUT, "it does not answer in time"),
-    (("curlCode", "NETWORK_CONNECTION"), errno.ECONNREFUSED, "it cannot be reached: look at the network, and at "
-     "AWS_ENDPOINT_URL where that is set"),
-    (("SLOW_DOWN", "THROTTLING", "INTERNAL_FAILURE", "SERVICE_UNAVAILABLE", "HTTP status 5"), errno.EAGAIN,
-     f"it answers with an error of its own, {ATTEMPTS} times"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +129,24 @@ class StorePath:
 
         Raises FileNotFoundError where there is no object.
         """
-        with _told(f"cannot look for {self}"):
-            with _store(self.scheme, self.parts[0]).open_input_file(self.path) as file:
+        with told(f"cannot look for {self}"):
+            with store_of(self.scheme, self.parts[0]).open_input_file(self.path) as file:
                 said = {str(name).lower(): str(value) for name, value in (file.metadata() or {}).items()}
         tag = said.get("etag") or str(self.stat())
         return zlib.crc32(tag.encode())
 
     def _info(self) -> Any:
-        with _told(f"cannot look for {self}"):
-            return _store(self.scheme, self.parts[0]).get_file_info(self.path)
+        with told(f"cannot look for {self}"):
+            return store_of(self.scheme, self.parts[0]).get_file_info(self.path)
 
     def listed(self, below: bool = True) -> "dict[StorePath, Stat]":
         """The objects in a folder, in the order of their parts, also those in folders below it; none where it is not.
 
         What ends in "/" only marks a folder, and is left out.
         """
-        with _told(f"cannot list {self}"):
+        with told(f"cannot list {self}"):
             selector = import_module("pyarrow.fs").FileSelector(self.path, allow_not_found=True, recursive=below)
-            found = _store(self.scheme, self.parts[0]).get_file_info(selector)
+            found = store_of(self.scheme, self.parts[0]).get_file_info(selector)
         files = {
             StorePath(self.scheme, one.path): Stat(one.size, one.mtime_ns or 0)
             for one in found
@@ -176,9 +156,9 @@ class StorePath:
 
     def names(self) -> list[str]:
         """The names of what is right in a folder; none where it is not."""
-        with _told(f"cannot list {self}"):
+        with told(f"cannot list {self}"):
             selector = import_module("pyarrow.fs").FileSelector(self.path, allow_not_found=True)
-            return [one.base_name for one in _store(self.scheme, self.parts[0]).get_file_info(selector)]
+            return [one.base_name for one in store_of(self.scheme, self.parts[0]).get_file_info(selector)]
 
     def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> BinaryIO:
         """Open an object to read; raises FileNotFoundError where there is none, SourceError where the store fails."""
@@ -201,16 +181,16 @@ class StorePath:
                 view.release()
 
     def _put(self, content: Any) -> None:
-        with _told(f"cannot write {self}", missing=True):
-            stream = _store(self.scheme, self.parts[0]).open_output_stream(self.path, compression=None)
+        with told(f"cannot write {self}", missing=True):
+            stream = store_of(self.scheme, self.parts[0]).open_output_stream(self.path, compression=None)
             stream.write(content)  # in one call: a stream that is given up would write what it has
             stream.close()
 
     def unlink(self) -> None:
         """Remove an object, if it is there."""
         try:
-            with _told(f"cannot remove {self}"):
-                _store(self.scheme, self.parts[0]).delete_file(self.path)
+            with told(f"cannot remove {self}"):
+                store_of(self.scheme, self.parts[0]).delete_file(self.path)
         except FileNotFoundError:
             pass
 
@@ -224,8 +204,8 @@ class StoreFile(io.RawIOBase):
     def __init__(self, path: StorePath) -> None:
         self._path, self._at = path, 0
         self._block, self._start = b"", 0  # what was read last, and where it begins
-        with _told(f"cannot read {path}"):
-            self._file = _store(path.scheme, path.parts[0]).open_input_file(path.path)
+        with told(f"cannot read {path}"):
+            self._file = store_of(path.scheme, path.parts[0]).open_input_file(path.path)
             self._size = int(self._file.size())
 
     def readable(self) -> bool:
@@ -259,10 +239,10 @@ class StoreFile(io.RawIOBase):
 
     def _read_block(self, size: int) -> None:
         size = max(0, min(size, self._size - self._at))
-        with _told(f"cannot read {self._path}"):
+        with told(f"cannot read {self._path}"):
             self._block, self._start = bytes(self._file.read_at(size, self._at)) if size else b"", self._at
         if len(self._block) != size:
-            raise _error(f"cannot read {self._path}", errno.EIO, f"{len(self._block):,} of {size:,} bytes came")
+            raise store_error(f"cannot read {self._path}", errno.EIO, f"{len(self._block):,} of {size:,} bytes came")
 
     def close(self) -> None:
         """Close it."""
@@ -270,71 +250,3 @@ class StoreFile(io.RawIOBase):
             self._block = b""
             self._file.close()
         super().close()
-
-
-@lru_cache(32)
-def _opened(scheme: str, bucket: str, surroundings: tuple[str | None, ...], process: int) -> Any:
-    try:
-        with not_swallowed():
-            fs = import_module("pyarrow.fs")
-            kind = fs.S3FileSystem if scheme == "s3" else fs.GcsFileSystem
-    except (ImportError, AttributeError) as error:
-        raise MissingExtraError(f"{scheme}:// needs pyarrow: pip install 'minembed[arrow]'") from error
-    if scheme == "gs":
-        from datetime import timedelta
-
-        return kind(retry_time_limit=timedelta(seconds=RETRY_SECONDS))
-    endpoint, region = surroundings
-    options: dict[str, Any] = {}
-    if endpoint:
-        options["scheme"], _, rest = endpoint.rpartition("://")
-        options |= {"scheme": options["scheme"] or "https", "endpoint_override": rest.rstrip("/")}
-    if region or endpoint:
-        options["region"] = region or "us-east-1"
-    else:
-        options["region"] = fs.resolve_s3_region(bucket)
-    retries = fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
-    return kind(connect_timeout=CONNECT_SECONDS, request_timeout=RETRY_SECONDS, retry_strategy=retries, **options)
-
-
-def _store(scheme: str, bucket: str) -> Any:
-    """The file system of a bucket, as the environment says where it is."""
-    names = (("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), ("AWS_REGION", "AWS_DEFAULT_REGION"))
-    found = tuple(next((os.environ[name] for name in some if os.environ.get(name)), None) for some in names)
-    return _opened(scheme, bucket, found, os.getpid())
-
-
-@contextmanager
-def _told(attempt: str, missing: bool = False) -> Iterator[None]:
-    """Turn what a store does not let us do into a SourceError, an OSError with an errno, that says what to do.
-
-    What is not there stays a FileNotFoundError, unless with `missing`.
-    """
-    try:
-        with not_swallowed():
-            yield
-    except MinembedError:
-        raise
-    except FileNotFoundError as error:
-        if not missing:
-            raise
-        raise _error(attempt, errno.ENOENT, REASONS[0][2]) from error
-    except (OSError, ValueError) as error:  # pyarrow's own derive from them
-        told = str(error)
-        for marks, code, said in REASONS:
-            if any(mark in told for mark in marks):
-                raise _error(attempt, code, f"{said} ({_shortened(told)})") from error
-        raise _error(attempt, errno.EIO, _shortened(told)) from error
-
-
-def _shortened(told: str) -> str:
-    """The end of a message of pyarrow, which says most."""
-    told = " ".join(told.split())
-    at = told.find("AWS Error")
-    return told[max(at, 0) :][:200]
-
-
-def _error(attempt: str, code: int, reason: str) -> SourceError:
-    error = SourceError(f"{attempt}: {reason}; what is there stays, and the same call goes on")
-    error.errno = code
-    return error

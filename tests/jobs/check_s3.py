@@ -24,7 +24,7 @@ from tiny import write_tiny_checkpoint
 from minembed import Embedder, Index, jobs
 from minembed.errors import InputError, SourceError
 from minembed.jobs import claims
-from minembed.runtime import store
+from minembed.runtime import store_access
 from minembed.runtime.places import as_place, files_below
 
 KILLS = int(os.environ.get("KILLS", "20"))
@@ -60,10 +60,10 @@ def proxy(endpoint, monkeypatch):
     made = store_server.Proxy(endpoint)
     with made.serving() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        monkeypatch.setattr(store, "ATTEMPTS", 2)  # waits of seconds otherwise
-        store._opened.cache_clear()
+        monkeypatch.setattr(store_access, "ATTEMPTS", 2)  # waits of seconds otherwise
+        store_access._opened.cache_clear()
         yield made
-    store._opened.cache_clear()
+    store_access._opened.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ class Memory:
 def memory(tmp_path, monkeypatch):
     (tmp_path / "store" / "shop").mkdir(parents=True)
     made = Memory(tmp_path / "store")
-    monkeypatch.setattr(store, "_store", lambda scheme, bucket: made)
+    monkeypatch.setattr(store, "store_of", lambda scheme, bucket: made)
     monkeypatch.setattr(claims, "BEAT", 0.02)
     return made
 
@@ -225,6 +225,23 @@ def test_every_request_fails_in_turn(memory, model, tmp_path):
         if count[0] <= n:
             break
     assert n > 20
+
+
+def test_a_claim_that_ends_while_it_is_looked_for_was_not_taken_away(memory):
+    out, looking, ended = as_place("s3://shop/out"), threading.Event(), threading.Event()
+
+    def slow(name, path):
+        if threading.current_thread().name == "minembed-claim":
+            looking.set()
+            assert ended.wait(20)
+
+    with claims.claimed(out, InputError("busy")):
+        memory.fail = slow
+        assert looking.wait(20)
+    ended.set()
+    for thread in [one for one in threading.enumerate() if one.name == "minembed-claim"]:
+        thread.join(20)
+    claims.check_claim(out)
 
 
 def test_two_processes(memory, model, tmp_path, monkeypatch):
