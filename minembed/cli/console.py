@@ -219,7 +219,7 @@ def check_place(path: Path) -> None:
     >>> check_place(Path("vectors.npy"))
     >>> check_place(Path("no/such/vectors.npy"))
     Traceback (most recent call last):
-    click.exceptions.UsageError: no/such/vectors.npy: there is no folder no/such; make it first
+    click.exceptions.UsageError: no/such/vectors.npy: there is no folder no/such; create it first
     """
     folder = path.absolute().parent
     if not folder.is_dir():

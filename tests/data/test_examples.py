@@ -187,7 +187,7 @@ def test_missing_texts(tmp_path, caplog):
         read_examples(path)
     assert str(caught.value) == (
         f"{path}: 'positive' is missing in 7 of 14 rows (line 3, line 5, line 7, line 9, line 11, ...); --missing skip "
-        "leaves them out"
+        "skips them"
     )
     assert caplog.messages == []
     assert read_examples(path, missing="skip").columns[0] == tuple(f"a{i}" for i in range(0, 14, 2))

@@ -58,7 +58,7 @@ def test_engines_are_checked(model, tmp_path, tiny_checkpoint):
     with pytest.raises(InputError, match="engine must be one of local, ray; not 'spark'"):
         jobs.embed("a.csv", tmp_path / "out", model, engine="spark")
     _, told = run("embed", "a text", "-m", tiny_checkpoint, "--engine", "ray", code=2)
-    assert "--engine are of a job: -o FOLDER/" in told
+    assert "--engine need a job: -o FOLDER/" in told
 
 
 def test_a_worker_in_another_folder_makes_the_same_shards(job, model, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ PARTS = ["encode", "search", "train"]
 
 def run(part, side, backend, seed, number, **settings):
     command = [sys.executable, "-X", "faulthandler", str(SUPPORT / "guarded.py"), part, side, backend, str(seed)]
-    environment = os.environ | settings
+    environment = os.environ | {"PYTHONPATH": str(SUPPORT)} | settings  # its folder is not on the path of `-P`
     return subprocess.run([*command, str(number)], capture_output=True, text=True, timeout=3000, env=environment)
 
 
