@@ -1,4 +1,4 @@
-"""An Embedder from a checkpoint whose settings are read: the same for `Embedder.load` and for a worker of a job."""
+"""Make an Embedder from a checkpoint whose settings have been read; used by `Embedder.load` and by workers of jobs."""
 
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,9 @@ def assembled(
     threads: int,
     keep_params: bool = False,
 ) -> "Embedder":
-    """Load a checkpoint whose settings are read: its tokenizer and its weights, from the folders that it names.
+    """Load the tokenizer and the weights of a checkpoint whose settings have been read, from the folders that it names.
 
-    `kind` is Embedder, or a class of somebody's own.
+    `kind` is Embedder or a subclass.
 
     >>> assembled(Embedder, checkpoint, Located(folder, "folder", None), "numpy", None, 1)  # doctest: +SKIP
     Embedder('all-MiniLM-L6-v2', 384 wide, 256 tokens, float32, numpy)

@@ -1,7 +1,7 @@
-"""How texts are dealt out: windows of an iterable, and chunks of texts of like length within a token budget.
+"""How texts are batched: windows of an iterable, and chunks of texts of similar length within a token budget.
 
 A chunk goes through all layers on one thread, so its activations should stay in that core's cache; it should also have
-rows enough for the matrix products to run at full speed. Neither changes a bit of the result.
+enough rows for the matrix products to run at full speed.  Neither changes a bit of the result.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,13 +12,13 @@ import numpy as np
 
 from minembed.types import Array
 
-WINDOW = 4096  # texts: what is tokenized and sorted together, and so bounds memory on endless input
+WINDOW = 4096  # texts that are tokenized and sorted together, which limits memory on endless input
 CHUNK_TOKENS = 1024
-SMALLEST_CHUNK = 64  # tokens: a little work is not spread thinner than this
+SMALLEST_CHUNK = 64  # tokens: small inputs are not split further
 
 
 def windows(texts: Iterable[Any], prompt: str) -> Iterator[tuple[int, list[Any]]]:
-    """Cut an iterable into lists of at most WINDOW texts, with the prompt put in front of each.
+    """Split an iterable into lists of at most WINDOW texts, each with the prompt in front.
 
     >>> list(windows(iter(["a", "b"]), "q: "))
     [(0, ['q: a', 'q: b'])]
@@ -31,7 +31,7 @@ def windows(texts: Iterable[Any], prompt: str) -> Iterator[tuple[int, list[Any]]
 
 
 def plan(lengths: Array, threads: int, batch_size: int | None) -> list[Array]:  # (B,) -> indices of texts, by chunk
-    """Group texts by length, longest first, within the token budget (one text may exceed it by itself).
+    """Group texts by length, longest first, within the token budget (a single text may exceed it).
 
     >>> [chunk.tolist() for chunk in plan(np.array([3, 500, 4, 200]), threads=2, batch_size=None)]
     [[1], [3, 2, 0]]

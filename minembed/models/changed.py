@@ -1,4 +1,4 @@
-"""Models with other settings and the same weights, in memory once."""
+"""Models with other settings that share the same weights in memory."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def capped(checkpoint: "Checkpoint", max_seq_length: object) -> int:
-    """A limit in tokens, at most the model's positions, with a ModelWarning where they are fewer.
+    """The limit in tokens, reduced to the model's positions (with a ModelWarning) if it is more.
 
-    Raises InputError for what is no whole number of at least 1.
+    Raises InputError unless it is a whole number of at least 1.
     """
     limit, positions = check_whole("max_seq_length", max_seq_length), checkpoint.config.max_tokens
     if limit <= positions:
@@ -25,7 +25,7 @@ def capped(checkpoint: "Checkpoint", max_seq_length: object) -> int:
 
 
 def with_settings(model: "Embedder", *, max_seq_length: int | None = None, **settings: Any) -> "Embedder":
-    """The same Embedder with another limit (tokens), or other fields of its Checkpoint, such as prompts.
+    """The same Embedder with another limit (tokens) or other fields of its Checkpoint, such as prompts.
 
     Raises InputError and ConfigError for a limit that the model cannot have.
     """

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from minembed.weights.checkpoint import Checkpoint
 
 LOG = logging.getLogger("minembed")
-TASKS = ("query", "document")  # prompts that every checkpoint has, empty where it says nothing
+TASKS = ("query", "document")  # prompts that every checkpoint has; empty if its files do not give them
 Block = Array | list[Array]  # vectors (n, D), or hidden states (T_i, D) of n texts
 
 
 def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
-    """The text to put in front: `prompt`, else the prompt called `prompt_name`, else the checkpoint's default."""
+    """The text to put in front: `prompt`, else the prompt named `prompt_name`, else the checkpoint's default."""
     if options.prompt is not None:
         return options.prompt
     name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
@@ -57,7 +57,7 @@ def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
 
 
 def report_truncation(cut: list[int], limit: int, options: Options) -> None:
-    """Warn, once a call, about texts that were cut."""
+    """Warn, once per call, about texts that were truncated."""
     if cut and options.truncation == "warn":
         which = ", ".join(map(str, cut[:5])) + (", ..." if len(cut) > 5 else "")
         message = (
@@ -69,7 +69,7 @@ def report_truncation(cut: list[int], limit: int, options: Options) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A checkpoint, its tokenizer and the prepared encoder; nothing in it changes."""
+    """A checkpoint, its tokenizer and the prepared encoder; immutable."""
 
     checkpoint: "Checkpoint"
     tokenizer: Tokenizer | StaticTokenizer
@@ -77,13 +77,13 @@ class Engine:
     threads: int
     modules: tuple[ModuleParams, ...] = ()  # the weights of checkpoint.modules
 
-    def __repr__(self) -> str:  # the weights are too long to be shown
+    def __repr__(self) -> str:  # without the weights, which are too long to show
         return f"Engine({str(self.checkpoint.folder)!r}, threads={self.threads})"
 
     def encode(self, texts: str | Iterable[str], options: Options, stop: "Event | None" = None) -> Any:
-        """Compute all at once: (D,) for a str, (N, D) for an iterable, or lists of hidden states.
+        """Compute all texts: (D,) for a str, (N, D) for an iterable, or lists of hidden states.
 
-        Raises Stopped, at the end of a chunk, once `stop` is set.
+        Raises Stopped at the end of the current chunk once `stop` is set.
         """
         width, alone = self.width(options.truncate_dim), isinstance(texts, str)
         several: Iterable[str] = [texts] if isinstance(texts, str) else column(texts, "texts")
@@ -105,7 +105,7 @@ class Engine:
     def stream(
         self, texts: Iterable[str], options: Options, tell_cut: Callable[[list[int]], None] | None = None
     ) -> Iterator[Array]:
-        """Check, and then compute window by window; `tell_cut` gets the texts that were cut, in place of a warning."""
+        """Check the arguments, then compute window by window; `tell_cut` gets truncated texts instead of a warning."""
         self.width(options.truncate_dim)
         if isinstance(texts, str):
             raise InputTypeError("texts is one str: use encode, or give stream an iterable of str")
@@ -127,7 +127,7 @@ class Engine:
         return self.tokenizer([texts] if isinstance(texts, str) else list(column(texts, "texts")), errors)
 
     def width(self, truncate_dim: int | None) -> int:
-        """The width of the vectors, cut to `truncate_dim` if given; raises InputError if that is wider."""
+        """The width of the vectors, truncated to `truncate_dim` if given; raises InputError if that is wider."""
         if truncate_dim is not None and truncate_dim > self.checkpoint.dimension:
             raise InputError(
                 f"truncate_dim {truncate_dim} is more than the model's {self.checkpoint.dimension} numbers"
@@ -135,7 +135,7 @@ class Engine:
         return truncate_dim or self.checkpoint.truncate_dim or self.checkpoint.dimension
 
     def blocks(self, texts: Iterable[str], options: Options, progress: Progress) -> Iterator[tuple[Block, list[int]]]:
-        """Yield a block for each window of texts, in order, and the indices of the texts that were cut."""
+        """Yield a block for each window of texts, in order, and the indices of the texts that were truncated."""
         prompt = find_prompt(self.checkpoint, options)
         skipped = self.skipped(prompt)
         for start, window in windows(texts, prompt):
@@ -155,7 +155,7 @@ class Engine:
         return self.tokenizer.prompt_length(prompt) if prompt and not self.checkpoint.include_prompt else 0
 
     def hidden_states(self, tokens: Tokens, batch_size: int | None, progress: Progress, start: int = 0) -> list[Array]:
-        """Compute the hidden states (T_i, D) of every text; `start` is where the first stands among the caller's."""
+        """Compute the hidden states (T_i, D) of every text; `start` is the caller's index of the first."""
         states: list[Array] = [np.empty(0)] * len(tokens)
 
         def receive(chunk: Array, hidden: Array) -> None:
@@ -194,16 +194,16 @@ class Engine:
         return self.shaped(self.embed(tokens, skipped, together), options)
 
     def embed(self, tokens: Tokens, skipped: int = 0, together: bool = False) -> Array:  # (T,) -> (B, D) float32
-        """Compute the vectors of one chunk on the calling thread: encode, pool, and what the modules do after it.
+        """Compute the vectors of one chunk on the calling thread: encode, pool, and apply the modules.
 
         `skipped` tokens at the beginning of every text, those of a prompt, are left out of the pooling; `together` lets
-        an idle core help.  The caller holds BLAS to one thread, and looks for NaN and infinity.
+        an idle core help.  The caller limits BLAS to one thread and checks for NaN and infinity.
         """
         pooled = self.compute.pooled(tokens, self.checkpoint.pooling, skipped, together)
         return transform(pooled, self.checkpoint.modules, self.modules)
 
     def shaped(self, vectors: Array, options: Options) -> Array:  # (B, D) -> (B, width)
-        """Cut and normalise vectors of `embed`, as `truncate_dim` and `normalize_embeddings` ask."""
+        """Truncate and normalise vectors of `embed`, as `truncate_dim` and `normalize_embeddings` say."""
         dim = options.truncate_dim or self.checkpoint.truncate_dim
         vectors = truncate_embeddings(vectors, dim)
         again = options.normalize_embeddings
@@ -218,7 +218,7 @@ class Engine:
         tokens: Tokens,
         batch_size: int | None,
     ) -> None:
-        """Do the work chunk by chunk on the threads; `receive` gets the texts of each chunk and its result."""
+        """Run the work chunk by chunk on the threads; `receive` gets the texts of each chunk and its result."""
 
         def quietly(chunk: Array) -> Array:
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
@@ -230,14 +230,14 @@ class Engine:
                 receive(chunks[i], result)
 
     def _guard(self) -> AbstractContextManager[None]:
-        """Hold BLAS to one thread, where it is used."""
+        """Limit BLAS to one thread, if it is used."""
         dense = any(isinstance(module, Dense) for module in self.checkpoint.modules)
         return single_threaded_blas() if dense or self.compute.needs_blas else nullcontext()
 
     def reference(self) -> NumPyTier:
-        """The NumPy tier in the model's compute type: the one that computes, one that was kept, or one made anew.
+        """The NumPy tier in the model's compute type: the model's own, one that was kept, or a new one.
 
-        The last reads the weights from the checkpoint's files again, and raises a MinembedError where it cannot.
+        A new one reads the weights from the checkpoint's files again, and raises a MinembedError if it cannot.
         """
         if self.compute.reference is not None:
             return self.compute.reference
@@ -247,7 +247,7 @@ class Engine:
         return prepare(read_params(self.checkpoint), self.checkpoint.config, self.compute.dtype)
 
     def observed(self, tokens: Tokens, observe: Observer, attention: bool = False) -> Array:  # (T,) -> (T, D)
-        """Compute hidden states with an observer, which the NumPy tier serves, whichever computes otherwise."""
+        """Compute hidden states with an observer: always by the NumPy tier, whatever the model's own tier is."""
         reference = self.reference()
         if reference is not self.compute:
             LOG.info("forward with observe= is computed by the NumPy tier in %s", reference.dtype)
@@ -262,7 +262,7 @@ class Engine:
         return hidden
 
     def _explain(self, tokens: Tokens, index: int) -> NumericalError:
-        """Find the first layer in which a text's hidden states leave the numbers, by the NumPy tier."""
+        """Find the first layer in which a text's hidden states become NaN or infinite, with the NumPy tier."""
         first: list[str] = []
 
         def observe(name: str, states: Array) -> None:

@@ -1,4 +1,4 @@
-"""Filling masks: which words a masked-language model expects in the place of a mask token."""
+"""Filling masks: the words that a masked-language model predicts for a mask token."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from minembed.models.engine import Engine
 
-TOGETHER = 64  # texts: their logits are a vocabulary's width a mask
+TOGETHER = 64  # texts per step: every mask has a row of logits as wide as the vocabulary
 USUAL = {"mask_token": ("[MASK]", "<mask>"), "pad_token": ("[PAD]", "<pad>")}
 
 
@@ -43,10 +43,9 @@ def special_id(reference: Any, folder: "Path", kind: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class MaskFiller:
-    """An encoder with its masked-LM head: call it with texts.  Nothing in it changes: threads share it.
+    """An encoder with its masked-LM head: call it with texts.  It is immutable, so threads can share it.
 
-    `Embedder.fill_mask` makes one for each call, so that an Embedder keeps no head in memory; keep one of your own
-    where there are many calls.
+    `Embedder.fill_mask` makes one for each call, so that an Embedder keeps no head in memory; for many calls, keep one.
     """
 
     engine: "Engine"
@@ -56,9 +55,9 @@ class MaskFiller:
 
     @classmethod
     def load(cls, engine: "Engine") -> "MaskFiller":
-        """Read the head of an encoder's checkpoint from its files.
+        """Read the masked-LM head from the files of an encoder's checkpoint.
 
-        Raises MissingHeadError where it was saved without, TokenizationError where its tokenizer has no mask.
+        Raises MissingHeadError if it was saved without one, TokenizationError if its tokenizer has no mask token.
         """
         from minembed.weights.heads import read_masked
 
@@ -73,7 +72,7 @@ class MaskFiller:
 
     @property
     def mask_token(self) -> str:
-        """What stands in a text for the word to be found."""
+        """The token that marks the word to predict."""
         return str(self.engine.tokenizer.reference.id_to_token(self.mask_id))
 
     @overload
@@ -83,10 +82,10 @@ class MaskFiller:
     def __call__(self, texts: Iterable[str], top_k: int = 5) -> list[list[Any]]: ...
 
     def __call__(self, texts: str | Iterable[str], top_k: int = 5) -> list[Any]:
-        """Find the likeliest words for the masks of a text, or of several.
+        """Predict the most probable words for the masks of one text, or of several.
 
-        A text with one mask gives a list of {"score", "token", "token_str", "sequence"}, the likeliest first; with
-        several masks, one such list a mask, in which the other masks stay.  An iterable of texts gives a list of
+        A text with one mask gives a list of {"score", "token", "token_str", "sequence"}, the most probable first; with
+        several masks, one such list per mask, in which the other masks stay.  An iterable of texts gives a list of
         these.  Raises InputError for a text without a mask, or a bad `top_k`.
         """
         words, number = len(self.head.decoder), whole_number(top_k)
@@ -124,9 +123,9 @@ class MaskFiller:
             warn(f"texts longer than {limit} tokens were cut: texts[{which}]; shorten them", TruncationWarning)
 
     def probabilities(self, tokens: Tokens, start: int = 0) -> list[Array]:
-        """Compute the probability of every word for every mask: (masks, V) a text.
+        """Compute the probability of every word for every mask: (masks, V) per text.
 
-        Raises NumericalError where there would be NaN or infinity; `start` is where the first text stands.
+        `start` is the index of the first text.  Raises NumericalError if the result would contain NaN or infinity.
         """
         found: list[Array] = [np.empty(0)] * len(tokens)
 
@@ -148,7 +147,7 @@ class MaskFiller:
         return found
 
     def _row(self, p: Array, ids: Array, place: int, top_k: int, alone: bool) -> list[dict[str, Any]]:
-        """The best words of one mask; equal ones by their ids."""
+        """The most probable words for one mask; ties in order of their ids."""
         reference, row = self.engine.tokenizer.reference, []
         for word in np.argsort(-p, kind="stable")[:top_k].tolist():
             filled = ids.copy()

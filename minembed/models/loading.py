@@ -1,4 +1,4 @@
-"""What loading has in common, whatever the model is for: find a checkpoint, bound its texts, make its encoder ready."""
+"""Loading steps that all kinds of models share: find a checkpoint, limit its texts, prepare its encoder."""
 
 import logging
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ NO_GAIN = "nothing here computes bfloat16 faster"
 
 
 def check_request(dtype: str | None, backend: str, threads: int | None) -> int:
-    """Check what no file need be read for, and settle the number of threads.
+    """Check the arguments that need no file, and return the number of threads.
 
     >>> check_request("int8", "numpy", 2)
     2
@@ -38,9 +38,9 @@ def check_request(dtype: str | None, backend: str, threads: int | None) -> int:
 
 
 def with_limit(checkpoint: Checkpoint, max_seq_length: object) -> Checkpoint:
-    """Replace the number of tokens that are read of a text; None keeps the checkpoint's own.
+    """Replace the maximum length of a text in tokens; None keeps the checkpoint's own.
 
-    Raises InputError for what is no whole number from 1 to the model's positions.
+    Raises InputError unless it is a whole number from 1 to the model's positions.
     """
     if max_seq_length is None:
         return checkpoint
@@ -48,10 +48,10 @@ def with_limit(checkpoint: Checkpoint, max_seq_length: object) -> Checkpoint:
 
 
 def with_settings(checkpoint: Checkpoint, max_seq_length: object, prompts: object, truncate_dim: object) -> Checkpoint:
-    """Replace what the folder says of length, prompts and the width of vectors; None keeps the checkpoint's own.
+    """Replace the checkpoint's maximum length, prompts and width of vectors; None keeps its own.
 
-    Prompts are replaced name by name.  Raises InputError for what the model does not have, InputTypeError for prompts
-    that map no names to texts.
+    Prompts are replaced name by name.  Raises InputError for a length or width that the model does not have,
+    InputTypeError for prompts that do not map names to texts.
 
     >>> from pathlib import Path
     >>> from minembed.transformer.config import Config
@@ -74,7 +74,7 @@ def with_settings(checkpoint: Checkpoint, max_seq_length: object, prompts: objec
 def finder(
     local_files_only: bool = False, token: str | bool | None = None, show_progress_bar: bool | None = None
 ) -> "partial[Located]":
-    """What finds a model by its name, and then, should it be an adapter, its base: that at no revision of its own.
+    """A function that finds a model by its name; also used for the base of an adapter, which has no revision.
 
     >>> finder(local_files_only=True).keywords["local_files_only"]
     True
@@ -97,9 +97,9 @@ def load_static_tokenizer(checkpoint: Checkpoint) -> StaticTokenizer:
 
 
 def fastest(checkpoint: Checkpoint, backend: str) -> tuple[Dtype, str]:
-    """What "auto" computes in, and why: the fastest type whose vectors stay at a mean cosine of 0.9999 to float32's.
+    """The compute type of "auto", and why: the fastest whose vectors have a mean cosine of 0.9999 or more to float32's.
 
-    int8 is fast as well, but stays at 0.9994: it is for those who ask for it, or store it.
+    int8 is fast too, but reaches only 0.9994: it is used only on request, or if the folder stores int8.
     """
     if checkpoint.is_static:
         return "float32", "static embeddings only add the rows of a table"
@@ -111,18 +111,18 @@ def fastest(checkpoint: Checkpoint, backend: str) -> tuple[Dtype, str]:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An encoder that is ready, and what was settled on the way."""
+    """An encoder that is ready to compute, with the chosen backend and compute type."""
 
     compute: Tier
     backend: str
     dtype: Dtype
-    dtype_reason: str | None = None  # where the compute type was left to minembed
+    dtype_reason: str | None = None  # if minembed chose the compute type
 
 
 def prepare_encoder(
     checkpoint: Checkpoint, backend: str, dtype: DtypeChoice | None, keep_params: bool = False
 ) -> Prepared:
-    """Read the parameters and make them ready, in the compute type asked for, or in that of the folder."""
+    """Read the parameters and prepare the encoder, in the requested compute type or in that of the folder."""
     params, config = read_params(checkpoint), checkpoint.config
     if dtype == "auto":
         chosen, reason = fastest(checkpoint, backend)

@@ -1,4 +1,4 @@
-"""What to write instead, where a loaded model is used as something that it is not."""
+"""Error messages that say what to write when a loaded model is used like a model of another library."""
 
 import inspect
 import os
@@ -13,10 +13,11 @@ MOVED = "minembed.sentence_transformers"  # has the classes of sentence-transfor
 
 
 def explained(*, call: str, namesake: str) -> Callable[[type[Model]], type[Model]]:
-    """Let a class of loaded models say what to write for what it does not do.
+    """Make a class of loaded models explain the common mistakes: what to write instead.
 
-    These are: to be called with a model's name, to be changed, and names that it does not have.  `call` is the method
-    whose options take the place of attributes, beside those of `load`; `namesake` is the class that people come from.
+    The mistakes are calling the class with a model's name, setting attributes, and using names that it does not have.
+    `call` is the method whose options, beside those of `load`, replace attributes; `namesake` is the class of
+    sentence-transformers that users may know.
 
     >>> @explained(call="encode", namesake="SentenceTransformer")
     ... class Model:
@@ -40,7 +41,7 @@ def explained(*, call: str, namesake: str) -> Callable[[type[Model]], type[Model
             raise InputAttributeError(f"{model.__name__} does not change once it is loaded ({name}): {remedy}")
 
         def refuse_name(self: Model, name: str) -> Any:
-            if name in dir(type(self)):  # a property that asked for a name that is not there: say which
+            if name in dir(type(self)):  # a property failed with an AttributeError: raise it again, with its name
                 return object.__getattribute__(self, name)
             if name.startswith("_"):  # Python and NumPy ask for many such names
                 raise AttributeError(f"{model.__name__!r} object has no attribute {name!r}")

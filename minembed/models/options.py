@@ -14,11 +14,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "errors": get_args(Errors),
 }
 
-OF_VECTORS = ("normalize_embeddings", "truncate_dim", "precision")  # which hidden states do not heed
+OF_VECTORS = ("normalize_embeddings", "truncate_dim", "precision")  # without effect on hidden states
 
 
 class EncodeOptions(TypedDict, total=False):
-    """The options that `encode_query`, `encode_document` and `stream` take as well; what they mean, `encode` says."""
+    """The options that `encode_query`, `encode_document` and `stream` take as well; `encode` explains them."""
 
     normalize_embeddings: bool | None
     prompt_name: str | None
@@ -43,9 +43,9 @@ class AllOptions(EncodeOptions, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What `encode` was asked for.
+    """The options of one call of `encode`.
 
-    Raises InputError for a value that does not exist and InputTypeError for what only other libraries offer.
+    Raises InputError for an unknown value, InputTypeError for values that only other libraries offer.
 
     >>> Options(truncation="warn").precision
     'float32'
@@ -91,5 +91,5 @@ class Options:
 
     @property
     def needs_own_ranges(self) -> bool:
-        """Whether the vectors themselves would have to give the ranges of int8."""
+        """Whether the ranges of int8 have to be taken from the vectors themselves."""
         return self.precision in ("int8", "uint8") and self.ranges is None and self.calibration_embeddings is None

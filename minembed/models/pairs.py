@@ -1,4 +1,4 @@
-"""Pairs of texts, as a cross-encoder reads them: what may be given, and what is said where it is something else."""
+"""Pairs of texts for a cross-encoder: the accepted types, and the errors for others."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from minembed.runtime.columns import column, is_table, missing
 
 
 def as_pairs(pairs: Any) -> Iterable[Any]:
-    """Take what yields pairs; raises InputTypeError, with what to write instead, for what does not.
+    """Accept an iterable of pairs; raises InputTypeError, which says what to write instead, for anything else.
 
     >>> list(as_pairs(zip(["a query"], ["a document"])))
     [('a query', 'a document')]
@@ -29,7 +29,7 @@ def as_pairs(pairs: Any) -> Iterable[Any]:
 
 
 def is_one_pair(pairs: object) -> bool:
-    """Whether a sequence begins with a text: then it is a pair itself, and holds none.
+    """Whether a sequence begins with a text: then it is itself one pair, and not a list of pairs.
 
     >>> is_one_pair(["a query", "a document"]), is_one_pair([["a query", "a document"]]), is_one_pair([])
     (True, False, False)
@@ -38,7 +38,7 @@ def is_one_pair(pairs: object) -> bool:
 
 
 def as_pair(pair: object, i: int) -> tuple[str, str]:
-    """Take pair number i; raises InputTypeError, which names i, for what is no pair of two str.
+    """Check pair number i; raises InputTypeError, which names i, unless it is a pair of two str.
 
     >>> as_pair(["a query", "a document"], 0)
     ('a query', 'a document')

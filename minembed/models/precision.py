@@ -1,4 +1,4 @@
-"""What becomes of float32 vectors where another precision is asked for, wherever they were computed."""
+"""Convert float32 vectors to another precision, whether they were computed here or by a server."""
 
 import numpy as np  # noqa: F401 (the example)
 
@@ -9,7 +9,7 @@ from minembed.types import Array
 
 
 def check_ranges(options: Options, *, alone: bool = False, streamed: bool = False) -> None:
-    """Refuse int8 without ranges where there are no vectors to take them from: one alone, or a stream.
+    """Refuse int8 without ranges if the vectors cannot give them: a single vector, or a stream.
 
     >>> check_ranges(Options(precision="int8"), alone=True)
     Traceback (most recent call last):
@@ -22,7 +22,7 @@ def check_ranges(options: Options, *, alone: bool = False, streamed: bool = Fals
 
 
 def quantized(vectors: Array, options: Options) -> Array:  # (N, D) float32
-    """The vectors in the precision that was asked for; an int8 without ranges takes them from these, and warns.
+    """The vectors in the requested precision; int8 without ranges takes them from these vectors, with a warning.
 
     >>> quantized(np.float32([[0.5, -1.0] * 4]), Options(precision="ubinary")).tolist()
     [[170]]

@@ -1,4 +1,4 @@
-"""A model behind a URL, with the methods of a loaded one: `Embedder.connect` makes it."""
+"""A model behind a URL, with the methods of a loaded model; made by `Embedder.connect`."""
 
 import binascii
 from base64 import b64decode
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Texts = str | Iterable[str]
-KEY = "minembed"  # under which a server tells what its model is
+KEY = "minembed"  # of the server's description of a model
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a server tells of a model."""
+    """A server's description of a model."""
 
     dimension: int
     max_seq_length: int
@@ -51,7 +51,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RemoteEmbedder:
-    """A model that a server computes with.  Threads share it, and it survives fork and pickling (its key included)."""
+    """A model on a server.  Threads can share it; it works after a fork and can be pickled (with its key)."""
 
     client: Client
     model: str
@@ -60,7 +60,7 @@ class RemoteEmbedder:
 
     @staticmethod
     def of(client: Client, model: str | None, concurrency: int) -> "RemoteEmbedder":
-        """Ask what is served, and take the model of that name, or the first."""
+        """Ask which models are served, and take the one of that name, or the first."""
         check_whole("concurrency", concurrency)
         listed = listed_models(client.ask("GET", "/v1/models").value, client.address.url)
         if not listed:
@@ -87,7 +87,7 @@ class RemoteEmbedder:
         self.close()
 
     def close(self) -> None:
-        """Close the connections that wait; the next call opens others."""
+        """Close the idle connections; the next call opens new ones."""
         self.client.connections.close()
 
     @property
@@ -97,27 +97,27 @@ class RemoteEmbedder:
 
     @property
     def max_seq_length(self) -> int:
-        """How many tokens of a text are read, special ones included."""
+        """The maximum length of a text in tokens, special tokens included."""
         return self.facts.max_seq_length
 
     @takes_options_of(Options, AllOptions)
     def encode(self, texts: Texts, **options: "Unpack[AllOptions]") -> Array:
         """Turn texts into vectors, as `Embedder.encode` does, with the same bits: (D,) for a str, (N, D) for a column.
 
-        The options mean what they mean there, but that `batch_size` is how many texts are sent in one request.  What a
-        server does not give is refused by name: output_value="token_embeddings", and empty texts.  Raises InputError
-        with the place of the texts for bad input, ServerError where the server fails.
+        The options are the same, except that `batch_size` is the number of texts per request.  Servers do not support
+        output_value="token_embeddings" and empty texts: both are refused.  Raises InputError, which names the index of
+        the texts, for bad input, ServerError if the server fails.
         """
         return self._encode(texts, Options(**options))
 
     @takes_options_of(Options, EncodeOptions)
     def encode_query(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
-        """Encode search queries: as `encode`, with the prompt named "query" where the checkpoint has one."""
+        """Encode search queries: as `encode`, with the prompt named "query" if the checkpoint has one."""
         return self.encode(texts, **self._with_prompt(options, ("query",)))
 
     @takes_options_of(Options, EncodeOptions)
     def encode_document(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
-        """Encode passages: as `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
+        """Encode passages: as `encode`, with the first existing prompt of "document", "passage" and "corpus"."""
         return self.encode(texts, **self._with_prompt(options, ("document", "passage", "corpus")))
 
     @takes_options_of(Options, EncodeOptions)
@@ -134,10 +134,10 @@ class RemoteEmbedder:
 
     @takes_options_of(Options, EncodeOptions)
     def stream(self, texts: Iterable[str], **options: "Unpack[EncodeOptions]") -> Iterator[Array]:
-        """Encode any iterable in bounded memory: yields blocks (n, D), one a request, in order.
+        """Encode any iterable in bounded memory: yields blocks (n, D), one per request, in order.
 
-        At most twice `concurrency` requests are under way or wait to be taken.  Options as those of `encode`; int8
-        needs `ranges` or `calibration_embeddings`, since the vectors of a stream are never all there.
+        At most twice `concurrency` requests are running, or finished and not yet taken.  The options are those of
+        `encode`; int8 needs `ranges` or `calibration_embeddings`, since a stream never has all its vectors in memory.
         """
         asked = self._checked(Options(**options))
         if isinstance(texts, str):
@@ -146,19 +146,19 @@ class RemoteEmbedder:
         return self._stream(column(texts, "texts"), asked)
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
-        """Compare all pairs, here, by the checkpoint's similarity_fn_name."""
+        """Compare all pairs, on this machine, by the checkpoint's similarity_fn_name."""
         from minembed.search import similarity as sim
 
         return sim.SIMILARITY[self.facts.similarity_fn_name](a, b)
 
     def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (N, D) -> (N,)
-        """Compare row i of a with row i of b, here, by the checkpoint's similarity_fn_name."""
+        """Compare row i of a with row i of b, on this machine, by the checkpoint's similarity_fn_name."""
         from minembed.search import similarity as sim
 
         return sim.pairwise(a, b, self.facts.similarity_fn_name)
 
     def info(self) -> dict[str, Any]:
-        """Say what is served, and where."""
+        """The server's description of the model, with its name and the URL."""
         return {"source": self.client.address.url, "model": self.model, **self.facts.others}
 
     def _with_prompt(self, options: EncodeOptions, names: tuple[str, ...]) -> EncodeOptions:
@@ -167,7 +167,7 @@ class RemoteEmbedder:
         return {**options, "prompt_name": next((n for n in names if n in self.facts.prompts), names[0])}
 
     def _checked(self, options: Options) -> Options:
-        """Refuse what the server would not do."""
+        """Refuse options that the server does not support."""
         if options.output_value != "sentence_embedding":
             raise InputError(
                 f"output_value={options.output_value!r}: a server gives vectors of texts; Embedder.load gives more"
@@ -200,7 +200,7 @@ class RemoteEmbedder:
                 yield quantized(rows, options)
 
     def _blocks(self, texts: Iterable[str], options: Options) -> Iterator[tuple[Array, int]]:
-        """The vectors of each request, in order, and how many of its texts were cut."""
+        """The vectors of each request, in order, and how many of its texts were truncated."""
         told = {
             "model": self.model,
             "encoding_format": "base64",
@@ -216,14 +216,14 @@ class RemoteEmbedder:
         return in_order(lambda piece: self._ask(piece, told, width), some, self.concurrency)
 
     def _ask(self, piece: Piece, told: dict[str, Any], width: int) -> tuple[Array, int]:
-        """One request: (n, width) float32, and how many texts were cut."""
+        """One request: (n, width) float32, and how many texts were truncated."""
         try:
             reply = self.client.ask("POST", "/v1/embeddings", {"input": piece.texts, **told})
         except InputError as error:
             raise type(error)(f"{piece.place}: {error}") from error
         rows = rows_of(reply.value, len(piece.texts), width)
         if rows is None:
-            what = f"answered {len(piece.texts)} texts with something else than vectors of {width} numbers"
+            what = f"did not answer {len(piece.texts)} texts with vectors of {width} numbers"
             raise ServerError(f"{self.client.address.url} {what}: was another model started there? connect again")
         truncated = reply.headers.get("x-minembed-truncated", "0")
         return rows, int(truncated) if truncated.isascii() and truncated.isdigit() else 0
@@ -235,7 +235,7 @@ class RemoteEmbedder:
 
 
 def listed_models(value: Any, url: str) -> dict[str, Facts]:
-    """The embedding models that a server lists; raises ServerError where it is none of minembed's.
+    """The embedding models that a server lists; raises ServerError if it is not a server of minembed.
 
     >>> told = {"dimension": 3, "max_seq_length": 9, "similarity_fn_name": "cosine"}
     >>> list(listed_models({"data": [{"id": "m", "minembed": told}]}, "http://..."))
@@ -256,7 +256,7 @@ def listed_models(value: Any, url: str) -> dict[str, Facts]:
             for name, told in found.items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        remedy = "connect speaks to minembed serve alone; for other servers use the client of openai"
+        remedy = "connect works only with minembed serve; for other servers use the openai client"
         raise ServerError(f"{url} does not list its models as minembed does: {remedy}") from error
 
 
@@ -268,7 +268,7 @@ def _metric(name: object) -> Metric:
 
 
 def rows_of(value: Any, count: int, width: int) -> Array | None:  # (count, width) float32
-    """The vectors of an answer, with the bits that were sent; None where it holds anything else.
+    """The vectors of an answer, with the bits that were sent; None if it holds anything else.
 
     >>> rows_of({"data": [{"index": 0, "embedding": "AACAPw=="}]}, 1, 1).tolist()
     [[1.0]]

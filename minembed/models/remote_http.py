@@ -1,6 +1,6 @@
-"""Requests to a server of minembed, with the standard library: connections that are kept, patience that is bounded.
+"""Requests to a server of minembed, with the standard library: kept connections, timeouts and a few retries.
 
-Proxies and .netrc of the environment are not heeded: requests go where the URL says.
+Proxies and .netrc of the environment are ignored: requests go where the URL says.
 """
 
 import json
@@ -23,7 +23,7 @@ LONGEST_WAIT = 30.0  # seconds before a request is sent again
 LARGEST = 1 << 30  # bytes of an answer
 BRIEF = 300  # characters of a server's message
 BUSY = (429, 503)  # statuses after which a request is worth sending again
-TOLD = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]")  # what a terminal might obey
+TOLD = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]")  # control characters, which a terminal might execute
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,20 @@ class Address:
 
     @staticmethod
     def of(url: str) -> "Address":
-        """Read a URL, with or without OpenAI's /v1 at its end; raises InputError for what is none."""
+        """Parse a URL, with or without OpenAI's /v1 at its end; raises InputError if it is not one."""
         if not isinstance(url, str):
             raise InputTypeError(f"url must be a str, not {type(url).__name__}")
         try:
             parts = urlsplit(url)
             secure, port = parts.scheme == "https", parts.port
         except ValueError as error:
-            raise InputError(f"url {url!r} is no URL: {error}") from error
+            raise InputError(f"url {url!r} is not a URL: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\x00-\x20\x7f]", url):
             raise InputError(f"url must look like http://127.0.0.1:8080, not {url!r}")
         if parts.username is not None or parts.password is not None:
             raise InputError("url holds a name or a password: give the key as api_key=")
         if parts.query or parts.fragment:
-            raise InputError(f"url {url!r} has a query or a fragment: give the server's address alone")
+            raise InputError(f"url {url!r} has a query or a fragment: give only the server's address")
         prefix = parts.path.rstrip("/").removesuffix("/v1")
         return Address(secure, parts.hostname, port or (443 if secure else 80), prefix)
 
@@ -66,7 +66,7 @@ class Address:
 
 
 class Connections:
-    """Connections that wait for their next request.  Threads share them; a fork or a copy begins without any.
+    """Idle connections, kept for the next request.  Threads share them; a fork or a copy starts with none.
 
     >>> kept = Connections(Address.of("http://127.0.0.1:1"), timeout=1.0)
     >>> connection, was_kept = kept.take()
@@ -82,7 +82,7 @@ class Connections:
     def _begin(self) -> None:
         self._idle: deque[HTTPConnection] = deque()
         self._process = os.getpid()
-        # sockets that are left to the garbage collector warn; in a circle it may come to them before any __del__
+        # sockets that the garbage collector closes warn; in a reference cycle it may reach them before any __del__
         weakref.finalize(self, _close_all, self._idle)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -103,7 +103,7 @@ class Connections:
         self._idle.append(connection)
 
     def close(self) -> None:
-        """Close those that wait."""
+        """Close the idle connections."""
         _close_all(self._idle)
 
 
@@ -118,12 +118,12 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]  # names in lower case
-    value: Any  # of its JSON; None where it is none
+    value: Any  # of its JSON; None if it is not JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Asks one server."""
+    """Sends requests to one server."""
 
     address: Address
     connections: Connections
@@ -132,7 +132,7 @@ class Client:
 
     @staticmethod
     def to(url: str, *, api_key: str | None = None, timeout: float = 60.0, retries: int = 5) -> "Client":
-        """Check the arguments; nothing is asked yet."""
+        """Check the arguments; nothing is sent yet."""
         if api_key is not None and not (isinstance(api_key, str) and re.fullmatch(r"[^\x00-\x20\x7f]+", api_key)):
             raise InputError("api_key must be a str without spaces and control characters")
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
@@ -142,7 +142,7 @@ class Client:
         return Client(address, Connections(address, float(timeout)), retries, api_key)
 
     def ask(self, method: str, path: str, value: Any = None) -> Reply:
-        """Send a request, again where that may help; raises a MinembedError for any answer but a result."""
+        """Send a request, and retry if that may help; raises a MinembedError for any answer that is not a result."""
         text = None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         body = None if text is None else text.encode(errors="replace")
         for attempt in range(self.retries + 1):
@@ -167,7 +167,7 @@ class Client:
         raise AssertionError("the last attempt returns or raises")
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> Reply:
-        """One request; where a kept connection turns out to be closed, on the next."""
+        """Send one request; if a kept connection turns out to be closed, use the next."""
         while True:
             connection, was_kept = self.connections.take()
             try:
@@ -179,7 +179,7 @@ class Client:
                 connection.close()
                 if not was_kept:
                     raise
-            except BaseException:  # a half-read answer must not be taken for the next one
+            except BaseException:  # the rest of a half-read answer must not be read as the next one
                 connection.close()
                 raise
 
@@ -209,7 +209,7 @@ class Client:
         return self._failed(f"no server answers ({reason}): is minembed serve running there?")
 
     def _refuse(self, reply: Reply, path: str) -> NoReturn:
-        """Raise what an answer stands for."""
+        """Raise the error that an answer means."""
         message, status = message_of(reply.value), reply.status
         if status in (400, 413, 422) and message:
             raise InputError(message)
@@ -229,7 +229,7 @@ class Client:
 
 
 def waiting_time(attempt: int, retry_after: str | None) -> float:
-    """How many seconds to wait before a request is sent again: what the server asks for, and longer each time.
+    """How many seconds to wait before a retry: at least what the server asks for, and longer each time.
 
     >>> waiting_time(0, "2"), waiting_time(3, None), waiting_time(0, "86400"), waiting_time(0, "Wed, 21 Oct")
     (2.0, 2.0, 30.0, 0.25)
@@ -239,7 +239,7 @@ def waiting_time(attempt: int, retry_after: str | None) -> float:
 
 
 def parsed(body: bytes) -> Any:
-    """JSON, or None for what is none.
+    """The value of a JSON text; None if it is not JSON.
 
     >>> parsed(b"[1]"), parsed(b"<html>")
     ([1], None)
@@ -251,7 +251,7 @@ def parsed(body: bytes) -> Any:
 
 
 def message_of(value: Any) -> str:
-    """What a server says of an error, in OpenAI's shape or TEI's; "" where it says nothing.
+    """A server's error message, in OpenAI's format or TEI's; "" if there is none.
 
     >>> message_of({"error": {"message": "too long"}}), message_of({"error": "too long"}), message_of(None)
     ('too long', 'too long', '')

@@ -1,4 +1,4 @@
-"""Texts for a server: cut into requests, and kept under way several at a time, in order."""
+"""Texts for a server: split into requests, several of which run at a time, with the results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,20 +10,20 @@ from minembed.errors import InputError
 from minembed.text.tokenizer import clean
 
 Result = TypeVar("Result")
-TEXTS = 64  # of a request
-CHARACTERS = 200_000  # of a request, unless one text has more: less than a server's limit in any language
+TEXTS = 64  # per request
+CHARACTERS = 200_000  # per request, unless one text has more: below a server's limit in any language
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some texts, and where the first stands among the caller's."""
+    """The texts of one request, and the caller's index of the first."""
 
     start: int
     texts: list[str]
 
     @property
     def place(self) -> str:
-        """How messages name it.
+        """The name of these texts in messages.
 
         >>> Piece(4, ["a", "b"]).place
         'texts[4:6]'
@@ -33,7 +33,7 @@ class Piece:
 
 
 def pieces(texts: Iterable[object], errors: str, most: int) -> Iterator[Piece]:
-    """Cut texts into requests of at most `most`; raises InputError for a text that is empty, which servers refuse.
+    """Split texts into requests of at most `most`; raises InputError for an empty text, which servers refuse.
 
     >>> [piece.texts for piece in pieces(iter(["a", "b", "c"]), "replace", 2)]
     [['a', 'b'], ['c']]
@@ -54,7 +54,7 @@ def pieces(texts: Iterable[object], errors: str, most: int) -> Iterator[Piece]:
 
 
 def in_order(work: Callable[[Piece], Result], some: Iterator[Piece], concurrency: int) -> Iterator[Result]:
-    """Yield work(piece) for each piece, in order, with at most `concurrency` under way and as many ahead of the caller.
+    """Yield work(piece) for each piece, in order; up to `concurrency` run at a time, and as many results may wait.
 
     >>> list(in_order(lambda piece: piece.start, iter([Piece(0, ["a"]), Piece(1, ["b"])]), 2))
     [0, 1]

@@ -1,4 +1,4 @@
-"""Cross-encoders: a query and a document read together, and one score for how well they fit."""
+"""Cross-encoders: read a query and a document together, and score how well they match."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from minembed.weights.cross_encoder import CrossEncoder
 
-ORGANISATION = "cross-encoder"  # of bare names, as sentence-transformers has it
+ORGANISATION = "cross-encoder"  # of bare names, as in sentence-transformers
 
 
 def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
@@ -45,7 +45,7 @@ def _check_size(name: str, size: object) -> None:
 
 
 class PredictOptions(TypedDict, total=False):
-    """The options that `rank` takes as well; what they mean, `predict` says."""
+    """The options that `rank` takes as well; `predict` explains them."""
 
     activation: str | None
     batch_size: int | None
@@ -54,22 +54,22 @@ class PredictOptions(TypedDict, total=False):
 
 
 class Ranked(TypedDict):
-    """A document in the order of `rank`."""
+    """A document in the result of `rank`."""
 
     corpus_id: int
     score: float
 
 
 class RankedText(Ranked):
-    """One that carries its text."""
+    """A document with its text."""
 
     text: str
 
 
 @explained(call="predict", namesake="CrossEncoder")
-@dataclass(frozen=True, slots=True, eq=False)  # one is equal to itself alone, and can be a key
+@dataclass(frozen=True, slots=True, eq=False)  # equal only to itself, and hashable
 class Reranker:
-    """A loaded cross-encoder.  Nothing in it changes after `load`: threads share it."""
+    """A loaded cross-encoder.  It does not change after `load`, so threads can share it."""
 
     model: "CrossEncoder"  # what the folder says
     tokenizer: Tokenizer
@@ -80,13 +80,13 @@ class Reranker:
     dtype: str
     source: str  # where the checkpoint was found
     revision: str | None
-    dtype_reason: str | None = None  # why that dtype, where "auto" was asked for
+    dtype_reason: str | None = None  # why that dtype, for dtype="auto"
 
     def __repr__(self) -> str:
         facts = f"{len(self.labels)} labels, {self.max_seq_length} tokens, {self.dtype}, {self.backend}"
         return f"Reranker({str(self.model.checkpoint.folder)!r}, {facts})"
 
-    def __deepcopy__(self, memo: object) -> "Reranker":  # nothing in it changes: a copy would only take memory
+    def __deepcopy__(self, memo: object) -> "Reranker":  # immutable: a copy would only take memory
         return self
 
     @classmethod
@@ -106,9 +106,9 @@ class Reranker:
     ) -> "Reranker":
         """Load a cross-encoder: a folder, "org/name", or a bare name, which means "cross-encoder/name".
 
-        The options are those of `Embedder.load`; `dtype` is that of the encoder, the head is computed in float32.
-        Raises MissingHeadError for a checkpoint that gives no scores of pairs, and a MinembedError that names the
-        file, or the argument, and what to do.
+        The options are those of `Embedder.load`; `dtype` applies to the encoder, the head is computed in float32.
+        Raises MissingHeadError for a checkpoint that cannot score pairs, and a MinembedError that names the file or the
+        argument, and what to do.
         """
         from minembed.models import loading
         from minembed.weights.cross_encoder import read_cross_encoder
@@ -121,7 +121,7 @@ class Reranker:
         head = read_classifier(model.checkpoint, len(model.labels))
         model = replace(model, checkpoint=loading.with_limit(model.checkpoint, max_seq_length))
         tokenizer = loading.load_tokenizer(model.checkpoint)
-        tokenizer.pairs(["a"], ["b"])  # a tokenizer that has no place for two texts is refused here
+        tokenizer.pairs(["a"], ["b"])  # refuses a tokenizer that has no place for two texts
         ready = loading.prepare_encoder(model.checkpoint, backend, dtype)
         how = ready.compute, head, threads, ready.backend, ready.dtype
         return cls(model, tokenizer, *how, found.source, found.revision, ready.dtype_reason)
@@ -133,12 +133,12 @@ class Reranker:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the L numbers that a pair gets; those that rank have one."""
+        """The names of the L scores of a pair; models that rank have one."""
         return self.model.labels
 
     @property
     def max_seq_length(self) -> int:
-        """How many tokens of a pair are read, special ones included."""
+        """The maximum length of a pair in tokens, special tokens included."""
         return self.model.checkpoint.max_seq_length
 
     @overload
@@ -161,13 +161,13 @@ class Reranker:
     ) -> np.float32 | Array:
         """Score pairs of a query and a document: (N,) float32, (N, L) for L > 1 labels; one pair gives one row.
 
-        A pair's score has the same bits whatever it is batched with.  `activation` of the logits: None is the
+        A pair's score has the same bits in any batch.  `activation` is applied to the logits: None for the
         checkpoint's own (Sigmoid for one label unless it names another), or a name: "Identity" for the logits
         themselves, "Sigmoid", "Softmax", ...  `truncation` is "warn", "error" or "silent" for pairs beyond
         max_seq_length, which lose the end of the longer text first.
 
-        Raises InputTypeError (which names the index) for what is no pair of texts, InputError for other bad
-        arguments, NumericalError where a score would be NaN or infinite.
+        Raises InputTypeError (which names the index) for anything but a pair of texts, InputError for other bad
+        arguments, NumericalError if a score would be NaN or infinite.
         """
         activation = self._check(activation, batch_size, truncation)
         several = as_pairs(pairs)
@@ -223,11 +223,11 @@ class Reranker:
         return_documents: bool = False,
         **options: "Unpack[PredictOptions]",
     ) -> list[Ranked] | list[RankedText]:
-        """Order a column of documents by how well they answer a query, best first; equal scores stay as given.
+        """Order documents by how well they answer a query, best first; equal scores keep the given order.
 
-        Returns {"corpus_id": index, "score": float} for each, and "text" with `return_documents`; only the best
-        `top_k`, if given.  The other options are those of `predict`.  Raises InputError where the model has
-        several labels: those are classes, and no order.
+        Returns {"corpus_id": index, "score": float} for each, with "text" if `return_documents`; only the best
+        `top_k`, if given.  The other options are those of `predict`.  Raises InputError if the model has several
+        labels: they are classes, which give no order.
         """
         if not isinstance(query, str):
             raise InputTypeError(f"query is {type(query).__name__}, not str; for several queries use predict")
@@ -265,8 +265,8 @@ class Reranker:
 
     def _score(
         self, pairs: list[tuple[str, str]], batch_size: int | None, progress: Progress, start: int
-    ) -> tuple[Array, list[int]]:  # -> (n, L), which were cut
-        """Compute the logits of a window of pairs, by chunks of like length, on the threads."""
+    ) -> tuple[Array, list[int]]:  # -> (n, L), the indices of truncated pairs
+        """Compute the logits of a window of pairs, in chunks of similar length, on the threads."""
         tokens = self.tokenizer.pairs([query for query, _ in pairs], [document for _, document in pairs])
         logits = np.empty((len(tokens), len(self.labels)), np.float32)
         chunks = plan(tokens.lengths(), self.threads, batch_size)

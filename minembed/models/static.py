@@ -1,7 +1,7 @@
 """Static embeddings: each token has a row of numbers, and a text is the mean of its tokens' rows.
 
-There is no encoder: a token's row does not depend on its neighbours, no special tokens are added, and a text may have
-no tokens at all; its vector is zero then.  V vocabulary, D width, T tokens of all texts, B texts.
+There is no encoder: a token's row does not depend on its neighbours, and no special tokens are added.  A text may have
+no tokens; then its vector is zero.  V vocabulary, D width, T tokens of all texts, B texts.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from minembed.transformer.tier import NumPyTier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-BLOCK = 256  # rows that are gathered at once: they stay in cache, and those of a book need no memory
+BLOCK = 256  # rows that are gathered at once: they stay in the cache, and a long text needs no more memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +38,18 @@ class Bags(Tokens):
 
 @dataclass(frozen=True, slots=True)
 class StaticTokenizer:
-    """What turns texts into Bags; made by `load`, never changed afterwards."""
+    """Turns texts into Bags; made by `load`, immutable."""
 
     reference: Any  # a tokenizers.Tokenizer without truncation and padding
     max_seq_length: int
     vocab_size: int
-    keeps_end: bool = False  # whether a text that is too long loses its beginning
+    keeps_end: bool = False  # whether truncation drops the beginning of a text
     dropped: int | None = None  # the id of the unknown token, which model2vec leaves out
-    token_size: int | None = None  # characters: model2vec reads only so many a token, times max_seq_length
+    token_size: int | None = None  # characters: model2vec reads only this many times max_seq_length
 
     @staticmethod
     def load(path: Path, max_seq_length: int, config: Config, as_model2vec: bool = False) -> "StaticTokenizer":
-        """Read a tokenizer.json; `as_model2vec` for a folder whose reference is model2vec.
+        """Read a tokenizer.json; `as_model2vec` for a folder of model2vec, whose rules then apply.
 
         Raises TokenizationError for a missing or damaged file, ConfigError if its ids do not fit the table.
         """
@@ -69,7 +69,7 @@ class StaticTokenizer:
         return StaticTokenizer(reference, max_seq_length, config.vocab_size, False, dropped, size)
 
     def __call__(self, texts: Sequence[str], errors: str = "replace", first_index: int = 0) -> Bags:
-        """Tokenize texts, each cut to max_seq_length tokens; options and errors are those of `minembed.Tokenizer`."""
+        """Tokenize and truncate texts to max_seq_length tokens; options and errors as in `minembed.Tokenizer`."""
         texts = [clean(text, i, errors) for i, text in enumerate(texts, first_index)]
         longest = None if self.token_size is None else self.token_size * self.max_seq_length  # characters
         ids: list[list[int]] = []
@@ -97,7 +97,7 @@ class StaticTokenizer:
 
     @property
     def has_types(self) -> bool:
-        """Whether the model tells segments apart: it has no layers that could."""
+        """Whether the model uses segment types: it has no layers that could."""
         return False
 
     def with_limit(self, max_seq_length: int) -> "StaticTokenizer":
@@ -132,28 +132,28 @@ def _unknown(reference: Any, model: dict[str, Any]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Lookup(NumPyTier):
-    """A prepared table, which is an encoder without layers: its hidden states are the rows of the tokens."""
+    """A prepared table: an encoder without layers, whose hidden states are the rows of the tokens."""
 
     @property
     def needs_blas(self) -> bool:
-        """Nothing is multiplied."""
+        """False: there is no matrix product."""
         return False
 
     def pooled(
         self, tokens: Tokens, modes: Sequence[str] = ("mean",), skipped: int = 0, together: bool = False
     ) -> Array:  # (T,) -> (B, D)
-        """Average the rows of each text, which may have none; the mean is the only mode of a table."""
+        """Average the rows of each text, which may have none; a table supports only mean pooling."""
         return mean_rows(self.params.embeddings.word, tokens.ids, tokens.cu_seqlens)
 
 
 def prepare(params: Params, config: Config, dtype: str) -> Lookup:
-    """Make a table ready.  Raises InputError for a compute type other than float32."""
+    """Prepare a table.  Raises InputError for a compute type other than float32."""
     check_dtype(dtype)
     return Lookup(params, config, dtype, ())
 
 
 def mean_rows(rows: Array, ids: Array, cu_seqlens: Array) -> Array:  # (V, D), (T,), (B+1,) -> (B, D)
-    """Average the rows that each text names; a text that names none gives zeros.
+    """Average the rows of each text's tokens; a text without tokens gives zeros.
 
     >>> mean_rows(np.float32([[1, 2], [3, 4]]), np.array([0, 1, 1]), np.array([0, 2, 2, 3])).tolist()
     [[2.0, 3.0], [0.0, 0.0], [3.0, 4.0]]

@@ -1,4 +1,4 @@
-"""Which implementation serves an operation: a table of names, looked up late, so that NumPy is enough."""
+"""The implementations of each operation: a table of names that are imported late, so that NumPy is enough."""
 
 import logging
 import os
@@ -61,15 +61,15 @@ BACKENDS = tuple(name for name in get_args(Backend) if name != "auto")  # the re
 NAMES = {"numba": "Numba", "numpy": "NumPy"}
 KERNELS_COME_BY = "install a wheel of this platform, run `make native` in a checkout, or pip install 'minembed[numba]'"
 WORTH_CALLING = 100_000
-WORTH_LOADING = 200_000_000  # multiplications: NumPy has done them before Numba is loaded
+WORTH_LOADING = 200_000_000  # multiplications: NumPy does fewer before Numba is loaded
 NUMBA_AT_LEAST = (0, 62)  # the first with LLVM 20, whose vector functions the kernels call
-NUMBA_SETTINGS = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX")  # say what Numba is to compile for
+NUMBA_SETTINGS = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX")  # the CPU that Numba compiles for
 
 
 def choose(backend: str) -> str:
-    """Turn "auto" into the name of the fastest backend that is there; raises InputError for one that does not exist.
+    """Turn "auto" into the name of the fastest backend installed; raises InputError for an unknown backend.
 
-    Whether it is sound is found out where it is loaded.
+    Whether it works is only found out when it is loaded.
 
     >>> choose("numpy")
     'numpy'
@@ -82,7 +82,7 @@ def choose(backend: str) -> str:
 
 
 def has_native() -> bool:
-    """Whether this installation brings compiled kernels, and nobody asks Numba to compile for a certain CPU.
+    """Whether this installation has compiled kernels, and no setting asks Numba to compile for a certain CPU.
 
     >>> has_native() in (True, False)
     True
@@ -93,7 +93,7 @@ def has_native() -> bool:
 
 
 def numba_settings() -> list[str]:
-    """What the environment tells Numba to compile for, rather than for this CPU.
+    """The environment variables that make Numba compile for another CPU than this one.
 
     >>> [name for name in numba_settings() if name not in os.environ]
     []
@@ -104,10 +104,10 @@ def numba_settings() -> list[str]:
 def prepare(
     backend: str, params: "Params", config: "Config", dtype: str, keep_params: bool = False
 ) -> tuple[str, "Tier"]:
-    """Prepare an encoder: the name of the backend that computes, and the tier.
+    """Prepare an encoder: returns the name of the backend that computes, and the tier.
 
     `keep_params` keeps the NumPy tier beside kernels, whose weights are packed: it shares the parameters' memory.
-    Where compiled kernels cannot be had (not installed, too old, broken, for another CPU, or they fail their test), a
+    If compiled kernels cannot be used (not installed, too old, broken, for another CPU, or their test fails), a
     BackendWarning says why, and the next slower backend does the same work.  Errors of the arguments are raised.
     """
     for chosen in _from(choose(backend)):
@@ -119,7 +119,7 @@ def prepare(
                 return chosen, resolve("encoder", chosen)(params, config, dtype, keep_params)
         except InputError:
             raise
-        except Exception as error:  # whatever a broken installation throws
+        except Exception as error:  # a broken installation may raise anything
             _warn(chosen, error)
     if backend == "auto":
         LOG.info("computing with NumPy, several times slower than compiled kernels: %s", KERNELS_COME_BY)
@@ -127,7 +127,7 @@ def prepare(
 
 
 def bfloat16_gain(backend: str) -> str:
-    """Why a backend encodes faster in bfloat16 than in float32 on this CPU; "" where it does not.
+    """Why a backend encodes faster in bfloat16 than in float32 on this CPU; "" if it does not.
 
     >>> bfloat16_gain("numpy")
     ''
@@ -141,15 +141,14 @@ def bfloat16_gain(backend: str) -> str:
             return str(resolve("bfloat16_gain", chosen)())
     except InputError:  # of the settings in the environment
         raise
-    except Exception:  # whatever a broken installation throws; who prepares an encoder hears of it
+    except Exception:  # a broken installation may raise anything; `prepare` warns about it
         return ""
 
 
 def serving(backend: str, work: int) -> str:
-    """The backend that serves an operation of so many multiplications; "auto" is NumPy where there are too few to
-    load the kernels for.
+    """The backend for an operation of `work` multiplications; "auto" is NumPy if loading the kernels takes longer.
 
-    A BackendWarning says so where compiled kernels were wanted and cannot be had.
+    A BackendWarning says so if compiled kernels were wanted and cannot be used.
 
     >>> serving("auto", 1000)
     'numpy'
@@ -169,13 +168,13 @@ def serving(backend: str, work: int) -> str:
                 return chosen
         except InputError:  # of the settings in the environment
             raise
-        except Exception as error:  # whatever a broken installation throws
+        except Exception as error:  # a broken installation may raise anything
             _warn(chosen, error)
     return "numpy"
 
 
 def _from(backend: str) -> tuple[str, ...]:
-    """A backend, and those that stand in for it: of what is not installed nobody need hear twice."""
+    """A backend and its replacements; Numba only if it is installed, since one warning is enough."""
     if backend == "native":
         return (backend, "numba", "numpy") if find_spec("numba") else (backend, "numpy")
     return (backend,) if backend == "numpy" else (backend, "numpy")
@@ -194,7 +193,7 @@ def _warn(backend: str, error: Exception) -> None:
 
 
 def check(backend: str) -> None:
-    """Raise a MinembedError where a backend cannot be had, and says why.
+    """Raise a MinembedError, which says why, if a backend cannot be used.
 
     >>> check("numpy")
     """
@@ -205,7 +204,7 @@ def check(backend: str) -> None:
 
 
 def check_numba() -> None:
-    """Raise MissingExtraError where Numba is not installed, BackendError where it is too old or may not compile.
+    """Raise MissingExtraError if Numba is not installed, BackendError if it is too old or must not compile.
 
     >>> check_numba() if find_spec("numba") else None
     """
@@ -236,7 +235,7 @@ def resolve(operation: str, backend: str = "auto") -> Callable[..., Any]:
         raise InputError(f"operation {operation!r} has no backend {backend!r}; it has {', '.join(implementations)}")
     module, name = implementations[backend].split(":")
     if module not in sys.modules:
-        with held_back():  # Numba may come with it
+        with held_back():  # it may import Numba
             import_module(module)
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function

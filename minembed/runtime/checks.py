@@ -1,4 +1,4 @@
-"""Checks of arguments: each says what was expected, what came, and what to do."""
+"""Checks of arguments: each error says what was expected, what was given, and what to do."""
 
 import operator
 from typing import Any
@@ -22,9 +22,9 @@ def whole_number(value: object) -> int | None:
 
 
 def check_whole(name: str, value: object, least: int = 1, most: int | None = None, also: str = "") -> int:
-    """Return a whole number of Python or NumPy as an int; raises InputError for others, and outside of its range.
+    """Return a whole number of Python or NumPy as an int; raises InputError for anything else and outside the range.
 
-    `also` says what else may be given, as in ", or None".
+    `also` is what else the message allows, as in ", or None".
 
     >>> check_whole("k", 0)
     Traceback (most recent call last):
@@ -41,7 +41,7 @@ def check_whole(name: str, value: object, least: int = 1, most: int | None = Non
 
 
 def check_seed(name: str, value: object) -> int:
-    """Return a whole number of 64 bits, a seed or a step, as an int; raises InputError for others.
+    """Return a whole number of 64 bits, a seed or a step, as an int; raises InputError for anything else.
 
     >>> check_seed("seed", -1)
     Traceback (most recent call last):
@@ -54,7 +54,7 @@ def check_seed(name: str, value: object) -> int:
 
 
 def check_length(max_seq_length: object, positions: int) -> int:
-    """Return a maximal length in tokens as an int; raises InputError beyond a model's `positions`.
+    """Return a maximum length in tokens as an int; raises InputError if it is above the model's `positions`.
 
     >>> check_length(513, 512)
     Traceback (most recent call last):
@@ -77,11 +77,11 @@ def as_matrix(
     least: tuple[int, int] = (0, 0),
     dtype: Any = None,
 ) -> Array:  # (N, D) or, with `one`, (D,) -> (N, D)
-    """Return a matrix of numbers as an array: `values` itself where it is one, a copy only where NumPy needs it.
+    """Return a matrix of numbers as an array: `values` itself if it is one, a copy only if NumPy needs it.
 
-    `one` takes a single vector as one row; `least` is the smallest shape; `what` says in words what is expected.
-    NaN and infinity pass: see `check_finite`.
-    Raises InputError for another shape, InputTypeError for what holds no numbers.
+    `one` accepts a single vector as one row; `least` is the smallest shape; `what` says in words what is expected.
+    NaN and infinity are accepted: see `check_finite`.
+    Raises InputError for another shape, InputTypeError if the values are not numbers.
 
     >>> as_matrix("queries", [1.0, 2.0], one=True).shape
     (1, 2)
@@ -103,7 +103,7 @@ def as_matrix(
 
 
 def as_matrices(names: tuple[str, str], a: Any, b: Any) -> tuple[Array, Array]:  # (N, D), (M, D)
-    """Return two matrices of one width as arrays, as `as_matrix` does; a single vector is one row.
+    """Return two matrices of equal width as arrays, as `as_matrix` does; a single vector is one row.
 
     >>> as_matrices(("a", "b"), [1.0, 2.0], [[1.0, 2.0, 3.0]])
     Traceback (most recent call last):
@@ -117,7 +117,7 @@ def as_matrices(names: tuple[str, str], a: Any, b: Any) -> tuple[Array, Array]: 
 
 
 def check_finite(name: str, rows: Array, start: int = 0) -> None:  # (n, D), of which the first is row `start`
-    """Raise InputError where a row holds NaN or infinity.
+    """Raise InputError if a row holds NaN or infinity.
 
     >>> check_finite("corpus", np.array([[0.0], [np.nan]]), 4096)
     Traceback (most recent call last):

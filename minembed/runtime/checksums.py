@@ -1,4 +1,4 @@
-"""Checksums: of files, of bytes that come in pieces, and of what a JSON object says."""
+"""Checksums of files, of bytes that arrive in pieces, and of the content of a JSON object."""
 
 import json
 import zlib
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 PIECE = 16 << 20  # bytes that are read at a time
-SUMMED = 1 << 16  # bytes that have a checksum of their own, where a file is not read as a whole
+SUMMED = 1 << 16  # bytes per checksum, in files that are not read as a whole
 
 
 def pieces_of(file: BinaryIO) -> Iterator[bytes]:
@@ -28,16 +28,16 @@ def hash_file(file: BinaryIO, algorithm: str = "sha256", prefix: bytes = b"") ->
     >>> hash_file(BytesIO(b"abc"), "sha1")
     'a9993e364706816aba3e25717850c26c9cd0d89d'
     """
-    import hashlib  # late: a model is found and loaded without it
+    import hashlib  # late: finding and loading a model does not need it
 
-    digest = hashlib.new(algorithm, prefix, usedforsecurity=False)  # SHA-1 is git's: systems under FIPS allow it so
+    digest = hashlib.new(algorithm, prefix, usedforsecurity=False)  # git uses SHA-1, which FIPS systems allow only so
     for piece in pieces_of(file):
         digest.update(piece)
     return digest.hexdigest()
 
 
 def crc32_of(pieces: Iterable[bytes | memoryview]) -> int:
-    """The CRC-32 of pieces of bytes, one after the other.
+    """The CRC-32 of consecutive pieces of bytes.
 
     >>> crc32_of([b"ab", b"c"]) == crc32_of([b"abc"])
     True
@@ -49,7 +49,7 @@ def crc32_of(pieces: Iterable[bytes | memoryview]) -> int:
 
 
 class Sums:
-    """The CRC-32 of each SUMMED bytes of what comes piece by piece.
+    """The CRC-32 of each SUMMED bytes of data that arrive in pieces.
 
     >>> sums = Sums()
     >>> for data in (b"a" * 40_000, b"a" * 40_000):
@@ -59,10 +59,10 @@ class Sums:
     """
 
     def __init__(self) -> None:
-        self._whole, self._crc, self._size = array("I"), 0, 0  # of the last piece, and its bytes so far
+        self._whole, self._crc, self._size = array("I"), 0, 0  # _crc and _size: of the last piece so far
 
     def add(self, data: bytes | memoryview) -> None:
-        """Take more bytes."""
+        """Add more bytes."""
         at, view = 0, memoryview(data)
         while at < len(view):
             some = view[at : at + SUMMED - self._size]
@@ -77,7 +77,7 @@ class Sums:
 
 
 def crc32_of_json(body: Mapping[str, Any]) -> int:
-    """The CRC-32 of what a JSON object says, whatever its layout.
+    """The CRC-32 of the content of a JSON object, independent of its layout.
 
     >>> crc32_of_json({"a": 1, "b": 2}) == crc32_of_json({"b": 2, "a": 1})
     True

@@ -1,6 +1,6 @@
-"""What a column is, of texts, of ids or of labels: the one place that decides it.
+"""Columns of texts, ids or labels: this module decides what is accepted as one.
 
-Columns of pandas, polars and pyarrow are told by what they can do; none of these libraries is imported.
+Columns of pandas, polars and pyarrow are recognised by their attributes; none of these libraries is imported.
 """
 
 import json
@@ -12,16 +12,16 @@ import numpy as np
 
 from minembed.errors import InputTypeError
 
-PIECE = 4096  # items of an Arrow column that become Python's at a time
+PIECE = 4096  # items of an Arrow column that are converted at a time
 
 
 def column(values: Any, name: str, of: str = "str") -> Iterable[Any]:
-    """Return what yields the items of a column in order, one by one; for most columns that is the argument itself.
+    """Return an iterable of the items of a column, in order; for most columns that is the argument itself.
 
-    Any iterable is one (list, tuple, generator, `dict.values()`, a one-dimensional array, a Series of pandas or polars,
-    an array of pyarrow) but for those that hold something else than they yield, or have no order: a table, a dict, a
-    set, an array of another shape, a single str, bytes.  These raise InputTypeError, which says what to write instead.
-    The items are not looked at: `as_text` is for that.
+    A column is any iterable (list, tuple, generator, `dict.values()`, a one-dimensional array, a Series of pandas or
+    polars, an array of pyarrow), except those that do not yield their values or have no order: a table, a dict, a set,
+    an array of another shape, a single str, bytes.  These raise InputTypeError, which says what to write instead.
+    The items are not checked: `as_text` does that.
 
     >>> list(column({"a": "one", "b": "two"}.values(), "texts"))
     ['one', 'two']
@@ -38,9 +38,9 @@ def column(values: Any, name: str, of: str = "str") -> Iterable[Any]:
 
 
 def as_texts(texts: Any, name: str = "texts", *, one: bool = False) -> list[str]:
-    """Take a column of texts, with `one` also a single text, as a new list of str.
+    """A column of texts, or with `one` also a single text, as a new list of str.
 
-    Raises InputTypeError for what is no column, and for an item that is no text.
+    Raises InputTypeError if it is not a column, or an item is not a text.
 
     >>> as_texts("one", one=True), as_texts(np.array(["one", "two"]))
     (['one'], ['one', 'two'])
@@ -56,7 +56,7 @@ def as_texts(texts: Any, name: str = "texts", *, one: bool = False) -> list[str]
 
 
 def as_text(value: object, i: int, name: str = "texts") -> str:
-    """Take item `i` of a column as a plain str; raises InputTypeError, with what to do, for what is no text.
+    """Item `i` of a column as a plain str; raises InputTypeError, which says what to do, if it is not a text.
 
     >>> as_text(np.str_("one"), 0)
     'one'
@@ -65,7 +65,7 @@ def as_text(value: object, i: int, name: str = "texts") -> str:
     minembed.errors.InputTypeError: texts[7] is bytes, not str: decode it first
     """
     if isinstance(value, str):
-        return str.__str__(value)  # str() of a member of an enumeration would be its name
+        return str.__str__(value)  # str() of an enum member would be its name
     absent = missing(value)
     if absent:
         raise InputTypeError(f'{name}[{i}] is missing ({absent}); leave such rows out, or put "" in their place')
@@ -82,7 +82,7 @@ def as_text(value: object, i: int, name: str = "texts") -> str:
 
 
 def as_labels(labels: Any, name: str = "labels") -> list[str]:
-    """Take a column of labels as a list of str, each as `as_label` writes it.
+    """A column of labels as a list of str, each converted by `as_label`.
 
     >>> as_labels([1, 2.5, True, None, "a"])
     ['1', '2.5', 'true', '', 'a']
@@ -91,7 +91,7 @@ def as_labels(labels: Any, name: str = "labels") -> list[str]:
 
 
 def as_label(value: Any) -> str:
-    """Write a value as a label: a str as it is, a missing one as "", numbers and the like as JSON, others by str.
+    """Convert a value to a label: a str as it is, a missing one to "", numbers and the like to JSON, others by str.
 
     >>> as_label(np.int64(7)), as_label(np.float32(0.1)), as_label(np.nan), as_label(["a", 1])
     ('7', '0.1', '', '["a", 1]')
@@ -101,7 +101,7 @@ def as_label(value: Any) -> str:
     if missing(value):
         return ""
     if isinstance(value, np.floating):
-        return json.dumps(float(str(value)))  # of a float32 the digits that it has
+        return json.dumps(float(str(value)))  # only the digits of a float32
     if isinstance(value, np.integer | np.bool_):
         value = value.item()
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, _JSON) else str(value)
@@ -112,7 +112,7 @@ _MISSING = {"NoneType": "None", "NAType": "NA", "NaTType": "NaT", "MaskedConstan
 
 
 def missing(value: object) -> str | None:
-    """What a missing value is called: None, NaN, NA, NaT or masked; None for a value that is there.
+    """The name of a missing value: None, NaN, NA, NaT or masked; None if the value is not missing.
 
     >>> missing(None), missing(float("nan")), missing(np.ma.masked), missing("")
     ('None', 'NaN', 'masked', None)
@@ -125,7 +125,7 @@ def missing(value: object) -> str | None:
 
 
 def is_table(values: object) -> bool:
-    """Whether something is a table: a DataFrame of pandas or polars, a Table of pyarrow, and what is like them.
+    """Whether something is a table: a DataFrame of pandas or polars, a Table of pyarrow, or similar.
 
     >>> is_table(["a", "b"])
     False
@@ -136,7 +136,7 @@ def is_table(values: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Arrow:
-    """The items of an array of Arrow as Python's, a piece at a time; iterated itself, it yields its own scalars."""
+    """The items of an Arrow array as Python objects, converted in pieces; iterating the array itself gives scalars."""
 
     values: Any
 
@@ -149,7 +149,7 @@ class _Arrow:
 
 
 def _remedy(values: Any, name: str, of: str) -> str:
-    """What to write in place of something that is no column; "" for what may be one."""
+    """What to write instead of something that is not a column; "" if it may be one."""
     dtype, ndim = getattr(values, "dtype", None), getattr(values, "ndim", 1)
     if is_table(values):
         return _one_column(values, name)
@@ -181,7 +181,7 @@ def _is_iterable(values: Any) -> bool:
 
 
 def _one_column(table: Any, name: str) -> str:
-    if not hasattr(type(table), "__len__"):  # its columns are not known before it is computed
+    if not hasattr(type(table), "__len__"):  # a lazy table: its columns are not known before it is computed
         return ": collect it, and give one of its columns"
     names = list(table.column_names if hasattr(type(table), "column_names") else table.columns)
     shown = [f"{name}[{column!r}]" for column in names[:4]] + ["..."] * (len(names) > 4)

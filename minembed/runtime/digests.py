@@ -1,7 +1,7 @@
-"""Digests of rows, more than fit into memory: kept on disk in sorted runs, and compared a range at a time.
+"""Digests of more rows than fit into memory: kept on disk in sorted runs, and compared one range at a time.
 
-Digests are evenly spread, so a range of them holds about as many rows as it is wide.  Of rows that are equal, no more
-than one a run goes to the disk, so no range holds many, however often a row comes again.
+Digests are uniformly distributed, so the number of rows in a range is proportional to its width.  Of equal rows, only
+one per run is written to the disk, so no range gets too large, however often a row is repeated.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ import numpy as np
 
 from minembed.types import Array
 
-RUN = 1 << 18  # rows that are sorted, or compared, at a time
-BINS = 1 << 10  # ranges of digests whose places in a run are kept
+RUN = 1 << 18  # rows that are sorted or compared at a time
+BINS = 1 << 10  # ranges of digests whose positions in a run are kept
 Repeated = Callable[[Array, Array], None]  # rows, and the row that each repeats
 
 
 def digests_of(contents: Iterable[bytes]) -> Array:  # -> (n, 2) uint64
-    """The digests of some contents, 128 bits each.
+    """The digests of contents, 128 bits each.
 
     >>> one, other, same = digests_of([b"a", b"b", b"a"]).tolist()
     >>> one == same, one == other
@@ -29,7 +29,7 @@ def digests_of(contents: Iterable[bytes]) -> Array:  # -> (n, 2) uint64
 
 
 class Digests:
-    """Digests of rows, added in the order of the rows, in a file without a name.
+    """Digests of rows, added in the order of the rows, in a temporary file.
 
     >>> from tempfile import TemporaryFile
     >>> found = []
@@ -43,13 +43,13 @@ class Digests:
     """
 
     def __init__(self, file: BinaryIO, repeated: Repeated) -> None:
-        """`repeated` gets rows and the row that each repeats, in no order; of a row that comes often, some twice."""
+        """`repeated` gets rows and the row that each repeats, unordered; it may get a row more than once."""
         self._file, self._repeated = file, repeated
         self._waiting: list[Array] = []  # (n, 3) uint64: digests and rows
-        self._room, self._bounds = RUN, list[Array]()  # of each run, where the bins begin in the file
+        self._room, self._bounds = RUN, list[Array]()  # for each run, where its bins begin in the file
 
     def add(self, digests: Array, rows: Array) -> None:  # (n, 2) uint64, (n,) rising
-        """Take the digests of some rows."""
+        """Add the digests of these rows."""
         some = np.column_stack([digests, rows.astype(np.uint64)])
         while len(some):
             self._waiting.append(some[: self._room])
@@ -64,7 +64,7 @@ class Digests:
             _without_repeats(found, self._repeated)
 
     def ranges(self) -> Iterator[Array]:  # of (n, 3) uint64
-        """Digests and rows by rising digest, a range after the other; of equal ones, the earlier row first."""
+        """Digests and rows by rising digest, range by range; of equal digests, the earlier row first."""
         for (found,) in ranges_of([self]):
             yield found
 
@@ -79,12 +79,12 @@ class Digests:
         self._waiting, self._room = [], RUN
 
     def bins(self) -> Array:  # -> (BINS,) int64
-        """How many rows there are in each range of digests."""
+        """The number of rows in each range of digests."""
         self._write_run()
         return sum((np.diff(bounds) for bounds in self._bounds), np.zeros(BINS, np.int64))
 
     def between(self, first: int, end: int) -> Array:  # -> (n, 3) uint64
-        """The digests and rows of some ranges, by rising digest and row."""
+        """The digests and rows of the ranges from `first` up to `end`, by rising digest and row."""
         parts = [np.zeros((0, 3), np.uint64)]
         for bounds in self._bounds:
             begin, stop = int(bounds[first]), int(bounds[end])
@@ -95,7 +95,7 @@ class Digests:
 
 
 def ranges_of(several: Sequence[Digests]) -> Iterator[list[Array]]:  # of (n, 3) uint64 each
-    """Of several sets of digests, all that lie in one range after the other.
+    """Go through several sets of digests together, range by range.
 
     >>> list(ranges_of([]))
     []
@@ -112,7 +112,7 @@ def ranges_of(several: Sequence[Digests]) -> Iterator[list[Array]]:  # of (n, 3)
 
 
 def rows_in_both(one: Array, other: Array) -> tuple[Array, Array]:  # (n, 3), (m, 3) uint64 -> (k,) int64 twice
-    """The rows of two parts of `ranges_of`, none of which repeats itself, that have the same digest.
+    """The rows with equal digests in two parts of `ranges_of`, neither of which contains repeats.
 
     >>> one, other = (np.column_stack([digests_of(some), [7, 8]]).astype(np.uint64) for some in ([b"a", b"b"],) * 2)
     >>> [rows.tolist() for rows in rows_in_both(one[:1], other)]

@@ -1,4 +1,4 @@
-"""What a disk does not let us do, told with the place and what to do about it."""
+"""Errors of the disk, with the place and what to do about it."""
 
 import errno
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ DISK_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, g
 
 
 def disk_error(error: OSError, path: Path, variable: str = "MINEMBED_CACHE") -> SourceError:
-    """Turn a failed write into a SourceError with the same errno that names the folder and the remedy."""
+    """Turn a failed write into a SourceError with the same errno, which names the folder and the remedy."""
     remedy = f"free some space there, make it writable, or set {variable} to a folder elsewhere"
     return _named(error, f"cannot write to {path}", remedy)
 
 
 @contextmanager
 def naming(attempt: str, remedy: str) -> Iterator[None]:
-    """Turn what a disk does not let us do into a SourceError, an OSError with the same errno, that says what to do.
+    """Turn an error of the disk into a SourceError, an OSError with the same errno, which says what to do.
 
     >>> with naming("cannot write to run", "free some space"):
     ...     raise PermissionError(13, "Permission denied")

@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all: under another name first, then moved into place in one step."""
+"""Write files and folders completely or not at all: under another name first, then moved into place in one step."""
 
 import errno
 import os
@@ -20,15 +20,15 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)  # what rename says of a place where something is
-_STALE_SECONDS = 3600  # twice the longest pull (Mirror.patience): the work of a live process is never taken for stale
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)  # errors of rename if the target exists
+_STALE_SECONDS = 3600  # twice the longest pull (Mirror.patience), so that the work of a live process is never removed
 
 
 @contextmanager
 def staging(parent: Path) -> Iterator[Path]:
-    """Make a work folder beside the place of publication and remove it whatever happens.
+    """Make a work folder in `parent`, and always remove it at the end.
 
-    Work folders that a killed process left behind more than an hour ago are removed too.
+    Work folders that killed processes left more than an hour ago are removed too.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.glob(".minembed-*.tmp"):
@@ -36,17 +36,17 @@ def staging(parent: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     work = parent / _work_name()
     try:
-        work.mkdir()  # not tempfile.mkdtemp: its mode 0700 would survive the rename and shut out other users
+        work.mkdir()  # not tempfile.mkdtemp: its mode 0700 would remain after the rename and exclude other users
         yield work
     finally:
         try:
             remove(work)
         finally:
-            remove(work)  # what an interrupt on the way into the first kept it from
+            remove(work)  # again, if an interrupt came before the first one began
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, as far as that is allowed; an interrupt waits until it is.
+    """Remove a file, or a folder with its contents, as far as permissions allow; an interrupt waits until then.
 
     >>> remove(Path("none"))
     """
@@ -62,13 +62,13 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with suppress(OSError):  # it is gone already, or was never made
+        with suppress(OSError):  # it may not exist
             path.unlink()
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[bool]:
-    """Wait until no other process is in such a block with the same folder; yields whether that can be promised here.
+    """Wait until no other process is in such a block for the same folder; yields whether the system guarantees that.
 
     >>> with alone_in(Path()) as alone:
     ...     alone or sys.platform
@@ -77,7 +77,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
     handles, alone = list[int](), False
     try:
         if fcntl is not None:
-            with suppress(OSError):  # it may be open for writing, but not for reading; some file systems have no locks
+            with suppress(OSError):  # it may be writable but not readable; some file systems have no locks
                 _open_folder(folder, handles)
                 fcntl.flock(handles[0], fcntl.LOCK_EX)
                 alone = True
@@ -88,7 +88,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
 
 
 def _open_folder(folder: Path, handles: list[int]) -> None:
-    """Open a folder into a list: an interrupt right behind `os.open` would lose a number that is not kept yet."""
+    """Open a folder into a list: an interrupt right after `os.open` would lose a handle that is not stored yet."""
     handles.extend(map(os.open, [folder], [os.O_RDONLY]))
 
 
@@ -96,8 +96,8 @@ def _open_folder(folder: Path, handles: list[int]) -> None:
 def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
     """Write a file in one step: readers see the old one or the whole new one, and a failure leaves the old one.
 
-    It is written in `work`, a folder on the same disk, or beside its place.  Through a link, the file it points to is
-    replaced.  What is no regular file (a device, a pipe) is written to as it is.
+    It is written in `work`, a folder on the same disk, or next to `path`.  If `path` is a link, its target is replaced.
+    Anything but a regular file (a device, a pipe) is written to directly.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -134,7 +134,7 @@ def replacing(path: Path, work: Path | None = None) -> Iterator[BinaryIO]:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether something is there that is no regular file; raises OSError for links that lead in a circle."""
+    """Whether something exists there that is not a regular file; raises OSError for circular links."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
@@ -142,9 +142,9 @@ def _is_special(path: Path) -> bool:
 
 
 def move_into_place(staged: Path, target: Path) -> None:
-    """Bring a folder and all that is in it to the disk, then rename it to `target`, on the same disk.
+    """Flush a folder and all its contents to the disk, then rename it to `target`, on the same disk.
 
-    Raises FileExistsError where something is there, and OSError where the disk fails.
+    Raises FileExistsError if the target exists, OSError if the disk fails.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder, staging(Path(folder)) as work:
@@ -163,17 +163,17 @@ def move_into_place(staged: Path, target: Path) -> None:
     try:
         staged.rename(target)
     except OSError as error:
-        if error.errno in _TAKEN or os.path.lexists(target):  # another process may have moved it meanwhile
+        if error.errno in _TAKEN or os.path.lexists(target):  # another process may have created it meanwhile
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
         raise
     sync_folder(target.parent)
 
 
 def put_in_place(staged: Path, data: Path, manifest: Path, content: bytes) -> None:
-    """Move a data folder to its place, and then, in one step, write the file that names it in place of an older one.
+    """Move a data folder to its place, then replace, in one step, the file that names it.
 
-    Where a call fails, the older file still names its own data, and the new data is gone.  Raises OSError also where
-    something else than a file stands in the place of that file.
+    If a call fails, the older file still names its own data, and the new data is removed.  Raises OSError also if
+    `manifest` exists and is not a regular file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as name:
@@ -184,19 +184,19 @@ def put_in_place(staged: Path, data: Path, manifest: Path, content: bytes) -> No
     ['all.json', 'data-1', 'work']
     """
     if _is_special(manifest):
-        check_regular(manifest)  # a pipe would be waited for
+        check_regular(manifest)  # opening a pipe would block
     try:
         with replacing(manifest, staged.parent) as file:
             file.write(content)
             move_into_place(staged, data)
     except BaseException:
-        if not _may_hold(manifest, content):  # else it names the new data already
+        if not _may_hold(manifest, content):  # otherwise it already names the new data
             remove(data)
         raise
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's list of files to the disk.
+    """Flush a folder's list of files to the disk.
 
     >>> sync_folder(Path())
     """
@@ -204,7 +204,7 @@ def sync_folder(folder: Path) -> None:
         return  # a folder cannot be opened there, and renames are journalled
     handles = list[int]()
     try:
-        with suppress(PermissionError):  # a folder may be open for writing, but not for reading
+        with suppress(PermissionError):  # a folder may be writable but not readable
             _open_folder(folder, handles)
         for handle in handles:
             os.fsync(handle)
@@ -228,7 +228,7 @@ def _may_hold(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except FileNotFoundError:
         return False
-    except OSError:  # who knows
+    except OSError:  # unknown
         return True
 
 

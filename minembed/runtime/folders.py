@@ -1,4 +1,4 @@
-"""Where minembed keeps what it has fetched or made: one folder, the user's to move."""
+"""The folder where minembed keeps downloads and caches; users can choose it."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ NO_HOME = "this user has no home folder; set MINEMBED_CACHE to a folder for mode
 
 
 def cache_folder() -> Path:
-    """Return the folder that holds what minembed has pulled: `$MINEMBED_CACHE`, else the platform's cache folder.
+    """Return the folder of downloaded models: `$MINEMBED_CACHE`, else the platform's cache folder.
 
-    Raises `SourceError` when the machine names no home folder and the variable is not set either.
+    Raises `SourceError` if there is no home folder and the variable is not set either.
 
     >>> cache_folder().is_absolute()
     True
@@ -26,7 +26,7 @@ def cache_folder() -> Path:
         folder = user_cache_path("minembed", appauthor=False, opinion=False)
     except RuntimeError as error:
         raise SourceError(NO_HOME) from error
-    if not folder.is_absolute():  # "~" where there is no home: what older platformdirs give
+    if not folder.is_absolute():  # "~", from older platformdirs if there is no home folder
         raise SourceError(NO_HOME)
     if sys.platform == "darwin" and not folder.exists():  # a newer platformdirs follows XDG_CACHE_HOME there
         known = home_folder() / "Library" / "Caches" / "minembed"
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 def home_folder() -> Path:
     """Return the user's home folder.
 
-    Raises `SourceError` when there is none.
+    Raises `SourceError` if there is none.
 
     >>> home_folder().is_absolute()
     True
@@ -49,7 +49,7 @@ def home_folder() -> Path:
 
 
 def why_not_writable(folder: Path) -> str:
-    """Why no file can be made in a folder, or in the one it would be made in; "" where one can, which is tried.
+    """Why no file can be created in a folder, or in its closest existing parent; "" if one can (this is tried).
 
     >>> from tempfile import gettempdir
     >>> why_not_writable(Path(gettempdir()) / "not" / "there")

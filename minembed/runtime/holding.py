@@ -1,4 +1,4 @@
-"""A folder that one process at a time works in."""
+"""A folder in which only one process works at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,17 +13,17 @@ LOCK = ".lock"
 
 @contextmanager
 def held(folder: Path, busy: MinembedError, remedy: str) -> Iterator[None]:
-    """Make a folder, where there is none, and keep other processes from holding it meanwhile.
+    """Create a folder if it does not exist, and lock it against other processes during the block.
 
-    The system lets go of it when the process ends, however that happens.  Raises `busy` where another has it,
-    InputError for what cannot name a folder, SourceError with the `remedy` where the disk does not let us.
+    The system releases the lock when the process ends, however that happens.  Raises `busy` if another process has it,
+    InputError for a path that cannot name a folder, SourceError with the `remedy` if the disk fails.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder, held(Path(folder), MinembedError("busy"), "use another"):
     ...     [path.name for path in Path(folder).iterdir()]
     ['.lock']
     """
-    from filelock import FileLock, Timeout  # late: few processes hold a folder
+    from filelock import FileLock, Timeout  # late: few processes need it
 
     if not can_be_named(folder):
         raise InputError(f"{str(folder)!r} cannot name a folder")
@@ -44,7 +44,7 @@ def held(folder: Path, busy: MinembedError, remedy: str) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process holds a folder.
+    """Whether a process has locked a folder.
 
     >>> is_held(Path("no such folder"))
     False
@@ -58,7 +58,7 @@ def is_held(folder: Path) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:  # whoever may not write there cannot tell
+    except OSError:  # without write permission nobody can tell
         return False
     finally:
         lock.release(force=True)

@@ -1,7 +1,7 @@
-"""Interrupts that are not lost: one that comes within an import, or while a file is closed, can become another error.
+"""Keep interrupts from being lost: during an import, or while a file is closed, one can turn into another error.
 
-Signal handlers note what they raise (`note`).  `check` raises it again where it did not come out; long loops call it.
-Where an exception would do harm, whatever it is and whoever set the handler, signals wait (`held_back`).
+Signal handlers note what they raise (`note`).  `check` raises it again if it was swallowed; long loops call it.
+In code where any exception would do harm, signals wait (`held_back`), whoever set their handler.
 """
 
 import os
@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-MAY_RAISE = [  # signals that programs have handlers for which raise
+MAY_RAISE = [  # signals whose handlers may raise
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2")
     if hasattr(signal, name)
 ]
 
-_noted: list[int] = []  # signals whose exception has not ended the command yet
+_noted: list[int] = []  # signals whose exception has not yet ended the command
 
 
 def note(number: int) -> None:
-    """Remember a signal, and raise its exception: KeyboardInterrupt, or SystemExit with the code that shells know.
+    """Remember a signal, and raise its exception: KeyboardInterrupt, or SystemExit with the usual exit code.
 
     >>> note(15)
     Traceback (most recent call last):
@@ -34,7 +34,7 @@ def note(number: int) -> None:
 
 
 def check() -> None:
-    """Raise the exception of a signal that was noted and not forgotten.
+    """Raise the exception of a signal that was noted and not yet forgotten.
 
     >>> check()
     """
@@ -44,7 +44,7 @@ def check() -> None:
 
 
 def forget() -> None:
-    """Forget all signals: the exception came out, or what it should end has ended.
+    """Forget all signals: their exception arrived, or the work that it should end has ended.
 
     >>> forget()
     """
@@ -52,7 +52,7 @@ def forget() -> None:
 
 
 def interrupt_behind(error: BaseException, outside: BaseException | None = None) -> BaseException | None:
-    """Find the KeyboardInterrupt or SystemExit that an error stems from; not `outside`, or what lies behind it.
+    """Find the KeyboardInterrupt or SystemExit that caused an error, but not `outside` or one of its causes.
 
     >>> try:
     ...     try:
@@ -77,7 +77,7 @@ def interrupt_behind(error: BaseException, outside: BaseException | None = None)
 
 @contextmanager
 def not_swallowed() -> Iterator[None]:
-    """Let an interrupt come out of the block as what it is, not as the error that an import or a clean-up made of it.
+    """Raise an interrupt from the block as itself, even if an import or a clean-up turned it into another error.
 
     >>> with not_swallowed():
     ...     try:
@@ -87,7 +87,7 @@ def not_swallowed() -> Iterator[None]:
     Traceback (most recent call last):
     SystemExit: 143
     """
-    outside = sys.exc_info()[1]  # what the caller is dealing with already
+    outside = sys.exc_info()[1]  # the exception that the caller is already handling
     try:
         yield
     except Exception as error:
@@ -98,15 +98,15 @@ def not_swallowed() -> Iterator[None]:
                 raise interrupt from None
             raise
         finally:
-            interrupt = outside = None  # its traceback holds this frame, which would hold it, and all on the way
+            interrupt = outside = None  # breaks a reference cycle: the traceback refers to this frame
 
 
 class _Hold:
-    """A handler in place of all that are written in Python: they are called when it is released."""
+    """Replaces all signal handlers written in Python, and calls them when it is released."""
 
     def __init__(self, firmly: bool) -> None:
-        self.most = sys.maxsize if firmly else 1  # signals that it holds
-        self.process = os.getpid()  # a child that another thread forks never comes to the end of the block
+        self.most = sys.maxsize if firmly else 1  # signals that it holds back
+        self.process = os.getpid()  # a child that another thread forks never reaches the end of the block
         self.before: dict[int, Callable[[int, FrameType | None], object]] = {}
         self.waiting: list[int] = []
         for number in MAY_RAISE:
@@ -119,7 +119,7 @@ class _Hold:
             self.release()
 
     def release(self) -> None:
-        self.most = 0  # a handler that is back already may raise before all are: what is left here holds nothing
+        self.most = 0  # a restored handler may raise before all are restored: then this one holds nothing back
         for number, handler in self.before.items():
             if signal.getsignal(number) is self:
                 signal.signal(number, handler)
@@ -130,11 +130,11 @@ class _Hold:
 
 @contextmanager
 def held_back(firmly: bool = False) -> Iterator[None]:
-    """Let signals wait for the end of the block, as they wait for the end of a function in C.
+    """Delay signals until the end of the block, as they are delayed until the end of a function in C.
 
-    It is for what calls Python from C: an exception that is raised there is lost, and what C needed stays undone.  A
-    second signal waits no longer, so that nobody has to wait for a compiler, unless they are held back `firmly`.
-    Python calls handlers in the main thread only: in others nothing is held back.
+    Use it around C code that calls Python: an exception raised there is lost, and the C code misses its result.  A
+    second signal is not delayed, so that nobody has to wait for a compiler, unless `firmly` is set.  Python calls
+    handlers only in the main thread: in others nothing is delayed.
 
     >>> heard = []
     >>> before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append("signal"))
@@ -150,7 +150,7 @@ def held_back(firmly: bool = False) -> Iterator[None]:
         return
     hold = _Hold(firmly)
     try:
-        with suppress(ValueError):  # a thread that only an embedded interpreter calls the main one
+        with suppress(ValueError):  # an embedded interpreter may call another thread its main one
             for number in hold.before:
                 signal.signal(number, hold)
         yield

@@ -1,4 +1,4 @@
-"""JSON files from strangers: size and form are checked, and every fault names the file."""
+"""JSON files from untrusted sources: size and form are checked, and every error names the file."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ LARGEST_JSON = 64 << 20  # bytes
 T = TypeVar("T")
 
 
-IMPOSTORS = {  # what people find in place of a text file, by its first bytes
+IMPOSTORS = {  # other files that are often found instead of a text file, by their first bytes
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself: run `git lfs pull` there, or download it",
     b"\xef\xbb\xbf": "begins with a byte-order mark, which an editor put there: save it as UTF-8 without one",
     b"<": "is a web page: the download went wrong; fetch it again",
@@ -21,7 +21,7 @@ IMPOSTORS = {  # what people find in place of a text file, by its first bytes
 
 
 def unsound(content: bytes, error: Exception) -> str:
-    """Say why a file's content is no JSON, for a message that begins with its name.
+    """Why a file's content is not JSON, for a message that begins with the file's name.
 
     >>> unsound(b"version https://git-lfs.github.com/spec/v1", ValueError())
     'is a Git LFS pointer, not the file itself: run `git lfs pull` there, or download it'
@@ -31,7 +31,7 @@ def unsound(content: bytes, error: Exception) -> str:
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object, or raise ValueError where a key comes twice (Python's json would keep the last)."""
+    """Build a JSON object, or raise ValueError for a duplicate key (Python's json would keep the last)."""
     built = dict(pairs)
     if len(built) != len(pairs):
         names = [name for name, _ in pairs]
@@ -40,7 +40,7 @@ def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_json(path: Place, error: type[MinembedError] = ConfigError) -> dict[str, Any]:
-    """Read a JSON object from a file; raises `error`, with the file's name, where that fails."""
+    """Read a JSON object from a file; raises `error`, with the file's name, if that fails."""
     value = read_json_value(path, error)
     if not isinstance(value, dict):
         raise error(f"{path} must hold a JSON object, not {type(value).__name__}")
@@ -48,7 +48,7 @@ def read_json(path: Place, error: type[MinembedError] = ConfigError) -> dict[str
 
 
 def read_json_value(path: Place, error: type[MinembedError] = ConfigError) -> Any:
-    """Read any JSON value from a file; raises `error`, with the file's name, where that fails."""
+    """Read any JSON value from a file; raises `error`, with the file's name, if that fails."""
     content = b""
     try:
         if path.stat().st_size > LARGEST_JSON:
@@ -66,12 +66,12 @@ def read_json_value(path: Place, error: type[MinembedError] = ConfigError) -> An
 
 
 def optional_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object, or an empty one where the file does not exist."""
+    """Read a JSON object; an empty one if the file does not exist."""
     return read_json(path) if path.exists() else {}
 
 
 def typed(raw: Mapping[str, Any], key: str, kind: type[T], default: T, path: Path) -> T:
-    """Take a value of a type; null and absent give the default.
+    """A value of the given type; the default if it is null or missing; raises ConfigError for another type.
 
     >>> typed({"a": None}, "a", int, 7, Path("config.json"))
     7

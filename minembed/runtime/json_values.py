@@ -1,4 +1,4 @@
-"""Values of Python and NumPy as JSON says them."""
+"""Convert values of Python and NumPy to JSON."""
 
 import json
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ RULE = "JSON says texts, numbers, true, false, null, lists and objects"
 
 
 def json_of(values: object, name: str) -> str:
-    """Write a mapping from str to what JSON can say, as JSON on one line; `name` is what messages call it.
+    """A mapping with str keys as JSON on one line; `name` is its name in messages.
 
-    NumPy's scalars and arrays are numbers, texts and lists; dates and times are texts of ISO 8601; a Decimal or a UUID
-    is its text; tuples are lists.  Raises InputError for any other value, NaN and infinity among them, and names its
-    key; InputTypeError for what is no mapping, or has a key that is no str.
+    NumPy's scalars and arrays become numbers, texts and lists; dates and times texts in ISO 8601; a Decimal or a UUID
+    its text; tuples lists.  Raises InputError for any other value, including NaN and infinity, and names its key;
+    InputTypeError if it is not a mapping, or a key is not a str.
 
     >>> json_of({"price": np.float64(2.5), "made": date(2024, 2, 29), "tags": ("a", "b")}, "fields[0]")
     '{"price": 2.5, "made": "2024-02-29", "tags": ["a", "b"]}'
@@ -37,7 +37,7 @@ def json_of(values: object, name: str) -> str:
     except (ValueError, TypeError, RecursionError):
         for key, value in values.items():
             _check(value, f"{name}[{key!r}]")
-        raise  # never: one of the values is to blame
+        raise  # unreachable: one of the values raises
 
 
 def _check(value: object, name: str) -> None:
@@ -54,14 +54,14 @@ def _check(value: object, name: str) -> None:
 
 
 def _said(value: Any) -> Any:
-    """What JSON says in place of a value that it does not know."""
+    """The JSON equivalent of a value that json does not know."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufUO":
         return value.tolist()
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         return value.item()
     if isinstance(value, np.datetime64) and not np.isnat(value):
         return str(value)
-    if isinstance(value, date | time) and str(value) != "NaT":  # as pandas has it, which calls itself a datetime
+    if isinstance(value, date | time) and str(value) != "NaT":  # pandas' NaT is a datetime too
         return value.isoformat()
     if isinstance(value, UUID) or (isinstance(value, Decimal) and value.is_finite()):
         return str(value)

@@ -1,4 +1,4 @@
-"""Options by name: what a function takes for another is written there once, and a misspelt one is told what to be."""
+"""Keyword options: written once for functions that pass them on, and a misspelt one gets a suggestion."""
 
 import inspect
 from collections.abc import Callable
@@ -13,8 +13,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def takes_options_of(target: Callable[..., Any], options: type) -> Callable[[Function], Function]:
     """Let a function take `**options`: the keyword arguments of `target` that the TypedDict `options` names.
 
-    `help` and `inspect.signature` show each with the default that it has in `target`.  Any other keyword argument is
-    refused before the function runs, by an InputTypeError (a TypeError) that names it.
+    `help` and `inspect.signature` show each with its default in `target`.  Any other keyword argument raises an
+    InputTypeError (a TypeError) that names it, before the function runs.
 
     >>> from typing import TypedDict
     >>> Options = TypedDict("Options", {"precision": str}, total=False)
@@ -42,10 +42,10 @@ def takes_options_of(target: Callable[..., Any], options: type) -> Callable[[Fun
 
 
 def takes_options(function: Function) -> Function:
-    """Check what a function with keyword-only options is called with, before it runs.
+    """Check the arguments of a function with keyword-only options before it runs.
 
-    Raises InputTypeError (a TypeError) for an option that it does not have, and for one that was given without its
-    name; the message says what to write.
+    Raises InputTypeError (a TypeError) for an unknown option, and for one that was given without its name; the message
+    says what to write.
 
     >>> @takes_options
     ... def encode(texts, *, precision="float32"):

@@ -1,4 +1,4 @@
-"""A folder that is new, and appears whole or not at all."""
+"""A new folder that appears completely or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from minembed.runtime.paths import can_be_named
 
 
 def check_new(folder: Path) -> None:
-    """Raise InputError for a folder that cannot be made, or that is there already.
+    """Raise InputError for a folder that cannot be created, or that exists already.
 
     >>> check_new(Path())
     Traceback (most recent call last):
@@ -26,10 +26,10 @@ def check_new(folder: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder to write to, which is moved to its place at the end of the block.
+    """Yield a temporary folder to write to, which is moved to its place at the end of the block.
 
-    Raises InputError where `folder` exists, and SourceError, an OSError with its errno, where the disk fails; nothing
-    is left behind then.
+    Raises InputError if `folder` exists, and SourceError, an OSError with its errno, if the disk fails; then nothing
+    is left behind.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as parent:

@@ -1,4 +1,4 @@
-"""Pages in HTML that need no other file: their parts, their content policy, and the style that all of them share."""
+"""Self-contained HTML pages: their parts, their content security policy, and the style that all of them share."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ from importlib.resources import files
 
 
 def part_of(package: str, name: str) -> str:
-    """A file of a package's folder web, with line ends that do not change its hash.
+    """A file of a package's folder web, with normalised line ends, so that its hash is the same everywhere.
 
     >>> "--ink" in part_of("minembed.runtime", "base.css")
     True
@@ -19,7 +19,7 @@ DOM = part_of("minembed.runtime", "dom.js")  # small helpers of scripts
 
 
 def policy(script: str, style: str, *more: str) -> str:
-    """The content policy that allows this script and this style, and nothing else but what `more` says.
+    """The content security policy that allows only this script, this style, and what `more` says.
 
     >>> policy("alert(1)", "").split("; ")[:2]
     ["default-src 'none'", "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"]
@@ -35,7 +35,7 @@ def policy(script: str, style: str, *more: str) -> str:
 
 
 def fill(template: str, values: dict[str, str]) -> str:
-    """Put values in the places of {{names}}, once, whatever the values hold.
+    """Replace each {{name}} by its value; placeholders inside values are not replaced.
 
     >>> fill("<{{a}}>", {"a": "{{b}}", "b": "no"})
     '<{{b}}>'

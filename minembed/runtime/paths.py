@@ -1,4 +1,4 @@
-"""Paths and files as they are found: what can be asked for, and reads that have an end."""
+"""Paths and files from users and downloads: checks of paths, and reads of limited size."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ def is_plain_path(text: str) -> bool:
 
 
 def can_be_named(path: Path) -> bool:
-    r"""Whether the system can be asked for a path: it has no NUL, and no character that no name can have.
+    r"""Whether a path is valid for the system: it has no NUL, and no character that names cannot have.
 
     >>> can_be_named(Path("a")), can_be_named(Path("a\0")), can_be_named(Path("\ud800"))
     (True, False, False)
@@ -32,7 +32,7 @@ def can_be_named(path: Path) -> bool:
 
 
 def is_too_long(path: Path) -> bool:
-    """Whether the system takes no path as long as this, or none with so long a name; pathlib's `exists` raises then.
+    """Whether a path, or a name in it, is too long for the system; pathlib's `exists` raises for such paths.
 
     >>> is_too_long(Path("a" * 200)), is_too_long(Path("a" * 2000))
     (False, True)
@@ -47,7 +47,7 @@ def is_too_long(path: Path) -> bool:
 
 
 def check_regular(path: "Place", largest: int | None = None) -> None:
-    """Raise OSError for what is no file: reading from a pipe may wait for ever, and a device may have no end.
+    """Raise OSError unless it is a regular file: reading from a pipe may block forever, and a device may have no end.
 
     Also for a file of more than `largest` bytes.
 
@@ -63,7 +63,7 @@ def check_regular(path: "Place", largest: int | None = None) -> None:
 
 
 def read_regular(path: "Place", largest: int) -> bytes:
-    """Read a whole file; raises OSError for one of more than `largest` bytes, and for what is no file.
+    """Read a whole file; raises OSError if it has more than `largest` bytes or is not a regular file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Pickling values whose mappings are read-only, which Python itself can't pickle."""
+"""Pickle dataclasses with read-only mappings, which Python itself cannot pickle."""
 
 from dataclasses import fields
 from types import MappingProxyType
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def reduced(value: Any) -> tuple[Any, ...]:
-    """What `__reduce__` of a dataclass gives, so that `pickle` and `copy` make it again with read-only mappings.
+    """The result for `__reduce__` of a dataclass, so that `pickle` and `copy` restore its read-only mappings.
 
     >>> from dataclasses import dataclass
     >>> @dataclass
@@ -28,6 +28,6 @@ def _again(kind: type[Any], plain: list[Any], read_only: list[bool]) -> Any:
     for mapping in (one for one, is_one in zip(plain, read_only, strict=True) if is_one):
         for x in mapping.values():
             if isinstance(x, np.ndarray):
-                x.flags.writeable = False  # which pickle forgets
+                x.flags.writeable = False  # pickle does not keep this flag
     values = zip(plain, read_only, strict=True)
     return kind(*(MappingProxyType(one) if is_one else one for one, is_one in values))

@@ -1,4 +1,4 @@
-"""Where files are: a path on a disk, or a URL; what both can do is written once."""
+"""Places of files: a path on a disk, or a URL, with the operations that both support."""
 
 import glob
 import re
@@ -20,7 +20,7 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?!/)|file:///", re.IGNORECASE)  #
 
 
 def as_place(name: "str | PathLike[str] | StorePath") -> Place:
-    """A path, or where a URL leads: s3:// and gs:// to a store, file:// to the disk.
+    """The place that a path or a URL names: s3:// and gs:// are stores, file:// is the disk.
 
     Raises InputError for another kind of URL.
 
@@ -51,7 +51,7 @@ def as_place(name: "str | PathLike[str] | StorePath") -> Place:
 
 
 def is_url(name: str) -> bool:
-    """Whether a name is a URL, of whatever kind.
+    """Whether a name is a URL of any kind.
 
     >>> is_url("s3://shop/a"), is_url("a.csv"), is_url("C:/a")
     (True, False, False)
@@ -71,7 +71,7 @@ def files_below(folder: Place) -> Sequence[Place]:
 
 
 def names_in(folder: Place) -> list[str]:
-    """The names of what is in a folder.
+    """The names of the entries of a folder.
 
     >>> names_in(Path("no such folder"))
     []
@@ -82,7 +82,7 @@ def names_in(folder: Place) -> list[str]:
 
 
 def matching(name: str) -> Sequence[Place]:
-    """The files that a pattern means, in the order of their names: those of `glob`, also in a store.
+    """The files that match a pattern of `glob`, in the order of their names, also in a store.
 
     >>> matching("no such file *")
     []
@@ -125,7 +125,7 @@ def is_inside(path: Place, folder: Place) -> bool:
 
 @contextmanager
 def on_disk(place: Place) -> Iterator[Path]:
-    """A file where it is, or, of a store, a copy of it as long as it is needed.
+    """The file itself, or, for a store, a temporary copy of it during the block.
 
     >>> with on_disk(Path("a")) as path:
     ...     path.name

@@ -1,4 +1,4 @@
-"""A bar for long work: how much is done of how much, how fast, and when it will be done."""
+"""A progress bar for long work: how much is done, how fast, and how long the rest will take."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ PATIENCE = 1.0  # seconds of work before a bar is shown
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Items that come one by one, and how many there will be.
+    """An iterable with a known number of items.
 
     >>> len(Counted(iter("abc"), 3))
     3
@@ -34,14 +34,14 @@ class Counted:
 
 
 class Stopped(Exception):
-    """Nobody waits for this work any more; whoever set `stop` catches it."""
+    """The work was cancelled; the code that set `stop` catches it."""
 
 
 class Progress:
-    """A progress bar on standard error: if asked for, or on a terminal for work of more than a second.
+    """A progress bar on standard error: on request, or on a terminal for work of more than a second.
 
-    With `at_once` it does not wait for that second; `done` of the work was done before.  A bar that nobody asked for
-    goes away when the work is done.  Once `stop` is set, the next step raises Stopped.
+    With `at_once` it does not wait for that second; `done` is the work that was done before.  A bar that was not
+    requested disappears at the end.  Once `stop` is set, the next step raises Stopped.
 
     >>> with Progress(["a"], "text", show=False) as progress:
     ...     progress.advance(1)
@@ -67,7 +67,7 @@ class Progress:
             self._open()
 
     def _open(self) -> None:
-        from tqdm import tqdm  # late: `import minembed` stays light, and so do calls that are done at once
+        from tqdm import tqdm  # late: `import minembed` and short calls stay fast
 
         self._waits = False
         scaled = self._unit in (BYTES, CHARACTERS)
@@ -77,14 +77,14 @@ class Progress:
             unit=self._unit,
             unit_scale=scaled,
             leave=self._keep,
-            smoothing=0,  # the rate of all the work tells best how long the rest takes
+            smoothing=0,  # the mean rate is the best estimate of the remaining time
         )
-        self._bar.start_t -= time.perf_counter() - self._begin  # the rate is that of all the work
+        self._bar.start_t -= time.perf_counter() - self._begin  # the mean rate includes the work before
         if self._done:
             self._bar.update(self._done)
 
     def advance(self, n: int, note: str = "") -> None:
-        """Move on by n; `note` stands behind the bar."""
+        """Advance by n; `note` is shown after the bar."""
         if self._stop is not None and self._stop.is_set():
             raise Stopped
         if self._bar is None:

@@ -1,4 +1,4 @@
-"""Safetensors files, written one array after the other, and summed as they are written."""
+"""Safetensors files, written one array after the other, with checksums computed on the way."""
 
 import json
 import zlib
@@ -19,7 +19,7 @@ Layout = dict[str, tuple[str, tuple[int, ...]]]  # tensor -> dtype, shape
 
 
 def size_of(dtype: str, shape: Sequence[int]) -> int:
-    """How many bytes a tensor takes.
+    """The number of bytes of a tensor.
 
     >>> size_of("F32", (2, 3))
     24
@@ -31,7 +31,7 @@ def size_of(dtype: str, shape: Sequence[int]) -> int:
 
 
 def layout_of(arrays: Mapping[str, Array]) -> Layout:
-    """The tensors of a file that is to hold these arrays.
+    """The layout of a file with these arrays.
 
     >>> layout_of({"a": np.zeros((2, 3), np.float32)})
     {'a': ('F32', (2, 3))}
@@ -49,8 +49,8 @@ def header_of(
 ) -> bytes:
     """The beginning of a safetensors file: the length of its header, and the header.
 
-    With `room` it takes at least so many bytes, so that a longer header may take its place later.  `aligned` is what
-    the first tensor's place is a multiple of, `separators` are those of JSON.
+    It takes at least `room` bytes, so that a longer header can replace it later.  The first tensor begins at a multiple
+    of `aligned` bytes; `separators` are those of the JSON.
 
     >>> len(header_of({"a": ("F32", (3,))})) % ALIGNED
     0
@@ -69,12 +69,12 @@ def header_of(
 
 @dataclass(slots=True)
 class Summed:
-    """A file that is written, its size and its CRC-32 so far."""
+    """A file that is being written, with its size and its CRC-32 so far."""
 
     file: BinaryIO
     size: int = 0
     crc: int = 0
-    sums: Sums | None = None  # gets what is written, too
+    sums: Sums | None = None  # also gets what is written
 
     def write(self, data: bytes | memoryview) -> None:
         """Write some bytes."""
@@ -85,7 +85,7 @@ class Summed:
             self.sums.add(data)
 
     def facts(self) -> dict[str, int]:
-        """What a manifest says of the file."""
+        """The entry of the file for a manifest."""
         return {"bytes": self.size, "crc32": self.crc}
 
 
@@ -93,7 +93,7 @@ def write_safetensors(path: Path, header: bytes, parts: Iterable[Array], sums: S
     """Write a new safetensors file and return its size and CRC-32.
 
     `header` is from `header_of`; `parts` are the numbers of all its tensors in order, in any number of arrays of the
-    right dtypes; only one part has to be in memory at a time.  `sums` gets the bytes of the file, too.
+    right dtypes; only one part has to be in memory at a time.  `sums` also gets the bytes of the file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -113,7 +113,7 @@ def write_safetensors(path: Path, header: bytes, parts: Iterable[Array], sums: S
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """Read what `write_safetensors` wrote; what is in the file is trusted: sum it first.
+    """Read a file of `write_safetensors`; its content is trusted, so compare its checksum first.
 
     >>> read_arrays(Path("none"))
     Traceback (most recent call last):
@@ -123,7 +123,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     with path.open("rb") as file:
         entries = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         found = {}
-        for name, entry in entries.items():  # which lie in this order
+        for name, entry in entries.items():  # the order of the file
             array = np.empty(entry["shape"], DTYPES[entry["dtype"]])
             if array.size:
                 file.readinto(array.data.cast("B"))

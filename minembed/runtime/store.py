@@ -1,7 +1,7 @@
-"""Paths in an object store, s3:// and gs://: what a `pathlib.Path` can do, as far as jobs need it.
+"""Paths in an object store, s3:// and gs://, with the methods of `pathlib.Path` that jobs need.
 
 pyarrow does the work: shards in parquet need it anyway, and it finds credentials as the tools of the store do.  A file
-is written as one object, which appears whole or not at all; there are no folders, only names with slashes in them.
+is written as one object, which appears completely or not at all; there are no folders, only names with slashes.
 """
 
 import errno
@@ -24,7 +24,7 @@ BLOCK = 4 << 20  # bytes that are read ahead
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What a store says of an object, under the names of `os.stat_result`."""
+    """What a store says about an object, with the names of `os.stat_result`."""
 
     st_size: int
     st_mtime_ns: int
@@ -51,7 +51,7 @@ class StorePath:
 
     @classmethod
     def parse(cls, url: str) -> "StorePath":
-        """A path from its URL, whose names stand as they are, without %20.
+        """A path from its URL; names are taken literally, without decoding of %20.
 
         Raises InputError for credentials, which would be written into the job, and for a URL without a bucket.
         """
@@ -88,13 +88,13 @@ class StorePath:
         return StorePath(self.scheme, "/".join(self.parts[:-1]))
 
     def absolute(self) -> "StorePath":
-        """It is."""
+        """The path itself, which is always absolute."""
         return self
 
     resolve = absolute
 
     def relative_to(self, folder: "StorePath") -> PurePosixPath:
-        """What comes after the folder.
+        """The part after the folder.
 
         >>> str(StorePath.parse("s3://shop/a/b").relative_to(StorePath.parse("s3://shop")))
         'a/b'
@@ -102,7 +102,7 @@ class StorePath:
         return PurePosixPath(self.path).relative_to(folder.path)
 
     def is_relative_to(self, folder: "StorePath") -> bool:
-        """Whether it is below a folder, or is it."""
+        """Whether it is below a folder, or the folder itself."""
         return self.scheme == folder.scheme and PurePosixPath(self.path).is_relative_to(folder.path)
 
     def exists(self) -> bool:
@@ -118,16 +118,16 @@ class StorePath:
         return self._info().type.name == "Directory"
 
     def stat(self) -> Stat:
-        """Size and time; raises FileNotFoundError where there is no object."""
+        """Size and time; raises FileNotFoundError if there is no object."""
         found = self._info()
         if found.type.name != "File":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         return Stat(found.size, found.mtime_ns or 0)
 
     def stamp(self) -> int:
-        """A number that changes with what an object holds: of its ETag; times are whole seconds.
+        """A number that changes with the object's content, from its ETag, since times are only whole seconds.
 
-        Raises FileNotFoundError where there is no object.
+        Raises FileNotFoundError if there is no object.
         """
         with told(f"cannot look for {self}"):
             with store_of(self.scheme, self.parts[0]).open_input_file(self.path) as file:
@@ -140,9 +140,9 @@ class StorePath:
             return store_of(self.scheme, self.parts[0]).get_file_info(self.path)
 
     def listed(self, below: bool = True) -> "dict[StorePath, Stat]":
-        """The objects in a folder, in the order of their parts, also those in folders below it; none where it is not.
+        """The objects in a folder and in those below it, in the order of their parts; none if it does not exist.
 
-        What ends in "/" only marks a folder, and is left out.
+        Objects whose name ends in "/" only mark a folder, and are left out.
         """
         with told(f"cannot list {self}"):
             selector = import_module("pyarrow.fs").FileSelector(self.path, allow_not_found=True, recursive=below)
@@ -155,19 +155,19 @@ class StorePath:
         return dict(sorted(files.items(), key=lambda item: item[0].parts))
 
     def names(self) -> list[str]:
-        """The names of what is right in a folder; none where it is not."""
+        """The names of the direct entries of a folder; none if it does not exist."""
         with told(f"cannot list {self}"):
             selector = import_module("pyarrow.fs").FileSelector(self.path, allow_not_found=True)
             return [one.base_name for one in store_of(self.scheme, self.parts[0]).get_file_info(selector)]
 
     def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> BinaryIO:
-        """Open an object to read; raises FileNotFoundError where there is none, SourceError where the store fails."""
+        """Open an object for reading; raises FileNotFoundError if there is none, SourceError if the store fails."""
         return cast(BinaryIO, StoreFile(self))
 
     def put(self, content: bytes | BinaryIO) -> None:
-        """Write an object, whole or not at all; a file's content is not read into memory.
+        """Write an object, completely or not at all; a file's content is not read into memory.
 
-        Raises SourceError, an OSError with an errno, where the store does not let us.
+        Raises SourceError, an OSError with an errno, if the store fails.
         """
         if isinstance(content, bytes):
             self._put(content)
@@ -183,7 +183,7 @@ class StorePath:
     def _put(self, content: Any) -> None:
         with told(f"cannot write {self}", missing=True):
             stream = store_of(self.scheme, self.parts[0]).open_output_stream(self.path, compression=None)
-            stream.write(content)  # in one call: a stream that is given up would write what it has
+            stream.write(content)  # in one call: an abandoned stream would write what it has
             stream.close()
 
     def unlink(self) -> None:
@@ -199,29 +199,29 @@ Place = Path | StorePath
 
 
 class StoreFile(io.RawIOBase):
-    """An object that is open to be read: a part of it at a time, with 4 MiB read ahead."""
+    """An object that is open for reading: in parts, with 4 MiB read ahead."""
 
     def __init__(self, path: StorePath) -> None:
         self._path, self._at = path, 0
-        self._block, self._start = b"", 0  # what was read last, and where it begins
+        self._block, self._start = b"", 0  # the block read last, and where it begins
         with told(f"cannot read {path}"):
             self._file = store_of(path.scheme, path.parts[0]).open_input_file(path.path)
             self._size = int(self._file.size())
 
     def readable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def tell(self) -> int:
-        """Where it is read next."""
+        """The position of the next read."""
         return self._at
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place."""
+        """Set the position of the next read."""
         self._at = offset + (0, self._at, self._size)[whence]
         return self._at
 
@@ -245,7 +245,7 @@ class StoreFile(io.RawIOBase):
             raise store_error(f"cannot read {self._path}", errno.EIO, f"{len(self._block):,} of {size:,} bytes came")
 
     def close(self) -> None:
-        """Close it."""
+        """Close the object."""
         if not self.closed:
             self._block = b""
             self._file.close()

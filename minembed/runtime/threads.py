@@ -1,4 +1,4 @@
-"""Threads: how many there may be, how work is dealt out to them, and how BLAS is kept to one meanwhile."""
+"""Threads: how many to use, how to distribute work to them, and how to limit BLAS to one thread meanwhile."""
 
 import _thread
 import math
@@ -41,7 +41,7 @@ def _cgroup_quota(root: Path) -> float:
 
 
 def check_threads(threads: int | None) -> int:
-    """Turn None into the cores at hand; raises InputError unless at least 1.
+    """Turn None into the number of available cores; raises InputError unless it is at least 1.
 
     >>> check_threads(3)
     3
@@ -52,20 +52,20 @@ def check_threads(threads: int | None) -> int:
 
 
 class _BlasGuard:
-    """Limits BLAS to one thread while anyone computes.
+    """Limits BLAS to one thread while any thread computes.
 
-    threadpoolctl's own context manager is process-wide and restores what it found: two that overlap in time leave
-    the limit of whoever began last.  So the first one in sets the limit and the last one out lifts it.
+    threadpoolctl's own context manager is process-wide and restores what it found: if two overlap in time, the limit
+    of the later one remains.  So here the first user sets the limit and the last one lifts it.
 
-    An interrupt may end `enter` and `leave` between any two steps.  Either can be called again then, and does what is
-    left to do; a user who is forgotten has left.
+    An interrupt may end `enter` and `leave` between any two steps.  Then either can be called again, and completes what
+    is left to do; a user that is garbage-collected has left.
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # may be asked for once more by a user who is forgotten while it is held
+        self.lock = threading.RLock()  # re-entrant: a user may be garbage-collected while it is held
         self.users: list[weakref.ref[_User]] = []
-        self.controller: Any = None  # of threadpoolctl; None as long as nobody has computed
-        self.before: list[int] | None = None  # how many threads they had, where they are limited
+        self.controller: Any = None  # of threadpoolctl; None until something was computed
+        self.before: list[int] | None = None  # the previous number of threads, while they are limited
 
     def enter(self, user: "_User") -> None:
         with self.lock:
@@ -76,7 +76,7 @@ class _BlasGuard:
             self.users = [*self._others(user), weakref.ref(user)]
             if self.before is None or not self._others(user):
                 now = [library.get_num_threads() for library in self.controller.lib_controllers]
-                if self.before is not None:  # whoever was last was interrupted: a limit of 1 may be of ours
+                if self.before is not None:  # the last user was interrupted: a limit of 1 may be ours
                     now = [n if n != 1 else before for n, before in zip(now, self.before, strict=True)]
                 self.before = now
                 _limit(self.controller.lib_controllers, [1] * len(now))
@@ -92,14 +92,14 @@ class _BlasGuard:
         return [other for other in self.users if other() is not None and other() is not user]
 
     def limit_this_thread(self) -> None:
-        """Where limits belong to threads (OpenMP), a new thread needs its own."""
+        """Limit a new thread of its own if the library's limits are per thread (OpenMP)."""
         if self.before is not None:
             for library in self.controller.lib_controllers:
                 if getattr(library, "threading_layer", None) == "openmp":
                     library.set_num_threads(1)
 
     def reset_in_child(self) -> None:
-        """Forget the threads that a fork left behind; the lock was taken before the fork, so that none is in here."""
+        """Forget the parent's threads after a fork; the lock was taken before it, so that none of them is in here."""
         self.users = []
         if self.before is not None:
             _limit(self.controller.lib_controllers, self.before)
@@ -108,7 +108,7 @@ class _BlasGuard:
 
 
 def _limit(libraries: Sequence[Any], threads: Sequence[int]) -> None:
-    """Change limits from any thread: threadpoolctl 3.8 lets only the first one that did, for as long as it lives."""
+    """Change limits from any thread: threadpoolctl 3.8 allows it only to the first thread that did, while it lives."""
     from threadpoolctl import OpenBLASController
 
     clear = getattr(OpenBLASController, "clear_controlling_thread", lambda force: None)
@@ -121,7 +121,7 @@ def _limit(libraries: Sequence[Any], threads: Sequence[int]) -> None:
 
 
 class _User:
-    """Somebody who needs BLAS at one thread, until the block ends, or else until nobody knows of it any more."""
+    """A user of the limit to one BLAS thread, until its block ends or it is garbage-collected."""
 
     __slots__ = ("__weakref__",)
 
@@ -150,7 +150,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def single_threaded_blas() -> AbstractContextManager[None]:
-    """Hold BLAS to one thread: the threads are ours, one chunk of texts each.
+    """Limit BLAS to one thread: the parallelism is ours, with one chunk of texts per thread.
 
     >>> with single_threaded_blas():
     ...     pass
@@ -161,10 +161,10 @@ def single_threaded_blas() -> AbstractContextManager[None]:
 def run(
     work: Callable[[Item], Result], items: Sequence[Item], threads: int
 ) -> Generator[tuple[int, Result], None, None]:
-    """Do the work on every item; yields (index, result) as results come.
+    """Run the work on every item; yields (index, result) in the order of completion.
 
-    The threads live as long as the loop, so nothing is left behind for a fork to inherit.  An exception, an interrupt
-    too, or closing the generator, drops the items not yet begun.
+    The threads live only as long as the loop, so a fork inherits none.  An exception (also an interrupt), or closing
+    the generator, drops the items that have not begun.
 
     >>> sorted(run(lambda x: x * x, [1, 2, 3], threads=2))
     [(0, 1), (1, 4), (2, 9)]
@@ -190,9 +190,9 @@ def run(
             yield i, result
     finally:
         left.clear()
-        for _ in range(begun):  # at most one item a thread is still waited for
+        for _ in range(begun):  # wait for at most one item per thread
             ended.get()
-        error = None  # it holds this frame, which would hold it
+        error = None  # breaks a reference cycle: its traceback refers to this frame
 
 
 def _serve(

@@ -1,8 +1,8 @@
-"""Groups of rows that are alike: communities and near duplicates.
+"""Groups of similar rows: communities and near duplicates.
 
-Everything is exact: where a float32 product does not decide, float64 does.  No step holds more than blocks of rows, so
-memory grows with the rows and never with their pairs.  The size of blocks is chosen here: the `batch_size` of
-communities is taken, and changes nothing.
+Everything is exact: if a float32 product does not decide, float64 does.  No step holds more than blocks of rows, so
+memory is linear in the rows, not in their pairs.  The size of blocks is chosen here: the `batch_size` of communities is
+accepted without effect.
 """
 
 from collections.abc import Iterator
@@ -19,22 +19,22 @@ from minembed.types import Array
 
 ROWS, COLUMNS = 1024, 4096  # of one block of scores
 PAIRS = 1 << 13  # compared in float64 at a time
-CENTERS = 128  # rows whose communities are looked at together
-ROUNDING = 1e-12  # cosines this little below a threshold reach it: of two equal rows it may come out as 1 - 1e-16
+CENTERS = 128  # centres whose communities are computed together
+ROUNDING = 1e-12  # a cosine may be this much below the threshold: that of two equal rows may be 1 - 1e-16
 
 
 def as_rows(embeddings: ArrayLike) -> Array:  # -> (N, D)
-    """Take vectors as a matrix; a single one is one row.  Raises InputError for what is no matrix of numbers.
+    """Vectors as a matrix; a single vector is one row.  Raises InputError unless they are numbers of such a shape.
 
     >>> as_rows([1.0, 2.0]).shape
     (1, 2)
     """
     rows = as_matrix("embeddings", embeddings, one=True)
-    return rows if rows.size or np.ndim(embeddings) > 1 else rows[:0]  # an empty list holds no vector
+    return rows if rows.size or np.ndim(embeddings) > 1 else rows[:0]  # an empty list has no rows
 
 
 def unit_rows(rows: Array, start: int) -> Array:  # (n, D) -> (n, D) float64
-    """Scale rows to length 1 in float64, whatever their size; zeros stay.  Raises InputError for NaN or infinity.
+    """Scale rows of any length to length 1 in float64; zeros stay.  Raises InputError for NaN or infinity.
 
     >>> unit_rows(np.array([[3e200, 4e200], [0.0, 0.0]]), 0).round(6).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
@@ -49,7 +49,7 @@ def unit_rows(rows: Array, start: int) -> Array:  # (n, D) -> (n, D) float64
 
 
 class Alike:
-    """Which rows have a cosine of at least a threshold: a float32 product decides, and float64 where that is close.
+    """Find rows with a cosine of at least a threshold: by a float32 product, and in float64 if that is too close.
 
     >>> Alike(np.array([[1.0, 0.0], [3.0, 0.1], [0.0, 0.0]]), 0.9).pairs(np.array([0, 2]), np.array([2, 1]))
     (array([0]), array([1]))
@@ -62,11 +62,11 @@ class Alike:
         self.units = np.empty(rows.shape, np.float32)
         for start, end in pieces(len(rows), COLUMNS):
             self.units[start:end] = unit_rows(rows[start:end], start)
-        # of a float32 product: Higham, 2002, section 3.1; with room for the rounding of the rows
+        # the error bound of a float32 product: Higham, 2002, section 3.1; with room for the rounding of the rows
         self.margin = (2 * rows.shape[1] + 16) * 2.0**-24
 
     def pairs(self, a: Array, b: Array) -> tuple[Array, Array]:  # (n,), (m,) rows -> (P,), (P,) places in a and b
-        """Find all i, j for which row a[i] is alike to row b[j], in order of i, then of j."""
+        """Find all i, j for which row a[i] is similar to row b[j], in order of i, then of j."""
         cosines = self.units[a] @ self.units[b].T
         i, j = np.nonzero(cosines >= self.threshold - self.margin)
         close = np.flatnonzero(cosines[i, j] <= self.threshold + self.margin)
@@ -84,7 +84,7 @@ class Alike:
         return np.clip((x * y).sum(axis=1), -1, 1)
 
     def counts(self, show: bool | None) -> Array:  # -> (N,)
-        """How many rows are alike to each, itself included; every block of pairs is computed once."""
+        """How many rows are similar to each, itself included; every block of pairs is computed once."""
         N = len(self.rows)
         counts, every = np.zeros(N, np.int64), np.arange(N)
         with Progress(every, "row", show) as progress:
@@ -93,13 +93,13 @@ class Alike:
                     left, right = start + left, start + right
                     i, j = self.pairs(every[start:end], every[left:right])
                     counts[start:end] += np.bincount(i, minlength=end - start)
-                    beyond = j[j >= end - left]  # these rows do not come as i and meet this block
+                    beyond = j[j >= end - left]  # these rows will not meet this block again as i
                     counts[left:right] += np.bincount(beyond, minlength=right - left)
                 progress.advance(end - start)
         return counts
 
     def of_each(self, centers: Array, free: Array) -> Iterator[tuple[Any, Array]]:
-        """Yield those centers that are free when their turn comes, and the rows alike to each that were free before."""
+        """Yield the centers that are free at their turn, each with the similar rows that were free before."""
         at = 0
         while at < len(centers):
             ahead = np.flatnonzero(free[centers[at : at + ROWS]])[:CENTERS]
@@ -127,9 +127,9 @@ def community_detection(
     """Find groups of rows whose cosine with one of them, the centre, is at least `threshold`.
 
     Each group begins with its centre; the others follow by falling cosine, ties in order of the row.  Centres with
-    many rows around them take theirs first; a row is in one group or in none, and a group has `min_community_size` rows
-    or more.  As sentence-transformers' function of this name, with cosines compared in float64 (one that is less than
-    1e-12 below the threshold reaches it).  Memory: a float32 copy of the rows, and blocks of scores.
+    the most similar rows take theirs first; a row is in at most one group, and a group has at least
+    `min_community_size` rows.  As sentence-transformers' function of this name, with cosines compared in float64 (less
+    than 1e-12 below the threshold counts as equal).  Memory: a float32 copy of the rows, and blocks of scores.
     Raises InputError for a size below 1, a threshold outside -1 to 1, vectors of other shapes, NaN or infinity.
 
     >>> community_detection([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0], [2.0, 0.0]], min_community_size=2)
@@ -155,11 +155,11 @@ def community_detection(
 def near_duplicates(
     embeddings: ArrayLike, threshold: float = 0.95, *, show_progress_bar: bool | None = None
 ) -> Array:  # (N, D) -> (N,) int64
-    """Say which earlier row each row repeats: the first kept one with a cosine of at least `threshold`, or itself.
+    """For each row, the row that it repeats: the first kept one with a cosine of at least `threshold`, or itself.
 
-    Rows are taken in order: a row is kept unless it is that near to one that was kept before it.  So no two kept rows
-    are near each other, and every row is near the kept one that stands for it.  Cosines are compared as in
-    `community_detection`; that of a row of zeros is 0.  Memory: a float32 copy of the rows, and blocks of scores.
+    Rows are taken in order: a row is kept unless it is that similar to a row kept before it.  So no two kept rows are
+    near duplicates, and every other row is a near duplicate of the kept row returned for it.  Cosines are compared as
+    in `community_detection`; that of a row of zeros is 0.  Memory: a float32 copy of the rows, and blocks of scores.
     Raises InputError for a threshold outside -1 to 1, vectors of other shapes, NaN or infinity.
 
     >>> near_duplicates([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1], [0.1, 3.0]]).tolist()
@@ -181,7 +181,7 @@ def near_duplicates(
             i, j = alike.pairs(left, left)
             bounds = np.searchsorted(i, np.arange(len(left) + 1))
             for row, begin, stop in zip(left, bounds[:-1], bounds[1:], strict=True):
-                if first[row] == row:  # known by now: the rows before it had their turn
+                if first[row] == row:  # final by now, since the rows before it are done
                     later = left[j[begin:stop]]
                     first[later[(later > row) & (first[later] == later)]] = row
             new = left[first[left] == left]
@@ -194,7 +194,7 @@ def near_duplicates(
 def deduplicate(
     embeddings: ArrayLike, threshold: float = 0.95, *, show_progress_bar: bool | None = None
 ) -> Array:  # (N, D) -> (K,) int64
-    """The rows that remain when near duplicates are left out, in order: those that `near_duplicates` keeps.
+    """The rows that remain without near duplicates, in order: those that `near_duplicates` keeps.
 
     >>> deduplicate([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1], [0.1, 3.0]]).tolist()
     [0, 1]

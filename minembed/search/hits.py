@@ -1,4 +1,4 @@
-"""Rows that were found, as they come back to who searches."""
+"""The results of a search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ class Hit:
 
     id: Id
     text: str | None
-    score: float  # larger is more alike, whatever the metric
-    index: int  # the row's place in the index
-    fields: Mapping[str, Any] | None = field(default=None, hash=False)  # what was given beside the text: a dict
+    score: float  # larger is more similar, for every metric
+    index: int  # the row's position in the index
+    fields: Mapping[str, Any] | None = field(default=None, hash=False)  # a dict, as given with the row
 
     def __repr__(self) -> str:
         more = "" if self.fields is None else f", fields={self.fields!r}"
@@ -29,7 +29,7 @@ class Hit:
 
 
 def hits_of(blocks: Sequence[Block], scores: Array, positions: Array) -> list[list[Hit]]:  # (Q, k), (Q, k)
-    """Read the rows at some positions; a list for each query.
+    """Read the rows at these positions; a list of hits for each query.
 
     >>> import numpy as np
     >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))

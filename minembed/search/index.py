@@ -1,4 +1,4 @@
-"""Index: a corpus of texts or vectors that is searched, changed, saved and loaded."""
+"""Index: a corpus of texts or vectors that can be searched, changed, saved and loaded."""
 
 import os
 import threading
@@ -35,14 +35,15 @@ from minembed.types import Array, IndexPrecision, Metric, TextModel
 class Index(ReadIndex):
     """Vectors with ids, texts and fields: `build` or `load` one, `search` it, `add` to it, `remove` from it, `save` it.
 
-    Rows are numbered in the order in which they were added.  A call that fails changes nothing; threads may search
-    while another changes the index, and see it as it was before or after.  `precision` says what a search reads:
+    Rows are numbered in the order in which they were added.  A call that fails changes nothing.  Threads may search
+    while another changes the index: they see it as it was before or after the change.  `precision` says what a search
+    reads:
 
     - "float32": the vectors.
-    - "int8": a quarter of the bytes, and for the few rows that could be among the best the vectors.  Both are exact:
+    - "int8": a quarter of the bytes, and the vectors of the few rows that could be among the best.  Both are exact:
       they find the same rows with the same scores, ordered by their float64 score and then by their number.
-    - "binary": one bit a number.  Approximate: the candidates are the rows that differ from the query in the fewest
-      bits, and only these are scored by their vectors; `rescore_multiplier` of `search` says how many.
+    - "binary": one bit per number.  Approximate: only the rows that differ from the query in the fewest bits are scored
+      by their vectors; `rescore_multiplier` of `search` says how many.
 
     >>> index = Index.build([[1.0, 0.0], [0.0, 1.0]], texts=["east", "north"])
     >>> index.add([[1.0, 1.0]], texts=["north-east"], ids=["ne"])
@@ -57,7 +58,7 @@ class Index(ReadIndex):
         """For `build` and `load`."""
         self._facts, self._rows, self._model = facts, rows, model
         self._serials: dict[Id, int] | None = None  # of every id; made when it is needed
-        self._lock = threading.Lock()  # held by whoever changes the index
+        self._lock = threading.Lock()  # held while the index is changed
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_facts": self._facts, "_rows": self._rows, "_model": self._model}
@@ -81,14 +82,14 @@ class Index(ReadIndex):
     ) -> "Index":
         """Make an index of texts, `build(model, texts)`, or of vectors (N, D), `build(vectors, texts=None)`.
 
-        `ids` are str or int, one a row (None: 0, 1, 2, ...).  `metric` is "cosine", "dot", "euclidean" or "manhattan"
-        (None: the model's own; without a model, "cosine").  `metadata` is kept with the index: anything JSON can say.
-        `fields`, one mapping from str or None a row, come back in `Hit.fields` as JSON says them: NumPy's numbers as
-        numbers, dates and times as texts of ISO 8601, Decimal and UUID as their texts.  `model` turns texts into
-        vectors later on, where the vectors are given here.
+        `ids` are str or int, one per row (None: 0, 1, 2, ...).  `metric` is "cosine", "dot", "euclidean" or "manhattan"
+        (None: the model's own; without a model, "cosine").  `metadata` is kept with the index: anything that JSON can
+        represent.  `fields`, one mapping with str keys or None per row, come back in `Hit.fields` as JSON values:
+        NumPy numbers as numbers, dates and times in ISO 8601, Decimal and UUID as str.  If `source` is vectors, `model`
+        is for texts that are searched or added later.
 
-        Raises InputError for NaN or infinity, widths that differ, ids that come twice, an unknown metric or precision,
-        or a field that JSON cannot say, with its row and key; InputTypeError for texts that are none.
+        Raises InputError for NaN or infinity, widths that differ, duplicate ids, an unknown metric or precision, or a
+        field that JSON cannot represent, with its row and key; InputTypeError for texts that are not str.
 
         >>> Index.build([[3.0, 4.0]], ["a text"], ids=["a"], metric="dot", precision="int8")
         Index(1 row, 2 wide, dot, int8)
@@ -114,12 +115,12 @@ class Index(ReadIndex):
     def load(
         cls, folder: str | os.PathLike[str], model: TextModel | None = None, *, verify: bool | None = None
     ) -> "Index":
-        """Open a saved index.  Its files are mapped: nothing is read that is not needed.
+        """Open a saved index.  Its files are memory-mapped: only what is needed is read.
 
-        `model` is for searching by texts and adding some; it must give the vectors of the model that the index was
-        made with, or InputError is raised.  `verify` says when the files are compared with their checksums: all of
-        them at once (True), each piece of them before it is read for the first time (None), or never (False).  A file
-        that is missing or damaged is an IndexFileError that names it, here or, for the contents, at that time.
+        `model` is for searching by texts and adding texts; it must give the same vectors as the model that the index
+        was made with, or InputError is raised.  `verify` says when the files are compared with their checksums: all
+        files now (True), each piece before it is first read (None), or never (False).  A missing or damaged file raises
+        an IndexFileError that names it: now, or for its contents at that time.
         """
         facts, next_id, blocks = index_stored.load(Path(folder), verify=verify is not False)
         if model is not None and facts.model is not None:
@@ -130,10 +131,10 @@ class Index(ReadIndex):
         return cls(facts, Rows(blocks, sum(len(block.vectors) for block in blocks), next_id), model)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the index to a folder, new or in place of the index that is there, in one step.
+        """Write the index to a folder in one step; an index that is already there is replaced.
 
         Whatever happens to the process or the disk, the folder holds the old index or the new one.  Raises
-        InputError for a folder that holds other files, SourceError (an OSError) where it cannot be written.
+        InputError for a folder that holds other files, SourceError (an OSError) if it cannot be written.
         """
         rows = self._rows
         index_saving.save(Path(folder).absolute(), self._facts, rows.next_id, rows.blocks)
@@ -149,8 +150,8 @@ class Index(ReadIndex):
     ) -> None:
         """Add texts, `add(texts)`, which the model turns into vectors, or vectors (n, D), `add(vectors, texts=None)`.
 
-        `ids` that are None go on from the largest whole number that ever was an id here; `fields` are those of `build`.
-        Raises as `build` does, and InputError for texts where there is no model; the index is then as it was.
+        `ids=None` continues from the largest whole number that was ever an id here; `fields` are those of `build`.
+        Raises the errors of `build`, and InputError for texts without a model; then the index is unchanged.
         """
         kept = as_fields(fields)
         given = None if texts is None else as_texts(texts, one=True)
@@ -171,7 +172,7 @@ class Index(ReadIndex):
             self._append(vectors, given, ids, kept)
 
     def remove(self, ids: Id | Ids) -> None:
-        """Take out the rows with these ids; raises InputError, and takes out none, where one is not in the index."""
+        """Remove the rows with these ids; raises InputError, and removes none, if one is not in the index."""
         with self._lock:
             serials = self._known()
             wanted = as_some_ids(ids)
@@ -182,7 +183,7 @@ class Index(ReadIndex):
                 )
             rows = self._rows
             numbers = np.sort(np.array([serials[name] for name in wanted], np.int64))
-            self._serials = None  # should this be interrupted, they are made again
+            self._serials = None  # if this is interrupted, they are made again
             self._rows = replace(rows, blocks=remove(rows.blocks, numbers))
             for name in wanted:
                 del serials[name]
@@ -221,7 +222,7 @@ class Index(ReadIndex):
         names = list(range(rows.next_id, rows.next_id + n)) if ids is None else as_ids(ids)
         if len(names) != n:
             raise InputError(f"{n} rows need as many ids, or None; got {len(names)}")
-        serials = self._serials if ids is None else self._known()  # numbers of our own are new, whatever is there
+        serials = self._serials if ids is None else self._known()  # ids that we choose are always new
         known = next((i for i, name in enumerate(names) if name in serials), None) if serials else None
         if known is not None:
             raise InputError(f"ids[{known}] is {names[known]!r}, which is in the index already; nothing was added")
@@ -233,7 +234,7 @@ class Index(ReadIndex):
         records: list[Record] = list(zip(names, texts or nothing, fields or nothing, strict=True))
         numbers = np.arange(rows.serial, rows.serial + n)
         block = Block(vectors, code(vectors, self._facts.precision), records, numbers)
-        self._serials = None  # should this be interrupted, they are made again
+        self._serials = None  # if this is interrupted, they are made again
         largest = max((name for name in names if isinstance(name, int)), default=-1)
         self._rows = Rows(append(rows.blocks, block), rows.serial + n, max(rows.next_id, largest + 1))
         if serials is not None:

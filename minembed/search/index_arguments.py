@@ -1,4 +1,4 @@
-"""What a caller gives an index, as it is kept: texts, ids, vectors and metadata, checked."""
+"""Check the arguments of an index and convert them to the form in which it keeps them."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -19,7 +19,7 @@ Queries = str | Iterable[str] | ArrayLike
 
 
 class SearchOptions(TypedDict, total=False):
-    """The options of `Index.search` that do not change what kind of result it gives."""
+    """The options of `Index.search` that do not change the type of its result."""
 
     rescore_multiplier: int
     backend: Backend
@@ -27,7 +27,7 @@ class SearchOptions(TypedDict, total=False):
 
 
 def check_choices(metric: object, precision: object) -> None:
-    """Raise InputError for a metric or a precision that does not exist.
+    """Raise InputError for an unknown metric or precision.
 
     >>> check_choices("dot", "int8")
     """
@@ -40,7 +40,7 @@ def check_choices(metric: object, precision: object) -> None:
 
 
 def as_vectors(name: str, x: Any, one: bool = False) -> Array:
-    """Take vectors (n, D) as an array; with `one`, also a single (D,).
+    """Vectors (n, D) as an array; with `one`, also a single (D,).
 
     >>> as_vectors("queries", [1.0, 2.0], one=True).shape
     (1, 2)
@@ -49,9 +49,9 @@ def as_vectors(name: str, x: Any, one: bool = False) -> Array:
 
 
 def as_texts_or_vectors(name: str, source: Any) -> tuple[list[str] | None, Any]:
-    """Take one text or a column of texts as a list, or what holds vectors as it can be given to `as_vectors`.
+    """One text or several texts as a list, or else vectors in a form that `as_vectors` accepts.
 
-    Raises InputTypeError for what is neither, such as a table of texts, and for an item that is no text beside texts.
+    Raises InputTypeError for anything else, such as a table of texts, and for an item among texts that is not a text.
 
     >>> as_texts_or_vectors("queries", "one"), as_texts_or_vectors("queries", (1.0, 2.0))
     ((['one'], None), (None, [1.0, 2.0]))
@@ -67,9 +67,9 @@ def as_texts_or_vectors(name: str, source: Any) -> tuple[list[str] | None, Any]:
 
 
 def as_queries(queries: Any, width: int, encode: Callable[[list[str]], Array]) -> tuple[Array, bool]:  # -> (Q, width)
-    """Take queries as vectors, texts by `encode`, and say whether they are a single one.
+    """Queries as vectors (texts are encoded by `encode`), and whether it is a single query.
 
-    Raises InputError for vectors of another width, NaN or infinity, InputTypeError for what is neither.
+    Raises InputError for vectors of another width, NaN or infinity, InputTypeError for neither texts nor vectors.
 
     >>> as_queries("one", 2, lambda texts: np.ones((len(texts), 2)))
     (array([[1., 1.]]), True)
@@ -89,15 +89,15 @@ def as_queries(queries: Any, width: int, encode: Callable[[list[str]], Array]) -
 
 def _is_array_of_numbers(source: Any) -> bool:
     if isinstance(source, np.ndarray) and source.ndim != 1:
-        return True  # or will be refused as one
+        return True  # or refused as such later
     if not hasattr(source, "__array__"):
         return False
     array = np.asarray(source)
-    return array.dtype.kind in "fiub" and array.shape != (0,)  # which a column without texts may be as well
+    return array.dtype.kind in "fiub" and array.shape != (0,)  # (0,) may also be an empty column of texts
 
 
 def as_ids(ids: Any) -> list[Id]:
-    """Take a column of ids as a list of str and int; raises InputError where one comes twice.
+    """Ids as a list of str and int; raises InputError for duplicates.
 
     >>> as_ids(np.array([3, 5]))
     [3, 5]
@@ -114,7 +114,7 @@ def as_ids(ids: Any) -> list[Id]:
 
 
 def as_some_ids(ids: Any) -> list[Id]:
-    """Take one id, or several in any order, as a list.
+    """One id, or several in any order, as a list.
 
     >>> as_some_ids(np.int64(3)), as_some_ids({"a"})
     ([3], ['a'])
@@ -123,7 +123,7 @@ def as_some_ids(ids: Any) -> list[Id]:
 
 
 def as_id(name: Any) -> Any:
-    """Take NumPy's whole numbers and texts as Python's, which are equal to them; anything else is left as it is.
+    """Convert whole numbers and str of NumPy to Python's, which are equal to them; anything else stays as it is.
 
     >>> as_id(np.int64(3)), as_id(np.str_("a")), as_id(3.0)
     (3, 'a', 3.0)
@@ -132,7 +132,7 @@ def as_id(name: Any) -> Any:
 
 
 def as_json(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Copy a dict as JSON would give it back; raises InputError for what JSON cannot say.
+    """Copy a dict by way of JSON; raises InputError for values that JSON cannot represent.
 
     >>> as_json({"corpus": ("a", "b")})
     {'corpus': ['a', 'b']}

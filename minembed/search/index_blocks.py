@@ -1,7 +1,7 @@
-"""The rows of an index, in blocks that never change: whoever searches sees the index before an `add`, or after it.
+"""The rows of an index, in immutable blocks: a search sees the index as it was before an `add`, or after it.
 
-New rows are a block of their own.  Blocks of like size are merged, so there are few of them, and a row is copied a
-logarithmic number of times.  A removed row is marked, and drops out when half of its block is removed.
+New rows become a new block.  Blocks of similar size are merged, so there are few blocks, and a row is copied a
+logarithmic number of times.  A removed row is only marked, and dropped when half of its block is removed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ from minembed.types import Array, IndexPrecision
 
 Id = str | int
 Record = tuple[Id, str | None, str | None]  # an id, a text, and fields as JSON
-SMALL = 1024  # rows: blocks up to this size are merged whatever comes after them
-PIECE = 1 << 16  # rows that are packed, or written, at a time
+SMALL = 1024  # rows: blocks up to this size are always merged with the next
+PIECE = 1 << 16  # rows that are packed or written at a time
 PRECISIONS = get_args(IndexPrecision)
 Coded = QuantizedCorpus | Array | None
 
@@ -29,10 +29,10 @@ class Block:
     """Some rows of an index, in order."""
 
     vectors: Array  # (n, D) float32
-    coded: Coded  # what is scanned in place of the vectors: int8 rows, bits (n, words) uint64, or None
+    coded: Coded  # scanned instead of the vectors: int8 rows, bits (n, words) uint64, or None
     records: Sequence[Record]  # n
-    serials: Array | range  # (n,) int64, rising: numbers that rows keep for life
-    alive: Array | None = None  # (n,) bool, where some are removed
+    serials: Array | range  # (n,) int64, rising: numbers of rows that never change
+    alive: Array | None = None  # (n,) bool, if some rows are removed
     sound: Sound = IN_MEMORY
 
     @property
@@ -41,24 +41,24 @@ class Block:
         return len(self.vectors) if self.alive is None else int(np.count_nonzero(self.alive))
 
     def rows(self) -> Iterator[Array]:  # of (n,) int64
-        """The rows that are not removed, some at a time."""
+        """The rows that are not removed, in pieces."""
         for start, end in pieces(len(self.vectors), PIECE):
             some = np.arange(start, end)
             yield some if self.alive is None else some[self.alive[start:end]]
 
     def serials_of(self, rows: Array) -> Array:  # (m,) -> (m,) int64
-        """The serial numbers of some rows."""
+        """The serial numbers of these rows."""
         return rows + self.serials.start if isinstance(self.serials, range) else self.serials[rows]
 
     def rows_of(self, serials: Array) -> Array:  # (m,) -> (m,) int64
-        """The rows with some serial numbers, all of which are there."""
+        """The rows with these serial numbers, all of which must be there."""
         if isinstance(self.serials, range):
             return serials - self.serials.start
         return np.searchsorted(self.serials, serials)
 
 
 def code(vectors: Array, precision: IndexPrecision) -> Coded:  # (n, D) float32
-    """Make what a search of some precision scans in place of the vectors.
+    """Make what a search with this precision scans instead of the vectors.
 
     >>> code(np.float32([[1, -1, 1]]), "binary").tolist() == [[0b10100000]]  # the first byte of 8
     True
@@ -69,7 +69,7 @@ def code(vectors: Array, precision: IndexPrecision) -> Coded:  # (n, D) float32
 
 
 def pack_bits(vectors: Array) -> Array:  # (n, D) -> (n, D / 64 rounded up) uint64
-    """Keep one bit a number: whether it is positive.
+    """Keep one bit per number: whether it is positive.
 
     >>> pack_bits(np.ones((2, 65))).shape
     (2, 2)
@@ -82,7 +82,7 @@ def pack_bits(vectors: Array) -> Array:  # (n, D) -> (n, D / 64 rounded up) uint
 
 
 def coded_rows(coded: Coded, rows: Array | slice) -> Coded:
-    """Some rows of what `code` made.
+    """These rows of the result of `code`.
 
     >>> coded_rows(np.array([[7], [8]]), slice(1, 2))
     array([[8]])
@@ -93,7 +93,7 @@ def coded_rows(coded: Coded, rows: Array | slice) -> Coded:
 
 
 def merge(blocks: Sequence[Block]) -> Block:
-    """Put blocks together, without the rows that are removed.
+    """Merge blocks, without the rows that are removed.
 
     >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None, None)], np.array([0]))
     >>> merge([one, replace(one, serials=np.array([1]), records=[("b", None, None)])]).records
@@ -118,7 +118,7 @@ def merge(blocks: Sequence[Block]) -> Block:
 
 
 def append(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
-    """Add a block at the end, and merge what is of like size.
+    """Add a block at the end, and merge blocks of similar size.
 
     >>> one = Block(np.ones((1, 2), np.float32), None, [("a", None, None)], np.array([0]))
     >>> [len(block.vectors) for block in append((one,), replace(one, serials=np.array([1])))]
@@ -132,7 +132,7 @@ def append(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 
 
 def remove(blocks: tuple[Block, ...], serials: Array) -> tuple[Block, ...]:  # (m,) rising
-    """Take out the rows with these serial numbers, all of which must be there.
+    """Remove the rows with these serial numbers, all of which must be there.
 
     >>> one = Block(np.ones((3, 2), np.float32), None, [(name, None, None) for name in "abc"], np.arange(3))
     >>> [block.count for block in remove((one,), np.array([1]))]
@@ -155,7 +155,7 @@ def remove(blocks: tuple[Block, ...], serials: Array) -> tuple[Block, ...]:  # (
 
 
 def locate(blocks: Sequence[Block], positions: Array) -> Iterator[tuple[Block, Array, Array]]:  # (m,)
-    """Find rows by their position among those that are not removed: (block, which of the positions, its rows).
+    """Find rows by their position among those that are not removed: (block, indices of positions, rows of the block).
 
     >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))
     >>> [(which.tolist(), rows.tolist()) for _, which, rows in locate([one, one], np.array([3, 0]))]
@@ -187,7 +187,7 @@ def vectors_of(blocks: Sequence[Block], dimension: int) -> Array:  # -> (N, D) f
 
 
 def records_of(blocks: Sequence[Block], positions: Array | None = None) -> list[Record]:  # (m,)
-    """The ids, texts and fields of some positions, each read once; of all rows in order, where none are given.
+    """The ids, texts and fields at these positions, each read once; of all rows in order if `positions` is None.
 
     >>> one = Block(np.ones((2, 2), np.float32), None, [("a", "A", None), ("b", "B", None)], np.arange(2))
     >>> records_of([one], np.array([1, 0, 1]))

@@ -1,7 +1,7 @@
-"""Write an index of rows that come once, in order, and need not fit into memory.
+"""Write an index from an iterator of rows that need not fit into memory.
 
-How many there will be is known, so every tensor has its place in the file from the beginning: each piece of rows is
-written to all of them at once.
+The number of rows is known, so every tensor has its place in the file from the beginning, and each piece of rows is
+written to all tensors at once.
 """
 
 import json
@@ -28,17 +28,17 @@ from minembed.types import Array
 
 
 class Rows(NamedTuple):
-    """Some rows of an index: vectors (n, D) float32, and an id, a text and fields as JSON of each."""
+    """Some rows of an index: vectors (n, D) float32, and the id, text and fields (as JSON) of each."""
 
     vectors: Array
     records: Sequence[Record]
 
 
 def build_on_disk(folder: Path, facts: Facts, count: int, rows: Iterable[Rows]) -> None:
-    """Write an index of `count` rows to a folder, in place of the one that is there, whole or not at all.
+    """Write an index of `count` rows to a folder, completely or not at all, and replace the index that is there.
 
-    Raises InputError for a folder that holds anything else, NaN or infinity, an id that comes twice, or another number
-    of rows; SourceError where the disk fails.  An index that is there stays then.
+    Raises InputError for a folder that holds anything else, NaN or infinity, a duplicate id, or another number of rows;
+    SourceError if the disk fails.  Then an index that is already there stays.
 
     >>> from tempfile import TemporaryDirectory
     >>> from minembed.search.index import Index
@@ -66,7 +66,7 @@ def _noted(rows: Iterable[Rows], ids: "Ids") -> Iterator[Rows]:
 
 
 def write_part(staged: Path, facts: Facts, count: int, rows: Iterable[Rows]) -> NewPart:
-    """Write the files of `count` rows into a folder, as they come.
+    """Write the files of `count` rows into a folder, as the rows arrive.
 
     Raises InputError for NaN or infinity, and for another number of rows.
 
@@ -125,15 +125,15 @@ class _Tensors:
 
 
 class Ids:
-    """The ids of rows that come in order: found out are those that come twice, and the largest number."""
+    """The ids of rows that arrive in order: finds duplicates, and the largest number."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """`file` is empty, and holds digests meanwhile."""
+        """`file` is an empty temporary file for digests."""
         self.largest, self._rows, self._again = -1, 0, list[tuple[int, int]]()
         self._digests = Digests(file, self._repeated)
 
     def note(self, ids: Sequence[Id]) -> None:
-        """Take the ids of the next rows; raises InputError for what is none."""
+        """Take the ids of the next rows; raises InputError for an invalid one."""
         for i, name in enumerate(ids, self._rows + 1):
             if not is_id(name):
                 raise InputError(f"row {i}: {name!r} is no id: a str, or a whole number of 64 bits")
@@ -143,7 +143,7 @@ class Ids:
         self._rows += len(ids)
 
     def check(self, texts: Path | None) -> None:
-        """Raise InputError, with both rows, where an id came before, and with it, where `texts` are lines with ids."""
+        """Raise InputError for a duplicate id, with both rows, and with the id if `texts` is the file with the ids."""
         self._digests.compare()
         if self._again:
             row, first = min(self._again)
@@ -186,7 +186,7 @@ class _Writer:
     def close(self) -> None:
         if self.done != self.count:
             raise InputError(f"there are {self.done:,} rows, not the {self.count:,} that were announced")
-        more = -(self.count + 1) % 8  # offsets are filled up
+        more = -(self.count + 1) % 8  # the offsets are padded
         self.tensors.write("offsets", self.count + 1, np.full(more, self.texts.size, np.int64))
         self.texts.file.flush()
 

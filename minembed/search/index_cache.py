@@ -1,4 +1,4 @@
-"""Indexes of files, made once and kept."""
+"""Indexes of files, built once and kept in a cache."""
 
 import hashlib
 import json
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from minembed.search.index import Index
 
 Encode = Callable[..., Any]  # from texts to vectors: a model's `encode`, or `encode_document`
-KEPT, KEPT_BYTES = 32, 4 << 30  # indexes in the cache: those that were used last
+KEPT, KEPT_BYTES = 32, 4 << 30  # indexes in the cache: the most recently used ones
 
 
 def index_of(corpus: Corpus, model: TextModel, precision: IndexPrecision, use_cache: bool = True) -> "Index":
-    """The index of a corpus for searching, its passages as documents: from the cache, or made and put there.
+    """The index of a corpus for searching, with its passages as documents: from the cache, or built and put there.
 
-    Its ids are the numbers of the rows, from 1, so that one index does for all columns of ids (`Corpus.id_in`).
+    Its ids are the numbers of the rows, from 1, so that one index works for every column of ids (`Corpus.id_in`).
     """
     place = _places(corpus, model, model.encode_document)[precision] if use_cache else None
     index = None if place is None else _kept(corpus, model, place, told=False)
     if index is not None:
         if corpus.identity is not None:
-            corpus.passages()  # as below: the index knows nothing of ids
+            corpus.passages()  # as below: the index does not contain these ids
         return index
     survey, numbered = corpus.survey(), replace(corpus, identity=None)
     if corpus.identity is not None:
-        corpus.passages()  # raises where an id is missing, or came before
+        corpus.passages()  # raises if an id is missing or a duplicate
     return _make(corpus, survey, numbered.passages(), model, precision, model.encode_document, place)
 
 
 def vectors_of(
     corpus: Corpus, survey: Survey, passages: Passages, model: TextModel, use_cache: bool = True
 ) -> Array:  # -> (N, D) float32
-    """The vectors of a corpus's passages, to be compared with each other: from an index in the cache, or put there.
+    """The vectors of a corpus's passages, for comparing them with each other: from the cache, or built and put there.
 
-    They are those of `encode`: neither text of a pair is a query or a document.  Where the model has no prompt for
-    documents, or it is the default one, that is the index which `index_of` makes for searching, in any precision.
+    They are those of `encode`, since neither text of a pair is a query or a document.  If the model has no prompt for
+    documents, or it is the default one, the index that `index_of` makes for searching is used, in any precision.
     """
     if not use_cache:
         return _encoded(passages.texts, model.encode)
@@ -59,7 +59,7 @@ def vectors_of(
 
 
 def kept_vectors(corpus: Corpus, model: TextModel) -> Array | None:  # -> (N, D) float32
-    """The vectors that `vectors_of` would find in the cache; None where they are not there."""
+    """The vectors that `vectors_of` would find in the cache; None if they are not there."""
     index = _any_kept(corpus, model, _places(corpus, model, model.encode))
     return None if index is None else index.vectors
 
@@ -70,7 +70,7 @@ def _any_kept(corpus: Corpus, model: TextModel, places: Mapping[IndexPrecision, 
 
 
 def _kept(corpus: Corpus, model: TextModel, place: Path, told: bool = True) -> "Index | None":
-    """The index of a corpus in its place in the cache; None where none is there, or it is damaged."""
+    """The index of a corpus at its place in the cache; None if it is missing or damaged."""
     from minembed.search.index import Index
     from minembed.search.index_files import MANIFEST
 
@@ -96,7 +96,7 @@ def _make(
     encode: Encode,
     place: Path | None,
 ) -> "Index":
-    """Make the index of a corpus, and keep it in its place, if it has one."""
+    """Build the index of a corpus, and save it to `place`, if given."""
     from minembed.search.index import Index
 
     ids, texts = passages
@@ -127,7 +127,7 @@ def _encoded(texts: Sequence[str], encode: Encode) -> Array:  # -> (N, D)
 
 
 def _places(corpus: Corpus, model: TextModel, encode: Encode) -> dict[IndexPrecision, Path]:
-    """Where the index of each precision is kept: a name that changes with everything that its contents depend on."""
+    """Where the index of each precision is kept: the name depends on everything that determines its contents."""
     from minembed.search.index_files import VERSION
     from minembed.search.index_model import facts_of
 
@@ -140,7 +140,7 @@ def _places(corpus: Corpus, model: TextModel, encode: Encode) -> dict[IndexPreci
 
 
 def forget(folder: Path, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
-    """Remove the indexes that were not used for longest, until few enough are left.
+    """Remove the least recently used indexes, until few enough are left.
 
     >>> forget(Path("no such folder"))
     """

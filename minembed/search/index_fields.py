@@ -1,6 +1,6 @@
-"""What a row of an index carries beside its text: fields by name, kept as a line of JSON.
+"""The fields of a row of an index beside its text: values by name, kept as a line of JSON.
 
-A line takes a fraction of a dict's memory, and each hit gets a dict of its own, which nobody shares.
+A line takes a fraction of a dict's memory, and each hit gets its own dict.
 """
 
 import json
@@ -14,7 +14,7 @@ Fields = Iterable[Mapping[str, Any] | None]
 
 
 def as_fields(fields: Fields | None) -> list[str | None] | None:
-    """Check the fields of rows, one mapping or None each, and keep them; raises InputError, naming row and key.
+    """Check the fields of rows, one mapping or None each, and convert them; raises InputError with row and key.
 
     >>> as_fields([{"price": 3}, None])
     ['{"price": 3}', None]
@@ -39,7 +39,7 @@ def check_count(fields: list[str | None] | None, rows: int) -> None:
 
 
 def fields_of(kept: str | None) -> dict[str, Any] | None:
-    """The fields of a row, in a dict of its own.
+    """The fields of a row, as a new dict.
 
     >>> fields_of('{"price": 3}'), fields_of(None)
     ({'price': 3}, None)

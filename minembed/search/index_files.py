@@ -1,14 +1,14 @@
-"""An index on disk: what it is in index.json, and beside that folders of their own for its rows and texts.
+"""An index on disk: a description in index.json, and folders beside it for rows and texts.
 
     index.json                       format, metric, precision, count, model, and the size and CRC-32 of the other files
-    data-<random>/index.safetensors  offsets of the texts' lines, vectors, and what is scanned in their place
-    data-<random>/texts.jsonl        a line each: {"id": ..., "text": ..., "fields": {...}}, or without fields
+    data-<random>/index.safetensors  offsets of the texts' lines, vectors, and what is scanned instead of them
+    data-<random>/texts.jsonl        a line per row: {"id": ..., "text": ..., "fields": {...}}, or without fields
     data-<random>/pieces.crc32       the CRC-32 of each 64 KiB of index.safetensors, then of texts.jsonl
-    data-<random>/removed-<n>        a bit a row of part n: whether it was removed
+    data-<random>/removed-<n>        a bit per row of part n: whether it was removed
 
-An index that was written at once is one part, such a folder (version 1).  One that was updated has several (version 2),
-whose rows follow one another; marks of removed rows lie in the folder of the update that removed them last.
-index_saving.py writes them, index_stored.py maps them.
+An index that was written in one step has one part, that is one such folder (version 1).  One that was updated has
+several (version 2), whose rows follow one another; marks of removed rows are in the folder of the update that last
+removed rows.  index_saving.py writes them, index_stored.py maps them.
 """
 
 import json
@@ -38,7 +38,7 @@ AGAIN = "build the index again, or copy the whole folder again"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an index is, but for its rows."""
+    """The description of an index, without its rows."""
 
     dimension: int
     metric: Metric
@@ -48,12 +48,12 @@ class Facts:
 
 
 def layout(count: int, dimension: int, precision: IndexPrecision) -> Layout:
-    """The tensors of index.safetensors, in the order in which they lie in it.
+    """The tensors of index.safetensors, in the order of the file.
 
     >>> list(layout(3, 384, "int8"))
     ['offsets', 'vectors', 'levels', 'scales', 'lengths', 'errors']
     """
-    tensors: Layout = {"offsets": ("I64", (-(-(count + 1) // 8) * 8,))}  # filled up: what follows is aligned
+    tensors: Layout = {"offsets": ("I64", (-(-(count + 1) // 8) * 8,))}  # padded: the next tensor is aligned
     if precision == "binary":
         tensors["bits"] = ("U64", (count, -(-dimension // 64)))
     tensors["vectors"] = ("F32", (count, dimension))
@@ -64,7 +64,7 @@ def layout(count: int, dimension: int, precision: IndexPrecision) -> Layout:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read index.json and check every entry of it; raises IndexFileError.
+    """Read index.json and check all its entries; raises IndexFileError.
 
     >>> read_manifest(Path("none"))
     Traceback (most recent call last):

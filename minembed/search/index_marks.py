@@ -1,11 +1,11 @@
-"""Marks of rows that are not removed: which row has which place among them, without a list of all of them."""
+"""Marks of rows that are not removed: convert between rows and positions among them, without a list of all."""
 
 import numpy as np
 
 from minembed.types import Array
 
 STEP = 4096  # marks that are counted together
-MANY = 1 << 14  # rows, from which on the list is worth its memory
+MANY = 1 << 14  # rows: for more, a list of all is worth its memory
 
 
 def alive_rows(alive: Array | None, n: int) -> Array:  # (n,) bool -> (count,) int64
@@ -18,7 +18,7 @@ def alive_rows(alive: Array | None, n: int) -> Array:  # (n,) bool -> (count,) i
 
 
 def rank(alive: Array, rows: Array) -> Array:  # (n,) bool, (...) -> (...) int64
-    """The place of rows, none of which is removed, among those that are not.
+    """The positions of rows among those that are not removed; none of `rows` is removed.
 
     >>> rank(np.array([True, False, True, True]), np.array([3, 0])).tolist()
     [2, 0]
@@ -34,7 +34,7 @@ def rank(alive: Array, rows: Array) -> Array:  # (n,) bool, (...) -> (...) int64
 
 
 def select(alive: Array, places: Array) -> Array:  # (n,) bool, (m,) -> (m,) int64
-    """The rows that have some places among those that are not removed.
+    """The rows at these positions among those that are not removed.
 
     >>> select(np.array([True, False, True, True]), np.array([2, 0])).tolist()
     [3, 0]
@@ -50,6 +50,6 @@ def select(alive: Array, places: Array) -> Array:  # (n,) bool, (m,) -> (m,) int
 
 
 def _counts(alive: Array) -> Array:  # (n,) -> (n / STEP rounded up,) int64
-    """How many rows before each step are not removed."""
+    """How many rows are not removed before each step."""
     counts = [int(np.count_nonzero(alive[start : start + STEP])) for start in range(0, len(alive), STEP)]
     return np.cumsum([0, *counts[:-1]], dtype=np.int64)

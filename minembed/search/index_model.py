@@ -10,12 +10,12 @@ from minembed.errors import IndexFileError, InputError
 from minembed.search.index_files import Facts
 from minembed.types import Array, TextModel
 
-PROBE = "The quick brown fox jumps over the lazy dog."  # whose vector tells models apart
-SAME = 0.2  # of its length, up to which vectors are those of one model, in int8 for instance
+PROBE = "The quick brown fox jumps over the lazy dog."  # its vector identifies a model
+SAME = 0.2  # of its length: vectors that differ by less are of the same model, for instance in int8
 
 
 def name_of(model: TextModel) -> str:
-    """The name by which `Embedder.load` finds a model again: "org/name" where it lies in a cache, else its folder."""
+    """The name by which `Embedder.load` finds a model again: "org/name" if it is in a cache, else its folder."""
     if model.source != "folder":
         for part in reversed(model.checkpoint.root.parts):
             if found := re.fullmatch(r"(?:models--)?(.+?)--(.+)", part):
@@ -30,7 +30,7 @@ def probe(model: TextModel, width: int, encode: Callable[..., Any] | None = None
 
 
 def facts_of(model: TextModel, width: int, encode: Callable[..., Any] | None = None) -> dict[str, Any]:
-    """What an index keeps of its model; raises InputError where the model's vectors are narrower than `width`."""
+    """What an index stores about its model; raises InputError if the model's vectors are narrower than `width`."""
     if width > model.dimension:
         raise InputError(f"the vectors are {width} wide, those of the model {model.dimension}")
     vector = [float(f"{number:.9g}") for number in probe(model, width, encode).tolist()]  # all digits of a float32
@@ -38,7 +38,7 @@ def facts_of(model: TextModel, width: int, encode: Callable[..., Any] | None = N
 
 
 def check_model(model: TextModel, facts: Facts, where: str) -> None:
-    """Raise InputError unless a model gives the vectors of the one that an index was made with."""
+    """Raise InputError unless a model gives the same vectors as the one that the index was made with."""
     kept: Mapping[str, Any] = facts.model or {}
     vector = np.array(kept.get("probe"), object)
     if vector.shape != (facts.dimension,) or not all(isinstance(number, int | float) for number in vector):

@@ -1,4 +1,4 @@
-"""What an index can say: which rows are most alike to a query, and what it holds."""
+"""Reading an index: the rows that are most similar to a query, and its contents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What an index holds at some moment; replaced as a whole."""
+    """The contents of an index at one moment; replaced as a whole."""
 
     blocks: tuple[Block, ...] = ()
     serial: int = 0  # of the next row
-    next_id: int = 0  # larger than every whole number that ever was an id
+    next_id: int = 0  # larger than every whole number that was ever an id
 
 
 class ReadIndex:
-    """Facts, rows and a model, or None: all of `Index` that changes nothing."""
+    """The part of `Index` that changes nothing: facts, rows, and a model or None."""
 
     def __init__(self, facts: Facts, rows: Rows, model: TextModel | None) -> None:
         self._facts, self._rows, self._model = facts, rows, model
@@ -60,7 +60,7 @@ class ReadIndex:
     ) -> list[list[Hit]]: ...
 
     @overload
-    def search(  # of an array, whose type does not say how many vectors it holds
+    def search(  # for an array, whose type does not say how many vectors it holds
         self, queries: Queries, k: int = ..., *, as_arrays: Literal[False] = ..., **options: "Unpack[SearchOptions]"
     ) -> list[Any]: ...
 
@@ -74,14 +74,14 @@ class ReadIndex:
         backend: Backend = "auto",
         threads: int | None = None,
     ) -> tuple[Array, Array] | list[Hit] | list[list[Hit]]:
-        """Find the k rows that are most alike to each query, best first; of equal scores the earlier row comes first.
+        """Find the k rows that are most similar to each query, best first; of equal scores the earlier row comes first.
 
         One query, a text or a vector (D,), gives a list of Hit; several, a list of these.  `as_arrays=True` gives the
-        scores and the places of the rows instead, (Q, min(k, N)) float64 and int64, and reads no texts.
+        scores and the positions of the rows instead, (Q, min(k, N)) float64 and int64, and reads no texts.
         `rescore_multiplier`: for `precision="binary"`, k times this many candidates are scored by their vectors.
 
-        Raises InputError for NaN or infinity, another width, a negative k, or texts where there is no model;
-        IndexFileError where the files of a loaded index turn out to be damaged.
+        Raises InputError for NaN or infinity, another width, a negative k, or texts without a model; IndexFileError if
+        the files of a loaded index turn out to be damaged.
         """
         k, rescore_multiplier = check_whole("k", k, 0), check_whole("rescore_multiplier", rescore_multiplier, 1)
         vectors, alone = as_queries(queries, self._facts.dimension, self._encoded)
@@ -110,20 +110,20 @@ class ReadIndex:
 
     @property
     def texts(self) -> list[str | None]:
-        """The texts of all rows, in order; None where a row has none."""
+        """The texts of all rows, in order; None for a row without one."""
         return [text for _, text, _ in records_of(self._rows.blocks)]
 
     @property
     def fields(self) -> list[dict[str, Any] | None]:
-        """The fields of all rows, in order; None where a row has none."""
+        """The fields of all rows, in order; None for a row without any."""
         return [fields_of(kept) for _, _, kept in records_of(self._rows.blocks)]
 
     @property
     def vectors(self) -> Array:
         """The vectors of all rows, in order: (N, D) float32, read-only.
 
-        Of an index that was loaded and not changed since, they are those of its file, mapped; else they are in memory,
-        and copied where rows were added or removed.
+        If the index was loaded and not changed since, they are memory-mapped from its file; else they are in memory,
+        and copied if rows were added or removed.
 
         >>> from minembed import Index
         >>> Index.build([[3.0, 4.0]]).vectors
@@ -138,17 +138,17 @@ class ReadIndex:
 
     @property
     def metric(self) -> str:
-        """What a score is."""
+        """The name of the metric, which says what a score is."""
         return self._facts.metric
 
     @property
     def precision(self) -> str:
-        """What a search reads."""
+        """The name of the precision, which says what a search reads."""
         return self._facts.precision
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What was kept with the index when it was built."""
+        """The metadata that was given to `build`."""
         return as_json(self._facts.metadata)
 
     @property

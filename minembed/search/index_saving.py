@@ -42,7 +42,7 @@ from minembed.types import Array
 
 REMEDY = "free some space there, make it writable, or save elsewhere"
 ENCODE = json.JSONEncoder(ensure_ascii=False).encode
-STALE = 3600  # seconds, after which files of no index are those of a process that was killed
+STALE = 3600  # seconds: older files that no index names were left by a process that was killed
 
 
 def line_of(record: Record) -> bytes:
@@ -90,9 +90,9 @@ def _tensor(block: Block, rows: Array, name: str) -> Array:
 
 
 def save(folder: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> None:
-    """Write an index to a folder, in place of the one that is there.
+    """Write an index to a folder, and replace the index that is there.
 
-    Raises InputError for a folder that holds anything else, SourceError where the disk fails: the old index stays.
+    Raises InputError for a folder that holds anything else, SourceError if the disk fails: then the old index stays.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -109,11 +109,11 @@ def save(folder: Path, facts: Facts, next_id: int, blocks: Sequence[Block]) -> N
     finally:
         if made:
             with suppress(OSError):
-                folder.rmdir()  # it is empty where nothing was saved
+                folder.rmdir()  # succeeds only if it is empty, that is if nothing was saved
 
 
 def check_target(folder: Path) -> bool:
-    """Whether a folder has to be made for an index; raises InputError where it holds something else.
+    """Whether the folder for an index has to be created; raises InputError if it holds anything else.
 
     >>> check_target(Path(__file__).parent / "none")
     True
@@ -142,7 +142,7 @@ def _save(folder: Path, work: Path, facts: Facts, next_id: int, blocks: Sequence
 
 
 def write_sums(path: Path, sums: Mapping[str, Sums]) -> dict[str, int]:
-    """Write the checksums of the pieces of a part's files, and return the size and CRC-32 of that.
+    """Write the checksums of the pieces of a part's files, and return the size and CRC-32 of the file written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -155,7 +155,7 @@ def write_sums(path: Path, sums: Mapping[str, Sums]) -> dict[str, int]:
 
 
 def write_marks(path: Path, removed: Array) -> dict[str, Any]:  # (n,) bool
-    """Write marks of removed rows into a folder that is published later, and return what index.json says of them.
+    """Write marks of removed rows into a folder that is published later, and return their entry for index.json.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -169,13 +169,13 @@ def write_marks(path: Path, removed: Array) -> dict[str, Any]:  # (n,) bool
 
 @dataclass(frozen=True, slots=True)
 class NewPart:
-    """A part of an index whose files lie in the folder that is published with it: their sizes and CRC-32."""
+    """A part of an index whose files are in the folder that is published with it: their sizes and CRC-32."""
 
     count: int
     files: Mapping[str, Mapping[str, int]]
 
 
-OldPart = Mapping[str, Any]  # as index.json has it; its marks of removed rows may be in the new folder: "folder": None
+OldPart = Mapping[str, Any]  # as in index.json; if its marks of removed rows are in the new folder, "folder" is None
 
 
 def publish(
@@ -188,10 +188,10 @@ def publish(
     count: int | None = None,
     before: Mapping[str, Any] | None = None,
 ) -> None:
-    """Move the files of an index to their place, and name them in index.json, in place of those of an older one.
+    """Move the files of an index to their place, and name them in index.json, which replaces an older one.
 
-    `count` is how many rows there are, where some are removed.  `before` is the index.json that old parts are from:
-    raises InputError where another process has replaced it meanwhile, and where index.json would be too large.
+    `count` is the number of rows, if some are removed.  `before` is the index.json that old parts come from.  Raises
+    InputError if another process has replaced it meanwhile, or if index.json would be too large.
     """
     token = f"data-{os.urandom(8).hex()}"
     body: dict[str, Any] = {"format": FORMAT, "dimension": facts.dimension, "metric": facts.metric}
@@ -216,7 +216,7 @@ def publish(
 
 
 def _said(part: NewPart | OldPart, token: str) -> dict[str, Any]:
-    """A part as index.json has it."""
+    """The entry of a part in index.json."""
     if isinstance(part, NewPart):
         return {"folder": token, "count": part.count, "files": part.files}
     said = dict(part)
@@ -226,7 +226,7 @@ def _said(part: NewPart | OldPart, token: str) -> dict[str, Any]:
 
 
 def _folders(folder: Path) -> set[str]:
-    """The data folders of the index that is there, if one is."""
+    """The data folders of the existing index; none if there is no index."""
     try:
         return folders_of(read_manifest(folder))
     except IndexFileError:
@@ -234,9 +234,9 @@ def _folders(folder: Path) -> set[str]:
 
 
 def _clean(folder: Path, current: set[str], before: set[str], alone: bool) -> None:
-    """Remove the data of the index that was replaced, and what killed processes left; others may be saving now.
+    """Remove the data of the replaced index, and of killed processes; other processes may be saving now.
 
-    Where this process is `alone`, no other has data here that is not named yet.
+    If this process is `alone`, no other process has data here that is not named yet.
     """
     for path in folder.glob("data-*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The scan of an index: each block is searched by itself, and what was found is put together."""
+"""The scan of an index: each block is searched by itself, and the results are merged."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def search(
         positions.append(start + found[1])
         start += block.count
     every, where = np.concatenate(scores, axis=1), np.concatenate(positions, axis=1)
-    best = np.argsort(-every, axis=1, kind="stable")[:, :k]  # in each block equal scores stand by position already
+    best = np.argsort(-every, axis=1, kind="stable")[:, :k]  # stable: equal scores of a block are already in order
     return np.take_along_axis(every, best, 1), np.take_along_axis(where, best, 1)
 
 
@@ -45,7 +45,7 @@ def _search_block(
             first = np.argsort(~alive, axis=1, kind="stable")[:, :wanted]
             rows = np.take_along_axis(rows, first, 1)
             return np.take_along_axis(scores, first, 1), rank(block.alive, rows)
-        asked = min(len(block.vectors), 4 * asked)  # removed rows stood in the way
+        asked = min(len(block.vectors), 4 * asked)  # too many of the rows found are removed
 
 
 def search_bits(
@@ -57,7 +57,7 @@ def search_bits(
     backend: Backend,
     threads: int | None,
 ) -> tuple[Array, Array]:  # (Q, D) -> (Q, min(k, N)) twice
-    """Score exactly the k times `multiplier` rows whose bits differ least from the query's: the k best of these.
+    """Score the k times `multiplier` rows whose bits differ least from the query's, and return the k best of them.
 
     >>> rows = np.float32([[1, 1], [-1, 1], [1, 2]])
     >>> one = Block(rows, pack_bits(rows), [("a", "A", None), ("b", "B", None), ("c", "C", None)], np.arange(3))
@@ -86,7 +86,7 @@ def search_bits(
 
 
 def hamming(bits: Array, query: Array) -> Array:  # (n, words), (words,) uint64 -> (n,) uint32
-    """In how many bits each row differs from the query.
+    """The number of bits in which each row differs from the query.
 
     >>> hamming(np.uint64([[5], [4]]), np.uint64([4])).tolist()
     [1, 0]
@@ -99,7 +99,7 @@ def hamming(bits: Array, query: Array) -> Array:  # (n, words), (words,) uint64 
 
 
 def nearest(distances: Array, m: int) -> Array:  # (n,) -> (min(m, n),) int64, rising
-    """The places of the m smallest numbers; of equal ones the first.
+    """The indices of the m smallest numbers; of equal ones the first.
 
     >>> nearest(np.array([3, 1, 2, 2]), 2).tolist()
     [1, 2]

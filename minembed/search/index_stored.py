@@ -1,4 +1,4 @@
-"""The rows of an index in files: mapped, and compared with their checksums before they are read, piece by piece."""
+"""The rows of an index in files: memory-mapped, and each piece compared with its checksum before it is read."""
 
 import json
 import mmap
@@ -24,17 +24,17 @@ from minembed.types import Array
 
 @dataclass(slots=True, eq=False)
 class StoredFile:
-    """A memory-mapped file, and which of its pieces are known to be those that were written."""
+    """A memory-mapped file, and which of its pieces are known to be undamaged."""
 
     path: Path
     data: Array  # (bytes,) uint8
-    crc: object  # of all of it
-    sums: Array | None = None  # (pieces,) uint32: of each SUMMED bytes; None where only the whole has one
-    known: Array = field(default_factory=lambda: np.zeros(1, bool))  # (pieces,): which were found sound
+    crc: object  # of the whole file
+    sums: Array | None = None  # (pieces,) uint32: of each SUMMED bytes; None if only the whole file has one
+    known: Array = field(default_factory=lambda: np.zeros(1, bool))  # (pieces,): which were checked
 
     @staticmethod
     def open(path: Path, facts: Mapping[str, Any]) -> "StoredFile":
-        """Map a file of the size that index.json says; raises IndexFileError, and FileNotFoundError."""
+        """Map a file, whose size must be that in index.json; raises IndexFileError and FileNotFoundError."""
         try:
             size = path.stat().st_size
             if size != facts["bytes"]:
@@ -49,11 +49,11 @@ class StoredFile:
         return StoredFile(path, np.frombuffer(mapped, np.uint8), facts.get("crc32"))
 
     def trust(self) -> None:
-        """Take all of it for sound."""
+        """Mark all pieces as checked."""
         self.known[:] = True
 
     def check(self, begin: int = 0, end: int | None = None) -> None:
-        """Raise IndexFileError unless these bytes are what was written; those that were checked are not read again."""
+        """Raise IndexFileError unless these bytes are as written; pieces that were checked are not read again."""
         size = len(self.data)
         begin, end = max(begin, 0), size if end is None else min(end, size)
         if self.sums is None:
@@ -64,7 +64,7 @@ class StoredFile:
                 self.check_pieces(np.arange(first, last + 1))
 
     def check_pieces(self, some: Array) -> None:  # (n,) int64
-        """Raise IndexFileError unless some pieces are what was written."""
+        """Raise IndexFileError unless these pieces are as written."""
         for piece in some[~self.known[some]].tolist():
             if self.sums is None:
                 right = crc32_of(self.data[a:b].data for a, b in pieces(len(self.data), PIECE)) == self.crc
@@ -77,17 +77,17 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecords(Sequence[Record]):
-    """Ids, texts and fields in texts.jsonl, each read when it is asked for."""
+    """Ids, texts and fields in texts.jsonl, each read on access."""
 
     file: StoredFile
     offsets: Array  # (n + 1,) int64
-    where: tuple[StoredFile, int]  # the file of the offsets, and where in it they begin
+    where: tuple[StoredFile, int]  # the file of the offsets, and their start in it
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def lines(self, rows: Array) -> Iterator[bytes]:  # (n,) rising
-        """The lines of some rows, as they are."""
+        """The raw lines of these rows."""
         if not len(rows):
             return
         first, stored, start = int(rows[0]), *self.where
@@ -118,26 +118,26 @@ class StoredRecords(Sequence[Record]):
 
 @dataclass(frozen=True, slots=True)
 class Stored(Sound):
-    """What is known of the two data files of a part."""
+    """The checks of the two data files of a part."""
 
     file: StoredFile  # of the vectors
     texts: StoredFile
-    spans: Mapping[str, tuple[int, int]]  # where each tensor lies in it
+    spans: Mapping[str, tuple[int, int]]  # of each tensor in it
     row_bytes: int  # of a vector
 
     def everything(self) -> None:
-        """Both files."""
+        """Check both files."""
         self.file.check()
         self.texts.check()
 
     def coded(self) -> None:
-        """What is scanned in place of the vectors."""
+        """Check what is scanned instead of the vectors."""
         for name, span in self.spans.items():
             if name not in ("offsets", "vectors"):
                 self.file.check(*span)
 
     def vectors(self, rows: Array | None = None) -> None:
-        """The vectors of some rows; of all, where none are given."""
+        """Check the vectors of these rows, or of all if None."""
         start, end = self.spans["vectors"]
         if rows is None or self.file.sums is None:
             self.file.check(start, end)
@@ -152,11 +152,11 @@ class Stored(Sound):
 
 
 def load(folder: Path, verify: bool = True) -> tuple[Facts, int, tuple[Block, ...]]:
-    """Map the files of an index: what it is, the next id of its own, and its rows.
+    """Map the files of an index: returns its description, its next automatic id, and its rows.
 
-    Only index.json, the checksums and the sizes and headers of the other files are looked at; what these hold is
-    compared with its checksum before it is read, or, without `verify`, never.  Raises IndexFileError for anything that
-    is missing or damaged.
+    Only index.json, the checksums, and the sizes and headers of the other files are read now; the contents are compared
+    with their checksums before they are read, or never without `verify`.  Raises IndexFileError for anything missing or
+    damaged.
 
     >>> load(Path("none"))
     Traceback (most recent call last):
@@ -171,11 +171,11 @@ def load(folder: Path, verify: bool = True) -> tuple[Facts, int, tuple[Block, ..
         except FileNotFoundError as e:
             if body["parts"] == before:
                 raise IndexFileError(f"{e.filename} is missing, though {MANIFEST} names it; {AGAIN}") from e
-            before = body["parts"]  # replaced meanwhile: look again
+            before = body["parts"]  # the index may have been replaced meanwhile: read it again
 
 
 def facts_in(body: Mapping[str, Any]) -> Facts:
-    """What an index.json says that an index is.
+    """The description of an index in its index.json.
 
     >>> facts_in({"dimension": 2, "metric": "dot", "precision": "int8", "model": None, "metadata": {}}).metric
     'dot'
@@ -237,9 +237,9 @@ def _block(folder: Path, facts: Facts, part: Mapping[str, Any], serial: int, ver
 
 
 def _with_sums(place: Path, files: Mapping[str, Any], *stored: StoredFile) -> None:
-    """Give files the checksums of their pieces, where an index has them."""
+    """Give files the checksums of their pieces, if the index has them."""
     if SUMS not in files:
-        return  # it was written by an older version
+        return  # written by an older version
     file = StoredFile.open(place / SUMS, files[SUMS])
     file.check()
     counts = [-(-len(one.data) // SUMMED) for one in stored]
@@ -252,7 +252,7 @@ def _with_sums(place: Path, files: Mapping[str, Any], *stored: StoredFile) -> No
 
 
 def _alive(folder: Path, part: Mapping[str, Any]) -> Array | None:  # -> (n,) bool
-    """Which rows of a part are not removed; None where all are there."""
+    """Which rows of a part are not removed; None if all are there."""
     removed = part.get("removed")
     if removed is None:
         return None

@@ -1,8 +1,8 @@
 """Search and paraphrase mining, under the names and with the meanings of sentence-transformers' `util`.
 
-Everything is exact: the scores are top_k's.  No step holds more than blocks of rows, so
-memory grows with the rows and never with their pairs.  The size of blocks is chosen here: `query_chunk_size` and
-`corpus_chunk_size` are taken, and change nothing.  Groups of rows that are alike are in communities.py.
+Everything is exact: the scores are those of `top_k`.  No step holds more than blocks of rows, so memory is linear in
+the rows, not in their pairs.  The size of blocks is chosen here: `query_chunk_size` and `corpus_chunk_size` are
+accepted without effect.  Groups of similar rows are in communities.py.
 """
 
 from collections.abc import Callable, Iterable
@@ -41,10 +41,10 @@ def semantic_search(
     query_chunk_size: int | None = None,
     corpus_chunk_size: int | None = None,
 ) -> list[list[dict[str, Any]]]:  # (Q, D), (N, D) -> Q lists of min(top_k, N)
-    """Find the rows of the corpus that are most alike to each query: `minembed.top_k` as lists of dictionaries.
+    """Find the rows of the corpus that are most similar to each query: `minembed.top_k` as lists of dictionaries.
 
     Each is {"corpus_id": int, "score": float}, best first; scores are float64.  `score_function` is "cosine", "dot",
-    "euclidean" or "manhattan", or a function of `minembed.search.similarity` with that meaning.
+    "euclidean" or "manhattan", or the corresponding function of `minembed.search.similarity`.
     A single vector is one query.  As sentence-transformers' `util.semantic_search`, but exact in float64, with ties in
     order of corpus_id.
     Raises InputError for an unknown score function, a negative top_k, widths that differ, NaN or infinity.
@@ -83,11 +83,11 @@ def paraphrase_mining_embeddings(
     query_chunk_size: int | None = None,
     corpus_chunk_size: int | None = None,
 ) -> list[list[Any]]:  # (N, D) -> up to max_pairs
-    """Find the pairs of rows that are most alike: [score, i, j] with i < j, the highest score first.
+    """Find the most similar pairs of rows: [score, i, j] with i < j, the highest score first.
 
-    A pair is looked at if one of the two is among the `top_k` others that are most alike to the other; of these pairs
-    the best `max_pairs` are returned, ties in order of i, then of j.  As sentence-transformers' function of this
-    name, which leaves the order of ties open.  Raises InputError as `semantic_search` does.
+    A pair is considered if one of its rows is among the `top_k` rows most similar to the other; of these pairs the best
+    `max_pairs` are returned, ties in order of i, then of j.  As sentence-transformers' function of this name, which
+    does not define the order of ties.  Raises InputError as `semantic_search` does.
 
     >>> paraphrase_mining_embeddings([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]], max_pairs=2)
     [[1.0, 0, 2], [0.0, 0, 1]]
@@ -99,7 +99,7 @@ def paraphrase_mining_embeddings(
         for start, end in pieces(len(rows), ROWS):
             scores, found = exact_top_k(rows[start:end], rows, top_k + 1, metric, backend, threads)
             others = found != np.arange(start, end)[:, None]
-            others &= np.cumsum(others, axis=1) <= top_k  # where many tie, the row itself may be missing
+            others &= np.cumsum(others, axis=1) <= top_k  # with many ties, the row itself may be missing
             which, place = np.nonzero(others)
             both = np.sort(np.stack([start + which, found[which, place]], axis=1), axis=1)
             pairs = _best_pairs(np.append(pairs[0], scores[which, place]), np.concatenate([pairs[1], both]), max_pairs)
@@ -119,10 +119,10 @@ def paraphrase_mining(
     prompt: str | None = None,
     **options: "Unpack[MiningOptions]",
 ) -> list[list[Any]]:
-    """Find the pairs of sentences that are most alike: [score, i, j] with i < j, the highest score first.
+    """Find the most similar pairs of sentences: [score, i, j] with i < j, the highest score first.
 
-    The sentences, a column of texts, are encoded, and then compared by `paraphrase_mining_embeddings`; the options are
-    those of `Embedder.encode` and of that function, and so are the errors.
+    The sentences are encoded, and then compared by `paraphrase_mining_embeddings`; options and errors are those of
+    `Embedder.encode` and of that function.
 
     >>> class Letters:
     ...     def encode(self, texts, **options):
@@ -142,7 +142,7 @@ def paraphrase_mining(
 
 
 def _best_pairs(scores: Array, pairs: Array, n: int) -> tuple[Array, Array]:  # (P,), (P, 2) -> up to n of both
-    """Order pairs by score, then by i and j, each pair once: by the better of what its two directions gave."""
+    """Order pairs by score, then by i and j; each pair occurs once, with the better score of its two directions."""
     order = np.lexsort((-scores, pairs[:, 1], pairs[:, 0]))
     new = np.append(True, (np.diff(pairs[order], axis=0) != 0).any(axis=1))[: len(order)]
     order = order[new]

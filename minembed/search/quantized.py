@@ -1,4 +1,4 @@
-"""A corpus in a quarter of the bytes, for exact search: int8 rows that know how far they are from the true ones."""
+"""A corpus in a quarter of the bytes, for exact search: int8 rows with their distance from the true rows."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from minembed.errors import InputError
 from minembed.runtime.checks import as_matrix
 from minembed.types import Array
 
-BLOCK = 64  # rows: what lies between the steps stays in the cache
+BLOCK = 64  # rows: intermediate results stay in the cache
 ZERO_POINT = 128  # of the stored bytes
-STEP = 64  # bytes that are multiplied at once: rows are filled up to it
+STEP = 64  # bytes that are multiplied at once: rows are padded to a multiple
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizedCorpus:
-    """Rows x as scale (levels - 128), with what an error bound needs; made by `quantize_corpus`."""
+    """Rows x as scale (levels - 128), with lengths and errors for an error bound; made by `quantize_corpus`."""
 
-    levels: Array  # (N, D filled up to a multiple of 64) uint8
+    levels: Array  # (N, D padded to a multiple of 64) uint8
     scales: Array  # (N,) float32
     lengths: Array  # (N,) float32: |x|
     errors: Array  # (N,) float32: |x - scale (levels - 128)|, rounded up
@@ -28,10 +28,10 @@ class QuantizedCorpus:
 
 
 def quantize_corpus(rows: ArrayLike) -> QuantizedCorpus:  # (N, D)
-    """Round every row to 255 steps of its own.
+    """Round every row to 255 steps, with its own step size.
 
-    Raises InputError for what is no matrix of numbers, and for rows that float32 cannot measure: NaN, infinity, or a
-    length beyond 1e18 or, but for zeros, below 1e-18.
+    Raises InputError unless it is a matrix of numbers, and for rows that float32 cannot represent well: NaN, infinity,
+    or a length above 1e18 or below 1e-18 (rows of zeros are fine).
 
     >>> small = quantize_corpus([[1.0, -0.5, 0.0]])
     >>> small.levels[:, :4].tolist(), small.lengths.round(3).tolist()
@@ -48,7 +48,7 @@ def quantize_corpus(rows: ArrayLike) -> QuantizedCorpus:  # (N, D)
 
 
 def padded_width(D: int) -> int:
-    """How many bytes a row of D numbers takes.
+    """The number of bytes of a row of D numbers.
 
     >>> padded_width(384), padded_width(385)
     (384, 448)

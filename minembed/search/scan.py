@@ -1,6 +1,6 @@
-"""The NumPy tier of `top_k`: which rows could be among the best, block by block, and their float64 scores.
+"""The NumPy tier of `top_k`: find the rows that could be among the best, block by block, and their float64 scores.
 
-The kernels' twin is kernels/topk/scan.py; what both promise is in topk.py.
+The same for the kernels is kernels/topk/scan.py; topk.py says what both guarantee.
 """
 
 from typing import Any
@@ -20,14 +20,14 @@ from minembed.search.quantized import QuantizedCorpus
 from minembed.search.topk import Search, best_of, check_lengths
 from minembed.types import Array
 
-BLOCK = 4096  # corpus rows a step ...
-FEW = 4  # ... of more queries than these; with less work a row, it counts that rows are still in the cache
-PAIRS = 1 << 13  # of query and row, that are scored again at a time
-MOST_HELD = 1 << 20  # candidates of all queries, from which on the exact ones are looked for among them
+BLOCK = 4096  # corpus rows per step ...
+FEW = 4  # ... for more queries than this; for fewer, smaller steps are faster, since the rows stay in the cache
+PAIRS = 1 << 13  # of query and row, that are rescored at a time
+MOST_HELD = 1 << 20  # candidates of all queries: if there are more, they are scored exactly to keep only the best
 
 
 def rescore_numpy(search: Search, corpus: Array, which: Array, found: Array, threads: int) -> Array:
-    """The float64 scores of pairs of a query and a row.
+    """The float64 scores of pairs (query, row).
 
     >>> search = Search.of(np.array([[2.0]]), 1, METRICS["dot"])
     >>> rescore_numpy(search, np.array([[5.0], [7.0]]), np.array([0]), np.array([1]), threads=1).tolist()
@@ -45,9 +45,9 @@ def rescore_numpy(search: Search, corpus: Array, which: Array, found: Array, thr
 def scan_numpy(
     search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None
 ) -> tuple[Array, Array]:
-    """Find (query, row) of every row that could be among the k best; in float64 where float32 is not enough.
+    """Find all pairs (query, row) whose row could be among the k best; in float64 if float32 is not enough.
 
-    A quantised corpus is of no use here: NumPy multiplies no bytes.
+    A quantised corpus is not used here: NumPy has no fast product of bytes.
 
     >>> search = Search.of(np.eye(2), 1, METRICS["dot"])
     >>> which, found = scan_numpy(search, np.array([[0.0, 1.0], [1.0, 0.0]]), threads=1)
@@ -66,7 +66,7 @@ class Unsafe(Exception):
 
 
 def lengths_of(x: Array, original: Array, start: int, metric: MetricRow) -> Array:  # (n, D) -> (n,)
-    """How long rows are; raises InputError for NaN or infinity, Unsafe for what float32 cannot measure.
+    """The lengths of rows; raises InputError for NaN or infinity, Unsafe for lengths beyond float32.
 
     >>> lengths_of(np.float32([[3, 4]]), np.array([[3.0, 4.0]]), 0, METRICS["dot"]).tolist()
     [5.0]
@@ -78,7 +78,7 @@ def lengths_of(x: Array, original: Array, start: int, metric: MetricRow) -> Arra
         if x.dtype == np.float32:
             raise Unsafe
     if metric.is_direction and x.dtype == np.float32 and original[lengths < SHORTEST_ROW].any():
-        raise Unsafe  # a direction, of which float32 has lost digits
+        raise Unsafe  # float32 has lost digits of the direction
     if x.dtype == np.float64:
         check_lengths(original, lengths, start, metric.name)
     return lengths
@@ -90,7 +90,7 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
         raise Unsafe
     queries, margins, Q = search.queries.astype(dtype), search.margins(unit), len(search.queries)
     held: Any = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0)  # query, row, lower, upper end
-    floor = np.full(Q, -np.inf)  # what k rows surely reach
+    floor = np.full(Q, -np.inf)  # a value that at least k rows reach for certain
     step = BLOCK if Q > FEW else BLOCK // 4
     for start in range(0, len(corpus), step):
         original = corpus[start : start + step]
@@ -98,7 +98,7 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
             x = np.ascontiguousarray(original, dtype)
         lengths = lengths_of(x, original, start, search.metric)
         values = search.metric.scan(queries, x, lengths)
-        if start == 0 and search.k <= len(x):  # the first floor, before anything is written down
+        if start == 0 and search.k <= len(x):  # the first floor, before any candidate is kept
             lows = values - margins_for(margins[:, :, None], lengths.astype(np.float64))
             floor = np.partition(lows, -search.k, axis=1)[:, -search.k]
         reach = floor - margins_for(margins, float(lengths.max()))
@@ -116,9 +116,9 @@ def _scan(search: Search, corpus: Array, dtype: Any) -> tuple[Array, Array]:
 
 
 def keep(search: Search, corpus: Array, held: Any, floor: Array) -> tuple[Any, Array]:
-    """Drop candidates (query, row, lower, upper end) that k others surely beat; if too many are left, all but the best.
+    """Drop candidates (query, row, lower, upper bound) that k others certainly beat; if too many remain, keep the best.
 
-    `floor` is what k rows of each query surely reach, and rises.
+    `floor` is a value that at least k rows of each query reach for certain; it only rises.
 
     >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
     >>> search = Search.of(np.ones((1, 1)), 1, METRICS["dot"])
@@ -136,7 +136,7 @@ def keep(search: Search, corpus: Array, held: Any, floor: Array) -> tuple[Any, A
 
 
 def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
-    """Keep the k best candidates of each query, by their float64 scores; also the value that the last of them has.
+    """Keep the k best candidates of each query, by their float64 scores; also returns the value of the last of them.
 
     >>> held = np.zeros(2, np.int64), np.arange(2), np.array([0.9, 4.9]), np.array([1.1, 5.1])
     >>> keep_exact(Search.of(np.ones((1, 1)), 1, METRICS["dot"]), np.array([[1.0], [5.0]]), held)[1].tolist()
@@ -151,7 +151,7 @@ def keep_exact(search: Search, corpus: Array, held: Any) -> tuple[Any, Array]:
 
 
 def _kth(which: Array, value: Array, search: Search) -> Array:  # -> (Q,)
-    """The k-th largest value of each query; -inf where there are fewer."""
+    """The k-th largest value of each query; -inf if there are fewer."""
     order = np.lexsort((-value, which))
     bounds = np.searchsorted(which[order], np.arange(len(search.lengths) + 1))
     enough = np.diff(bounds) >= search.k
@@ -161,7 +161,7 @@ def _kth(which: Array, value: Array, search: Search) -> Array:  # -> (Q,)
 
 
 def margins_for(margins: Array, lengths: Any) -> Array:  # (3, ...), (...) -> (...)
-    """How far the values of rows of these lengths may be off.
+    """The error bounds of values, for rows of these lengths.
 
     >>> margins_for(np.array([[1.0], [2.0], [3.0]]), 10.0).tolist()
     [321.0]

@@ -1,8 +1,8 @@
-"""How alike vectors are, in NumPy; which are the most alike is in topk.py.
+"""The similarity of vectors, in NumPy; topk.py finds the most similar ones.
 
-The four functions compare all pairs, `pairwise` row with row; larger is more alike, as in sentence-transformers.
+The four functions compare all pairs, `pairwise` row with row; larger is more similar, as in sentence-transformers.
 A row of zeros has no direction: its cosine with anything, itself included, is 0; its dot product is 0; its distance is
-the length of the other row.  The result is float32 where both sides are, else float64.
+the length of the other row.  The result is float32 if both sides are, else float64.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ def _rows(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
 
 
 def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
-    """The cosine of the angle between every row of a and every row of b; 0 where a row is all zeros.
+    """The cosine of the angle between every row of a and every row of b; 0 if a row is all zeros.
 
-    A single vector counts as one row.  Raises InputError where the widths differ.
+    A single vector counts as one row.  Raises InputError if the widths differ.
 
     >>> cosine_similarity([[1.0, 1.0]], [[2.0, 2.0], [0.0, 0.0]]).round(6).tolist()
     [[1.0, 0.0]]
@@ -34,7 +34,7 @@ def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) ->
 
 
 def dot_product(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
-    """The sum of products of every row of a with every row of b.
+    """The dot product of every row of a with every row of b.
 
     >>> dot_product([[1.0, 2.0]], [[3.0, 4.0]]).tolist()
     [[11.0]]
@@ -43,7 +43,7 @@ def dot_product(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M
 
 
 def euclidean_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
-    """Minus the straight distance, so that larger is more alike, as in sentence-transformers.
+    """Minus the Euclidean distance, so that larger is more similar, as in sentence-transformers.
 
     >>> euclidean_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-5.0]]
@@ -52,7 +52,7 @@ def euclidean_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D)
 
 
 def manhattan_similarity(a: ArrayLike, b: ArrayLike) -> Array:  # (N, D), (M, D) -> (N, M)
-    """Minus the sum of absolute differences, so that larger is more alike, as in sentence-transformers.
+    """Minus the sum of absolute differences, so that larger is more similar, as in sentence-transformers.
 
     >>> manhattan_similarity([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-7.0]]
@@ -71,7 +71,7 @@ SIMILARITY: dict[Metric, Callable[[ArrayLike, ArrayLike], Array]] = {
 def pairwise(a: ArrayLike, b: ArrayLike, metric: Metric = "cosine") -> Array:  # (N, D), (N, D) -> (N,)
     """Compare row i of a with row i of b.
 
-    Raises InputError for an unknown metric or where the shapes differ.
+    Raises InputError for an unknown metric, or if the shapes differ.
 
     >>> pairwise([[3.0, 4.0], [1.0, 0.0]], [[3.0, 4.0], [0.0, 1.0]]).round(6).tolist()
     [1.0, 0.0]

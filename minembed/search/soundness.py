@@ -1,24 +1,24 @@
-"""Whether rows are what was written: asked before they are read, since rows may lie in files that were damaged."""
+"""Checks that rows are undamaged, called before they are read, since rows may be in files."""
 
 from minembed.types import Array
 
 
 class Sound:
-    """What is known of the bytes of some rows.  Of those in memory there is nothing to check.
+    """The checks of some rows.  For rows in memory there is nothing to check.
 
-    Each method is called before that is read which it is named after, and raises IndexFileError where it is damaged.
+    Each method is called before the data that it is named after is read; it raises IndexFileError if they are damaged.
 
     >>> IN_MEMORY.vectors()
     """
 
     def everything(self) -> None:
-        """All that there is of the rows, and of their texts."""
+        """Check all data of the rows and their texts."""
 
     def coded(self) -> None:
-        """What is scanned in place of the vectors."""
+        """Check what is scanned instead of the vectors."""
 
     def vectors(self, rows: Array | None = None) -> None:
-        """The vectors of some rows; of all, where none are given."""
+        """Check the vectors of these rows, or of all if None."""
 
 
 IN_MEMORY = Sound()

@@ -1,9 +1,9 @@
-"""The k rows of a corpus that are most alike to a query, exactly, at the speed of float32.
+"""The k rows of a corpus that are most similar to a query, exactly, at the speed of float32.
 
-A fast scan in float32 knows how far it may be off: for D products, (2D + 16) 2^-24 times the lengths of both vectors
-(Higham, 2002, section 3.1; any order of sums, with room for what else is rounded).  Every row that could still be among
-the best is kept, and those few are scored again in float64.  So every tier gives the same rows in the same order: by
-the float64 score, and among equals by index.
+The error of a fast scan in float32 has a known bound: for D products, (2D + 16) 2^-24 times the lengths of both vectors
+(Higham, 2002, section 3.1; for any order of sums, with room for the other roundings).  Every row that could still be
+among the best is kept, and those few are rescored in float64.  So every tier gives the same rows in the same order: by
+the float64 score, and ties by index.
 """
 
 import math
@@ -21,26 +21,26 @@ from minembed.search.quantized import QuantizedCorpus, padded_width
 from minembed.search.soundness import IN_MEMORY, Sound
 from minembed.types import Array, Backend, Metric
 
-QUERIES = 1024  # that one pass over the corpus serves
-SHORTEST_QUERY = 1e-30  # shorter queries may lose digits on their way to float32
-FAST_SORT = 512  # candidates, from which on more than one call to sort them is worth it
+QUERIES = 1024  # per pass over the corpus
+SHORTEST_QUERY = 1e-30  # shorter queries may lose digits in float32
+FAST_SORT = 512  # candidates: for more, several faster calls for sorting are worth it
 LONGEST, SHORTEST = 1e150, 1e-140  # squares of larger numbers, and of smaller ones or their differences, leave float64
 PIECE = 1 << 12  # rows that are checked at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for: up to QUERIES queries, as the scans want them."""
+    """Up to QUERIES queries, prepared for the scans."""
 
     queries: Array  # (Q, D) float64
     lengths: Array  # (Q,) float64
     k: int
     metric: MetricRow
-    sound: Sound = IN_MEMORY  # asked before rows of the corpus are read
+    sound: Sound = IN_MEMORY  # called before rows of the corpus are read
 
     @staticmethod
     def of(queries: Array, k: int, metric: MetricRow, sound: Sound = IN_MEMORY) -> "Search":
-        """Take the lengths of the queries; where directions are compared, these become 1.
+        """Compute the lengths of the queries; if the metric compares directions, normalise them to 1.
 
         >>> Search.of(np.array([[3.0, 4.0]]), 1, METRICS["cosine"]).queries.tolist()
         [[0.6, 0.8]]
@@ -52,7 +52,7 @@ class Search:
         return Search(queries, lengths, k, metric, sound)
 
     def fits_float32(self) -> bool:
-        """Whether float32 holds the queries and their products.
+        """Whether the queries and their products fit into float32.
 
         >>> Search.of(np.array([[0.0], [1e-20], [1e20]]), 1, METRICS["dot"]).fits_float32()
         False
@@ -60,16 +60,16 @@ class Search:
         return bool(((self.lengths == 0) | ((self.lengths > SHORTEST_QUERY) & (self.lengths < LONGEST_ROW))).all())
 
     def margins(self, unit: float) -> Array:  # -> (3, Q)
-        """How far a scan's value may be from the true one: a + b longest + c longest^2, for rows up to `longest`.
+        """The error bound of a scan's value, as a, b, c of a + b longest + c longest^2.
 
-        `unit` is the rounding of the scan's precision.
+        `longest` is the length of the longest row, `unit` the rounding unit of the scan's precision.
 
         >>> Search.of(np.ones((1, 4)), 1, METRICS["dot"]).margins(2.0**-24)[1].tolist() == [24 * 2 * 2.0**-24]
         True
         """
         D, own, margins = self.queries.shape[1], self.lengths, np.zeros((3, len(self.lengths)))
         margins[0], margins[1], margins[2] = self.metric.margins(own, D, unit)
-        lost = math.sqrt(D * (2.0**-149 if unit == FLOAT32_UNIT else 2.0**-1074))  # of a length, whose squares vanish
+        lost = math.sqrt(D * (2.0**-149 if unit == FLOAT32_UNIT else 2.0**-1074))  # a length whose squares underflow
         margins[0] += (margins[1] + margins[2] * lost) * lost
         margins[1] += 2 * margins[2] * lost
         margins *= unit
@@ -77,7 +77,7 @@ class Search:
         return (2 * D + 16) * margins
 
     def scan_value(self, scores: Array, which: Array) -> Array:
-        """Turn exact scores of some queries into the scale on which the scan compares."""
+        """Convert exact scores of these queries to the scale of the scan's values."""
         return self.metric.scan_of_scores(scores, self.lengths[which])
 
 
@@ -90,13 +90,13 @@ def top_k(
     threads: int | None = None,
     quantized: QuantizedCorpus | None = None,
 ) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
-    """Find the k rows of the corpus that are most alike to each query, exactly.
+    """Find the k rows of the corpus that are most similar to each query, exactly.
 
-    `metric` is "dot", "cosine" (0 where a vector is all zeros), "euclidean" or "manhattan" (both minus the distance).
+    `metric` is "dot", "cosine" (0 if a vector is all zeros), "euclidean" or "manhattan" (both minus the distance).
     Returns scores (float64), best first, and their indices (int64); of equal scores the lower index comes first.
-    The corpus is read in blocks: it may be a memory-mapped file, of any float type.  `quantized`, made of it by
-    `quantize_corpus`, is scanned in its place by the numba tier, but for Manhattan distances: a quarter of the bytes in
-    about half the time or less, and the same result.
+    The corpus is read in blocks: it may be a memory-mapped file, of any float type.  `quantized`, made from it by
+    `quantize_corpus`, is scanned instead by the numba tier (except for Manhattan distances): a quarter of the bytes,
+    half the time or less, and the same result.
     Raises InputError for an unknown metric or backend, a negative k, widths that differ, a `quantized` of other rows,
     NaN or infinity.
 
@@ -117,7 +117,7 @@ def sound_top_k(
     threads: int | None = None,
     quantized: QuantizedCorpus | None = None,
 ) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
-    """`top_k` of rows that lie in files: `sound` is asked before they are read.
+    """`top_k` for rows in files: `sound` is called before they are read.
 
     >>> sound_top_k(IN_MEMORY, [[1.0, 0.0]], [[0.0, 1.0], [2.0, 0.0]], k=1)[1].tolist()
     [[1]]
@@ -132,10 +132,10 @@ def sound_top_k(
     if quantized is not None:
         _check_quantized(quantized, rows)
     chosen = serving(backend, len(own) * rows.size * (1 if quantized is None else 8))  # NumPy gains nothing from bytes
-    chosen = chosen if rows.shape[1] else "numpy"  # a kernel takes a step before it looks
+    chosen = chosen if rows.shape[1] else "numpy"  # a kernel's loop reads one step before it tests the width
     scan, rescore, threads = resolve("scan", chosen), resolve("rescore", chosen), check_threads(threads)
     k = min(k, len(rows))
-    for start, end in pieces(0 if k and len(own) else len(rows), PIECE):  # no scan will come across them
+    for start, end in pieces(0 if k and len(own) else len(rows), PIECE):  # no scan will read them
         sound.vectors(np.arange(start, end))
         check_finite("corpus", rows[start:end], start)
         with np.errstate(over="ignore"):
@@ -152,7 +152,7 @@ def sound_top_k(
 
 def _rows(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
     x, y = as_matrices(("queries", "corpus"), queries, corpus)
-    x = x.astype(np.float64, order="C")  # sums of rows depend on it, in their last bits
+    x = x.astype(np.float64, order="C")  # the order changes the last bits of sums of rows
     check_finite("queries", x)
     largest = np.abs(x).max(axis=1, initial=0)
     outside = (largest != 0) & ~((largest > SHORTEST) & (largest < LONGEST))
@@ -164,7 +164,7 @@ def _rows(queries: ArrayLike, corpus: ArrayLike) -> tuple[Array, Array]:
 
 
 def check_lengths(rows: Array, lengths: Array, start: int, metric: Metric) -> None:  # (n, D), (n,)
-    """Raise InputError for rows whose squares leave float64; short ones matter where directions are compared.
+    """Raise InputError for rows whose squares leave float64; too short ones matter only for directions.
 
     >>> check_lengths(np.array([[1e200]]), np.array([np.inf]), 7, "dot")
     Traceback (most recent call last):
@@ -192,20 +192,20 @@ def _check_quantized(quantized: QuantizedCorpus, rows: Array) -> None:
 def rank(
     search: Search, corpus: Array, which: Array, found: Array, rescore: Any, threads: int
 ) -> tuple[Array, Array]:  # -> (Q, k) twice
-    """Score the candidates (query `which`, row `found`) in float64, and order the best of each query."""
+    """Rescore the candidates (query `which`, row `found`) in float64, and order the best of each query."""
     scores = rescore(search, corpus, which, found, threads)
     best = best_of(search, which, found, scores)
     return scores[best], found[best]
 
 
 def best_of(search: Search, which: Array, found: Array, scores: Array) -> Array:  # -> (Q, k)
-    """Where the k best of each query stand: largest score first, then lowest index.
+    """The positions of the k best candidates of each query: largest score first, then lowest index.
 
     >>> search = Search.of(np.ones((1, 1)), 2, METRICS["dot"])
     >>> best_of(search, np.zeros(3, int), np.array([7, 5, 6]), np.array([1.0, 1.0, 2.0])).tolist()
     [[2, 1]]
     """
-    if len(scores) > FAST_SORT:  # one fast sort, one of 16 bits that counts, and a look at whether something ties
+    if len(scores) > FAST_SORT:  # a fast sort, a radix sort of 16 bits, and a test for ties
         order = np.argsort(-scores)
         order = order[np.argsort(which[order].astype(np.int16), kind="stable")]
         own, score = which[order], scores[order]
@@ -216,7 +216,7 @@ def best_of(search: Search, which: Array, found: Array, scores: Array) -> Array:
 
 
 def pieces(n: int, size: int) -> Iterator[tuple[int, int]]:
-    """Cut n rows into ranges of up to `size`.
+    """Split n rows into ranges of up to `size`.
 
     >>> list(pieces(5, 2))
     [(0, 2), (2, 4), (4, 5)]

@@ -1,1 +1,1 @@
-"""From str to tokens: tokenizers, vocabularies, special tokens, long texts and chunks of documents."""
+"""From str to tokens: tokenizers, vocabularies, special tokens, long texts, and chunks of documents."""

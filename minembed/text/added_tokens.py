@@ -1,16 +1,16 @@
-"""The tokens that a folder adds to its vocabulary, wherever it says so, as transformers 5 gathers them.
+"""The tokens that the files of a folder add to its vocabulary, collected as transformers 5 does.
 
-They are matched in a text before anything else is done to it, so one that is left out changes ids. What says so, in
-the order in which they are added:
+They are matched in a text before anything else is done to it, so a missing one changes ids.  They come from, in the
+order in which they are added:
 
-    added_tokens_decoder          of tokenizer_config.json; where it is given, the three files below are not looked at
-    special_tokens_map.json       in place of the same keys of tokenizer_config.json
-    added_tokens.json             older: a map of tokens to ids
+    added_tokens_decoder          of tokenizer_config.json; if it is given, the next three are ignored
+    special_tokens_map.json       replaces the same keys of tokenizer_config.json
+    added_tokens.json             older: maps tokens to ids
     added_tokens                  of tokenizer.json
-    cls_token, mask_token, ...    those with a name, and every other key that ends in _token and holds a text
+    cls_token, mask_token, ...    the named tokens, and every other key that ends in _token and holds a text
     extra_special_tokens          a list, or a map of names; additional_special_tokens is its older name
 
-An id is never taken from these files: a token has its id of the vocabulary, or else the next free one.
+Ids are never taken from these files: a token has its id of the vocabulary, or else the next free one.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ from minembed.text.settings import CLASS_TOKENS, Settings, ask, read_settings
 NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 KEYS = tuple(f"{part}_token" for part in NAMES)
 EXTRA_KEYS = ("extra_special_tokens", "additional_special_tokens")
-EXTRA = {"CamembertTokenizer": ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]}  # where a file names none
-STRIPPING = ("MPNetTokenizer", "CamembertTokenizer")  # classes whose mask takes the white space before it
+EXTRA = {"CamembertTokenizer": ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]}  # if no file names any
+STRIPPING = ("MPNetTokenizer", "CamembertTokenizer")  # classes whose mask token includes the white space before it
 
 
 class Added(NamedTuple):
-    """A token that is matched in the text as it stands, and how."""
+    """A token that is matched in the text itself, with the flags for matching it."""
 
     content: str
     single_word: bool = False
@@ -41,18 +41,18 @@ class Added(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AddedTokens:
-    """What a folder adds to its vocabulary."""
+    """The tokens that a folder adds to its vocabulary."""
 
     tokens: tuple[Added, ...]  # in the order in which they are added
-    named: Mapping[str, str]  # "cls" -> "[CLS]": what the files say, or else the class
-    given: frozenset[str]  # of these, what the files say
+    named: Mapping[str, str]  # "cls" -> "[CLS]": from the files, or else from the class
+    given: frozenset[str]  # the names that come from the files
 
 
 def read_added_tokens(settings: Settings, name: str | None, path: Path, layout: Mapping[str, Any]) -> AddedTokens:
-    """Gather the tokens that the files beside `path`, and its own `layout`, add to the vocabulary.
+    """Collect the tokens that `layout` (the tokenizer.json at `path`) and the files beside it add to the vocabulary.
 
-    `name` is the class of transformers, whose own special tokens count where no file names others.  Raises
-    TokenizationError for what is no token.
+    `name` is the class of transformers; its own special tokens are used unless a file names others.  Raises
+    TokenizationError for an entry that is not a token.
 
     >>> settings = {"extra_special_tokens": ["<query>"], "cls_token": "<s>"}
     >>> found = read_added_tokens(settings, None, Path("none/tokenizer.json"), {})
@@ -74,15 +74,15 @@ def read_added_tokens(settings: Settings, name: str | None, path: Path, layout: 
     kept = set() if name in CLASS_TOKENS else {token["content"] for token in layout.get("added_tokens") or []}
     for token in (*named.values(), *(_token(value, "extra_special_tokens", place) for value in more)):
         if token.content not in kept and token.content not in known and token not in found:
-            found.append(token)  # one that comes twice has the flags of the last
-    if name == "Qwen2Tokenizer":  # which adds its special tokens again, matched as they stand
+            found.append(token)  # a token that occurs twice has the flags of the last
+    if name == "Qwen2Tokenizer":  # which adds its special tokens again, matched in the text itself
         found += [plain for plain in map(Added, [*contents, *map(_content, more)]) if plain not in found]
     given = frozenset(part for part in parts if settings.get(f"{part}_token") is not None)
     return AddedTokens(tuple(found), parts, given)
 
 
 def _stated(settings: Settings, path: Path, layout: Mapping[str, Any]) -> tuple[Settings, list[Added]]:
-    """The settings with those of special_tokens_map.json, and the tokens that are stated with an id."""
+    """The settings, merged with those of special_tokens_map.json, and the tokens that are given with an id."""
     decoder, place = settings.get("added_tokens_decoder"), path.with_name("tokenizer_config.json")
     by_id: dict[int, Added] = {}
     if "added_tokens_decoder" in settings:
@@ -105,7 +105,7 @@ def _stated(settings: Settings, path: Path, layout: Mapping[str, Any]) -> tuple[
 
 
 def _read_map(source: Path) -> Settings:
-    """What special_tokens_map.json says; a token that has flags there is special whatever they say."""
+    """The content of special_tokens_map.json; a token with flags there is special, whatever its flags say."""
     found = read_settings(source)
     for key, value in found.items():
         if key not in KEYS + EXTRA_KEYS:
@@ -114,7 +114,7 @@ def _read_map(source: Path) -> Settings:
 
 
 def _with_map(settings: Settings, mapped: Settings, source: Path) -> Settings:
-    """The settings with those of special_tokens_map.json: its lists of more tokens do not replace others."""
+    """The settings, merged with those of special_tokens_map.json: its lists of extra tokens do not replace others."""
     extra, more = _extra(settings, None), mapped.get("extra_special_tokens")
     if set(EXTRA_KEYS) & set(settings):
         mapped = {key: value for key, value in mapped.items() if key != "additional_special_tokens"}
@@ -126,7 +126,7 @@ def _with_map(settings: Settings, mapped: Settings, source: Path) -> Settings:
 
 
 def _named(settings: Settings, name: str | None, place: Path) -> dict[str, Added]:
-    """The special tokens with a name, by the key of tokenizer_config.json; null leaves one out."""
+    """The named special tokens, by their key in tokenizer_config.json; null leaves one out."""
     values: dict[str, Any] = {f"{part}_token": token for part, token in CLASS_TOKENS.get(name or "", {}).items()}
     needed = {"cls_token", "sep_token", "unk_token", "bos_token", "eos_token"} & set(values)
     values |= {key: settings[key] for key in KEYS if key in settings and not (settings[key] is None and key in needed)}
@@ -162,19 +162,19 @@ def _content(value: object) -> str:
 
 
 def _token(value: Any, key: str, place: Path, is_named: bool = False) -> Added:
-    """Read a token: a text, which is special, or its content and flags; one with a name is special in any case."""
+    """Read a token: a text (then it is special), or its content and flags; a named token is always special."""
     entry = {"content": value, "special": True} if isinstance(value, str) else value
     content = entry.get("content") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or not isinstance(content, str) or not content:
         raise TokenizationError(f"{place}: {key} must be text, or a token with its content, not {value!r}")
     special = is_named or entry.get("special") is True
     flags = {flag: entry.get(flag) is True for flag in ("single_word", "lstrip", "rstrip")}
-    # where nothing is said a special token is matched as it stands, another one in the normalised text
+    # by default a special token is matched in the text itself, another one in the normalised text
     return Added(content, **flags, normalized=entry.get("normalized", not special) is True, special=special)
 
 
 def with_added_tokens(reference: Any, layout: dict[str, Any], added: AddedTokens) -> tuple[Any, dict[str, Any]]:
-    """The reference and its layout with these added tokens too, or the same ones where nothing is to be done.
+    """The reference and its layout with these added tokens; the same objects if they are already there.
 
     >>> from tokenizers import Tokenizer, models
     >>> plain = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
@@ -203,7 +203,7 @@ def added_to(reference: Any) -> list[Added]:
 
 
 def add(reference: Any, added: AddedTokens) -> None:
-    """Add the tokens to a reference; those that it has already get the flags that are said here.
+    """Add the tokens to a reference; tokens that it already has get the flags that are given here.
 
     >>> from tokenizers import Tokenizer, models
     >>> reference = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))

@@ -1,4 +1,4 @@
-"""What the classes of transformers 5 build: of tokenizer.json they take the vocabulary, and little else.
+"""The tokenizers that the classes of transformers 5 build: from tokenizer.json they take little but the vocabulary.
 
     BERT, DistilBERT, ELECTRA, MPNet    their normalizer, by the settings; words and punctuation; WordPiece
     RoBERTa                             no normalizer; bytes; BPE
@@ -7,8 +7,8 @@
     Gemma                               spaces become "▁"; BPE with bytes to fall back on
     Qwen                                NFC; its own expression and bytes; BPE
 
-What stands around texts is their own as well, but for ALBERT, Gemma and Qwen, who take it from tokenizer.json.  Any
-other class takes tokenizer.json as it is.  Older releases did so for every class; where they differ the newer counts.
+They also choose the special tokens around a text, except ALBERT, Gemma and Qwen, which take them from tokenizer.json.
+Any other class uses tokenizer.json as it is.  Older releases did so for every class; if they differ, the newer counts.
 """
 
 import json
@@ -38,12 +38,12 @@ PLAIN_PIECES: dict[str, Any] = {
     "continuing_subword_prefix": "##",
     "max_input_chars_per_word": 100,
 }
-DEFAULTS: dict[str, dict[str, Any]] = {  # of the models of tokenizer.json, where nothing is said
+DEFAULTS: dict[str, dict[str, Any]] = {  # of the models in tokenizer.json
     "BPE": PLAIN_BPE,
     "WordPiece": PLAIN_PIECES,
     "Unigram": {"unk_id": None, "byte_fallback": False},
 }
-Parts = dict[str, Any]  # the normalizer, pre-tokenizer and model of a tokenizer.json; of the model without vocabulary
+Parts = dict[str, Any]  # the normalizer, pre-tokenizer and model of a tokenizer.json; the model without its vocabulary
 
 
 def rebuild(
@@ -51,8 +51,8 @@ def rebuild(
 ) -> tuple[Any, Parts]:
     """The reference and its layout as a class of CLASS_TOKENS builds them over this vocabulary.
 
-    `place` is the tokenizer_config.json that errors name.  Raises UnsupportedModelError where the class builds a model
-    of another kind, ConfigError or TokenizationError for settings that cannot be.
+    `place` is the tokenizer_config.json that errors name.  Raises UnsupportedModelError if the class builds a model
+    of another kind, ConfigError or TokenizationError for invalid settings.
 
     >>> from tokenizers import Tokenizer, models
     >>> plain = Tokenizer(models.WordPiece({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3}, unk_token="[UNK]"))
@@ -98,7 +98,7 @@ def rebuild(
 def class_parts(
     name: str, layout: Mapping[str, Any], settings: Settings, named: Mapping[str, str], place: Path
 ) -> Parts:
-    """What a class puts in place of the parts of tokenizer.json, for the settings beside it.
+    """The parts that a class uses instead of those in tokenizer.json, for the settings beside it.
 
     >>> parts = class_parts("RobertaTokenizer", {}, {}, {}, Path("tokenizer_config.json"))
     >>> parts["normalizer"], parts["pre_tokenizer"]["add_prefix_space"]
@@ -147,7 +147,7 @@ def bert_normalizer(settings: Settings, place: Path) -> dict[str, Any]:
 
 
 def set_ends(reference: Any, name: str, named: Mapping[str, str]) -> None:
-    """Put the special tokens of a class around texts, where it does not take them from tokenizer.json.
+    """Put the special tokens of a class around texts, unless it takes them from tokenizer.json.
 
     >>> from tokenizers import Tokenizer, models
     >>> reference = Tokenizer(models.WordLevel({"a": 0, "[CLS]": 1, "[SEP]": 2}, unk_token="a"))
@@ -179,7 +179,7 @@ def _bytes(spaced: bool, by_words: bool) -> dict[str, Any]:
 
 
 def _stated_flag(settings: Settings, key: str, default: bool, place: Path) -> bool:
-    """As `flag`, where null is as good as false."""
+    """As `flag`, but null means false."""
     return flag(settings, key, False, place) if key in settings else default
 
 
@@ -193,13 +193,13 @@ def _albert_steps(settings: Settings, place: Path, charsmap: Any) -> list[Any]:
 
 
 def _first_steps(layout: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """The steps of the normalizer of a tokenizer.json, but not those of sequences in it."""
+    """The steps of the normalizer of a tokenizer.json, without those of nested sequences."""
     own = layout.get("normalizer") or {}
     return own.get("normalizers", []) if own.get("type") == "Sequence" else [own]
 
 
 def _put_parts(reference: Any, layout: Mapping[str, Any], parts: Parts) -> None:
-    """Put the normalizer and the pre-tokenizer where they are others than the reference has."""
+    """Replace the normalizer and the pre-tokenizer of the reference if they differ."""
     from tokenizers import Tokenizer as Reference
 
     changed = [key for key in ("normalizer", "pre_tokenizer") if parts[key] != layout.get(key)]

@@ -1,7 +1,7 @@
-"""Cut documents that are longer than a model reads into chunks that it reads whole.
+"""Split documents that are longer than a model's limit into chunks within it.
 
-Where a chunk ends is found by tokenizing a window of the text, and checked by tokenizing the chunk by itself, since a
-cut may change the tokens beside it.  So the work grows with the length of the text, and no token is ever cut off.
+The end of a chunk is found by tokenizing a window of the text, and checked by tokenizing the chunk by itself, since a
+cut may change the tokens next to it.  So the work is linear in the length of the text, and no token is ever truncated.
 """
 
 import re
@@ -17,15 +17,15 @@ from minembed.text.tokenizer import SURROGATE, Tokenizer, clean
 
 RESPECT = ("sentences", "words", "tokens")
 TEXT = re.compile(r"\S")
-CLOSING = ")\\]\"'\u201d\u2019\u00bb\u300d\u300f\uff09"  # what may stand behind the sign that ends a sentence
+CLOSING = ")\\]\"'\u201d\u2019\u00bb\u300d\u300f\uff09"  # may follow the punctuation that ends a sentence
 SENTENCE_END = re.compile(
     f"[.!?\u2026][{CLOSING}]*(?=\\s)|[\u3002\uff01\uff1f][{CLOSING}]*|\\S(?=[^\\S\\n]*\\n[^\\S\\n]*\\n)"  # a paragraph
 )
-# letters of scripts that put no spaces between words: kana, ideographs, Thai, Lao, Burmese, Khmer
+# letters of scripts without spaces between words: kana, ideographs, Thai, Lao, Burmese, Khmer
 SPACELESS = "\u3041-\u3096\u30a1-\u30fe\u3400-\u9fff\uf900-\ufaff\u0e01-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3"
 WORD_END = re.compile(f"(?<=\\S)(?=\\s)|(?<=[{SPACELESS}\u3001\u3002\uff0c])(?=[{SPACELESS}])")
 WORD_START = re.compile(f"(?<=\\s)(?=\\S)|(?<=[{SPACELESS}\u3001\u3002\uff0c])(?=[{SPACELESS}])")
-PART_END = re.compile(r"\b")  # between letters and signs: a cut within a word as a person sees it
+PART_END = re.compile(r"\b")  # between letters and punctuation: inside what a reader sees as one word
 JOINERS = "\u200d\ufe0e\ufe0f"  # belong to the character before them, as combining marks do
 
 
@@ -36,7 +36,7 @@ class Chunk:
     text: str
     start: int  # characters
     end: int
-    n_tokens: int  # that a model reads: special ones and those of the prompt included
+    n_tokens: int  # that a model reads: special tokens and those of the prompt included
 
 
 def chunk_text(
@@ -48,18 +48,18 @@ def chunk_text(
     respect: str = "sentences",
     prompt: str = "",
 ) -> list[Chunk]:
-    """Cut a text into chunks of at most `max_tokens` tokens each, special tokens and those of `prompt` included.
+    """Split a text into chunks of at most `max_tokens` tokens each, special tokens and those of `prompt` included.
 
-    `tokenizer_or_model` is an Embedder, its tokenizer, or a `tokenizers.Tokenizer`; `max_tokens=None` is what the model
-    reads, its max_seq_length.  Each chunk, put behind the prompt, fits by itself.  `respect` says where to cut:
-    "sentences" (the last end of a sentence or paragraph in the second half of what fits, else as for words),
-    "words" (the last white space in what fits; within a word only where it does not fit by itself), or "tokens".
-    Every chunk repeats up to `overlap` tokens of the one before, from the start of a word; none where that leaves no
-    room for the next word.  Chunks neither begin nor end with white space, and every other character is in one of them.
-    Time and memory grow with the length of the text.
+    `tokenizer_or_model` is an Embedder, its tokenizer, or a `tokenizers.Tokenizer`; `max_tokens=None` means the
+    model's max_seq_length.  Each chunk fits together with the prompt.  `respect` says where to split: "sentences" (at
+    the last end of a sentence or paragraph in the second half of what fits, else as for words), "words" (at the last
+    white space in what fits; inside a word only if the word does not fit by itself), or "tokens".  Every chunk repeats
+    up to `overlap` tokens of the one before, from the start of a word, or none if that leaves no room for the next
+    word.  Chunks neither begin nor end with white space; every other character is in at least one of them.  Time and
+    memory are linear in the length of the text.
 
-    Raises InputTypeError for what is not a str, InputError for an unknown `respect`, a `max_tokens` beyond what the
-    model reads, no room for text, an overlap that leaves none, or a character with more tokens than there is room for.
+    Raises InputTypeError unless the text is a str, InputError for an unknown `respect`, a `max_tokens` above the
+    model's limit or without room for text, an overlap without room for more, or a character that does not fit.
 
     >>> from tokenizers import Tokenizer, models, pre_tokenizers
     >>> words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
@@ -88,8 +88,8 @@ class Meter:
     """Counts the tokens of texts."""
 
     reference: Any  # a tokenizers.Tokenizer that neither truncates nor pads
-    limit: int  # tokens of a chunk, all included
-    room: int  # those of the text alone
+    limit: int  # tokens of a chunk, with special tokens and the prompt
+    room: int  # tokens of its text only
     prompt: str
 
     @staticmethod
@@ -104,7 +104,7 @@ class Meter:
             )
         limit = most if max_tokens is None else max_tokens
         if limit is None:
-            raise InputError("max_tokens must be given: this tokenizer knows no limit")
+            raise InputError("max_tokens must be given: this tokenizer has no limit of its own")
         limit = check_whole("max_tokens", limit, 1, most)
         if reference.truncation or reference.padding:
             reference = type(reference).from_str(reference.to_str())
@@ -121,16 +121,16 @@ class Meter:
         return [start for start, _ in ask(self.reference.encode, whole, None, False, False).offsets]
 
     def count(self, text: str) -> int:
-        """How many tokens a model reads, special ones and those of the prompt included."""
+        """How many tokens a model reads, special tokens and those of the prompt included."""
         return len(ask(self.reference.encode_batch_fast, [self.prompt + clean(text, 0)])[0].ids)
 
 
 def _chunks(text: str, meter: Meter, overlap: int, respect: str) -> Iterator[Chunk]:
-    start, done, density = _next_text(text, 0), 0, 6.0  # characters a token, at first a guess on the high side
+    start, done, density = _next_text(text, 0), 0, 6.0  # characters per token, at first a high guess
     while start < len(text):
         tokens = _window(text, start, meter, density)
         chunk = _cut(text, start, max(start, done), tokens, meter, respect)
-        if chunk is None:  # nothing new fits behind what is repeated
+        if chunk is None:  # nothing new fits after the repeated tokens
             start = _next_text(text, done)
             continue
         yield chunk
@@ -148,7 +148,7 @@ def _next_text(text: str, at: int) -> int:
 
 
 def _window(text: str, start: int, meter: Meter, density: float) -> list[int]:
-    """Where tokens begin, seen from `start`: more than there is room for, unless the text ends before."""
+    """The starts of tokens, relative to `start`: more than there is room for, unless the text ends before."""
     size = int(1.25 * density * meter.room) + 100
     while True:
         tokens = meter.starts(text[start : start + size])
@@ -158,7 +158,7 @@ def _window(text: str, start: int, meter: Meter, density: float) -> list[int]:
 
 
 def _cut(text: str, start: int, least: int, tokens: list[int], meter: Meter, respect: str) -> Chunk | None:
-    """The longest chunk from `start` that fits and ends well; None if it would not pass a `least` beyond `start`."""
+    """The longest chunk from `start` that fits and ends well; None if `least` is after `start` and it ends before."""
     fitting, attempts = min(meter.room, len(tokens)), 0
     while True:
         whole = fitting == len(tokens) and not attempts
@@ -181,9 +181,9 @@ def _cut(text: str, start: int, least: int, tokens: list[int], meter: Meter, res
 
 
 def _end(text: str, start: int, least: int, middle: int, limit: int, respect: str) -> int | None:
-    """The best place beyond `least` and up to `limit` to end a chunk from `start`, None if there is none.
+    """The best place after `least` and up to `limit` to end a chunk from `start`; None if there is none.
 
-    Behind a repetition, which ends at a `least` beyond `start`, no word is cut: alone it may fit.
+    If the chunk begins with repeated tokens (`least` is after `start`), no word is cut: it may fit without them.
     """
     if limit <= least:
         return None
@@ -218,7 +218,7 @@ def _joined(text: str, at: int) -> bool:
 
 
 def _repeat_from(text: str, chunk: Chunk, tokens: list[int], overlap: int, respect: str) -> int | None:
-    """Where the last `overlap` tokens of a chunk begin, moved on to the start of a word; None if nothing remains."""
+    """Where the last `overlap` tokens of a chunk begin, moved to the next start of a word; None if nothing remains."""
     if len(tokens) < 2:
         return None
     at = _next_text(text, chunk.start + tokens[max(len(tokens) - overlap, 1)])

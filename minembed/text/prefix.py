@@ -1,15 +1,16 @@
-r"""How much of a long text decides its first tokens: 10 MB of text must not cost seconds when 256 tokens are kept.
+r"""Tokenize only as much of a long text as is needed: 10 MB of text must not cost seconds when 256 tokens are kept.
 
-Cutting at a character is exact for WordPiece tokenizers in the manner of BERT (`PrefixReader`), as everything is local:
+Cutting at a character is exact for WordPiece tokenizers like BERT's (`PrefixReader`), because every step is local:
 normalisation looks at one character at a time, words end at white space, punctuation and CJK characters, and a word
-is split by itself. So every token that ends well before the cut is also a token of the whole text. "Well before" needs
-words of bounded size. Three things are unbounded, and all shrink without changing a token: a run of white space is as
-good as one space; a run without any word boundary that normalises to more than `max_input_chars_per_word` characters is
-one [UNK], however long; and in any other such run, characters that normalise to nothing can be left out.
+is split by itself.  So every token that ends well before the cut is also a token of the whole text.  "Well before"
+needs words of bounded size.  Three things are unbounded, and all can be shortened without changing a token: a run of
+white space is equal to one space; a run without any word boundary that normalises to more than
+`max_input_chars_per_word` characters is one [UNK], however long; and in any other such run, characters that normalise
+to nothing can be left out.
 
-Byte-level BPE and the tokenizers in the manner of SentencePiece that split at spaces are local too, up to the ends of
-words (`WordReader`); but what becomes of a word is decided by all of it, so a text of one long word is read to its end,
-as are the texts of tokenizers that are not recognised here.
+Byte-level BPE and the tokenizers like SentencePiece's that split at spaces are local too, up to the ends of words
+(`WordReader`); but the tokens of a word depend on all of it, so a text of one long word is read to its end, as are the
+texts of tokenizers that are not recognised here.
 """
 
 import re
@@ -20,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-# what BertNormalizer turns into a space (other white space, such as form feed, is a control character and removed)
+# characters that BertNormalizer turns into a space (other white space, such as form feed, is removed as control)
 SPACE = "\t\n\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-# what surely ends a word (not all that does): ASCII and common punctuation, and the ideographs that BertNormalizer
-# puts spaces around
+# characters that certainly end a word (there are more): ASCII and common punctuation, and the ideographs that
+# BertNormalizer puts spaces around
 BOUNDARY = SPACE + r"!-/:-@\[-`{-~" + "\u2010-\u2027\u3001-\u3003\u3008-\u3011\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 LONG_WORD = 1000  # characters
 SPECIAL_TOKEN = 64  # characters; a tokenizer with longer special tokens is read the slow way
@@ -33,14 +34,14 @@ NEXT_BOUNDARY = re.compile(f"[{BOUNDARY}]")
 
 @cache
 def _long_run() -> "re.Pattern[str]":
-    """White space, or a long run without a boundary; late: it takes some 10 ms to compile, and only long texts ask."""
+    """White space, or a long run without a boundary; compiled late (about 10 ms), since only long texts need it."""
     return re.compile(f"[{SPACE}]{{2,}}|[^{BOUNDARY}]{{{LONG_WORD + 1},}}")
 
 
 def _starts_a_word(token: Mapping[str, Any]) -> bool:
-    """Whether a special token begins at a boundary, has no white space, and takes none behind it."""
+    """Whether a special token begins at a boundary, contains no white space, and includes none after it."""
     content = token.get("content", "")
-    flags = ("rstrip", "single_word", "normalized")  # white space before it has no token, taken or not
+    flags = ("rstrip", "single_word", "normalized")  # lstrip is harmless: white space before it has no token
     return (
         0 < len(content) <= SPECIAL_TOKEN
         and NEXT_BOUNDARY.match(content) is not None
@@ -50,16 +51,16 @@ def _starts_a_word(token: Mapping[str, Any]) -> bool:
 
 
 def _distinct(text: str) -> list[int]:
-    """The code points that occur in a text; linear, and quick for millions of characters."""
+    """The code points that occur in a text; linear, and fast for millions of characters."""
     seen = np.zeros(0x110000, dtype=bool)
     seen[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)] = True
     return [int(c) for c in np.flatnonzero(seen)]
 
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-LOOKAHEAD = 3  # characters that the expressions of byte-level BPE look ahead, white space aside
-# a place between characters that never join, neither in a normal form nor as a grapheme: before printable ASCII (but
-# for the few characters of the class Prepend), and between ideographs, kana and Hangul syllables
+LOOKAHEAD = 3  # characters that the expressions of byte-level BPE look ahead, not counting white space
+# a place between characters that never combine, neither in a normal form nor in a grapheme: before printable ASCII
+# (except after the few characters of the class Prepend), and between ideographs, kana and Hangul syllables
 EAST = "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
 PRINTED = "\t\n\r -~\u00a1-\u05ff\u0606-\u06dc\u06de-\u070e\u0710-\u088f\u0892-\u08e1\u08e3-\u0d4d\u0d4f-\ud7ff"
 
@@ -70,14 +71,14 @@ def _joint() -> "re.Pattern[str]":
 
 
 def _steps(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
-    """The normalizers or pre-tokenizers, whether one or several."""
+    """The list of normalizers or pre-tokenizers, also if there is only one."""
     if not part:
         return []
     return part.get(key, []) if part.get("type") == "Sequence" else [part]
 
 
 def _is_byte_level(layout: Mapping[str, Any]) -> bool:
-    """Whether this is a BPE on bytes in the manner of RoBERTa, ModernBERT or Qwen."""
+    """Whether this is a byte-level BPE like that of RoBERTa, ModernBERT or Qwen."""
     splits = _steps(layout.get("pre_tokenizer"), "pretokenizers")
     bytes_ = splits[-1] if splits else {}
     split = {"type": "Split", "pattern": {"Regex": QWEN}, "behavior": "Isolated", "invert": False}
@@ -91,7 +92,7 @@ def _is_byte_level(layout: Mapping[str, Any]) -> bool:
 
 
 def _is_metaspace(layout: Mapping[str, Any]) -> bool:
-    """Whether this is a Unigram over words in the manner of XLM-RoBERTa, CamemBERT or ALBERT."""
+    """Whether this is a Unigram over words like that of XLM-RoBERTa, CamemBERT or ALBERT."""
     known: list[Mapping[str, Any]] = [{"type": name} for name in ("NFC", "NFKC", "NFD", "NFKD", "StripAccents")]
     known += [{"type": "Lowercase"}, {"type": "Strip", "strip_left": False, "strip_right": True}]
     for pattern, content in (({"Regex": " {2,}"}, "▁"), ({"Regex": " {2,}"}, " "), *((quote, '"') for quote in QUOTES)):
@@ -113,7 +114,7 @@ QUOTES = ({"String": "``"}, {"String": "''"})
 
 
 def _is_short(token: Mapping[str, Any]) -> bool:
-    """Whether an added token has few characters, all ASCII, and does not ask what stands behind it."""
+    """Whether an added token is short, all ASCII, and does not depend on what follows it."""
     content = token.get("content", "")
     return (
         0 < len(content) <= SPECIAL_TOKEN and content.isascii() and not any(map(token.get, ("rstrip", "single_word")))
@@ -127,7 +128,7 @@ class WordReader:
     reference: Any  # a tokenizers.Tokenizer without truncation and padding
 
     def read(self, text: str, n_tokens: int) -> tuple[Any, int | None]:
-        """Encode a beginning of the text that holds its first n_tokens tokens; see `PrefixReader.read`."""
+        """Encode a prefix of the text that contains its first n_tokens tokens; see `PrefixReader.read`."""
         size = 16 * n_tokens + LONG_WORD
         while size < len(text):
             joint = _joint().search(text, size, size + LONG_WORD)
@@ -141,7 +142,7 @@ class WordReader:
 
 
 def _sure(encoding: Any, safe: int) -> int:
-    """Count the tokens of the text that are of words which end before a place."""
+    """Count the tokens of words that end before the character `safe`."""
     special, words, ends = encoding.special_tokens_mask, encoding.word_ids, [end for _, end in encoding.offsets]
     own = [i for i in range(len(ends)) if not special[i]]
     later = next((k for k, i in enumerate(own) if ends[i] > safe), 0)
@@ -178,10 +179,10 @@ class PrefixReader:
         return PrefixReader(reference, model["max_input_chars_per_word"]) if local else None
 
     def read(self, text: str, n_tokens: int) -> tuple[Any, int | None]:
-        """Encode a beginning of the text that holds its first n_tokens tokens, special ones not counted.
+        """Encode a prefix of the text that contains its first n_tokens tokens, special tokens not counted.
 
-        Returns an encoding, and how many of its tokens are sure to be the text's (what follows may be others); None
-        where all are, because what was read is as good as the whole text.
+        Returns an encoding, and how many of its tokens are certainly those of the text (later ones may differ); None
+        if all are, because the prefix is equivalent to the whole text.
         """
         size = 16 * n_tokens + LONG_WORD
         while True:
@@ -196,7 +197,7 @@ class PrefixReader:
             size *= 4
 
     def _head(self, text: str, size: int) -> tuple[str, bool]:
-        """About `size` characters that tokenize like the text's beginning, and whether that is all of it."""
+        """About `size` characters that tokenize like the beginning of the text, and whether they are all of it."""
         pieces: list[str] = []
         for piece in self._pieces(text, size):
             pieces.append(piece)
@@ -221,7 +222,7 @@ class PrefixReader:
             yield " " if is_space else self._shortened(text[start:at])
 
     def _shortened(self, run: str) -> str:
-        """The beginning of a run where that is the same [UNK], else the run without what normalises to nothing."""
+        """The start of a run if that is the same [UNK], else the run without characters that normalise to nothing."""
         if self._is_unknown(run):
             return run[:LONG_WORD]
         normalize = self.reference.normalizer.normalize_str

@@ -1,4 +1,4 @@
-"""What stands beside tokenizer.json: the class of transformers that a folder is read by, and its special tokens."""
+"""The settings beside tokenizer.json: the class of transformers that reads the folder, and its special tokens."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,8 +18,8 @@ ROBERTA_TOKENS |= {"mask": "<mask>"}
 MPNET_TOKENS = ROBERTA_TOKENS | {"unk": "[UNK]"}
 ALBERT_TOKENS = BERT_TOKENS | {"bos": "[CLS]", "eos": "[SEP]", "unk": "<unk>", "pad": "<pad>"}
 GEMMA_TOKENS = {"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"}
-# the classes of transformers that build their tokenizer anew, and the special tokens that each has unless a file says
-# otherwise; every other class takes tokenizer.json as it is
+# the classes of transformers that rebuild their tokenizer, and the special tokens that each has unless a file names
+# others; every other class uses tokenizer.json as it is
 WORD_PIECE = {
     "BertTokenizer": BERT_TOKENS,
     "DistilBertTokenizer": BERT_TOKENS,
@@ -36,17 +36,17 @@ CLASS_TOKENS = {
     "GemmaTokenizer": GEMMA_TOKENS,
     "Qwen2Tokenizer": dict.fromkeys(("unk", "eos", "pad"), "<|endoftext|>"),
 }
-CLASS_MODELS = {  # what each builds
+CLASS_MODELS = {  # the model that each class builds
     **dict.fromkeys(WORD_PIECE, "WordPiece"),
     **dict.fromkeys((*BYTE_BPE, "GemmaTokenizer", "Qwen2Tokenizer"), "BPE"),
     **dict.fromkeys(("XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer"), "Unigram"),
 }
-ALIASES = {  # other names of theirs
+ALIASES = {  # other names of these classes
     **dict.fromkeys(("SqueezeBert", "MobileBert", "LayoutLM", "ConvBert"), "BertTokenizer"),
     **dict.fromkeys(("DPRContextEncoder", "DPRQuestionEncoder", "DPRReader"), "BertTokenizer"),
     **dict.fromkeys(("Bart", "Longformer"), "RobertaTokenizer"),
 }
-# classes that build what is not built here, or run in Python whatever tokenizer.json says
+# classes whose tokenizers are not supported here, or that run in Python whatever tokenizer.json says
 OTHERS = frozenset(
     """Barthez Bartpho BertGeneration BertJapanese Bertweet BigBird BioGpt Blenderbot BlenderbotSmall ByT5 Canine CLIP
     CodeGen CodeLlama Cohere Cpm Deberta DebertaV2 Esm Flaubert Funnel GPT2 GPTNeoX Herbert LayoutLMv2 LayoutLMv3
@@ -67,7 +67,7 @@ CLASSES = {  # by model_type, for folders that name no class
 
 
 def ask(method: Callable[..., T], *arguments: Any) -> T:
-    """Call into the reference; whatever goes wrong there, panics included, becomes a TokenizationError.
+    """Call into the reference; any failure there, panics included, becomes a TokenizationError.
 
     >>> ask(len, [1, 2])
     2
@@ -81,9 +81,9 @@ def ask(method: Callable[..., T], *arguments: Any) -> T:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read a JSON object, or an empty one where the file does not exist.
+    """Read a JSON object; an empty one if the file does not exist.
 
-    Raises TokenizationError for a file that holds anything else.
+    Raises TokenizationError if the file holds anything else.
 
     >>> read_settings(Path("none/tokenizer_config.json"))
     {}
@@ -104,14 +104,14 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def class_name(settings: Settings, path: Path) -> str | None:
-    """Which class of transformers reads the folder, without the suffix Fast; None if nothing says so.
+    """The class of transformers that reads the folder, without the suffix Fast; None if no file names one.
 
     >>> class_name({"tokenizer_class": "BertTokenizerFast"}, Path("none/tokenizer.json"))
     'BertTokenizer'
     """
     config = read_settings(path.with_name("config.json"))
     kind = config.get("model_type")
-    if kind == "modernbert":  # whatever class it names, which is often wrong
+    if kind == "modernbert":  # the class that its files name is often wrong
         return "TokenizersBackend"
     for named in (settings.get("tokenizer_class"), config.get("tokenizer_class")):
         if isinstance(named, str) and named:

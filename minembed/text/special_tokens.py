@@ -1,4 +1,4 @@
-"""The special tokens around one text or two, and how much of each text is kept between them."""
+"""The special tokens around one text or a pair, and how much of each text is kept between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from minembed.types import Array
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of two texts fit a room: the longer text gives first, then both, down to a half each.
+    """How many tokens of two texts are kept if only `room` fit: the longer text is truncated first, then both equally.
 
     >>> longest_first(3, 90, 10), longest_first(90, 80, 11)
     ((3, 7), (6, 5))
@@ -25,9 +25,9 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
 
 
 def is_clear(first: tuple[Array, bool], second: tuple[Array, bool], room: int) -> bool:
-    """Whether it is known which of two texts is longer, if that matters; a text's flag says that it may have more.
+    """Whether it is known which of two texts is longer, if that matters; the flag of a text says that it may be longer.
 
-    It matters where both give tokens and one of them keeps the odd one.
+    It matters if both are truncated and an odd number of tokens fits, since the longer text then keeps one more.
 
     >>> few, many = np.arange(8), np.arange(9)
     >>> is_clear((many, True), (few, False), 5), is_clear((many, True), (few, True), 5)
@@ -41,24 +41,24 @@ def is_clear(first: tuple[Array, bool], second: tuple[Array, bool], room: int) -
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """The special tokens around texts, seen in an encoding of texts that are known to have tokens."""
+    """The special tokens around texts, read from the encoding of example texts that have tokens."""
 
-    sides: tuple[int | None, ...]  # of each token of the example: which text it is of, None for special ones
+    sides: tuple[int | None, ...]  # for each token of the example: its text, None for special tokens
     ids: Array
     types: Array
 
     @staticmethod
     def of(reference: Any, *examples: str) -> "SpecialTokens":
-        """Look at one example, or at a pair.
+        """Encode one example, or a pair.
 
-        Raises ConfigError where a text does not stand there just once.
+        Raises ConfigError unless each text occurs exactly once in the result.
         """
         encoding = ask(reference.encode, *examples)
         sides = zip(encoding.special_tokens_mask, encoding.sequence_ids, strict=True)
         found = tuple(None if special else side for special, side in sides)
         for i, text in enumerate(examples):
             if found.count(i) != len(ask(reference.encode, text, None, False, False).ids):
-                raise ConfigError("the post_processor of tokenizer.json does not give each text its one place")
+                raise ConfigError("the post_processor of tokenizer.json does not contain each text exactly once")
         return SpecialTokens(found, np.array(encoding.ids, dtype=np.int64), np.array(encoding.type_ids, dtype=np.int64))
 
     @property
@@ -68,20 +68,20 @@ class SpecialTokens:
 
     @property
     def n_opening(self) -> int:
-        """How many special tokens stand before the first text."""
+        """How many special tokens come before the first text."""
         return self.sides.index(0)
 
     @property
     def n_closing(self) -> int:
-        """How many special tokens stand behind the last text."""
+        """How many special tokens come after the last text."""
         return [side is None for side in reversed(self.sides)].index(False)
 
     def inside(self, ids: list[int]) -> Array:
-        """The tokens of a text alone, from the ids of its encoding."""
+        """Only the tokens of the text, from the ids of its encoding."""
         return np.array(ids[self.n_opening : len(ids) - self.n_closing], dtype=np.int64)
 
     def around(self, texts: Sequence[Array]) -> tuple[Array, Array]:  # -> ids, types
-        """Put other texts in the places of the example's."""
+        """Put texts in the places of the example's texts."""
         ids, types = [], []
         for i, side in enumerate(self.sides):
             if side is None:
@@ -95,7 +95,7 @@ class SpecialTokens:
 
 
 def example(reference: Any) -> str:
-    """A text that has tokens; "a" has none where neither it nor an unknown token is in the vocabulary.
+    """A text that has tokens; "a" has none if neither it nor an unknown token is in the vocabulary.
 
     Raises TokenizationError if there is none.
 
@@ -111,5 +111,5 @@ def example(reference: Any) -> str:
         return "a"
     found = next(filter(has_tokens, sorted(ask(reference.get_vocab, True))[:1000]), None)
     if found is None:
-        raise TokenizationError("the tokenizer makes no token of any text; its tokenizer.json is damaged or incomplete")
+        raise TokenizationError("the tokenizer gives no text any tokens; its tokenizer.json is damaged or incomplete")
     return found

@@ -1,7 +1,7 @@
-"""From texts to packed tokens: a thin adapter on the library `tokenizers`, which threads can share.
+"""From texts to packed tokens: a thin adapter of the library `tokenizers`, which threads can share.
 
-The tokenizer object is set up once and never changed afterwards.  Truncation is ours: `tokenizers` ignores a limit of 0
-or 1, and reads a text to its end before it cuts it.
+The tokenizer object is set up once and never changed.  Truncation is done here: `tokenizers` ignores a limit of 0 or 1,
+and reads a text to its end before it truncates.
 """
 
 import re
@@ -30,7 +30,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: object, index: int, errors: str = "replace", name: str = "texts") -> str:
-    r"""Check that an item is text, and repair surrogates: pairs become one character, lone ones U+FFFD.
+    r"""Check that an item is text, and repair surrogates: a pair becomes one character, a lone one U+FFFD.
 
     >>> clean("a\ud83d\ude00 \ud83d", 0) == "a\U0001f600 \ufffd"
     True
@@ -46,7 +46,7 @@ def clean(text: object, index: int, errors: str = "replace", name: str = "texts"
 
 
 class Tokenizer:
-    """What turns texts into Tokens; made by `load`, never changed afterwards."""
+    """Turns texts into Tokens; made by `load`, immutable."""
 
     def __init__(self, reference: Any, max_seq_length: int, config: Config, **options: Any):
         self.reference = reference  # the tokenizers.Tokenizer
@@ -61,11 +61,11 @@ class Tokenizer:
 
     @staticmethod
     def load(path: Path, max_seq_length: int, config: Config, lowercase_first: bool = False) -> "Tokenizer":
-        """Read a tokenizer.json, or the vocabulary files beside it where there is none.
+        """Read a tokenizer.json, or the vocabulary files beside it if it is missing.
 
         `lowercase_first` is the do_lower_case of sentence-transformers.  Raises TokenizationError for a damaged
-        file, ConfigError if its ids or the limit do not fit the model, and UnsupportedModelError where there is only
-        a vocabulary of SentencePiece.
+        file, ConfigError if its ids or the limit do not fit the model, and UnsupportedModelError if there is only a
+        SentencePiece vocabulary.
         """
         vocabulary = read_vocabulary(path)
         reference = vocabulary.reference
@@ -88,11 +88,11 @@ class Tokenizer:
         return tokenizer
 
     def __call__(self, texts: Sequence[str], errors: str = "replace", first_index: int = 0) -> Tokens:
-        """Tokenize texts, each cut to max_seq_length tokens.
+        """Tokenize texts, each truncated to max_seq_length tokens.
 
-        `errors` says what to do about lone surrogates: "replace" (by U+FFFD) or "strict"; `first_index` is where
-        the first text stands among the caller's.
-        Raises InputTypeError (with the index) for what is not a str, InputError for a surrogate under "strict".
+        `errors` says what to do about lone surrogates: "replace" (by U+FFFD) or "strict"; `first_index` is the caller's
+        index of the first text.  Raises InputTypeError (with the index) for anything but a str, InputError for a
+        surrogate if "strict".
         """
         texts = [clean(text, i, errors) for i, text in enumerate(texts, first_index)]
         ids, types, counts, bounds = [], [], [], []
@@ -104,10 +104,10 @@ class Tokenizer:
         return self._pack(ids, types, counts, bounds, "texts", first_index)
 
     def pairs(self, queries: Sequence[str], documents: Sequence[str], errors: str = "replace") -> Tokens:
-        """Tokenize pairs for a cross-encoder, each cut to max_seq_length tokens by taking from the longer text.
+        """Tokenize pairs for a cross-encoder, each truncated to max_seq_length tokens, the longer text first.
 
         Raises InputTypeError and InputError as for texts, InputError for lists of different lengths, and ConfigError
-        where the limit leaves no room for two texts.
+        if the limit leaves no room for two texts.
         """
         if len(queries) != len(documents):
             raise InputError(f"each query needs its document: {len(queries)} queries, {len(documents)} documents")
@@ -130,7 +130,7 @@ class Tokenizer:
 
     @property
     def has_types(self) -> bool:
-        """Whether the model tells segments apart."""
+        """Whether the model uses segment types."""
         return self._n_types > 1
 
     def with_limit(self, max_seq_length: int) -> "Tokenizer":
@@ -185,7 +185,7 @@ class Tokenizer:
         )
 
     def _encodings(self, texts: list[str]) -> Iterator[tuple[Any, int | None]]:
-        """Encode short texts some hundred at a time (the reference's objects are large), and long ones one by one."""
+        """Encode short texts in batches (small ones, since the reference's objects are large), long ones one by one."""
         for start in range(0, len(texts), BATCH):
             batch = texts[start : start + BATCH]
             short = iter(self._encode_batch([text for text in batch if len(text) < TRUNCATE_FROM]))
@@ -196,13 +196,13 @@ class Tokenizer:
         return ask(self.reference.encode_batch_fast, texts) if texts else []
 
     def _encode_long(self, text: str) -> tuple[Any, int | None]:
-        """Encode a long text, and say how many tokens were counted where it was not read to its end."""
+        """Encode a long text; also how many tokens were counted, if it was not read to its end."""
         if self._prefix is None:
             return self._encode_batch([text])[0], None
         return ask(self._prefix.read, text, self.max_seq_length)
 
     def _bare(self, texts: list[str]) -> Iterator[tuple[Array, bool]]:
-        """The tokens of each text without special ones, and whether there may be more."""
+        """The tokens of each text without special tokens, and whether there may be more."""
         for encoding, read in self._encodings(texts):
             yield self._special.inside(encoding.ids)[:read], read is not None
 
@@ -213,7 +213,7 @@ class Tokenizer:
         return array[len(array) - n :] if self._keeps_end else array[:n]
 
     def _cut(self, values: list[int]) -> Array:
-        """Keep the first tokens of the text and all special ones, as the reference's truncation does."""
+        """Keep the first tokens of the text and all special tokens, as the reference's truncation does."""
         array = np.array(values, dtype=np.int64)
         if len(array) <= self.max_seq_length:
             return array

@@ -1,7 +1,7 @@
-"""From the files of a checkpoint to the reference tokenizer: tokenizer.json, or the older files where it is missing.
+"""From the files of a checkpoint to the reference tokenizer: tokenizer.json, or the older files if it is missing.
 
-The reference is the `tokenizers` package, set up as `transformers` does: what stands beside tokenizer.json is heeded
-(minembed.text.added_tokens), and some classes take little of it (minembed.text.built).
+The reference is a tokenizer of the `tokenizers` package, set up as `transformers` does: with the added tokens of the
+files beside tokenizer.json (minembed.text.added_tokens), and rebuilt for some classes (minembed.text.built).
 """
 
 import json
@@ -29,32 +29,32 @@ from minembed.text.settings import (
 )
 from minembed.transformer.config import LARGEST_SIZE
 
-# what str::trim_end of Rust, with which the reference reads the lines of vocab.txt, takes away
+# what Rust's str::trim_end removes, with which the reference reads the lines of vocab.txt
 WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 CONVERT = "convert it where transformers is installed: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """A reference tokenizer and what its files say beside it."""
+    """A reference tokenizer, and the settings of its files."""
 
     reference: Any  # a tokenizers.Tokenizer without truncation and padding
     layout: Mapping[str, Any]  # its tokenizer.json
-    keeps_end: bool  # whether a text that is too long loses its beginning
-    has_types: bool  # whether the model is told the segments
+    keeps_end: bool  # whether truncation drops the beginning of a text
+    has_types: bool  # whether the model gets segment types
 
     @property
     def largest_id(self) -> int:
-        """Of its tokens, but for those that were added; -1 where there are none."""
+        """The largest id of its tokens, without added tokens; -1 if there are none."""
         vocab = (self.layout.get("model") or {}).get("vocab")
         own = vocab if isinstance(vocab, dict) else ask(self.reference.get_vocab, False)  # which takes 20 ms
         return max(own.values(), default=-1)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    r"""Read tokenizer.json at `path`, or else the vocabulary beside it, and the settings that go with it.
+    r"""Read tokenizer.json at `path`, or else the vocabulary beside it, and the settings of the folder.
 
-    Raises TokenizationError for a missing or damaged file, ConfigError for a setting that cannot be, and
+    Raises TokenizationError for a missing or damaged file, ConfigError for an invalid setting, and
     UnsupportedModelError for a vocabulary that only other software reads.
 
     >>> import tempfile
@@ -101,9 +101,9 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 
 def read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Read a tokenizers.Tokenizer, and the JSON that describes it.
+    """Read a tokenizers.Tokenizer and its JSON.
 
-    Raises TokenizationError for a missing or damaged file, UnsupportedModelError for one whose tokens are random.
+    Raises TokenizationError for a missing or damaged file, UnsupportedModelError for one with dropout.
 
     >>> try:
     ...     read_tokenizer_json(Path("nowhere/tokenizer.json"))
@@ -128,12 +128,12 @@ def read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
             raise TokenizationError(f"{path} {unsound(content, e)}") from e
         raise TokenizationError(f"{path}: not a usable tokenizer.json ({e}); fetch the file again") from e
     if (layout.get("model") or {}).get("dropout"):
-        raise UnsupportedModelError(f"{path}: its dropout makes other tokens of a text every time; set it to null")
+        raise UnsupportedModelError(f"{path}: with its dropout, tokens differ from call to call; set it to null")
     return reference, layout
 
 
 def _check_prefix(model: Any) -> None:
-    """Raise ValueError for merges without the prefix they must have: the reference would end the process."""
+    """Raise ValueError for merges without their prefix, which would make the reference abort the process."""
     prefix = model.get("continuing_subword_prefix") if isinstance(model, dict) else None
     if not prefix or not isinstance(prefix, str) or not isinstance(model.get("merges"), list):
         return
@@ -153,7 +153,7 @@ def _from_older_files(settings: Settings, name: str | None, path: Path) -> Any:
         return _byte_bpe(settings, str(name), path)
     found = sorted(p.name for p in folder.glob("*.model")) if folder.is_dir() else []
     if found:
-        raise UnsupportedModelError(f"{folder} has {found[0]} and no tokenizer.json, which is what is read; {CONVERT}")
+        raise UnsupportedModelError(f"{folder} has {found[0]} and no tokenizer.json, which is needed; {CONVERT}")
     if has_words or has_merges:
         kind = name or "a tokenizer without a name"
         raise UnsupportedModelError(f"{folder} has no tokenizer.json, and {kind} cannot be built without; {CONVERT}")
@@ -162,7 +162,7 @@ def _from_older_files(settings: Settings, name: str | None, path: Path) -> Any:
 
 
 def _word_piece(settings: Settings, name: str, path: Path) -> Any:
-    """BERT's tokenizer over vocab.txt, one piece a line."""
+    """BERT's tokenizer over vocab.txt, one piece per line."""
     from tokenizers import Tokenizer as Reference
     from tokenizers import models, normalizers, pre_tokenizers
 
@@ -175,7 +175,7 @@ def _word_piece(settings: Settings, name: str, path: Path) -> Any:
         raise TokenizationError(f"{source} is not UTF-8 ({e.reason}); fetch it again") from e
     vocabulary = {line.rstrip(WHITE): index for index, line in enumerate(lines)}
     if added.named["unk"] not in vocabulary:
-        raise TokenizationError(f"{source} has no {added.named['unk']}; it is damaged, or of another tokenizer")
+        raise TokenizationError(f"{source} has no {added.named['unk']}; it is damaged, or belongs to another tokenizer")
     reference = Reference(models.WordPiece(vocabulary, unk_token=added.named["unk"]))
     normalizer = bert_normalizer(settings, path.with_name("tokenizer_config.json"))
     reference.normalizer = normalizers.BertNormalizer(**{k: v for k, v in normalizer.items() if k != "type"})
@@ -201,7 +201,9 @@ def _byte_bpe(settings: Settings, name: str, path: Path) -> Any:
             raise TokenizationError("a token's id is too large")
         reference = Reference(ask(lambda: models.BPE(vocabulary, merges)))
     except TokenizationError as e:
-        raise TokenizationError(f"{files[0]} and {files[1]} are damaged or no pair: {e.__cause__ or e}") from e
+        raise TokenizationError(
+            f"{files[0]} and {files[1]} are damaged or do not belong together: {e.__cause__ or e}"
+        ) from e
     except OSError as e:
         raise TokenizationError(f"{e.filename} cannot be read ({e.strerror})") from e
     reference.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
