@@ -14,11 +14,11 @@ from minembed.data.table import Row
 from minembed.data.text_output import SURROGATES
 from minembed.types import TextFormat
 
-GROUP = 8 << 20  # bytes of rows that are written together: a row group of parquet, a record batch of feather
+GROUP = 8 << 20  # bytes of rows that are written together: a parquet row group or a feather record batch
 
 
 def write_arrow_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: Iterable[Block]) -> int:
-    """Write blocks of rows; returns how many.
+    """Write blocks of rows; returns the number of rows.
 
     >>> import io
     >>> from importlib.util import find_spec
@@ -29,7 +29,7 @@ def write_arrow_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: I
     ...     found = arrow_module().parquet.read_table(file).to_pylist()
     ...     assert found == [{"id": "a", "embedding": None}, {"id": "b", "embedding": [0.5, 1.0]}]
     """
-    with not_written(form):  # names may be such that Arrow has none of them
+    with not_written(form):  # Arrow may not accept the names
         schema, written = schema_for(layout, form), 0
     waiting: list[Any] = []
     known: dict[int, Any] = {}
@@ -57,7 +57,7 @@ def write_arrow_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: I
 
 
 def with_whole_dictionaries(table: Any, known: dict[int, Any]) -> Any:
-    """A table whose dictionaries begin with those before, `known` by column, which grow: feather files want that.
+    """A table whose dictionaries extend the earlier ones, kept in `known` by column, as feather files require.
 
     >>> from importlib.util import find_spec
     >>> if find_spec("pyarrow"):
@@ -83,7 +83,7 @@ def with_whole_dictionaries(table: Any, known: dict[int, Any]) -> Any:
 
 
 def schema_for(layout: Layout, form: TextFormat) -> Any:
-    """The schema of an output: of columns without a type of their own, texts.
+    """The schema of an output; columns without a type are texts.
 
     >>> from importlib.util import find_spec
     >>> schema_for(Layout(("id",), (Extra("n", int),)), "feather").names if find_spec("pyarrow") else ["id", "n"]
@@ -103,7 +103,7 @@ def schema_for(layout: Layout, form: TextFormat) -> Any:
 
 
 def _wide(kind: Any) -> Any:
-    """A type that has room for a dictionary that grows."""
+    """A type with room for a dictionary that grows."""
     arrow = arrow_module()
     if not arrow.types.is_dictionary(kind):
         return kind
@@ -132,7 +132,7 @@ def _table_of(rows: Sequence[Row], values: Sequence[Sequence[Any]], layout: Layo
 
 
 def _gathered(rows: Sequence[Row], schema: Any) -> Any:
-    """Rows that came from Arrow, as they are: slices of the batches that they are in."""
+    """Rows that came from Arrow, unchanged: slices of their batches."""
     arrow = arrow_module()
     found: list[ArrowRow] = [row.values for row in rows]  # type: ignore[misc]
     pieces = []
@@ -161,7 +161,7 @@ def _array(values: list[Any], kind: Any) -> Any:
 
 
 def _sound(value: Any) -> Any:
-    """A value without lone surrogates, which no text of Arrow holds."""
+    """A value without lone surrogates, which Arrow does not allow in texts."""
     if isinstance(value, str):
         return SURROGATES.sub("\ufffd", value)
     if isinstance(value, list):
@@ -170,7 +170,7 @@ def _sound(value: Any) -> Any:
 
 
 def _vectors(vectors: Sequence[Any], extra: Extra) -> Any:
-    """Vectors as lists of one length, null where there is none."""
+    """Vectors as lists of a fixed length; null for a missing one."""
     arrow = arrow_module()
     mask = None
     if not isinstance(vectors, np.ndarray):

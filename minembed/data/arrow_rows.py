@@ -11,14 +11,14 @@ from minembed.runtime.interrupts import not_swallowed
 from minembed.types import TextFormat
 
 BATCH = 1024  # rows that are read at a time
-Record = tuple[str, "ArrowRow", str]  # its place, its values, and nothing: it is not written as text
+Record = tuple[str, "ArrowRow", str]  # its place, its values, and "", since it has no text form
 
 
 class ArrowRow(Mapping[str, Any]):
-    """A row of a record batch: values become Python's when they are asked for.
+    """A row of a record batch, whose values are converted to Python objects on access.
 
-    What Python's own types cannot say, such as a time with nanoseconds, is its text.  Raises InputError for a value
-    that is damaged.
+    A value that Python's types cannot represent, such as a time with nanoseconds, becomes a str.  Raises InputError for
+    a damaged value.
 
     >>> from importlib.util import find_spec
     >>> if find_spec("pyarrow"):
@@ -55,7 +55,7 @@ def _as_text(scalar: Any, error: Exception, place: str) -> str:
             found = str(scalar.cast(arrow.string()).as_py())
             return found.replace(" ", "T", 1).replace("Z", "+00:00") if arrow.types.is_timestamp(scalar.type) else found
         except (ValueError, NotImplementedError):
-            pass  # it is nested: the first error says more
+            pass  # a nested value: the first error is more informative
     raise InputError(f"{place}: cannot be read ({error})") from error
 
 
@@ -76,9 +76,9 @@ def arrow_module() -> Any:
 
 
 def open_arrow(file: Any, form: TextFormat, name: str) -> Any:
-    """Open a file of Arrow, which must be able to seek: as a pyarrow ParquetFile, or as a reader of record batches.
+    """Open a seekable Arrow file: as a pyarrow ParquetFile, or as a reader of record batches.
 
-    Raises InputError for a file that is damaged.
+    Raises InputError if the file is damaged.
 
     >>> import io
     >>> from importlib.util import find_spec
@@ -111,7 +111,7 @@ def schema_of(opened: Any) -> Any:
 
 
 def text_columns(opened: Any, first: int) -> list[str]:
-    """The names of the columns of texts, from the place `first` on.
+    """The names of the columns of texts, from column `first` on.
 
     >>> from importlib.util import find_spec
     >>> if find_spec("pyarrow"):
@@ -124,7 +124,7 @@ def text_columns(opened: Any, first: int) -> list[str]:
 
 
 def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:
-    """The rows as record batches of at most 1,024, with all columns or those named."""
+    """The rows as record batches of at most 1,024 rows, with all columns or only those named."""
     if hasattr(opened, "iter_batches"):
         yield from opened.iter_batches(
             batch_size=BATCH, use_threads=False, columns=None if columns is None else list(columns)
@@ -141,7 +141,7 @@ def _batches_of(opened: Any, columns: Sequence[str] | None = None) -> Iterator[A
 
 
 def open_writer(file: Any, form: TextFormat, schema: Any, distinct: Sequence[str] = ()) -> Any:
-    """Open a writer of record batches and tables; of the columns in `distinct` hardly any number comes twice.
+    """Open a writer of record batches and tables; columns in `distinct` have few repeated numbers.
 
     >>> import io
     >>> from importlib.util import find_spec
@@ -156,7 +156,7 @@ def open_writer(file: Any, form: TextFormat, schema: Any, distinct: Sequence[str
 
 
 def _leaves(schema: Any) -> list[str]:
-    """The columns of parquet that a schema becomes: a list of objects is one for each of their fields."""
+    """The parquet columns of a schema: a list of objects has one for each of their fields."""
     arrow, file = arrow_module(), io.BytesIO()
     arrow.parquet.write_table(schema.empty_table(), file)
     columns = arrow.parquet.ParquetFile(file).schema
@@ -165,7 +165,7 @@ def _leaves(schema: Any) -> list[str]:
 
 @contextmanager
 def not_written(form: TextFormat) -> Iterator[None]:
-    """Turn what a form of Arrow cannot hold into an InputError that says what to do.
+    """Turn an error of an Arrow format that cannot hold the rows into an InputError that says what to do.
 
     >>> with not_written("feather"):
     ...     raise ValueError("no unions")
@@ -183,7 +183,7 @@ def not_written(form: TextFormat) -> Iterator[None]:
 
 
 def copy_arrow(opened: Any, file: Any, form: TextFormat, keep: Callable[[int], bool]) -> int:
-    """Copy the rows of an open file whose numbers, from 1, are to be kept; all columns, types and metadata too.
+    """Copy the rows of an open file that `keep` selects by their number, from 1, with all columns, types and metadata.
 
     >>> import io
     >>> from importlib.util import find_spec
@@ -205,7 +205,7 @@ def copy_arrow(opened: Any, file: Any, form: TextFormat, keep: Callable[[int], b
 
 
 def arrow_records(opened: Any, name: str, columns: Sequence[str] | None = None) -> Iterator[Record]:
-    """Read the rows of an open file, numbered from 0; all columns, or those named.
+    """Read the rows of an open file, numbered from 0; all columns, or only those named.
 
     >>> import io
     >>> from importlib.util import find_spec

@@ -1,8 +1,8 @@
-r"""Retrieval sets in the files of BEIR: queries, a corpus, and judgements of which document answers which query.
+r"""Retrieval datasets in BEIR's format: queries, a corpus, and judgements of which document answers which query.
 
 Queries and corpus are .jsonl with _id, text and, in a corpus, title; or .tsv with id and text (or id, title and text).
 Judgements are .tsv with query-id, corpus-id and score, or the four columns of TREC (query, iteration, document, grade).
-The same columns are read from .csv, .json, .parquet and .feather.  All may be packed.
+The same columns are read from .csv, .json, .parquet and .feather.  All files may be compressed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ from minembed.errors import InputError
 from minembed.types import TextFormat
 
 IDS = ("_id", "id")
-COLUMNS = {  # of judgements, and what they may be called
+COLUMNS = {  # of judgements, with other names for them
     "query-id": ("queryid", "qid"),
     "corpus-id": ("corpusid", "docid", "documentid"),
     "score": ("score", "grade", "relevance"),
@@ -30,9 +30,9 @@ Grade = tuple[str, str, str, float]  # its place, a query, a document, and how r
 
 
 def read_documents(path: Path, reading: Reading | None = None) -> dict[str, str]:
-    """Read the texts of a file by their ids; a title stands before its text.
+    """Read the texts of a file by their ids; a title is put before its text.
 
-    Raises InputError, with file and line, for a row without id or text, and for an id that came before.
+    Raises InputError, with file and line, for a row without id or text, and for a duplicate id.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -58,9 +58,9 @@ def read_documents(path: Path, reading: Reading | None = None) -> dict[str, str]
 
 
 def read_judgements(path: Path, reading: Reading | None = None) -> dict[str, dict[str, float]]:
-    """Read the grades of documents, by query and document; 0 and less is not relevant.
+    """Read the grades of documents, by query and document; 0 or less means not relevant.
 
-    Raises InputError, with file and line, for a row of another form, and where there are none.
+    Raises InputError, with file and line, for a malformed row, and for a file without judgements.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -86,7 +86,7 @@ def read_judgements(path: Path, reading: Reading | None = None) -> dict[str, dic
 
 
 def _form(source: Source, reading: Reading) -> TextFormat:
-    """The form of a file; "tsv" where neither its name nor its content tells another, as of TREC's."""
+    """The form of a file; "tsv" if neither its name nor its content says otherwise, as for TREC's files."""
     if reading.form is not None:
         return "tsv" if reading.form == "txt" else reading.form
     named = form_of_name(source.name)
@@ -99,7 +99,7 @@ def _form(source: Source, reading: Reading) -> TextFormat:
 
 
 def _lines(source: Source, reading: Reading) -> Iterator[str]:
-    """The lines of a file of BEIR or TREC, in which quotes have no meaning."""
+    """The lines of a file of BEIR or TREC, in which quotes have no special meaning."""
     with source.open()[0] as stream:
         encoding = choose_encoding(reading.encoding, stream.look(SAMPLE), source.name)
         yield from lines_of(stream, encoding, source.name, "\n")

@@ -1,4 +1,4 @@
-"""Which column of a table holds the texts, and the text that a row has there."""
+"""Find the column of a table that holds the texts, and read the text of a row."""
 
 import difflib
 import re
@@ -12,14 +12,14 @@ from minembed.errors import InputError
 EXAMPLE = 40  # characters of a value that a message shows
 TEXT_LIKE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]", re.DOTALL)  # letters, a space, letters
 IDENTIFIER = re.compile(r"\S*\d\S*")
-LONG_WORD = 40  # characters of a value that is a text without a space, in languages that have none
-NULL = "\\N"  # what databases write for null
-Later = Literal["columns", "fields"]  # what later rows may have that the first have not
+LONG_WORD = 40  # characters: a longer value without spaces is a text, in languages without spaces
+NULL = "\\N"  # databases write this for null
+Later = Literal["columns", "fields"]  # that later rows may have and the first rows do not
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, or a field of what it holds: "doc.body" has the path ("doc", "body")."""
+    """A column, or a field of its values: "doc.body" has the path ("doc", "body")."""
 
     name: str
     path: tuple[str, ...]
@@ -28,9 +28,9 @@ class Column:
 def choose_column(names: Sequence[str], rows: Sequence[Mapping[str, Any]], name: str) -> Column:
     """The column that holds the texts.
 
-    That is the only column with a name that people give to texts (unless the first rows have numbers
-    and the like there, and texts elsewhere), or else the only one with texts in the first rows.  Raises InputError,
-    with all columns and an example of each, where that is none or several.
+    That is the only column with a usual name for texts (unless the first rows have numbers and the like there, and
+    texts elsewhere), or else the only one with texts in the first rows.  Raises InputError, with all columns and an
+    example of each, if there is none, or more than one.
 
     >>> rows = [{"id": "A1", "category": "food", "description": "Rye bread, 1 kg"}]
     >>> choose_column(list(rows[0]), rows, "shop.csv").name
@@ -63,8 +63,8 @@ def find_column(
 ) -> Column:
     """The column that `field` names: by its name, by its number from 1, or by a path, as in "doc.body".
 
-    Later rows may have `more` than the first rows: fields of columns, or columns, too.  Raises InputError where there
-    is none.
+    `more` says what later rows may have beyond the first rows: fields of columns, or also columns.  Raises InputError
+    if there is no such column.
 
     >>> find_column(["id", "doc"], [{"doc": {"body": "one"}}], "doc.body", "x.jsonl", "--field").path
     ('doc', 'body')
@@ -87,7 +87,7 @@ def find_column(
 
 
 def value_of(row: Mapping[str, Any], column: Column) -> Any:
-    """What a row has in a column; None where it has nothing.
+    """The value of a row in a column; None if it has none.
 
     >>> value_of({"doc": [{"body": "one"}, {"body": "two"}]}, Column("doc.body", ("doc", "body")))
     ['one', 'two']
@@ -128,13 +128,13 @@ def _text_columns(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> li
 
 
 def _holds_ids(values: Sequence[Any]) -> bool:
-    """Whether all of some values are numbers, or words with digits."""
+    """Whether all values are numbers, or words with digits."""
     told = [str(value).strip() for value in values if value is not None and value != ""]
     return bool(told) and all(map(IDENTIFIER.fullmatch, told))
 
 
 def _holds_texts(values: Sequence[Any]) -> bool:
-    """Whether most of some values are texts of more words than one, and none are lists, objects and the like."""
+    """Whether most values are texts of more than one word, and none are lists, objects and the like."""
     told = [value for value in values if value is not None and value != ""]
     if not told or not all(isinstance(value, str) for value in told):
         return False
@@ -153,7 +153,7 @@ def _unclear(what: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]],
 
 
 def listing(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Columns, one a line, each with an example of what it holds.
+    """Columns, one per line, each with an example of its values.
 
     >>> print(listing(["id", "text"], [{"id": "A1", "text": None}, {"id": "A2", "text": "Rye bread"}]))
       id    'A1'

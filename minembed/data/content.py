@@ -1,4 +1,4 @@
-"""The form of an open file, where it must be looked at: a table, or a text a line?"""
+"""The form of an open file, from its content: a table, or one text per line?"""
 
 import io
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ BINARY = tuple(form for _, form in BINARY_MARKS)
 
 
 def form_of(source: Source, stream: Stream, encoding: str, columns_only: bool) -> TextFormat:
-    """By the name, unless the content has a mark; by the content, where the name says nothing.
+    """The form of a file: by its name, unless the content has a mark; by its content, if the name says nothing.
 
-    With `columns_only`, a text a line is of no use.  Raises InputError where the form is in doubt.
+    With `columns_only`, one text per line is not an option.  Raises InputError if the form is in doubt.
 
     >>> import io
     >>> form_of(Source("notes"), Stream(io.BytesIO(b"Well, no.\\nHello!\\n"), "notes"), "utf-8", False)
@@ -45,12 +45,12 @@ def form_of(source: Source, stream: Stream, encoding: str, columns_only: bool) -
 
 
 def _plain_form(source: Source, stream: Stream, encoding: str) -> TextFormat:
-    """Lines of text, unless they look like a table: then somebody must say which it is."""
+    """Lines of text; if they look like a table, the user must say which it is (InputError)."""
     text, whole = beginning(stream, encoding, 1)
     if "\0" in text:
         raise InputError(f"{source.name}: not a text, by its content (it has NUL characters); --format txt reads it")
     if any(delimiter in text for delimiter in delimited.DELIMITERS) or plain(text) in KNOWN:
-        text, whole = beginning(stream, encoding, 3)  # of a pipe that is written slowly, too
+        text, whole = beginning(stream, encoding, 3)  # also if a pipe is written slowly
     lines = split_lines(text, whole, "\n" if "\n" in text else "\r")
     if not looks_like_table(lines, whole):
         return "txt"
@@ -63,9 +63,9 @@ def _in_doubt(name: str, lines: Sequence[str]) -> InputError:
 
 
 def _has_columns(lines: Sequence[str]) -> bool:
-    """Whether lines with the name of texts are a table: all have as many tabs, or the first names columns.
+    """Whether lines of a file that is named as texts are a table: all have equally many tabs, or the first has names.
 
-    With commas they are not: prose has these.
+    Commas do not count, since prose has them.
     """
     rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
     if len(rows) > 1 and min(map(len, rows)) == max(map(len, rows)) > 1:
@@ -74,7 +74,7 @@ def _has_columns(lines: Sequence[str]) -> bool:
 
 
 def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
-    """Whether lines are rows of one width, or all in quotes, or stand below names of columns.
+    """Whether lines are rows of one width, or all in quotes, or follow a line with names of columns.
 
     >>> looks_like_table(["id,text\\n", "1,one\\n"], True), looks_like_table(["Hello, you\\n", "Well, no\\n"], True)
     (True, False)
@@ -97,14 +97,14 @@ def looks_like_table(lines: Sequence[str], whole: bool) -> bool:
 
 
 def _names_columns(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether the first of some lines holds names of columns: known ones alone, or more than one of them."""
+    """Whether the first line contains names of columns: more than one known name."""
     cells = next(iter(delimited.rows_of(lines[:1], True, delimiter)), [])
     known = sum(plain(cell) in KNOWN and cell[:1] != " " for cell in cells)
     return 1 < known <= len(cells)
 
 
 def beginning(stream: Stream, encoding: str, lines: int) -> tuple[str, bool]:
-    """The text at the beginning, at least so many whole lines of it, and whether it is all there is.
+    """The text at the beginning, with at least this many whole lines, and whether it is the whole file.
 
     >>> import io
     >>> beginning(Stream(io.BytesIO(b"one two"), "x"), "utf-8", 1)
@@ -114,14 +114,14 @@ def beginning(stream: Stream, encoding: str, lines: int) -> tuple[str, bool]:
     while True:
         head = stream.look(size)
         text = decode_head(head, encoding, stream.ended, stream.name)
-        ended = stream.ended or not text.endswith("\r")  # or the end of a line goes on
+        ended = stream.ended or not text.endswith("\r")  # a "\n" may follow
         if stream.ended or (ended and text.count("\n") + text.count("\r") >= lines):
             return text, stream.ended
         size = max(len(head) + 1, 2 * len(head))
 
 
 def split_lines(text: str, whole: bool, newline: str) -> list[str]:
-    r"""Text as lines, without the last one where it may go on.
+    r"""Text as lines, without the last line if it may be incomplete.
 
     >>> split_lines("one\ntwo\nthr", False, "\n")
     ['one\n', 'two\n']

@@ -1,4 +1,4 @@
-"""Some rows of a file, written as they stand in it."""
+"""Copy selected rows of a file unchanged."""
 
 import codecs
 import json
@@ -9,7 +9,7 @@ from minembed.data.arrow_rows import copy_arrow, open_arrow
 from minembed.data.plain_values import plain_row
 from minembed.data.table import ARROW, Row, Table, open_seekable
 
-Keep = Callable[[int], bool]  # whether a row stays, by its number from 1
+Keep = Callable[[int], bool]  # whether a row is kept, by its number from 1
 
 
 def copy_rows(table: Table, keep: Keep, file: BinaryIO) -> None:
@@ -38,7 +38,7 @@ def copy_rows(table: Table, keep: Keep, file: BinaryIO) -> None:
 
 
 def as_written(table: Table, keep: Keep) -> Iterator[str]:
-    r"""The heading, if there is one, and the rows that are kept, as they stand in the file.
+    r"""The heading, if there is one, and the rows that are kept, as they are in the file.
 
     Rows of Arrow become JSON lines.
 
@@ -64,7 +64,7 @@ def as_written(table: Table, keep: Keep) -> Iterator[str]:
 
 
 def json_line(value: Any) -> str:
-    """A value as a line of JSON; dates and the like as text.
+    """A value as a line of JSON; dates and the like as texts.
 
     >>> json_line({"text": "Grüße"})
     '{"text": "Grüße"}\\n'

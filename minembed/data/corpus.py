@@ -13,7 +13,7 @@ from minembed.errors import InputError
 
 
 class Passages(NamedTuple):
-    """Texts, and beside each its id: what the column of ids has, or the number of its row, from 1."""
+    """Texts and their ids: from the column of ids, or the numbers of their rows, from 1."""
 
     ids: list[Any]
     texts: list[str]
@@ -21,7 +21,7 @@ class Passages(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """A file of passages, which can be read again."""
+    """A file of passages that can be read more than once."""
 
     read: Texts
     identity: Column | None = None
@@ -30,8 +30,8 @@ class Corpus:
     def of(cls, path: Path, selection: Selection | None = None, wanted: tuple[str, ...] = ()) -> "Corpus":
         """Open a file, a pipe or standard input ("-"); a pipe is read to its end here, and kept.
 
-        `wanted` are names of other columns that the caller looks for.  Raises InputError where the form of the file or
-        a column is in doubt, or there is nothing to read.
+        `wanted` are names of other columns that the caller looks for.  Raises InputError if the form of the file or a
+        column is in doubt, or there is nothing to read.
         """
         selection = selection or Selection()
         read = open_texts(Source.of(path).keep(), selection, wanted, blank_lines="skip")
@@ -41,11 +41,11 @@ class Corpus:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return self.read.name
 
     def survey(self) -> Survey:
-        """Read it once, and tell what was read; raises InputError for missing texts, and where there are none."""
+        """Read it once, and log what was read; raises InputError for missing texts, or if there are none."""
         found = self.read.survey()
         if found.rows == found.missing and self.read.missing != "empty":
             raise InputError(f"{self.name} holds no texts")
@@ -53,17 +53,17 @@ class Corpus:
         return found
 
     def tell(self, survey: Survey) -> None:
-        """Say in one line what is read, and how."""
+        """Log in one line what is read, and how."""
         LOG.info(self.read.told(survey))
 
     def facts(self) -> list[Any]:
-        """All that its texts depend on, not their ids: the bytes of the file, and how they are read."""
+        """Everything that determines its texts (not their ids): the bytes of the file, and how they are read."""
         table = self.read.table
         how = table.form, table.encoding, table.delimiter, table.heading is not None, table.quotes
         return [table.source.digest(), *how, self.read.column.path, self.read.missing]
 
     def passages(self) -> Passages:
-        """Its texts and their ids, without the rows that have no text; raises InputError for an id that came before."""
+        """Its texts and their ids, without the rows that have no text; raises InputError for a duplicate id."""
         ids, texts = list[Any](), list[str]()
         places: dict[Any, str] = {}
         for number, text, row in self.read.rows(whole_rows=self.identity is not None):
@@ -83,7 +83,7 @@ class Corpus:
         return Passages(ids, texts)
 
     def fields(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any] | None] | None:
-        """Of each of its passages, the other columns of its row, or those named, as JSON says them."""
+        """For each passage, the other columns of its row, or only those named, as JSON values."""
         table, text = self.read.table, self.read.column.path
         if columns is not None:
             names = tuple(name for name in columns if (name,) != text)
@@ -94,19 +94,19 @@ class Corpus:
         return (_others(row.values, text) for _, found, row in self.read.rows() if found is not None)
 
     def id_in(self, number: int | str, text: str | None, fields: Mapping[str, Any] | None) -> Any:
-        """The id of a passage that was found by the number of its row, from its text and its other columns."""
+        """The id of a passage, from the number of its row, its text and its other columns."""
         if self.identity is None:
             return number
         values = {self.read.column.path[0]: text} | dict(fields or {})
         return id_of(value_of(values, self.identity), self.identity.name, f"{self.name}, row {number}")
 
     def rows(self) -> Iterator[TextRow]:
-        """Read all its rows, those without a text too."""
+        """Read all its rows, including those without a text."""
         return self.read.rows()
 
 
 def _others(values: Mapping[str, Any], text: tuple[str, ...]) -> dict[str, Any] | None:
-    """All values of a row but its text, if that is a column of its own."""
+    """All values of a row, without its text if that is a column of its own."""
     found = plain_row(values)
     if len(text) == 1:
         found.pop(text[0], None)
@@ -114,7 +114,7 @@ def _others(values: Mapping[str, Any], text: tuple[str, ...]) -> dict[str, Any] 
 
 
 def id_of(value: Any, column: str, place: str) -> Any:
-    """A value as an id; raises InputError for one that is missing, or neither a text nor a whole number.
+    """A value as an id; raises InputError if it is missing, or neither a text nor a whole number.
 
     >>> id_of("007", "sku", "shop.csv, line 2")
     '007'

@@ -1,4 +1,4 @@
-"""Tables with delimiters: which delimiter it is, and the records, each with the lines that it was written in."""
+"""Tables with delimiters: find the delimiter, and read the records, each with its lines as written."""
 
 import csv
 import io
@@ -12,16 +12,16 @@ from minembed.types import Quotes
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
-EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line that Excel writes, and reads, but nobody else
+EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line that only Excel writes and reads
 SHOWN = 3  # rows that a message shows
 REMEDY = "--quotes no reads quotes as part of the texts"
-Record = tuple[str, list[str], str]  # its place, its cells, and its lines as they are
+Record = tuple[str, list[str], str]  # its place, its cells, and its lines as written
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # no limit but memory: the default refuses cells of 128 KiB
 
 
 def check_delimiter(name: str) -> str:
-    r"""The delimiter that a character or a name means; raises InputError for more characters than one.
+    r"""The delimiter that a character or a name means; raises InputError for more than one character.
 
     >>> check_delimiter("tab"), check_delimiter(";")
     ('\t', ';')
@@ -43,10 +43,10 @@ def excel_delimiter(first: str) -> str | None:
 
 
 def find_delimiter(lines: Sequence[str], whole: bool, name: str, quotes: Quotes | None = None) -> str:
-    """Find the delimiter of a table from its first lines: the only one by which all rows are of one width.
+    """Find the delimiter of a table from its first lines: the only one that gives all rows the same width.
 
-    Without any in the first row, the table has one column.  `whole` says that no lines follow.  Raises InputError, with
-    the first rows in both readings, where two fit.
+    If the first row contains none, the table has one column.  `whole` says that no lines follow.  Raises InputError,
+    with the first rows split by each, if more than one fits.
 
     >>> find_delimiter(["id;text\\n", "1;one, two\\n"], True, "x.csv")
     ';'
@@ -64,7 +64,7 @@ def find_delimiter(lines: Sequence[str], whole: bool, name: str, quotes: Quotes 
 
 
 def rows_of(lines: Sequence[str], whole: bool, delimiter: str, quotes: Quotes | None = None) -> list[list[str]]:
-    """The cells of some lines that are not blank; none, where they are no table with this delimiter.
+    """The cells of the lines that are not blank; none if they are not a table with this delimiter.
 
     >>> rows_of(["a;b\\n", "\\n", '"c', ";d"], False, ";")
     [['a', 'b']]
@@ -73,13 +73,13 @@ def rows_of(lines: Sequence[str], whole: bool, delimiter: str, quotes: Quotes | 
     try:
         found.extend(row for row in _reader(lines, delimiter, quotes) if row)
     except csv.Error:
-        unfinished = not whole and _ends_in_quotes(lines, delimiter)  # in the midst of a cell of many lines
+        unfinished = not whole and _ends_in_quotes(lines, delimiter)  # inside a cell of several lines
         return found if unfinished else []
     return found
 
 
 def _reader(lines: Iterable[str], delimiter: str, quotes: Quotes | None) -> Any:
-    """The csv module's reader, which knows how many lines it has read."""
+    """The csv module's reader, which counts the lines that it has read."""
     if quotes == "no":
         return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
     return csv.reader(lines, delimiter=delimiter, strict=True)
@@ -96,7 +96,7 @@ def _ends_in_quotes(lines: Sequence[str], delimiter: str) -> bool:
 def leading_records(
     lines: Sequence[str], name: str, delimiter: str, before: int, whole: bool, quotes: Quotes | None = None
 ) -> list[Record]:
-    """The records of the first lines of a table; one that is not whole is left out, if more lines follow.
+    """The records of the first lines of a table; an incomplete last one is left out, if more lines follow.
 
     >>> leading_records(["a,b\\n", '"c'], "x.csv", ",", 0, whole=False)
     [('x.csv, line 1', ['a', 'b'], 'a,b\\n')]
@@ -113,17 +113,17 @@ def leading_records(
 def records(
     lines: Iterable[str], name: str, delimiter: str, before: int = 0, quotes: Quotes | None = None
 ) -> Iterator[Record]:
-    r"""Read the rows; cells may hold line breaks in quotes, unless these are text.  `before` lines stood before these.
+    r"""Read the rows; cells may contain line breaks in quotes, unless quotes are text.  `before` lines came before.
 
-    Blank lines are left out, but for those that are the blank cells of a table of one column.  Raises InputError, with
-    the line, for quotes that do not match, and for a row of another width than the first.
+    Blank lines are left out, except the blank cells of a table with one column.  Raises InputError, with the line, for
+    unmatched quotes, and for a row whose width differs from that of the first.
 
     >>> list(records(['a,"b, c"\n'], "x.csv", ","))
     [('x.csv, line 1', ['a', 'b, c'], 'a,"b, c"\n')]
     """
     width, blank, ends = 0, list[Record](), set[bool]()
     for place, cells, raw in _raw_records(lines, name, delimiter, before, quotes):
-        if width < 2 and raw.endswith(("\r", "\n")):  # with more columns, such rows are of other widths
+        if width < 2 and raw.endswith(("\r", "\n")):  # with more columns, such rows have other widths
             ends.add(raw.endswith("\r"))
             if len(ends) > 1:
                 raise InputError(f"{place}: some lines end in \\n, and some in \\r; use one for all, or quote the cell")
@@ -145,7 +145,7 @@ def records(
                 f"{place}: a space stands before the quotes of a cell, which enclose it only without the space; remove "
                 f"it, or say --quotes no, if they are part of the text: {raw.strip()[:80]!r}"
             )
-        yield from blank  # those at the end are no rows
+        yield from blank  # those at the end are not rows
         blank.clear()
         if delimiter == "\t" and quotes is None and raw.count("\n") > 1:
             _check_quotes(place, cells, raw, name)
@@ -178,7 +178,7 @@ def _raw_records(
 
 
 def _check_quotes(place: str, cells: Sequence[str], raw: str, name: str) -> None:
-    """Refuse a row of many lines, each of which would be a row by itself: tables with tabs often have bare quotes."""
+    """Refuse a row of several lines if each would be a row by itself: tables with tabs often have bare quotes."""
     alone = [line.count("\t") + 1 for line in raw.rstrip("\r\n").split("\n")]
     if len(cells) > 1 and set(alone) == {len(cells)}:
         raise InputError(
@@ -194,5 +194,5 @@ def csv_line(row: Sequence[str], delimiter: str = ",") -> str:
     'a,"b, c"\\n'
     """
     line = io.StringIO()
-    csv.writer(line, delimiter=delimiter).writerow(row)  # with its own line end, \r in a cell is quoted, too
+    csv.writer(line, delimiter=delimiter).writerow(row)  # with its default line end, \r in a cell is quoted too
     return line.getvalue()[:-2] + "\n"

@@ -1,4 +1,4 @@
-"""From bytes to text: UTF-8 and UTF-16 are certain by their mark or their validity; any other encoding must be said."""
+"""From bytes to text: UTF-8 and UTF-16 are recognised reliably; any other encoding must be given by the user."""
 
 import codecs
 import io
@@ -9,27 +9,27 @@ from typing import Any
 
 from minembed.errors import InputError
 
-MARKS = (  # UTF-32's first, since UTF-16's is its beginning
+MARKS = (  # UTF-32's first, since it begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-WESTERN = ("cp1252", "cp1250", "mac_roman")  # what a cell may be, first where most of its letters are ASCII
-OTHERS = ("cp1251", "shift_jis", "gb18030", "euc_kr", "cp1253")  # and first where few are
-LONGEST_CELL = 40  # bytes of it that a message shows
+WESTERN = ("cp1252", "cp1250", "mac_roman")  # tried first if most letters of a cell are ASCII
+OTHERS = ("cp1251", "shift_jis", "gb18030", "euc_kr", "cp1253")  # tried first if few are
+LONGEST_CELL = 40  # bytes of a cell that a message shows
 
 
 def check_encoding(name: str) -> str:
-    """The name that Python has for an encoding of text; raises InputError for another.
+    """Python's name of a text encoding; raises InputError for an unknown one.
 
     >>> check_encoding("Latin-1")
     'iso8859-1'
     """
     try:
         found = codecs.lookup(name)
-        "".encode(name)  # there are others than of text, and that refuses them
+        "".encode(name)  # raises for codecs that are not text encodings
     except (LookupError, ValueError) as error:
         raise InputError(
             f"there is no encoding {name[:LONGEST_CELL]!r}; some that there are: utf-8, utf-16, cp1252, cp1250"
@@ -38,9 +38,9 @@ def check_encoding(name: str) -> str:
 
 
 def choose_encoding(said: str | None, head: bytes, name: str) -> str:
-    """The encoding that is said, or the one that a file's beginning tells.
+    """The encoding that the user gave (`said`), or the one that the beginning of the file shows.
 
-    Raises InputError for one that is not there, and where a byte order mark says another.
+    Raises InputError for an unknown encoding, and if a byte order mark contradicts it.
 
     >>> choose_encoding(None, b"abc", "x.csv"), choose_encoding("latin-1", b"abc", "x.csv")
     ('utf-8', 'iso8859-1')
@@ -60,7 +60,7 @@ def choose_encoding(said: str | None, head: bytes, name: str) -> str:
 
 
 def encoding_of(head: bytes) -> str:
-    r"""The encoding that a file's beginning tells: by its mark, by the zeros of UTF-16, or else UTF-8.
+    r"""The encoding that the beginning of a file shows: by its mark, by the zeros of UTF-16, or else UTF-8.
 
     >>> encoding_of(b"\xff\xfea\0"), encoding_of("Grüße, wie es sich gehört".encode("utf-16-le")), encoding_of(b"a")
     ('utf-16', 'utf-16-le', 'utf-8')
@@ -75,7 +75,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def _is_utf16(head: bytes, name: str, zeros: float) -> bool:
-    """Whether bytes with zeros at every other place only are UTF-16 without a mark, not UTF-8 with some zeros in it."""
+    """Whether bytes with zeros only at every other place are UTF-16 without a mark, not UTF-8 with some zeros."""
     text = head[: len(head) // 2 * 2].decode(name, "ignore")
     return (zeros > 0.2 or (zeros > 0.01 and "\n" in text)) and all(c.isprintable() or c in "\t\r\n" for c in text)
 
@@ -84,7 +84,7 @@ def lines_of(file: Any, encoding: str, name: str, newline: str) -> Iterator[str]
     r"""Decode lines, each with its end; a byte order mark is left out.
 
     `newline` is "\n", or "" for "\n", "\r" and "\r\n".  Raises InputError, with the line and two readings of the first
-    cell that is of another encoding.
+    cell that is not in this encoding.
 
     >>> list(lines_of(io.BytesIO(b"\xef\xbb\xbfone\r\ntwo"), "utf-8", "x.txt", "\n"))
     ['one\r\n', 'two']
@@ -100,7 +100,7 @@ def lines_of(file: Any, encoding: str, name: str, newline: str) -> Iterator[str]
 
 
 def decode_head(head: bytes, encoding: str, whole: bool, name: str) -> str:
-    """Decode the beginning of a file, which may end in the midst of a character unless it is `whole`.
+    """Decode the beginning of a file, which may end inside a character unless it is `whole`.
 
     >>> decode_head("Grü".encode()[:-1], "utf-8", False, "x.txt")
     'Gr'
@@ -117,8 +117,8 @@ def _buffered(file: Any) -> Any:
 
 
 def _not_so_encoded(error: UnicodeError, encoding: str, name: str, lines: int) -> InputError:
-    """The error for bytes that cannot be decoded, which come after some lines."""
-    if not isinstance(error, UnicodeDecodeError):  # some decoders do not say where
+    """The error for bytes that cannot be decoded, after `lines` lines."""
+    if not isinstance(error, UnicodeDecodeError):  # some decoders do not give the position
         return InputError(f"{name}: not {encoding} ({error}): say which encoding it is with --encoding")
     before = error.object[: error.start].decode(encoding, "ignore")
     number = lines + 1 + max(before.count("\n"), before.count("\r"))
@@ -126,7 +126,7 @@ def _not_so_encoded(error: UnicodeError, encoding: str, name: str, lines: int) -
 
 
 def _readings(error: UnicodeDecodeError) -> str:
-    """What a cell with a byte that cannot be decoded may be."""
+    """Possible readings of a cell with a byte that cannot be decoded."""
     if not error.encoding.startswith("utf-8"):
         return f"{error.reason}: say which encoding it is with --encoding"
     cell = _cell_around(error.object, error.start)
@@ -142,20 +142,20 @@ def _readings(error: UnicodeDecodeError) -> str:
 
 
 def _oddness(reading: str) -> int:
-    """How little a reading looks like words: its signs beyond ASCII, and the scripts that it mixes."""
+    """How unlike words a reading is: its symbols beyond ASCII, and the number of scripts that it mixes."""
     signs = sum(c > "\x7f" and not c.isalpha() for c in reading)
     return signs + len({unicodedata.name(c, "?").split()[0] for c in reading if c.isalpha()})
 
 
 def _cell_around(block: bytes, place: int) -> bytes:
-    """The words around a place, up to what ends a cell or a line."""
+    """The words around a position, up to the ends of the cell or line."""
     ends = b',;\t|"\r\n'
     begin = end = place
     while begin > max(0, place - LONGEST_CELL // 2) and block[begin - 1] not in ends:
         begin -= 1
     while end < min(len(block), begin + LONGEST_CELL) and block[end] not in ends:
         end += 1
-    if begin > 0 and block[begin - 1] not in ends and b" " in block[begin:place]:  # in the midst of a word
+    if begin > 0 and block[begin - 1] not in ends and b" " in block[begin:place]:  # inside a word
         begin = block.index(b" ", begin) + 1
     if end < len(block) and block[end] not in ends and b" " in block[place:end]:
         end = block.rindex(b" ", place, end)

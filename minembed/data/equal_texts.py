@@ -1,4 +1,4 @@
-"""Rows of a file that have the text of an earlier one: found by digests, in little memory, however many rows."""
+"""Find rows of a file whose text repeats an earlier one, by digests, with little memory for any number of rows."""
 
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -11,10 +11,10 @@ from minembed.types import Array
 
 
 def repeats(texts: Texts, rows: int, work: Path | None = None, missing: bool = False) -> Array:  # -> (rows,) bool
-    """Which rows have the very text of an earlier row, or, with `missing`, have none.
+    """Which rows have exactly the text of an earlier row, or, with `missing`, have no text.
 
-    `rows` is how many rows the file has.  Texts are compared by digests of 128 bits, which lie in a file without a name
-    in the folder `work` meanwhile: 24 bytes a row.  Memory: a byte a row, and some 30 MB.
+    `rows` is the number of rows of the file.  Texts are compared by digests of 128 bits, which are kept in a temporary
+    file in the folder `work`: 24 bytes per row.  Memory: one byte per row, and about 30 MB.
 
     >>> from tempfile import TemporaryDirectory
     >>> from minembed.data.source import Source

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the texts of training examples, and which one their label."""
+"""Find the columns of a table with the texts of training examples, and the one with their label."""
 
 import re
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from minembed.types import LabelledLoss
 
 *OTHERS, LAST = get_args(LabelledLoss)
 LOSSES = f"{', '.join(OTHERS)} or {LAST}"
-WRITTEN_LIST = re.compile(r"\s*\[\s*(['\"].*)?\]\s*", re.DOTALL)  # as str() and JSON have it
+WRITTEN_LIST = re.compile(r"\s*\[\s*(['\"].*)?\]\s*", re.DOTALL)  # as written by str() or JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a caller says of columns: names of texts and of the label, and whether the loss takes labels (None: either).
+    """The columns that a caller names, of texts and of the label, and whether the loss takes labels (None: either).
 
-    `option` is where a user names columns, for messages.
+    `option` is the option with which users name columns, for messages.
     """
 
     columns: tuple[str, ...] | None
@@ -32,7 +32,7 @@ class Wanted:
 
     @classmethod
     def of(cls, columns: Sequence[str] | None, label: str | None, labelled: bool | None, option: str) -> "Wanted":
-        """Check it; raises InputError for no columns, and for a label that the loss does not take.
+        """Check the arguments; raises InputError for no columns, and for a label that the loss does not use.
 
         >>> Wanted.of(["q", "a"], None, False, "--columns").names
         ('q', 'a')
@@ -45,17 +45,17 @@ class Wanted:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names that are said."""
+        """All names that were given."""
         return (*(self.columns or ()), *([self.label] if self.label is not None else ()))
 
     @property
     def label_option(self) -> str:
-        """Where a user names the label."""
+        """The option with which users name the label."""
         return self.option.replace("columns", "label")
 
 
 def choose(table: Table, wanted: Wanted) -> tuple[list[Column], Column | None]:
-    """The columns of the texts (anchor, positive, negatives), and the one of the label, if there is one.
+    """The columns of the texts (anchor, positive, negatives), and that of the label, if there is one.
 
     Raises InputError for a column that is not found, for a label that would not be used, and for lists that are written
     as text.
@@ -115,7 +115,7 @@ def _are_numbers(values: Sequence[str]) -> bool:
 
 
 def _check_lists(table: Table, texts: Sequence[Column]) -> None:
-    """Refuse lists in cells of text, as they come from a table that was saved as CSV."""
+    """Refuse lists in cells of text, which occur in tables that were saved as CSV."""
     for column in texts[1:] if table.form in ("csv", "tsv") else []:
         values = [row.values[column.path[0]] for row in table.sample]
         if values and all(WRITTEN_LIST.fullmatch(value) for value in values):
@@ -126,7 +126,7 @@ def _check_lists(table: Table, texts: Sequence[Column]) -> None:
 
 
 def check_fields(row: Row, table: Table, wanted: Wanted) -> None:
-    """Raise InputError for a field of a later row that would have been a negative or a label, had it come earlier.
+    """Raise InputError for a field of a later row that would have been a negative or a label in the first rows.
 
     >>> from minembed.data.source import Source
     >>> table = Table(Source("x.jsonl"), "jsonl", ("query", "pos"), (), True, ())

@@ -1,6 +1,6 @@
-"""Examples to train on, from tables of any form: texts in columns, and a label where the loss wants one.
+"""Training examples from tables of any form: texts in columns, and a label if the loss uses one.
 
-Whatever is wrong with a file is an InputError that names the file and the line.
+Every error in a file is an InputError that names the file and the line.
 """
 
 import math
@@ -29,10 +29,10 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """N examples: texts by column, (columns, N), and labels (N,) where there are any.
+    """N examples: texts by column, (columns, N), and labels (N,) if there are any.
 
-    They may be given as any columns of texts and of numbers.  Raises InputError for columns of different lengths, a
-    text that is none, and a label that is no finite number.
+    They may be given as any columns of texts and of numbers.  Raises InputError for columns of different lengths, an
+    entry that is not a text, and a label that is not a finite number.
 
     >>> Examples((["a", "c"], np.array(["b", "d"])), [1, 0]).columns
     (('a', 'c'), ('b', 'd'))
@@ -81,19 +81,19 @@ def read_examples(
 ) -> Examples:
     """Read pairs, triplets or scored pairs, and queries with lists of positives and negatives.
 
-    Columns are those that are named (by names, numbers from 1, or paths), or those with names that people give them
-    (anchor, query, sentence1; positive, pos, answer, sentence2; negative, negative_1, neg, ...; score, label).  A table
-    without a heading holds texts, and a score behind them where `labelled`, if `reading` says so or the last of three
-    columns has numbers.  With `labelled` None there are labels where the file has them.
+    Columns are those that are named (by names, numbers from 1, or paths), or those with the usual names (anchor, query,
+    sentence1; positive, pos, answer, sentence2; negative, negative_1, neg, ...; score, label).  A table without a
+    heading (if `reading` says so, or only the last of three columns has numbers) holds texts, followed by a score if
+    `labelled`.  With `labelled=None` there are labels if the file has them.
 
-    Each positive of a list makes an example.  All negatives of a row belong to it, or its first `negatives`; where rows
-    have fewer than others, theirs come again in turn.  If they are `apart`, each negative makes an example, too.
+    Each positive of a list makes an example.  All negatives of a row belong to it, or its first `negatives`; if a row
+    has fewer than others, its negatives are repeated in turn.  With `apart`, each negative makes its own example.
 
-    Scores of a `score_range` are mapped to 0 to 1; without one they are taken as they are, and must lie within
+    Scores are mapped from `score_range` to 0 to 1; without a range they are used as they are, and must be within
     `bounds`, those of the loss.  Raises InputError for a column that is not found, with all columns; for a label that
-    would not be used; for rows that lack something, with their number and the first places, unless `missing` is "skip"
-    (or "empty", for texts); for a score that is no number or outside its range, with the line; and for a file without
-    examples.  `option` is where a user names columns, for messages.
+    would not be used; for rows with missing values, with their count and the first places, unless `missing` is "skip"
+    (or "empty", for texts); for a score that is not a number or outside its range, with the line; and for a file
+    without examples.  `option` is the option with which users name columns, for messages.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -127,7 +127,7 @@ def read_examples(
 
 
 class _Row(NamedTuple):
-    """A row: its first text, those that belong to it, those that do not (and which of these lack), and its label."""
+    """A row: its anchor, its positives, its negatives (and which of these are missing), and its label."""
 
     anchor: str
     positives: tuple[str, ...]
@@ -139,7 +139,7 @@ class _Row(NamedTuple):
 def _read(
     table: Table, texts: Sequence[Column], score: Column | None, scale: "_Scale", missing: Missing, wanted: Wanted
 ) -> tuple[list[_Row], list[Gap], int]:
-    """The rows that lack nothing, what the others lack, and how many rows there are."""
+    """The complete rows, the gaps of the others, and the number of rows."""
     found, gaps, count = list[_Row](), list[Gap](), 0
     columns = [*texts, *([score] if score is not None else [])]
     for row in table.rows(list({column.path[0]: None for column in columns})):
@@ -155,7 +155,7 @@ def _read(
         if not needed and label is not None:
             positives, negatives = (tuple(chain.from_iterable(some)) for some in (cells[1:2], cells[2:]))
             found.append(_Row("\n".join(cells[0]), positives, negatives, lacking, label))
-    if any(row.negatives for row in found):  # or else they are pairs
+    if any(row.negatives for row in found):  # otherwise they are pairs
         gaps += [gap for row in found for gap in row.lacking]
         found = [row for row in found if not row.lacking]
     return found, gaps, count
@@ -166,7 +166,7 @@ def _lacking(texts: Sequence[Column], cells: Sequence[Sequence[str]], place: str
 
 
 def _texts(value: Any, column: Column, place: str, missing: Missing) -> tuple[str, ...]:
-    """The texts of a value, one or a list; none, where any is missing."""
+    """The texts of a value, which is one or a list; none if any is missing."""
     found = list[str]()
     for part in value if isinstance(value, list) else (value,):
         text = text_of(part, column.name, place)
@@ -177,7 +177,7 @@ def _texts(value: Any, column: Column, place: str, missing: Missing) -> tuple[st
 
 
 def _examples(rows: Sequence[_Row], labelled: bool, most: int | None, apart: bool) -> tuple[Examples, list[str]]:
-    """The examples that rows make, and what is to be told of their negatives."""
+    """The examples from rows, and notes about their negatives for the log."""
     counts = [len(row.negatives) for row in rows]
     width = min(max(counts), most or max(counts))
     notes = []
@@ -202,10 +202,10 @@ def _examples(rows: Sequence[_Row], labelled: bool, most: int | None, apart: boo
 def read_texts(
     path: Path, field: str | None = None, *, reading: Reading | None = None, missing: Missing | None = None
 ) -> tuple[str, ...]:
-    """Read texts for masked language modelling: one a line, or a column of a table of any form.
+    """Read texts for masked language modelling: one per line, or a column of a table of any form.
 
-    The column is `field`, or the one that holds the texts.  Blank lines of a text a line are left out; raises
-    InputError where another text is missing, unless `missing` says what happens, and where there are none.
+    The column is `field`, or the one that holds the texts.  In a file with one text per line, blank lines are left out.
+    Raises InputError if a text of a table is missing, unless `missing` says what to do, and if there are no texts.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -221,7 +221,7 @@ def read_texts(
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """The range that is mapped to 0 to 1, if one is, and what labels may be."""
+    """The range that is mapped to 0 to 1, if any, and the bounds of labels."""
 
     score_range: Interval | None
     bounds: Interval

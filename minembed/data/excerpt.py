@@ -1,15 +1,15 @@
-"""The beginning of a text, as a line for people."""
+"""The beginning of a text on one line, for messages and terminals."""
 
 import re
 
-PIECE = 1 << 16  # characters that are looked at a time
-LONGEST = 10_000  # characters of a text that are printed where it is not asked for whole
+PIECE = 1 << 16  # characters that are processed at a time
+LONGEST = 10_000  # characters of a text that are printed, unless the whole text is requested
 
 
 def excerpt(text: str, most: int = LONGEST) -> str:
-    r"""The first characters of a text on one line, without what a terminal would take for a command.
+    r"""The first characters of a text on one line, without control characters for a terminal.
 
-    Of a text that is longer than `most`, "..." is the end.  No more of it is read than is needed.
+    A text that is longer than `most` ends in "...".  Only as much of it is read as is needed.
 
     >>> excerpt(" a\n\tb\x1b[2J"), excerpt("a cat on a mat", 10)
     ('a b\ufffd[2J', 'a cat o...')

@@ -1,4 +1,4 @@
-"""The form of a file: by its name, and by its content where the name says nothing."""
+"""The form of a file: by its name, or by its content if the name says nothing."""
 
 import json
 from pathlib import PurePath
@@ -59,9 +59,9 @@ REFUSED_MARKS = (
 
 
 def form_of_name(name: str) -> TextFormat | None:
-    """The form that a name's ending tells, packed or not; None where it tells nothing.
+    """The form that the ending of a name means, compressed or not; None if it means none.
 
-    Raises InputError for an ending of what cannot be read, with what to do.
+    Raises InputError, which says what to do, for the endings of files that cannot be read.
 
     >>> form_of_name("a.CSV"), form_of_name("b.jsonl.gz"), form_of_name("notes")
     ('csv', 'jsonl', None)
@@ -76,7 +76,7 @@ def form_of_name(name: str) -> TextFormat | None:
 
 
 def binary_form(head: bytes, name: str) -> TextFormat | None:
-    """The form whose mark a file begins with; None for text.  Raises InputError for the mark of what cannot be read.
+    """The form whose mark a file begins with; None for text.  Raises InputError for marks of files that cannot be read.
 
     >>> binary_form(b"PAR1...", "x"), binary_form(b"text", "x")
     ('parquet', None)
@@ -88,7 +88,7 @@ def binary_form(head: bytes, name: str) -> TextFormat | None:
 
 
 def json_form(head: str, whole: bool) -> TextFormat | None:
-    """Whether text begins as JSON lines or as one JSON value; None where it is neither.
+    """Whether a text begins as JSON lines or as one JSON value; None if it is neither.
 
     >>> json_form('{"a": 1}\\n{"a"', False), json_form('[{"a": 1}]', True), json_form("[INFO] started", True)
     ('jsonl', 'json', None)

@@ -1,4 +1,4 @@
-"""Names of columns: those that people give to texts, and whether a first row holds names or data."""
+"""Names of columns: the usual names for texts, and whether a first row holds names or data."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from minembed.errors import InputError
 from minembed.types import Header
 
-TEXTS = (  # names that say what the column is for, the strongest group first
+TEXTS = (  # usual names for the texts, the strongest group first
     ("text", "texts"),
     tuple("sentence sentences content contents body passage passages document documents pagecontent".split()),
     tuple(
@@ -43,7 +43,7 @@ DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
 
 
 def plain(name: str) -> str:
-    """A name in small letters, without signs, to compare it with others.
+    """A name in lower case, without punctuation and spaces, for comparing it with others.
 
     >>> plain("Sentence_1"), plain(" Text")
     ('sentence1', 'text')
@@ -59,13 +59,13 @@ def has_heading(
     bare: int | None = None,
     option: str = "",
 ) -> bool:
-    """Whether the first of some rows names the columns.
+    """Whether the first row names the columns.
 
-    It does if no cell of it looks like data (long, a number, an address, one that comes again below) and one is a name
-    that is `wanted`, or two are known, or one is: if no cell reads like a sentence, and none below is a known name, or
-    if a column holds only numbers and dates below.  It does not where it has `bare` cells of which the last alone is a
-    number.  Raises InputError, with the first rows, where neither decides it, and nobody `said` it; `option` is
-    where a user says names that are wanted.
+    It does if no cell of it looks like data (is long, a number, an address, or repeated below), and one of these holds:
+    a cell is a `wanted` name; two cells are known names; one is, and a column holds only numbers and dates below; one
+    is, no cell reads like a sentence, and the cell below is not a known name.  It does not if it has `bare` cells of
+    which only the last is a number.  Raises InputError, with the first rows, if this decides nothing and the user has
+    not `said` it; `option` is the option with which users name columns.
 
     >>> has_heading([["id", "text"], ["1", "one"]], None, (), "x.csv")
     True
@@ -91,12 +91,12 @@ def has_heading(
 
 
 def _names_columns(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether known names make a heading of cells that do not look like data: a label and its text may be such."""
+    """Whether cells that do not look like data are a heading, by known names (a label and a text may look like one)."""
     known = [i for i, cell in enumerate(first) if _is_known(cell)]
     if len(known) != 1:
         return len(known) > 1
     if below and any(all(_is_figure(row[i]) for row in below) for i in range(len(first))):
-        return True  # there is none in the first row
+        return True  # the first row has no numbers or dates
     return not any(map(_is_sentence, first)) and not any(_is_known(row[known[0]]) for row in below[:1])
 
 
@@ -118,9 +118,9 @@ def _looks_like_data(cell: str) -> bool:
 
 
 def distinct(cells: Sequence[str]) -> tuple[str, ...]:
-    """Names for columns: an empty one becomes its number, and the second of a name gets a number behind it.
+    """Distinct names for columns: an empty one gets its number, and a repeated one a number at its end.
 
-    Spaces around names, and byte order marks, are left out.
+    Spaces around names, and byte order marks, are removed.
 
     >>> distinct(["", "text", "text"])
     ('column_1', 'text', 'text_2')

@@ -1,4 +1,4 @@
-"""The types of JSON's values, as they are found: one for a whole column, which loses none of them."""
+"""The types of JSON values: find one type for a whole column, without loss."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from minembed.data.arrow_rows import arrow_module
 
-EXACT = 1 << 53  # whole numbers up to this are floats, too
+EXACT = 1 << 53  # whole numbers up to this are exact as floats
 LONGEST = 1 << 63  # of a signed number of 64 bits
-MOST_FIELDS = 100  # of an object with fields of its own; more are keys that a user made
+MOST_FIELDS = 100  # of an object that becomes a struct; more are probably keys from data
 Name = Literal["null", "bool", "int", "long", "float", "text", "list", "object", "json"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the values of a column are: a long is a whole number that is no float; "json" is text that says any value.
+    """The type of a column's values: "long" is a whole number too large for a float; "json" is any value as JSON text.
 
     >>> kind_of([1, None])
     Kind(name='list', item=Kind(name='int', item=None, fields={}), fields={})
@@ -56,7 +56,7 @@ def kind_of(value: Any) -> Kind:
 
 
 def joined(one: Kind, other: Kind) -> Kind:
-    """The kind that holds the values of two.
+    """The kind that can hold the values of both.
 
     >>> [joined(kind_of(1), kind_of(value)).name for value in (None, 2, 0.5, "a", 2**60)]
     ['int', 'int', 'float', 'json', 'long']
@@ -81,7 +81,7 @@ def joined(one: Kind, other: Kind) -> Kind:
 
 
 def has_json(kind: Kind) -> bool:
-    """Whether some of its values are written as JSON text.
+    """Whether some values of this kind are written as JSON text.
 
     >>> has_json(kind_of([[1], "a"])), has_json(kind_of([1]))
     (True, False)
@@ -91,7 +91,7 @@ def has_json(kind: Kind) -> bool:
 
 
 def fitted(value: Any, kind: Kind) -> Any:
-    """A value as Arrow takes it for a kind.
+    """A value in the form that Arrow accepts for a kind.
 
     >>> fitted([[1], "a", None], kind_of([[1], "a"]))
     ['[1]', '"a"', None]
@@ -126,7 +126,7 @@ def arrow_type(kind: Kind) -> Any:
 
 
 def kinds_of(rows: Sequence[Mapping[str, Any]], known: Mapping[str, Kind]) -> dict[str, Kind]:
-    """The kinds of columns, with those of some more rows.
+    """The kinds of columns, updated with more rows.
 
     >>> {name: kind.name for name, kind in kinds_of([{"a": 1}, {"a": 0.5, "b": "x"}], {}).items()}
     {'a': 'float', 'b': 'text'}
@@ -139,7 +139,7 @@ def kinds_of(rows: Sequence[Mapping[str, Any]], known: Mapping[str, Kind]) -> di
 
 
 def merged(columns: Iterable[Mapping[str, Kind]]) -> dict[str, Kind]:
-    """The kinds of columns that several files have.
+    """The kinds of columns of several files, merged.
 
     >>> {name: kind.name for name, kind in merged([{"a": kind_of(1)}, {"a": kind_of("x"), "b": NULL}]).items()}
     {'a': 'json', 'b': 'null'}
@@ -152,7 +152,7 @@ def merged(columns: Iterable[Mapping[str, Kind]]) -> dict[str, Kind]:
 
 
 def kind_from(said: Mapping[str, Any]) -> Kind:
-    """A kind, from what `dataclasses.asdict` says of it.
+    """A kind, from the result of `dataclasses.asdict`.
 
     >>> from dataclasses import asdict
     >>> kind_from(asdict(kind_of([{"a": 1}]))) == kind_of([{"a": 1}])

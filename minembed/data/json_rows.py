@@ -1,4 +1,4 @@
-"""JSON: a value a line, or one array of values, read as they come."""
+"""JSON: one value per line, or one array of values, read incrementally."""
 
 import json
 import re
@@ -8,9 +8,9 @@ from typing import Any
 from minembed.errors import InputError
 
 SPACE = re.compile(r"[ \t\r\n]*")
-DEEPEST = 100  # lists and objects within each other: what goes through them asks the stack for each
+DEEPEST = 100  # nested lists and objects: recursive code needs a stack frame for each
 PIECE = 1 << 16  # characters of an array that are read at a time
-Record = tuple[str, Any, str]  # its place, its value, and how it is written
+Record = tuple[str, Any, str]  # its place, its value, and its text as written
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def line_records(lines: Iterable[str], name: str) -> Iterator[Record]:
 
 
 def _check_depth(value: Any, raw: str) -> None:
-    """Raise RecursionError for a value of more lists and objects within each other than can be written again."""
+    """Raise RecursionError for a value that is nested too deeply to be written again."""
     if raw.count("[") + raw.count("{") <= DEEPEST:
         return
     level, depth = [value], 0
@@ -56,9 +56,9 @@ def _check_depth(value: Any, raw: str) -> None:
 
 
 def array_records(pieces: Iterable[str], name: str) -> Iterator[Record]:
-    """Read the values of an array that comes in pieces, one after the other; no more than one is in memory.
+    """Read the values of an array that arrives in pieces; only one value is in memory at a time.
 
-    Raises InputError for what is no array; of an object that holds arrays, it names them.
+    Raises InputError if it is not an array; for an object that contains arrays, it names them.
 
     >>> list(array_records(['[{"a"', ': 1}, "b"]'], "x.json"))
     [('x.json, item 0', {'a': 1}, '{"a": 1}'), ('x.json, item 1', 'b', '"b"')]
@@ -85,14 +85,14 @@ def array_records(pieces: Iterable[str], name: str) -> Iterator[Record]:
 
 
 class _Text:
-    """Characters that were read and not used yet, and where more come from."""
+    """Characters that were read and not used yet, and the source of more."""
 
     def __init__(self, pieces: Iterable[str]) -> None:
         self._pieces = iter(pieces)
         self.held, self.at = "", 0  # what is before `at` is used
 
     def more(self) -> bool:
-        """Read as much again as is held, so that a long value is looked at few times."""
+        """Read as much again as is held, so that a long value is parsed only a few times."""
         found = [self.held[self.at :]]
         size = before = len(found[0])
         while size < max(PIECE, 2 * before):
@@ -105,9 +105,9 @@ class _Text:
         return size > before
 
     def skip(self) -> str:
-        """Leave out space; the character behind it, "" at the end."""
+        """Skip white space and return the next character; "" at the end."""
         while True:
-            self.at = SPACE.match(self.held, self.at).end()  # type: ignore[union-attr]  # it matches nothing, too
+            self.at = SPACE.match(self.held, self.at).end()  # type: ignore[union-attr]  # it also matches ""
             if self.at < len(self.held):
                 return self.held[self.at]
             if not self.more():
@@ -123,7 +123,7 @@ def _value(text: _Text, place: str) -> tuple[Any, str]:
             if isinstance(error, ValueError) and text.more():
                 continue
             raise InputError(f"{place}: not JSON ({error})") from error
-        if end == len(text.held) and text.more():  # a number may go on
+        if end == len(text.held) and text.more():  # a number may continue
             continue
         raw = text.held[text.at : end]
         text.at = end
@@ -145,7 +145,7 @@ def _no_array(text: _Text, name: str) -> InputError:
 
 
 def kind_of(value: Any) -> str:
-    """What JSON calls a value.
+    """JSON's name for the type of a value.
 
     >>> kind_of({}), kind_of(None), kind_of(1.5)
     ('object', 'null', 'number')

@@ -8,7 +8,7 @@ from minembed.runtime.columns import as_label
 
 
 class Labelled(NamedTuple):
-    """Texts that are there, the numbers of their rows, from 1, and their labels."""
+    """The texts that are not missing, the numbers of their rows, from 1, and their labels."""
 
     numbers: list[int]
     texts: list[str]
@@ -16,7 +16,7 @@ class Labelled(NamedTuple):
 
 
 def labelled_texts(texts: Texts, column: Column) -> Labelled:
-    """Read texts and, of the same rows, another column; numbers and the like as they are written, null as "".
+    """Read texts and another column of the same rows; numbers and the like as they are written, null as "".
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory

@@ -1,4 +1,4 @@
-"""Which columns an output of rows has, and their types: those of the file that was read, and those that are added."""
+"""The columns of an output and their types: those of the file that was read, and those that are added."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ from minembed.errors import InputError
 from minembed.types import TextFormat
 
 ROW_ENDINGS = tuple(ending for ending, form in BY_ENDING.items() if form != "txt")
-Block = tuple[Sequence[Row], Sequence[Sequence[Any]]]  # rows, and of each extra column their values
+Block = tuple[Sequence[Row], Sequence[Sequence[Any]]]  # rows, and their values for each extra column
 
 
 @dataclass(frozen=True, slots=True)
 class Extra:
     """A column beside the user's own: of str, int, float or bool, or of vectors of `width` numbers of a NumPy dtype.
 
-    Its values are a sequence, None where a row has none; for vectors an array (n, width), or a list of such rows and
-    None.
+    Its values are a sequence, with None for a missing value; for vectors an array (n, width), or a list of such rows
+    and None.
 
     >>> Extra("embedding", np.dtype("float32"), 384).width
     384
@@ -38,24 +38,24 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of an output: the user's, of the types of Arrow's `schema` or JSON's `kinds`, and then the extra."""
+    """The columns of an output: the user's, with types from Arrow's `schema` or JSON's `kinds`, then the extra ones."""
 
-    columns: tuple[str, ...] | None = None  # None: whatever each row has
+    columns: tuple[str, ...] | None = None  # None: all that each row has
     extra: tuple[Extra, ...] = ()
     schema: Any = None
     kinds: Mapping[str, Kind] | None = None
-    metadata: Mapping[str, str] | None = None  # that a file of Arrow has beside the schema's own
+    metadata: Mapping[str, str] | None = None  # for an Arrow file, in addition to the schema's own
 
     @property
     def as_json_text(self) -> tuple[str, ...]:
-        """The columns whose values are of so many types that they are written as JSON text."""
+        """The columns whose values have several types, and are therefore written as JSON text."""
         return tuple(name for name, kind in (self.kinds or {}).items() if has_json(kind))
 
 
 def form_of_output(name: str, others: Sequence[str] = ()) -> TextFormat | None:
-    """The form that the ending of an output tells; None for one of the `others`, which hold vectors alone.
+    """The form that the ending of an output means; None for one of the `others`, which hold only vectors.
 
-    Raises InputError, with all endings that there are, for any other.
+    Raises InputError, with all possible endings, for any other.
 
     >>> form_of_output("rows.pq"), form_of_output("vectors.npy", [".npy"])
     ('parquet', None)
@@ -75,7 +75,7 @@ def form_of_output(name: str, others: Sequence[str] = ()) -> TextFormat | None:
 
 
 def form_of_rows(name: str) -> TextFormat:
-    """The form of an output that takes rows; raises MissingExtraError where what writes it is not installed.
+    """The form of an output for rows; raises MissingExtraError if a package for writing it is not installed.
 
     >>> form_of_rows("rows.tsv")
     'tsv'
@@ -88,9 +88,9 @@ def form_of_rows(name: str) -> TextFormat:
 
 
 def kept_columns(table: Table, keep: str | None, identity: str | None = None) -> tuple[str, ...] | None:
-    """The columns that `--keep` names: "all" (None here), "none", or names and numbers between commas.
+    """The columns that `--keep` names: "all" (returned as None), "none", or names and numbers separated by commas.
 
-    The column of ids, `identity`, is kept in any case.  Raises InputError for a column that is not there.
+    The column of ids, `identity`, is always kept.  Raises InputError for a column that does not exist.
 
     >>> table = Table(Source("x.csv"), "csv", ("id", "text", "price"), (), True, ())
     >>> kept_columns(table, "price,1"), kept_columns(table, "none", "id"), kept_columns(table, "all")
@@ -114,7 +114,7 @@ def kept_columns(table: Table, keep: str | None, identity: str | None = None) ->
 
 
 def needs_survey(table: Table, form: TextFormat) -> bool:
-    """Whether all rows must be looked at before the first is written: JSON says no columns, and no types of them.
+    """Whether all rows must be read before the first is written, since JSON declares no columns and types.
 
     >>> needs_survey(Table(Source("x.csv"), "csv", ("text",), (), True, ()), "parquet")
     False
@@ -125,12 +125,12 @@ def needs_survey(table: Table, form: TextFormat) -> bool:
 def layout_of(
     table: Table, form: TextFormat, columns: Sequence[str] | None = None, extra: Sequence[Extra] = ()
 ) -> Layout:
-    """Decide what an output of rows of a table has: all its columns, or those named, and then the extra ones.
+    """Decide the columns of an output of rows of a table: all its columns, or those named, and then the extra ones.
 
-    Types of Arrow stay what they are.  Cells of CSV are texts.  JSON is read once to see of which types its values are
-    (so the table must be one that can be read again): a column of values of several types, of objects without keys or
-    with more than 100 of them, or of whole numbers beyond 64 bits, is written as JSON text, which is logged.  Raises
-    InputError where a column of the table has the name of an extra one.
+    Arrow types stay the same.  Cells of CSV are texts.  JSON is read once to find the types of its values (so the table
+    must be readable more than once): a column with values of several types, with objects without keys or with more than
+    100 keys, or with whole numbers beyond 64 bits, is written as JSON text, which is logged.  Raises InputError if a
+    column of the table has the name of an extra one.
 
     >>> table = Table(Source("x.csv"), "csv", ("id", "text"), (), True, ())
     >>> layout_of(table, "parquet", ["id"], [Extra("score", float)]).columns
@@ -169,9 +169,9 @@ def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def kept_on_disk(table: Table, file: BinaryIO) -> Table:
-    """A table of a pipe as one that can be read again: what the pipe holds is copied to a file, to its end.
+    """Make the table of a pipe readable more than once: the content of the pipe is copied to a file.
 
-    A table that can be read again is returned as it is.
+    A table that can already be read again is returned as it is.
 
     >>> import io
     >>> table = Table(Source("x.csv", pipe=io.BytesIO(b"a"), kept=True), "txt", ("text",), (), True, ())

@@ -1,9 +1,9 @@
-"""Rows of a user's file written again, in any form, with columns that a command adds: vectors, groups, scores.
+"""Write rows of a user's file again, in any form, with columns that a command adds: vectors, groups, scores.
 
 `layout_of` (minembed.data.layout) decides the columns and their types, `write_rows` writes blocks of rows as they come,
 and `write_table` does both for a table whose new columns are in memory:
 
-    extra = {Extra("cluster", int): clusters, Extra("score", float): scores}  # a value a row, None where there is none
+    extra = {Extra("cluster", int): clusters, Extra("score", float): scores}  # a value per row, None if missing
     with replacing(path) as file:
         write_table(file, form_of_output(path.name), corpus.read.table, extra=extra)
 """
@@ -21,7 +21,7 @@ from minembed.types import TextFormat
 
 
 def write_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: Iterable[Block]) -> int:
-    """Write blocks of rows in a form (not "txt"); returns how many.
+    """Write blocks of rows in a form (not "txt"); returns the number of rows.
 
     >>> from io import BytesIO
     >>> file = BytesIO()
@@ -42,11 +42,11 @@ def write_table(
     columns: Sequence[str] | None = None,
     keep: Callable[[int], bool] | None = None,
 ) -> int:
-    """Write the rows of a table that can be read again, in a form (not "txt"); returns how many.
+    """Write the rows of a table that can be read again, in a form (not "txt"); returns the number of rows.
 
-    `columns` are the table's own that are kept (None: all), `extra` those that are added, each with a value a row of
-    the table, None where there is none; `keep` says by its number, from 1, whether a row stays.  Types survive as
-    `layout_of` says; it raises InputError where names clash.
+    `columns` are the table's own columns to keep (None: all), `extra` those that are added, each with one value per row
+    of the table (None if missing); `keep` decides by its number, from 1, whether a row is kept.  `layout_of` decides
+    the types; it raises InputError if names clash.
 
     >>> from io import BytesIO
     >>> from pathlib import Path

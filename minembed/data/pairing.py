@@ -1,4 +1,4 @@
-"""Rows of a file beside the vectors of their texts, in blocks."""
+"""Rows of a file with the vectors of their texts, in blocks."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ Pair = tuple[list[TextRow], Vectors]
 
 @contextmanager
 def naming_rows(row_of: Callable[[int], TextRow]) -> Iterator[None]:
-    """Raise errors of one of the texts that are given to a model with the place of its row: `row_of` finds it.
+    """Add the place of the row to errors about one of the texts that a model gets: `row_of` finds the row.
 
     >>> from minembed.data.table import Row
     >>> row = TextRow(8, "a", Row("x.csv, row 8", {}, ""))
@@ -49,7 +49,7 @@ def nth_text(rows: Iterable[TextRow], n: int) -> TextRow:
 def paired(
     stream: Callable[[Iterable[str]], Iterator[Array]], rows: Iterable[TextRow], total: int | None
 ) -> Iterator[Pair]:
-    """Yield blocks of rows with their vectors, None for a row without a text, and keep no more than those.
+    """Yield blocks of rows with their vectors, None for a row without a text, and keep only these in memory.
 
     >>> from minembed.data.table import Row
     >>> rows = [TextRow(i, text, Row("x", {}, "")) for i, text in enumerate(["a", None, "b"])]
@@ -57,7 +57,7 @@ def paired(
     ...     print([row.text for row in some], vectors)
     ['a', None, 'b'] [array([1.]), None, array([1.])]
     """
-    waiting, before = deque[TextRow](), 0  # texts of rows that were yielded
+    waiting, before = deque[TextRow](), 0  # before: the number of texts in rows that were yielded
 
     def noted() -> Iterator[str]:
         for row in rows:
@@ -81,7 +81,7 @@ def paired(
 
 
 def recut(pairs: Iterable[Pair], sizes: Iterable[int]) -> Iterator[Pair]:
-    """The same rows in blocks of other sizes, so that a block depends on its rows alone, not on how they came.
+    """The same rows in blocks of given sizes, so that a block depends only on its rows, not on how they arrived.
 
     >>> from minembed.data.table import Row
     >>> rows = [TextRow(i, "x", Row("x", {}, "")) for i in range(5)]

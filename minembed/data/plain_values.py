@@ -1,4 +1,4 @@
-"""Values as JSON and CSV can say them, by one rule."""
+"""Convert values to what JSON and CSV can represent, by one rule."""
 
 import base64
 import json
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def plain_value(value: Any) -> Any:
-    """A value as JSON says it: texts, numbers, true, false, null, lists and objects stay as they are.
+    """A value as JSON can represent it: texts, numbers, true, false, null, lists and objects stay as they are.
 
-    Dates and times are texts of ISO 8601, and so are durations, in seconds; bytes are texts in base64; what JSON has no
-    number for is null (NaN) or a text ("inf", "-inf"); everything else, such as decimals, is its text.
+    Dates, times and durations (in seconds) become texts in ISO 8601; bytes become base64; NaN becomes null, infinity
+    "inf" or "-inf"; everything else, such as decimals, becomes its text.
 
     >>> plain_value([date(2024, 2, 29), timedelta(hours=1), b"abc", float("nan"), {"a": (1, 2)}])
     ['2024-02-29', 'PT3600S', 'YWJj', None, {'a': [1, 2]}]
@@ -37,7 +37,7 @@ def plain_value(value: Any) -> Any:
 
 
 def plain_row(row: Mapping[str, Any], columns: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """A row as JSON says it, with the columns that are named; those that it lacks are left out.
+    """A row as JSON values, with all columns or those named; columns that it does not have are left out.
 
     >>> plain_row({"id": 1, "day": date(2024, 2, 29)}, ("day", "price"))
     {'day': '2024-02-29'}

@@ -1,4 +1,4 @@
-"""Whether the quotes of a table with tabs enclose its cells, or are part of the texts: programs write both."""
+"""Decide whether quotes in a table with tabs enclose its cells or are part of the texts: programs write both."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ SHOWN = 80  # characters of a line that a message shows
 
 
 def find_quotes(lines: Sequence[str], whole: bool, name: str) -> Quotes | None:
-    r"""Whether quotes are part of the texts of a table with tabs ("no"), from its first lines; None where they enclose.
+    r"""Whether quotes are part of the texts of a table with tabs ("no"), from its first lines; None if they enclose.
 
-    They are where the lines are rows of one width by their tabs alone, and not if quotes enclose cells.  They enclose
-    where it is the other way round, where quotes within cells are doubled, and where all texts are in quotes.  `whole`
-    says that no lines follow.  Raises InputError, with a line, where both fit.
+    They are text if the lines are rows of one width when split at every tab, but not if quotes enclose cells.  They
+    enclose cells if it is the other way round, if quotes inside cells are doubled, or if all texts are in quotes.
+    `whole` says that no lines follow.  Raises InputError, with a line, if both fit.
 
     >>> find_quotes(['a\t"b" c\n', "1\t2\n"], True, "x.tsv")
     'no'
@@ -33,7 +33,7 @@ def find_quotes(lines: Sequence[str], whole: bool, name: str) -> Quotes | None:
     enclosed = rows_of(full, whole, "\t")
     if len({len(row) for row in enclosed}) != 1:
         return "no"
-    if len(enclosed) == len(rows):  # no cell is of several lines
+    if len(enclosed) == len(rows):  # no cell has several lines
         if any('""' in cell[1:-1] for cell in cells if cell.startswith('"')):
             return None
         if all(cell.startswith('"') or not cell.strip() or NUMBER.fullmatch(cell.strip()) for cell in cells):

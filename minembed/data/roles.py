@@ -1,4 +1,4 @@
-"""Columns of a table by what they are for, as in pairs and scores, and the rows in which one of them has nothing."""
+"""Find columns of a table by their purpose, as in pairs and scores, and the rows with missing values in them."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class Gap(NamedTuple):
-    """A row, and the column in which it has nothing."""
+    """A missing value: its row, and its column."""
 
     place: str
     column: str
 
 
 def check_columns(table: Table, what: str) -> None:
-    """Raise InputError for a file of a text a line.
+    """Raise InputError for a file with one text per line.
 
     >>> from minembed.data.source import Source
     >>> check_columns(Table(Source("x.txt"), "txt", ("text",), (), True, ()), "pairs")
@@ -33,7 +33,7 @@ def check_columns(table: Table, what: str) -> None:
 
 
 def columns_of(table: Table, fields: Sequence[str], option: str) -> list[Column]:
-    """The columns that are named; raises InputError where there is none of a name, or several.
+    """The named columns; raises InputError if a name fits no column, or several.
 
     >>> from minembed.data.source import Source
     >>> table = Table(Source("x.csv"), "csv", ("q", "a"), (), True, ())
@@ -46,9 +46,9 @@ def columns_of(table: Table, fields: Sequence[str], option: str) -> list[Column]
 def find_role(
     table: Table, groups: Sequence[Sequence[str]], what: str, option: str, leave_out: Sequence[Column] = ()
 ) -> Column | None:
-    """The column with a name of the first group that has any; None where no group has.
+    """The column with a name of the first group that fits any; None if no group fits.
 
-    Raises InputError, with all columns, where two columns have names of one group.
+    Raises InputError, with all columns, if two columns have names of the same group.
 
     >>> from minembed.data.source import Source
     >>> table = Table(Source("x.csv"), "csv", ("Sentence 1", "s2", "label", "score"), (), True, ())
@@ -81,7 +81,7 @@ def unclear(table: Table, what: str, option: str) -> InputError:
 
 
 def is_bare(table: Table) -> bool:
-    """Whether a table has rows, and no names of columns.
+    """Whether a table has no heading with the names of its columns.
 
     >>> from minembed.data.source import Source
     >>> is_bare(Table(Source("x.csv"), "csv", ("1", "2"), (), True, ()))
@@ -91,9 +91,9 @@ def is_bare(table: Table) -> bool:
 
 
 def number_of(value: Any, column: str, place: str) -> float | None:
-    """A value as a finite number; None where it is missing (null, NaN, blank).
+    """A value as a finite number; None if it is missing (null, NaN, blank).
 
-    True and false are 1 and 0 in columns that are called label, is_duplicate and the like.  Raises InputError for
+    True and false are 1 and 0 in columns that are named label, is_duplicate and the like.  Raises InputError for
     anything else.
 
     >>> number_of("4.5", "score", "x, line 2"), number_of(" ", "score", "x, line 3")
@@ -116,7 +116,7 @@ def number_of(value: Any, column: str, place: str) -> float | None:
 
 
 def check_gaps(gaps: Sequence[Gap], name: str, rows: int) -> None:
-    """Raise InputError, with the first places, where rows lack something.
+    """Raise InputError, with the first places, if there are missing values.
 
     >>> check_gaps([Gap("x, line 3", "score"), Gap("x, line 7", "score")], "x", 12)
     Traceback (most recent call last):

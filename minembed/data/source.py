@@ -1,4 +1,4 @@
-"""Where the bytes of a file come from: a path, which can be read again, or a pipe, which is read once."""
+"""The source of a file's bytes: a path, which can be read again, or a pipe, which is read once."""
 
 import bz2
 import io
@@ -24,7 +24,7 @@ BLOCK = 1 << 16  # bytes that are read at a time
 
 
 class Stream(io.RawIOBase):
-    """Bytes whose beginning can be looked at before they are read.
+    """Bytes whose beginning can be inspected before they are read.
 
     >>> stream = Stream(io.BytesIO(b"one two"), "x")
     >>> stream.look(3)[:3], stream.read()
@@ -33,13 +33,13 @@ class Stream(io.RawIOBase):
 
     def __init__(self, raw: Any, name: str, below: Any = None) -> None:
         self.raw, self.name = raw, name
-        self._below = below  # is closed with it
-        self._head, self._taken = b"", 0  # what was looked at, and how much of it was read since
+        self._below = below  # closed together with this
+        self._head, self._taken = b"", 0  # bytes that were inspected, and how many of them were read since
         self._read = getattr(raw, "read1", raw.read)
         self.ended = False
 
     def look(self, size: int = 1) -> bytes:
-        """The first bytes that were not read yet: at least `size`, but where there are no more."""
+        """The first bytes that were not read yet: at least `size`, unless there are fewer."""
         blocks = [self._head[self._taken :]]
         missing = size - len(blocks[0])
         with unpacking(self.name):
@@ -51,14 +51,14 @@ class Stream(io.RawIOBase):
         return self._head
 
     def begins(self, marks: Sequence[bytes]) -> bytes:
-        """The first bytes, so many that they show with which of some marks they begin; of a pipe, no more than that."""
+        """The first bytes, enough to decide which of these marks they begin with; of a pipe, no more than that."""
         head = self.look()
         while not self.ended and any(mark.startswith(head) and mark != head for mark in marks):
             head = self.look(len(head) + 1)
         return head
 
     def readable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -73,12 +73,12 @@ class Stream(io.RawIOBase):
         return len(block)
 
     def place(self) -> int:
-        """How many bytes of the file were read, packed as they are."""
+        """How many bytes of the (compressed) file were read."""
         file = self if self._below is None else self._below
         return int(file.raw.tell())
 
     def close(self) -> None:
-        """Close what it reads from, too."""
+        """Close it and the files that it reads from."""
         if not self.closed:
             self.raw.close()
             if self._below is not None:
@@ -88,7 +88,7 @@ class Stream(io.RawIOBase):
 
 @contextmanager
 def unpacking(name: str) -> Iterator[None]:
-    """Turn what a damaged archive raises into an InputError.
+    """Turn the errors of a damaged archive into an InputError.
 
     >>> with unpacking("a.gz"):
     ...     raise EOFError("end")
@@ -100,7 +100,7 @@ def unpacking(name: str) -> Iterator[None]:
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damaged(error, name) from error
     except OSError as error:
-        if error.errno is not None:  # the disk's, not the archive's
+        if error.errno is not None:  # an error of the disk, not of the archive
             raise
         raise _damaged(error, name) from error
 
@@ -111,19 +111,19 @@ def _damaged(error: Exception, name: str) -> InputError:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of a user: `path`, or the open `pipe`; `name` stands in messages."""
+    """A user's file: `path`, or the open `pipe`; `name` is its name in messages."""
 
     name: str
     path: Place | None = None
     pipe: BinaryIO | None = None
-    kept: bool = False  # the pipe was copied to where it can be read again
+    kept: bool = False  # the pipe was copied, so that it can be read again
     state: tuple[int, ...] | None = None  # of the file, when it was found
 
     @classmethod
     def of(cls, path: Place) -> "Source":
-        """A path, also in a store, "-" for standard input, or a named pipe, which is opened here; nothing is read.
+        """A path (also in a store), "-" for standard input, or a named pipe, which is opened here; nothing is read.
 
-        Raises InputError where there is no standard input, or nobody writes to it.
+        Raises InputError if there is no standard input, or it is a terminal.
 
         >>> Source.of(Path("texts.csv")).name
         'texts.csv'
@@ -143,18 +143,18 @@ class Source:
 
     @property
     def size(self) -> int | None:
-        """Its bytes, packed as they are; None for a pipe."""
+        """The size of the (compressed) file in bytes; None for a pipe."""
         return None if self.path is None else self.path.stat().st_size
 
     def keep(self) -> "Source":
-        """The same, so that it can be read again: a pipe is read to its end, into memory."""
+        """The same source, readable more than once: a pipe is read to its end, into memory."""
         if self.again:
             return self
         with self.packed() as pipe:
             return replace(self, pipe=io.BytesIO(b"".join(pieces_of(pipe))), kept=True)
 
     def packed(self) -> BinaryIO:
-        """Open its bytes as they are; raises InputError where the file is not the one that it was."""
+        """Open its bytes without decompression; raises InputError if the file has changed."""
         if self.path is not None:
             if self.state is not None and _state_of(self.path) != self.state:
                 raise InputError(f"{self.name} changed while it was read: begin again, or with a copy of it")
@@ -165,7 +165,7 @@ class Source:
         return cast(BinaryIO, _Borrowed(self.pipe)) if self.kept else self.pipe
 
     def open(self) -> tuple[Stream, str | None]:
-        """Open it, unpacked; the second says how it was packed, None where it was not.
+        """Open it, decompressed; also returns the kind of compression, None if there is none.
 
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
@@ -188,7 +188,7 @@ class Source:
         return stream, None
 
     def digest(self) -> str:
-        """The SHA-256 of its bytes, as they are; of a pipe that is kept."""
+        """The SHA-256 of its bytes, without decompression; a pipe must be kept."""
         with self.packed() as file:
             return hash_file(file)
 
@@ -218,7 +218,7 @@ class _Borrowed(io.RawIOBase):
 def _standard_input() -> Any:
     try:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    except (OSError, AttributeError):  # no file of the system, as where a test puts its own in place
+    except (OSError, AttributeError):  # not a file of the system, for instance one that a test provides
         return sys.stdin.buffer
 
 

@@ -17,7 +17,7 @@ BARE = 3  # columns of a table without a heading: two texts and their score
 
 
 class Pair(NamedTuple):
-    """Two sentences, and how alike people found them."""
+    """Two sentences, and how similar people found them."""
 
     first: str
     second: str
@@ -34,10 +34,10 @@ def read_sts(
 ) -> list[Pair]:
     """Read pairs from a table of any form, with scores on any scale.
 
-    Columns are those that are named, or those with names that people give them (sentence1, sentence2, score; question1,
-    question2, is_duplicate; sentence_A, sentence_B, relatedness_score; ...), or three without a heading, the last of
-    numbers.  Raises InputError, with all columns, where one is not found; with the places, where a text or a score is
-    missing, unless `missing` is "skip"; and with the line for a score that is no finite number.
+    Columns are those that are named, or those with the usual names (sentence1, sentence2, score; question1, question2,
+    is_duplicate; sentence_A, sentence_B, relatedness_score; ...), or three without a heading, the last with numbers.
+    Raises InputError, with all columns, if one is not found; with the places, if a text or a score is missing, unless
+    `missing` is "skip"; and with the line for a score that is not a finite number.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A user's file as rows: one reader for every form, which says how it read it."""
+"""A user's file as rows: one reader for all forms, which reports how it reads the file."""
 
 import io
 import json
@@ -20,15 +20,15 @@ from minembed.runtime.progress import Progress
 from minembed.runtime.store import StoreFile
 from minembed.types import Header, Quotes, TextFormat
 
-SAMPLE = 1 << 16  # bytes that are looked at first
+SAMPLE = 1 << 16  # bytes that are inspected first
 SAMPLE_ROWS = 100
-WIDEST_SAMPLE = 64  # columns of parquet that are looked at, beside those of texts
+WIDEST_SAMPLE = 64  # columns of parquet that are inspected, beside those of texts
 ONE = "text"  # the name of the only column of a file without columns
 ARROW: tuple[TextFormat, ...] = ("parquet", "feather")
 
 
 class Row(NamedTuple):
-    """A row: where it stands, its values by column, and how it is written (with its line end, if it has one)."""
+    """A row: its place, its values by column, and its text as written (with its line end, if it has one)."""
 
     place: str
     values: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a user says of a file; what is None is found out, or an error."""
+    """A user's settings for reading a file; None is found out from the file, or an error."""
 
     form: TextFormat | None = None
     encoding: str | None = None
@@ -48,45 +48,45 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An open file: what it is, its columns, its first rows, and all its rows, which a pipe gives once."""
+    """An open file: its form, its columns, its first rows, and all its rows (only once for a pipe)."""
 
     source: Source
     form: TextFormat
-    columns: tuple[str, ...]  # of JSON: of the first rows
+    columns: tuple[str, ...]  # for JSON, those of the first rows
     sample: tuple[Row, ...]
-    whole: bool  # the sample is all there is
-    details: tuple[str, ...]  # how it is read, for people
+    whole: bool  # the sample is the whole file
+    details: tuple[str, ...]  # how it is read, for messages
     encoding: str = "utf-8"
     delimiter: str = ","
-    heading: tuple[str, ...] | None = None  # the first row as it stands, if it names the columns
+    heading: tuple[str, ...] | None = None  # the first row as written, if it names the columns
     before: int = 0  # lines before the heading
-    head: str = ""  # what stands before the first row, as it is
+    head: str = ""  # the text before the first row, as written
     marked: bool = False  # it begins with a byte order mark
-    newline: str = ""  # what ends a line, as io.TextIOWrapper has it
+    newline: str = ""  # the end of a line, as in io.TextIOWrapper
     stream: Stream | None = field(default=None, repr=False)  # of a pipe
-    quotes: Quotes | None = None  # "no": they are text; None: they enclose cells, as far as it can be seen
+    quotes: Quotes | None = None  # "no": they are text; None: they seem to enclose cells
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return self.source.name
 
     @property
     def more(self) -> Later | None:
-        """What later rows may have that the first have not."""
+        """What later rows may have that the first rows do not."""
         if self.whole or self.form in ("txt", "csv", "tsv"):
             return None
         return "fields" if self.form in ARROW else "columns"
 
     @property
     def has_columns(self) -> bool:
-        """Whether its rows are more than texts."""
+        """Whether it is a table, not one text per line."""
         return self.form != "txt"
 
     def rows(self, columns: Sequence[str] | None = None, bar: Progress | None = None) -> Iterator[Row]:
-        """Read all rows, from the first; of parquet and feather only the columns that are named.
+        """Read all rows from the beginning; for parquet and feather only the named columns.
 
-        `bar` moves on with the bytes of the file, but for parquet and feather.
+        `bar` advances with the bytes of the file, except for parquet and feather.
         """
         with self.stream or self.source.open()[0] as stream:
             if self.form in ARROW:
@@ -116,12 +116,12 @@ def open_table(
     option: str = "",
     columns_only: bool = False,
 ) -> Table:
-    """Open a file and find out how it is written; of a pipe, no more is read than that needs.
+    """Open a file and find out how it is written; of a pipe, only as much is read as that needs.
 
-    `wanted` are names of columns that the caller looks for (where a user says them with `option`), and `bare` is how
-    many columns there are without a heading, the last of numbers.  With `columns_only`, a text a line is of no use, so
-    that lines are rows.  Raises InputError where the form, the encoding, the delimiter or the heading is in doubt, with
-    what to say.
+    `wanted` are names of columns that the caller looks for (which users name with `option`), and `bare` is the number
+    of columns of a table without a heading, whose last column has numbers.  With `columns_only`, the form of one text
+    per line is excluded, so lines are rows.  Raises InputError, which names the option to give, if the form, the
+    encoding, the delimiter or the heading is in doubt.
 
     >>> from tempfile import TemporaryDirectory
     >>> from pathlib import Path
@@ -156,7 +156,7 @@ def open_table(
 
 
 def _check_no_table(reading: Reading, name: str) -> None:
-    """Raise InputError where something is said of a text a line that only tables have."""
+    """Raise InputError for settings that only apply to tables, if the file has one text per line."""
     said = {"delimiter": reading.delimiter, "header": reading.header, "quotes": reading.quotes}
     options = ", ".join(f"--{option}" for option, value in said.items() if value is not None)
     if options:
@@ -164,7 +164,7 @@ def _check_no_table(reading: Reading, name: str) -> None:
 
 
 def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str, details: tuple[str, ...]) -> Table:
-    """A text a line, or JSON."""
+    """One text per line, or JSON."""
     text, whole = beginning(stream, encoding, 1 if form != "json" else 0)
     newline = "\r" if text.count("\r") - text.count("\r\n") > text.count("\n") and form != "json" else "\n"
     kept = None if source.again else stream
@@ -174,7 +174,7 @@ def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str,
     sample = list[Row]()
     while True:
         rows = _text_rows(table, [text] if form == "json" else split_lines(text, whole, newline))
-        with suppress(InputError):  # it comes again, or the beginning ends in the midst of a value
+        with suppress(InputError):  # raised again later, or the beginning ends inside a value
             sample.extend(islice(rows, SAMPLE_ROWS))
         if sample or whole or form != "json":
             break
@@ -187,7 +187,7 @@ def _open_lines(source: Source, stream: Stream, form: TextFormat, encoding: str,
 def _open_delimited(
     source: Source, stream: Stream, form: TextFormat, encoding: str, details: tuple[str, ...], reading: Reading
 ) -> Table:
-    """A table with a delimiter; its heading is not looked for yet."""
+    """A table with a delimiter; its heading is found later."""
     said = None if reading.delimiter is None else delimited.check_delimiter(reading.delimiter)
     size = SAMPLE
     while True:
@@ -245,7 +245,7 @@ def _open_arrow(source: Source, stream: Stream, form: TextFormat, details: tuple
 
 
 def open_seekable(source: Source) -> Any:
-    """Open a file of Arrow: unpacked, and so that its end can be read first.
+    """Open an Arrow file: decompressed and seekable, since its end is read first.
 
     >>> from pathlib import Path
     >>> from tempfile import NamedTemporaryFile
@@ -258,14 +258,14 @@ def open_seekable(source: Source) -> Any:
 
 
 def _seekable(stream: Stream, source: Source) -> Any:
-    """A file of Arrow is read from its end: one that is packed, or a pipe, is read into memory first."""
+    """A seekable Arrow file, which is read from its end: a compressed file or a pipe is first read into memory."""
     if source.path is not None and isinstance(stream.raw, io.FileIO | StoreFile):
         return source.path.open("rb")
     return io.BytesIO(stream.read())
 
 
 def _text_rows(table: Table, lines: Iterable[str]) -> Iterator[Row]:
-    """The rows of all forms but Arrow's, from decoded lines."""
+    """The rows of all forms except Arrow's, from decoded lines."""
     if table.form == "txt":
         for number, line in enumerate(lines, 1):
             if table.newline == "\r" and "\n" in line:

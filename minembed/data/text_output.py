@@ -13,12 +13,12 @@ from minembed.data.plain_values import as_cell, plain_row, plain_value
 from minembed.errors import InputError
 from minembed.types import TextFormat
 
-EXACT, ROUNDED = "%.9g", "%.6f"  # 9 digits give every float32 back
-SURROGATES = re.compile("[\ud800-\udfff]")  # which UTF-8 cannot say
+EXACT, ROUNDED = "%.9g", "%.6f"  # 9 digits represent every float32 exactly
+SURROGATES = re.compile("[\ud800-\udfff]")  # UTF-8 cannot encode them
 
 
 def write_text_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: Iterable[Block]) -> int:
-    r"""Write blocks of rows in UTF-8; returns how many.
+    r"""Write blocks of rows in UTF-8; returns the number of rows.
 
     >>> from io import BytesIO
     >>> from minembed.data.table import Row
@@ -42,7 +42,7 @@ def write_text_rows(file: BinaryIO, form: TextFormat, layout: Layout, blocks: It
     between = "[\n" if form == "json" else ""
     for block in blocks:
         for line in json_lines(layout, block):
-            file.write((between + line).encode("utf-8", "backslashreplace"))  # a lone surrogate is a JSON escape
+            file.write((between + line).encode("utf-8", "backslashreplace"))  # a lone surrogate becomes a JSON escape
             between = ",\n" if form == "json" else "\n"
         written += len(block[0])
     file.write(b"\n" if written and form == "jsonl" else b"\n]\n" if written else b"[]\n" if form == "json" else b"")
@@ -68,7 +68,7 @@ def csv_rows(layout: Layout, block: Block) -> Iterator[list[str]]:
 
 
 def json_lines(layout: Layout, block: Block, number: str = EXACT) -> Iterator[str]:
-    """Each row as a JSON object, without a line break; the numbers of vectors as `number` formats them.
+    """Each row as a JSON object, without a line break; numbers of vectors are formatted by `number`.
 
     >>> from minembed.data.table import Row
     >>> list(json_lines(Layout(None, (Extra("score", float),)), ([Row("x", {"id": True}, "")], [[0.5]])))
@@ -89,7 +89,7 @@ def json_lines(layout: Layout, block: Block, number: str = EXACT) -> Iterator[st
 
 
 def texts_of(extra: Extra, values: Sequence[Any], number: str = EXACT) -> list[str]:
-    """The values of an extra column as JSON, the numbers of vectors as `number` formats them.
+    """The values of an extra column as JSON; numbers of vectors are formatted by `number`.
 
     >>> texts_of(Extra("a", np.dtype("f4"), 2), [None, np.float32([0.5, 2])]), texts_of(Extra("b"), ["x", None])
     (['null', '[0.5, 2]'], ['"x"', 'null'])

@@ -1,4 +1,4 @@
-"""The texts of a user's file: which column they are in, which rows have none, and one line that says so."""
+"""The texts of a user's file: find their column, handle missing texts, and report both in one line."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +15,12 @@ from minembed.types import Missing
 
 LOG = logging.getLogger("minembed")
 FIRST_PLACES = 5  # of missing texts, in a message
-NULL_WORDS = frozenset("NA N/A #N/A <NA> NULL Null null NaN nan None".split())  # may be texts, so that they are told
+NULL_WORDS = frozenset("NA N/A #N/A <NA> NULL Null null NaN nan None".split())  # may be texts: only reported
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a user says of a file of texts: how it is written, and the columns of the texts and of their ids."""
+    """A user's settings for a file of texts: how it is written, and the columns of the texts and of their ids."""
 
     reading: Reading = field(default_factory=Reading)
     column: str | None = None
@@ -29,7 +29,7 @@ class Selection:
 
 
 class TextRow(NamedTuple):
-    """A row of a file: its number from 1, its text (None: missing), and all of it."""
+    """A row of a file: its number from 1, its text (None if missing), and the whole row."""
 
     number: int
     text: str | None
@@ -43,18 +43,18 @@ class Texts:
     table: Table
     column: Column
     missing: Missing = "error"
-    found: bool = False  # the column was found out, not said
+    found: bool = False  # the column was found, not named by the user
 
     @property
     def name(self) -> str:
-        """What messages call the file."""
+        """The file's name in messages."""
         return self.table.name
 
     def rows(self, whole_rows: bool = True, also: Sequence[str] = (), bar: Progress | None = None) -> Iterator[TextRow]:
-        """Read them; without `whole_rows`, no other columns of parquet and feather than those in `also`; `bar`
-        moves on with the bytes.
+        """Read the rows; without `whole_rows`, of parquet and feather only the column of the texts and those in `also`.
 
-        A missing text is None, or "" where `missing` is "empty"; raises InputError where it is "error".
+        `bar` advances with the bytes.  A missing text is None, or "" if `missing` is "empty"; raises InputError if
+        `missing` is "error".
         """
         columns = None if whole_rows else list(dict.fromkeys([self.column.path[0], *also]))
         unseen = self._unseen
@@ -73,10 +73,9 @@ class Texts:
             yield TextRow(number, text, row)
 
     def survey(self, note: Callable[[TextRow], None] | None = None) -> "Survey":
-        """Read the file once, before anything is computed: how many rows it has, and how many texts are missing.
+        """Read the file once, before anything is computed, and count its rows and the missing texts.
 
-        `note` gets every row.  Raises InputError, with the first places, where texts are missing and `missing` is
-        "error".
+        `note` gets every row.  Raises InputError, with the first places, if texts are missing and `missing` is "error".
         """
         missing, places, rows, words = 0, list[str](), 0, 0
         lenient, size = replace(self, missing="skip"), self.table.source.size
@@ -100,7 +99,7 @@ class Texts:
 
     @property
     def _unseen(self) -> tuple[str, ...]:
-        """Names that later rows of JSON must not have: the first rows would have been read otherwise with them."""
+        """Names that later rows of JSON must not have: with them, another column would have been chosen."""
         if not self.found or self.table.more != "columns" or self.column.name in TEXTS[0]:
             return ()
         return TEXTS[0]
@@ -110,7 +109,7 @@ class Texts:
         return f"the text in column {self.column.name!r}" if self.table.has_columns else "the text"
 
     def told(self, survey: "Survey | None" = None, rows_stay: bool = False) -> str:
-        """One line that says what is read, and how; with `rows_stay`, rows without a text are not left out."""
+        """One line that says what is read, and how; with `rows_stay`, rows without a text are kept."""
         lines = not self.table.has_columns
         parts = ["one text per line" if lines else f'column "{self.column.name}"']
         if survey is not None:
@@ -126,7 +125,7 @@ REMEDY = "--missing skip skips such rows, --missing empty reads them as empty te
 
 
 class Survey(NamedTuple):
-    """What a file has: rows, and rows without a text."""
+    """The number of rows of a file, and of rows without a text."""
 
     rows: int
     missing: int
@@ -137,8 +136,9 @@ def open_texts(
 ) -> Texts:
     """Open a file and find the column of its texts; a pipe is read once, as its rows come.
 
-    `wanted` are names of other columns that the caller looks for; `blank_lines` is what happens to those of a text a
-    line where the selection does not say.  Raises InputError where the form of the file or the column is in doubt.
+    `wanted` are names of other columns that the caller looks for; `blank_lines` says what to do with blank lines of a
+    file with one text per line, if the selection does not.  Raises InputError if the form of the file or the column is
+    in doubt.
 
     >>> from tempfile import TemporaryDirectory
     >>> from pathlib import Path
@@ -166,7 +166,7 @@ def open_texts(
 
 
 def column_of(table: Table, field: str, option: str) -> Column:
-    """Another column of a table, by its name, number or path; raises InputError where there is none, or two of a name.
+    """Another column of a table, by its name, number or path; raises InputError if there is none, or two of that name.
 
     >>> table = Table(Source("x.csv"), "csv", ("id", "text"), (), True, ())
     >>> column_of(table, "1", "--id").name
@@ -178,9 +178,9 @@ def column_of(table: Table, field: str, option: str) -> Column:
 
 
 def named_column(table: Table, field: str, option: str) -> Column:
-    """The column that `field` names; all rows are looked at for one that the first have not, unless they are a pipe's.
+    """The column that `field` names; if the first rows do not have it, all rows are searched, unless it is a pipe.
 
-    Raises InputError where there is none, or two of the name.
+    Raises InputError if there is none, or two of that name.
 
     >>> named_column(Table(Source("x.csv"), "csv", ("id", "text"), (), True, ()), "text", "--keep").name
     'text'
@@ -197,7 +197,7 @@ def named_column(table: Table, field: str, option: str) -> Column:
 
 
 def check_once(table: Table, column: Column) -> None:
-    """Raise InputError where two columns of the heading have the name of one that is read.
+    """Raise InputError if two columns of the heading have the name of the one that is read.
 
     >>> table = Table(Source("x.csv"), "csv", ("q", "q_2"), (), True, (), heading=("q", "q"))
     >>> check_once(table, Column("q", ("q",)))

@@ -1,4 +1,4 @@
-"""Vectors without rows to files, block by block, so that more may be written than fits into memory."""
+"""Write vectors without rows to files, block by block, so that they need not fit into memory."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ HEADER = 256  # bytes of a safetensors header: room for the largest number of ro
 
 
 def open_npy(path: Path) -> Array:
-    """Map the array of a .npy file; raises InputError for what is none.
+    """Memory-map the array of a .npy file; raises InputError if it is not one.
 
     >>> open_npy(Path("none.npy"))
     Traceback (most recent call last):
@@ -30,7 +30,7 @@ def open_npy(path: Path) -> Array:
     """
     try:
         check_regular(path)
-        with np.errstate(over="ignore"):  # of a shape that no array has
+        with np.errstate(over="ignore"):  # from an impossible shape
             array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
@@ -55,7 +55,7 @@ def write_npy(file: BinaryIO, empty: Array, blocks: Blocks) -> int:
     """
 
     def header(rows: int) -> None:
-        # version 1.0 leaves room for the number of rows to grow, so both headers are of one length
+        # version 1.0 leaves room for a larger number of rows, so both headers have the same length
         facts = {"descr": empty.dtype.str, "fortran_order": False, "shape": (rows, empty.shape[1])}
         file.seek(0)
         np.lib.format.write_array_header_1_0(file, facts)
@@ -94,7 +94,7 @@ def _append(file: BinaryIO, header: Callable[[int], None], blocks: Blocks) -> in
 
 
 def write_npz(file: BinaryIO, empty: Array, blocks: Blocks, work: BinaryIO) -> int:
-    """Write two arrays, `ids` (N,), int64 or str, and `embeddings` (N, width); `work` is an empty file to work in.
+    """Write two arrays, `ids` (N,), int64 or str, and `embeddings` (N, width); `work` is an empty temporary file.
 
     >>> from io import BytesIO
     >>> file = BytesIO()
@@ -122,9 +122,9 @@ def write_npz(file: BinaryIO, empty: Array, blocks: Blocks, work: BinaryIO) -> i
 
 
 def as_array(ids: Sequence[Any]) -> Array:  # -> (N,)
-    """Ids as an array: int64 where all are whole numbers of 64 bits, else str.
+    """Ids as an array: int64 if all are whole numbers of 64 bits, else str.
 
-    Raises InputError for different ids that would be the same so.
+    Raises InputError if different ids would become equal.
 
     >>> as_array([1, 2]).dtype.kind, as_array(["007", 2]).tolist()
     ('i', ['007', '2'])
@@ -139,11 +139,11 @@ def as_array(ids: Sequence[Any]) -> Array:  # -> (N,)
 
 WRITERS: dict[str, Write] = {".npy": write_npy, ".safetensors": write_safetensors}
 WITH_IDS = ".npz"
-VECTORS = (".npy", WITH_IDS, ".safetensors")  # endings of outputs that hold vectors, and no rows
+VECTORS = (".npy", WITH_IDS, ".safetensors")  # endings of outputs with vectors only
 
 
 def preview(texts: Sequence[str], block: Array, columns: int) -> Iterator[str]:
-    """Turn texts and vectors into a line each that fits the terminal: the first numbers, and the text.
+    """Format each text and its vector as a line that fits the terminal: the first numbers, and the text.
 
     >>> list(preview(["a long text"], np.float32([[0.5, -1, 0, 2, 1]]), columns=60))
     ['[+0.500 -1.000 +0.000 +2.000 ... 5 numbers]  a long text']

@@ -1,4 +1,4 @@
-"""How good a model is: pairs judged by people, triplets, and retrieval."""
+"""Evaluate a model: with pairs scored by people, triplets, and retrieval."""
 
 from minembed.evaluation.pairs import evaluate_pairs, evaluate_triplets, pearson, spearman
 from minembed.evaluation.retrieval import evaluate_retrieval, ranking_metrics

@@ -1,6 +1,6 @@
-"""How well scores agree with judgements, in NumPy: correlations, triplets, and pairs that are alike or not.
+"""Agreement of scores with judgements, in NumPy: correlations, triplets, and the classification of pairs.
 
-Rankings have a room of their own, retrieval.py.  The names and meanings of the metrics are sentence-transformers'.
+Rankings are in retrieval.py.  The metrics have the names and meanings of sentence-transformers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from minembed.types import Array, Metric
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:  # (N,), (N,) -> -1 to 1
-    """How nearly y is a straight line in x (Pearson, 1895).
+    """Pearson's correlation: how close y is to a linear function of x (Pearson, 1895).
 
-    Computed in float64.  Raises InputError unless both hold the same number of finite values, at least 2 of them
-    different.
+    Computed in float64.  Raises InputError unless both have the same number of finite values, and at least 2 different
+    ones.
 
     >>> pearson([1, 2, 3], [10, 20, 30])
     1.0
@@ -34,7 +34,7 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:  # (N,), (N,) -> -1 to 1
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:  # (N,), (N,) -> -1 to 1
-    """How nearly x and y have the same order (Spearman, 1904): Pearson's correlation of their ranks.
+    """Spearman's correlation: how similar the order of x and y is (Spearman, 1904), as Pearson's of their ranks.
 
     Equal values share the average of their ranks.  Raises InputError as `pearson` does.
 
@@ -47,7 +47,7 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:  # (N,), (N,) -> -1 to 1
 
 
 def average_ranks(x: ArrayLike) -> Array:  # (N,) -> (N,) float64
-    """Rank values from 1 (smallest) to N; equal values share the average of the ranks they take up.
+    """Rank values from 1 (smallest) to N; equal values share the average of their ranks.
 
     >>> average_ranks([30, 10, 20, 10]).tolist()
     [4.0, 1.5, 3.0, 1.5]
@@ -65,10 +65,10 @@ def evaluate_triplets(
     metrics: Sequence[Metric] = ("cosine",),
     margin: float | Mapping[str, float] = 0.0,
 ) -> dict[str, float]:  # three of (N, D)
-    """The share of triplets whose anchor is more alike to its positive than to its negative, by more than `margin`.
+    """The share of triplets whose anchor is more similar to its positive than to its negative, by more than `margin`.
 
-    Gives {"cosine_accuracy": ...}, one entry a metric ("cosine", "dot", "euclidean", "manhattan"; distances count
-    negative), and "max_accuracy", the best, where there are several; a margin may be given by metric.  As
+    Returns {"cosine_accuracy": ...}, one entry per metric ("cosine", "dot", "euclidean", "manhattan"; distances are
+    negated), and for several metrics "max_accuracy", the best; a margin may be given by metric.  As
     sentence-transformers' TripletEvaluator; computed in float64.  Raises InputError for an unknown metric, shapes that
     differ, no triplets, NaN or infinity.
 
@@ -89,13 +89,13 @@ def evaluate_triplets(
 def evaluate_pairs(
     a: ArrayLike, b: ArrayLike, labels: ArrayLike, metrics: Sequence[Metric] = ("cosine",)
 ) -> dict[str, float]:  # (N, D), (N, D), (N,)
-    """How well a similarity tells pairs that belong together (label 1) from pairs that do not (0).
+    """How well a similarity distinguishes pairs that belong together (label 1) from pairs that do not (0).
 
-    Gives the numbers of `Classification` for each metric ("cosine", "dot", "euclidean", "manhattan"), named as in
-    {"cosine_accuracy": ...}, and of several metrics also the largest of each, "max_accuracy" and so on.  Thresholds of
-    euclidean and manhattan are distances: a pair is taken to belong together up to there.  As sentence-transformers'
-    BinaryClassificationEvaluator; computed in float64.  Raises InputError for an unknown metric, shapes that differ,
-    labels that are neither 0 nor 1, no pairs, NaN or infinity.
+    Returns the numbers of `Classification` for each metric ("cosine", "dot", "euclidean", "manhattan"), named as in
+    {"cosine_accuracy": ...}, and for several metrics also the largest of each, "max_accuracy" and so on.  Thresholds of
+    euclidean and manhattan are distances: a pair is predicted to belong together up to that distance.  As
+    sentence-transformers' BinaryClassificationEvaluator; computed in float64.  Raises InputError for an unknown metric,
+    shapes that differ, labels that are neither 0 nor 1, no pairs, NaN or infinity.
 
     >>> found = evaluate_pairs([[1.0, 0.0], [1.0, 0.0]], [[2.0, 0.0], [0.0, 1.0]], [1, 0])
     >>> found["cosine_accuracy"], found["cosine_accuracy_threshold"], found["cosine_ap"]
@@ -117,22 +117,22 @@ def evaluate_pairs(
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What thresholds on scores achieve: a pair is taken to belong together if its score is at least the threshold."""
+    """The quality of the best thresholds: a pair is predicted to belong together if its score reaches the threshold."""
 
-    accuracy: float  # the best, over all thresholds: the share of pairs that are put where they belong
-    accuracy_threshold: float  # midway between two scores; above all scores where "no pair" is best
+    accuracy: float  # the best, over all thresholds: the share of pairs that are classified correctly
+    accuracy_threshold: float  # midway between two scores; above all scores if "no pair" is best
     f1: float  # the best, over all thresholds: the harmonic mean of precision and recall
     f1_threshold: float
-    precision: float  # at f1_threshold: how many of the pairs found belong together
-    recall: float  # at f1_threshold: how many of the pairs that belong together are found
+    precision: float  # at f1_threshold: the share of the pairs found that belong together
+    recall: float  # at f1_threshold: the share of the pairs that belong together that are found
     ap: float  # average precision: over all thresholds, precision weighted by the gain in recall
-    mcc: float  # at f1_threshold: Matthews' correlation of truth and guess (Matthews, 1975)
+    mcc: float  # at f1_threshold: Matthews' correlation of labels and predictions (Matthews, 1975)
 
 
 def classify(scores: ArrayLike, labels: ArrayLike) -> Classification:  # (N,), (N,)
     """Find the best thresholds that separate scores of label 1 (high) from scores of label 0.
 
-    Of thresholds that do equally well, the highest is taken.  Raises InputError as `evaluate_pairs` does.
+    Of equally good thresholds, the highest is returned.  Raises InputError as `evaluate_pairs` does.
 
     >>> found = classify([0.9, 0.8, 0.3, 0.1], [1, 0, 1, 0])
     >>> found.accuracy, round(found.f1, 3), round(found.f1_threshold, 3), round(found.ap, 3)
@@ -151,7 +151,7 @@ def classify(scores: ArrayLike, labels: ArrayLike) -> Classification:  # (N,), (
     thresholds = np.where(last + 1 < N, _between(x[last], x[np.minimum(last + 1, N - 1)]), x[last])
     right = (hits + (N - n_true) - (n_found - hits)) / N
     best = int(right.argmax())
-    none_found = (N - n_true) / N  # where the threshold is above all
+    none_found = (N - n_true) / N  # the accuracy of a threshold above all scores
     accuracy, at = (right[best], thresholds[best])
     if none_found >= accuracy:
         accuracy, at = none_found, np.nextafter(x[0], np.inf)
@@ -166,13 +166,13 @@ def classify(scores: ArrayLike, labels: ArrayLike) -> Classification:  # (N,), (
 
 
 def _between(high: Array, low: Array) -> Array:
-    """The middle of two scores, which the lower one does not reach."""
+    """The middle of two scores, always above the lower one."""
     middle = low / 2 + high / 2
     return np.where(middle <= low, high, middle)
 
 
 def _matthews(guess: Array, truth: Array) -> float:
-    """Matthews' correlation of two lists of truths; 0 where one of them is all the same."""
+    """Matthews' correlation of two lists of bools; 0 if all values of one list are equal."""
     if guess.all() or not guess.any() or truth.all() or not truth.any():
         return 0.0
     return pearson(guess, truth)
@@ -209,7 +209,7 @@ def _check(values: ArrayLike, name: str) -> Array:
     return array
 
 
-def _unit(x: Array) -> Array:  # mean 0, length 1; scaled first, so that squares neither overflow nor vanish
+def _unit(x: Array) -> Array:  # mean 0, length 1; scaled first, so that squares neither overflow nor underflow
     x = x / np.abs(x).max()
     x = x - x.mean()
     x = x / np.abs(x).max()

@@ -1,13 +1,13 @@
-"""How well a search finds what people judged relevant: the metrics of information retrieval.
+"""The metrics of information retrieval: how well a search finds the documents that people judged relevant.
 
 Names and definitions are those of sentence-transformers' InformationRetrievalEvaluator.  With R the relevant documents
 of a query, averaged over the queries that have any:
 
 - accuracy@k: 1 if one of the first k is relevant, else 0;
 - precision@k, recall@k: how many of the first k are relevant, divided by k, and by |R|;
-- mrr@k: 1 / the place of the first relevant one, 0 if that is beyond k;
-- ndcg@k: the sum of gain / log2(place + 1) over the first k, divided by the largest possible (Järvelin and Kekäläinen,
-  2002); the gain is 1, or the grade where relevance is graded;
+- mrr@k: 1 / the rank of the first relevant one, 0 if that is beyond k;
+- ndcg@k: the sum of gain / log2(rank + 1) over the first k, divided by the largest possible (Järvelin and Kekäläinen,
+  2002); the gain is 1, or the grade if relevance is graded;
 - map@k: the mean, over min(k, |R|), of the precision at each relevant one among the first k.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Relevant = Mapping[Any, Collection[Any] | Mapping[Any, float]]  # by query: the documents, or the grade of each
-AT = {  # the places at which sentence-transformers measures
+AT = {  # the values of k in sentence-transformers
     "accuracy": (1, 3, 5, 10),
     "precision": (1, 3, 5, 10),
     "recall": (1, 3, 5, 10),
@@ -40,7 +40,7 @@ AT = {  # the places at which sentence-transformers measures
 
 
 class PlacesOptions(TypedDict, total=False):
-    """The places at which `evaluate_retrieval` measures, by metric."""
+    """The values of k for `evaluate_retrieval`, by metric."""
 
     accuracy_at_k: Sequence[int]
     precision_recall_at_k: Sequence[int]
@@ -76,10 +76,10 @@ def evaluate_retrieval(
 ) -> dict[str, float]:  # (Q, D), (N, D)
     """Search the corpus for every query, exactly, and measure the rankings as `ranking_metrics` does.
 
-    The names have the metric in front, "cosine_ndcg@10"; queries without relevant documents are left out; equal
-    scores are ranked by id.  As sentence-transformers' InformationRetrievalEvaluator, with scores in float64.
-    Raises InputError where ids and vectors do not pair up or an id comes twice, where no query has a relevant
-    document, for a k below 1, and as `minembed.top_k` does.
+    Names begin with the metric, as in "cosine_ndcg@10"; queries without relevant documents are left out; equal scores
+    are ranked by id.  As sentence-transformers' InformationRetrievalEvaluator, with scores in float64.  Raises
+    InputError if ids and vectors do not pair up, for duplicate ids, if no query has a relevant document, for a k below
+    1, and as `minembed.top_k` does.
 
     >>> found = evaluate_retrieval([[1.0, 0.0]], [[0.0, 1.0], [1.0, 1.0], [1.0, 0.1]], ["q"], "abc", {"q": {"b"}})
     >>> found["cosine_accuracy@1"], found["cosine_mrr@10"], found["cosine_recall@3"]
@@ -92,7 +92,7 @@ def evaluate_retrieval(
     judged = [i for i, query in enumerate(query_ids) if _grades(relevant_docs, query)]
     if not judged:
         raise InputError("relevant_docs has no document for any of the queries")
-    order = sorted(range(len(corpus_ids)), key=corpus_ids.__getitem__)  # so that ties come in the order of ids
+    order = sorted(range(len(corpus_ids)), key=corpus_ids.__getitem__)  # so that ties are in the order of ids
     if order != list(range(len(order))):
         corpus = corpus[order]
     found = top_k(queries[judged], corpus, largest, metric, backend, threads)[1]
@@ -107,10 +107,10 @@ def ranking_metrics(
 ) -> dict[str, float]:
     """Measure rankings: by query, the ids of documents, the best first.
 
-    `at` says at which places which metric is taken, by "accuracy", "precision", "recall", "ndcg", "mrr" and "map".
-    Relevance may be graded (a mapping of id to grade, above 0 where relevant): then ndcg weighs by grade, as
-    trec_eval does.  Returns means over the queries, {"accuracy@1": ...}.
-    Raises InputError for a query without relevant documents, no queries at all, an unknown metric, or a k below 1.
+    `at` gives the values of k by metric: "accuracy", "precision", "recall", "ndcg", "mrr" and "map".  Relevance may be
+    graded (a mapping of id to grade, above 0 if relevant): then ndcg weights by grade, as trec_eval does.  Returns
+    means over the queries, {"accuracy@1": ...}.
+    Raises InputError for a query without relevant documents, no queries, an unknown metric, or a k below 1.
 
     >>> ranking_metrics({"q": ["b", "a", "c"]}, {"q": {"a"}}, {"mrr": [10], "recall": [1, 2]})
     {'mrr@10': 0.5, 'recall@1': 0.0, 'recall@2': 1.0}
@@ -179,7 +179,7 @@ MEASURES = {
 
 
 def _check_places(at: Mapping[str, Sequence[int]]) -> int:
-    """The largest k that is asked for."""
+    """The largest k."""
     largest = 0
     for name, places in at.items():
         if name not in MEASURES:

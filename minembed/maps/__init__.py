@@ -1,12 +1,12 @@
-"""Maps of embeddings: points in two or three dimensions, how far they can be trusted, and files to look at.
+"""Maps of embeddings: points in two or three dimensions, measures of their quality, and files for viewing them.
 
     from minembed.maps import Map
     Map.of(model.encode(texts), texts, method="tsne").save("map.html")     # or .png, .svg
 
     from minembed.maps import cluster
-    cluster(model.encode(texts), texts).names     # groups of like meaning, by their typical words
+    cluster(model.encode(texts), texts).names     # groups of similar meaning, named by their typical words
 
-PCA and the page in HTML need NumPy alone; t-SNE, UMAP, clusters and pictures need the extra `viz`.
+PCA and the HTML page need only NumPy; t-SNE, UMAP, clusters and pictures need the extra `viz`.
 """
 
 from minembed.maps.chart import Map

@@ -1,4 +1,4 @@
-"""A map: points, texts, groups and trust, ready to be looked at."""
+"""A map: points, texts, groups and trust, ready for viewing."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ class ProjectOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """What is shown; `Map.of` makes one, `save` writes it to a file."""
+    """The content of a map; `Map.of` makes one, `save` writes it to a file."""
 
     vectors: Array  # (N, D) float64
     texts: tuple[str, ...]
     projection: Projection
     groups: Groups
-    trust: Trust | None  # None where there are fewer than three points
-    model: str = ""  # what the vectors came from
+    trust: Trust | None  # None for fewer than three points
+    model: str = ""  # the source of the vectors
 
     @classmethod
     @takes_options_of(project, ProjectOptions)
@@ -61,10 +61,10 @@ class Map:
     ) -> "Map":
         """Place vectors (N, D) of texts on a map, and measure how far it can be trusted.
 
-        `texts` and `labels` are columns of one entry a vector; a label may be a number, a bool or missing as well.
-        Groups are the values of `labels`, where given; else clusters: `clusters` is a number (of k-means), "kmeans",
-        "hdbscan", "none", or "auto": k-means where scikit-learn is installed.  `method` and the other settings are
-        those of `project`; `tell` is called with what is being done.
+        `texts` and `labels` have one entry per vector; a label may also be a number, a bool or missing.  Groups are the
+        values of `labels`, if given, else clusters: `clusters` is a number (for k-means), "kmeans", "hdbscan", "none",
+        or "auto": k-means if scikit-learn is installed.  `method` and the other settings are those of `project`; `tell`
+        is called with the name of each stage.
 
         >>> Map.of([[0.0, 1.0], [1.0, 0.0]], ["up", "right"], method="pca", clusters=None).trust is None
         True
@@ -89,7 +89,7 @@ class Map:
 
     @property
     def title(self) -> str:
-        """What the map shows, in a line."""
+        """What the map shows, in one line."""
         n = len(self.texts)
         model = shorten(self.model, 60) if self.model else ""
         parts = [f"{n:,} texts" if n != 1 else "1 text", self.projection.name, model]
@@ -97,7 +97,7 @@ class Map:
 
     @property
     def trust_line(self) -> str:
-        """How far it can be trusted, in a line."""
+        """How far it can be trusted, in one line."""
         parts = [str(self.trust)] if self.trust else ["too few points to measure trust"]
         if self.projection.shares:
             shown = sum(self.projection.shares)
@@ -106,7 +106,7 @@ class Map:
 
     def save(self, path: str | Path) -> None:
         """Write a page (.html) or a picture (.png, .svg); raises InputError for another ending."""
-        from minembed.maps.saving import save  # late: a page and a picture are made of a Map
+        from minembed.maps.saving import save  # late: it imports this module
 
         save(self, Path(path))
 

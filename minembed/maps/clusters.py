@@ -1,4 +1,4 @@
-"""Clusters of texts: k-means of their vectors, or the islands of a map; named by their words, each with its centre."""
+"""Clusters of texts: k-means of their vectors, or the islands of a map; named by typical words, with their centres."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,19 +17,19 @@ from minembed.runtime.columns import as_texts
 from minembed.search.topk import pieces
 from minembed.types import Array, ClusterMethod
 
-MOST: Mapping[str, int] = {"kmeans": 500_000, "hdbscan": 20_000}  # vectors; docs/guide.md says what they take
-SAMPLE = 2_000  # vectors that the number of clusters is chosen by
+MOST: Mapping[str, int] = {"kmeans": 500_000, "hdbscan": 20_000}  # vectors; docs/guide.md gives time and memory
+SAMPLE = 2_000  # vectors for choosing the number of clusters
 TRIED = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48)
 PIECE = 1 << 14  # rows at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clusters:
-    """Which cluster each vector is in; clusters are numbered by size, the largest is 0."""
+    """The cluster of each vector; clusters are numbered by size, the largest is 0."""
 
     labels: Array  # (N,) int64, -1 for none
     names: tuple[str, ...]  # K, each the most typical words of a cluster
-    cosines: Array  # (N,) float64, with the centre of the cluster; NaN for none
+    cosines: Array  # (N,) float64, of each vector with the centre of its cluster; NaN for none
     centers: Array  # (K, D) float64, the mean direction of each cluster's vectors, of length 1
     silhouettes: Mapping[int, float] = field(default_factory=dict)  # by each number of clusters that was tried
 
@@ -62,15 +62,15 @@ def cluster(
 ) -> Clusters:
     """Divide vectors (N, D) of texts into clusters, and name each by its most typical words.
 
-    "kmeans" divides all of them, by direction, among `k` centres, the best of four tries.  Without `k`, it is the
-    number from 2 to 48 with the highest mean silhouette (by cosine; of equal ones the smallest) among 2,000 of the
-    vectors, drawn by the seed.  "hdbscan" finds how many there are: the islands of a t-SNE map, of at least a hundredth
-    of the vectors and five; what lies between is in none (-1).  The same seed gives the same clusters on a machine.
-    `tell` is called with what is being done.
+    "kmeans" divides all vectors, by direction, among `k` centres, with the best of four tries.  Without `k`, it chooses
+    the number from 2 to 48 with the highest mean silhouette (by cosine; of equal ones the smallest) for a random sample
+    of 2,000 vectors.  "hdbscan" finds the number by itself: its clusters are the islands of a t-SNE map, each of at
+    least 1 % of the vectors and at least five; vectors between them are in none (-1).  On one machine, the same seed
+    gives the same clusters.  `tell` is called with the name of each stage.
 
-    Takes up to 500,000 vectors, "hdbscan" 20,000.  Memory: three float32 copies of the vectors, and for "hdbscan" what
-    a t-SNE map takes.  Raises InputError for more vectors, NaN, a zero `k` or one above N, and texts that do not fit;
-    MissingExtraError without scikit-learn (the extra `viz`).
+    Accepts up to 500,000 vectors, "hdbscan" 20,000.  Memory: three float32 copies of the vectors, and for "hdbscan" the
+    memory of a t-SNE map.  Raises InputError for more vectors, NaN, a `k` of zero or above N, and texts that do not
+    pair up with the vectors; MissingExtraError without scikit-learn (the extra `viz`).
 
     >>> found = cluster([[1, 0], [0, 1], [1, 0.1]], ["a cat", "the rain", "a cat"], 2)  # doctest: +SKIP
     >>> found.labels.tolist(), found.names  # doctest: +SKIP
@@ -102,7 +102,7 @@ def cluster(
 
 
 def check_count(n: int, k: int | None, method: str = "kmeans") -> None:
-    """Refuse what cannot be clustered, before anything is embedded; raises InputError, MissingExtraError.
+    """Check that clustering is possible, before anything is embedded; raises InputError or MissingExtraError.
 
     >>> check_count(30_000, None, "hdbscan")
     Traceback (most recent call last):
@@ -122,7 +122,7 @@ def check_count(n: int, k: int | None, method: str = "kmeans") -> None:
 
 
 def units(x: Array) -> Array:  # (N, D) -> (N, D) float32
-    """Rows at length 1; zeros stay.  Raises InputError for NaN or infinity.
+    """Rows scaled to length 1; zeros stay.  Raises InputError for NaN or infinity.
 
     >>> units(np.array([[3, 4], [0, 0]])).round(6).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
@@ -139,7 +139,7 @@ def units(x: Array) -> Array:  # (N, D) -> (N, D) float32
 def silhouette(unit: Array, labels: Array) -> float:  # (n, D) of length 1, (n,) from 0
     """The mean silhouette by cosine: how much nearer rows are to their own cluster than to the next one, -1 to 1.
 
-    No two rows are compared: the mean distance to a cluster is one minus the product with the mean of its rows.
+    Rows are not compared in pairs: the mean distance to a cluster is one minus the product with the mean of its rows.
 
     >>> float(silhouette(np.float32([[1, 0], [1, 0], [0, 1], [0, 1]]), np.array([0, 0, 1, 1])))
     1.0
@@ -161,7 +161,7 @@ def silhouette(unit: Array, labels: Array) -> float:  # (n, D) of length 1, (n,)
 
 
 def by_size(raw: Array) -> tuple[Array, int]:  # (N,), -1 for none -> (N,) int64
-    """Number clusters by size, the largest 0; of equal ones the one that comes first.  Returns how many there are.
+    """Number clusters by size, from 0 for the largest; of equal ones the first comes first.  Also returns their number.
 
     >>> by_size(np.array([5, 2, 2, -1]))
     (array([ 1,  0,  0, -1]), 2)
@@ -170,11 +170,11 @@ def by_size(raw: Array) -> tuple[Array, int]:  # (N,), -1 for none -> (N,) int64
     order = np.lexsort((first, -sizes))
     place = np.full(int(raw.max(initial=-1)) + 2, -1, np.int64)
     place[values[order]] = np.arange(len(order))
-    return place[raw], len(order)  # the last place is that of -1
+    return place[raw], len(order)  # -1 reads the last place
 
 
 def _tried(unit: Array, seed: int) -> Iterator[tuple[int, float]]:
-    """The silhouette of each number of clusters, of a sample of the rows."""
+    """The silhouette for each number of clusters, on a sample of the rows."""
     rows = np.arange(len(unit))
     if len(unit) > SAMPLE:
         rows = np.sort(np.random.default_rng(seed).choice(len(unit), SAMPLE, replace=False))
@@ -203,7 +203,7 @@ def _islands(unit: Array, seed: int) -> Array:
 
 def _sums(unit: Array, labels: Array, count: int) -> Array:  # (N, D), (N,) -> (count, D) float64
     """Add up the rows of each cluster."""
-    sums = np.zeros((count + 1, unit.shape[1]))  # the last is of -1
+    sums = np.zeros((count + 1, unit.shape[1]))  # the last row is for -1
     for start, end in pieces(len(unit), PIECE):
         order = np.argsort(labels[start:end], kind="stable")
         values, begins = np.unique(labels[start:end][order], return_index=True)

@@ -1,7 +1,7 @@
 """Vectors in few bytes, for a page that compares any two of them.
 
-They are turned onto their principal axes, which changes no cosine, and the axes are stored the more coarsely the less
-varies along them: in 8 bits, in 4, in 2, or not at all.  How far the cosines are off is measured, and shown with them.
+They are rotated to their principal axes, which changes no cosine; axes with less variance are stored with fewer bits:
+8, 4, 2 or none.  The error of the cosines is measured, and shown with them.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from minembed.transformer.vectors import l2_normalize
 from minembed.types import Array
 
 BITS = (8, 4, 2)
-STEP = {4: 0.35, 2: 0.996}  # in standard deviations of an axis: near the best for bell curves
-PAIRS = 4_000  # by which the error is measured
+STEP = {4: 0.35, 2: 0.996}  # in standard deviations of an axis: close to optimal for normal distributions
+PAIRS = 4_000  # for measuring the error
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Rows of bytes, and what a step means on each axis."""
+    """Rows of bytes, and the size of a step on each axis."""
 
-    rows: Array  # (N, B) uint8: signed bytes, then two axes a byte, then four, the first in the lowest bits
+    rows: Array  # (N, B) uint8: signed bytes, then two axes per byte, then four, the first in the lowest bits
     axes: tuple[int, int, int]  # how many are stored in 8, 4 and 2 bits
     steps: Array  # (sum of axes,) float32
-    error: float  # 95 of 100 cosines are off by no more
+    error: float  # of 95 % of the cosines, at most
 
     def decode(self) -> Array:  # -> (N, R) float64
-        """The vectors again, nearly, on R axes.
+        """Approximately the vectors, on R axes.
 
         >>> codes = encode(np.eye(3), 3)
         >>> bool(np.abs(codes.decode() @ codes.decode().T - np.eye(3)).max() < 0.02)
@@ -96,7 +96,7 @@ def packed(values: Array, each: int) -> Array:  # (N, R) -> (N, ceil(R / each)) 
 
 
 def error_of(codes: Codes, x: Array) -> float:
-    """The 95th percentile of how far cosines of stored rows are from the true ones, over random pairs.
+    """The 95th percentile of the error of cosines of stored rows, over random pairs.
 
     >>> error_of(encode(np.eye(3), 3), np.eye(3)) < 0.02
     True

@@ -1,15 +1,15 @@
-"""Colours and shapes of groups: told apart with any kind of colour vision, on light and on dark.
+"""Colours and shapes of groups, distinguishable with any kind of colour vision, on light and dark backgrounds.
 
-Seven colours, searched for so that the nearest two are as far apart as can be, for protan, deutan and tritan readers
-too (a test holds that); from the eighth group on the shape changes, so that no two groups look alike.  Points in no
-group are grey.
+Seven colours, optimised so that the two closest are as far apart as possible, also for protan, deutan and tritan
+readers (a test checks this); from the eighth group on the shape changes, so that no two groups look the same.  Points
+in no group are grey.
 """
 
 LIGHT = ("#3f82e0", "#ef7123", "#02b070", "#8a1c4c", "#4412c6", "#ec1a44", "#37550e")
 DARK = ("#4b9ef9", "#e6ab2a", "#85f7d2", "#d109b7", "#7d54f7", "#ca4543", "#c6e588")
 GREY = ("#8a929b", "#79828d")  # on light, on dark
 SHAPES = ("circle", "square", "triangle", "diamond")
-MARKERS = ("o", "s", "^", "D")  # the same shapes, as matplotlib calls them
+MARKERS = ("o", "s", "^", "D")  # matplotlib's names of these shapes
 KINDS = len(LIGHT) * len(SHAPES)
 
 

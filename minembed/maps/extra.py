@@ -1,4 +1,4 @@
-"""The packages of the extra `viz`, imported where they are first needed."""
+"""The packages of the extra `viz`, imported when they are first needed."""
 
 import warnings
 from importlib import import_module
@@ -8,7 +8,7 @@ from typing import Any
 from minembed.errors import MissingExtraError
 from minembed.runtime.interrupts import not_swallowed
 
-LARGEST_SEED = 2**32 - 1  # that these packages take
+LARGEST_SEED = 2**32 - 1  # that these packages accept
 
 
 def scikit_learn(purpose: str) -> tuple[Any, Any]:
@@ -32,7 +32,7 @@ def umap_learn() -> Any:
     """
     try:
         with not_swallowed(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of TensorFlow, which nothing here needs
+            warnings.simplefilter("ignore")  # about TensorFlow, which is not needed here
             return import_module("umap")
     except ImportError as error:
         raise missing("UMAP", "umap-learn") from error
@@ -69,5 +69,5 @@ def has(package: str) -> bool:
     """
     try:
         return find_spec(package) is not None
-    except ValueError:  # something stands in its place
+    except ValueError:  # a module of that name without a spec is already imported
         return False

@@ -1,7 +1,7 @@
-"""Attention, the only place where tokens meet, in plain NumPy: each attends to the tokens of its own text.
+"""Attention in plain NumPy, the only step that mixes tokens: each token attends to the tokens of its own text.
 
-T tokens of all texts end to end, N tokens of one text, H heads, G of them with keys and values of their own, K width
-of a head.  The float32 tier of kernels/encoder/attention.py computes the same.
+T tokens of all texts end to end, N tokens of one text, H heads, G heads of keys and values, K width of a head.  The
+float32 tier of kernels/encoder/attention.py computes the same.
 """
 
 import math
@@ -16,7 +16,7 @@ from minembed.transformer.positions import AttentionPattern
 from minembed.types import Array
 
 SCORES_BLOCK = 1 << 17  # elements: the scores of a few heads at a time stay in a core's second-level cache
-UNSPLIT_LENGTH = 1024  # tokens; longer texts go by some queries at a time, so that memory does not grow with N^2
+UNSPLIT_LENGTH = 1024  # tokens; longer texts are computed in blocks of queries, so that memory does not grow with N^2
 FULL_ATTENTION = AttentionPattern()
 Drop = Callable[[Array, tuple[int, int, int]], Array]
 Softmax = Callable[[Array], Array]
@@ -31,12 +31,12 @@ def attend(
     drop: Drop | None = None,
     softmax: Softmax = softmax,
 ) -> Array:  # (T, (H + 2G) K), (B+1,) -> (T, H K)
-    """Let every token look at the tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K) + bias) V.
+    """Let every token attend to the tokens of its own text (Vaswani et al., 2017): softmax(Q K^T / sqrt(K) + bias) V.
 
-    Texts of one length go through one call of matmul: NumPy multiplies the small matrices one by one, so that saves
-    overhead and changes nothing in the result.  `pattern` says which keys a query reaches, and what distance adds to a
-    score.  In training `drop(probabilities, where)` leaves some out; `where` is three numbers, which differ from call
-    to call.
+    Consecutive texts of equal length share one call of matmul: NumPy multiplies the small matrices one by one, so this
+    only saves overhead, and does not change the result.  `pattern` says which keys a query reaches, and the bias that
+    distance adds to a score.  In training, `drop(probabilities, where)` sets some to zero; `where` is three numbers
+    that differ between calls.
 
     >>> qkv = np.tile(np.float32([0, 0, 1]), (3, 1))               # equal scores: the average of the values
     >>> attend(qkv, np.array([0, 1, 3]), num_heads=1).tolist()
@@ -57,7 +57,7 @@ def attend(
 
 
 def runs_of_equal_length(cu_seqlens: Array) -> Iterator[tuple[int, int, int, int]]:
-    """Neighbouring texts of one length: how many, their length, their first row and the row after the last.
+    """Runs of consecutive texts of equal length: their number, their length, their first row, the row after the last.
 
     >>> list(runs_of_equal_length(np.array([0, 2, 4, 7])))
     [(2, 2, 0, 4), (1, 3, 4, 7)]
@@ -86,14 +86,14 @@ def by_heads(qkv: Array, n: int, H: int, G: int) -> tuple[Array, Array, Array]:
     return q, k, v
 
 
-def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, as BLAS likes it
+def _matrices(x: Array) -> Array:  # (n, H, ., .) -> (n H, ., .), contiguous, which is fastest for BLAS
     return np.array(x, order="C").reshape(-1, *x.shape[2:])
 
 
 def blocks(matrices: int, N: int, pattern: AttentionPattern) -> Iterator[tuple[slice, slice, slice]]:
-    """Which matrices go together, which of their queries, and the keys that these reach.
+    """Split the work into blocks: the matrices of each, some of their queries, and the keys that these reach.
 
-    How a text is cut depends on its length alone.
+    How a text is split depends only on its length.
 
     >>> list(blocks(2, 3, FULL_ATTENTION))
     [(slice(0, 2, None), slice(0, 3, None), slice(0, 3, None))]
@@ -115,7 +115,7 @@ def blocks(matrices: int, N: int, pattern: AttentionPattern) -> Iterator[tuple[s
 def probabilities(
     q: Array, k: Array, heads: slice, queries: slice, keys: slice, pattern: AttentionPattern, softmax: Softmax = softmax
 ) -> Array:
-    """How much each token takes from those it sees: softmax(Q K^T + bias) -> (heads, queries, keys).
+    """The weights with which each token attends to others: softmax(Q K^T + bias) -> (heads, queries, keys).
 
     >>> q, k, _ = by_heads(np.zeros((2, 3)), n=1, H=1, G=1)
     >>> probabilities(q, k, *next(blocks(1, 2, FULL_ATTENTION)), FULL_ATTENTION).tolist()
@@ -125,7 +125,7 @@ def probabilities(
 
 
 def add_distance(scores: Array, heads: slice, queries: slice, keys: slice, pattern: AttentionPattern) -> Array:
-    """Add to scores, in place, what depends on distance alone: the bias, and -inf where a query does not reach.
+    """Add to scores, in place, what depends only on distance: the bias, and -inf for keys that a query does not reach.
 
     >>> add_distance(np.zeros((1, 2, 2)), *[slice(0, n) for n in (1, 2, 2)], AttentionPattern(ahead=0)).tolist()
     [[[0.0, -inf], [0.0, 0.0]]]
@@ -138,7 +138,7 @@ def add_distance(scores: Array, heads: slice, queries: slice, keys: slice, patte
 
 
 def _bias(bias: Array, heads: slice, queries: slice, keys: slice) -> Array:  # -> (heads, queries, keys)
-    """What distance adds to the scores: row i is bias[:, keys - i + N-1]."""
+    """The bias that distance adds to the scores: row i is bias[:, keys - i + N-1]."""
     which = np.arange(heads.start, heads.stop) % len(bias)
     first = bias.shape[1] // 2 + keys.start - queries.start  # the column of distance 0 is in the middle
     starts = np.arange(first, first - (queries.stop - queries.start), -1)
@@ -146,9 +146,9 @@ def _bias(bias: Array, heads: slice, queries: slice, keys: slice) -> Array:  # -
 
 
 def _reached(queries: slice, keys: slice, pattern: AttentionPattern) -> Array:  # -> (queries, keys)
-    """Which keys are near enough to be reached."""
+    """Which keys are within reach of each query."""
     distance = np.arange(keys.start, keys.stop) - np.arange(queries.start, queries.stop)[:, None]
-    far = keys.stop + queries.stop  # beyond any distance
+    far = keys.stop + queries.stop  # larger than any distance
     return (distance >= -(far if pattern.back is None else pattern.back)) & (
         distance <= (far if pattern.ahead is None else pattern.ahead)
     )

@@ -1,4 +1,4 @@
-"""Attention once more, step by step and text by text, for an observer: the same functions, and the same bits.
+"""Attention again, step by step and text by text, for an observer: with the same functions and the same bits.
 
 H heads, N tokens of one text, K width of a head; heads that share keys and values each see a copy.
 """
@@ -19,10 +19,10 @@ See = Callable[[str, Array], Array]
 def attend_seen(
     see: See, qkv: Array, cu_seqlens: Array, num_heads: int, num_key_value_heads: int, pattern: AttentionPattern
 ) -> Array:  # (T, (H + 2G) K), (B+1,) -> (T, H K)
-    """Compute `attend`, and show of each text b "query.b", "key.b", "value.b", "scores.b" and "probabilities.b".
+    """Compute `attend`, and show "query.b", "key.b", "value.b", "scores.b" and "probabilities.b" of each text b.
 
     Queries, keys and values are (H, N, K), as they are used: queries are divided by sqrt(K).  Scores and probabilities
-    are (H, N, N), a row for each token that asks; what a token does not reach has the score -inf.
+    are (H, N, N), with a row for each query; keys that a query does not reach have the score -inf.
 
     >>> from minembed.transformer.attention import FULL_ATTENTION
     >>> def see(name, x):
@@ -50,7 +50,7 @@ def attend_seen(
 
 
 def scores(q: Array, k: Array, pattern: AttentionPattern) -> Array:  # (H, N, K), (H, K, N) -> (H, N, N)
-    """How much each token asks for each other: Q K^T and what distance adds, -inf where it does not reach.
+    """The score of each key for each query: Q K^T and the bias of distance, -inf for keys out of reach.
 
     >>> from minembed.transformer.attention import FULL_ATTENTION
     >>> scores(np.ones((1, 2, 1)), np.float64([[[1, 2]]]), FULL_ATTENTION).tolist()
@@ -63,7 +63,7 @@ def scores(q: Array, k: Array, pattern: AttentionPattern) -> Array:  # (H, N, K)
 
 
 def over_keys(x: Array, pattern: AttentionPattern) -> Array:  # (H, N, N) -> (H, N, N)
-    """Softmax over the keys; those that a block of queries does not reach have no part in its sums.
+    """Softmax over the keys; keys that a block of queries does not reach are left out of its sums.
 
     >>> from minembed.transformer.attention import FULL_ATTENTION
     >>> over_keys(np.zeros((1, 2, 2)), FULL_ATTENTION).tolist()
@@ -76,7 +76,7 @@ def over_keys(x: Array, pattern: AttentionPattern) -> Array:  # (H, N, N) -> (H,
 
 
 def mix(p: Array, v: Array, pattern: AttentionPattern) -> Array:  # (H, N, N), (H, N, K) -> (N, H K)
-    """What each token takes: P V, the heads side by side.
+    """The weighted sums of values: P V, with the heads side by side.
 
     >>> from minembed.transformer.attention import FULL_ATTENTION
     >>> mix(np.float64([[[1, 0], [0.5, 0.5]]]), np.float64([[[3], [5]]]), FULL_ATTENTION).tolist()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from minembed.errors import ConfigError, UnsupportedModelError
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")  # "gelu" is the erf form
-LARGEST_SIZE = 1 << 24  # far beyond any real model: stops a damaged config before it allocates
+LARGEST_SIZE = 1 << 24  # far above any real model: refuses a damaged config before memory is allocated
 FIELDS_FROM_ZERO: tuple[str, ...] = (
     "type_vocab_size",
     "padding_idx",
@@ -17,7 +17,7 @@ FIELDS_FROM_ZERO += ("first_global_layer",)
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a checkpoint's config.json says about the mathematics; what has a default, BERT's, is a choice of others.
+    """The part of a checkpoint's config.json that determines the computation; the defaults are BERT's.
 
     Raises ConfigError for values that contradict each other and UnsupportedModelError for an activation that is
     not supported.
@@ -39,24 +39,24 @@ class Config:
     embedding_size: int | None = None  # E, the width of the embeddings, if it is not D
     head_dim: int | None = None  # K, if it is not D / H
     num_key_value_heads: int | None = None  # G, if several heads share keys and values
-    padding_idx: int | None = None  # positions count from padding_idx + 1, and skip tokens of that id
+    padding_idx: int | None = None  # positions count from padding_idx + 1, and skip tokens with that id
     norm_type: str = "layer_norm"  # or "rms_norm"
-    pre_norm: bool = False  # whether norms stand before attention and feed-forward, or after the sums
-    gated: bool = False  # whether one half of the intermediate layer is multiplied by the other, activated half
+    pre_norm: bool = False  # norms come before attention and feed-forward, not after the sums
+    gated: bool = False  # one half of the intermediate layer is multiplied by the other half, which is activated
     position_embedding_type: str = "absolute"  # or "rotary", "alibi", "none"
     relative_attention_num_buckets: int = 0  # of MPNet: a learned bias for each range of distances
     rope_theta: float = 10000.0
-    rope_scaling: float = 1.0  # by what positions are divided
-    causal: bool = False  # whether a token sees only what stands before it
-    local_attention: int = 0  # the width of the window that local layers see; 0: all layers see all
-    global_attn_every_n_layers: int = 1  # layers i, i + n, i + 2n, ... see all,
+    rope_scaling: float = 1.0  # positions are divided by this
+    causal: bool = False  # a token attends only to itself and the tokens before it
+    local_attention: int = 0  # the width of the window of local layers; 0: all layers attend to all tokens
+    global_attn_every_n_layers: int = 1  # layers i, i + n, i + 2n, ... attend to all tokens,
     first_global_layer: int = 0  # from this i on
     local_rope_theta: float = 10000.0
-    query_pre_attn_scalar: int | None = None  # the root of which divides scores, if it is not K
+    query_pre_attn_scalar: int | None = None  # scores are divided by its square root, if it is not K
     without_bias: tuple[str, ...] = ()  # of "qkv", "attention_output", "intermediate", "output", "norm"
 
     def __post_init__(self) -> None:
-        bare = ("num_hidden_layers",) if self.position_embedding_type == "none" else ()  # a table of static embeddings
+        bare = ("num_hidden_layers",) if self.position_embedding_type == "none" else ()  # static embeddings
         may_be_zero = (*FIELDS_FROM_ZERO, *bare)
         for field in fields(self):
             value = getattr(self, field.name)
@@ -106,14 +106,14 @@ class Config:
 
     @property
     def key_value_heads(self) -> int:
-        """G, how many heads have keys and values of their own."""
+        """G, the number of heads of keys and values."""
         return self.num_key_value_heads or self.num_attention_heads
 
     @property
     def max_tokens(self) -> int:
-        """How many tokens a text may have: as many as there are positions."""
+        """The maximum number of tokens of a text, which is the number of positions."""
         return self.max_position_embeddings - (0 if self.padding_idx is None else self.padding_idx + 1)
 
     def is_local(self, layer: int) -> bool:
-        """Whether tokens see only a window in this layer."""
+        """Whether tokens attend only to a window in this layer."""
         return self.local_attention > 0 and (layer - self.first_global_layer) % self.global_attn_every_n_layers != 0

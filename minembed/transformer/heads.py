@@ -1,7 +1,7 @@
-"""Heads: what some checkpoints put on top of the encoder, for scores of pairs or for words in the place of a mask.
+"""Heads: layers that some checkpoints put on top of the encoder, to score pairs or to predict masked words.
 
-B texts, D width of the hidden states, E width of the embeddings, L labels, V vocabulary.  Row i of a result depends on
-row i of the input alone, bit for bit.
+B texts, D width of the hidden states, E width of the embeddings, L labels, V vocabulary.  Row i of a result depends
+only on row i of the input, bit for bit.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class MaskedHead:
-    """A masked-LM head: blocks, and then the dot product with each word's own row."""
+    """A masked-LM head: blocks, then the dot product with each word's row."""
 
     blocks: tuple[Block, ...]  # (D,) -> (E,)
     decoder: Array  # (V, E): often the word embeddings themselves
@@ -52,7 +52,7 @@ def through(x: Array, blocks: Sequence[Block]) -> Array:  # (B, in) -> (B, out)
 
 
 def word_scores(x: Array, head: MaskedHead) -> Array:  # (M, D) -> (M, V)
-    """Compute the logits of every word for M masked tokens, row by row: each is one product of the same shape.
+    """Compute the logits of every word for M masked tokens, row by row: each row is one product of the same shape.
 
     >>> head = MaskedHead((), np.float32([[1, 0], [0, 1], [1, 1]]), np.float32([0, 0, 5]))
     >>> word_scores(np.float32([[2, 3]]), head).tolist()

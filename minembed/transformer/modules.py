@@ -1,6 +1,6 @@
-"""What a checkpoint does to a vector after pooling: Dense, LayerNorm and Normalize, in any order.
+"""The modules that a checkpoint applies to a vector after pooling: Dense, LayerNorm and Normalize, in any order.
 
-B texts, D width so far, D' width after.  Row i of a result depends on row i of the input alone, bit for bit.
+B texts, D width before, D' width after.  Row i of a result depends only on row i of the input, bit for bit.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ LAYER_NORM_EPS = 1e-5  # torch's; sentence-transformers has no setting for it
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """activation(x @ weight + bias), and x added to that where there is a residual."""
+    """activation(x @ weight + bias), plus x if there is a residual."""
 
     folder: str  # of its weights, below the checkpoint's root
     in_features: int
@@ -56,7 +56,7 @@ class DenseParams:
     """The weights of a Dense module."""
 
     linear: Linear  # (in, out)
-    residual: Linear | None = None  # (in, out), where the widths differ: x itself cannot be added
+    residual: Linear | None = None  # (in, out), if the widths differ and x itself cannot be added
 
 
 Module = Dense | LayerNorm | Normalize
@@ -64,7 +64,7 @@ ModuleParams = DenseParams | Norm | None
 
 
 def width_after(module: Module, width: int) -> int:
-    """How wide vectors are after a module, if they were `width` wide before it.
+    """The width of vectors after a module, if it is `width` before.
 
     >>> width_after(Dense("2_Dense", 384, 128), 384), width_after(Normalize(), 384)
     (128, 384)
@@ -110,7 +110,7 @@ def _elu(x: Array) -> Array:
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {  # torch's classes, with the settings they have by default
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {  # torch's classes, with their default settings
     "Identity": lambda x: x,
     "Tanh": np.tanh,
     "ReLU": lambda x: np.maximum(x, 0),

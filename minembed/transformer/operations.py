@@ -1,4 +1,4 @@
-"""Which function computes each step of the encoder, and who watches: what compute types and training replace."""
+"""The functions that compute the steps of the encoder, and its observer: compute types and training replace them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from minembed.transformer.attention import Drop, attend
 from minembed.transformer.ops import ACTIVATION, layer_norm, linear
 from minembed.types import Array
 
-Observer = Callable[[str, Array], Array | None]  # name, intermediate result -> what takes its place, if anything
+Observer = Callable[[str, Array], Array | None]  # name, intermediate result -> its replacement, or None
 
 
 def keep_all(place: str) -> Drop | None:
-    """Leave nothing out: a named function, since a lambda could not be pickled.
+    """No dropout: a named function, since a lambda cannot be pickled.
 
     >>> keep_all("layer.0.") is None
     True
@@ -21,7 +21,7 @@ def keep_all(place: str) -> Drop | None:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """One function for each step; those of plain NumPy, unless another is given.
+    """One function for each step; by default those of plain NumPy.
 
     >>> import numpy as np
     >>> double = Operations(observe=lambda name, x: 2 * x if name == "layer.0.qkv" else None, place="layer.0.")
@@ -33,13 +33,13 @@ class Operations:
     layer_norm: Callable[..., Array] = layer_norm
     activation: Mapping[str, Callable[..., Array]] = field(default_factory=lambda: ACTIVATION)
     attend: Callable[..., Array] = attend
-    drop: Callable[[str], Drop | None] = keep_all  # what training leaves out of attention, by place
+    drop: Callable[[str], Drop | None] = keep_all  # dropout of attention in training, by place
     observe: Observer | None = None
-    attention_seen: bool = False  # whether the parts of attention are shown, too: H N^2 numbers of every text
-    place: str = ""  # begins the names of what is observed: "layer.0."
+    attention_seen: bool = False  # also show the parts of attention: H N^2 numbers for every text
+    place: str = ""  # the prefix of observed names: "layer.0."
 
     def see(self, name: str, x: Array) -> Array:
-        """Show an intermediate result to the observer; an array that it returns takes its place."""
+        """Show an intermediate result to the observer; an array that it returns replaces the result."""
         seen = self.observe(self.place + name, x) if self.observe else None
         return x if seen is None else seen
 

@@ -1,8 +1,8 @@
 """The weights as a tree of frozen dataclasses; the comment of each field is its shape.
 
-V vocabulary, P positions, D hidden_size, E embedding_size, F intermediate_size, H heads, G of them with keys of their
-own, K head_size.  What an architecture does without is None.  Linear weights are (in, out) and contiguous:
-`x @ weight` on that layout is twice as fast for a handful of rows as the checkpoint's (out, in) used transposed.
+V vocabulary, P positions, D hidden_size, E embedding_size, F intermediate_size, H heads, G heads of keys and values, K
+head_size.  Weights that an architecture does not have are None.  Linear weights are (in, out) and contiguous: for a few
+rows, `x @ weight` with this layout is twice as fast as with the checkpoint's (out, in), transposed.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Embeddings:
     position: Array | None  # (P, E)
     token_type: Array | None  # (types, E)
     norm: Norm | None
-    projection: Linear | None = None  # (E, D), where E is not D
+    projection: Linear | None = None  # (E, D), if E is not D
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Layer:
     qkv: Linear  # (D, (H + 2G) K): query, key, value side by side, one product instead of three
     attention_output: Linear  # (H K, D)
     attention_norm: Norm | None
-    intermediate: Linear  # (D, F), or where gated (D, 2F): what is activated, what it is multiplied by
+    intermediate: Linear  # (D, F), or (D, 2F) if gated: the activated half, then its factor
     output: Linear  # (F, D)
-    output_norm: Norm  # where norms come first: of what enters the feed-forward block
+    output_norm: Norm  # with pre_norm: of the input of the feed-forward block
     query_norm: Norm | None = None  # (K,): of each head
     key_norm: Norm | None = None  # (K,)
-    attention_post_norm: Norm | None = None  # of what attention makes, before it is added
-    output_post_norm: Norm | None = None  # the same of the feed-forward block
+    attention_post_norm: Norm | None = None  # of the output of attention, before it is added
+    output_post_norm: Norm | None = None  # the same for the feed-forward block
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""Numbers in fewer bits, for computing: bfloat16 and int8 weights, and the same arithmetic in plain NumPy.
+"""Computing with fewer bits: bfloat16 and int8 weights, and their arithmetic in plain NumPy.
 
 bfloat16 is the upper half of float32: weights and activations are rounded to it, sums stay float32.
 
 int8: activations are unsigned bytes with a scale and a zero point for every token and group of inputs; weights are
-signed bytes with a scale for every output and group.  Bytes are multiplied and summed as whole numbers, exactly, and
-one multiplication a group turns the sum back into float32:
+signed bytes with a scale for every output and group.  Bytes are multiplied and summed exactly, as whole numbers, and
+one multiplication per group turns the sum back into float32:
 
     x = scale_x (q - zero)      w = scale_w l      sum of x w = scale_x scale_w (sum of q l - zero * sum of l)
 
@@ -30,7 +30,7 @@ SMALLEST_SCALE = np.float32(1e-30)  # a scale above 0 for a group of zeros
 
 @dataclass(frozen=True, slots=True)
 class QuantizedLinear:
-    """A linear layer in int8; K inputs, filled up with zeros to G groups, N outputs."""
+    """A linear layer in int8; K inputs, padded with zeros to G groups, N outputs."""
 
     levels: Array  # (G * group, N) int8
     scales: Array  # (G, N) float32
@@ -58,7 +58,7 @@ def pad_to(size: int, multiple: int) -> int:
 
 
 def group_size(width: int) -> int:
-    """How many rows of a weight share a scale: an even part of the width, or 128 where that is too small.
+    """How many rows of a weight share a scale: a divisor of the width, or 128 if that would be too small.
 
     >>> group_size(384), group_size(1536), group_size(1024), group_size(388)
     (192, 192, 128, 128)
@@ -105,7 +105,7 @@ def quantize_weight(weight: Array) -> tuple[Array, Array]:  # (K, N) -> (groups 
 
 
 def quantize_rows(table: Array) -> tuple[Array, Array]:  # (V, D) -> int8, (V,) float32
-    """Round each row of a table to signed bytes with a scale of its own.
+    """Round each row of a table to signed bytes, with its own scale.
 
     >>> [part.tolist() for part in quantize_rows(np.float32([[127, -1], [0, 0]]))]
     [[[127, -1], [0, 0]], [1.0, 0.0]]
@@ -116,7 +116,7 @@ def quantize_rows(table: Array) -> tuple[Array, Array]:  # (V, D) -> int8, (V,) 
 
 
 def quantize(params: Params) -> Params:
-    """Turn every linear layer and the word table to int8; what is so already stays.
+    """Quantize every linear layer and the word table to int8; weights that are already int8 stay.
 
     >>> p = Params(Embeddings(np.ones((2, 4), np.float32), *[np.ones((1, 4), np.float32)] * 2, norm=None), ())
     >>> quantize(p).embeddings.word[np.array([1])].tolist()
@@ -145,7 +145,7 @@ def round_weights(params: Params) -> Params:
 
 
 def replace_weights(params: Params, linear: Callable[[Any], Any], word: Any) -> Params:
-    """The same tree with each layer's linear parts turned by `linear`, and another table of words.
+    """The same tree with each layer's linear parts converted by `linear`, and another word table.
 
     >>> p = Params(Embeddings(np.ones((1, 1), np.float32), None, None, None), ())
     >>> replace_weights(p, lambda linear: linear, "words").embeddings.word
@@ -165,7 +165,7 @@ def replace_weights(params: Params, linear: Callable[[Any], Any], word: Any) -> 
 
 
 def lower(params: Params, dtype: str) -> Params:
-    """The parameters in a compute type; raises InputError for one that does not exist, or for bits that are gone.
+    """The parameters in a compute type; raises InputError for an unknown type, or for one that needs lost precision.
 
     >>> p = Params(Embeddings(np.ones((1, 1), np.float32), *[np.ones((1, 1), np.float32)] * 2, norm=None), ())
     >>> lower(p, "float32") is p
@@ -190,7 +190,7 @@ def linear_bfloat16(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
 
 
 def linear_int8(x: Array, p: QuantizedLinear) -> Array:  # (T, in) -> (T, out)
-    """Quantize each row by groups, multiply whole numbers, scale back.
+    """Quantize each row by groups, multiply whole numbers, and scale back.
 
     >>> p = QuantizedLinear(*quantize_weight(np.eye(4, dtype=np.float32)), np.zeros(4, np.float32))
     >>> linear_int8(np.float32([[0, 51, 102, 255]]), p).round(3).tolist()

@@ -1,4 +1,4 @@
-"""What a prepared encoder is (`Tier`), and the one that is always there: the encoder in NumPy (`NumPyTier`)."""
+"""The interface of a prepared encoder (`Tier`), and the one that is always available, in NumPy (`NumPyTier`)."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -28,9 +28,8 @@ OPERATIONS = {  # by compute type
 class Tier(Protocol):
     """A prepared encoder: a function of tokens to hidden states.
 
-    Rows of `minembed.runtime.backend.TABLE` prepare one from parameters, a config and a compute type.  It never changes
-    afterwards, can be pickled and survives `fork`.  Implementations inherit from this class: what they do not define
-    has the default given here.
+    Functions in `minembed.runtime.backend.TABLE` prepare one from parameters, a config and a compute type.  It is
+    immutable, can be pickled, and works after a `fork`.  Implementations inherit from this class and its defaults.
     """
 
     __slots__ = ()
@@ -44,17 +43,17 @@ class Tier(Protocol):
     def __call__(self, tokens: Tokens, together: bool = False) -> Array:
         """Compute the hidden states of every token: (T,) -> (T, D) float32.
 
-        `together` lets an idle core help, where `shares_work`; it changes no bit.
+        `together` lets an idle core help, if `shares_work`; it changes no bit.
         """
 
     @property
     def reference(self) -> "NumPyTier | None":
-        """The NumPy tier of the same weights and compute type, where this tier is one or keeps one."""
+        """The NumPy tier of the same weights and compute type, if this tier is one or keeps one."""
         return None
 
     @property
     def needs_blas(self) -> bool:
-        """Whether BLAS does part of the work, and so must be held to one thread."""
+        """Whether BLAS does part of the work, and so must be limited to one thread."""
         return True
 
     @property
@@ -67,19 +66,19 @@ class Tier(Protocol):
     ) -> Array:  # (T,) -> (B, len(modes) * D)
         """Compute the hidden states and pool them, without the first `skipped` tokens of every text.
 
-        A tier that needs fewer hidden states for that, or none, overrides this; the bits are the same.
+        A tier that can do this with fewer hidden states overrides it; the bits are the same.
         """
         return pool(self(tokens, together=together), tokens.cu_seqlens, modes, skipped)
 
 
 @dataclass(frozen=True, slots=True)
 class NumPyTier(Tier):
-    """`minembed.transformer.encoder.encode` with its parameters: every step can be observed, and edited."""
+    """`minembed.transformer.encoder.encode` with its parameters: every step can be observed and changed."""
 
     params: Params  # in the compute type
     config: Config
-    dtype: str = field()  # has no default: without field(), the property of Tier would be taken for one
-    patterns: tuple[AttentionPattern, ...]  # by each layer
+    dtype: str = field()  # no default: without field(), the property of Tier would be used as one
+    patterns: tuple[AttentionPattern, ...]  # by layer
 
     @property
     def reference(self) -> "NumPyTier":
@@ -93,7 +92,7 @@ class NumPyTier(Tier):
         observe: Observer | None = None,
         observe_attention: bool = False,
     ) -> Array:
-        """Compute the hidden states of every token, (T,) -> (T, D); what observes is said at `Embedder.forward`."""
+        """Compute the hidden states of every token, (T,) -> (T, D); `Embedder.forward` explains `observe`."""
         ops = OPERATIONS[self.dtype]
         if observe is None:
             return encode(tokens, self.params, self.config, None, ops, self.patterns)
@@ -102,9 +101,9 @@ class NumPyTier(Tier):
 
 
 def checked(observe: Observer) -> Observer:
-    """Hand read-only arrays to an observer, and copies of what it returns to the encoder, which computes in place.
+    """Give read-only arrays to an observer, and copies of what it returns to the encoder, which computes in place.
 
-    Raises InputError where it returns something else than None or numbers of the same shape.
+    Raises InputError if it returns anything but None or numbers of the same shape.
 
     >>> double = checked(lambda name, x: 2.0 * x)
     >>> double("embeddings", np.float32([[1, 2]]))
@@ -128,5 +127,5 @@ def checked(observe: Observer) -> Observer:
 
 
 def prepare(params: Params, config: Config, dtype: str) -> NumPyTier:
-    """Make the NumPy tier ready.  Raises InputError for a compute type that does not exist."""
+    """Prepare the NumPy tier.  Raises InputError for an unknown compute type."""
     return NumPyTier(lower(params, dtype), config, dtype, attention_patterns(params, config))

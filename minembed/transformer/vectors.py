@@ -1,4 +1,4 @@
-"""What is done to vectors: unit length, fewer numbers, smaller numbers."""
+"""Operations on finished vectors: normalise, truncate, quantize."""
 
 from typing import get_args
 
@@ -23,7 +23,7 @@ def l2_normalize(x: Array) -> Array:  # (B, D) -> (B, D)
 def truncate_embeddings(x: Array, dim: int | None) -> Array:  # (..., D) -> (..., dim)
     """Keep the first `dim` numbers of each vector, as Matryoshka models allow (Kusupati et al., 2022).
 
-    Lengths are left as they come out: normalise again for a dot product. None keeps all.
+    Lengths are not corrected: normalise again for a dot product.  None keeps all.
     Raises InputError if `dim` is not between 1 and the width.
 
     >>> truncate_embeddings(np.ones((2, 1536), np.float32), 256).shape
@@ -47,11 +47,11 @@ def quantize_embeddings(
 ) -> Array:  # (N, D) -> (N, D) or, for the binary kinds, (N, D / 8)
     """Store vectors in fewer bits, number for number as sentence-transformers does.
 
-    "int8" and "uint8" cut the range of each column into 255 steps; the range is `ranges` (2, D: minimum and
-    maximum), else that of `calibration_embeddings`, else that of `x` itself.  "ubinary" keeps one bit a number
-    (1 where it is positive) in uint8, "binary" the same minus 128 in int8.  "float32" changes nothing.
+    "int8" and "uint8" divide the range of each column into 255 steps; the range is `ranges` (2, D: minimum and
+    maximum), else that of `calibration_embeddings`, else that of `x` itself.  "ubinary" keeps one bit per number
+    (1 if it is positive) in uint8, "binary" the same minus 128 in int8.  "float32" changes nothing.
     Raises InputError for an unknown precision, ranges of another shape, a single vector without ranges, or vectors that
-    are quantized already.
+    are already quantized.
 
     >>> quantize_embeddings(np.float32([[0, 10], [255, 265]]), "uint8").tolist()
     [[0, 0], [255, 255]]
