@@ -1,1 +1,1 @@
-"""From a name or a folder to parameters."""
+"""Find a model by name or folder, and read and write its checkpoint."""

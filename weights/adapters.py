@@ -1,7 +1,7 @@
-"""Adapters of peft: the tensors of a checkpoint with a LoRA merged into them, in float32, as they are read.
+"""Adapters of peft: the tensors of a checkpoint with a LoRA merged into them, in float32, when they are read.
 
-An adapter lies beside full weights, or alone with the name of its base.  Its tensors are named by the modules of the
-model that it was trained on; those that belong to nothing here, and those that should be there and are not, are errors.
+An adapter is beside full weights, or in its own folder with the name of its base.  Its tensors are named by the modules
+of the model that it was trained on; unknown and missing tensors are errors.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from minembed.weights.tensors import Change, Stored, TensorFiles, read_header
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # that peft puts in front of every name
 PARTS = ("lora_A.weight", "lora_B.weight", "lora_B.bias", "lora_embedding_A", "lora_embedding_B")
-BLOCK = 1 << 20  # numbers of a product that are in memory at once, in float64
+BLOCK = 1 << 20  # numbers of a product in memory at once, in float64
 
 
 class Located(Protocol):
-    """Where a base lies."""
+    """The location of a base."""
 
     @property
     def folder(self) -> Path:
@@ -40,9 +40,9 @@ FindBase = Callable[[str], Located]
 
 
 def find_here(name: str) -> Located:
-    """Find the base of an adapter on this machine: a folder, or a name that is in one of the caches.
+    """Find the base of an adapter on this machine: a folder, or a name in one of the caches.
 
-    Raises SourceError where it is not.
+    Raises SourceError if it is not there.
     """
     from minembed.weights.sources.locate import locate
 
@@ -55,15 +55,15 @@ class Adapter:
 
     folder: Path  # holds adapter_config.json and adapter_model.safetensors
     base: Path
-    base_source: str  # "beside the adapter", or as minembed.weights.sources.locate says
+    base_source: str  # "beside the adapter", or a source of minembed.weights.sources.locate
     lora: Lora
 
 
 def find_adapter(folder: Path, find_base: FindBase) -> Adapter | None:
-    """Look for an adapter in the folder of a Transformer; `locate` finds the base of one that lies there alone.
+    """Look for an adapter in the folder of a Transformer; `find_base` finds its base, if that is not in the folder.
 
     Raises ConfigError and UnsupportedModelError for settings that are malformed or not supported, WeightsError
-    where tensors are missing, and what `find_base` raises.
+    for missing tensors, and the errors of `find_base`.
 
     >>> find_adapter(Path("none"), find_here)
     """
@@ -94,7 +94,7 @@ def find_adapter(folder: Path, find_base: FindBase) -> Adapter | None:
 
 
 def about_adapter(adapter: Adapter | None) -> dict[str, str] | None:
-    """What `Embedder.info` says of an adapter that was merged.
+    """The entry of a merged adapter in `Embedder.info`.
 
     >>> about_adapter(None)
     """
@@ -115,7 +115,7 @@ def _find(lora: Lora, path: Path, find_base: FindBase) -> Located:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a module's weight is stored: in a tensor of its own, or as one of several pieces of like size.
+    """Where a module's weight is stored: in its own tensor, or as one of several pieces of equal size.
 
     >>> Place("layers.0.self_attn.k_proj", "encoder.layers.0.attn.Wqkv", 1, 3).rows(12)
     slice(4, 8, None)
@@ -127,32 +127,32 @@ class Place:
     pieces: int = 1
 
     def rows(self, stored: int) -> slice:
-        """The rows of the stored tensor that are the module's."""
+        """The rows of the stored tensor that belong to the module."""
         size = stored // self.pieces
         return slice(self.piece * size, (self.piece + 1) * size)
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The tensors that an adapter changes, and what a family says of their names."""
+    """The tensors that an adapter changes, and the names of their family."""
 
     files: TensorFiles
-    place: Callable[[str], Place]  # of a module, by its name in the model that was trained
+    place: Callable[[str], Place]  # of a module, by its name in the trained model
     places: Callable[[str], Sequence[Place]]  # of the modules that are stored under a plain name
     plain_name: Callable[[str], str]  # of a tensor
-    shapes: Mapping[str, tuple[int, ...]]  # of what the encoder reads, by plain name
-    tables: Collection[str]  # those of them that are embeddings
-    heads: tuple[str, ...]  # beginnings of plain names that the encoder has no use for
+    shapes: Mapping[str, tuple[int, ...]]  # of the tensors that the encoder reads, by plain name
+    tables: Collection[str]  # those that are embeddings
+    heads: tuple[str, ...]  # prefixes of plain names that the encoder does not use
 
     def plain(self, tensor: str) -> str:
-        """The plain name of a tensor that is stored as a whole."""
+        """The plain name of a tensor that is stored whole."""
         module, _, kind = self.plain_name(tensor).rpartition(".")
         return f"{self.place(module).module}.{kind}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Own:
-    """The tensors of an adapter: parts of adapted modules, and whole tensors, by their names there."""
+    """The tensors of an adapter: parts of adapted modules, and whole tensors, by their names in its file."""
 
     files: TensorFiles
     modules: Mapping[str, Mapping[str, str]]  # module -> part -> name
@@ -160,9 +160,9 @@ class _Own:
 
 
 def merged(base: Base, adapter: Adapter) -> TensorFiles:
-    """The tensors of a base with an adapter merged into them; nothing is read yet but headers.
+    """The tensors of a base with an adapter merged into them; only headers are read yet.
 
-    Raises WeightsError that lists every tensor of the adapter that is missing, unknown or of another shape.
+    Raises WeightsError, which lists every tensor of the adapter that is missing, unknown or of another shape.
     """
     own = _sort(TensorFiles(read_header(adapter.folder / WEIGHTS)))
     stored = {base.plain(name): name for name in base.files.stored}
@@ -213,7 +213,7 @@ def _sort(files: TensorFiles) -> _Own:
 
 
 def _missing(lora: Lora, own: _Own, base: Base) -> Iterator[str]:
-    """What the settings say was trained, and the adapter does not have."""
+    """The tensors that were trained according to the settings, but are missing in the adapter."""
     adapted = set(map(base.place, own.modules))
     wholly = {place.module for place in adapted if place.pieces == 1}
     whole = {base.plain(tensor) for tensor in own.whole}
@@ -244,7 +244,7 @@ def _whole_faults(lora: Lora, own: _Own, base: Base, stored: Mapping[str, str], 
 
 
 def _faults(lora: Lora, own: _Own, base: Base, module: str, entry: Stored | None) -> Iterator[str]:
-    """What is wrong with the parts of an adapted module."""
+    """The faults in the parts of an adapted module."""
     parts, place = own.modules[module], base.place(module)
     if entry is None:
         yield f"{module} is unknown: the base has no {place.module}.weight"
@@ -277,7 +277,7 @@ def _differs(lora: Lora, module: str, other: str) -> bool:
 
 
 def _merge(own: TensorFiles, parts: Mapping[str, str], scale: float, rows: slice, weight: Array) -> None:
-    """Add scale * B A to the rows of a weight, (out, in) or (words, in), a block at a time; in place."""
+    """Add scale * B A to the rows of a weight, (out, in) or (words, in), in place, block by block."""
     target = weight[rows]
     if "lora_embedding_A" in parts:
         left, right = own.read(parts["lora_embedding_A"]).T, own.read(parts["lora_embedding_B"]).T

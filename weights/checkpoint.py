@@ -1,4 +1,4 @@
-"""What a checkpoint folder says beyond its tensors, as one frozen dataclass."""
+"""The content of a checkpoint folder except its tensors, as one frozen dataclass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,25 +19,25 @@ class Checkpoint:
     768
     """
 
-    folder: Path  # holds tokenizer.json; and config.json and the tensors, where `adapter` names no other
+    folder: Path  # with tokenizer.json; also with config.json and the tensors, unless `adapter` names another
     family: str  # "bert", ...: a row of minembed.weights.families.FAMILIES
     config: Config
     pooling: tuple[str, ...]  # modes, concatenated in this order
     max_seq_length: int  # tokens, special ones included
     include_prompt: bool = True  # whether the tokens of a prompt are pooled
-    modules: tuple[Module, ...] = ()  # behind the pooling, in this order
-    root: Path = Path()  # holds modules.json and the folders of the modules; often the same as `folder`
+    modules: tuple[Module, ...] = ()  # after the pooling, in this order
+    root: Path = Path()  # with modules.json and the folders of the modules; often the same as `folder`
     do_lower_case: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     similarity_fn_name: Metric = "cosine"
     truncate_dim: int | None = None
-    stored_dtype: Dtype = "float32"  # or "int8", where `minembed quantize` made the folder
-    adapter: Adapter | None = None  # which is merged into the tensors when they are read
+    stored_dtype: Dtype = "float32"  # or "int8", if `minembed quantize` made the folder
+    adapter: Adapter | None = None  # merged into the tensors when they are read
 
     @property
     def weights(self) -> Path:
-        """The folder of config.json and the full tensors."""
+        """The folder with config.json and the full tensors."""
         return self.folder if self.adapter is None else self.adapter.base
 
     @property

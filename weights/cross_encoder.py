@@ -1,4 +1,4 @@
-"""The folder of a cross-encoder: a Hugging Face one, or that of sentence-transformers since release 5.4."""
+"""The folder of a cross-encoder, as written by transformers, or by sentence-transformers since release 5.4."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from minembed.weights.families import read_config
 from minembed.weights.modules import TORCH, class_name, refuse_unknown
 
 INSTEAD = "for vectors of texts, load it with Embedder.load"
-MOST_LABELS = 1 << 16  # far beyond any real model: stops a damaged config before it allocates
-# settings of the Transformer module, and the values for which what is computed here is right
+MOST_LABELS = 1 << 16  # far above any real model: refuses a damaged config before memory is allocated
+# settings of the Transformer module, and the supported values
 SETTINGS: dict[str, tuple[Any, ...]] = {
     "transformer_task": ("sequence-classification",),
     "module_output_name": (None, "scores"),
@@ -34,18 +34,18 @@ ACTIVATIONS = {**TORCH, **{f"torch.nn.{middle}Softmax": "Softmax" for middle in 
 
 @dataclass(frozen=True, slots=True)
 class CrossEncoder:
-    """What the folder of a cross-encoder says beyond its tensors; made by `read_cross_encoder`."""
+    """The content of a cross-encoder's folder except its tensors; made by `read_cross_encoder`."""
 
-    checkpoint: Checkpoint  # its `pooling` is what the head reads: "cls" or "mean"
+    checkpoint: Checkpoint  # its `pooling` is the input of the head: "cls" or "mean"
     labels: tuple[str, ...]
     activation: str  # of the scores: a row of minembed.transformer.heads.SCORE_ACTIVATIONS
 
 
 def read_cross_encoder(folder: Path, find_base: FindBase = find_here) -> CrossEncoder:
-    """Read everything but the tensors and the tokenizer, and check it; `find_base` as in `read_checkpoint`.
+    """Read everything except the tensors and the tokenizer, and check it; `find_base` as in `read_checkpoint`.
 
-    Raises SourceError where there is no such folder, MissingHeadError for a model that gives no scores of pairs,
-    ConfigError for malformed files, UnsupportedModelError for what is not supported.
+    Raises SourceError if the folder does not exist, MissingHeadError for a model that cannot score pairs, ConfigError
+    for malformed files, UnsupportedModelError for anything that is not supported.
     """
     check_folder(folder)
     overall = folder / "config_sentence_transformers.json"
@@ -71,7 +71,7 @@ def read_cross_encoder(folder: Path, find_base: FindBase = find_here) -> CrossEn
 
 
 def _read_modules(folder: Path, overall: Mapping[str, Any], overall_path: Path) -> tuple[str, dict[str, Any]]:
-    """Where the encoder is, and the settings that count only where there is a modules.json."""
+    """The folder of the encoder, and the settings that only count if there is a modules.json."""
     path = folder / "modules.json"
     if not path.exists():
         return "", {}
@@ -103,7 +103,7 @@ def _read_modules(folder: Path, overall: Mapping[str, Any], overall_path: Path) 
 
 
 def _refuse_prompt(overall: Mapping[str, Any], path: Path) -> None:
-    """A prompt that is put in front of every pair is not supported; one that is only there to be named is not."""
+    """Refuse a default prompt, which would be put in front of every pair; prompts that must be named are fine."""
     default = typed(overall, "default_prompt_name", str, "", path)
     if default and typed(overall, "prompts", dict, {}, path).get(default) != "":
         raise UnsupportedModelError(f"{path}: default_prompt_name = {default!r} is not computed for pairs here")
@@ -119,7 +119,7 @@ def _check_architecture(raw: Mapping[str, Any], path: Path) -> None:
 
 
 def _labels(raw: Mapping[str, Any], path: Path) -> tuple[str, ...]:
-    """The names of what the head scores: id2label, else so many as num_labels says, else the two of transformers."""
+    """The names of the labels: from id2label, else as many as num_labels says, else two, as in transformers."""
     by_id = raw.get("id2label")
     if by_id is None:
         number = typed(raw, "num_labels", int, 2, path)
@@ -141,7 +141,7 @@ def _pooling(raw: Mapping[str, Any], family: str, path: Path) -> str:
 
 
 def _named_activation(raw: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> str | None:
-    """The activation that the files name, as releases 5.4, 4 and earlier ones of sentence-transformers write it."""
+    """The activation that the files name, as written by sentence-transformers 5.4, 4 and earlier releases."""
     named = own.get("activation_fn")
     if named is None:
         named = typed(raw, "sentence_transformers", dict, {}, path).get("activation_fn")

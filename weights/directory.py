@@ -1,4 +1,4 @@
-"""The sentence-transformers folder: modules.json and what it points to, old spellings and new."""
+"""The sentence-transformers folder: modules.json and the files that it names, in old and new spellings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,10 +33,10 @@ TOKENIZERS += ("sentencepiece.bpe.model", "tokenizer.model")
 
 
 def safe_path(relative: str, source: Path) -> str:
-    """Check that a path from a file stays below the folder of that file.
+    """Check that a path given in a file stays below the folder of that file.
 
-    Raises ConfigError for anything but plain names joined by "/", and for links that lead elsewhere (into the
-    store of blobs beside the snapshots of the Hugging Face cache is fine).
+    Raises ConfigError for anything but plain names joined by "/", and for links that lead elsewhere (links into the
+    blobs beside the snapshots of the Hugging Face cache are fine).
 
     >>> safe_path("1_Pooling", Path("model/modules.json"))
     '1_Pooling'
@@ -55,7 +55,7 @@ def safe_path(relative: str, source: Path) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise SourceError for what is no folder.
+    """Raise SourceError unless it is a folder.
 
     >>> check_folder(Path("none"))
     Traceback (most recent call last):
@@ -68,7 +68,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _read_entries(folder: Path) -> list[tuple[str, str]]:
-    """List the modules of modules.json, (class, folder) each: Transformer, Pooling, and what follows."""
+    """List the modules of modules.json as (class, folder): Transformer, Pooling, and the modules after them."""
     path = folder / "modules.json"
     if not path.exists():
         if (entries := model2vec_entries(folder)) is not None:
@@ -131,9 +131,9 @@ def _read_pooling(path: Path, config: Config) -> tuple[tuple[str, ...], bool]:
 
 
 def read_limit(folder: Path, config: Config, length_config: Mapping[str, Any], path: Path) -> int:
-    """How many tokens are read: an explicit max_seq_length, else the tokenizer's limit, and never more than positions.
+    """The maximum length: an explicit max_seq_length, else the tokenizer's limit, and at most the number of positions.
 
-    Raises ConfigError for one below 1 or of another type; warns (ModelWarning) of one beyond the positions.
+    Raises ConfigError for a limit below 1 or of another type; warns (ModelWarning) about one above the positions.
 
     >>> config = Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5)
     >>> read_limit(Path("model"), config, {"max_seq_length": 8}, Path("model/sentence_bert_config.json"))
@@ -162,7 +162,7 @@ def read_limit(folder: Path, config: Config, length_config: Mapping[str, Any], p
     return int(min(limit, positions))  # it may be 1e30
 
 
-# settings of the Transformer module that change the vectors, and the values for which what is computed here is right
+# settings of the Transformer module that change the vectors, and the supported values
 FIXED: dict[str, tuple[Any, ...]] = {
     "transformer_task": (None, "feature-extraction"),
     "module_output_name": (None, "token_embeddings"),
@@ -171,7 +171,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "query_expansion": (None,),
     "processing_kwargs": (None, {}),
 }
-ARGUMENTS = {  # for the libraries below; those that are named change no number
+ARGUMENTS = {  # for the libraries that sentence-transformers uses; the named ones do not change the vectors
     "model": ("attn_implementation", "add_pooling_layer", "torch_dtype", "dtype", "device_map", "low_cpu_mem_usage"),
     "tokenizer": ("padding_side", "use_fast", "clean_up_tokenization_spaces"),
     "processor": ("padding_side", "use_fast", "clean_up_tokenization_spaces"),
@@ -193,7 +193,7 @@ def _check_transformer(raw: Mapping[str, Any], path: Path) -> None:
         raise UnsupportedModelError(f"{path}: modality_config for text = {text!r} is not supported")
     for kind, harmless in ARGUMENTS.items():
         for key in (f"{kind}_args", f"{kind}_kwargs"):
-            others = set(typed(raw, key, dict, {}, path)) - {*harmless, "trust_remote_code"}  # which is never trusted
+            others = set(typed(raw, key, dict, {}, path)) - {*harmless, "trust_remote_code"}  # remote code is never run
             if others:
                 raise UnsupportedModelError(f"{path}: {key} with {', '.join(sorted(others))} is not supported")
 
@@ -223,11 +223,11 @@ def _read_overall(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(folder: Path, find_base: FindBase = find_here) -> Checkpoint:
-    """Read everything but the tensors and the tokenizer, and check it.
+    """Read everything except the tensors and the tokenizer, and check it.
 
-    `find_base` finds the base of an adapter that lies there alone, by its name.  Raises SourceError where there is no
-    such folder, ConfigError for malformed files, UnsupportedModelError for
-    modules or settings that are not supported.
+    `find_base` finds the base of an adapter by its name, if it is not in the folder.  Raises SourceError if the folder
+    does not exist, ConfigError for malformed files, UnsupportedModelError for modules or settings that are not
+    supported.
     """
     check_folder(folder)
     entries = _read_entries(folder)
@@ -242,9 +242,9 @@ def read_checkpoint(folder: Path, find_base: FindBase = find_here) -> Checkpoint
 
 
 def read_place(transformer: Path, find_base: FindBase) -> tuple[Path, Path, Adapter | None]:
-    """Where the folder of a Transformer has its tokenizer and its config.json, and its adapter, if there is one.
+    """The folder of the tokenizer of a Transformer, the path of its config.json, and its adapter, if there is one.
 
-    Raises ConfigError where there is no config.json, and what `find_adapter` raises.
+    Raises ConfigError if there is no config.json, and the errors of `find_adapter`.
 
     >>> read_place(Path("none"), find_here)
     Traceback (most recent call last):
@@ -260,7 +260,7 @@ def read_place(transformer: Path, find_base: FindBase) -> tuple[Path, Path, Adap
 
 
 def _read_encoder(folder: Path, entries: Sequence[tuple[str, str]], find_base: FindBase) -> Checkpoint:
-    """Read what the folder of an encoder says: Transformer, Pooling, and what follows."""
+    """Read the settings in the folder of an encoder: Transformer, Pooling, and the modules after them."""
     (_, inside), *others = entries
     transformer = folder / inside
     place, path, adapter = read_place(transformer, find_base)

@@ -1,11 +1,11 @@
-"""What a folder is that is no checkpoint of its own: a training run, a model in another format, several adapters.
+"""Folders that are not checkpoints: a training run, a model in another format, several adapters.
 
-Such folders are named for what they are, with what to do, rather than by the file that they lack.
+Error messages say what such a folder is and what to do, not only which file is missing.
 """
 
 from pathlib import Path
 
-OTHER_FORMATS: dict[str, tuple[str, ...]] = {  # format -> the files by which it is known
+OTHER_FORMATS: dict[str, tuple[str, ...]] = {  # format -> the files by which it is recognised
     "ONNX": ("*.onnx", "onnx/*.onnx"),
     "OpenVINO": ("openvino*.xml", "openvino/*.xml"),
     "GGUF": ("*.gguf",),
@@ -17,7 +17,7 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_mo
 
 
 def missing(folder: Path, name: str) -> str:
-    """Say that a file is missing, and what the folder holds instead where that is known.
+    """Say that a file is missing, and what the folder contains instead, if that is recognised.
 
     >>> missing(Path("none"), "config.json")
     'none has no config.json: not a checkpoint folder, or not fully downloaded'
@@ -38,7 +38,7 @@ def _any(folder: Path, patterns: tuple[str, ...]) -> bool:
 
 
 def _models_inside(folder: Path) -> str:
-    """The folder that a run has its model in: `model` or `final` of a finished one, else the last checkpoint-N."""
+    """The folder with the model of a training run: `model` or `final` if it is finished, else the last checkpoint-N."""
     named = [folder / name for name in ("model", "final")]
     numbered = [path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal()]
     for path in (*named, *sorted(numbered, key=lambda path: -int(path.name[11:]))):

@@ -1,7 +1,6 @@
-"""Heads of checkpoints: which tensors they are made of, family by family, and what config.json says of them.
+"""Heads of checkpoints: their tensors, by family, and their settings in config.json.
 
-A head is read only when it is asked for; the encoder's own reader passes it by.  One that was trained is written by the
-same names.
+A head is read only on request; reading the encoder skips it.  A trained head is written under the same names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +25,7 @@ class Part:
     """One block of a head by the names of its tensors."""
 
     linear: str
-    activation: str = "identity"  # a row of heads.HEAD_ACTIVATIONS, or the setting of config.json that names one
+    activation: str = "identity"  # a row of heads.HEAD_ACTIVATIONS, or a setting of config.json that names one
     norm: str = ""
 
 
@@ -36,7 +35,7 @@ class MaskedParts:
 
     part: Part
     decoder: str
-    bias: str  # where it is not NAME.bias of the decoder
+    bias: str  # if it is not NAME.bias of the decoder
 
 
 POOLED = (Part("pooler.dense", "tanh"), Part("classifier"))
@@ -85,11 +84,11 @@ MASKED: dict[str, MaskedParts] = {
     "roberta": ROBERTA_LM,
     "xlm-roberta": ROBERTA_LM,
 }
-BIAS_IF_STORED = ("modernbert", "nomic_bert")  # their config.json says so, in several ways
+BIAS_IF_STORED = ("modernbert", "nomic_bert")  # their config.json gives it in several ways
 
 
 class Tensors:
-    """The tensors of a checkpoint folder by plain name; collects what is wrong with them before any is read."""
+    """The tensors of a checkpoint folder by plain name; collects their faults before any is read."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -102,7 +101,7 @@ class Tensors:
         return plain in self._stored
 
     def is_adapted(self, plain: str) -> bool:
-        """Whether an adapter changes a tensor, or has one in its place."""
+        """Whether an adapter changes or replaces a tensor."""
         stored = self._stored[plain]
         return stored in self._files.changes or bool(self._files.stored[stored].name)
 
@@ -111,7 +110,7 @@ class Tensors:
         self._wanted[plain] = shape
 
     def expect_part(self, part: Part, n_in: int, n_out: int, config: Config) -> None:
-        """Note the tensors of a block that are needed."""
+        """Note that the tensors of a block are needed."""
         self.expect(f"{part.linear}.weight", n_out, n_in)
         if self.checkpoint.family not in BIAS_IF_STORED or self.has(f"{part.linear}.bias"):
             self.expect(f"{part.linear}.bias", n_out)
@@ -121,7 +120,7 @@ class Tensors:
                 self.expect(f"{part.norm}.bias", n_out)
 
     def check(self) -> None:
-        """Raise WeightsError that lists every tensor that is missing or of another shape."""
+        """Raise WeightsError, which lists every tensor that is missing or of another shape."""
         faults = [f"{name} is missing" for name in self._wanted if name not in self._stored]
         for name in self._wanted.keys() & self._stored.keys():
             found, wanted = self._files.stored[self._stored[name]].shape, self._wanted[name]
@@ -132,7 +131,7 @@ class Tensors:
             raise WeightsError(f"{folder}: the head does not fit config.json: " + "; ".join(sorted(faults)))
 
     def read(self, plain: str) -> Array | None:
-        """Read a tensor, as float32; None where it is not needed."""
+        """Read a tensor as float32; None if it is not needed."""
         return self._files.read(self._stored[plain]) if plain in self._wanted else None
 
     def block(self, part: Part, raw: Mapping[str, Any], config: Config) -> Block:
@@ -146,7 +145,7 @@ class Tensors:
 
 
 def activation_of(part: Part, raw: Mapping[str, Any], config: Config, path: Path) -> str:
-    """The activation of a block; raises UnsupportedModelError for one that is not supported.
+    """The activation of a block; raises UnsupportedModelError if it is not supported.
 
     >>> config = Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5)
     >>> activation_of(Part("dense", "hidden_act"), {"hidden_act": "relu"}, config, Path("config.json"))
@@ -155,7 +154,7 @@ def activation_of(part: Part, raw: Mapping[str, Any], config: Config, path: Path
     if part.activation in HEAD_ACTIVATIONS:
         return part.activation
     named = raw.get(part.activation)
-    if named is None:  # NomicBERT says it in words of its own
+    if named is None:  # NomicBERT has its own name for it
         named = "gelu" if part.activation == "classifier_activation" else config.hidden_act
     if not isinstance(named, str) or named not in HEAD_ACTIVATIONS:
         known = ", ".join(HEAD_ACTIVATIONS)
@@ -166,8 +165,8 @@ def activation_of(part: Part, raw: Mapping[str, Any], config: Config, path: Path
 def read_classifier(checkpoint: Checkpoint, labels: int) -> tuple[Block, ...]:
     """Read the head of a cross-encoder, whose last block gives a number for each label.
 
-    Raises UnsupportedModelError for a family whose head is not supported, MissingHeadError where the checkpoint
-    has none, and WeightsError for one that is incomplete.
+    Raises UnsupportedModelError for a family whose head is not supported, MissingHeadError if the checkpoint has none,
+    and WeightsError if it is incomplete.
     """
     parts, config = CLASSIFIERS.get(checkpoint.family), checkpoint.config
     if parts is None:
@@ -184,10 +183,10 @@ def read_classifier(checkpoint: Checkpoint, labels: int) -> tuple[Block, ...]:
 
 
 def read_masked(checkpoint: Checkpoint) -> MaskedHead:
-    """Read the masked-LM head; where the file has no decoder of its own, it is the word embeddings.
+    """Read the masked-LM head; if the file has no decoder, it is the word embeddings.
 
-    Raises UnsupportedModelError for a family that has none that is computed here, MissingHeadError where the
-    checkpoint was saved without, and WeightsError for one that is incomplete.
+    Raises UnsupportedModelError for a family whose head is not supported, MissingHeadError if the checkpoint was saved
+    without one, and WeightsError if it is incomplete.
     """
     parts, config = _masked_parts(checkpoint.family, f"{checkpoint.folder}: "), checkpoint.config
     advice = "take the checkpoint that it was trained from, or one whose architecture is ...ForMaskedLM"
@@ -221,9 +220,9 @@ def _masked_parts(family: str, where: str = "") -> MaskedParts:
 
 
 def masked_layout(checkpoint: Checkpoint) -> MaskedHead:
-    """The masked-LM head of an architecture; its arrays have a shape and no memory.
+    """The masked-LM head of an architecture; its arrays have a shape but take no memory.
 
-    Raises UnsupportedModelError for a family, or an activation, that is not supported.
+    Raises UnsupportedModelError for a family or an activation that is not supported.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -240,7 +239,7 @@ def masked_layout(checkpoint: Checkpoint) -> MaskedHead:
     dense_bias = decoder_bias = True
     if checkpoint.family == "modernbert":
         dense_bias, decoder_bias = raw.get("classifier_bias") is True, raw.get("decoder_bias") is not False
-    elif checkpoint.family == "nomic_bert":  # its publishers' code has none, that of transformers has both
+    elif checkpoint.family == "nomic_bert":  # the publisher's code has no biases, that of transformers has both
         dense_bias = decoder_bias = "n_embd" not in raw
     D, E, V = config.hidden_size, config.embedding_size or config.hidden_size, config.vocab_size
     norm = Norm(_empty(E), None if "norm" in config.without_bias else _empty(E))
@@ -255,12 +254,12 @@ def _empty(*shape: int) -> Array:
 def head_tensors(
     head: MaskedHead, family: str, word: Array | None = None, stored: Iterable[str] = ()
 ) -> dict[str, Array]:
-    """The tensors of a masked-LM head by their names in a checkpoint: the way back of `read_masked`.
+    """The tensors of a masked-LM head by their names in a checkpoint: the inverse of `read_masked`.
 
-    A decoder that is `word`, the table of the embeddings itself, is left out, as it is in checkpoints.  Where a file
-    holds this head already, `stored` are the names there: its own spelling is kept, and what it says twice is said
-    twice, so that nothing of it stays behind.  Raises UnsupportedModelError for a family without such a head, and
-    InputError for a head of another shape than the family's.
+    A decoder that is `word`, the table of the embeddings itself, is left out, as in checkpoints.  If a file already
+    contains this head, `stored` are the names in it: its spelling is kept, and tensors that it stores twice are written
+    twice, so that no old value remains.  Raises UnsupportedModelError for a family without such a head, and InputError
+    for a head with another shape than the family's.
 
     >>> from minembed.transformer.params import Linear, Norm
     >>> block = Block(Linear(np.ones((2, 2)), np.ones(2)), "gelu", Norm(np.ones(2), np.ones(2)))
@@ -286,7 +285,7 @@ def head_tensors(
 
 
 def _tensors(checkpoint: Checkpoint, first: str, what: str, advice: str) -> Tensors:
-    """The tensors of a checkpoint that has the one without which there is no such head."""
+    """The tensors of a checkpoint; raises MissingHeadError without the tensor `first`, which every such head has."""
     if checkpoint.stored_dtype != "float32":
         raise MissingHeadError(
             f"{checkpoint.folder} was made by `minembed quantize`, which keeps no {what}: load the original"

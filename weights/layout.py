@@ -1,11 +1,11 @@
-"""The tree of parameters of an architecture by its shapes, and the way between it and a checkpoint's tensors.
+"""The shapes of the parameter tree of an architecture, and the conversion between it and a checkpoint's tensors.
 
 A family names, for every part of the tree, the tensors in which its checkpoints store it:
 
     "layers.{}.qkv": ("encoder.layer.{}.attention.self.query", "encoder.layer.{}.attention.self.key", ...)
 
-A linear layer or norm is stored as NAME.weight and NAME.bias, linear weights as (out, in); several names hold pieces
-of one array, side by side, and NAME[1] is the second of the pieces that one tensor holds.
+A linear layer or norm is stored as NAME.weight and NAME.bias, linear weights as (out, in).  Several names are pieces of
+one array, side by side; NAME[1] is the second piece of one stored tensor.
 """
 
 import re
@@ -24,7 +24,7 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 def layout(config: Config, names: Names) -> Params:
-    """The tree of an architecture; its arrays have a shape and no memory.
+    """The parameter tree of an architecture; its arrays have a shape but take no memory.
 
     >>> config = Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5)
     >>> layout(config, {}).layers[0].qkv.weight.shape
@@ -42,7 +42,7 @@ def layout(config: Config, names: Names) -> Params:
     def layer(i: int) -> Layer:
         F, own = config.intermediate_size, "layers.{}.query_norm" in names
         post_norms = "layers.{}.output_post_norm" in names
-        first = i == 0 and config.pre_norm and "embeddings.norm" in names  # nothing happened since that norm
+        first = i == 0 and config.pre_norm and "embeddings.norm" in names  # its input was just normalised
         return Layer(
             qkv=linear("qkv", D, (H + 2 * G) * K),
             attention_output=linear("attention_output", H * K, D),
@@ -77,7 +77,7 @@ def _empty(*shape: int) -> Array:
 
 
 def named(tree: Any, prefix: str = "", kinds: type | UnionType = np.ndarray) -> Iterator[tuple[str, Any]]:
-    """Every array of a tree of parameters, or whatever is of these `kinds`, by the names of the fields that lead to it.
+    """Every array of a parameter tree, or every object of these `kinds`, by the path of field names to it.
 
     >>> [name for name, _ in named(Norm(np.ones(1), np.ones(1)), "norm.")]
     ['norm.weight', 'norm.bias']
@@ -109,17 +109,17 @@ def map_named(f: Callable[[str, Array], Array], tree: Any, prefix: str = "") -> 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What of a stored tensor is which columns of an array of the tree."""
+    """A part of a stored tensor, and the columns of an array of the tree that it gives."""
 
     name: str
     columns: slice  # of the array
     stored: slice  # of the tensor's output side
-    width: int  # of that side
+    width: int  # of the tensor's output side
     turned: bool  # whether the tensor is (out, in)
 
 
 def pieces(path: str, array: Array, names: Names, config: Config) -> list[Piece]:
-    """Of which stored tensors an array of the tree is made.
+    """The pieces of stored tensors that make up an array of the tree.
 
     >>> names = {"layers.{}.output": ("mlp.{}.down",)}
     >>> pieces("layers.3.output.weight", np.zeros((8, 4)), names, None)[0].name
@@ -148,7 +148,7 @@ def pieces(path: str, array: Array, names: Names, config: Config) -> list[Piece]
 
 
 def shapes(config: Config, names: Names) -> dict[str, tuple[int, ...]]:
-    """Every stored tensor that an architecture needs, and its shape; linear weights are (out, in), as stored."""
+    """Every stored tensor that an architecture needs, with its shape; linear weights are (out, in), as stored."""
     wanted = {}
     for path, array in named(layout(config, names)):
         for piece in pieces(path, array, names, config):
@@ -158,8 +158,8 @@ def shapes(config: Config, names: Names) -> dict[str, tuple[int, ...]]:
 
 
 def build(config: Config, names: Names, read: Callable[[str], Array]) -> Params:
-    """Read the tensors, largest first, so that the peak of memory is the size of the model."""
-    shared: dict[str, Array] = {}  # layers of one name are one array
+    """Read the tensors, largest first, so that the peak memory is the size of the model."""
+    shared: dict[str, Array] = {}  # layers with the same name share one array
 
     def array(path: str, empty: Array) -> Array:
         parts = pieces(path, empty, names, config)
@@ -183,7 +183,7 @@ def _join(parts: list[Piece], shape: tuple[int, ...], read: Callable[[str], Arra
 
 
 def tensors(params: Params, config: Config, names: Names) -> dict[str, Array]:
-    """The tensors that a checkpoint stores, by name: the way back of `build`."""
+    """The tensors that a checkpoint stores, by name: the inverse of `build`."""
     stored: dict[str, Array] = {}
     for path, array in named(params):
         for piece in pieces(path, array, names, config):

@@ -1,8 +1,8 @@
-"""What peft's adapter_config.json says of a LoRA: each setting is heeded, known to change nothing, or refused by name.
+"""The LoRA settings in peft's adapter_config.json: each is used, known to change nothing, or refused by name.
 
     W' = W + scale * B A,   scale = alpha / r,  or alpha / sqrt(r) with use_rslora
 
-Which modules are adapted, and with which r and alpha, follows from their names as peft matches them.
+Which modules are adapted, and with which r and alpha, is decided by their names, which are matched as peft does.
 """
 
 import math
@@ -44,7 +44,7 @@ STARTS = (
     "gaussian",
     "eva",
     "orthogonal",
-)  # of A and B; others change the weights that they start from
+)  # initial values of A and B; other methods also change the base weights
 BIASES = ("none", "all", "lora_only")
 MERGE = (
     "merge it into its base once where peft is installed, and load the new folder: "
@@ -65,16 +65,16 @@ class Lora:
     path: Path
     rank: int
     alpha: float
-    targets: str | tuple[str, ...]  # a regular expression, "all-linear", or the ends of names
+    targets: str | tuple[str, ...]  # a regular expression, "all-linear", or last parts of names
     base: str = ""  # a name or a folder
     excluded: str | tuple[str, ...] = ()
     ranks: Mapping[str, int] = field(default_factory=dict)  # by patterns of names
     alphas: Mapping[str, float] = field(default_factory=dict)
-    layers: tuple[int, ...] = ()  # none: all
+    layers: tuple[int, ...] = ()  # empty: all
     layers_pattern: tuple[str, ...] = ()
     saved: tuple[str, ...] = ()  # modules that were trained in full
-    biases: str = "none"  # which were trained: a row of BIASES
-    by_root: bool = False  # alpha over the root of r
+    biases: str = "none"  # which biases were trained: one of BIASES
+    by_root: bool = False  # the scale is alpha / sqrt(r)
     with_bias: bool = False  # B has a bias
 
     def rank_of(self, module: str) -> int:
@@ -82,14 +82,14 @@ class Lora:
         return next((r for key, r in self.ranks.items() if self._matches(f"(.*\\.)?({key})", module)), self.rank)
 
     def scale(self, module: str) -> float:
-        """What the product B A of a module is multiplied with."""
+        """The factor of the product B A of a module."""
         alphas = self.alphas.items()
         alpha = next((alpha for key, alpha in alphas if self._matches(f"(.*\\.)?({key})", module)), self.alpha)
         r = self.rank_of(module)
         return alpha / (math.sqrt(r) if self.by_root else r)
 
     def is_target(self, module: str, linear: bool = True) -> bool:
-        """Whether peft would adapt a module of this name."""
+        """Whether peft would adapt a module with this name."""
         if self._is_one_of(self.excluded, module) or self._may_not_be_adapted(module):
             return False
         if isinstance(self.targets, str):
@@ -99,16 +99,16 @@ class Lora:
         return self._is_one_of(self.targets, module) and self._has_layer(module)
 
     def is_saved(self, module: str) -> bool:
-        """Whether peft has trained a module in full, or one that it is in."""
+        """Whether peft has trained a module in full, or a module that contains it."""
         ends = [i for i, letter in enumerate(module) if letter == "."] + [len(module)]
         return any(module[:end].endswith(name) for end in ends for name in self.saved)
 
     def _may_not_be_adapted(self, module: str) -> bool:
-        """Whether it is in one of modules_to_save, as the names of these are read when targets are looked for."""
+        """Whether it is in one of modules_to_save, which peft excludes when it looks for targets."""
         return any(self._matches(f"(.*\\.)?({name})(\\..*)?", module) for name in self.saved)
 
     def check(self, pattern: str) -> None:
-        """Raise UnsupportedModelError for a pattern that is not read here."""
+        """Raise UnsupportedModelError for a pattern that is not supported."""
         self._matches(pattern, "")
 
     def _is_one_of(self, named: str | tuple[str, ...], module: str) -> bool:
@@ -117,7 +117,7 @@ class Lora:
         return any(module == name or module.endswith(f".{name}") for name in named)
 
     def _has_layer(self, module: str) -> bool:
-        """Whether the first number in a name, behind the name of the list of layers, is among the layers."""
+        """Whether the first number in a name, after the name of the list of layers, is among the layers."""
         if not self.layers:
             return True
         parts = module.split(".")
@@ -143,8 +143,8 @@ _AHEAD = {True: r".*\.", False: r"(.*\.)?"}  # without a pattern there has to be
 def read_lora(path: Path) -> Lora:
     """Read an adapter_config.json.
 
-    Raises ConfigError for what is malformed, UnsupportedModelError for other adapters than LoRA, and for a setting
-    that would make other vectors of it.
+    Raises ConfigError for malformed settings, UnsupportedModelError for adapters other than LoRA, and for a setting
+    that would change the vectors and is not supported.
     """
     raw = read_json(path)
     _refuse(raw, path)
@@ -181,12 +181,12 @@ def read_lora(path: Path) -> Lora:
         with_bias=typed(raw, "lora_bias", bool, False, path),
     )
     for key in (*lora.ranks, *lora.alphas, *lora.saved, *lora.layers_pattern):
-        lora.check(key)  # those that no name gets to are read, too
+        lora.check(key)  # also patterns that no name will be compared with
     return lora
 
 
 def _refuse(raw: Mapping[str, Any], path: Path) -> None:
-    """Raise UnsupportedModelError for what is not supported; an unknown setting is no matter while it is off."""
+    """Raise UnsupportedModelError for unsupported settings; an unknown setting is ignored while it is off."""
     allowed: dict[str, tuple[Any, ...]] = {
         "peft_type": ("LORA",),
         "task_type": (None, *TASKS),
@@ -230,7 +230,7 @@ def _names(raw: Mapping[str, Any], key: str, path: Path) -> str | tuple[str, ...
 
 
 def _plain(names: str | tuple[str, ...], key: str, path: Path) -> tuple[str, ...]:
-    """Names that peft puts into the middle of a pattern of its own."""
+    """Names that peft inserts into its own pattern."""
     if any("|" in name for name in names):
         raise UnsupportedModelError(f"{path}: {key} = {names!r} is not supported: peft would read half of the |")
     return tuple(names)

@@ -8,7 +8,7 @@ from minembed.weights.static import MODEL2VEC, MODULE, UNLIMITED
 
 
 def model_card(checkpoint: Checkpoint, name: str, notes: str = "") -> str:
-    """The README.md of a saved folder; the licence is taken over from the checkpoint's own.
+    """The README.md of a saved folder; the licence is copied from that of the checkpoint.
 
     >>> from pathlib import Path
     >>> from minembed.transformer.config import Config

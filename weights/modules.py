@@ -1,7 +1,7 @@
-"""The modules behind the pooling, as their folders describe them: 2_Dense/, 3_LayerNorm/, 4_Normalize/.
+"""The modules after the pooling, as their folders describe them: 2_Dense/, 3_LayerNorm/, 4_Normalize/.
 
-A module is known by the name of its class in modules.json, and an activation by that in its config.json, from closed
-tables: nothing is imported on the word of a file.
+A module is identified by its class name in modules.json, and an activation by that in its config.json, using fixed
+tables: nothing is imported by a name from a file.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ DENSE_SETTINGS = ("in_features", "out_features", "bias", "activation_function", 
 KNOWN = ("Transformer", "Pooling", *AFTER_POOLING, "StaticEmbedding")
 SNAKE = {"LayerNorm": "layer_norm", "StaticEmbedding": "static_embedding"}
 SPELLINGS = ("models.", "base.modules.", "sentence_transformer.modules.")  # old, and since release 5.4
-TORCH = {  # both names by which torch knows each class
+TORCH = {  # both names of each class in torch
     prefix + name: name
     for name in ACTIVATIONS
     for prefix in ("torch.nn.", f"torch.nn.modules.{'linear' if name == 'Identity' else 'activation'}.")
@@ -34,7 +34,7 @@ TORCH = {  # both names by which torch knows each class
 def class_name(kind: str, path: Path) -> str:
     """The class that a `type` in modules.json names, in any spelling.
 
-    Raises UnsupportedModelError for what is not supported.
+    Raises UnsupportedModelError for an unsupported class.
 
     >>> class_name("sentence_transformers.base.modules.dense.Dense", Path("modules.json"))
     'Dense'
@@ -56,10 +56,10 @@ def class_name(kind: str, path: Path) -> str:
 
 
 def read_modules(root: Path, entries: Sequence[tuple[str, str]], width: int) -> tuple[Module, ...]:
-    """Read the settings of the modules behind the pooling, (class, folder) each, and check their widths.
+    """Read the settings of the modules after the pooling, given as (class, folder), and check their widths.
 
-    Dropout does nothing when a model is used, and is left out.  Raises ConfigError for malformed files and widths
-    that do not fit, UnsupportedModelError for settings that are not supported.
+    Dropout does nothing outside of training, and is left out.  Raises ConfigError for malformed files and widths that
+    do not fit, UnsupportedModelError for settings that are not supported.
 
     >>> read_modules(Path("model"), [("Dropout", "2_Dropout"), ("Normalize", "3_Normalize")], 384)
     (Normalize(),)
@@ -82,7 +82,7 @@ def read_modules(root: Path, entries: Sequence[tuple[str, str]], width: int) -> 
 
 
 def refuse_unknown(raw: Mapping[str, Any], known: Collection[str], path: Path) -> None:
-    """Raise UnsupportedModelError for settings that nothing is known of: they might change the vectors.
+    """Raise UnsupportedModelError for unknown settings, since they might change the vectors.
 
     >>> refuse_unknown({"dimension": 384}, ["dimension"], Path("config.json"))
     """
@@ -142,7 +142,7 @@ def _check_features(raw: dict[str, Any], path: Path) -> None:
 def read_module_params(root: Path, modules: Sequence[Module]) -> tuple[ModuleParams, ...]:
     """Read the weights of the modules, as float32.
 
-    Raises WeightsError that lists every tensor that is missing, unknown or of another shape.
+    Raises WeightsError, which lists every tensor that is missing, unknown or of another shape.
 
     >>> read_module_params(Path("model"), [Normalize()])
     (None,)
@@ -189,7 +189,7 @@ def _read_params(root: Path, module: Module) -> ModuleParams:
 
 
 def from_tensors(module: Dense | LayerNorm, tensors: dict[str, Array]) -> ModuleParams:
-    """Turn stored tensors into the layout that the arithmetic wants.
+    """Convert stored tensors to the layout for computing.
 
     >>> from_tensors(LayerNorm("2_LayerNorm", 1), {"norm.weight": np.ones(1), "norm.bias": np.zeros(1)})
     Norm(weight=array([1.]), bias=array([0.]))
@@ -203,7 +203,7 @@ def from_tensors(module: Dense | LayerNorm, tensors: dict[str, Array]) -> Module
 
 
 def to_tensors(module: Module, params: ModuleParams) -> dict[str, Array]:
-    """Turn the weights of a module back into what is stored: the inverse of `from_tensors`.
+    """Convert the weights of a module back to stored tensors: the inverse of `from_tensors`.
 
     >>> list(to_tensors(LayerNorm("2_LayerNorm", 1), Norm(np.ones(1), np.zeros(1))))
     ['norm.weight', 'norm.bias']

@@ -1,8 +1,8 @@
-"""Regular expressions from files of strangers, matched in bounded time: what they match, not where.
+"""Regular expressions from untrusted files, matched in bounded time: whether they match, not where.
 
-`re` goes back and forth, and a few letters can keep it busy for years: `(a*)*b`.  Here a pattern is a function from the
-places where it may begin to those where it may end, and no place is looked at twice in a repetition.  What is read is
-what people write to name modules; everything else is refused: back references, look-around, flags.
+`re` uses backtracking, and a short pattern such as `(a*)*b` can keep it busy for years.  Here a pattern is a function
+from the places where it may begin to those where it may end, and no place is visited twice in a repetition.  Supported
+is what people use for names of modules; everything else is refused: back references, look-around, flags.
 """
 
 import re
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Places = frozenset[int]
-Match = Callable[[str, Places], Places]  # a name, and places in it where something begins -> where it ends
+Match = Callable[[str, Places], Places]  # a name, and places in it where a match begins -> where it may end
 
 LONGEST = 4096  # letters of a pattern
-DEEPEST = 8  # groups in groups, of which each may be repeated
+DEEPEST = 8  # nested groups, each of which may be repeated
 ESCAPES = "dDwWsS"
 QUANTIFIER = re.compile(r"(?:([*+?])|\{(\d{0,4})(,?)(\d{0,4})\})\??")
 CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
@@ -22,7 +22,7 @@ CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 def matches(pattern: str, name: str) -> bool:
     r"""Whether a pattern matches a whole name.
 
-    Raises ValueError for what is no regular expression, or not read here.
+    Raises ValueError for an invalid or unsupported regular expression.
 
     >>> matches(r".*\.(query|value)", "layer.0.query"), matches("(a*)*b", "a" * 99)
     (True, False)
@@ -144,7 +144,7 @@ def _repeated(part: Match, least: int, most: int | None) -> Match:
     def match(name: str, places: Places) -> Places:
         for _ in range(least):
             before, places = places, part(name, places)
-            if places in (before, frozenset()):  # and so it stays
+            if places in (before, frozenset()):  # it will not change any more
                 break
         ends = new = places
         times = least

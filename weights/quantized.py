@@ -1,7 +1,7 @@
-"""Folders of int8 weights, made by `minembed quantize`: written atomically, read by memory map.
+"""Folders with int8 weights, made by `minembed quantize`: written atomically, read by memory map.
 
-The folder is a checkpoint like any other, but for two files: config.json has a quantization_config of the method
-"minembed", and model.safetensors holds the tree of parameters by its own field names: `layers.0.qkv.levels` (int8),
+The folder is a normal checkpoint except for two files: config.json has a quantization_config with the method
+"minembed", and model.safetensors contains the parameter tree by its field names: `layers.0.qkv.levels` (int8),
 `.scales`, `.bias`, `embeddings.word.levels`, and so on, as minembed/transformer/quantization.py defines them.
 """
 
@@ -32,9 +32,9 @@ SETTINGS = {"quant_method": "minembed", "dtype": "int8", "version": 1}
 
 
 def stored_dtype(raw: Mapping[str, Any], path: Path) -> Dtype:
-    """What config.json says of how weights are stored: "float32" (or what becomes it), or "int8".
+    """How weights are stored, according to config.json: "float32" (or a type that is converted to it), or "int8".
 
-    Raises UnsupportedModelError for the quantisations of others.
+    Raises UnsupportedModelError for the quantisation of other libraries.
 
     >>> stored_dtype({"quantization_config": SETTINGS}, Path("config.json"))
     'int8'
@@ -48,11 +48,11 @@ def stored_dtype(raw: Mapping[str, Any], path: Path) -> Dtype:
 
 
 def save(params: Params, checkpoint: Checkpoint, target: Path) -> None:
-    """Write a folder like that of a checkpoint, whose weights are these quantised parameters.
+    """Write a copy of a checkpoint's folder with these quantised parameters as weights.
 
-    Without the adapter that is merged into them.  The folder appears whole or not at all.  Raises InputError where
-    `target` exists, and SourceError, an OSError with its errno, where the disk fails, or for something in the folder
-    that is no file.
+    An adapter, which is already merged into them, is left out.  The folder appears completely or not at all.  Raises
+    InputError if `target` exists, and SourceError, an OSError with its errno, if the disk fails, or if the folder
+    contains something that is not a regular file.
     """
     transformer = checkpoint.folder if checkpoint.adapter is None else checkpoint.adapter.folder
     inside = transformer.relative_to(checkpoint.root)
@@ -71,8 +71,8 @@ def save(params: Params, checkpoint: Checkpoint, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path, transformer: Path) -> None:
-    """Copy a folder, but for the weights of its transformer."""
-    found = [path for path in source.iterdir() if not path.name.startswith(".minembed-")]  # not this very copy
+    """Copy a folder without the weights of its transformer."""
+    found = [path for path in source.iterdir() if not path.name.startswith(".minembed-")]  # without this copy itself
     left = _weights(transformer, source, [path.name for path in found])
     for path in found:
         if path.name in left:
@@ -81,21 +81,21 @@ def _copy(source: Path, target: Path, transformer: Path) -> None:
             (target / path.name).mkdir()
             _copy(path, target / path.name, transformer)
         else:
-            check_regular(path)  # a pipe would be waited for, a device copied until the disk is full
+            check_regular(path)  # a pipe would block, and a device fill the disk
             shutil.copyfile(path, target / path.name)
 
 
 def _weights(transformer: Path, folder: Path, names: Sequence[str]) -> set[str]:
-    """What is not copied: the transformer's weights in whatever format, its adapter, what other programs left there."""
+    """What is not copied: the transformer's weights in any format, its adapter, and files of other programs."""
     endings = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".h5", ".msgpack", ".onnx", ".ot", ".tmp")
     left = {name for name in names if name.endswith(endings) or name in LEFT}
     return left if folder == transformer else left - {"model.safetensors"}  # that of a Dense module stays
 
 
 def read(folder: Path, wanted: Params) -> Params:
-    """Map the parameters of a quantised folder into memory, checked against the layout of the architecture.
+    """Memory-map the parameters of a quantised folder, checked against the layout of the architecture.
 
-    Raises WeightsError that lists every tensor that is missing, unknown, or of another type or shape.
+    Raises WeightsError, which lists every tensor that is missing, unknown, or of another type or shape.
     """
     stored, tree = TensorFiles.open(folder).stored, quantized_layout(wanted)
     expected = {name: (CODES[array.dtype], array.shape) for name, array in named(tree)}
@@ -117,7 +117,7 @@ def read(folder: Path, wanted: Params) -> Params:
 
 
 def quantized_layout(wanted: Params) -> Params:
-    """The tree of a layout, as `quantization.quantize` turns it: arrays with a type and shape, no memory."""
+    """The tree of a layout after `quantization.quantize`: arrays with a type and shape that take no memory."""
 
     def empty(kind: Any, *shape: int) -> Array:
         return np.broadcast_to(kind(0), shape)
@@ -135,7 +135,7 @@ def quantized_layout(wanted: Params) -> Params:
 
 def _open(file: Path) -> Array:
     try:
-        return np.memmap(file, np.uint8, "r")  # once: it asks for the true path each time, some 0.3 ms
+        return np.memmap(file, np.uint8, "r")  # only once: each call resolves the path, about 0.3 ms
     except (OSError, ValueError) as e:
         raise WeightsError(f"{file} cannot be mapped ({e})") from e
 

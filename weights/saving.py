@@ -2,10 +2,11 @@
 
 The spelling is the old one, which all releases since 2.0 read: `sentence_transformers.models.*` in modules.json, flags
 in 1_Pooling/config.json, max_seq_length in sentence_bert_config.json.  Weights are safetensors, which those releases
-read in the transformer's place, and since 3.1 in those of Dense and LayerNorm.  What only later releases know (a
-residual, pooling modes in an order of their own) has their spelling: earlier ones refuse it.
+read for the transformer, and since 3.1 for Dense and LayerNorm.  Settings that only later releases know (a residual,
+pooling modes in another order) have the new spelling: earlier releases refuse it.
 
-The folder is made under another name beside its place, and moved there in one step: it appears whole or not at all.
+The folder is made under another name next to its place, and moved there in one step: it appears completely or not at
+all.
 """
 
 import json
@@ -32,14 +33,14 @@ from minembed.weights.static import MODEL2VEC, MODULE, STATIC, TENSOR, read_tabl
 from minembed.weights.tensors import FLOATS, TensorFiles
 
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
-PLACE = f"0_{MODULE}"  # the root would be taken for a Transformer by the first releases that know static embeddings
+PLACE = f"0_{MODULE}"  # not the root: the first releases with static embeddings would read it as a Transformer
 LEGACY = "sentence_transformers.models."
 
 
 class StoredTensors(Mapping[str, Array]):
-    """The transformer's tensors in a checkpoint's folder, by stored name, each read from disk when it is asked for.
+    """The transformer's tensors in a checkpoint's folder, by stored name, each read from disk on access.
 
-    What is no number of a weight (`position_ids`) is left out.
+    Tensors that are not weights (`position_ids`) are left out.
 
     >>> len(StoredTensors(TensorFiles({})))
     0
@@ -59,7 +60,7 @@ class StoredTensors(Mapping[str, Array]):
 
 
 def stored_tensors(checkpoint: Checkpoint) -> Mapping[str, Array]:
-    """What `save_checkpoint` writes of a checkpoint that nothing has changed.
+    """The tensors of an unchanged checkpoint, for `save_checkpoint`.
 
     >>> from minembed.transformer.config import Config
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
@@ -81,11 +82,11 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint to a new folder: its settings, its tokenizer, and these weights; `notes` go into its card.
 
-    `tensors` are the transformer's by the checkpoint's own names, in any float type; they are written as float32, one
-    by one.  `modules` are the weights behind the pooling (None: as in the checkpoint's folder).
+    `tensors` are the transformer's, by their names in the checkpoint, in any float type; they are written as float32,
+    one by one.  `modules` are the weights after the pooling (None: as in the checkpoint's folder).
 
-    Raises InputError where `folder` exists or the checkpoint is quantised, WeightsError for tensors that cannot be
-    saved, and SourceError, an OSError with its errno, where the disk fails; nothing is left behind then.
+    Raises InputError if `folder` exists or the checkpoint is quantised, WeightsError for tensors that cannot be saved,
+    and SourceError, an OSError with its errno, if the disk fails; then nothing is left behind.
 
     >>> from minembed.transformer.config import Config
     >>> config = Config(30522, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)
@@ -111,7 +112,7 @@ def save_checkpoint(
 def _write_json(path: Path, value: object) -> None:
     path.parent.mkdir(exist_ok=True)
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):  # which UTF-8 has no place for
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):  # UTF-8 cannot encode them
         text = json.dumps(value, indent=2)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -125,7 +126,7 @@ def _write_transformer(checkpoint: Checkpoint, tensors: Mapping[str, Array], sta
     _write_json(staged / "config.json", config)
     for name in TOKENIZER_FILES:
         _copy(source, name, staged)
-    if "auto_map" in config:  # code, for others; not run here
+    if "auto_map" in config:  # code for other libraries; not run here
         for path in checkpoint.weights.glob("*.py"):
             _copy(checkpoint.weights, path.name, staged)
     for name in LICENCE_FILES:
@@ -146,14 +147,14 @@ def _write_table(checkpoint: Checkpoint, tensors: Mapping[str, Array], staged: P
 
 def _copy(source: Path, name: str, target: Path) -> None:
     if (source / name).is_file():
-        safe_path(name, source / "config.json")  # a link to elsewhere is not published
+        safe_path(name, source / "config.json")  # a link out of the folder is not copied
         shutil.copyfile(source / name, target / name)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
     """Write a safetensors file in float32, one tensor in memory at a time.
 
-    Raises WeightsError for NaN or infinity, which a training that went wrong leaves.
+    Raises WeightsError for NaN or infinity, which a failed training may leave.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -178,7 +179,7 @@ def _float32(tensor: Array, name: str) -> Array:
 def _write_modules(checkpoint: Checkpoint, params: Sequence[ModuleParams], staged: Path) -> None:
     """Write modules.json, a folder for each module, and the overall settings."""
     if checkpoint.family == MODEL2VEC:
-        return  # whose config.json says whether vectors are normalised
+        return  # config.json says whether vectors are normalised
     entries = [("", "Transformer"), ("1_Pooling", "Pooling")]
     if checkpoint.is_static:
         entries = [(PLACE, MODULE)]
@@ -197,7 +198,7 @@ def _write_modules(checkpoint: Checkpoint, params: Sequence[ModuleParams], stage
             write_tensors(place / "model.safetensors", to_tensors(module, p))
     listed = [{"idx": i, "name": str(i), "path": path, "type": LEGACY + name} for i, (path, name) in enumerate(entries)]
     _write_json(staged / "modules.json", listed)
-    overall: dict[str, Any] = {"__version__": {"sentence_transformers": "2.0.0"}}  # the first that reads it
+    overall: dict[str, Any] = {"__version__": {"sentence_transformers": "2.0.0"}}  # the first release that reads it
     overall |= {key: getattr(checkpoint, key) for key in ("prompts", "default_prompt_name", "similarity_fn_name")}
     if checkpoint.truncate_dim is not None:
         overall["truncate_dim"] = checkpoint.truncate_dim
@@ -208,7 +209,7 @@ def _pooling(checkpoint: Checkpoint) -> dict[str, Any]:
     modes, width = list(checkpoint.pooling), checkpoint.config.hidden_size
     if modes == [mode for mode in FLAGS.values() if mode in modes]:
         settings: dict[str, Any] = {"word_embedding_dimension": width}
-        old = list(FLAGS)[:4]  # the others came later, and are no settings of the first releases
+        old = list(FLAGS)[:4]  # the others came later, and are unknown to the first releases
         settings |= {flag: mode in modes for flag, mode in FLAGS.items() if flag in old or mode in modes}
     else:
         settings = {"embedding_dimension": width, "pooling_mode": modes}

@@ -1,10 +1,10 @@
 """Static embeddings, a row of numbers for each token: sentence-transformers' StaticEmbedding, and model2vec's folders.
 
-The table is `embedding.weight`, or model2vec's `embeddings` with a row for each token or, by `mapping`, for several,
-each token scaled by its entry in `weights`.
+The table is `embedding.weight`, or model2vec's `embeddings` with a row for each token or, with `mapping`, for several
+tokens, each scaled by its entry in `weights`.
 
-The same files may mean two things: model2vec leaves unknown tokens out and reads 512 tokens, sentence-transformers
-does neither.  A folder with modules.json is what sentence-transformers makes of it; one without is model2vec's.
+The same files may mean two things: model2vec leaves out unknown tokens and reads 512 tokens, sentence-transformers does
+neither.  A folder with modules.json is read as sentence-transformers does, one without as model2vec does.
 """
 
 import json
@@ -36,9 +36,9 @@ KINDS = {  # tensors of model2vec: the types in which they are stored
 
 
 def model2vec_entries(folder: Path) -> list[tuple[str, str]] | None:
-    """The modules of a folder that model2vec made, without modules.json; None for any other folder.
+    """The modules of a folder of model2vec, which has no modules.json; None for any other folder.
 
-    It is known by the model_type of config.json or, where that names none, by its tensors.
+    It is recognised by the model_type of config.json or, if that is missing, by its tensors.
 
     >>> model2vec_entries(Path("nowhere"))
     """
@@ -54,7 +54,7 @@ def model2vec_entries(folder: Path) -> list[tuple[str, str]] | None:
 
 
 def read_static(folder: Path, entries: Sequence[tuple[str, str]]) -> Checkpoint:
-    """Read everything but the numbers: the first module is a StaticEmbedding.
+    """Read everything except the table; the first module is a StaticEmbedding.
 
     Raises ConfigError, TokenizationError and WeightsError for files that are malformed, missing, or do not fit.
     """
@@ -89,7 +89,7 @@ def read_static(folder: Path, entries: Sequence[tuple[str, str]]) -> Checkpoint:
 
 
 def _limit_of_config(folder: Path) -> int:
-    """The max_length of model2vec: 512 unless config.json says otherwise; null is no limit."""
+    """The max_length of model2vec: 512 unless config.json has another; null means no limit."""
     path = folder / "config.json"
     raw = read_json(path)
     if "max_length" in raw and raw["max_length"] is None:
@@ -98,7 +98,7 @@ def _limit_of_config(folder: Path) -> int:
 
 
 def _limit_of_tokenizer(folder: Path) -> int:
-    """sentence-transformers leaves the truncation of tokenizer.json as it is; mostly there is none."""
+    """The limit of sentence-transformers: the truncation of tokenizer.json, which usually has none."""
     path = folder / "tokenizer.json"
     truncation = typed(read_json(path, TokenizationError), "truncation", dict, {}, path)
     return _checked(typed(truncation, "max_length", int, UNLIMITED, path), "truncation.max_length", path)
@@ -111,7 +111,7 @@ def _checked(limit: int, name: str, path: Path) -> int:
 
 
 def _sizes(folder: Path, family: str) -> tuple[int, int]:
-    """How many rows and columns the table has, by the headers of the tensors."""
+    """The numbers of rows and columns of the table, from the headers of the tensors."""
     stored = TensorFiles.open(folder).stored
     if family == STATIC and set(stored) == {TENSOR[STATIC]}:
         wanted: dict[str, tuple[str, ...]] = {TENSOR[STATIC]: (*FLOATS, "I8")}
@@ -139,9 +139,9 @@ def _sizes(folder: Path, family: str) -> tuple[int, int]:
 
 
 def read_table(checkpoint: Checkpoint) -> Params:
-    """Read the table, (V, D) float32, with mapping and weights folded in: parameters of an encoder without layers.
+    """Read the table, (V, D) float32, with mapping and weights applied, as parameters of an encoder without layers.
 
-    Raises WeightsError for tensors that hold NaN, or rows that are not there.
+    Raises WeightsError for tensors that contain NaN, or a mapping to rows that do not exist.
     """
     files, name = TensorFiles.open(checkpoint.folder), TENSOR[STATIC]
     if name in files.stored:
@@ -178,12 +178,12 @@ def _folded(tensors: Mapping[str, Array], files: TensorFiles) -> Array:
 
 
 def write_settings(checkpoint: Checkpoint, staged: Path) -> None:
-    """Write the tokenizer and config.json of a static checkpoint, with its own limit of length."""
+    """Write the tokenizer and config.json of a static checkpoint, with its maximum length."""
     limit = None if checkpoint.max_seq_length == UNLIMITED else checkpoint.max_seq_length
     path = checkpoint.folder / "tokenizer.json"
     if checkpoint.family == MODEL2VEC:
         config = read_json(checkpoint.folder / "config.json") | {"max_length": limit, "embedding_dtype": "float32"}
-        config.pop("vocabulary_quantization", None)  # the table that is saved has a row for each token
+        config.pop("vocabulary_quantization", None)  # the saved table has a row for each token
         _write(staged / "config.json", config)
     elif _limit_of_tokenizer(checkpoint.folder) != checkpoint.max_seq_length:
         layout = read_json(path, TokenizationError)

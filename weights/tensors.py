@@ -1,7 +1,7 @@
 """Tensors from safetensors files: one file or shards, read one by one, as float32.
 
-The `safetensors` package checks the files; a look at the header before it catches what the package lets
-pass against its own specification (a name given twice) and what people often find in place of a weights file.
+The `safetensors` package checks the files.  Before that, we check the header for faults that the package accepts
+against its own specification (duplicate names), and for other files that are often found instead of weights.
 """
 
 import json
@@ -40,13 +40,13 @@ CONVERT = (
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where a tensor is stored."""
+    """The location of a tensor in a file."""
 
     file: Path
     dtype: str
     shape: tuple[int, ...]
     offset: int  # of its first byte in the file
-    name: str = ""  # in the file, where it has another there
+    name: str = ""  # in the file, if it has another name there
 
 
 def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def _explain(path: Path, beginning: bytes, length: int, size: int) -> str:
-    """Say what a file is that has no sound header length."""
+    """Say what a file without a valid header length is."""
     for magic, what in IMPOSTORS.items():
         if beginning.startswith(magic):
             return f"{path} is {what}"
@@ -70,7 +70,7 @@ def _explain(path: Path, beginning: bytes, length: int, size: int) -> str:
 
 
 def read_header(path: Path) -> dict[str, Stored]:
-    """Read where the tensors of a safetensors file lie; raises WeightsError for what is none, or is damaged.
+    """Read the locations of the tensors in a safetensors file; raises WeightsError for another or a damaged file.
 
     >>> read_header(Path("none.safetensors"))
     Traceback (most recent call last):
@@ -121,13 +121,13 @@ def _read_shards(folder: Path, index: Path) -> dict[str, Stored]:
 
 
 def _read(stored: Stored, name: str) -> Array:
-    """Read into memory of our own: half the time of a mapped file, whose pages have to be mapped and copied.
+    """Read into new memory: twice as fast as a mapped file, whose pages have to be mapped and copied.
 
-    bfloat16 is the upper half of float32; NumPy has no such type, so the bytes are widened here.
+    bfloat16 is the upper half of float32; NumPy has no such type, so it is widened here.
     """
     array = np.empty(int(np.prod(stored.shape, dtype=np.int64)), ON_DISK[stored.dtype])
     with stored.file.open("rb") as file:
-        file.seek(stored.offset)  # not by np.fromfile, which makes a TypeError of an interrupt
+        file.seek(stored.offset)  # not np.fromfile, which turns an interrupt into a TypeError
         whole = not array.size or file.readinto(array.data.cast("B")) == array.nbytes
     if not whole:
         raise WeightsError(f"{stored.file} ended early: it changed while being read")
@@ -143,7 +143,7 @@ def _read(stored: Stored, name: str) -> Array:
 class TensorFiles:
     """All tensors of a checkpoint folder, by name; nothing is read yet.
 
-    `changes` are made to a tensor, as float32, when it is read.
+    `changes` are applied to a tensor, as float32, when it is read.
 
     >>> TensorFiles({"a": Stored(Path("x"), "F32", (2,), 0)}).stored["a"].shape
     (2,)
@@ -170,10 +170,10 @@ class TensorFiles:
         return TensorFiles(_read_shards(folder, index))
 
     def read(self, name: str) -> Array:
-        """Read one tensor as float32: exactly, or rounded to the nearest where it is stored in float64.
+        """Read one tensor as float32: exactly, or rounded to the nearest if it is stored in float64.
 
-        Raises WeightsError if its dtype is not F32, F16, BF16 or F64, if it holds NaN or infinity, or if a number of
-        it is beyond float32.
+        Raises WeightsError if its dtype is not F32, F16, BF16 or F64, if it contains NaN or infinity, or if one of its
+        numbers is beyond float32.
         """
         array = self.take(name, FLOATS)
         with np.errstate(over="ignore"):
@@ -194,7 +194,7 @@ class TensorFiles:
     def take(self, name: str, dtypes: Sequence[str]) -> Array:
         """Read one tensor as it is stored (BF16 as float32).
 
-        Raises WeightsError if its dtype is none of these, or if it holds NaN or infinity.
+        Raises WeightsError if its dtype is none of these, or if it contains NaN or infinity.
         """
         stored = self.stored[name]
         if stored.dtype not in dtypes:

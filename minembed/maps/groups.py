@@ -18,14 +18,14 @@ from minembed.transformer.vectors import l2_normalize
 from minembed.types import Array
 
 NONE, METHODS = -1, ("kmeans", "hdbscan")
-MOST = 16  # clusters that are looked for: so many can be told apart by colour and shape
-WORDS = 3  # that name a cluster
+MOST = 16  # clusters by default: as many as can be distinguished by colour and shape
+WORDS = 3  # in the name of a cluster
 WORD = re.compile(r"[^\W\d_]{2,}(?:['\u2019\-][^\W\d_]+)*")
 UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
 )  # Han and kana: words of two characters
-LIFT = 1.6  # how many times as frequent as everywhere a word must be, where there are such words
-COMMON = frozenset(  # English words that say nothing of a topic
+LIFT = 1.6  # a typical word is this many times more frequent than in all texts, if there are such words
+COMMON = frozenset(  # English words that say nothing about a topic
     """
     about after all also an and any are as at be been before but by can could did do does for from had has have he her
     his how if in into is it its just may me more my no not of on one only or other our out over she should so
@@ -38,12 +38,12 @@ LONGEST = 40  # characters of a name that are shown
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Which group each point is in, and what the groups are called; largest first."""
+    """The group of each point, and the names of the groups, the largest first."""
 
     labels: Array  # (N,) int64, -1 for none
     names: tuple[str, ...]
-    origin: str = ""  # where they come from, in words
-    rest: str = "none of these"  # what points in no group are called
+    origin: str = ""  # how they were found, in words
+    rest: str = "none of these"  # the name of points in no group
 
     def counts(self) -> list[int]:
         """How many points each group has.
@@ -55,12 +55,12 @@ class Groups:
 
     @classmethod
     def none(cls, n: int) -> "Groups":
-        """No groups at all."""
+        """No groups."""
         return cls(np.full(n, NONE), (), "", "all points")
 
     @classmethod
     def of_values(cls, values: Iterable[Any], column: str = "label") -> "Groups":
-        """A group for each value of a column of labels; the most frequent ones, where there are too many to tell apart.
+        """A group for each value of a column of labels; only the most frequent ones, if there are too many.
 
         >>> groups = Groups.of_values(["b", "a", "b"])
         >>> groups.names, groups.labels.tolist()
@@ -88,9 +88,9 @@ class Groups:
     ) -> "Groups":
         """Find clusters, and name each by its most typical words.
 
-        "kmeans" divides the vectors themselves, so that the map cannot mislead it; "hdbscan" finds the islands of the
-        map, as the eye does, and leaves out what lies between.  Raises InputError for an impossible count
-        or seed, MissingExtraError without the extra `viz`.
+        "kmeans" divides the vectors themselves, so distortions of the map do not matter; "hdbscan" finds the islands of
+        the map, as the eye does, and leaves out points between them.  Raises InputError for an impossible count or
+        seed, MissingExtraError without the extra `viz`.
         """
         N = len(vectors)
         if method not in METHODS:
@@ -112,7 +112,7 @@ class Groups:
 
 
 def kmeans(unit: Array, count: int, seed: int) -> Array:  # (N, D) -> (N,)
-    """Divide rows among `count` centres, on one thread, so that sums have one order."""
+    """Divide rows among `count` centres, on one thread, so that sums always have the same order."""
     from threadpoolctl import threadpool_limits
 
     _, cluster = scikit_learn("finding clusters")
@@ -135,7 +135,7 @@ def hdbscan(points: Array) -> Array:  # (N, d) -> (N,), -1 for none
 
 
 def words_of(text: str) -> set[str]:
-    """The words of a text, in lower case; Han and kana, which have no spaces, in pairs of characters.
+    """The words of a text, in lower case; Han and kana, written without spaces, in pairs of characters.
 
     >>> sorted(words_of("A cat's 2 eyes, a CAT"))
     ['cat', "cat's", 'eyes']
@@ -146,11 +146,11 @@ def words_of(text: str) -> set[str]:
 
 
 def typical_words(texts: Sequence[str], labels: Array, count: int, first: int = 1) -> tuple[str, ...]:
-    """Name each cluster by the words that it has and the others lack (tf-idf of classes).
+    """Name each cluster by the words that distinguish it from the others (class-based tf-idf).
 
-    A word's weight is the share of the cluster's texts that have it, times the logarithm of how many times the share
-    among all texts that is: words that are everywhere weigh nothing, in any language.  A cluster without such words has
-    its number, from `first`.
+    A word's weight is its share (of the cluster's texts that contain it), times the logarithm of this share divided by
+    its share among all texts: words that occur everywhere have no weight, in any language.  A cluster without typical
+    words is named by its number, from `first`.
 
     >>> typical_words(["the cat", "the cat", "the dog", "a dog"], np.array([0, 0, 1, 1]), 2)
     ('cat', 'dog')
@@ -172,7 +172,7 @@ def typical_words(texts: Sequence[str], labels: Array, count: int, first: int = 
 
 
 def _telling(own: Mapping[str, int], size: int, every: Mapping[str, int], total: int) -> list[str]:
-    """The words of a cluster of some size that tell it from all texts, the most telling first."""
+    """The words that distinguish a cluster of `size` texts from all texts, the most typical first."""
     share = {word: n / size for word, n in own.items() if word not in COMMON}
     weight = {word: p * np.log(p * total / every[word]) for word, p in share.items()}
     telling = [word for word in weight if share[word] * total >= LIFT * every[word]]
@@ -181,7 +181,7 @@ def _telling(own: Mapping[str, int], size: int, every: Mapping[str, int], total:
 
 
 def without_kin(words: Sequence[str]) -> list[str]:
-    """The first few words, leaving out those that begin like one before.
+    """The first few words, without those that begin like an earlier one.
 
     >>> without_kin(["file", "files", "open", "path"])
     ['file', 'open', 'path']
@@ -196,7 +196,7 @@ def without_kin(words: Sequence[str]) -> list[str]:
 
 
 def shorten(name: str, limit: int = LONGEST) -> str:
-    """A name on one line, with control characters made visible, cut where it is too long.
+    """A name on one line, with control characters made visible, truncated if it is too long.
 
     >>> shorten("a\\nb"), shorten("x" * 50, 5)
     ('a b', 'xxxx…')

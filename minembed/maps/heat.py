@@ -1,4 +1,4 @@
-"""A matrix of cosines as a picture, PNG or SVG, by matplotlib: each row with its text."""
+"""A matrix of cosines as a picture, PNG or SVG, drawn by matplotlib: each row with its text."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,13 +12,13 @@ from minembed.types import Array
 
 RAMP = ("#301254", "#323e8a", "#226a8e", "#1c9484", "#54ba60", "#acd63a", "#fce84a")  # that of the terminal's heat map
 CELL = 0.48  # inches
-LETTER = 0.078  # inches that a letter takes, about
+LETTER = 0.078  # inches, the approximate width of a letter
 
 
 def draw_heat(
     matrix: Array, labels: Sequence[str], texts: Sequence[str], title: str, file: BinaryIO, kind: str
 ) -> None:
-    """Draw a square matrix of cosines; colours run from its smallest value to its largest one off the diagonal."""
+    """Draw a square matrix of cosines; colours go from its smallest value to the largest one off the diagonal."""
     n, names = len(labels), [f"{shorten(text, 64)}   {label}" for text, label in zip(texts, labels, strict=True)]
     left = max(map(len, names)) * LETTER + 0.5
     width, height = left + n * CELL + 1.1, n * CELL + 1.1

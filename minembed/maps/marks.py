@@ -1,4 +1,4 @@
-"""Texts from anywhere, made safe to look at: what is invisible, or turns the writing around, becomes a visible mark."""
+"""Make untrusted texts safe to view: invisible characters and changes of direction become visible marks."""
 
 import re
 

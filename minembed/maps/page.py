@@ -1,8 +1,8 @@
-"""One page in HTML that needs nothing else: no network, no other file.
+"""A self-contained HTML page: no network, no other file.
 
-Texts come from strangers.  Everything variable is one compressed block and a few arrays, written in base64, which can
-hold no markup; the page's own script puts it in place as text.  A content policy refuses every script and style but
-the two in the page, named by their hashes, and every request.
+Texts are untrusted.  All data are one compressed block and a few arrays in base64, which cannot contain markup; the
+page's script inserts them as text.  A content security policy allows only the page's script and style, by their hashes,
+and no requests.
 """
 
 import base64
@@ -26,10 +26,10 @@ from minembed.types import Array
 if TYPE_CHECKING:
     from minembed.maps.chart import Map
 
-MOST = 2**16  # points of a page: their numbers fit into two bytes
+MOST = 2**16  # points of a page: their indices fit into two bytes
 SIZE = 11_600_000  # bytes of a page, at most
 CODES = 4_800_000  # bytes of stored vectors, at most
-LONGEST, FEWEST = 4_000, 8  # characters of a text that are kept, and fewer where the page would grow too large
+LONGEST, FEWEST = 4_000, 8  # characters that are kept of a text: at most, and at least if the page gets too large
 SCRIPTS = ("data.js", "camera.js", "scatter.js", "overlay.js", "panel.js", "main.js")
 GRID = 65_535  # steps of a coordinate
 part = partial(part_of, "minembed.maps")
@@ -40,7 +40,7 @@ def page(chart: "Map") -> str:
     n = len(chart.texts)
     check_count(n)
     cosines, rows = nearest(chart.vectors, NEAR)
-    codes = encode(chart.vectors, CODES // max(n, n * n // 50_000))  # beyond 50,000, neighbours take more of the room
+    codes = encode(chart.vectors, CODES // max(n, n * n // 50_000))  # above 50,000, neighbours take more of the space
     low, span = extent(chart.projection.points)
     grid = np.rint((chart.projection.points - low) / span * GRID)
     arrays = {
@@ -65,7 +65,7 @@ def page(chart: "Map") -> str:
 
 
 def check_count(n: int) -> None:
-    """Refuse more points than a page holds.
+    """Raise InputError for more points than a page can hold.
 
     >>> check_count(50_000)
     """
@@ -75,7 +75,7 @@ def check_count(n: int) -> None:
 
 
 def describe(chart: "Map", near: int) -> dict[str, Any]:
-    """What the script needs to know beside the arrays: words, names, colours."""
+    """The data of the script beside the arrays: words, names, colours."""
     trust, groups, shares = chart.trust, chart.groups, chart.projection.shares
     return {
         "title": chart.title,
@@ -96,7 +96,7 @@ def describe(chart: "Map", near: int) -> dict[str, Any]:
 
 
 def extent(points: Array) -> tuple[Array, float]:
-    """Where a map begins, and its longer side, so that both axes keep one scale.
+    """The origin of a map, and the length of its longer side, so that both axes have the same scale.
 
     >>> low, span = extent(np.array([[1.0, 2.0], [4.0, 3.0]]))
     >>> low.tolist(), span
@@ -109,7 +109,7 @@ def extent(points: Array) -> tuple[Array, float]:
 
 
 def fitted(facts: dict[str, Any], texts: tuple[str, ...], room: int) -> str:
-    """Facts and texts, compressed and in base64; long texts are cut until it all fits into `room` characters."""
+    """Facts and texts, compressed, in base64; long texts are truncated until everything fits into `room` characters."""
     limit = LONGEST
     while True:
         written = json.dumps(facts | {"texts": [cut(text, limit) for text in texts]}, ensure_ascii=False)
@@ -120,7 +120,7 @@ def fitted(facts: dict[str, Any], texts: tuple[str, ...], room: int) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """The beginning of a text, hidden characters made visible, and how long it was.
+    """A text with hidden characters made visible; a long one is truncated, and its length is added.
 
     >>> cut("abcdefgh", 4)
     'abcd… (8 characters)'

@@ -1,6 +1,6 @@
-"""Principal components: the flat view that keeps as much of the variance as any can.
+"""Principal components: the linear projection that keeps the most variance.
 
-Deterministic, signs included: in each component the largest loading (by its absolute value) is positive, which is also
+Deterministic, including signs: in each component the largest loading (by absolute value) is positive, which is also
 scikit-learn's rule.
 """
 
@@ -12,7 +12,7 @@ from minembed.types import Array
 def pca(vectors: Array, dimensions: int = 2) -> tuple[Array, Array]:  # (N, D) -> (N, dimensions), (dimensions,)
     """Project onto the first principal components; returns the points, and each component's share of the variance.
 
-    Components that do not exist (fewer vectors or columns than dimensions, or no variance) are zeros.
+    Missing components (fewer vectors or columns than dimensions, or no variance) are zeros.
 
     >>> points, shares = pca(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]))
     >>> points.round(6).tolist(), shares.round(6).tolist()
@@ -32,9 +32,9 @@ def pca(vectors: Array, dimensions: int = 2) -> tuple[Array, Array]:  # (N, D) -
 
 
 def principal_axes(x: Array, count: int) -> Array:  # (N, D) -> (min(count, N, D), D)
-    """The directions in which rows vary most about zero, as unit rows, signs fixed.
+    """The directions in which rows vary most about zero, as unit rows with fixed signs.
 
-    They are eigenvectors of the smaller of the two matrices of products, that of the columns or that of the rows.
+    They are the eigenvectors of the smaller of the two Gram matrices, that of the columns or that of the rows.
 
     >>> principal_axes(np.array([[0.0, -2.0], [0.0, 1.0]]), 1).tolist()
     [[0.0, 1.0]]

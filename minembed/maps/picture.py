@@ -1,4 +1,4 @@
-"""A map as a picture, PNG or SVG, by matplotlib; the same map gives the same bytes."""
+"""A map as a picture, PNG or SVG, drawn by matplotlib; the same map gives the same bytes."""
 
 import warnings
 from importlib import import_module
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 INK, SOFT = "#1f2328", "#57606a"
 SIZE = (11.0, 7.2)  # inches
-DOTS = 150  # an inch, of a PNG
-NAMED = 30  # up to so many points, each has its text beside it
-DRAWN = 2_000  # from so many points on, an SVG holds them as an image
+DOTS = 150  # per inch, of a PNG
+NAMED = 30  # up to this many points, each has its text beside it
+DRAWN = 2_000  # above this many points, an SVG contains them as an image
 FONTS = ["DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Microsoft YaHei"]
 FONTS += ["Noto Sans Arabic", "Noto Sans Hebrew", "Arial Unicode MS", "Noto Sans"]
 
 
 def figure(size: tuple[float, float]) -> Any:
-    """An empty figure that belongs to no window."""
+    """An empty figure without a window."""
     matplotlib()
     fig = import_module("matplotlib.figure").Figure(figsize=size, facecolor="white")
     import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(fig)
@@ -32,7 +32,7 @@ def figure(size: tuple[float, float]) -> Any:
 
 
 def draw(chart: "Map", file: BinaryIO, kind: str) -> None:
-    """Draw a map to a file: kind is "png" or "svg"."""
+    """Draw a map and write it to a file: kind is "png" or "svg"."""
     flat = chart.projection.points.shape[1] == 2
     with settings():
         fig = figure(SIZE)
@@ -60,7 +60,7 @@ def draw(chart: "Map", file: BinaryIO, kind: str) -> None:
 
 
 def settings() -> Any:
-    """Fonts that have as many scripts as this machine can show, and nothing left to chance in a file."""
+    """Settings with fonts for as many scripts as this machine has, and with reproducible files."""
     known = set(import_module("matplotlib.font_manager").get_font_names()) if matplotlib() else set()
     fonts = [font for font in FONTS if font in known]
     rc = {"font.family": fonts, "svg.hashsalt": "minembed", "svg.fonttype": "path", "axes.unicode_minus": False}
@@ -68,7 +68,7 @@ def settings() -> Any:
 
 
 def save(fig: Any, file: BinaryIO, kind: str) -> None:
-    """Write a figure without the date; a sign that no font has becomes a box, without a word."""
+    """Write a figure without the date; a character that no font has becomes a box, without a warning."""
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,7 +76,7 @@ def save(fig: Any, file: BinaryIO, kind: str) -> None:
 
 
 def scatter(axes: Any, chart: "Map") -> None:
-    """Draw the points, those in no group first."""
+    """Draw the points, first those in no group."""
     points, labels = chart.projection.points, chart.groups.labels
     n = len(points)
     area = 46 if n <= 60 else 26 if n <= 600 else 14 if n <= 3_000 else 7 if n <= 12_000 else 3
@@ -92,7 +92,7 @@ def scatter(axes: Any, chart: "Map") -> None:
 
 
 def legend(fig: Any, chart: "Map") -> None:
-    """List the groups, with how many points each has."""
+    """List the groups, with the number of points in each."""
     lines = import_module("matplotlib.lines").Line2D
     counts, rest = chart.groups.counts(), int((chart.groups.labels == NONE).sum())
     entries = [
@@ -119,7 +119,7 @@ def legend(fig: Any, chart: "Map") -> None:
 
 
 def note(fig: Any, chart: "Map") -> None:
-    """Say below the legend what a reader of the picture must know."""
+    """Write below the legend how to read the picture."""
     what = {
         "pca": "Axes: the first principal components.",
         "tsne": "Keeps neighbourhoods. Sizes of islands and\nempty space between them mean little.",
@@ -138,7 +138,7 @@ def group_names(axes: Any, chart: "Map") -> None:
 
 
 def densest(points: Array) -> Array:  # (n, 2) -> (2,)
-    """The middle of the fullest cell of a grid over some points.
+    """The centre of the points in the fullest cell of a grid.
 
     >>> densest(np.array([[0.0, 0.0], [0.1, 0.0], [9.0, 9.0]])).tolist()
     [0.05, 0.0]
@@ -150,7 +150,7 @@ def densest(points: Array) -> Array:  # (n, 2) -> (2,)
 
 
 def write(axes: Any, places: Array, names: list[str], size: float, weight: str) -> None:
-    """Write names at places, the first ones first; one that would cover another moves up or down, or stays away."""
+    """Write names at places, in order; a name that would cover another moves up or down, or is left out."""
     stroke = import_module("matplotlib.patheffects").withStroke(linewidth=2.6, foreground="white")
     renderer = axes.figure.canvas.get_renderer()
     taken: list[Any] = []

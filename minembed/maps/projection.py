@@ -1,7 +1,7 @@
 """From vectors to points on a map: PCA in NumPy, t-SNE by scikit-learn, UMAP by umap-learn.
 
-Neighbours are those by cosine, exact, found once by `top_k`; the start is always the PCA, so that a map hardly turns
-when a few texts are added; and the same seed gives the same points on the same machine.
+Neighbours are exact, by cosine, found once by `top_k`.  The start is always the PCA, so that a map hardly rotates when
+a few texts are added.  The same seed gives the same points on the same machine.
 """
 
 import io
@@ -24,24 +24,24 @@ from minembed.search.topk import top_k
 from minembed.types import Array, MapMethod
 
 NAMES: dict[MapMethod, str] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
-FEWEST = 5  # different vectors: with fewer there are no neighbourhoods to keep
+FEWEST = 5  # different vectors: fewer have no neighbourhoods to preserve
 SMALL_FOR_UMAP = 4096  # below this umap-learn finds the neighbours itself, exactly
 STEPS = 1000  # of t-SNE
-FEW = 2_000  # points that t-SNE places on one thread
+FEW = 2_000  # points: t-SNE places fewer on one thread
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Points, and how they were made."""
+    """Points, and the method that placed them."""
 
     points: Array  # (N, 2) or (N, 3) float64
     method: MapMethod
     settings: str = ""  # in words
-    shares: tuple[float, ...] = ()  # of the variance, an axis each; PCA alone has them
+    shares: tuple[float, ...] = ()  # of the variance, per axis; only for PCA
 
     @property
     def name(self) -> str:
-        """The method as people write it.
+        """The usual name of the method.
 
         >>> Projection(np.zeros((1, 2)), "tsne").name
         't-SNE'
@@ -50,7 +50,7 @@ class Projection:
 
 
 def check_vectors(vectors: ArrayLike) -> Array:  # -> (N, D) float64
-    """Take vectors as a matrix of at least one row without NaN; raises InputError.
+    """Vectors as a matrix with at least one row; raises InputError for other shapes, NaN or infinity.
 
     >>> check_vectors([[1, 2]]).tolist()
     [[1.0, 2.0]]
@@ -74,10 +74,10 @@ def project(
 ) -> Projection:
     """Place vectors (N, D) on a map: `method` is "pca", "tsne" or "umap", `dimensions` 2, or for PCA also 3.
 
-    `perplexity` (t-SNE; default 30) and `neighbours` (UMAP; default 15) say how many neighbours a point looks at; where
-    points are few, the defaults shrink.  Fewer than five different vectors have no neighbourhoods: they are shown by
+    `perplexity` (t-SNE; default 30) and `neighbours` (UMAP; default 15) say how many neighbours of a point count; the
+    defaults are smaller for few points.  Fewer than five different vectors have no neighbourhoods: they are placed by
     PCA, with a warning.  `show_progress_bar=None` shows one on a terminal.
-    Raises InputError for NaN or an impossible setting, MissingExtraError where the extra `viz` is needed.
+    Raises InputError for NaN or an impossible setting, MissingExtraError if the extra `viz` is needed.
 
     >>> project([[0.0, 1.0], [0.0, 3.0]], "pca").points.tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
@@ -104,7 +104,7 @@ def project(
 def check_settings(
     n: int, method: MapMethod, dimensions: int, seed: int, perplexity: float | None, neighbours: int | None
 ) -> None:
-    """Refuse what no method can do; raises InputError with the remedy.
+    """Check the settings; raises InputError, which says what to give instead.
 
     >>> check_settings(10, "tsne", 2, 0, 3, None)
     """
@@ -127,7 +127,7 @@ def check_settings(
 
 
 def nearest(x: Array, k: int) -> tuple[Array, Array]:  # (N, D) -> (N, min(k, N - 1)) twice
-    """The k rows nearest to each by cosine, the row itself left out: their cosines and indices, exact.
+    """The k rows nearest to each by cosine, without the row itself: their cosines and indices, exact.
 
     >>> nearest(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 1)[1].tolist()
     [[1], [0], [0]]
@@ -135,15 +135,15 @@ def nearest(x: Array, k: int) -> tuple[Array, Array]:  # (N, D) -> (N, min(k, N 
     k = min(k, len(x) - 1)
     cosines, rows = top_k(x, x, k + 1, metric="cosine")
     other = rows != np.arange(len(x))[:, None]
-    other[other.all(axis=1), -1] = False  # itself is not there, so many are its equals: the last one goes
+    other[other.all(axis=1), -1] = False  # with many equal rows, the row itself may be missing: drop the last one
     return cosines[other].reshape(len(x), k), rows[other].reshape(len(x), k)
 
 
 def tsne(x: Array, perplexity: float, seed: int, start: Array, shown: bool) -> Array:  # (N, D), (N, 2) -> (N, 2)
     """t-SNE on the exact neighbours by cosine (Barnes-Hut, scikit-learn).
 
-    At most two threads: with more, the order of a sum, and so the picture, would be left to chance.  Where points are
-    few, threads would wait for each other longer than they work.
+    At most two threads: with more, the order of a sum, and so the picture, would be random.  With few points, threads
+    would wait for each other longer than they work.
     """
     from threadpoolctl import threadpool_limits
 
@@ -151,7 +151,7 @@ def tsne(x: Array, perplexity: float, seed: int, start: Array, shown: bool) -> A
     N = len(x)
     k = min(N - 1, int(3 * perplexity + 1))
     cosines, rows = nearest(x, k)
-    distances = np.concatenate([np.zeros((N, 1)), np.maximum(1 - cosines, 0)], axis=1)  # itself comes first
+    distances = np.concatenate([np.zeros((N, 1)), np.maximum(1 - cosines, 0)], axis=1)  # each row itself comes first
     rows = np.concatenate([np.arange(N)[:, None], rows], axis=1)
     places = (distances.reshape(-1), rows.reshape(-1), np.arange(0, N * (k + 1) + 1, k + 1))
     graph = import_module("scipy.sparse").csr_matrix(places, shape=(N, N))
@@ -186,14 +186,14 @@ def umap(x: Array, count: int, seed: int, start: Array, shown: bool) -> Array:  
         tqdm_kwds={"disable": not shown, "desc": "UMAP", "file": sys.stderr},
         verbose=shown,
     )
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # what it prints beside its bar
-        warnings.simplefilter("ignore")  # that no other points can be added later
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # hides what it prints beside its bar
+        warnings.simplefilter("ignore")  # it warns that no other points can be added later
         found: Array = model.fit_transform(x.astype(np.float32))
     return found.astype(np.float64)
 
 
 class Steps(io.TextIOBase):
-    """A progress bar for scikit-learn's t-SNE, which prints how far it is."""
+    """A progress bar for scikit-learn's t-SNE, which prints its progress."""
 
     def __init__(self, total: int, name: str, shown: bool) -> None:
         from tqdm import tqdm
@@ -206,6 +206,6 @@ class Steps(io.TextIOBase):
         if found:
             self.bar.update(int(found[1]) - self.bar.n)
         if "after" in text and "iterations" in text and "early" not in text:
-            self.bar.update(self.bar.total - self.bar.n)  # it may have been done before its time
+            self.bar.update(self.bar.total - self.bar.n)  # it may stop early
             self.bar.close()
         return len(text)

@@ -19,7 +19,7 @@ FORMATS = ("html", "png", "svg")
 def save(chart: "Map", path: Path) -> None:
     """Write a map to a file in one step, in the format that its ending names.
 
-    Raises InputError for another ending, SourceError, an OSError with its errno, where the disk fails.
+    Raises InputError for another ending, SourceError, an OSError with its errno, if the disk fails.
 
     >>> from minembed.maps import Map
     >>> save(Map.of([[0.0, 1.0], [1.0, 0.0]], ["up", "right"], method="pca"), Path("map.txt"))
@@ -50,7 +50,7 @@ def write(chart: "Map", file: BinaryIO, kind: str) -> None:
 
 
 def check_ending(path: Path) -> str:
-    """Return the format that a file's ending names; raises InputError for one that cannot be written.
+    """Return the format that a file's ending names; raises InputError for an unknown one.
 
     >>> check_ending(Path("a.SVG"))
     'svg'

@@ -1,8 +1,8 @@
-"""How far a map can be trusted: which neighbours on it are real, and which real ones it lost.
+"""How far a map can be trusted: which neighbours on it are real, and which real neighbours are lost.
 
-A row's other points are ranked twice, by cosine and by distance on the map; of equals the lower index comes first.
-Trustworthiness goes down for each of the k nearest on the map that is not among the k nearest by cosine, by how far it
-is from being one; continuity is the same with the two rankings swapped (Venna and Kaski, 2001).  Both are 1 at best.
+For each row, the other points are ranked twice, by cosine and by distance on the map; ties by index.  Trustworthiness
+decreases for each of the k nearest on the map that is not among the k nearest by cosine, the more the further away it
+is; continuity is the same with the two rankings swapped (Venna and Kaski, 2001).  Both are at most 1.
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from minembed.search.similarity import cosine_similarity
 from minembed.search.topk import pieces
 from minembed.types import Array
 
-NEAR = 10  # neighbours that trust is measured by, and that a page shows
-ALL = 8_000  # up to so many points every one is looked at
-SAMPLE = 2_000  # of more points, so many are, each ranked against all others
-BLOCK = 1 << 22  # distances that are held at a time
+NEAR = 10  # neighbours for measuring trust, and that a page shows
+ALL = 8_000  # up to this many points, all are measured
+SAMPLE = 2_000  # of more points, this many are, each against all others
+BLOCK = 1 << 22  # distances in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Three numbers from 0 to 1, and what they were measured on."""
+    """Three measures from 0 to 1, and how they were measured."""
 
     trustworthiness: float
     continuity: float
     kept: float  # the share of the k nearest by cosine that are also the k nearest on the map
     k: int
-    rows: int  # points that were looked at
+    rows: int  # points that were measured
 
     def __str__(self) -> str:
         return (
@@ -43,9 +43,9 @@ class Trust:
 def measure(vectors: ArrayLike, points: ArrayLike, k: int = NEAR, *, seed: int = 0) -> Trust | None:
     """Compare neighbourhoods on a map (N, 2) or (N, 3) with those of the vectors (N, D) by cosine.
 
-    Of fewer than 2k + 1 points, k is what they allow; of fewer than three there is nothing to say: None.  Above 8,000
-    points, 2,000 drawn by the seed are looked at.  Raises InputError for NaN, rows that do not fit, or a seed beyond
-    64 bits.
+    For fewer than 2k + 1 points, k is reduced; for fewer than three, the result is None.  Above 8,000 points, a random
+    sample of 2,000 is measured, drawn with the seed.  Raises InputError for NaN, rows that do not pair up, or a seed
+    beyond 64 bits.
 
     >>> angles = np.array([0.0, 0.1, 0.3, 0.6, 1.0])  # gaps that grow
     >>> vectors, points = np.stack([np.cos(angles), np.sin(angles)], axis=1), angles[:, None]
@@ -77,7 +77,7 @@ def measure(vectors: ArrayLike, points: ArrayLike, k: int = NEAR, *, seed: int =
 
 
 def map_distances(a: Array, b: Array) -> Array:  # (M, d), (N, d) -> (M, N)
-    """Squared distances, as sums of squares and not of products, so that near ones keep their digits.
+    """Squared distances, as sums of squared differences and not from products, so that small ones keep their digits.
 
     >>> map_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]])).tolist()
     [[25.0]]
@@ -89,7 +89,7 @@ def map_distances(a: Array, b: Array) -> Array:  # (M, d), (N, d) -> (M, N)
 
 
 def nearest_of(distances: Array, k: int) -> Array:  # (M, N) -> (M, N) bool
-    """Mark the k smallest of each row; of equals, the first.
+    """Mark the k smallest of each row; of equal ones, the first.
 
     >>> nearest_of(np.array([[2.0, 1.0, 2.0, 3.0]]), 2).tolist()
     [[True, True, False, False]]
@@ -100,7 +100,7 @@ def nearest_of(distances: Array, k: int) -> Array:  # (M, N) -> (M, N) bool
 
 
 def ranks(distances: Array, marked: Array, k: int) -> Array:  # (M, N), (M, N) bool -> (M, k)
-    """The rank from 1 of each row's k marked columns among all of its columns, in the order of the columns.
+    """The ranks, from 1, of each row's k marked columns among all its columns, in the order of the columns.
 
     >>> ranks(np.array([[5.0, 1.0, 5.0, 0.0]]), np.array([[True, False, True, False]]), 2).tolist()
     [[3, 4]]

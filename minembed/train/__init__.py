@@ -5,8 +5,8 @@
     trainee = Trainee.load("all-MiniLM-L6-v2")
     train_contrastive(trainee, Examples((questions, answers)), Settings(epochs=1), Path("run"))
 
-`backward/` is the backward pass; `losses`, `masked_lm_loss` and `optim` are what it serves; `step` computes one step,
-`trainer` is the loop, `contrastive` and `masked_lm` are the two kinds of training that are ready to use.
+`backward/` is the backward pass; `losses`, `masked_lm_loss` and `optim` are the losses and the optimiser; `step`
+computes one step, `trainer` is the loop, `contrastive` and `masked_lm` are the two kinds of training.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ _LATE = {
 }
 
 
-def __getattr__(name: str) -> Any:  # late (PEP 562): a part of training needs a part of this
+def __getattr__(name: str) -> Any:  # late (PEP 562): importing one part does not load the others
     if name in _LATE:
         from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""Which examples make a batch: a pure function of the seed and the step, so that there is nothing to save."""
+"""The batches of examples: a pure function of the seed and the epoch, so that no state has to be saved."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from minembed.types import Array
 
-WINDOW = 64  # batches, within which examples of like length are put together
+WINDOW = 64  # batches, within which examples of similar length are put together
 
 
 def order(n: int, seed: int, epoch: int) -> Array:  # -> (n,)
@@ -21,10 +21,10 @@ def order(n: int, seed: int, epoch: int) -> Array:  # -> (n,)
 def batches(
     n: int, batch_size: int, seed: int, epoch: int, lengths: Array | None = None, texts: Sequence[Sequence[str]] = ()
 ) -> list[Array]:
-    """Deal the examples of an epoch out into batches.
+    """Divide the examples of an epoch into batches.
 
-    With `lengths` (n,), examples of like length come together, within a window of some batches; with `texts` (columns
-    of n texts), no text is twice in a batch: an example whose text is there already comes in a later one.
+    With `lengths` (n,), examples of similar length are put together, within a window of batches; with `texts` (columns
+    of n texts), no text occurs twice in a batch: an example whose text is already there is put into a later one.
 
     >>> [len(batch) for batch in batches(10, 4, seed=0, epoch=0)]
     [4, 4, 2]
@@ -40,16 +40,16 @@ def batches(
         made = _without_duplicates(shuffled.tolist(), batch_size, texts)
     else:
         made = [shuffled[i : i + batch_size] for i in range(0, n, batch_size)]
-    if lengths is not None:  # short and long batches in turn, as they come
+    if lengths is not None:  # short and long batches in random order
         made = [made[i] for i in order(len(made), seed, epoch)]
     return made
 
 
 def _without_duplicates(shuffled: list[int], batch_size: int, texts: Sequence[Sequence[str]]) -> list[Array]:
-    """Each example goes into the first batch with room behind those that have one of its texts."""
+    """Put each example into the first batch with room after those that have one of its texts."""
     made: list[list[int]] = []
-    free: list[int] = []  # a batch -> one behind it that may have room; itself, while it has
-    behind: dict[str, int] = {}  # text -> the batch behind the last that has it
+    free: list[int] = []  # a batch -> a later one that may have room; itself, while it has room
+    behind: dict[str, int] = {}  # text -> the batch after the last that has it
 
     def with_room(i: int) -> int:
         way = []

@@ -1,7 +1,7 @@
-"""The state of a training on disk: arrays in a data folder of its own, and checkpoint.json, which names it, last.
+"""The state of a training on disk: arrays in a new data folder, then checkpoint.json, which names it.
 
-Whatever happens, checkpoint.json names the files of the old state or those of the new one, whole, with their sizes and
-sums.  Only when it has been replaced are the old files removed.
+Whatever happens, checkpoint.json names the complete files of the old state or those of the new one, with their sizes
+and checksums.  The old files are removed only after it has been replaced.
 """
 
 import json
@@ -31,7 +31,7 @@ REMEDY = (
 
 
 def writing(folder: Path) -> AbstractContextManager[None]:
-    """Where the folder of a training is written to: what the disk does not let us do is a SourceError that names it.
+    """A context for writing to the folder of a training: errors of the disk become a SourceError that names it.
 
     >>> with writing(Path("run")):
     ...     raise PermissionError(13, "Permission denied")
@@ -44,10 +44,10 @@ still there: free some space, or make the folder writable, and resume
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Make the folder of a training, where there is none, and keep other processes from training in it meanwhile.
+    """Create the folder of a training if it does not exist, and lock it against other processes.
 
-    The system lets go of it when the process ends, however that happens.  Raises TrainingError where another has it,
-    InputError for what cannot name a folder.
+    The system releases the lock when the process ends, however that happens.  Raises TrainingError if another process
+    has it, InputError for a path that cannot name a folder.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder, held(Path(folder)):
@@ -60,9 +60,9 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def save_checkpoint(folder: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-    """Write a state in place of the one that is there.
+    """Write a state, and replace the one that is there.
 
-    Raises SourceError, an OSError with its errno, where the disk fails; the old state stays then.
+    Raises SourceError, an OSError with its errno, if the disk fails; then the old state stays.
 
     >>> from tempfile import TemporaryDirectory
     >>> import numpy as np
@@ -89,7 +89,7 @@ def _save(folder: Path, work: Path, arrays: Mapping[str, Array], facts: Mapping[
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a training has left a state in a folder.
+    """Whether a folder contains the state of a training.
 
     >>> has_checkpoint(Path("no such folder"))
     False
@@ -98,9 +98,9 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read a state: arrays by name, and what was noted with them.
+    """Read a state: arrays by name, and the facts that were saved with them.
 
-    Raises TrainingError, with the file, where there is none or it is damaged.
+    Raises TrainingError, with the file, if there is none or it is damaged.
 
     >>> load_checkpoint(Path("no such folder"))
     Traceback (most recent call last):

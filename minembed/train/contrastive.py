@@ -48,12 +48,12 @@ def train_contrastive(
     show_progress_bar: bool | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> State:
-    """Train on examples, in place: the best weights of all evaluations, or the last ones, are left in `trainee`.
+    """Train on examples, in place: at the end `trainee` has the best weights of all evaluations, or the last ones.
 
-    Weights are judged by `evaluation`: by Spearman's correlation of scored pairs with their cosines, by nDCG@10 of
-    finding the second text of pairs without scores, or by a function from an Embedder to a number, larger for better
-    ones.  `folder` gets checkpoints, from which `resume` goes on, and history.jsonl.  Raises what
-    `minembed.train.trainer.train` does, and InputError for examples that do not go with the loss.
+    `evaluation` scores weights: by Spearman's correlation of scored pairs with their cosines, by nDCG@10 of finding the
+    second text of pairs without scores, or by a function from an Embedder to a number (larger is better).  `folder`
+    gets history.jsonl, and checkpoints, from which `resume` continues.  Raises the errors of
+    `minembed.train.trainer.train`, and InputError for examples that do not fit the loss.
     """
     check_examples(examples, settings)
     if evaluation is not None:
@@ -90,7 +90,7 @@ def loss_of(settings: Settings) -> Loss:
 
 
 def check_examples(examples: Examples, settings: Settings) -> None:
-    """Raise InputError for examples that do not go with the loss.
+    """Raise InputError for examples that do not fit the loss.
 
     >>> check_examples(Examples((("a", "c"), ("b", "d"))), Settings())
     """
@@ -114,7 +114,7 @@ def check_examples(examples: Examples, settings: Settings) -> None:
 
 
 def fingerprint(examples: Examples) -> str:
-    """A sum over all examples: whether a resumed training has the same.
+    """A checksum of all examples, to check that a resumed training has the same.
 
     >>> fingerprint(Examples((("a",), ("b",)))) == fingerprint(Examples((("a",), ("c",))))
     False
@@ -125,7 +125,7 @@ def fingerprint(examples: Examples) -> str:
 
 
 def identity(trainee: Trainee) -> str:
-    """A sum over what the weights are used with: the architecture, the modules, the vocabulary."""
+    """A checksum of the model without its weights: the architecture, the modules, the vocabulary."""
     checkpoint = replace(trainee.checkpoint, folder=Path(), root=Path(), adapter=None)
     crc, folder = 0, trainee.checkpoint.folder
     names = ("tokenizer.json",) if (folder / "tokenizer.json").exists() else OLDER_FILES
@@ -143,7 +143,7 @@ def _epochs(trainee: Trainee, examples: Examples, settings: Settings) -> Callabl
     def epoch(number: int) -> list[Array]:
         dealt = batches(len(examples), settings.batch_size, settings.seed, number, lengths, texts)
         if settings.loss.startswith("multiple") and len(examples.columns) == 2:
-            dealt = [batch for batch in dealt if len(batch) > 1]  # one pair alone has no negatives
+            dealt = [batch for batch in dealt if len(batch) > 1]  # a single pair has no negatives
         return dealt
 
     return epoch

@@ -1,4 +1,4 @@
-"""Examples for training, as documented: they are read by `minembed.data.examples`."""
+"""The documented import path for training examples; the code is in `minembed.data.examples`."""
 
 from minembed.data.examples import Examples, read_examples, read_texts
 from minembed.data.table import Reading

@@ -1,8 +1,8 @@
-"""Dropout (Srivastava et al., 2014) whose masks follow from where they are used, and from nothing else.
+"""Dropout (Srivastava et al., 2014) whose masks depend only on the seed, the step, and where they are used.
 
-Numbers come from Philox (Salmon et al., 2011), a generator that has no history: it scrambles a counter by a key.  The
-key is the seed and the step; where in the model, and in which chunk of the batch, says where the counter begins.  So
-the backward pass draws a mask again instead of keeping it, and neither threads nor the order of calls change one.
+Numbers come from Philox (Salmon et al., 2011), a generator without state: it scrambles a counter with a key.  The key
+is the seed and the step; the place in the model and the chunk of the batch determine the start of the counter.  So the
+backward pass draws a mask again instead of storing it, and neither threads nor the order of calls change a mask.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from minembed.errors import InputError
 from minembed.runtime.checks import check_seed
 from minembed.types import Array
 
-LEVELS = 1 << 16  # an element is decided by 16 bits: p is kept to within 2^-17
+LEVELS = 1 << 16  # 16 random bits decide about an element, so p is exact to within 2^-17
 
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
-    """Leaves each number out with probability p, and makes the others larger, so that the mean stays.
+    """Sets each number to 0 with probability p, and scales the others up, so that the mean stays the same.
 
     p is rounded to a multiple of 1/65536, but is neither 0 nor 1 unless it was 0.  Raises InputError for p outside
     [0, 1), and for a seed or a step that is not a whole number from 0 to 2^64 - 1.
@@ -36,7 +36,7 @@ class Dropout:
     p: float
     seed: int = 0
     step: int = 0
-    place: tuple[str | int, ...] = ()  # that all calls share, as the chunk
+    place: tuple[str | int, ...] = ()  # the part of the place that all calls share, such as the chunk
 
     def __post_init__(self) -> None:
         if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p < 1:
@@ -45,7 +45,7 @@ class Dropout:
         check_seed("step", self.step)
 
     def at(self, step: int, *place: str | int) -> "Dropout":
-        """The dropout of one step of training, and of one part of its batch.
+        """The dropout for one step of training, and for one part of its batch.
 
         >>> Dropout(0.1, seed=3).at(20, "chunk", 4).place
         ('chunk', 4)
@@ -54,7 +54,7 @@ class Dropout:
 
     @property
     def kept(self) -> int:
-        """Of 65536 levels, those that keep a number.
+        """How many of the 65536 levels keep a number.
 
         >>> Dropout(0.25).kept / 65536
         0.75
@@ -62,9 +62,9 @@ class Dropout:
         return LEVELS if self.p == 0 else min(max(round((1 - self.p) * LEVELS), 1), LEVELS - 1)
 
     def __call__(self, x: Array, *place: str | int) -> Array:  # (...) -> (...)
-        """Leave out some of x; the same ones for the same place and shape.  It is its own vjp, with dy in place of x.
+        """Set some of x to 0; the same ones for the same place and shape.  It is its own vjp, applied to dy.
 
-        With p = 0 it is x itself.
+        With p = 0 it returns x itself.
         """
         if self.p == 0:
             return x
@@ -73,7 +73,7 @@ class Dropout:
         return y
 
     def mask(self, shape: tuple[int, ...], *place: str | int) -> Array:  # -> shape, bool
-        """Which numbers stay.
+        """Which numbers are kept.
 
         >>> Dropout(0.5).mask((2, 3), "here").tolist() == Dropout(0.5).mask((2, 3), "there").tolist()
         False
@@ -83,7 +83,7 @@ class Dropout:
         n = math.prod(shape)
         name = "\0".join(map(str, (*self.place, *place)))
         words = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=24).digest(), "<u8")
-        # the lowest word counts on from 0: no two places ever meet
+        # the lowest word counts from 0, so different places never overlap
         start, key = np.array([0, *words.tolist()], np.uint64), np.array([self.seed, self.step], np.uint64)
         drawn: Array = np.random.Philox(key=key, counter=start).random_raw(-(-n // 4)).view(np.uint16)[:n]
         return (drawn < np.uint16(self.kept)).reshape(shape)

@@ -1,4 +1,4 @@
-"""What weights are worth while they are trained: by scored pairs, by retrieval, or by a function of one's own."""
+"""Score weights during training: by scored pairs, by retrieval, or by the user's own function."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -20,10 +20,10 @@ NDCG = "ndcg@10"
 
 
 def measure_of(evaluation: Evaluation) -> str:
-    """What an evaluation measures: "spearman" where pairs have scores, "ndcg@10" where they have none, or "score".
+    """What an evaluation measures: "spearman" for pairs with scores, "ndcg@10" for pairs without, else "score".
 
-    Raises InputError for examples that cannot be judged by: fewer than two different texts to choose from, or scores
-    that are all equal.
+    Raises InputError for examples that cannot measure anything: fewer than two different texts to choose from, or
+    scores that are all equal.
 
     >>> measure_of(Examples((("a", "c"), ("b", "d")), np.array([0.0, 1.0]))), measure_of(Examples((("a",), ("b",))))
     Traceback (most recent call last):
@@ -48,7 +48,7 @@ def measure_of(evaluation: Evaluation) -> str:
 
 
 def evaluate(trainee: Trainee, evaluation: Evaluation, settings: Settings) -> float:
-    """The score of the weights as they are; raises InputError as `measure_of` does."""
+    """The score of the current weights; raises InputError as `measure_of` does."""
     measure = measure_of(evaluation)
     model = trainee.embedder(settings.backend, settings.threads)
     if not isinstance(evaluation, Examples):
@@ -57,19 +57,19 @@ def evaluate(trainee: Trainee, evaluation: Evaluation, settings: Settings) -> fl
 
 
 def sts_score(model: Embedder, pairs: Examples) -> float:
-    """Spearman's correlation of the cosines of scored pairs with their scores; 0 where all cosines are equal."""
+    """Spearman's correlation of the cosines of scored pairs with their scores; 0 if all cosines are equal."""
     if pairs.labels is None:
         raise InputError("these pairs have no scores")
     different, (a, b) = _numbered(pairs.columns[:2])
     vectors = _vectors(model, different)
     cosines = pairwise(vectors[a], vectors[b], "cosine")
-    return spearman(cosines, pairs.labels) if np.ptp(cosines) else 0.0  # a model that has collapsed
+    return spearman(cosines, pairs.labels) if np.ptp(cosines) else 0.0  # else the model has collapsed
 
 
 def retrieval_score(model: Embedder, pairs: Examples) -> float:
-    """How well each first text finds the second ones that stand beside it, among all texts of the other columns.
+    """How well each first text finds its second texts among all texts of the other columns.
 
-    nDCG of the first ten found, as in evaluation.retrieval.  What stands beside it as a negative is not relevant.
+    nDCG of the first ten found, as in evaluation.retrieval.  Negatives are not relevant.
     """
     queries, (asks,) = _numbered(pairs.columns[:1])
     documents, (answers, *_) = _numbered(pairs.columns[1:])
@@ -82,7 +82,7 @@ def retrieval_score(model: Embedder, pairs: Examples) -> float:
 
 
 def _numbered(columns: Sequence[Sequence[str]]) -> tuple[list[str], list[Array]]:
-    """The different texts of columns, in order, and for each column which of them it holds."""
+    """The different texts of columns, in order, and each column as indices into them."""
     different = list(dict.fromkeys(text for column in columns for text in column))
     row = {text: i for i, text in enumerate(different)}
     return different, [np.array([row[text] for text in column]) for column in columns]

@@ -1,12 +1,12 @@
-"""Losses on vectors: each returns its value and its slope by every vector, together.
+"""Losses on vectors: each returns its value and its gradient with respect to every vector.
 
-`columns` are the vectors of the columns of a batch, (B, D) each: an anchor, what it belongs to, and sometimes what it
-does not.  Definitions and defaults are those of sentence-transformers' losses.  Since a loss needs vectors and gives
-slopes of vectors, and nothing else, a batch may be embedded in parts, one after the other, and its loss is still that
-of the whole (Gao et al., 2021): the "cached" losses are these.
+`columns` are the vectors of the columns of a batch, (B, D) each: anchors, positives, and sometimes negatives.
+Definitions and defaults are those of sentence-transformers' losses.  Since a loss only takes vectors and returns their
+gradients, a batch can be embedded in parts, one after the other, with the loss of the whole batch (Gao et al., 2021):
+so there are no separate "cached" losses.
 
 Every loss raises InputError for columns that are too few, too many or of different shapes, for labels that are missing,
-too few, or outside their range, and for options that cannot be; NumericalError where a vector holds NaN or infinity.
+too few, or outside their range, and for invalid options; NumericalError if a vector contains NaN or infinity.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,12 +37,12 @@ def multiple_negatives_ranking(
 ) -> tuple[float, tuple[Array, ...]]:
     """Row i of the first column should pick row i of the second out of all rows of all other columns: InfoNCE.
 
-    That is cross-entropy over similarities times `scale`, one over the temperature (van den Oord et al., 2018;
-    Henderson et al., 2017).  The other texts of the batch serve as negatives, and so do a third column and more, if
-    there are any.  A text that stands twice in the batch is held against itself, as sentence-transformers does: batches
-    without duplicates are a matter of the sampler.  `symmetric` asks the same of the second column about the first, and
-    takes the mean.  `similarity_fct` is a row of similarity.SIMILARITY.  Raises InputError for a batch of one, which
-    has nothing to tell from, and for a scale that is not above 0.
+    That is cross-entropy over similarities times `scale`, the inverse temperature (van den Oord et al., 2018;
+    Henderson et al., 2017).  The other texts of the batch serve as negatives, and so do a third and further columns.
+    A text that occurs twice in the batch is its own negative, as in sentence-transformers: avoiding duplicates is the
+    task of the sampler.  `symmetric` adds the same loss from the second column to the first, and takes the mean.
+    `similarity_fct` is a row of similarity.SIMILARITY.  Raises InputError for a batch of one, which has no negatives,
+    and for a scale that is not above 0.
 
     >>> loss, (da, db) = multiple_negatives_ranking([np.eye(4), np.eye(4)])
     >>> loss < 1e-7, da.shape
@@ -75,7 +75,7 @@ def _cross_entropy(scores: Array) -> tuple[float, Array]:  # (B, C): row i shoul
 def multiple_negatives_symmetric_ranking(
     columns: Columns, labels: Array | None = None, *, scale: float = 20.0, similarity_fct: Metric = "cosine"
 ) -> tuple[float, tuple[Array, ...]]:
-    """Each of a pair should pick the other out of the batch: `multiple_negatives_ranking`, both ways.
+    """Each text of a pair should pick the other out of the batch: `multiple_negatives_ranking` in both directions.
 
     >>> multiple_negatives_symmetric_ranking([np.eye(4), np.eye(4)])[0] < 1e-7
     True
@@ -89,7 +89,7 @@ def triplet(
     """The anchor should be nearer to its positive than to its negative, by at least a margin (Schroff et al., 2015).
 
     `distance_metric` is "euclidean", "manhattan" or "cosine", whose distance is 1 - cosine.  Euclidean distances of
-    vectors of length 1 are at most 2: take a smaller margin there.
+    vectors of length 1 are at most 2, and need a smaller margin.
 
     >>> triplet([np.float64([[0, 0]]), np.float64([[0, 1]]), np.float64([[0, 9]])])[0]
     0.0
@@ -114,8 +114,8 @@ def contrastive(
 ) -> tuple[float, tuple[Array, ...]]:
     """Pairs with label 1 should be near, pairs with label 0 at least a margin apart (Hadsell et al., 2006).
 
-    Half the square of what is wrong, on average or, without `size_average`, in sum; a label between 0 and 1 is a share
-    of both.  `distance_metric` as in `triplet`.
+    Half the squared error, averaged, or summed without `size_average`; a label between 0 and 1 weights both terms.
+    `distance_metric` as in `triplet`.
 
     >>> contrastive([np.eye(2), np.eye(2)], np.float64([1, 0]))[0]
     0.0625
@@ -135,9 +135,9 @@ def contrastive(
 def online_contrastive(
     columns: Columns, labels: Array | None = None, *, margin: float = 0.5, distance_metric: Metric = "cosine"
 ) -> tuple[float, tuple[Array, ...]]:
-    """As `contrastive`, of the hard pairs alone: those that lie on the wrong side of some pair of the other label.
+    """As `contrastive`, but only of the hard pairs: those on the wrong side of some pair with the other label.
 
-    Squares are summed.  In a batch of one label, pairs are hard that are worse than its mean.  Labels are 0 or 1.
+    Squares are summed.  In a batch with only one label, the pairs worse than the mean are hard.  Labels are 0 or 1.
 
     >>> online_contrastive([np.eye(2), np.float64([[0, 1], [0, 1]])], np.float64([1, 0]))[0]
     1.25
@@ -181,7 +181,7 @@ def cosent(
     """Of two pairs, the one with the higher label should have the higher cosine (Su, 2022).
 
     log(1 + the sum of exp(scale (score of i - score of j)) over all i, j with label i < label j): only the order of the
-    labels counts, so they may be on any scale.  Scores are cosines, or what `similarity_fct` names.
+    labels counts, so they may be on any scale.  Scores are cosines, or another similarity that `similarity_fct` names.
 
     >>> low, _ = cosent([np.eye(2), np.float64([[1, 0], [1, 0]])], np.float64([1, 0]))
     >>> high, _ = cosent([np.eye(2), np.float64([[1, 0], [1, 0]])], np.float64([0, 1]))
@@ -194,7 +194,7 @@ def cosent(
     _check_name("similarity_fct", similarity_fct, SIMILARITY)
     scores = pairwise(a, b, similarity_fct) * a.dtype.type(scale)
     differences = np.where(y[:, None] < y[None], scores[:, None] - scores[None], -np.inf)  # (B, B)
-    top = max(float(differences.max()), 0.0)  # of all exponents, the 0 of the 1 included: none can overflow
+    top = max(float(differences.max()), 0.0)  # of all exponents, including the 0 of the 1: none can overflow
     terms = np.exp(differences - a.dtype.type(top))
     total = terms.sum(dtype=np.float64) + np.exp(-top)
     share = (terms / total).astype(a.dtype)
@@ -216,11 +216,11 @@ NEED_LABELS = get_args(LabelledLoss)
 
 
 def matryoshka(loss: Loss, dims: Sequence[int], weights: Sequence[float] | None = None) -> Loss:
-    """A loss that also asks it of the first numbers of each vector alone, scaled to length 1 (Kusupati et al., 2022).
+    """Apply a loss to the first numbers of each vector, scaled to length 1, for several widths (Kusupati et al., 2022).
 
-    The losses of all `dims` are summed, each times its weight (1, where none are given); the whole width is trained
-    if it is among them.  Raises InputError for no dims, for other than whole numbers above 0 or more than vectors have,
-    and for weights that are not finite or do not go with them.
+    The losses for all `dims` are summed, each times its weight (1 by default); the full width is trained only if it is
+    among them.  Raises InputError for no dims, for dims that are not whole numbers from 1 to the width, and for weights
+    that are not finite or not one per width.
 
     >>> loss = matryoshka(cosine_similarity, [2, 1])
     >>> loss([np.eye(2), np.eye(2)], np.float64([1, 1]))[0]

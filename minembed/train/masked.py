@@ -1,4 +1,4 @@
-"""Masked language modelling, as documented: it is in `minembed.train.masked_lm`."""
+"""The documented import path for masked language modelling; the code is in `minembed.train.masked_lm`."""
 
 from minembed.train.masked_lm import masked_loss, train_masked_lm, unigram_entropy
 

@@ -1,4 +1,4 @@
-"""Masked language modelling: a model learns to name words that are hidden from it, from texts alone."""
+"""Masked language modelling: a model learns to predict masked words, from texts without labels."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -24,7 +24,7 @@ from minembed.transformer.encoder import encode
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-JUDGED = 64  # texts at a time
+JUDGED = 64  # texts that are evaluated at a time
 
 
 def train_masked_lm(
@@ -38,10 +38,10 @@ def train_masked_lm(
     show_progress_bar: bool | None = None,
     on_step: Callable[[dict[str, Any]], None] | None = None,
 ) -> State:
-    """Train on texts, in place; the best weights by the loss on the `evaluation` texts, or the last, are left.
+    """Train on texts, in place; at the end `trainee` has the best weights on the `evaluation` texts, or the last ones.
 
-    A score is minus that loss, in nats a word.  `folder` and `resume` as in train_contrastive.  Raises
-    MissingHeadError for a model that was loaded without its head, and InputError where there are no texts.
+    A score is minus the loss on these texts, in nats per word.  `folder` and `resume` as in train_contrastive.  Raises
+    MissingHeadError for a model that was loaded without its head, and InputError if there are no texts.
     """
     if trainee.weights.head is None:
         raise MissingHeadError("this model was loaded without a masked-LM head: Trainee.load(..., head=True)")
@@ -73,7 +73,7 @@ def train_masked_lm(
 
 
 def masked_loss(trainee: Trainee, texts: Iterable[str], settings: Settings) -> float:
-    """The mean loss over hidden words of texts, in nats; the same words are hidden at every call."""
+    """The mean loss over masked words of texts, in nats; every call masks the same words."""
     head, config = trainee.weights.head, trainee.checkpoint.config
     assert head is not None
     ops, _ = operations_for(Method(backend=settings.backend))
@@ -87,7 +87,7 @@ def masked_loss(trainee: Trainee, texts: Iterable[str], settings: Settings) -> f
 
 
 def held_out(trainee: Trainee, texts: Iterable[str], settings: Settings) -> Iterator[Masked]:
-    """Texts with the words hidden that `masked_loss` asks for."""
+    """Texts with the words masked that `masked_loss` measures."""
     words, texts = words_of(trainee.tokenizer, trainee.checkpoint, whole_words=settings.whole_words), as_texts(texts)
     seed = (settings.seed + 1) % 2**64  # other words than in training
     for i, start in enumerate(range(0, len(texts), JUDGED)):
@@ -96,7 +96,7 @@ def held_out(trainee: Trainee, texts: Iterable[str], settings: Settings) -> Iter
 
 
 def unigram_entropy(masked: Iterable[Masked], counts: Array) -> float:  # (V,) -> nats
-    """The loss of a model that knows how frequent words are and reads nothing; words never counted count once.
+    """The loss of a model that only knows word frequencies; words with a count of 0 count once.
 
     >>> from minembed.transformer.tokens import Tokens
     >>> tokens = Tokens(np.array([0]), np.array([0]), np.array([0, 1]))

@@ -1,6 +1,6 @@
-"""The masked-LM loss and its slopes: a head (heads.py) says of hidden words which ones they were (Devlin et al., 2018).
+"""The masked-LM loss and its gradients: a head (heads.py) predicts masked words (Devlin et al., 2018).
 
-M hidden words, T tokens, D width of the hidden states, E width of the embeddings, V vocabulary.
+M masked words, T tokens, D width of the hidden states, E width of the embeddings, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +18,8 @@ from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.heads import masked_layout
 
-LOGITS = 1 << 22  # numbers: of so many logits, 16 MiB in float32, there is one array at a time (a row is V at least)
-WORDS = 1 << 12  # rows of the decoder whose slopes are added at once
+LOGITS = 1 << 22  # logits in memory at a time: 16 MiB in float32 (at least one row of V)
+WORDS = 1 << 12  # rows of the decoder whose gradients are added at once
 HEAD_ACTIVATIONS_VJP: dict[str, Callable[[Array, Array], Array]] = {  # of heads.HEAD_ACTIVATIONS
     **ACTIVATION_VJP,
     "tanh": lambda x, dy: dy * (1 - np.tanh(x) ** 2),
@@ -30,15 +30,15 @@ HEAD_ACTIVATIONS_VJP: dict[str, Callable[[Array, Array], Array]] = {  # of heads
 def masked_lm(
     hidden: Array, positions: Array, labels: Array, head: MaskedHead, count: int | None = None
 ) -> tuple[float, Array, MaskedHead]:  # (T, D), (M,), (M,) -> (), (T, D)
-    """At each of these positions the head should name the word that was hidden there: cross-entropy, in nats.
+    """At each position the head should predict the word that was masked there: cross-entropy, in nats.
 
-    Returns the mean over the words, and its slopes by the hidden states and by the head; where the decoder is tied to
-    the embeddings, its slope is what this use of them adds.  `count` is by how many words the sum is divided, M if not
-    given: parts of a batch, each with the `count` of the whole, add up to its mean.  Without words to name, all is 0.
-    The logits of all words are never held at once, see LOGITS.
+    Returns the mean over the words, and its gradients with respect to the hidden states and the head; if the decoder is
+    tied to the embeddings, its gradient is the part from this use.  The sum is divided by `count`, by default M: parts
+    of a batch, each with the `count` of the whole, add up to its mean.  Without masked words, everything is 0.  The
+    logits of all words are never in memory at once, see LOGITS.
 
-    Raises InputError for positions that do not rise within the tokens and labels that are no words of the decoder, and
-    NumericalError where a hidden state holds NaN or infinity.
+    Raises InputError for positions that are not ascending token indices and for labels outside the decoder's
+    vocabulary, NumericalError if a hidden state contains NaN or infinity.
 
     >>> head = MaskedHead((), np.eye(3), None)
     >>> value, dhidden, gradient = masked_lm(np.float64([[9, 9, 9], [0, 0, 0]]), np.array([1]), np.array([2]), head)
@@ -57,7 +57,7 @@ def masked_lm(
 
 
 def _through(x: Array, blocks: Sequence[Block]) -> tuple[Array, list[tuple[Array, Array]]]:
-    """As heads.through, and what entered the linear layer and the activation of each block."""
+    """As heads.through, and also the inputs of the linear layer and of the activation of each block."""
     entered = []
     for block in blocks:
         z = linear(x, block.linear)
@@ -89,7 +89,7 @@ def blocks_vjp(
 
 
 def _cross_entropy(x: Array, labels: Array, head: MaskedHead, M: int) -> tuple[float, Array, Array, Array | None]:
-    """Logits to loss to slopes, some rows at a time; each array of logits becomes the slopes by them in place."""
+    """From logits to the loss and its gradients, in blocks of rows; logits are overwritten by their gradients."""
     value, dx, ddecoder = 0.0, np.empty_like(x), np.zeros_like(head.decoder)
     dbias = None if head.bias is None else np.zeros_like(head.bias)
     size = max(1, min(LOGITS // len(head.decoder), len(x)))
@@ -141,11 +141,12 @@ def _check(hidden: Array, positions: Array, labels: Array, head: MaskedHead) -> 
 
 
 def new_head(checkpoint: Checkpoint, word: Array, *, seed: int = 0, std: float = 0.02) -> MaskedHead:
-    """A masked-LM head that has learned nothing yet, in the shape that the checkpoint's family has.
+    """An untrained masked-LM head, in the shape of the checkpoint's family.
 
-    Most have BERT's: dense, activation, LayerNorm, and then the word embeddings as decoder.  Weights are drawn from a
-    normal distribution of deviation `std`, biases are 0, as BERT's were at first; the decoder is `word` itself, (V, E).
-    Raises InputError for a table of another shape or an impossible seed, and what weights.heads.masked_layout does.
+    Most have BERT's shape: dense, activation, LayerNorm, then the word embeddings as decoder.  As in BERT, weights are
+    drawn from a normal distribution with standard deviation `std`, and biases are 0; the decoder is `word` itself,
+    (V, E).  Raises InputError for a table of another shape or an invalid seed, and the errors of
+    weights.heads.masked_layout.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory

@@ -1,10 +1,10 @@
-"""What masked language modelling hides from a model, and what it asks for.
+"""Masking for masked language modelling: which tokens are hidden, and which the model has to predict.
 
-Of all tokens 15 % are chosen; of these 80 % become the mask token, 10 % another word, and 10 % stay as they are, so
-that the model never knows which words it may trust (Devlin et al., 2018).  Whole words are chosen with all their
-pieces: a piece is too easily guessed from its neighbours (Cui et al., 2021).
+15 % of all tokens are chosen; of these 80 % become the mask token, 10 % a random word, and 10 % stay as they are, so
+that the model cannot rely on any word it sees (Devlin et al., 2018).  With whole words, all pieces of a word are chosen
+together: a single piece is too easily guessed from its neighbours (Cui et al., 2021).
 
-Numbers come from Philox, as in dropout.py: seed and step are the key, so that a step can be repeated by itself.
+Numbers come from Philox, as in dropout.py: seed and step are the key, so that any step can be repeated by itself.
 """
 
 from dataclasses import dataclass, replace
@@ -22,33 +22,33 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 from minembed.weights.checkpoint import Checkpoint
 
-SPACES = ("Ġ", "▁", "Ċ", "ĉ")  # how pieces of byte-level BPE and of SentencePiece begin where a word does
+SPACES = ("Ġ", "▁", "Ċ", "ĉ")  # the first characters of pieces that begin a word, in byte-level BPE and SentencePiece
 LEVELS = 2.0**64  # of a number from Philox
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What masking has to know of a vocabulary of V tokens."""
+    """The facts about a vocabulary of V tokens that masking needs."""
 
     mask: int  # the id of the mask token
-    known: Array  # (V,) bool: is a word or a piece of one, and no special token
-    begins: Array  # (V,) bool: begins a word; where tokens are chosen one by one, all of them
+    known: Array  # (V,) bool: is a word or a piece of one, not a special token
+    begins: Array  # (V,) bool: begins a word; always true if tokens are chosen one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """Texts in which some tokens are hidden."""
+    """Texts in which some tokens are masked."""
 
     tokens: Tokens
-    positions: Array  # (M,) int64, ascending: which of the T tokens are asked for
-    labels: Array  # (M,) int64: what stood there
+    positions: Array  # (M,) int64, ascending: which of the T tokens have to be predicted
+    labels: Array  # (M,) int64: their original ids
 
 
 def words_of(tokenizer: Tokenizer, checkpoint: Checkpoint, *, whole_words: bool = False) -> Words:
-    """Look at the vocabulary of a checkpoint's tokenizer.
+    """Read the vocabulary of a checkpoint's tokenizer.
 
-    A word is found by how its pieces are written: all but the first begin with "##", or the first begins with a space.
-    Raises TokenizationError for a tokenizer without a mask token, InputError for `whole_words` where pieces do not
+    Words are recognised by the spelling of their pieces: all but the first begin with "##", or the first begins with a
+    space.  Raises TokenizationError for a tokenizer without a mask token, InputError for `whole_words` if pieces do not
     show where a word begins.
     """
     reference, folder, V = tokenizer.reference, checkpoint.folder, checkpoint.config.vocab_size
@@ -63,7 +63,7 @@ def words_of(tokenizer: Tokenizer, checkpoint: Checkpoint, *, whole_words: bool 
     if not known.any():
         raise TokenizationError(f"{folder}: the tokenizer knows no words, but special tokens alone")
     if whole_words:
-        own = set(ask(reference.get_added_tokens_decoder))  # added words are whole ones
+        own = set(ask(reference.get_added_tokens_decoder))  # added tokens are whole words
         for piece, i in pieces.items():
             begins[i] = i in own or _begins(piece, reference.model)
         if begins[known].all() or not begins[known].any():
@@ -78,9 +78,9 @@ def _begins(piece: str, model: Any) -> bool:
 
 
 def _special(reference: Any, folder: Path) -> set[int]:
-    """The ids of all tokens that stand for something else than words."""
+    """The ids of all tokens that are not words."""
     found = {i for i, token in ask(reference.get_added_tokens_decoder).items() if token.special}
-    encoding = ask(reference.encode, "")  # what is put around a text
+    encoding = ask(reference.encode, "")  # the special tokens around a text
     found |= {i for i, special in zip(encoding.ids, encoding.special_tokens_mask, strict=True) if special}
     unknown, padding = getattr(reference.model, "unk_token", None), special_id(reference, folder, "pad_token")
     ids = [padding, None if unknown is None else ask(reference.token_to_id, unknown)]
@@ -97,12 +97,12 @@ def mask_tokens(
     mask_replace_prob: float = 0.8,
     random_replace_prob: float = 0.1,
 ) -> Masked:
-    """Choose tokens, or whole words, each by itself with `mlm_probability`, and hide them; never special tokens.
+    """Choose tokens or whole words, each independently with `mlm_probability`, and mask them; never special tokens.
 
-    Of what is chosen, `mask_replace_prob` become the mask token and `random_replace_prob` any word of the vocabulary;
-    the rest stay as they are.  The names are those of transformers.  The same seed and step, and the same tokens, give
-    the same result.  Raises InputError for shares that are none, and for a seed or a step that is no whole number from
-    0 to 2^64 - 1.
+    Of the chosen tokens, a share of `mask_replace_prob` become the mask token and `random_replace_prob` a random word
+    of the vocabulary; the rest stay as they are.  The names are those of transformers.  The same seed, step and tokens
+    give the same result.  Raises InputError for invalid shares, and for a seed or a step that is not a whole number
+    from 0 to 2^64 - 1.
 
     >>> words = Words(0, np.arange(100) > 1, np.ones(100, np.bool_))
     >>> tokens = Tokens(np.array([1, *range(10, 30), 1]), np.zeros(22, int), np.array([0, 22]))
@@ -114,7 +114,7 @@ def mask_tokens(
     ids, T = tokens.ids, len(tokens.ids)
     if T and int(ids.max()) >= len(words.known):
         raise InputError(f"token {ids.argmax()} has the id {ids.max()}, but the vocabulary ends at {len(words.known)}")
-    # dropout of the same step begins elsewhere: its counters hold a hash where these hold 0
+    # never overlaps with dropout of the same step, whose counters contain a hash instead of 0
     key = np.array([seed, step], np.uint64)
     choice, fate, other = np.random.Philox(key=key, counter=np.zeros(4, np.uint64)).random_raw(3 * T).reshape(3, T)
     chosen = words.known[ids] & (choice[_first_pieces(tokens, words)] < mlm_probability * LEVELS)
@@ -130,7 +130,7 @@ def mask_tokens(
 
 
 def _first_pieces(tokens: Tokens, words: Words) -> Array:  # -> (T,)
-    """For every token, where its word begins; special tokens are words of their own."""
+    """For every token, the index of the first token of its word; a special token is its own word."""
     known = words.known[tokens.ids]
     starts = words.begins[tokens.ids] | ~known
     starts[1:] |= ~known[:-1]

@@ -1,4 +1,4 @@
-"""A model in training: a checkpoint, its tokenizer, and weights of its own that may change."""
+"""A model in training: a checkpoint, its tokenizer, and its own copy of the weights, which changes."""
 
 import os
 from collections import ChainMap
@@ -32,7 +32,7 @@ from minembed.weights.saving import save_checkpoint, stored_tensors
 
 @dataclass(frozen=True, slots=True)
 class Trainee:
-    """What is trained.  The arrays of `weights` are changed in place: a second copy a step would double the memory."""
+    """A model to train.  The arrays of `weights` are changed in place, since a second copy would double the memory."""
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
@@ -50,12 +50,12 @@ class Trainee:
         revision: str | None = None,
         local_files_only: bool = False,
     ) -> "Trainee":
-        """Load a checkpoint to train it, with its masked-LM head if `head` says so.
+        """Load a checkpoint for training, with its masked-LM head if `head` is set.
 
-        A head that the checkpoint does not have is made where `make_head` says so, with nothing learned yet.  Raises
-        MissingHeadError where it does not, UnsupportedModelError for what cannot be trained (static embeddings, int8
-        folders, Gemma, whose weights are stored in another form than they are computed with), InputError for a seed
-        beyond 64 bits, and what Embedder.load raises.
+        If the checkpoint has no head, `make_head` makes an untrained one; without it, MissingHeadError is raised.
+        Raises UnsupportedModelError for models that cannot be trained (static embeddings, int8 folders, and Gemma,
+        whose weights are stored in another form than they are computed with), InputError for a seed beyond 64 bits, and
+        the errors of Embedder.load.
         """
         seed = check_seed("seed", seed)
         find = finder(local_files_only)
@@ -68,7 +68,7 @@ class Trainee:
         return cls(checkpoint, tokenizer, own_copy(Weights(encoder, modules, masked)))
 
     def embedder(self, backend: Backend = "auto", threads: int | None = None) -> Embedder:
-        """An Embedder of the weights as they are now; it does not follow when they change, and keeps its params."""
+        """An Embedder with a copy of the current weights; it does not change when they do, and keeps its params."""
         threads = check_threads(threads)
         weights, config = own_copy(self.weights), self.checkpoint.config
         name, compute = prepare(backend, weights.encoder, config, "float32", keep_params=True)
@@ -76,14 +76,14 @@ class Trainee:
         return Embedder(engine, name, "float32", "training", None)
 
     def save(self, folder: str | os.PathLike[str], notes: str = "") -> None:
-        """Write the weights as they are now to a new folder that sentence-transformers and minembed load.
+        """Write the current weights to a new folder that sentence-transformers and minembed load.
 
-        `notes`, in Markdown, go into its model card.  Raises what `minembed.weights.saving.save_checkpoint` does.
+        `notes`, in Markdown, go into its model card.  Raises the errors of `minembed.weights.saving.save_checkpoint`.
         """
         save_checkpoint(self.checkpoint, self.tensors(), Path(folder), self.weights.modules, notes)
 
     def tensors(self) -> Mapping[str, Array]:
-        """The transformer's tensors by the names of its checkpoint; those that are not trained as they are stored."""
+        """The transformer's tensors by their names in the checkpoint; untrained ones are read from its files."""
         family = FAMILIES[self.checkpoint.family]
         names = match(self.checkpoint, open_tensors(self.checkpoint), family)
         trained = tensors(self.weights.encoder, self.checkpoint.config, family.names)
@@ -122,12 +122,12 @@ def _head(checkpoint: Checkpoint, word: Array, make: bool, seed: int) -> MaskedH
 
 
 def _tied(head: MaskedHead, word: Array) -> MaskedHead:
-    """The head on the very array of the embeddings, where it holds the same numbers."""
+    """The head, sharing the array of the embeddings if its decoder has the same numbers."""
     return replace(head, decoder=word) if np.array_equal(head.decoder, word) else head
 
 
 def own_copy(tree: Any, copies: dict[int, Array] | None = None) -> Any:
-    """A copy of a tree whose arrays can be changed; what was one array in two places still is.
+    """A copy of a tree, with writable arrays; an array that is used in two places stays shared.
 
     >>> shared = np.ones(1)
     >>> a, b = own_copy((shared, shared))

@@ -1,8 +1,8 @@
-"""AdamW (Loshchilov & Hutter, 2019), in place, with embedding tables of which a step touches a few rows.
+"""AdamW (Loshchilov & Hutter, 2019), in place, with embedding tables of which a step uses only a few rows.
 
-A row without a gradient changes too: its averages fade, and it moves on by what is left of them.  Such rows are left
-alone until they are needed, and then brought up to date by the very operations that were put off, with the learning
-rates of their steps: the weights have the same bits as if every step had gone over the whole table.
+A row without a gradient changes too: its averages decay, and it still moves by what is left of them.  Such rows are
+skipped until they are needed, and then brought up to date by exactly the postponed operations, with the learning rates
+of their steps: the weights have the same bits as if every step had updated the whole table.
 """
 
 import math
@@ -18,8 +18,8 @@ from minembed.train.backward.trees import Gradient, Rows
 from minembed.types import Array
 
 BLOCK = 1 << 14  # elements: p, m, v, g and two more arrays, 384 KB in float32, stay in a core's second-level cache
-SLICE = 1 << 18  # elements that a thread takes at a time,
-ROWS = 1 << 16  # and of rows that are caught up: few rows are far behind, and smaller parts would make more calls
+SLICE = 1 << 18  # elements that a thread updates at a time,
+ROWS = 1 << 16  # and elements of rows that catch up: few rows are far behind, and smaller parts would need more calls
 Job = Callable[[], None]
 
 
@@ -33,9 +33,9 @@ def decays(name: str, array: Array) -> bool:
 
 
 class AdamW:
-    """The optimiser: it changes the arrays of `parameters`, and averages of its own, in place, to save their copies.
+    """The optimiser: it changes the arrays of `parameters`, and its own averages, in place, to avoid copies.
 
-    `lazy` names the tables whose rows are brought up to date when they are needed: call `catch_up` before they are
+    `lazy` names the tables whose rows are only brought up to date when they are needed: call `catch_up` before they are
     read.  Neither that, nor the backend, nor the number of threads changes a bit.  Raises InputError for settings out
     of range, and for arrays that cannot be changed in place.
 
@@ -59,19 +59,19 @@ class AdamW:
         _check_settings(betas, eps, weight_decay)
         _check_parameters(parameters, eps, lazy)
         self.parameters, self.betas, self.eps, self.weight_decay = dict(parameters), betas, eps, weight_decay
-        self.m = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}  # untouched, it takes no memory
+        self.m = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}  # no memory until written
         self.v = {name: np.zeros(p.shape, p.dtype) for name, p in parameters.items()}
         self.rates: list[float] = []  # of every step so far
-        self.last = {name: np.zeros(len(parameters[name]), np.int64) for name in lazy}  # the step a row is at
+        self.last = {name: np.zeros(len(parameters[name]), np.int64) for name in lazy}  # the last step of each row
         self.moving = {name: np.zeros(len(parameters[name]), np.bool_) for name in lazy}  # has had a gradient
         self._update, self._replay = _kernels(backend)
         self._threads = threads
 
     def step(self, gradients: Mapping[str, Gradient], lr: float) -> None:
-        """Move every parameter that has a gradient here; a lazy table has one at every step, if only of a few rows.
+        """Update every parameter that has a gradient; a lazy table needs one at every step, if only for a few rows.
 
-        Whether gradients are finite is for the caller to see, as `clip` tells.  Raises InputError where they do not
-        fit the parameters, or for a learning rate below 0.
+        The caller checks that gradients are finite (see `clip`).  Raises InputError if they do not fit the parameters,
+        or for a learning rate below 0.
         """
         if not 0 <= lr < math.inf:
             raise InputError(f"the learning rate must be a finite number of at least 0, not {lr!r}")
@@ -89,10 +89,10 @@ class AdamW:
         self._do(jobs)
 
     def catch_up(self, rows: Mapping[str, Array | None] | None = None) -> None:
-        """Bring rows of lazy tables up to the last step; all of them where no rows are named (None).
+        """Bring rows of lazy tables up to the last step; all rows if none are named (None).
 
-        Rows may be named in any order and more than once; names of other parameters are passed over.  Raises
-        InputError for a row that is not there.
+        Rows may be named in any order and more than once; names of other parameters are ignored.  Raises InputError for
+        a row that does not exist.
         """
         wanted = dict.fromkeys(self.last) if rows is None else rows
         now = len(self.rates)
@@ -107,7 +107,7 @@ class AdamW:
             last[behind] = now
 
     def _catch_up(self, name: str, rows: Array) -> None:
-        """What rows have missed; those that are furthest behind come first."""
+        """Compute the steps that rows have missed; `rows` begins with those that are furthest behind."""
         moving = self.moving[name][rows]
         p, m, v, last = self.parameters[name], self.m[name], self.v[name], self.last[name]
         height = max(1, ROWS // max(1, p.shape[1]))
@@ -146,25 +146,25 @@ class AdamW:
         self.last[name][rows], self.moving[name][rows] = len(self.rates), True
 
     def _do(self, jobs: list[Job]) -> None:
-        """Every element is computed by itself, so it does not matter by whom and when."""
+        """Run jobs on threads; every element is computed independently, so their order does not matter."""
         for _ in run(lambda job: job(), jobs, self._threads):
             pass
 
     def _constants(self, name: str, step: int) -> tuple[float, ...]:
-        """Of a step: by what weights shrink, 1 - beta1, beta2, 1 - beta2, the step's size, sqrt(1 - beta2^t), eps."""
+        """Constants of a step: weight decay factor, 1 - beta1, beta2, 1 - beta2, step size, sqrt(1 - beta2^t), eps."""
         (one, two), lr = self.betas, self.rates[step - 1]
         decay = self.weight_decay if decays(name, self.parameters[name]) else 0.0
         return 1 - lr * decay, 1 - one, two, 1 - two, lr / (1 - one**step), math.sqrt(1 - two**step), self.eps
 
     def state(self) -> dict[str, Array]:
-        """All that is needed to go on, bit for bit: the arrays themselves, not copies."""
+        """Everything that is needed to continue, bit for bit: the arrays themselves, not copies."""
         found: dict[str, Array] = {"rates": np.array(self.rates, np.float64)}
         for label, table in (("m", self.m), ("v", self.v), ("last", self.last), ("moving", self.moving)):
             found |= {f"{label}/{name}": array for name, array in table.items()}
         return found
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on from a state; raises TrainingError where it is not one of these parameters, and changes nothing."""
+        """Continue from a state; raises TrainingError, and changes nothing, if it does not fit these parameters."""
         wanted = self.state()
         if unknown := sorted(set(state) - set(wanted)):
             raise TrainingError(f"the optimiser's state does not fit these weights: {unknown[0]} is not among them")
@@ -187,7 +187,7 @@ def _check_settings(betas: tuple[float, float], eps: float, weight_decay: float)
     for label, value, low, high in (
         ("betas[0]", betas[0], 0, 1),
         ("betas[1]", betas[1], 0, 1),
-        ("eps", eps, math.ulp(0), 1),  # with 0, a gradient that was always 0 would be divided by 0
+        ("eps", eps, math.ulp(0), 1),  # 0 would cause 0 / 0 for a gradient that is always 0
         ("weight_decay", weight_decay, 0, math.inf),
     ):
         if not low <= value < high:
@@ -231,7 +231,7 @@ def _check_rows(name: str, rows: Array, length: int) -> None:
 
 
 def update(p: Array, m: Array, v: Array, g: Array, constants: Array) -> None:
-    """One step of flat arrays, in place, in the order of torch's operations.
+    """One step on flat arrays, in place, in the order of torch's operations.
 
     >>> p = np.ones(1)
     >>> update(p, np.zeros(1), np.zeros(1), np.ones(1), np.array([1, 0.1, 0.999, 0.001, 1, 0.001**0.5, 0]))
@@ -262,9 +262,9 @@ def update(p: Array, m: Array, v: Array, g: Array, constants: Array) -> None:
 
 
 def replay(p: Array, m: Array, v: Array, rows: Array, last: Array, first: int, table: Array) -> None:
-    """The steps without a gradient that some rows have missed; `table` holds the constants from step first + 1 on.
+    """Compute the steps without a gradient that rows have missed; `table` has the constants from step first + 1 on.
 
-    Rows are in the order of `last`, the step that each is at: those that miss a step are the first ones.
+    Rows are in the order of `last`, the last step of each: the rows that missed a given step are always the first ones.
 
     >>> p, rows, last = np.ones((2, 1)), np.array([1]), np.array([0, 0])
     >>> replay(p, np.ones((2, 1)), np.ones((2, 1)), rows, last, 0, np.array([[1, 0.1, 1, 0, 1, 1, 0]]))
@@ -280,7 +280,7 @@ def replay(p: Array, m: Array, v: Array, rows: Array, last: Array, first: int, t
 
 
 def _shrink(p: Array, rows: Array, last: Array, first: int, factors: Array) -> None:
-    """The same for rows that never had a gradient: the averages are 0, and nothing is left but the decay."""
+    """The same for rows that never had a gradient: their averages are 0, and only the decay remains."""
     taken = p[rows]
     with np.errstate(over="ignore", invalid="ignore"):  # as in update
         for n, factor in _missed(rows, last, first, factors):
@@ -289,7 +289,7 @@ def _shrink(p: Array, rows: Array, last: Array, first: int, factors: Array) -> N
 
 
 def _missed(rows: Array, last: Array, first: int, table: Array) -> Iterator[tuple[int, Array]]:
-    """How many rows, the first ones, missed a step, and what it would have done."""
+    """For each step, how many rows (the first ones) missed it, and its constants."""
     starts = last[rows] - first
     for step in range(int(starts[0]), len(table)):
         yield int(np.searchsorted(starts, step, side="right")), table[step]

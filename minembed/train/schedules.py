@@ -1,4 +1,4 @@
-"""How the learning rate goes: up during the warm-up, and then down; steps count from 0, as in transformers."""
+"""Schedules of the learning rate: up during the warm-up, then down; steps count from 0, as in transformers."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from minembed.errors import InputError
 
 
 def constant(step: int, warmup: int, total: int) -> float:
-    """Up to 1 during the warm-up, and 1 from then on.
+    """Up to 1 during the warm-up, then constantly 1.
 
     >>> [constant(step, 2, 9) for step in (0, 1, 2, 8)]
     [0.0, 0.5, 1.0, 1.0]
@@ -16,7 +16,7 @@ def constant(step: int, warmup: int, total: int) -> float:
 
 
 def linear(step: int, warmup: int, total: int) -> float:
-    """Up to 1 during the warm-up, and then straight down to 0.
+    """Up to 1 during the warm-up, then linearly down to 0.
 
     >>> [linear(step, 2, 6) for step in (1, 2, 4, 6)]
     [0.5, 1.0, 0.5, 0.0]
@@ -25,7 +25,7 @@ def linear(step: int, warmup: int, total: int) -> float:
 
 
 def cosine(step: int, warmup: int, total: int) -> float:
-    """Up to 1 during the warm-up, and then down to 0 along half a wave.
+    """Up to 1 during the warm-up, then down to 0 along half a cosine wave.
 
     >>> [round(cosine(step, 2, 6), 3) for step in (1, 2, 4, 6)]
     [0.5, 1.0, 0.5, 0.0]
@@ -39,9 +39,9 @@ SCHEDULES: dict[str, Callable[[int, int, int], float]] = {"constant": constant, 
 
 
 def warmup_steps(warmup: float, total: int) -> int:
-    """A warm-up below 1 is a share of all steps, rounded up; others are steps.
+    """The number of warm-up steps: below 1 it is a share of all steps, rounded up, else a number of steps.
 
-    Raises InputError for one that is negative, or not a number.
+    Raises InputError if it is negative, or not a number.
 
     >>> warmup_steps(0.1, 55), warmup_steps(100, 55)
     (6, 100)

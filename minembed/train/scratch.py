@@ -1,4 +1,4 @@
-"""A small encoder from nothing: a vocabulary learned from texts, and random weights, as a folder like any other."""
+"""A new small encoder: a vocabulary learned from texts, and random weights, as an ordinary checkpoint folder."""
 
 import json
 import math
@@ -31,16 +31,16 @@ SPECIAL = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-DEVIATION = 0.02, 768  # of weights, as BERT's were at first, and its hidden_size: narrower sums get larger parts
+DEVIATION = 0.02, 768  # of BERT's initial weights, and its hidden_size: narrower models get larger weights
 
 
 def new_model(
     folder: Path, texts: Iterable[str], *, size: str = "small", max_seq_length: int = 128, seed: int = 0
 ) -> None:
-    """Write a BERT that has learned nothing, with a WordPiece vocabulary of these texts, to a new folder.
+    """Write an untrained BERT, with a WordPiece vocabulary learned from these texts, to a new folder.
 
-    The same texts and seed give the same bytes.  Raises InputError for an unknown size, a seed beyond 64 bits, and
-    where there are too few texts for a vocabulary.
+    The same texts and seed give the same bytes.  Raises InputError for an unknown size, a seed beyond 64 bits, and too
+    few texts for a vocabulary.
 
     >>> from minembed import Embedder
     >>> with TemporaryDirectory() as place:
@@ -82,7 +82,7 @@ def _draw(name: str, array: Array, deviation: float, numbers: np.random.Generato
 
 
 def _write_tokenizer(folder: Path, texts: Sequence[str], vocab_size: int, max_seq_length: int) -> int:
-    """Learn a vocabulary and write it; returns how many tokens it has."""
+    """Learn a vocabulary and write it; returns its number of tokens."""
     from tokenizers import Tokenizer, decoders, models, processors  # late
 
     vocabulary = {token: i for i, token in enumerate([*SPECIAL.values(), *_learn_pieces(texts, vocab_size)])}
@@ -104,10 +104,10 @@ def _write_tokenizer(folder: Path, texts: Sequence[str], vocab_size: int, max_se
 
 
 def _learn_pieces(texts: Sequence[str], vocab_size: int) -> list[str]:
-    """The pieces of a vocabulary of texts, in order.
+    """The pieces of a vocabulary learned from texts, in order.
 
-    Of pairs that are equally frequent the trainer joins those of lower ids first, and it numbers letters within words
-    as it happens to meet them: named before, they have the same ids in every run.
+    Of equally frequent pairs, the trainer joins those with lower ids first, and it numbers letters inside words in
+    random order: given in advance, they have the same ids in every run.
     """
     from tokenizers import Tokenizer, models, trainers
 
@@ -126,7 +126,7 @@ def _learn_pieces(texts: Sequence[str], vocab_size: int) -> list[str]:
 
 
 def _words() -> tuple[Any, Any]:
-    """How a text becomes words: small letters, accents and signs apart, as BERT's."""
+    """BERT's normalizer and pre-tokenizer: lower case, without accents, split at punctuation."""
     from tokenizers import normalizers, pre_tokenizers
 
     return normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()

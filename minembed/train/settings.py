@@ -1,4 +1,4 @@
-"""How a training goes, checked before it begins."""
+"""The settings of a training, checked before it begins."""
 
 import json
 import math
@@ -20,7 +20,7 @@ LARGEST = 1 << 20  # bytes of a file of settings
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that decides what weights come out, and how they are computed.
+    """Everything that determines the resulting weights, and how they are computed.
 
     Raises InputError that names the setting.
 
@@ -29,10 +29,10 @@ class Settings:
     """
 
     epochs: int = 1
-    max_steps: int | None = None  # stop there, whatever epochs says
+    max_steps: int | None = None  # stop after this many, even if epochs says more
     batch_size: int = 32  # examples
-    accumulation: int = 1  # batches whose gradients make one step
-    cached: bool = False  # compute a batch in parts, so that memory does not grow with it
+    accumulation: int = 1  # batches per step
+    cached: bool = False  # compute a batch in parts, so that memory does not grow with its size
     recompute: bool = False  # keep less of the forward pass, and compute it again
     learning_rate: float = 5e-5
     schedule: str = "linear"
@@ -52,7 +52,7 @@ class Settings:
     evaluate_every: int | None = None  # steps; None: at the end of every epoch
     save_every: int | None = None  # steps; None: at the end of every epoch
     patience: int | None = None  # evaluations without a better score, after which training stops
-    max_bad_steps: int = 5  # in a row, of a loss or gradient that is not finite
+    max_bad_steps: int = 5  # in a row, with a loss or gradient that is not finite
     backend: Backend = "auto"
     threads: int | None = None
 
@@ -85,7 +85,7 @@ class Settings:
         object.__setattr__(self, "matryoshka_dims", numbers)
 
     def _whole(self, name: str, least: int) -> None:
-        object.__setattr__(self, name, check_whole(name, getattr(self, name), least))  # an int, which JSON can hold
+        object.__setattr__(self, name, check_whole(name, getattr(self, name), least))  # a Python int, for JSON
 
     def _number(self, name: str, low: float, high: float, above: bool = False) -> None:
         value = getattr(self, name)
@@ -97,7 +97,7 @@ class Settings:
 
     @property
     def same_weights(self) -> dict[str, Any]:
-        """What the weights depend on: a resumed training must agree in it.
+        """The settings that the weights depend on: they must be the same in a resumed training.
 
         >>> "threads" in Settings().same_weights
         False
@@ -116,7 +116,7 @@ class Settings:
 
 
 def to_json(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON has them.
+    """The settings as JSON values.
 
     >>> to_json(Settings(matryoshka_dims=(256, 64)))["matryoshka_dims"]
     [256, 64]
@@ -128,7 +128,7 @@ def to_json(settings: Settings) -> dict[str, Any]:
 def read_settings(path: Path, base: Settings | None = None) -> Settings:
     """Read settings from a .toml or .json file, over those of `base`.
 
-    Raises InputError for a file that is neither, and for a setting that does not exist.
+    Raises InputError for a file that is neither, and for an unknown setting.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -164,7 +164,7 @@ def _toml(text: str, path: Path) -> dict[str, Any]:
 
 
 def change(settings: Settings, values: dict[str, Any], where: str = "settings") -> Settings:
-    """Other values for some settings; raises InputError for one that does not exist.
+    """Replace the values of some settings; raises InputError for an unknown one.
 
     >>> change(Settings(), {"epochs": 2}).epochs
     2

@@ -1,7 +1,7 @@
-"""One batch: forward, loss, backward, by chunks of texts on threads.
+"""One batch: forward, loss, backward, in chunks of texts on threads.
 
-How texts are dealt out into chunks depends on their lengths alone, and gradients of chunks are summed in one order: the
-result has the same bits on any number of threads.
+The division into chunks depends only on the lengths of the texts, and gradients of chunks are summed in a fixed order:
+the result has the same bits with any number of threads.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ Loss = Callable[[tuple[Array, ...], Array | None], tuple[float, tuple[Array, ...
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a batch gave."""
+    """The result of a batch."""
 
     loss: float
     gradients: dict[str, Gradient]  # by the names of trees.flat
@@ -48,17 +48,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How gradients are computed; none of it changes what they are, but for dropout and rounding."""
+    """How gradients are computed; only dropout and rounding change their values."""
 
     threads: int = 1
     dropout: Dropout | None = None  # of this step
-    recompute: bool = False  # keep only what enters a layer, and compute layers again: less memory, 1/3 more work
+    recompute: bool = False  # keep only the inputs of layers, and compute layers again: less memory, 1/3 more work
     cached: bool = False  # two passes, one chunk at a time (Gao et al., 2021): memory does not grow with the batch
-    backend: str = "numpy"  # or "numba", "native", "auto": what multiplies
+    backend: str = "numpy"  # or "numba", "native", "auto": for the products
 
     @classmethod
     def of(cls, settings: Settings, number: int) -> "Method":
-        """The method that the settings ask for, at the batch of this number.
+        """The method for these settings, for the batch with this number.
 
         >>> Method.of(Settings(dropout=0.0, cached=True, threads=1), 3).cached
         True
@@ -75,9 +75,9 @@ class Method:
 def contrastive_gradients(
     trainee: Trainee, columns: Sequence[Tokens], labels: Array | None, loss: Loss, method: Method
 ) -> Step:
-    """Embed the texts of all columns, compute the loss of their vectors, and its slope by every weight.
+    """Embed the texts of all columns, compute the loss of their vectors, and its gradient for every weight.
 
-    Column i of the batch are the texts that `loss` takes as its column i; all have the same number of texts.
+    `columns[i]` are the texts of column i of `loss`; all columns have the same number of texts.
     """
     tokens = concatenate(columns)
     chunks = deal_out(tokens.lengths())
@@ -105,7 +105,7 @@ def contrastive_gradients(
 
 
 def masked_gradients(trainee: Trainee, masked: Masked, method: Method) -> Step:
-    """The loss of naming hidden words, and its slope by every weight; trainee.weights has the head for it."""
+    """The loss of predicting masked words, and its gradient for every weight; trainee.weights must have the head."""
     shown, hidden = masked.tokens, np.full(len(masked.tokens.ids), -1, np.int64)
     hidden[masked.positions] = masked.labels
     chunks = deal_out(shown.lengths())
@@ -128,7 +128,7 @@ def masked_gradients(trainee: Trainee, masked: Masked, method: Method) -> Step:
 
 
 def operations_for(method: Method) -> tuple[Operations, Backward]:
-    """The operations of both directions, for one step.
+    """The operations of both directions (forward and backward) for one step.
 
     >>> operations_for(Method(backend="numpy"))[1].linear.__name__
     'linear_vjp'
@@ -154,7 +154,7 @@ def deal_out(lengths: Array) -> list[Array]:  # (B,) -> indices of texts, by chu
     n = min(len(lengths), 2 * -(-total // (2 * CHUNK_TOKENS)) if total > CHUNK_TOKENS else 1)
     order = np.argsort(-lengths, kind="stable")
     ends = np.cumsum(lengths[order])
-    which = np.minimum((ends - lengths[order] / 2) * n / total, n - 1).astype(int)  # by where its middle falls
+    which = np.minimum((ends - lengths[order] / 2) * n / total, n - 1).astype(int)  # by the middle of each text
     return [order[which == i] for i in range(n) if (which == i).any()]
 
 
@@ -174,7 +174,7 @@ def concatenate(columns: Sequence[Tokens]) -> Tokens:
 
 
 def sum_in_order(results: Any) -> dict[str, Gradient]:
-    """Sum the gradients of chunks 0, 1, 2, ..., in whatever order they come.
+    """Sum the gradients of chunks in the order 0, 1, 2, ..., although they arrive in any order.
 
     >>> sum_in_order([(1, {"a": np.float64([2])}), (0, {"a": np.float64([1])})])["a"].tolist()
     [3.0]
@@ -192,7 +192,7 @@ def sum_in_order(results: Any) -> dict[str, Gradient]:
 
 @dataclass(frozen=True, slots=True)
 class _Forward:
-    """What the backward of a chunk begins with."""
+    """The input of the backward pass of a chunk."""
 
     tape: Tape
     tokens: Tokens
@@ -242,5 +242,5 @@ class _Work:
         dhidden = pool_vjp(made.hidden, made.tokens.cu_seqlens, checkpoint.pooling, 0, dpooled)
         one = Pass(made.tokens, checkpoint.config, self.ops, self.back, made.tape)
         dencoder = encode_vjp(weights.encoder, self.patterns, one, dhidden)
-        made.tape.seen.clear()  # the other chunks are still at work
+        made.tape.seen.clear()  # frees memory while other chunks are still computed
         return flat_gradients(weights, Weights(dencoder, dmodules))

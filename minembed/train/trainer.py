@@ -1,6 +1,6 @@
-"""The loop of training: batches, gradients, steps, evaluations, and checkpoints from which it goes on bit for bit.
+"""The training loop: batches, gradients, steps, evaluations, and checkpoints from which it continues bit for bit.
 
-`train` knows nothing of models: it is given a function from a batch to gradients, and one that scores the weights.
+`train` knows nothing about models: it gets a function from a batch to gradients, and one that scores the weights.
 """
 
 import json
@@ -26,19 +26,19 @@ from minembed.train.step import Step
 from minembed.types import Array
 
 HISTORY = "history.jsonl"
-LONGEST_LINE = 1 << 16  # bytes of a line of it
+LONGEST_LINE = 1 << 16  # bytes of a line of the history
 Line = dict[str, Any]  # of the history
-Score = Callable[[], float]  # of the weights as they are: larger is better
+Score = Callable[[], float]  # of the current weights: larger is better
 
 
 @dataclass(slots=True)
 class State:
-    """How far a training has come."""
+    """The progress of a training."""
 
     step: int = 0  # optimiser steps taken
-    epoch: int = 0  # which one the next step belongs to,
-    at: int = 0  # and which step of it that is
-    skipped: int = 0  # steps that were left out, since loss or gradient was not finite
+    epoch: int = 0  # of the next step,
+    at: int = 0  # and its number in that epoch
+    skipped: int = 0  # steps that were left out because the loss or gradient was not finite
     best: float = -math.inf
     best_step: int = 0
     worse: int = 0  # evaluations since the best
@@ -47,17 +47,17 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is trained on, as the loop sees it."""
+    """The model and the data, as the loop sees them."""
 
     weights: dict[str, Array]  # by name; changed in place
     lazy: frozenset[str]  # tables of which a batch reads some rows
-    epoch: Callable[[int], Sequence[Array]]  # the batches of an epoch, as numbers of examples
-    prepare: Callable[[Array], Any]  # the examples of a batch, ready to be computed
+    epoch: Callable[[int], Sequence[Array]]  # the batches of an epoch, as indices of examples
+    prepare: Callable[[Array], Any]  # from the indices of a batch to its prepared examples
     reads: Callable[[Any], dict[str, Array]]  # which rows of lazy tables a batch reads
     gradients: Callable[[Any, int], Step]  # (batch, number of the batch) -> loss and gradients
     score: Score | None = None
-    fingerprint: str = ""  # of the data: a resumed training must have the same
-    model: str = ""  # what the weights belong to: the same
+    fingerprint: str = ""  # of the data: must be the same in a resumed training
+    model: str = ""  # the same for the model of the weights
 
 
 def train(
@@ -69,19 +69,19 @@ def train(
     show_progress_bar: bool | None = None,
     on_step: Callable[[Line], None] | None = None,
 ) -> State:
-    """Train, and leave the best weights (the last ones, where nothing is scored) in task.weights.
+    """Train; at the end task.weights has the best weights (the last ones, without a score).
 
-    `folder` gets the checkpoint, and history.jsonl with a line for every step.  With `resume`, training goes on from
-    the checkpoint there; the weights that come out have the bits of a training that was never interrupted.  Raises
-    InputError where a training has been there and `resume` is not said, or one of other settings or data; SourceError,
-    an OSError, where the disk fails; and TrainingError where another process is training there, and where loss or
-    gradients are not finite max_bad_steps times in a row: the checkpoint is then the one before.
+    `folder` gets the checkpoint, and history.jsonl with a line for every step.  With `resume`, training continues from
+    the checkpoint there; the resulting weights have the same bits as without an interruption.  Raises InputError if the
+    folder already has a training and `resume` is not set, or one with other settings or data; SourceError, an OSError,
+    if the disk fails; and TrainingError if another process is training there, or if loss or gradients are not finite
+    max_bad_steps times in a row (then the last good checkpoint stays).
     """
     run = _Run(task, settings, folder, on_step)
     if has_checkpoint(folder) and not resume:
         raise InputError(f"{folder} holds a training already: resume it, or name another folder")
     if resume and not folder.is_dir():
-        run.restore()  # which says what is missing
+        run.restore()  # raises an error that says what is missing
     with held(folder):
         if resume:
             run.restore()
@@ -94,7 +94,7 @@ def train(
 
 
 def _begin_history(path: Path, known: list[Line]) -> None:
-    """Bring the file to what the checkpoint knows; its lines, which also tell the speed, stay where they agree."""
+    """Reset the file to the history of the checkpoint; its lines, which also have the speed, stay if they agree."""
     try:
         check_regular(path)
         with path.open("rb") as file:
@@ -117,11 +117,11 @@ class _Run:
             backend=settings.backend,
             threads=threads,
         )
-        per_epoch = len(self._groups(0))  # others may have some more or less, where texts are kept apart
+        per_epoch = len(self._groups(0))  # other epochs may have a few more or less, with no_duplicates
         self.total = settings.max_steps or settings.epochs * per_epoch
         self.total = min(self.total, settings.epochs * per_epoch)
         self.warmup = warmup_steps(settings.warmup, self.total)
-        self.kept: dict[str, Array] = {}  # the best weights so far, where there is a score
+        self.kept: dict[str, Array] = {}  # the best weights so far, if there is a score
         self.bad = 0
 
     def go(self, progress: Progress) -> None:
@@ -168,7 +168,7 @@ class _Run:
             self.optimizer.catch_up(self.task.reads(ready))
             try:
                 step = self.task.gradients(ready, self.state.step * self.settings.accumulation + i)
-            except NumericalError:  # vectors beyond what can be computed with
+            except NumericalError:  # the vectors are not finite
                 loss = math.nan
                 break
             accumulate(total, step.gradients)
@@ -209,7 +209,7 @@ class _Run:
         self.optimizer.catch_up()
         try:
             found = score()
-        except NumericalError:  # weights beyond what can be computed with: no score is lower
+        except NumericalError:  # the weights give no finite vectors: the lowest score
             found = -math.inf
         if found > self.state.best:
             self.state.best, self.state.best_step, self.state.worse = found, self.state.step, 0
@@ -219,7 +219,7 @@ class _Run:
         return finite_or_none(found)
 
     def save(self) -> bool:
-        """Write a checkpoint of everything; False where there is nothing good to write, and the last one stays."""
+        """Write a checkpoint; returns False, and keeps the last one, if the current state is not good."""
         if self.bad or not all(np.isfinite(array).all() for array in self.task.weights.values()):
             return False
         arrays = {f"weights/{name}": array for name, array in self.task.weights.items()}
@@ -233,11 +233,11 @@ class _Run:
         return True
 
     def _same(self) -> dict[str, Any]:
-        """What a resumed training must agree in."""
+        """What must be the same in a resumed training."""
         return {"settings": self.settings.same_weights, "data": self.task.fingerprint, "model": self.task.model}
 
     def restore(self) -> None:
-        """Go on from the checkpoint."""
+        """Load the checkpoint and continue from it."""
         arrays, facts = load_checkpoint(self.folder)
         now = self._same()
         for what in now:
@@ -266,7 +266,7 @@ def _difference(facts: Line, now: Line, what: str) -> str:
 
 
 def finite_or_none(x: float) -> float | None:
-    """A number as JSON can hold it.
+    """A number for JSON: None if it is not finite.
 
     >>> finite_or_none(float("nan")) is None
     True

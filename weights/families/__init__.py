@@ -1,6 +1,6 @@
-"""Checkpoint families: how each one's config.json and tensor names map onto the one encoder.
+"""Checkpoint families: how the config.json and tensor names of each map to the one encoder.
 
-A closed table: nothing is imported or chosen by a string from a file beyond a look-up here.
+A fixed table: names from files are only looked up here, and nothing else is imported because of them.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ ROWS = {  # by the model_type of config.json: the module here, and the row in it
     "electra": "bert:ELECTRA",
     "gemma3_text": "gemma:GEMMA",
     "gte": "gte:GTE",
-    "jina_bert": "jina:JINA",  # stands as "bert" in config.json
+    "jina_bert": "jina:JINA",  # "bert" in config.json
     "modernbert": "modernbert:MODERNBERT",
     "mpnet": "mpnet:MPNET",
     "new": "gte:GTE",
@@ -39,7 +39,7 @@ ROWS = {  # by the model_type of config.json: the module here, and the row in it
 
 
 class Families(Mapping[str, Family]):
-    """The table.  A row is imported when it is asked for: a process has use for one of them."""
+    """The table.  A row is imported on access, since most processes need only one."""
 
     def __getitem__(self, name: str) -> Family:
         module, _, row = ROWS[name].partition(":")
@@ -80,9 +80,9 @@ def read_config(path: Path) -> tuple[str, Config, Dtype]:
 
 
 def read_params(checkpoint: Checkpoint) -> Params:
-    """Read all tensors of a checkpoint, tensor by tensor, and turn them into the layout that the arithmetic wants.
+    """Read all tensors of a checkpoint, one by one, and convert them to the layout for computing.
 
-    Raises WeightsError that lists every tensor that is missing, unknown or of another shape.
+    Raises WeightsError, which lists every tensor that is missing, unknown or of another shape.
     """
     if checkpoint.family in (static.STATIC, static.MODEL2VEC):
         return static.read_table(checkpoint)
@@ -96,7 +96,7 @@ def read_params(checkpoint: Checkpoint) -> Params:
 
 
 def open_tensors(checkpoint: Checkpoint) -> TensorFiles:
-    """The tensors of an encoder's checkpoint, with its adapter merged into them where it has one; nothing is read yet.
+    """The tensors of an encoder's checkpoint, with its adapter (if any) merged into them; nothing is read yet.
 
     Raises WeightsError for files that are missing or damaged, and for an adapter that does not fit.
 
@@ -115,7 +115,7 @@ def open_tensors(checkpoint: Checkpoint) -> TensorFiles:
 
 
 def wrapper(stored: Sequence[str], wanted: Collection[str], family: Family) -> str:
-    """What stands in front of all stored names, and would fit without; "" for names that do not fit any way.
+    """The prefix of all stored names without which they would fit; "" if there is none.
 
     >>> wrapper(["module.a.weight", "module.a.bias"], {"a.weight", "a.bias"}, Family(None, {}))
     'module.'
@@ -129,7 +129,7 @@ def wrapper(stored: Sequence[str], wanted: Collection[str], family: Family) -> s
 
 
 def match(checkpoint: Checkpoint, files: TensorFiles, family: Family) -> dict[str, str]:
-    """Map each needed plain name to its stored name; every tensor must be needed or known to be of no use."""
+    """Map each needed plain name to its stored name; every other tensor must be known to be unused."""
     wanted = shapes(checkpoint.config, family.names)
     found: dict[str, str] = {}
     faults: list[str] = []

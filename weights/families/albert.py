@@ -1,4 +1,4 @@
-"""ALBERT (paraphrase-albert): BERT whose layers are all the same one, with narrow embeddings, widened before them."""
+"""ALBERT (paraphrase-albert): BERT whose layers share one set of weights, with narrow embeddings that are projected."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ NAMES = {
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json."""
+    """Read the architecture from config.json."""
     refuse_others(raw, path, FIXED)
     return make_config(raw, path, {**bert.KEYS, "embedding_size": "embedding_size"}, DEFAULTS)
 

@@ -33,7 +33,7 @@ IGNORED = ("embeddings.position_ids", "pooler.", "cls.", "classifier.", "qa_outp
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json; refuse what would change the mathematics."""
+    """Read the architecture from config.json; refuse settings that would change the computation."""
     refuse_others(raw, path, {**FIXED, "embedding_size": (None,)})
     config = make_config(raw, path, KEYS, {})
     if not config.type_vocab_size:
@@ -42,7 +42,7 @@ def read_config(raw: Raw, path: Path) -> Config:
 
 
 def read_roberta(raw: Raw, path: Path) -> Config:
-    """Take the architecture of a RoBERTa from config.json; positions are counted from after the padding token."""
+    """Read the architecture of a RoBERTa from config.json; positions count from the padding token's id + 1."""
     refuse_others(raw, path, FIXED)
     padding = raw.get("pad_token_id")
     padding = 1 if padding is None else padding
@@ -50,7 +50,7 @@ def read_roberta(raw: Raw, path: Path) -> Config:
 
 
 def read_electra(raw: Raw, path: Path) -> Config:
-    """Take the architecture of an ELECTRA from config.json; its embeddings may be narrower than its layers."""
+    """Read the architecture of an ELECTRA from config.json; its embeddings may be narrower than its layers."""
     refuse_others(raw, path, FIXED)
     config = make_config(raw, path, {**KEYS, "embedding_size": "embedding_size"}, ROBERTA_DEFAULTS)
     return replace(config, embedding_size=None) if config.embedding_size == config.hidden_size else config

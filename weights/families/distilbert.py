@@ -1,4 +1,4 @@
-"""DistilBERT (msmarco-distilbert, multi-qa-distilbert, distiluse): BERT without segments, under names of its own."""
+"""DistilBERT (msmarco-distilbert, multi-qa-distilbert, distiluse): BERT without segment types, with its own names."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ HEADS = ("vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "pre_class
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json; the layers' eps is a constant of the reference."""
+    """Read the architecture from config.json; the layers' eps is a constant in the reference."""
     refuse_others(raw, path, {})
     return make_config(raw, path, KEYS, {"activation": "gelu"}, type_vocab_size=0, layer_norm_eps=1e-12)
 

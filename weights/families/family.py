@@ -1,4 +1,4 @@
-"""What a family is: a reader of its config.json, and a table of its tensors' names."""
+"""The definition of a family: a reader of its config.json, and a table of its tensors' names."""
 
 import dataclasses
 import re
@@ -15,7 +15,7 @@ from minembed.weights.layout import Names
 
 Raw = Mapping[str, Any]
 SPELLINGS = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
-# settings that change the mathematics of any of them, and the values for which what is computed is right
+# settings that change the computation of every family, and the supported values
 FIXED: dict[str, tuple[Any, ...]] = {
     "is_decoder": (None, False),
     "add_cross_attention": (None, False),
@@ -29,11 +29,11 @@ class Family:
     """One row of the table of families."""
 
     read_config: Callable[[Raw, Path], Config]
-    names: Names  # part of the tree of parameters -> stored tensors, as minembed.weights.layout wants it
+    names: Names  # part of the parameter tree -> stored tensors, in the format of minembed.weights.layout
     prefixes: tuple[str, ...] = ()  # that some checkpoints put in front of every name
-    ignored: tuple[str, ...] = ()  # beginnings of names that the encoder has no use for: heads, counters
+    ignored: tuple[str, ...] = ()  # prefixes of names that the encoder does not use: heads, counters
     fold: Callable[[Params, Config], Params] | None = None  # puts constants of the reference's code into the weights
-    modules: Names = dataclasses.field(default_factory=dict)  # stored -> the reference's, where other
+    modules: Names = dataclasses.field(default_factory=dict)  # stored name -> the reference's, if they differ
 
     def place(self, module: str) -> Place:
         """Where the weight of a module is stored, by its name in the reference's model.
@@ -60,7 +60,7 @@ class Family:
         return [Place(name, stored, i, len(names)) for i, name in enumerate(names)]
 
     def plain_name(self, stored: str) -> str:
-        """Strip what is in front of a name, and turn the spelling of old checkpoints into today's.
+        """Remove prefixes from a name, and replace the spelling of old checkpoints by the current one.
 
         >>> Family(None, {}, ("bert.",)).plain_name("bert.embeddings.LayerNorm.gamma")
         'embeddings.LayerNorm.weight'
@@ -76,7 +76,7 @@ class Family:
 
 
 def refuse_others(raw: Raw, path: Path, fixed: Mapping[str, tuple[Any, ...]]) -> None:
-    """Raise UnsupportedModelError for a setting with a value for which what is computed here would be wrong.
+    """Raise UnsupportedModelError for a setting with an unsupported value.
 
     >>> refuse_others({"rope_scaling": None}, Path("config.json"), {"rope_scaling": (None,)})
     """
@@ -87,9 +87,9 @@ def refuse_others(raw: Raw, path: Path, fixed: Mapping[str, tuple[Any, ...]]) ->
 
 
 def make_config(raw: Raw, path: Path, keys: Mapping[str, str], defaults: Raw, **choices: Any) -> Config:
-    """Build a Config from the settings under `keys` (field -> key), and from choices that the family makes.
+    """Build a Config from the settings under `keys` (field -> key), and from fixed values of the family (`choices`).
 
-    Settings that are missing, or null, have the `defaults` of their keys; raises ConfigError where there is none.
+    Missing or null settings have the `defaults` of their keys; raises ConfigError if there is none.
 
     >>> keys = dict(zip(["vocab_size", "hidden_size"], ["n_vocab", "dim"]))
     >>> make_config({"n_vocab": 9}, Path("config.json"), keys, {})
@@ -115,7 +115,7 @@ def make_config(raw: Raw, path: Path, keys: Mapping[str, str], defaults: Raw, **
 
 
 def _in_words_of(keys: Mapping[str, str], path: Path, error: MinembedError) -> MinembedError:
-    """The same error, with the file, and with the name that the file gives to the field."""
+    """The same error with the path of the file, and with the file's name of the field."""
     message = str(error)
     for field, key in keys.items():
         if message.startswith(f"{field} "):

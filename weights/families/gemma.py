@@ -1,7 +1,7 @@
-"""EmbeddingGemma: a decoder that looks both ways, with norms before and after each block.
+"""EmbeddingGemma: a decoder with bidirectional attention, and norms before and after each block.
 
-What its code does with constants is folded into the weights: embeddings are scaled by the root of their width, the
-weight of a norm counts from 1, and scores may be scaled otherwise than by the width of a head.
+The constants in its code are folded into the weights: embeddings are scaled by the square root of their width, weights
+of norms are stored minus 1, and scores may be scaled by another number than the width of a head.
 """
 
 import math
@@ -44,7 +44,7 @@ NAMES = {
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json, as the publishers spell it or as transformers 5 does."""
+    """Read the architecture from config.json, in the publisher's spelling or that of transformers 5."""
     refuse_others(raw, path, FIXED)
     theta, local_theta = rotary.read_two(raw, path, ("rope_theta", 1000000.0), ("rope_local_base_freq", 10000.0))
     pattern = typed(raw, "sliding_window_pattern", int, 6, path)
@@ -64,7 +64,7 @@ def read_config(raw: Raw, path: Path) -> Config:
 
 
 def fold(params: Params, config: Config) -> Params:
-    """Put the constants into the weights."""
+    """Fold the constants into the weights."""
     scores = math.sqrt(config.head_size / (config.query_pre_attn_scalar or config.head_size))
 
     def norm(p: Norm | None, scale: float = 1.0) -> Norm:
@@ -84,7 +84,7 @@ def fold(params: Params, config: Config) -> Params:
 
 
 def _scaled(table: Array, factor: np.float32) -> Array:
-    """In place, if it can be: there may be hundreds of megabytes."""
+    """Scale a table, in place if possible, since it may have hundreds of megabytes."""
     return np.multiply(table, factor, out=table if table.flags.writeable else None)
 
 

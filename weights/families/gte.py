@@ -1,6 +1,6 @@
 """GTE of 2024 (gte-base-en-v1.5, gte-large-en-v1.5, gte-multilingual-base, arctic-embed-m-v2.0): rotary and gated.
 
-The publishers call the model_type "new"; their multiplier stands before what is activated.
+The publisher's model_type is "new"; in its gated layers the factor comes before the activated half.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ NAMES = {part: names for part, names in bert.EMBEDDINGS.items() if part != "embe
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json, as the publishers spell it or as transformers 5 does."""
+    """Read the architecture from config.json, in the publisher's spelling or that of transformers 5."""
     refuse_others(raw, path, FIXED)
     theta, scaling = _rotary(raw, path)
     return make_config(
@@ -48,7 +48,7 @@ def read_config(raw: Raw, path: Path) -> Config:
 
 
 def _rotary(raw: Raw, path: Path) -> rotary.Rotary:
-    """The base of the angles and the divisor of positions; NTK scaling changes both, at every length."""
+    """The base of the angles and the divisor of positions; NTK scaling changes both, for texts of any length."""
     scaling: dict[str, Any] = typed(raw, "rope_scaling", dict, {}, path)
     if not scaling:
         return rotary.read_rotary(raw, path, 160000.0)
@@ -61,7 +61,7 @@ def _rotary(raw: Raw, path: Path) -> rotary.Rotary:
     return theta * factor, factor ** (2 / (width // heads))
 
 
-MODULES = {  # as transformers names them
+MODULES = {  # the names in transformers
     f"{bert.LAYER}.attention.qkv_proj": tuple(f"layers.{{}}.self_attn.{part}_proj" for part in "qkv"),
     f"{bert.LAYER}.attention.o_proj": ("layers.{}.self_attn.o_proj",),
     f"{bert.LAYER}.attn_ln": ("layers.{}.post_attention_layernorm",),

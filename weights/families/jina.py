@@ -1,6 +1,6 @@
 """JinaBERT v2 (jina-embeddings-v2-small-en, -base-en, -base-de, ...): BERT with ALiBi and a gated feed-forward block.
 
-Its model_type is "bert": position_embedding_type "alibi" gives it away.
+Its model_type is "bert"; it is recognised by the position_embedding_type "alibi".
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ NAMES = {part: names for part, names in bert.NAMES.items() if part != "embedding
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json; refuse the sisters with another feed-forward block."""
+    """Read the architecture from config.json; refuse variants with another feed-forward block."""
     refuse_others(raw, path, FIXED)
     kind = raw.get("feed_forward_type")
     activation = ACTIVATION.get(kind) if isinstance(kind, str) else None

@@ -1,4 +1,4 @@
-"""ModernBERT (gte-modernbert-base, modernbert-embed-base): norms first, gated, rotary, most layers see a window."""
+"""ModernBERT (gte-modernbert-base, modernbert-embed-base): pre-norm, gated, rotary, mostly local attention."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ NAMES = {
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json, as the publishers spell it or as transformers 5 does."""
+    """Read the architecture from config.json, in the publisher's spelling or that of transformers 5."""
     refuse_others(raw, path, FIXED)
     theta, local_theta = rotary.read_two(raw, path, ("global_rope_theta", 160000.0), ("local_rope_theta", 10000.0))
     every, first = rotary.global_layers(raw, path, typed(raw, "global_attn_every_n_layers", int, 3, path), 0)

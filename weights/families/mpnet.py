@@ -1,6 +1,6 @@
 """MPNet (all-mpnet-base-v2, multi-qa-mpnet-base): BERT with a learned bias for distances.
 
-The bias of a distance is shared by all layers.  Positions are counted from 2, whatever the padding token is.
+The bias of a distance is shared by all layers.  Positions count from 2, whatever the id of the padding token.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ NAMES = {part: names for part, names in bert.NAMES.items() if part != "embedding
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json; the reference knows no other number of buckets than 32."""
+    """Read the architecture from config.json; the reference supports only 32 buckets."""
     refuse_others(raw, path, {"relative_attention_num_buckets": (None, 32)})
     return make_config(raw, path, KEYS, DEFAULTS, type_vocab_size=0, padding_idx=1, relative_attention_num_buckets=32)
 

@@ -56,7 +56,7 @@ CHOICES = {
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json, as the publishers spell it or as transformers does."""
+    """Read the architecture from config.json, in the publisher's spelling or that of transformers."""
     if "n_embd" not in raw:
         refuse_others(raw, path, NEW_FIXED)
         keys = {**SIZES, "type_vocab_size": "type_vocab_size", "layer_norm_eps": "layer_norm_eps"}
@@ -66,11 +66,11 @@ def read_config(raw: Raw, path: Path) -> Config:
     config = make_config(raw, path, KEYS, {}, **CHOICES)
     if raw.get("rotary_scaling_factor") is None:
         return config
-    trained = typed(raw, "max_trained_positions", int, 2048, path)  # longer texts would turn by their own length
+    trained = typed(raw, "max_trained_positions", int, 2048, path)  # beyond it, angles would depend on the length
     return replace(config, max_position_embeddings=min(config.max_position_embeddings, trained))
 
 
-MODULES = {  # as transformers names them
+MODULES = {  # the names in transformers
     "emb_ln": ("embeddings.LayerNorm",),
     f"{LAYER}.attn.Wqkv": tuple(f"layers.{{}}.self_attn.{part}_proj" for part in "qkv"),
     f"{LAYER}.attn.out_proj": ("layers.{}.self_attn.o_proj",),

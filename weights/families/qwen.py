@@ -1,4 +1,4 @@
-"""Qwen3-Embedding: a decoder used as an embedder.  Causal, norms first, fewer heads for keys than for queries."""
+"""Qwen3-Embedding: a decoder used as an embedder.  Causal, pre-norm, with fewer heads for keys than for queries."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ NAMES = {
 
 
 def read_config(raw: Raw, path: Path) -> Config:
-    """Take the architecture from config.json; refuse layers that see a window."""
+    """Read the architecture from config.json; refuse layers with local attention."""
     refuse_others({key: value for key, value in raw.items() if key != "is_decoder"}, path, FIXED)
     kinds = raw.get("layer_types")
     if kinds is not None and not (isinstance(kinds, list) and all(kind == "full_attention" for kind in kinds)):

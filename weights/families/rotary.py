@@ -1,4 +1,4 @@
-"""How config.json spells rotary positions: rope_theta and rope_scaling, or rope_parameters since transformers 5."""
+"""The rotary settings in config.json: rope_theta and rope_scaling, or rope_parameters since transformers 5."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,11 @@ from minembed.errors import ConfigError, UnsupportedModelError
 from minembed.runtime.json_files import typed
 from minembed.weights.families.family import Raw
 
-Rotary = tuple[float, float]  # the base of the angles, and by what positions are divided
+Rotary = tuple[float, float]  # the base of the angles, and the divisor of positions
 
 
 def read_rotary(raw: Raw, path: Path, default: float) -> Rotary:
-    """The rotary settings of a config.json; refuses scalings other than linear ones.
+    """The rotary settings of a config.json; refuses all scalings except linear ones.
 
     >>> read_rotary({"rope_parameters": {"rope_type": "default", "rope_theta": 500}}, Path("config.json"), 1e4)
     (500.0, 1.0)
@@ -38,7 +38,7 @@ def rotary_of(parameters: Mapping[str, Any], path: Path, default: float) -> Rota
 
 
 def read_two(raw: Raw, path: Path, full: tuple[str, float], local: tuple[str, float]) -> tuple[float, float]:
-    """The bases of layers that see all and of those that see a window; key and default of each; no scaling.
+    """The bases for layers with full and with local attention, without scaling; `full` and `local` are key and default.
 
     >>> read_two({"rope_theta": 7}, Path("config.json"), ("rope_theta", 1e6), ("rope_local", 1e4))
     (7.0, 10000.0)
@@ -56,7 +56,7 @@ def read_two(raw: Raw, path: Path, full: tuple[str, float], local: tuple[str, fl
 
 
 def global_layers(raw: Raw, path: Path, every: int, first: int) -> tuple[int, int]:
-    """Which layers see all: n and i, for i, i + n, i + 2n, ..., from the list layer_types if there is one.
+    """The layers with full attention, as n and i for i, i + n, i + 2n, ..., from the list layer_types if there is one.
 
     >>> kinds = ["sliding_attention", "full_attention", "sliding_attention"]
     >>> global_layers({"layer_types": kinds, "num_hidden_layers": 3}, Path("config.json"), 3, 0)

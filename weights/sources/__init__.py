@@ -1,1 +1,1 @@
-"""From the name of a model to its folder: local caches, the Hub, the package mirror."""
+"""Find the folder of a model by its name: in local caches, on the Hub, or on the package mirror."""

@@ -1,4 +1,4 @@
-"""Where checkpoints lie on this machine: minembed's own cache, and the Hugging Face cache read without its library."""
+"""Checkpoints on this machine: minembed's own cache, and the Hugging Face cache, which is read without its library."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _TOKENIZERS = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A checkpoint folder; `doubt` says why another source should be asked before this one is trusted."""
+    """A checkpoint folder; `doubt` says why another source should be tried before this one is used."""
 
     folder: Path
     revision: str | None = None
@@ -34,7 +34,7 @@ class Found:
 
 
 def own_folder(repo: str) -> Path:
-    """Return where minembed's own copy of "org/name" belongs, whether it is there or not."""
+    """Return the folder for minembed's own copy of "org/name", which need not exist."""
     return cache_folder() / "models" / repo.replace("/", "--")
 
 
@@ -51,7 +51,7 @@ def find_own(repo: str, revision: str | None) -> Found:
 
 
 def hub_caches() -> list[Path]:
-    """Return the Hugging Face cache, then sentence-transformers' own folder of the same layout when one is named."""
+    """Return the Hugging Face cache, then sentence-transformers' folder with the same layout, if one is set."""
     environ = os.environ
     if named := environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE"):
         caches = [named]
@@ -65,7 +65,7 @@ def hub_caches() -> list[Path]:
 
 
 def find_in_hub_caches(repo: str, revision: str | None) -> Found:
-    """Find "org/name" at a branch, tag or commit hash (default: main) among what Hugging Face tools have fetched."""
+    """Find "org/name" at a branch, tag or commit hash (default: main) in the caches of Hugging Face tools."""
     reasons = []
     doubtful = None
     for cache in hub_caches():
@@ -83,7 +83,7 @@ def find_in_hub_caches(repo: str, revision: str | None) -> Found:
 
 
 def find_in_hub_cache(cache: Path, repo: str, revision: str) -> Found:
-    """Find "org/name" at a branch, tag or commit hash in one folder of the Hugging Face cache's layout."""
+    """Find "org/name" at a branch, tag or commit hash in one folder with the layout of the Hugging Face cache."""
     folder = cache / f"models--{repo.replace('/', '--')}"
     if not folder.is_dir():
         raise SourceError(f"no {folder}")
@@ -102,8 +102,8 @@ def find_in_hub_cache(cache: Path, repo: str, revision: str) -> Found:
 
 
 def _doubt(folder: Path, snapshot: Path, repo: str) -> str | None:
-    # Tools fetch the files that they need: a snapshot made by `transformers` lacks modules.json although the
-    # repository has one, and would be pooled the wrong way. The mark in .no_exist says that somebody asked the Hub.
+    # Tools download only the files that they need: a snapshot made by `transformers` has no modules.json even if the
+    # repository has one, and would be pooled the wrong way.  A mark in .no_exist says that the Hub does not have it.
     if not (snapshot / "modules.json").is_file():
         if repo.startswith("sentence-transformers/"):
             raise SourceError(f"{snapshot} is not whole: modules.json is missing")
@@ -115,7 +115,7 @@ def _doubt(folder: Path, snapshot: Path, repo: str) -> str | None:
 
 
 def shortcoming(folder: Path) -> str | None:
-    """Say what keeps a folder from being a whole checkpoint, or None; a weights file of any format counts."""
+    """Say what is missing in a folder for a complete checkpoint, or None; weights in any format count."""
     root, needs_config = folder, True
     if (folder / "modules.json").is_file():
         try:
@@ -137,7 +137,7 @@ def shortcoming(folder: Path) -> str | None:
         if not any((root / name).is_file() for name in ("adapter_model.safetensors", "adapter_model.bin")):
             return "adapter_model.safetensors is missing"
         if not (root / "config.json").is_file():
-            return None  # an adapter alone: the rest lies with its base
+            return None  # only an adapter: the rest is in the folder of its base
     if needs_config and not (root / "config.json").is_file():
         return "config.json is missing"
     if not any((root / name).is_file() for name in _TOKENIZERS):
@@ -167,8 +167,8 @@ def _read_json(path: Path) -> Any:
 def publish(staged: Path, target: Path) -> None:
     """Move a finished folder to its place in one step.
 
-    A whole checkpoint that another process put there meanwhile stays, and ours is left in the work folder;
-    a damaged one is moved to the work folder, too.
+    A complete checkpoint that another process put there meanwhile stays, and ours is left in the work folder; a damaged
+    one is also moved to the work folder.
     """
     attempts = 5
     for attempt in range(attempts):
@@ -187,6 +187,6 @@ def _move_aside(target: Path, aside: Path, cause: OSError) -> None:
     try:
         target.rename(aside)
     except FileNotFoundError:
-        return  # another process has just moved it: the next attempt finds the place free or filled
+        return  # another process has just moved it: try again
     except OSError:
         raise cause from None

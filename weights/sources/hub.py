@@ -1,8 +1,8 @@
 """A checkpoint from the Hugging Face Hub, through huggingface_hub (0.24 to 2.x), into the Hugging Face cache.
 
-The library is imported late and only its long-lived interfaces are used. It keeps the endpoint, the token, the
-time limits and the progress bars of its environment variables; what it does not do is done here: the first contact
-is bounded, and every file is compared with the hash that the Hub states.
+The library is imported late, and only its stable interfaces are used.  It handles the endpoint, the token, the time
+limits and the progress bars of its environment variables.  Two things are added here: the first contact has a time
+limit, and every file is compared with the hash that the Hub gives.
 """
 
 import os
@@ -38,9 +38,9 @@ def fetch(
 ) -> cache.Found:
     """Download "org/name" at a branch, tag or commit into the Hugging Face cache, verify it and return the snapshot.
 
-    `store` is another folder for it, of the same layout.
+    `store` is another folder with the same layout.
 
-    Raises `SourceError` with the reason; an unreachable Hub takes a few seconds (`HF_HUB_ETAG_TIMEOUT`, default 4).
+    Raises `SourceError` with the reason, for an unreachable Hub after `HF_HUB_ETAG_TIMEOUT` seconds (default 4).
     """
     try:
         with not_swallowed(), _bars(show):
@@ -49,7 +49,7 @@ def fetch(
         raise
     except ImportError as error:
         raise SourceError(f"huggingface_hub cannot be imported ({error}); `pip install huggingface_hub`") from error
-    except Exception as error:  # requests, httpx, ssl and xet errors share no base class over the accepted versions
+    except Exception as error:  # errors of requests, httpx, ssl and xet have no common base class
         raise _explain(error, repo, revision) from error
 
 
@@ -74,7 +74,7 @@ def _fetch(repo: str, revision: str, token: str | bool | None, store: Path) -> c
     if lack := cache.shortcoming(snapshot):
         raise SourceError(f"{repo} is not a whole checkpoint: {lack}")
     if "modules.json" not in paths:
-        with suppress(_utils().EntryNotFoundError):  # to ask leaves a mark for the next load: there is none
+        with suppress(_utils().EntryNotFoundError):  # asking leaves a mark in the cache that there is none
             download("modules.json", commit)
     if commit != revision:
         download("config.json" if "config.json" in paths else next(iter(paths)), revision)  # writes refs/<revision>
@@ -82,7 +82,7 @@ def _fetch(repo: str, revision: str, token: str | bool | None, store: Path) -> c
 
 
 def _contact(repo: str, revision: str, token: str | bool | None) -> "tuple[ModelInfo, float]":
-    """Ask for the list of files, and for the head of the weights file, which often lies on another host."""
+    """Request the list of files, and the headers of the weights file, which is often on another host."""
     from huggingface_hub import HfApi, hf_hub_url
 
     seconds = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _SECONDS)
@@ -91,8 +91,8 @@ def _contact(repo: str, revision: str, token: str | bool | None) -> "tuple[Model
     weights = [path for path in _wanted(info, repo) if path.endswith(".safetensors")]
     url = hf_hub_url(repo, weights[-1], revision=info.sha or revision, endpoint=_endpoint())
     headers, session = _utils().build_hf_headers(token=token), _utils().get_session()
-    # Any answer will do, 403 too: this is about firewalls that let the Hub through but not its file servers,
-    # where the download itself would try again and again for minutes.
+    # Any answer is fine, even 403: this detects firewalls that allow the Hub but not its file servers, where the
+    # download itself would retry for minutes.
     try:
         _within(seconds, lambda: session.request("HEAD", url, headers=headers, timeout=seconds))
     except Exception as error:  # as in fetch
@@ -101,7 +101,7 @@ def _contact(repo: str, revision: str, token: str | bool | None) -> "tuple[Model
 
 
 def _within(seconds: float, call: Callable[[], _T]) -> _T:
-    """Return the result of a call that may take this long and no longer: looking up a host name knows no timeout."""
+    """Return the result of a call with a time limit: looking up a host name has no timeout of its own."""
     import threading
     from concurrent.futures import Future
     from concurrent.futures import TimeoutError as Late
@@ -122,7 +122,7 @@ def _within(seconds: float, call: Callable[[], _T]) -> _T:
 
 
 def _wanted(info: "ModelInfo", repo: str) -> "dict[str, RepoSibling]":
-    """Return the files that a checkpoint needs, small ones first: an interrupted download then lacks the weights."""
+    """Return the files that a checkpoint needs, the weights last, so that an interrupted download has no weights."""
     listed = {str(sibling.rfilename): sibling for sibling in info.siblings or []}
     paths = {path: sibling for path, sibling in listed.items() if _is_wanted(path)}
     if not any(path.endswith(".safetensors") for path in paths):
@@ -145,7 +145,7 @@ def _verify(file: Path, sibling: "RepoSibling", store: Path) -> None:
         elif sibling.blob_id is not None:  # git's hash of a file
             expected, digest = sibling.blob_id, hash_file(content, "sha1", b"blob %d\0" % file.stat().st_size)
         else:
-            return  # some mirrors of the Hub state no hashes
+            return  # some mirrors of the Hub give no hashes
     if digest != expected:
         blob = file.resolve()
         file.unlink()
@@ -181,7 +181,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _utils() -> Any:
-    # Untyped on purpose: its names are the same in all accepted versions, the way they are re-exported is not.
+    # Untyped on purpose: its names are the same in all accepted versions, but they are re-exported differently.
     from huggingface_hub import utils
 
     return utils
@@ -199,9 +199,9 @@ def _host() -> str:
 
 @contextmanager
 def _bars(show: bool | None) -> Iterator[None]:
-    """Hide huggingface_hub's progress bars, which it shows on terminals, while show is False."""
+    """Hide huggingface_hub's progress bars, which it shows on terminals, if `show` is False."""
     utils = _utils()
-    settled = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")  # has priority there, and contradiction is a warning
+    settled = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")  # has priority; contradicting it gives a warning
     if show is not False or settled is not None or utils.are_progress_bars_disabled():
         yield
         return

@@ -1,6 +1,6 @@
-"""Checkpoints that people use most, for `minembed models`: a table to choose from, not a limit.
+"""The most used checkpoints, for `minembed models`: a table to choose from, not a limit.
 
-Any checkpoint of a family that is computed loads by its name, whether it is listed here or not.
+Every checkpoint of a supported family loads by its name, whether it is listed here or not.
 """
 
 from dataclasses import dataclass
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """What the publishers say of a checkpoint, and what is known of it here.
+    """The publisher's facts about a checkpoint, and its support here.
 
     >>> [model.name for model in KNOWN if model.tested]
     ['all-MiniLM-L6-v2', 'all-mpnet-base-v2']
     """
 
-    name: str  # as `Embedder.load` takes it
+    name: str  # for `Embedder.load`
     family: str  # the model_type of its config.json, as in minembed.weights.families; or "static"
-    width: int | None  # numbers a vector; None: a score for a pair of texts
+    width: int | None  # numbers per vector; None: it scores pairs of texts
     max_tokens: int | None  # None: no limit
-    megabytes: int  # of the weights, rounded: what a pull fetches
-    licence: str  # "not stated" where the publishers say nothing
+    megabytes: int  # of the weights, rounded, that a pull downloads
+    licence: str  # "not stated" if the publisher gives none
     pooling: str
     use: str
-    query_prefix: str = ""  # what the model was trained to see in front of a query
+    query_prefix: str = ""  # that the model was trained with in front of queries
     passage_prefix: str = ""
     note: str = ""  # what has to be done before it loads
-    refused: str = ""  # why this version does not compute it
-    tested: bool = False  # on its real weights by this repository; else its family is, on generated ones
+    refused: str = ""  # why this version does not support it
+    tested: bool = False  # with its real weights in this repository; else only its family, with generated weights
 
     @property
     def computed(self) -> bool:
-        """Whether this version computes it."""
+        """Whether this version supports it."""
         return not self.refused
 
 

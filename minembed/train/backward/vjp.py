@@ -1,13 +1,13 @@
-"""The backward pass, beside the forward: for each function f of ops.py, attention.py and encoder.py, its f_vjp.
+"""The backward pass: for each function f of ops.py, attention.py and encoder.py, its vector-Jacobian product f_vjp.
 
-If y = f(x, p) and dy is the slope of the loss by y, f_vjp tells the slopes by x and by p: vector-Jacobian products.
-`dx` always means dL/dx.  A gradient of parameters is a tree of the parameters' own types.
+If y = f(x, p), and dy is the gradient of the loss with respect to y, f_vjp returns the gradients for x and for p.  `dx`
+always means dL/dx.  A gradient of parameters is a tree of the parameters' own types.
 
-What the backward needs of the forward it gets from `Tape` (tape.py), which watches the encoder; what is cheap to
-compute again (activations, norms, attention's probabilities) is not kept.  It is one file, longer than others, so that
-the way back can be read from end to end.
+Intermediate results of the forward pass come from `Tape` (tape.py), which observes the encoder; results that are cheap
+to compute again (activations, norms, attention's probabilities) are not kept.  It is one file, longer than others, so
+that the whole backward pass can be read from end to end.
 
-T tokens of all texts end to end, D hidden_size, F intermediate_size, H heads of width K, G of them with own keys.
+T tokens of all texts end to end, D hidden_size, F intermediate_size, H heads of width K, G heads of keys and values.
 """
 
 import math
@@ -34,7 +34,7 @@ LayerGradients = dict[str, Linear | Norm | None]  # by the fields of Layer
 
 
 def linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
-    """x @ weight + bias, as ops.linear but for the last bits, which training lets depend on the number of rows.
+    """x @ weight + bias, as ops.linear except for the last bits, which here may depend on the number of rows.
 
     >>> linear(np.ones((1, 2)), Linear(np.ones((2, 1)), np.ones(1))).tolist()
     [[3.0]]
@@ -56,7 +56,7 @@ def linear_vjp(x: Array, p: Linear, dy: Array) -> tuple[Array, Linear]:  # (T, i
 
 
 def layer_norm_vjp(x: Array, p: Norm, eps: float, dy: Array) -> tuple[Array, Norm]:  # (T, D), (T, D) -> (T, D)
-    """y = z w + b with z = (x - mean) / deviation: what would only shift or scale x is taken out of dz = dy w.
+    """y = z w + b with z = (x - mean) / deviation: the parts of dz = dy w that only shift or scale x are removed.
 
     >>> dx, dp = layer_norm_vjp(np.float64([[1, 3]]), Norm(np.ones(2), np.zeros(2)), 1e-12, np.float64([[5, 5]]))
     >>> dx.round(9).tolist(), dp.bias.tolist()
@@ -73,7 +73,7 @@ def layer_norm_vjp(x: Array, p: Norm, eps: float, dy: Array) -> tuple[Array, Nor
 
 
 def rms_norm_vjp(x: Array, p: Norm, eps: float, dy: Array) -> tuple[Array, Norm]:  # (..., D), (..., D) -> (..., D)
-    """y = z w with z = x / root mean square: what would only scale x is taken out of dz.
+    """y = z w with z = x / root mean square: the part of dz that only scales x is removed.
 
     >>> dx, _ = rms_norm_vjp(np.float64([[3, 4]]), Norm(np.ones(2)), 1e-12, np.float64([[3, 4]]))
     >>> dx.round(9).tolist()
@@ -91,7 +91,7 @@ def _over_rows(x: Array) -> Array:  # (..., D) -> (D,)
 
 
 def softmax_vjp(y: Array, dy: Array, kept: Array | None = None) -> Array:  # (..., N), (..., N) -> (..., N)
-    """y = softmax(x): dx = y dy - y (sum of y dy).  Where dy is the slope by what dropout `kept` of y, y dy is kept dy.
+    """y = softmax(x): dx = y dy - y (sum of y dy).  After dropout, with `kept` its result, y dy is kept dy.
 
     >>> softmax_vjp(np.float64([0.5, 0.5]), np.float64([1, 0])).tolist()
     [0.25, -0.25]
@@ -102,7 +102,7 @@ def softmax_vjp(y: Array, dy: Array, kept: Array | None = None) -> Array:  # (..
 
 
 def gelu_vjp(x: Array, dy: Array) -> Array:
-    """y = x Phi(x): dx = dy (Phi(x) + x phi(x)), with the normal distribution's function Phi and density phi.
+    """y = x Phi(x): dx = dy (Phi(x) + x phi(x)), with Phi and phi the normal distribution function and its density.
 
     >>> gelu_vjp(np.float64([-10, 0, 10]), np.ones(3)).round(6).tolist()
     [-0.0, 0.5, 1.0]
@@ -150,7 +150,7 @@ def silu_vjp(x: Array, dy: Array) -> Array:
 
 
 def relu_vjp(x: Array, dy: Array) -> Array:
-    """y = max(x, 0): dx = dy where x is positive; at 0 the slope is taken to be 0.
+    """y = max(x, 0): dx = dy where x is positive; at 0 the gradient is 0.
 
     >>> relu_vjp(np.float64([-1, 0, 2]), np.ones(3)).tolist()
     [0.0, 0.0, 1.0]
@@ -170,7 +170,7 @@ ACTIVATION_VJP: dict[str, Callable[[Array, Array], Array]] = {
 def gate_vjp(
     x: Array, activation: Callable[[Array], Array], activation_vjp: Callable[[Array, Array], Array], dy: Array
 ) -> Array:
-    """y = activation(left half of x) (right half of x): the rule of products; (T, 2F), (T, F) -> (T, 2F).
+    """y = activation(left half of x) (right half of x): the product rule; (T, 2F), (T, F) -> (T, 2F).
 
     >>> gate_vjp(np.float64([[3, 5]]), lambda x: x, lambda x, dy: dy, np.float64([[1]])).tolist()
     [[5.0, 3.0]]
@@ -226,7 +226,7 @@ def attend_vjp(
 
 
 def _bias_vjp(ds: Array, heads: slice, queries: slice, keys: slice, dbias: Array) -> None:
-    """Add the slope of every score to that of its head's bias for its distance."""
+    """Add the gradient of every score to that of its head's bias for its distance."""
     distance = np.arange(keys.start, keys.stop) - np.arange(queries.start, queries.stop)[:, None] + dbias.shape[1] // 2
     for head, slopes in zip(range(heads.start, heads.stop), ds, strict=True):
         counted = np.bincount(distance.reshape(-1), slopes.reshape(-1), minlength=dbias.shape[1])
@@ -238,7 +238,7 @@ def _bias_vjp(ds: Array, heads: slice, queries: slice, keys: slice, dbias: Array
 
 @dataclass(frozen=True, slots=True)
 class Backward:
-    """What computes the backward steps: as Operations, for the other direction."""
+    """The functions that compute the backward steps: the counterpart of Operations."""
 
     linear: Callable[..., tuple[Array, Linear]] = linear_vjp
     layer_norm: Callable[..., tuple[Array, Norm]] = layer_norm_vjp
@@ -248,7 +248,7 @@ class Backward:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass over some texts: the architecture, the operations of both directions, and what was seen on the way."""
+    """One pass over texts: the architecture, the operations of both directions, and the recorded results."""
 
     tokens: Tokens
     config: Config
@@ -258,12 +258,12 @@ class Pass:
 
     @property
     def seen(self) -> Mapping[str, Array]:
-        """What the encoder showed, by name."""
+        """The recorded results of the encoder, by name."""
         return self.tape.seen
 
 
 def embed_vjp(p: Embeddings, run: Pass, dy: Array) -> Embeddings:  # (T, D)
-    """Three rows were added: each has the slope of the sum; a row that several tokens share has the sum of theirs."""
+    """Three rows were added: each gets the gradient of the sum; a row shared by several tokens gets all of theirs."""
     dprojection = None
     summed = run.seen["embeddings.sum"]
     if p.projection is not None:
@@ -282,7 +282,7 @@ def _scatter(table: Array, indices: Array, dx: Array) -> Array:
 
 
 def normalize_vjp(x: Array, p: Norm | None, run: Pass, dy: Array) -> tuple[Array, Norm | None]:
-    """The backward of `normalize`, of whichever kind."""
+    """The backward step of `normalize`, for either kind of norm."""
     if p is None:
         return dy, None
     vjp = rms_norm_vjp if run.config.norm_type == "rms_norm" else run.back.layer_norm
@@ -290,13 +290,13 @@ def normalize_vjp(x: Array, p: Norm | None, run: Pass, dy: Array) -> tuple[Array
 
 
 def _post_norm_vjp(p: Norm | None, name: str, run: Pass, dy: Array) -> tuple[Array, Norm | None]:
-    """What ends a block: dropout, then a norm of its own, where there is one."""
+    """The end of a block: dropout, then its post-norm, if there is one."""
     dy, dnorm = (dy, None) if p is None else normalize_vjp(run.seen[name], p, run, dy)
     return run.tape.drop(name, dy), dnorm
 
 
 def feed_forward_vjp(x: Array, p: Layer, run: Pass, place: str, dy: Array) -> tuple[Array, LayerGradients]:
-    """Narrow, activate, widen: the steps of `feed_forward`, last first."""
+    """The steps of `feed_forward`, in reverse order."""
     dy, dpost = _post_norm_vjp(p.output_post_norm, f"{place}.feed_forward", run, dy)
     h, name = run.seen[f"{place}.intermediate"], run.config.hidden_act
     activation, activation_vjp = run.ops.activation[name], run.back.activation[name]
@@ -310,7 +310,7 @@ def feed_forward_vjp(x: Array, p: Layer, run: Pass, place: str, dy: Array) -> tu
 def self_attention_vjp(
     x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str, dy: Array, dbias: list[Array]
 ) -> tuple[Array, LayerGradients]:
-    """The steps of `self_attention`, last first; where distance has a bias, its slope is added to `dbias`."""
+    """The steps of `self_attention`, in reverse order; if distance has a bias, its gradient is appended to `dbias`."""
     dy, dpost = _post_norm_vjp(p.attention_post_norm, f"{place}.attention", run, dy)
     H, G, config = run.config.num_attention_heads, run.config.key_value_heads, run.config
     dcontext, dattention_output = run.back.linear(run.seen[f"{place}.context"], p.attention_output, dy)
@@ -325,7 +325,7 @@ def self_attention_vjp(
     if slopes is not None:
         dbias.append(slopes)
     dturned, dnorms = dqkv.reshape(raw.shape), []
-    if pattern.rotary is not None:  # a turn's transpose is the turn back
+    if pattern.rotary is not None:  # the transpose of a rotation is the inverse rotation
         rotate(dturned[:, : H + G], run.tokens.positions(), pattern.rotary * np.array([[[1]], [[-1]]], np.float32))
     for part, norm in of_heads:
         dturned[:, part], dnorm = normalize_vjp(raw[:, part], norm, run, dturned[:, part])
@@ -338,7 +338,7 @@ def self_attention_vjp(
 def transformer_layer_vjp(
     x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str, dy: Array, dbias: list[Array]
 ) -> tuple[Array, Layer]:  # (T, D), (T, D) -> (T, D)
-    """The formulas of `transformer_layer`, last first: a sum hands its slope to both of its parts."""
+    """The formulas of `transformer_layer`, in reverse order: a sum passes its gradient to both of its parts."""
     config, ops, middle = run.config, run.ops, run.seen[f"{place}.attention.sum"]
     if config.pre_norm:
         h = normalize(middle, p.output_norm, config, ops)
@@ -361,7 +361,7 @@ def transformer_layer_vjp(
 
 
 def encode_vjp(params: Params, patterns: tuple[AttentionPattern, ...], run: Pass, dy: Array) -> Params:  # (T, D)
-    """From the slopes of the hidden states to those of every parameter: the layers of `encode`, last first."""
+    """From the gradients of the hidden states to those of every parameter: the layers of `encode`, in reverse order."""
     last = len(params.layers) - 1
     dx, dfinal = dy, None
     if params.final_norm is not None:
@@ -371,7 +371,7 @@ def encode_vjp(params: Params, patterns: tuple[AttentionPattern, ...], run: Pass
     for i in range(last, -1, -1):
         p, pattern, place = params.layers[i], patterns[i], f"layer.{i}"
         x, inner = _output(params, i - 1, run), run
-        if f"{place}.qkv" not in run.seen:  # only what enters the layer was kept
+        if f"{place}.qkv" not in run.seen:  # only the input of the layer was kept
             inner = _again(x, p, run, pattern, place)
         dx, dlayer = transformer_layer_vjp(x, p, inner, pattern, place, dx, dbias)
         dlayers.append(dlayer)
@@ -382,7 +382,7 @@ def encode_vjp(params: Params, patterns: tuple[AttentionPattern, ...], run: Pass
 
 
 def _output(params: Params, i: int, run: Pass) -> Array:
-    """What layer i gave; layer -1 are the embeddings.  A norm of what was kept is computed again, not kept."""
+    """The output of layer i; layer -1 are the embeddings.  Norms of kept results are computed again."""
     if i < 0:
         return run.seen["embeddings"]
     if f"layer.{i}" in run.seen:
@@ -392,14 +392,14 @@ def _output(params: Params, i: int, run: Pass) -> Array:
 
 
 def _again(x: Array, p: Layer, run: Pass, pattern: AttentionPattern, place: str) -> Pass:
-    """Compute a layer again, to see on the way what was not kept."""
+    """Compute a layer again, to record the results that were not kept."""
     tape = Tape(run.tape.dropout, post_norms=run.tape.post_norms)
     transformer_layer(x, p, run.tokens, run.config, pattern, tape.watch(run.ops, f"{place}."))
     return replace(run, tape=tape)
 
 
 def _buckets_vjp(relative: Array, config: Config, dbias: list[Array]) -> Array:  # (buckets, H)
-    """Distances share buckets, and layers share them all."""
+    """The gradient of the buckets, which distances share, and all layers."""
     total = sum(dbias[1:], dbias[0])
     N = total.shape[1] // 2 + 1
     buckets = relative_buckets(np.arange(1 - N, N), config.relative_attention_num_buckets)

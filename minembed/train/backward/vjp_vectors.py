@@ -1,6 +1,6 @@
-"""The backward pass after the encoder, beside pooling.py, modules.py and similarity.py.
+"""The backward pass after the encoder, for pooling.py, modules.py and similarity.py.
 
-As in vjp.py: f_vjp gets what f was given and dy, the slope of the loss by what f returned; dx means dL/dx.
+As in vjp.py: f_vjp gets the arguments of f, and dy, the gradient of the loss for the result of f; dx means dL/dx.
 T tokens, B texts, D width.
 """
 
@@ -30,9 +30,9 @@ from minembed.types import Array
 
 
 def pool_vjp(x: Array, cu_seqlens: Array, modes: Sequence[str], skipped: int, dy: Array) -> Array:
-    """Give every token its share of the slopes of its text's vector: (T, D), (B, len(modes) D) -> (T, D).
+    """Give every token its share of the gradient of its text's vector: (T, D), (B, len(modes) D) -> (T, D).
 
-    Where several tokens hold the largest value of a column, "max" gives the slope to the first, as torch does.  Raises
+    If several tokens have the largest value of a column, "max" gives the gradient to the first, as torch does.  Raises
     UnsupportedModelError for an unknown mode.
 
     >>> pool_vjp(np.ones((3, 1)), np.array([0, 2, 3]), ["mean"], 0, np.float64([[4], [5]]))[:, 0].tolist()
@@ -65,7 +65,7 @@ def _pool_vjp(x: Array, cu_seqlens: Array, modes: Sequence[str], skipped: int, d
 
 
 def _shares(mode: str, cu_seqlens: Array, skipped: int) -> Array:  # -> (T,)
-    """What each token counts in a sum over its text."""
+    """The weight of each token in the sum over its text."""
     lengths = np.diff(cu_seqlens)
     if mode == "weightedmean":
         place = np.arange(1, cu_seqlens[-1] + 1) - np.repeat(cu_seqlens[:-1], lengths) + skipped
@@ -80,7 +80,7 @@ def _max_vjp(x: Array, cu_seqlens: Array, dy: Array, dx: Array) -> None:
 
 
 def l2_normalize_vjp(x: Array, dy: Array) -> Array:  # (B, D), (B, D) -> (B, D)
-    """y = x / |x|: what would only lengthen x is taken out of dy.  A row of zeros, which stays zero, gets 0.
+    """y = x / |x|: the part of dy that only scales x is removed.  A row of zeros, which stays zero, gets 0.
 
     >>> l2_normalize_vjp(np.float64([[0, 2], [0, 0]]), np.float64([[1, 5], [1, 1]])).tolist()
     [[0.5, 0.0], [0.0, 0.0]]
@@ -92,7 +92,7 @@ def l2_normalize_vjp(x: Array, dy: Array) -> Array:  # (B, D), (B, D) -> (B, D)
 
 
 def truncate_embeddings_vjp(x: Array, dim: int, dy: Array) -> Array:  # (..., D), (..., dim) -> (..., D)
-    """The numbers that are left out have no slope.
+    """The numbers that are left out have the gradient 0.
 
     >>> truncate_embeddings_vjp(np.ones((1, 3)), 2, np.float64([[4, 5]])).tolist()
     [[4.0, 5.0, 0.0]]
@@ -108,7 +108,7 @@ def truncate_embeddings_vjp(x: Array, dim: int, dy: Array) -> Array:  # (..., D)
 def transform_vjp(
     x: Array, modules: Sequence[Module], params: Sequence[ModuleParams], dy: Array
 ) -> tuple[Array, tuple[ModuleParams, ...]]:  # (B, D), (B, D') -> (B, D)
-    """The modules after the pooling, last first; what entered each is computed again.
+    """The modules after the pooling, in reverse order; their inputs are computed again.
 
     >>> from minembed.transformer.modules import Normalize
     >>> transform_vjp(np.float64([[3, 4]]), [Normalize()], [None], np.float64([[4, -3]]))[0].round(9).tolist()
@@ -130,7 +130,7 @@ def transform_vjp(
 
 
 def dense_vjp(x: Array, module: Dense, p: DenseParams, dy: Array) -> tuple[Array, ModuleParams]:
-    """y = activation(x W + b), and x, or x R, added to that where there is a residual.
+    """y = activation(x W + b), plus x or x R if there is a residual.
 
     >>> from minembed.transformer.params import Linear
     >>> p = DenseParams(Linear(np.float64([[2]]), np.float64([1])))
@@ -148,7 +148,7 @@ def dense_vjp(x: Array, module: Dense, p: DenseParams, dy: Array) -> tuple[Array
 
 
 def _by_slope(slope: Callable[[Array, Array], Array], name: str) -> Callable[[Array, Array], Array]:
-    """A vjp from the slope of an activation as a function of x and y."""
+    """A vjp from the derivative of an activation, as a function of x and y."""
 
     def vjp(x: Array, dy: Array) -> Array:
         return dy * slope(x, ACTIVATIONS[name](x)).astype(x.dtype, copy=False)
@@ -188,7 +188,7 @@ DENSE_VJP: dict[str, Callable[[Array, Array], Array]] = {  # of modules.ACTIVATI
 
 
 def cosine_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D), (M, D), (N, M)
-    """The cosines of all pairs are products of the vectors at length 1.
+    """The cosines of all pairs, which are products of the vectors scaled to length 1.
 
     >>> da, _ = cosine_vjp(np.float64([[1, 0]]), np.float64([[0, 2]]), np.float64([[1]]))
     >>> da.tolist()
@@ -199,7 +199,7 @@ def cosine_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N
 
 
 def _unit(x: Array) -> Array:
-    """Rows of length 1, as in similarity.py: by a power of two first, so that no square overflows or vanishes."""
+    """Rows of length 1, as in similarity.py: first scaled by a power of two, so that no square over- or underflows."""
     return l2_normalize(np.ldexp(x, -_exponents(x)))
 
 
@@ -213,7 +213,7 @@ def _exponents(x: Array) -> Array:  # (N, D) -> (N, 1)
 
 
 def dot_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D), (M, D), (N, M)
-    """The products of all pairs: each side gets the other.
+    """The dot products of all pairs: each side gets the other.
 
     >>> dot_vjp(np.float64([[1, 2]]), np.float64([[3, 4]]), np.float64([[10]]))[0].tolist()
     [[30.0, 40.0]]
@@ -222,7 +222,7 @@ def dot_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D
 
 
 def euclidean_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D), (M, D), (N, M)
-    """Minus the distances of all pairs: each row is drawn straight to the others; to one that is equal, not at all.
+    """Minus the distances of all pairs: each row is pulled straight towards the others, except equal ones.
 
     >>> euclidean_vjp(np.float64([[3, 4]]), np.float64([[0, 0]]), np.float64([[5]]))[0].round(9).tolist()
     [[-3.0, -4.0]]
@@ -231,7 +231,7 @@ def euclidean_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  #
 
 
 def manhattan_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  # (N, D), (M, D), (N, M)
-    """Minus the sums of absolute differences of all pairs: each number is drawn to the others; to an equal one, not.
+    """Minus the sums of absolute differences of all pairs: each number is pulled towards the others, except equal ones.
 
     >>> manhattan_vjp(np.float64([[3, 4]]), np.float64([[0, 4]]), np.float64([[5]]))[0].tolist()
     [[-5.0, 0.0]]
@@ -241,7 +241,7 @@ def manhattan_vjp(a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:  #
 
 def _by_rows_vjp(direction: Callable[[Array], Array], a: Array, b: Array, dscores: Array) -> tuple[Array, Array]:
     da, db = np.zeros_like(a), np.zeros_like(b)
-    for i, row in enumerate(a):  # one after the other: all differences at once would be (N, M, D)
+    for i, row in enumerate(a):  # row by row: all differences at once would be (N, M, D)
         pull = direction(b - row)  # (M, D)
         da[i] = dscores[i] @ pull
         db -= dscores[i][:, None] * pull
@@ -257,7 +257,7 @@ SIMILARITY_VJP: dict[str, Callable[[Array, Array, Array], tuple[Array, Array]]] 
 
 
 def pairwise_vjp(a: Array, b: Array, metric: str, dscores: Array) -> tuple[Array, Array]:  # (N, D), (N, D), (N,)
-    """The scores of row i of a and row i of b; where two rows are equal, a distance has no slope: 0 is taken.
+    """The scores of row i of a and row i of b; the gradient of the distance of equal rows is undefined, and 0 here.
 
     >>> pairwise_vjp(np.float64([[3, 4]]), np.float64([[0, 0]]), "euclidean", np.float64([5]))[0].round(9).tolist()
     [[-3.0, -4.0]]
