@@ -28,7 +28,7 @@ TOKENIZERS: tuple[str, ...] = (
     "vocab.txt",
     "vocab.json",
     "spiece.model",
-)  # one of its own
+)  # files of an adapter's own tokenizer
 TOKENIZERS += ("sentencepiece.bpe.model", "tokenizer.model")
 
 

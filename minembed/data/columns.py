@@ -96,7 +96,7 @@ def value_of(row: Mapping[str, Any], column: Column) -> Any:
 
 
 def text_of(value: Any, column: str, place: str) -> str | None:
-    r"""A value as a text: a list of texts is joined by line breaks; None where it is missing (null, NaN, \N, blank).
+    r"""A value as a text: a list of texts is joined by line breaks; None if it is missing (null, NaN, \N, blank).
 
     Raises InputError for a number, an object and anything else.
 

@@ -1,1 +1,1 @@
-"""What every room stands on: backends, threads, progress, folders, files, arrays on disk and checks of arguments."""
+"""The base of all other packages: backends, threads, progress, folders, files, arrays on disk, checks of arguments."""

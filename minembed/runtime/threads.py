@@ -92,7 +92,7 @@ class _BlasGuard:
         return [other for other in self.users if other() is not None and other() is not user]
 
     def limit_this_thread(self) -> None:
-        """Limit a new thread of its own if the library's limits are per thread (OpenMP)."""
+        """Set the limit in a new thread too, if the library has a limit per thread (OpenMP)."""
         if self.before is not None:
             for library in self.controller.lib_controllers:
                 if getattr(library, "threading_layer", None) == "openmp":

@@ -193,10 +193,10 @@ def attend_vjp(
     dy: Array,
     softmax: Softmax = softmax,
     softmax_vjp: Callable[..., Array] = softmax_vjp,
-) -> tuple[Array, Array | None]:  # (T, (H + 2G) K), (T, H K) -> (T, (H + 2G) K), (H, 2N-1) where there is a bias
+) -> tuple[Array, Array | None]:  # (T, (H + 2G) K), (T, H K) -> (T, (H + 2G) K), (H, 2N-1) if there is a bias
     """y = P V with P = softmax(S), S = Q K^T / sqrt(K) + bias: dV = P^T dy, dP = dy V^T, dQ = dS K, dK = dS^T Q.
 
-    Probabilities are computed again, not kept: they are the only thing that grows with the square of a length.
+    Probabilities are computed again, not kept: only their size grows with the square of the length of a text.
 
     >>> qkv = np.tile(np.float64([0, 0, 1]), (2, 1))
     >>> attend_vjp(qkv, np.array([0, 2]), 1, 1, AttentionPattern(), None, np.float64([[1], [3]]))[0].tolist()
