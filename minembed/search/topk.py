@@ -96,7 +96,7 @@ def top_k(
     Returns scores (float64), best first, and their indices (int64); of equal scores the lower index comes first.
     The corpus is read in blocks: it may be a memory-mapped file, of any float type.  `quantized`, made from it by
     `quantize_corpus`, is scanned instead by the numba tier (except for Manhattan distances): a quarter of the bytes,
-    half the time or less, and the same result.
+    about half the time or less, and the same result.
     Raises InputError for an unknown metric or backend, a negative k, widths that differ, a `quantized` of other rows,
     NaN or infinity.
 
