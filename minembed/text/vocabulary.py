@@ -128,7 +128,7 @@ def read_tokenizer_json(path: Path) -> tuple[Any, dict[str, Any]]:
             raise TokenizationError(f"{path} {unsound(content, e)}") from e
         raise TokenizationError(f"{path}: not a usable tokenizer.json ({e}); fetch the file again") from e
     if (layout.get("model") or {}).get("dropout"):
-        raise UnsupportedModelError(f"{path}: with its dropout, tokens differ from call to call; set it to null")
+        raise UnsupportedModelError(f"{path}: its dropout gives other tokens from call to call; set it to null")
     return reference, layout
 
 
