@@ -351,9 +351,9 @@ def test_silence_ends(waits):
     [
         (http(200, b"<html>"), ServerError, "was another model started there"),
         (http(200, {"data": [{"index": 0, "embedding": "AACAPwAAgD8="}]}), ServerError, "vectors of 1 numbers"),
-        (http(200, {"data": [{"index": 1, "embedding": "AACAPw=="}]}), ServerError, "something else"),
-        (http(200, {"data": [{"index": 0, "embedding": "!"}]}), ServerError, "something else"),
-        (http(200, {"data": 3}), ServerError, "something else"),
+        (http(200, {"data": [{"index": 1, "embedding": "AACAPw=="}]}), ServerError, "did not answer"),
+        (http(200, {"data": [{"index": 0, "embedding": "!"}]}), ServerError, "did not answer"),
+        (http(200, {"data": 3}), ServerError, "did not answer"),
         (http(424, {"error": {"message": "gives NaN"}}), NumericalError, "gives NaN"),
         (http(404, {"error": {"message": "no model of that name"}}), SourceError, "no model of that name"),
         (http(500, {"error": {"message": "\x1b[31mred" + "x" * 999}}), ServerError, r"500 \?\[31mredx+$"),
