@@ -1,11 +1,11 @@
-"""The compiled functions that Python calls, and what each takes: the one list that both ways of compiling read.
+"""The compiled functions that Python calls, and their arguments: one list for both ways of compiling.
 
-Just in time (kernels/compiled/just_in_time.py) Numba compiles them on this machine; ahead of time
-(kernels/compiled/ahead_of_time.py) they come out of a library that was built with the wheel.  Either gives a function
+Just in time (kernels/compiled/just_in_time.py), Numba compiles them on this machine; ahead of time
+(kernels/compiled/ahead_of_time.py), they come from a library that was built with the wheel.  Both give a function
 of the same arguments in the same order.
 
-A kind says what an argument is: "int64", "float32", "float64" or "bool"; an array of one dimension ("float32[]") or two
-("float32[,]"), contiguous, and with " const" behind it one that is only read; a tuple of kinds.
+The kind of an argument is "int64", "float32", "float64" or "bool"; a contiguous array of one dimension ("float32[]") or
+two ("float32[,]"), with " const" at the end if it is only read; or a tuple of kinds.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ LISTS = (INTS, FLOATS, FLOATS, INTS, FLOATS, INTS)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A compiled function: the module that holds its source, its name there, and the kinds of its arguments."""
+    """A compiled function: the module of its source, its name there, and the kinds of its arguments."""
 
     module: str
     function: str
@@ -32,20 +32,20 @@ class Entry:
 
 
 class Entries(Protocol):
-    """Where compiled functions come from."""
+    """A source of compiled functions."""
 
     @property
     def backend(self) -> str:
         """The backend's name: "numba" or "native"."""
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
-        """The function of a name in ENTRIES."""
+        """The function with a name in ENTRIES."""
 
     def bind(self, name: str, fixed: Mapping[int, Any]) -> Callable[..., Any]:
-        """The function with some arguments fixed, by their places; it takes the others, in order."""
+        """The function with some arguments fixed, by their positions; it takes the others, in order."""
 
     def compile(self, names: Iterable[str]) -> None:
-        """Make functions ready, where that is not done yet."""
+        """Make functions ready, if they are not yet."""
 
     def is_compiled(self, names: Iterable[str]) -> bool:
         """Whether functions are ready, in this process or on disk."""

@@ -1,9 +1,9 @@
-"""Threads that lend their cores to what must be done at once: a single query, or a search.
+"""Threads that help with urgent work: a single query, or a search.
 
-They sleep between two requests, and whoever asks first has them: who finds them busy computes alone, as fast as before.
+They sleep between requests, and serve the first caller; one that finds them busy computes alone, as fast as before.
 
-A sleeper is woken on another core than that of whoever asks.  Linux would often choose that very core, above all in a
-virtual machine, where it takes sleeping cores for busy ones; for the milliseconds until it looks again, one would wait.
+A helper is woken on another core than the caller's.  Linux would often choose the same core, especially in a virtual
+machine, where it takes sleeping cores for busy ones; one of the two would wait for milliseconds until Linux moves it.
 """
 
 import _thread
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def _core_here() -> Callable[[], int] | None:
-    """What tells the core of the calling thread, where there is such a thing, and threads can be moved."""
+    """A function that returns the core of the calling thread; None if there is none or threads cannot be moved."""
     try:
         here: Callable[[], int] = ctypes.PyDLL(None).sched_getcpu
         return here if hasattr(os, "sched_setaffinity") else None
@@ -33,7 +33,7 @@ _core = _core_here()
 
 
 def _keep_off(thread: int | None) -> set[int]:
-    """Let a thread run on every core but the caller's; returns all that the caller may use, or nothing."""
+    """Let a thread run on every core except the caller's; returns all cores that the caller may use, or none."""
     if not _core or thread is None:
         return set()
     try:
@@ -53,7 +53,7 @@ def _allow(cores: set[int]) -> None:
 
 
 class _Job:
-    """Whether a piece of work is done; only the helper says so."""
+    """Whether a piece of work is done; only the helper sets it."""
 
     __slots__ = ("done",)
 
@@ -62,11 +62,11 @@ class _Job:
 
 
 class Helper:
-    """A thread that sleeps until it is asked.
+    """A thread that sleeps until it gets work.
 
-    An interrupt may leave `ask` between any two steps.  So nothing is taken that would have to be given back: work is
-    handed over in one step, and that it is done is said by the helper's own thread, which no signal reaches.  Work that
-    comes while there is other work is done later, which is as good as never for whoever asked.
+    An interrupt may leave `ask` between any two steps.  So nothing is acquired that would have to be released: work is
+    handed over in one step, and marked as done by the helper's thread, which gets no signals.  Work that arrives during
+    other work is done later, too late to be of use to the caller.
 
     >>> helper, done = Helper(), threading.Event()
     >>> helper.ask(done.set), done.wait(5)
@@ -75,13 +75,13 @@ class Helper:
 
     def __init__(self) -> None:
         self._given: SimpleQueue[tuple[_Job, Callable[[], None], set[int]]] = SimpleQueue()
-        self._last = _Job(done=True)  # or one before it, where an interrupt came after it was handed over
+        self._last = _Job(done=True)  # or the one before, if an interrupt came after the handover
         self._thread: dict[str, int] = {}  # its native id, which it sets itself
 
     def ask(self, work: Callable[[], None]) -> bool:
-        """Let it do the work, if it is idle; returns whether it will.  Never waits.
+        """Give it work, if it is idle; returns whether it accepts.  Never waits.
 
-        The work must have an end, and must not raise.
+        The work must end, and must not raise.
         """
         if not self._last.done:
             return False
@@ -89,7 +89,7 @@ class Helper:
             try:
                 # threading.Thread.start waits for the thread; an interrupt there can leave one that never begins
                 _thread.start_new_thread(self._serve, ())
-            except RuntimeError:  # no more threads, or the interpreter is on its way out
+            except RuntimeError:  # no more threads, or the interpreter is shutting down
                 return False
         job = _Job()
         self._given.put((job, work, _keep_off(self._thread.get("id"))))
@@ -99,7 +99,7 @@ class Helper:
     def _serve(self) -> None:
         own = threading.get_native_id()
         if self._thread.setdefault("id", own) != own:
-            return  # another was begun by somebody who was interrupted then
+            return  # another thread was started by an interrupted caller
         try:
             while True:
                 job, work, cores = self._given.get()
@@ -108,9 +108,9 @@ class Helper:
                     work()
                 finally:
                     job.done = True
-                    del work  # and with it the arrays that it holds
+                    del work  # also releases its arrays
         finally:
-            self._thread.clear()  # whoever asks next begins another
+            self._thread.clear()  # the next caller starts another
 
 
 helper = Helper()
@@ -118,9 +118,9 @@ _helpers = [helper]  # grows as more threads are asked for
 
 
 def share(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
-    """Do the work on every item, here and on up to `threads` - 1 helpers; the results in the order of the items.
+    """Do the work on every item, here and on up to `threads` - 1 helpers; returns results in the order of the items.
 
-    When an item raises an error no further ones are begun, and the error is raised when those at work are done.
+    After an error, no further items are begun, and the error is raised when the running ones are done.
 
     >>> share(abs, [-1, 2, -3], threads=2)
     [1, 2, 3]
@@ -151,14 +151,14 @@ def share(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -
         for _ in items:
             done.get()
     finally:
-        left.clear()  # after an interrupt: helpers end with the item that they have
+        left.clear()  # after an interrupt: helpers stop after their current item
     if errors:
         raise errors[0]
     return [results[i] for i in range(len(items))]
 
 
 def _renew() -> None:
-    """A forked child has no threads but its own."""
+    """Start again in a forked child, which has only the forking thread."""
     for each in _helpers:
         each.__init__()  # type: ignore[misc]
 

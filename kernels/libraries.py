@@ -1,7 +1,7 @@
-"""The libraries of kernels that lie beside this module: their manifest, and opening one that is what it should be.
+"""The compiled libraries of the kernels beside this module: reading their manifest, and opening a checked one.
 
-`make native` or the building of a wheel put them there (kernels/ahead/); a checkout has none.  A library is
-opened only if its bytes are those that the manifest names.
+`make native` or building a wheel puts them there (kernels/ahead/); a checkout has none.  A library is only
+opened if its bytes match the manifest.
 """
 
 import ctypes
@@ -19,14 +19,14 @@ from minembed.version import __version__
 SCHEMA = 1
 NATIVE = Path(__file__).with_name("native")
 MANIFEST = "manifest.json"
-DETECTOR = "cpu"  # the library that asks an x86 CPU what it can do
-FAILED = -(1 << 63)  # what an entry returns that has failed
+DETECTOR = "cpu"  # the library that queries the features of an x86 CPU
+FAILED = -(1 << 63)  # returned by an entry that has failed
 LARGEST = 1 << 20  # bytes of a manifest
 ADVICE = "install minembed again, or run `make native` in its checkout"
 
 
 def platform_here() -> str:
-    """The platform of this process, as the manifest names it; "" where no library is made for it.
+    """The platform of this process, as the manifest names it; "" if no libraries are built for it.
 
     >>> platform_here() in ("", "linux-x86_64", "linux-aarch64", "macos-arm64", "windows-x86_64")
     True
@@ -37,13 +37,13 @@ def platform_here() -> str:
     else:
         machine = os.uname().machine
     name = f"{system}-{machine}"
-    wide = sys.maxsize > 1 << 32 and sys.byteorder == "little"  # a Python of 32 bits runs on a system of 64
+    wide = sys.maxsize > 1 << 32 and sys.byteorder == "little"  # a 32-bit Python may run on a 64-bit system
     return name if wide and name in ("linux-x86_64", "linux-aarch64", "macos-arm64", "windows-x86_64") else ""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryShape:
-    """How an entry is called: the number of its words, and whether it returns an int64."""
+    """The signature of an entry: the number of its words, and whether it returns an int64."""
 
     words: int
     returns: bool
@@ -61,18 +61,18 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Libraries:
-    """What a folder holds for this machine."""
+    """The libraries of a folder for this machine."""
 
     manifest: Path
-    sources: dict[str, str]  # what they come from: names, and hashes
+    sources: dict[str, str]  # their sources: names and hashes
     by_name: dict[str, Library]
 
 
 def read_libraries(folder: Path = NATIVE) -> Libraries:
     """Read the manifest.
 
-    Raises BackendError where there is none, where it is damaged, or where its libraries are for another version of
-    minembed or another machine.
+    Raises BackendError if there is none, if it is damaged, or if its libraries are for another version of minembed
+    or another machine.
     """
     manifest = folder / MANIFEST
     try:
@@ -99,7 +99,7 @@ def read_libraries(folder: Path = NATIVE) -> Libraries:
 def open_library(libraries: Libraries, name: str) -> ctypes.CDLL:
     """Open a library, whose functions then run without the GIL.
 
-    Raises BackendError where it is missing, its bytes are others than when it was built, or the system refuses it.
+    Raises BackendError if it is missing, its bytes have changed since it was built, or the system refuses it.
     """
     if name not in libraries.by_name:
         there = ", ".join(libraries.by_name)

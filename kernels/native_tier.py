@@ -1,6 +1,6 @@
-"""The native tier: the compiled tiers on functions that come out of a library built with the wheel, without Numba.
+"""The native tier: the compiled tiers with functions from a library built with the wheel, without Numba.
 
-Each is imported when it is called, so that who encodes does not load search and training as well.
+Each part is imported when it is called, so that encoding does not load search and training.
 """
 
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def prepare(params: "Params", config: "Config", dtype: str, keep_params: bool = False) -> "PackedEncoder":
-    """As kernels/encoder/tier.py; raises BackendError where no library fits this CPU."""
+    """As in kernels/encoder/tier.py; raises BackendError if no library fits this CPU."""
     from minembed.kernels.encoder import tier
 
     return tier.prepare(params, config, dtype, keep_params, open_native())
@@ -49,12 +49,12 @@ def update(p: Array, m: Array, v: Array, g: Array, constants: Array) -> None:
 
 def replay(p: Array, m: Array, v: Array, rows: Array, last: Array, first: int, table: Array) -> None:
     """As minembed.train.optim."""
-    rows, last = (np.ascontiguousarray(x, np.int64) for x in (rows, last))  # tokens are counted in 32 bits
+    rows, last = (np.ascontiguousarray(x, np.int64) for x in (rows, last))  # token ids have 32 bits
     open_native()[f"replay_{p.dtype}"](p, m, v, rows, last, first, table)
 
 
 def step_operations() -> "StepOperations":
-    """As kernels/training/operations.py."""
+    """As in kernels/training/operations.py."""
     from minembed.kernels.training.operations import StepOperations
 
     return StepOperations(open_native())

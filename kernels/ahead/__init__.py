@@ -1,4 +1,4 @@
-"""Compiling kernels ahead of time: what a wheel's libraries are built with.  It needs Numba and a linker; they do not.
+"""Compile kernels ahead of time, into the libraries of a wheel.  Needs Numba and a linker; the libraries need neither.
 
-Here alone private parts of Numba are used (emission.py), with the versions in TESTED.
+Private parts of Numba are used only here (emission.py), with the versions in TESTED.
 """

@@ -1,4 +1,4 @@
-"""Compile the kernels ahead of time, for the CPU at hand or for all of a platform.
+"""Compile the kernels ahead of time, for this CPU or for all variants of a platform.
 
 python -m minembed.kernels.ahead [--all | --variant NAME ...] [--platform NAME] [-o FOLDER]
 """
@@ -19,7 +19,7 @@ from minembed.kernels.vectors.target import target_of_numba
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Build, and say what was built."""
+    """Build libraries, and print what was built."""
     parser = argparse.ArgumentParser("python -m minembed.kernels.ahead", description=__doc__.partition("\n")[0])
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--all", action="store_true", help="every variant of the platform, as its wheel carries them")

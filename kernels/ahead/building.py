@@ -25,7 +25,7 @@ from minembed.version import __version__
 
 
 def variants_of(platform: Platform) -> list[str]:
-    """All that its wheel carries.
+    """The names of all variants in its wheel.
 
     >>> from minembed.kernels.ahead.platforms import PLATFORMS
     >>> variants_of(PLATFORMS["linux-aarch64"])
@@ -35,9 +35,9 @@ def variants_of(platform: Platform) -> list[str]:
 
 
 def build(platform: Platform, variants: Sequence[str], folder: Path) -> Path:
-    """Build libraries, and replace by them whatever a folder held before; returns the manifest.
+    """Build libraries, which replace the contents of the folder; returns the path of the manifest.
 
-    Raises BackendError where something cannot be emitted or linked, or would need another library.
+    Raises BackendError if something cannot be emitted or linked, or would need another library.
     """
     for name in variants:
         if name not in variants_of(platform):
@@ -62,9 +62,9 @@ def build(platform: Platform, variants: Sequence[str], folder: Path) -> Path:
 
 
 def still_fit(platform: Platform, folder: Path) -> bool:
-    """Whether libraries that were built before are those that building would make now.
+    """Whether existing libraries are the same as building would make now.
 
-    They are, if they are whole, and neither this version, nor a tool, nor a source has changed since.
+    They are if they are complete, and this version, the tools and the sources have not changed since.
 
     >>> from minembed.kernels.ahead.platforms import PLATFORMS
     >>> still_fit(PLATFORMS["linux-x86_64"], Path("no-such-folder"))
@@ -82,7 +82,7 @@ def still_fit(platform: Platform, folder: Path) -> bool:
 
 
 def _library(platform: Platform, name: str, made: Path) -> dict[str, Any]:
-    """Emit in a process of its own, and link."""
+    """Emit the objects in a separate process, and link them."""
     objects = made / name
     objects.mkdir()
     command = [sys.executable, "-m", "minembed.kernels.ahead.emission", name, platform.name, str(objects)]
@@ -95,7 +95,7 @@ def _library(platform: Platform, name: str, made: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """Without what would change the code."""
+    """The environment without the variables that would change the code."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "MINEMBED_"))}
     return kept | {"PYTHONHASHSEED": "0"}
 
@@ -126,7 +126,7 @@ def _toolchain(platform: Platform) -> dict[str, str]:
 
 
 def _replace(folder: Path, libraries: Sequence[Path], manifest: Path) -> None:
-    """Put them in place, the manifest last: until then the old one, or none, finds nothing that it knows."""
+    """Move the files into place, the manifest last: until then the libraries match no manifest and are not opened."""
     (folder / MANIFEST).unlink(missing_ok=True)
     for old in (*folder.glob("kernels-*.*"), *folder.glob(f"{DETECTOR}.*")):
         old.unlink()

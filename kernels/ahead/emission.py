@@ -1,9 +1,9 @@
-"""Object code of every entry for one variant: Numba types and lowers as always, for a CPU that need not be this one.
+"""Object code of every entry for one variant: Numba types and lowers as usual, but possibly for another CPU.
 
     python -m minembed.kernels.ahead.emission VARIANT PLATFORM FOLDER
 
-It writes NAME.o for every entry, and about.json.  One process is for one variant: kernels ask once what they are
-compiled for.  Nothing that is compiled here is ever run.
+It writes NAME.o for every entry, and about.json.  A process compiles one variant: kernels read their target once.
+The compiled code is never run here.
 """
 
 import json
@@ -27,14 +27,14 @@ SQUARE_ROOTS = {"@sqrtf(": "@llvm.sqrt.f32(", "@sqrt(": "@llvm.sqrt.f64("}  # ca
 
 
 def compile_for(variant: Variant, platform: Platform) -> None:
-    """Let Numba compile for a variant from now on, and let the kernels know.  Before any of them is imported."""
+    """Make Numba and the kernels compile for a variant from now on.  Call it before any kernel is imported."""
     if any(name in sys.modules for name in ("minembed.kernels.tiles.shapes", "minembed.kernels.vectors.emit")):
         raise RuntimeError("kernels are imported: they have asked already what they are compiled for")
     from minembed.kernels.tiles import permission
     from minembed.kernels.vectors import target
 
     target.TARGET = permission.TARGET = variant.target
-    permission.permitted = lambda: True  # tiles are compiled for; who calls them asks for himself
+    permission.permitted = lambda: True  # tiles are compiled; permission is asked for when they are called
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     from numba.core import codegen
@@ -42,7 +42,7 @@ def compile_for(variant: Variant, platform: Platform) -> None:
     llvm.get_process_triple = lambda: platform.triple
 
     class Codegen(codegen.JITCPUCodegen):
-        """Numba's, without an engine that would load what it makes."""
+        """Numba's code generator without an engine, which would load the code."""
 
         def _init(self, module: Any) -> None:
             options = {"cpu": variant.cpu, "features": variant.llvm_features, "reloc": "pic", "codemodel": "default"}
@@ -64,7 +64,7 @@ def compile_for(variant: Variant, platform: Platform) -> None:
 
 
 def entries_of(variant: Variant) -> dict[str, Entry]:
-    """What a library of a variant holds.
+    """The entries in the library of a variant.
 
     >>> "run_tiled" in entries_of(VARIANTS["avx512bf16"]), "run_tiled" in entries_of(VARIANTS["avx2"])
     (True, False)
@@ -73,7 +73,7 @@ def entries_of(variant: Variant) -> dict[str, Entry]:
 
 
 def emit_entry(name: str, entry: Entry) -> tuple[bytes, dict[str, Any]]:
-    """Object code of an entry, and what the manifest says of it."""
+    """Object code of an entry, and its record for the manifest."""
     from numba.core.caching import NullCache
 
     from minembed.kernels.ahead.wrapper import Wrapper
@@ -102,14 +102,14 @@ def _optimised(library: Any) -> Any:
 
 
 def _check(name: str, function: Any, wrapper: Any) -> None:
-    """LLVM would link a wrapper that calls it with anything."""
+    """Check the types, since LLVM would link a wrapper that calls the function with any arguments."""
     takes = [str(argument.type) for argument in function.arguments]
     if takes != wrapper.arguments:
         raise TypeError(f"{name} takes {takes}, the wrapper gives {wrapper.arguments}")
 
 
 def _alone(module: Any, kept: str, wrapper: str, machine: Any) -> Any:
-    """The module with a wrapper, and nothing that this does not need; fails where a library would be needed."""
+    """The module with a wrapper and only what this needs; fails if a library would be needed."""
     from llvmlite.binding import newpassmanagers as passes
 
     head = f'target triple = "{module.triple}"\ntarget datalayout = "{module.data_layout}"\n'
@@ -119,7 +119,7 @@ def _alone(module: Any, kept: str, wrapper: str, machine: Any) -> Any:
     for part in (*module.functions, *module.global_variables):
         if not part.is_declaration:
             part.linkage = "external" if part.name == kept else "internal"
-    if "windows" in module.triple:  # else the linker would export every constant
+    if "windows" in module.triple:  # otherwise the linker would export every constant
         module.get_function(kept).storage_class = "dllexport"
     manager = passes.create_new_module_pass_manager()
     manager.add_global_dead_code_eliminate_pass()
@@ -137,18 +137,18 @@ def _alone(module: Any, kept: str, wrapper: str, machine: Any) -> Any:
 
 
 def _is_instruction(name: str) -> bool:
-    """Whether LLVM makes instructions of a function of its own, and no call of the library of mathematics."""
+    """Whether LLVM compiles an intrinsic to instructions, not to a call of libm."""
     first, _, rest = name.partition(".")
     return first == "llvm" and rest.partition(".")[0] not in LIBM
 
 
 LIBM = {"exp", "exp2", "exp10", "log", "log2", "log10", "pow", "powi", "sin", "cos", "tan", "sincos", "ldexp", "frexp"}
 NOT_COMPILED = ("kernels/ahead/", "kernels/compiled/", "kernels/libraries.py", "kernels/vectors/detect.py")
-ALLOWED = {"memset", "memcpy", "memmove"}  # of the C library, which every Python brings
+ALLOWED = {"memset", "memcpy", "memmove"}  # of the C library, which every Python process has
 
 
 def emit(variant: Variant, platform: Platform, folder: Path) -> None:
-    """Write the objects of a variant, and what the manifest says of them."""
+    """Write the objects of a variant, and their records for the manifest."""
     compile_for(variant, platform)
     about = {}
     for name, entry in entries_of(variant).items():
@@ -163,7 +163,7 @@ def emit(variant: Variant, platform: Platform, folder: Path) -> None:
 
 
 def compiled_from() -> set[str]:
-    """The sources of what has been compiled in this process: all kernels that it has imported, but what compiles."""
+    """The sources of the code compiled in this process: all imported kernels, without the compiling modules."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     kernels = {name for name, path in sources().items() if str(path) in files}
     return {name for name in kernels if not name.startswith(NOT_COMPILED)} | set(FROZEN)

@@ -1,4 +1,4 @@
-"""Systems that libraries are made for, and how they are linked; an object file for any of them can be made anywhere."""
+"""The platforms that libraries are built for, and how they are linked; object files for all can be made anywhere."""
 
 import os
 import platform as here
@@ -13,30 +13,30 @@ from pathlib import Path
 
 from minembed.errors import BackendError
 
-MEMORY = frozenset({"memset", "memcpy", "memmove"})  # of the C library, which every Python brings
+MEMORY = frozenset({"memset", "memcpy", "memmove"})  # of the C library, which every Python process has
 APPLE = frozenset({"_memset", "_memcpy", "_memmove", "_bzero", "dyld_stub_binder"})  # of libSystem, in every process
 ELF = ("-nostdlib", "-Wl,--gc-sections", "-Wl,-s", "-Wl,-z,noexecstack", "-Wl,--build-id=none")
 SYMBOL_TABLES = (2, 11)  # sections of an ELF file: of what is linked, of what is loaded
-MACH_O_SYMBOLS = 2  # the command of a Mach-O file that tells of its symbols
+MACH_O_SYMBOLS = 2  # the load command of a Mach-O file's symbol table
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A system and a machine."""
+    """An operating system and a machine."""
 
     name: str
     machine: str
     triple: str  # LLVM's
     suffix: str  # of a library's name
-    compilers: tuple[str, ...]  # commands that can link for it; the first that there is
-    zig: str  # Zig's name of it, for its compiler, which links for all (pip install ziglang)
+    compilers: tuple[str, ...]  # commands that can link for it; the first one found is used
+    zig: str  # Zig's name for it; its compiler links for all platforms (pip install ziglang)
     flags: tuple[str, ...] = ()
-    given: frozenset[str] = frozenset()  # what every process there has
+    given: frozenset[str] = frozenset()  # symbols that every process there has
 
     def linker(self) -> list[str]:
-        """The command that links a library for it.
+        """The command that links a library for this platform.
 
-        Raises BackendError where none is found.
+        Raises BackendError if none is found.
         """
         for command in self.compilers:
             if shutil.which(command):
@@ -48,7 +48,7 @@ class Platform:
 
 
 def _native(machine: str, *others: str) -> tuple[str, ...]:
-    """The machine's own compiler as well, where it is the one at hand."""
+    """Compilers, with the native one first if this machine is of that kind."""
     own = sys.platform == "linux" and here.machine() == machine
     return (os.environ.get("CC", "cc"), *others) if own else others
 
@@ -79,7 +79,7 @@ PLATFORMS: dict[str, Platform] = {
 def link(platform: Platform, objects: Sequence[Path], library: Path) -> None:
     """Link objects, in the order of their names, into a library that needs no other.
 
-    Raises BackendError where there is no linker, or it fails, or a symbol is missing.
+    Raises BackendError if there is no linker, or it fails, or a symbol is missing.
     """
     names = sorted(map(str, objects))
     command = [*platform.linker(), "-shared", *platform.flags, "-o", str(library), *names]
@@ -94,7 +94,7 @@ def link(platform: Platform, objects: Sequence[Path], library: Path) -> None:
 
 
 def _take_time_away(library: Path) -> None:
-    """Of a Windows library: when it was linked, which is all that differs between two builds."""
+    """Clear the link time of a Windows library, the only difference between two builds."""
     content = bytearray(library.read_bytes())
     (header,) = struct.unpack_from("<I", content, 0x3C)
     struct.pack_into("<I", content, header + 8, 0)
@@ -102,13 +102,13 @@ def _take_time_away(library: Path) -> None:
 
 
 def undefined(library: bytes) -> set[str]:
-    """The names that a library or an object file expects elsewhere: of ELF and Mach-O, of 64 bits, little-endian."""
+    """The undefined symbols of a library or an object file: ELF or Mach-O, 64-bit, little-endian."""
     names = _undefined_in_elf(library) if library.startswith(b"\x7fELF") else _undefined_in_mach_o(library)
     return {library[place : library.index(b"\0", place)].decode() for place in names}
 
 
 def _undefined_in_elf(elf: bytes) -> Iterator[int]:
-    """Where the names stand."""
+    """The offsets of the names."""
     (sections,), (size, count) = struct.unpack_from("<Q", elf, 0x28), struct.unpack_from("<HH", elf, 0x3A)
     headers = [struct.unpack_from("<IIQQQQIIQQ", elf, sections + i * size) for i in range(count)]
     for _, kind, _, _, offset, length, strings, *_ in headers:
@@ -127,6 +127,6 @@ def _undefined_in_mach_o(library: bytes) -> Iterator[int]:
             symbols, count, strings, _ = struct.unpack_from("<IIII", library, place + 8)
             for i in range(count):
                 name, flags, _, _, _ = struct.unpack_from("<IBBHQ", library, symbols + 16 * i)
-                if flags & 0xE0 == 0 and flags & 0x0E == 0:  # no debugging, of no section
+                if flags & 0xE0 == 0 and flags & 0x0E == 0:  # not for debugging, in no section
                     yield strings + name
         place += size

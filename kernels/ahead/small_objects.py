@@ -1,6 +1,6 @@
-"""Small object files in LLVM's own language, so that no C compiler and no C library is wanted.
+"""Small object files written in LLVM IR, so that no C compiler and no C library is needed.
 
-One asks an x86 CPU what it can do; others are what a linker misses where there is no C library to link with.
+One queries the features of an x86 CPU; others define symbols that are missing without a C library.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 
 from minembed.kernels.ahead.platforms import Platform
 
-# cpuid writes eax, ebx, ecx and edx of a leaf and a subleaf; xgetbv reads the parts of its state that the system keeps
+# cpuid writes eax, ebx, ecx and edx of a leaf and a subleaf; xgetbv reads which state the system saves (XCR0)
 DETECTOR = """
 define void @minembed_cpuid(i32 %leaf, i32 %subleaf, ptr %out) {
   %r = call { i32, i32, i32, i32 } asm sideeffect "cpuid",
@@ -28,7 +28,7 @@ define i64 @minembed_xgetbv() {
   ret i64 %both
 }
 """
-# What LLVM calls of itself; volatile, or it would make a call of itself of the loop
+# LLVM generates calls of these; volatile, or LLVM would turn the loop into a call of the function itself
 MEMSET = """
 define hidden ptr @memset(ptr %to, i32 %value, i64 %count) {
   %byte = trunc i32 %value to i8
@@ -71,7 +71,7 @@ done:
 }
 """
 MEMORY = MEMSET + COPY.replace("NAME", "memmove") + COPY.replace("NAME", "memcpy")
-# On Windows: what is called when the library is opened, and a mark of code that uses floats
+# On Windows: the entry point, called when the library is opened, and the marker of code that uses floats
 WINDOWS = """
 @_fltused = global i32 0
 define i32 @DllMainCRTStartup(ptr %library, i32 %reason, ptr %reserved) {
@@ -81,13 +81,13 @@ define i32 @DllMainCRTStartup(ptr %library, i32 %reason, ptr %reserved) {
 
 
 def emit_detector(platform: Platform, file: Path) -> None:
-    """Write the object that asks the CPU."""
+    """Write the object that queries the CPU."""
     exported = "define dllexport" if platform.suffix == ".dll" else "define"
     _emit(platform, DETECTOR.replace("define", exported), file)
 
 
 def emit_missing(platform: Platform, file: Path) -> None:
-    """Write the object of what would come from a C library: on Windows a choice of them, so none is asked for."""
+    """Write the object of what a C library would define: Windows has several of them, so none is required."""
     _emit(platform, MEMORY + WINDOWS if platform.suffix == ".dll" else "", file)
 
 

@@ -1,9 +1,9 @@
-"""Wheels: one a platform with its compiled kernels, and one for all others, with NumPy or Numba to compute.
+"""Wheels: one per platform with its compiled kernels, and one for all others, which computes with NumPy or Numba.
 
     python -m minembed.kernels.ahead.wheels [--platform NAME ...] [-o FOLDER] [--keep FOLDER] [--no-isolation]
 
-Each is built from a copy of what git tracks, since a stale build folder would be packed without a word, and each is
-looked into afterwards.  With SOURCE_DATE_EPOCH set, two builds by the same tools are the same bytes: `make release`.
+Each is built from a copy of the files that git tracks, since a stale build folder would be packed silently, and each is
+checked afterwards.  With SOURCE_DATE_EPOCH set, two builds by the same tools give the same bytes: `make release`.
 Source: packaging.python.org, binary distribution format; PEP 600 (manylinux), 656 (musllinux).
 """
 
@@ -24,7 +24,7 @@ from minembed.kernels.ahead.platforms import PLATFORMS
 from minembed.kernels.compiled.sources import KERNELS
 from minembed.kernels.libraries import MANIFEST
 
-TAGS = {  # what installers are told; a library that asks for memset alone runs with any C library
+TAGS = {  # for installers; a library that only needs memset runs with any C library
     "linux-x86_64": "manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_2_x86_64",
     "linux-aarch64": "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_2_aarch64",
     "macos-arm64": "macosx_11_0_arm64",
@@ -44,17 +44,17 @@ def clean_copy(root: Path) -> Iterator[Path]:
             if (root / name).is_file():
                 (Path(place) / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / name, Path(place) / name)
-                (Path(place) / name).chmod(0o644)  # whatever the umask of whoever cloned
+                (Path(place) / name).chmod(0o644)  # independent of the umask of the clone
         yield Path(place)
 
 
 def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True, kept: Path | None = None) -> Path:
-    """Build the wheel of a platform, or the pure one; returns where it lies.
+    """Build the wheel of a platform, or the pure one; returns its path.
 
-    Isolated, the newest setuptools is fetched for it; otherwise that of this environment builds.  Libraries of an
-    earlier call are taken from the folder `kept`, where they are still what would be built, and kept there.
+    If isolated, the newest setuptools is fetched for it; otherwise that of this environment is used.  Libraries of an
+    earlier call are taken from the folder `kept` if they are still up to date; new ones are stored there.
 
-    Raises BackendError where a library cannot be made, or the wheel does not hold what it should.
+    Raises BackendError if a library cannot be made, or the contents of the wheel are wrong.
     """
     with clean_copy(root) as source, TemporaryDirectory() as made:
         if platform != PURE:
@@ -73,7 +73,7 @@ def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True, kept
 
 
 def _libraries(platform: str, native: Path, kept: Path | None) -> None:
-    """Put the libraries of a platform into a folder: those that are kept, or new ones, which are kept then."""
+    """Put the libraries of a platform into a folder: stored ones, or new ones, which are then stored."""
     earlier = kept / platform if kept else None
     if earlier and still_fit(PLATFORMS[platform], earlier):
         shutil.copytree(earlier, native)
@@ -95,7 +95,7 @@ def _run(command: list[str]) -> None:
 
 
 def check_wheel(wheel: Path, platform: str) -> None:
-    """Look into a wheel: its size, its tags, and that its libraries are those of its manifest and no others.
+    """Check a wheel: its size, its tags, and that it contains exactly the libraries of its manifest.
 
     Raises BackendError that says what is wrong.
     """
@@ -127,7 +127,7 @@ def check_wheel(wheel: Path, platform: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Build wheels, and say how large they are."""
+    """Build wheels, and print their sizes."""
     parser = argparse.ArgumentParser("python -m minembed.kernels.ahead.wheels", description="Build wheels.")
     parser.add_argument("--platform", action="append", choices=[*TAGS, PURE], help="default: all of them")
     parser.add_argument("-o", "--output", type=Path, default=Path("dist"), metavar="FOLDER")

@@ -1,8 +1,8 @@
-"""The C signature of an entry: `int64_t minembed_NAME(const int64_t *words)`, for whatever arguments.
+"""The C signature of an entry: `int64_t minembed_NAME(const int64_t *words)`, for all kinds of arguments.
 
 Words are the arguments in order: of an array its address, then its shape; of a tuple its members; integers as they are;
-a float's bits and a bool's 0 or 1 in the low bytes.  It returns the entry's result, or 0 where it has none; FAILED
-where Numba would raise (a division by zero), which nothing here has words for.
+a float's bits and a bool's 0 or 1 in the low bytes.  It returns the entry's result, or 0 if it has none; FAILED if
+Numba would raise (a division by zero), without the kind of error.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from minembed.kernels.libraries import FAILED
 
 
 class Wrapper:
-    """The IR of an entry, and how many words it reads."""
+    """The IR of an entry, and the number of words it reads."""
 
     def __init__(self, name: str, function: str, kinds: tuple[Any, ...], returns: Any) -> None:
         plain: Any = types.unliteral
@@ -73,7 +73,7 @@ class Wrapper:
             raise TypeError(f"{kind} has no words")
 
     def _take_array(self, kind: Any) -> None:
-        """Numba's struct of an array without an owner: two nulls, items, bytes of one, address, shape, strides."""
+        """Numba's struct of an array without an owner: two nulls, items, itemsize, address, shape, strides."""
         address = self._value(f"inttoptr i64 {self._word()} to ptr")
         shape, size = [self._word() for _ in range(kind.ndim)], kind.dtype.bitwidth // 8
         items, strides = shape[0], [str(size)]

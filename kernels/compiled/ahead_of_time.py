@@ -1,7 +1,7 @@
-"""Compiled functions out of a library that was built with the wheel: kernels without Numba, and nothing to compile.
+"""Compiled functions from a library that was built with the wheel: kernels without Numba and without compiling.
 
-The library is the one for this CPU's instruction set, beside the package.  Before it is opened its manifest is read,
-and compared with this version, this machine, these sources and the bytes of the file.
+The library for this CPU's instruction set is inside the package.  Before it is opened its manifest is read, and
+compared with this version, this machine, these sources and the bytes of the file.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ from minembed.kernels.vectors.target import TARGET
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """The entries of a library, which is open; those that Python has asked for are kept."""
+    """The entries of an open library; those that Python has asked for are cached."""
 
     variant: str
     about: Library
@@ -36,7 +36,7 @@ class Native:
         return "native"
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
-        """The function of a name in ENTRIES.
+        """The function with a name in ENTRIES.
 
         Raises BackendError where the library has no such entry.
         """
@@ -45,14 +45,14 @@ class Native:
         return self.functions[name]
 
     def bind(self, name: str, fixed: Mapping[int, Any]) -> Callable[..., Any]:
-        """The function with some arguments fixed, by their places; it takes the others, in order.
+        """The function with some arguments fixed, by their positions; it takes the others, in order.
 
-        Raises BackendError where the library has no such entry, InputTypeError for an argument of another kind.
+        Raises BackendError if the library has no such entry, InputTypeError for an argument of another kind.
         """
         return caller(self._entry(name), fixed)
 
     def compile(self, names: Iterable[str]) -> None:
-        """Find functions; nothing is left to compile.
+        """Look functions up; there is nothing to compile.
 
         Raises BackendError where the library has no such entry.
         """
@@ -60,11 +60,11 @@ class Native:
             self[name]
 
     def is_compiled(self, names: Iterable[str]) -> bool:
-        """Whether the library has them."""
+        """Whether the library has these functions."""
         return all(name in self.about.entries for name in names)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return open_native, ()  # another process opens what fits there
+        return open_native, ()  # another process opens the library that fits its CPU
 
     def _entry(self, name: str) -> Compiled:
         try:
@@ -78,7 +78,7 @@ class Native:
 
 
 def constants_of(target: Target) -> dict[str, int]:
-    """What a library has frozen that Python must know: it packs weights and makes room by them.
+    """Constants compiled into a library that Python needs too, to pack weights and allocate buffers.
 
     >>> constants_of(Target("x86_64", frozenset()))["panel"]
     16
@@ -90,9 +90,9 @@ def constants_of(target: Target) -> dict[str, int]:
 
 @cache
 def open_native(folder: Path = NATIVE) -> Native:
-    """Open the library for the CPU at hand, once in a process.
+    """Open the library for this CPU, once per process.
 
-    Raises BackendError where there is none, or it is damaged, or comes from other sources.
+    Raises BackendError if there is none, or it is damaged, or comes from other sources.
     """
     name = variant_of(TARGET)
     if name is None:
@@ -102,7 +102,7 @@ def open_native(folder: Path = NATIVE) -> Native:
 
 
 def open_variant(name: str, folder: Path = NATIVE) -> Native:
-    """Open the library of a variant, which the CPU at hand must be able to run; raises as `open_native`."""
+    """Open the library of a variant, which this CPU must be able to run; raises like `open_native`."""
     libraries = read_libraries(folder)
     now = hashes_of(libraries.sources) if in_checkout() else libraries.sources
     if changed := [source for source in now if now[source] != libraries.sources[source]]:

@@ -1,18 +1,18 @@
-"""Compiled kernels on disk: made once on a machine, and made anew whenever anything that they come from changes.
+"""Compiled kernels on disk: compiled once per machine, and again whenever anything that they depend on changes.
 
-Numba's own cache looks at one file's time of change and would keep kernels whose tiles, in another file, have changed.
+Numba's own cache checks the modification time of one file and would keep kernels whose tiles, in another, have changed.
 Here the folder's name is a hash of every source that compiled code comes from (all kernels, and the modules outside
-whose constants they freeze), of the versions of all that compiles and of what MINEMBED_DISABLE leaves out; Numba adds
-the CPU.  Kernels whose code differs by what a process may do, as tiles do, have a folder for each such variant.
-It lies in minembed's cache folder, or in NUMBA_CACHE_DIR where the user has set that.  A folder that cannot be written
-or a damaged file only means compiling again; of the first a warning tells.  While one process compiles, others wait
+whose constants are compiled in), of the versions of all compilers and of what MINEMBED_DISABLE excludes; Numba adds the
+CPU.  Kernels whose code depends on the permissions of a process, as with tiles, have a folder for each such variant.
+It is in minembed's cache folder, or in NUMBA_CACHE_DIR if the user has set that.  A folder that cannot be written or a
+damaged file only means compiling again; for the folder there is a warning.  While one process compiles, others wait
 (once.py).
 
-Loading is made cheap too: Numba would bring in its whole compiler first, and with each function the bitcode that others
-are linked with, some 50 MB in all.  Here the machine code is loaded alone, if all that it calls is known by address.
+Loading is cheap too: Numba would first load its whole compiler, and with each function the bitcode for linking others
+with it, some 50 MB in all.  Here only the machine code is loaded, if the addresses of all that it calls are known.
 
-LLVM asks Python for that code, in a callback of ctypes, which ignores what is raised in it: after a Ctrl-C there, LLVM
-would end the process.  So signals wait until a function is loaded or compiled (interrupts.py).
+LLVM asks Python for that code in a ctypes callback, which ignores exceptions: after a Ctrl-C there, LLVM would end the
+process.  So signals are delayed until a function is loaded or compiled (interrupts.py).
 """
 
 import hashlib
@@ -41,13 +41,13 @@ from minembed.version import __version__
 
 @cache
 def stamp() -> str:
-    """A name for all that the machine code depends on, but for the CPU."""
+    """A name for everything that the machine code depends on, except the CPU."""
     versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version)
     return stamp_of(*versions, *sorted(TARGET.disabled))
 
 
 def folder(variant: str = "") -> Path:
-    """Where compiled kernels of this version lie; those of a variant have a folder of their own."""
+    """The folder of this version's compiled kernels; each variant has a separate one."""
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else cache_folder() / "kernels"
     return base / f"minembed-{__version__}-{_stamp_of(variant)}"
 
@@ -91,14 +91,14 @@ class _Impl(CompileResultCacheImpl):
 
 
 def _names(bitcode: bytes, entry: str) -> bytes:
-    """Of a module nothing but its entry, as an empty function, and the functions that lie outside it."""
+    """A module reduced to its entry, as an empty function, and the external functions that it calls."""
     outside = [f.name for f in llvm.parse_bitcode(bitcode).functions if f.is_declaration]
     lines = [f'declare void @"{name}"()' for name in outside if not name.startswith("llvm.")]
     return llvm.parse_assembly("\n".join([*lines, f'define void @"{entry}"() {{ ret void }}'])).as_bitcode()
 
 
 def _all_known(names: bytes) -> bool:
-    """Whether LLVM finds every function outside; it ends the process where one is missing."""
+    """Whether LLVM finds every external function; it ends the process if one is missing."""
     for name, address in getattr(_nrt_python, "c_helpers", {}).items():  # Numba adds these with its compiler
         llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
     wanted = (f.name for f in llvm.parse_bitcode(names).functions if f.is_declaration)
@@ -115,7 +115,7 @@ class _Cache(FunctionCache):
             try:
                 with self._guard_against_spurious_io_errors():
                     return self._load_overload(sig, target_context)
-            except Exception:  # a damaged file, of whatever kind: compiling replaces it
+            except Exception:  # any damage of the file: compiling replaces it
                 target_context.refresh()
                 return None
 
@@ -131,11 +131,11 @@ class _Cache(FunctionCache):
 
 
 def on_disk(dispatcher: Any, variant: str = "") -> Any:
-    """Let a compiled function keep its machine code; where no folder can be named it is compiled each time.
+    """Store the machine code of a compiled function on disk; without a folder it is compiled in each process.
 
-    It is for functions that Python calls: others could not be linked with one that comes from disk.
-    `variant` names what its code depends on beside sources, versions and CPU ("amx" or "emulated", where tiles are in
-    it): processes that differ in it never load each other's code.
+    Only for functions that Python calls: others could not be linked with one that is loaded from disk.
+    `variant` names what its code depends on beside sources, versions and CPU ("amx" or "emulated", if it uses tiles):
+    processes that differ in it never load each other's code.
     """
     compiler, reason = dispatcher.compile, ""
     try:
@@ -149,7 +149,7 @@ def on_disk(dispatcher: Any, variant: str = "") -> Any:
 
 
 def _compile(dispatcher: Any, compiler: Callable[[Any], Any], reason: str, signature: Any) -> Any:
-    """What Numba does for new types, but not in several processes at once; says where nothing can be kept."""
+    """Compile for new types as Numba does, but in one process at a time; warns if the code cannot be stored."""
     if reason:
         warn_of_no_folder(reason)
     kept = dispatcher._cache
@@ -159,7 +159,7 @@ def _compile(dispatcher: Any, compiler: Callable[[Any], Any], reason: str, signa
     key = repr((kept._impl.filename_base, kept._index_key(signature, dispatcher.targetctx.codegen())))
     lock = Path(kept.cache_path) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
     with alone(lock, dispatcher.py_func.__name__), held_back():
-        return compiler(signature)  # which looks again whether it is there
+        return compiler(signature)  # it first checks again whether the code is on disk
 
 
 def is_stored(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
@@ -170,5 +170,5 @@ def is_stored(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
         try:
             kept = dispatcher._cache
             return kept._index_key(signature, dispatcher.targetctx.codegen()) in kept._cache_file._load_index()
-        except Exception:  # nothing there, or damaged: it will be compiled
+        except Exception:  # missing or damaged: it will be compiled
             return False

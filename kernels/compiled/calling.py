@@ -1,10 +1,10 @@
-"""Calling an entry of a library: its arguments become words of 64 bits, each checked first.
+"""Calling an entry of a library: its arguments are checked, and become 64-bit words.
 
-A library believes whatever address it gets, so a wrong dtype, a view with gaps or too few elements would be memory
-overwritten in silence.  What is checked is what Numba's dispatcher would check; that an array is long enough, neither.
+A library trusts every address it gets, so a wrong dtype, a view with gaps or too few elements would silently overwrite
+memory.  The checks are those of Numba's dispatcher; neither checks that an array is long enough.
 
-The words of a call are packed by a function that is written for the entry, line by line: a loop over kinds would take
-several times as long as a short query may.  Arguments that are always the same become words once.
+The words of a call are packed by a function that is generated for the entry, line by line: a loop over kinds would be
+several times too slow for a short query.  Arguments that are always the same become words once.
 """
 
 import ctypes
@@ -24,13 +24,13 @@ from minembed.kernels.libraries import FAILED
 FORMATS = {"int64": "q", "float32": "f4x", "float64": "d", "bool": "?7x"}
 FLOATS = (float, int, np.floating)
 DTYPES = ("int8", "int32", "int64", "uint8", "uint16", "float32", "float64")
-NOTHING = ctypes.c_char * 0  # from_buffer of it takes arrays of any length, if writeable and without gaps
+NOTHING = ctypes.c_char * 0  # its from_buffer takes arrays of any length, if writeable and contiguous
 WRONG = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
 address_of, buffer_of = ctypes.addressof, NOTHING.from_buffer
 
 
 def words_in(kinds: Sequence[Kind]) -> int:
-    """How many words arguments take.
+    """The number of words for arguments of these kinds.
 
     >>> words_in(("int64", "float32[,]", ("bool", "int8[] const")))
     7
@@ -41,7 +41,7 @@ def words_in(kinds: Sequence[Kind]) -> int:
 def words_of(kind: Kind, value: Any) -> bytes:
     """The words of one argument.
 
-    Raises InputTypeError where it is of another kind.
+    Raises InputTypeError if it is of another kind.
 
     >>> words_of("int64", 2) + words_of("bool", True)
     b'\\x02\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00'
@@ -72,10 +72,10 @@ class Compiled:
 
 
 def caller(entry: Compiled, fixed: Mapping[int, Any] = MappingProxyType({})) -> Callable[..., Any]:
-    """An entry as a function of its arguments, in order, but for those that are fixed here, by their places.
+    """An entry as a function of its arguments, in order, except those that are fixed here, by their positions.
 
-    Raises InputTypeError where an argument is of another kind, and so does the function; it names the entry and the
-    argument.  What is fixed is kept as long as the function is; its arrays are looked up once, and may change inside.
+    It and the function raise InputTypeError for an argument of another kind, which names the entry and the argument.
+    Fixed arguments live as long as the function; addresses of their arrays are read once, their contents may change.
 
     >>> caller(Compiled("twice", ("int64",), lambda words: 2 * words[0], True))(21)
     42
@@ -101,12 +101,12 @@ def caller(entry: Compiled, fixed: Mapping[int, Any] = MappingProxyType({})) -> 
         "    result = function(words)\n    if result == FAILED:\n        raise failed()\n"
     )
     exec(text + "    return result\n" * entry.returns, scope)
-    made: Callable[..., Any] = scope.pop(entry.name)  # else both would wait for the collector
+    made: Callable[..., Any] = scope.pop(entry.name)  # otherwise the cycle would wait for the garbage collector
     return made
 
 
 def _explain(entry: Compiled, left: Sequence[int], *values: Any) -> Exception:
-    """Raise what is wrong with the arguments that were given."""
+    """Raise the error that names the wrong argument."""
     for i, value in zip(left, values, strict=True):
         _explained(entry, i, value)
     return BackendError(f"{entry.name} cannot be called with these arguments")  # never: all of them fit
@@ -124,7 +124,7 @@ def _failed(entry: Compiled) -> Exception:
 
 
 def _lines_for(kind: Kind, value: str, lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Write the lines that check an argument; yields what is packed of it."""
+    """Append the lines that check an argument; yields what is packed for it."""
     if isinstance(kind, tuple):
         names = [f"{value}_{i}" for i in range(len(kind))]
         lines += [f"if type({value}) is not tuple: raise TypeError", f"({', '.join(names)},) = {value}"]
@@ -199,7 +199,7 @@ def _told(value: Any) -> str:
     return f"{type(value).__name__} ({value!r:.40})" if isinstance(value, int | float | str) else type(value).__name__
 
 
-TOOLS = {  # what the functions that are written here call
+TOOLS = {  # called by the generated functions
     "WRONG": WRONG,
     "FAILED": FAILED,
     "FLOATS": FLOATS,

@@ -1,4 +1,4 @@
-"""Compiled functions by way of Numba: compiled on this machine when they are first asked for, and kept on disk."""
+"""Functions compiled by Numba on this machine when they are first used, and stored on disk."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ class JustInTime:
         return "numba"
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
-        """The function of a name: Numba compiles it for the types that it is called with."""
+        """The function with a name in ENTRIES: Numba compiles it for the types that it is called with."""
         function: Callable[..., Any] = _dispatcher(name)
         return function
 
     def bind(self, name: str, fixed: Mapping[int, Any]) -> Callable[..., Any]:
-        """The function with some arguments fixed, by their places; it takes the others, in order."""
+        """The function with some arguments fixed, by their positions; it takes the others, in order."""
         function, filled = self[name], [fixed.get(i) for i in range(len(ENTRIES[name].kinds))]
         places = [i for i in range(len(filled)) if i not in fixed]
 
@@ -56,12 +56,12 @@ class JustInTime:
         return call
 
     def compile(self, names: Iterable[str]) -> None:
-        """Compile functions for the types that are written down, or load them from disk."""
+        """Compile functions for the types in ENTRIES, or load them from disk."""
         for name in names:
             _dispatcher(name).compile(_signature(name))
 
     def is_compiled(self, names: Iterable[str]) -> bool:
-        """Whether functions are loaded, or lie on disk for this CPU."""
+        """Whether functions are loaded, or stored on disk for this CPU."""
         with held_back():
             from minembed.kernels.compiled.cache import is_stored
 

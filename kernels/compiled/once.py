@@ -1,7 +1,7 @@
-"""One process compiles a kernel and others wait for it, however many workers begin together.
+"""One process compiles a kernel and others wait for it, however many workers start at once.
 
-The file of a lock lies beside the compiled code while it is made.  Where there can be none, since nothing can be
-written or the file system knows no locks, each process compiles for itself.
+While a kernel is compiled, a lock file is beside it on disk.  If there can be none, because nothing can be written or
+the file system has no locks, each process compiles for itself.
 """
 
 import logging
@@ -15,11 +15,11 @@ from minembed.errors import BackendWarning, warn
 from minembed.runtime.folders import why_not_writable
 
 LOG = logging.getLogger("minembed")
-LONGEST_WAIT = 600  # seconds: more than any kernel takes; who has waited so long compiles too
+LONGEST_WAIT = 600  # seconds, more than any kernel takes; a process that has waited this long compiles too
 
 
 def tell(message: str) -> None:
-    """Say why it takes so long: through logging, and on a terminal.
+    """Explain a delay: through logging, and on a terminal.
 
     >>> tell("compiling")  # where standard error is no terminal, nothing else is written
     """
@@ -37,7 +37,7 @@ def alone(lock: Path, name: str) -> Iterator[None]:
     ...     [path.name for path in Path(folder).iterdir()]
     ['run.lock']
     """
-    from filelock import FileLock, Timeout  # late: only who compiles needs it
+    from filelock import FileLock, Timeout  # late: only needed for compiling
 
     held = FileLock(lock)
     try:
@@ -46,20 +46,20 @@ def alone(lock: Path, name: str) -> Iterator[None]:
         except Timeout:
             tell(f"another process compiles {name}: waiting for it")
             held.acquire(timeout=LONGEST_WAIT)
-    except (OSError, NotImplementedError) as error:  # of which Timeout is one
+    except (OSError, NotImplementedError) as error:  # Timeout is an OSError
         LOG.info("compiling %s without a lock: %s", name, error)
         yield
         return
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True) if sys.platform != "win32" else None  # who waits has it open
+        lock.unlink(missing_ok=True) if sys.platform != "win32" else None  # waiting processes have it open
         held.release()
 
 
 @cache
 def can_be_kept(folder: Path) -> bool:
-    """Whether compiled kernels can be kept in a folder; if not, a BackendWarning says so, once a process.
+    """Whether compiled kernels can be stored in a folder; if not, there is a BackendWarning, once per process.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -78,12 +78,12 @@ def can_be_kept(folder: Path) -> bool:
 
 @cache
 def warn_of_no_folder(reason: str) -> None:
-    """Issue a BackendWarning, once a process: there is no folder to keep compiled kernels in."""
+    """Issue a BackendWarning, once per process: there is no folder to store compiled kernels in."""
     warn(unkept(f"anywhere ({reason})"), BackendWarning)
 
 
 def unkept(where: str) -> str:
-    """What to say of kernels that cannot be kept.
+    """The message about kernels that cannot be stored.
 
     >>> unkept("in /nowhere")[:51]
     'compiled kernels cannot be kept in /nowhere: every '

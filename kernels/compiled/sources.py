@@ -1,4 +1,4 @@
-"""The sources that compiled code comes from, and hashes of them: by these what is compiled is known to be stale."""
+"""The sources of compiled code, and their hashes, which show whether compiled code is stale."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from minembed import version
 
 KERNELS = Path(__file__).parents[1]
 PACKAGE = Path(version.__file__).parent
-FROZEN = ("search/metrics.py",)  # outside the kernels: whose constants are compiled in; a test finds others
+FROZEN = ("search/metrics.py",)  # outside the kernels, with constants that are compiled in; a test finds others
 
 
 def sources() -> dict[str, Path]:
-    """Every file that compiled code comes from, by a name that does not depend on where the package lies.
+    """Every source file of compiled code, by a name that does not depend on where the package is.
 
     >>> {"kernels/encoder/gemm.py", "search/metrics.py"} <= set(sources())
     True
@@ -22,7 +22,7 @@ def sources() -> dict[str, Path]:
 
 
 def stamp_of(*others: str) -> str:
-    """A hash of this version, of what else is named, and of every source.
+    """A hash of this version, of the other strings, and of every source.
 
     >>> stamp_of() == stamp_of() != stamp_of("numba 0.68")
     True
@@ -30,14 +30,14 @@ def stamp_of(*others: str) -> str:
     digest = hashlib.sha256()
     digest.update("\0".join((version.__version__, *others)).encode())
     for name, path in sources().items():
-        content = path.read_bytes() if path.is_file() else b""  # installed without sources: the version has to do
+        content = path.read_bytes() if path.is_file() else b""  # installed without sources: only the version counts
         digest.update(f"\0{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:16]
 
 
 def hashes_of(names: Iterable[str]) -> dict[str, str]:
-    """A hash of each of these sources, by the names that `sources` gives; "" of one that is not there.
+    """A hash of each of these sources, by their names in `sources`; "" for a missing one.
 
     >>> hashes_of(["kernels/no_such_file.py"])
     {'kernels/no_such_file.py': ''}
@@ -50,7 +50,7 @@ def hashes_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def in_checkout() -> bool:
-    """Whether sources may change without a new version: those that were installed do not.
+    """Whether sources may change without a new version; installed ones do not.
 
     >>> in_checkout() in (True, False)
     True

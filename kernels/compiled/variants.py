@@ -1,15 +1,15 @@
-"""The instruction sets that kernels are compiled for ahead of time, and which of them suits a CPU.
+"""The instruction sets that kernels are compiled for ahead of time, and the choice for a CPU.
 
-A variant asks code generation what a CPU at hand would ask (vectors/target.py), so that its vectors are those of the
-kernels that Numba compiles there; a test compares the two for every CPU that LLVM knows.  Where something of a CPU is
-left out (MINEMBED_DISABLE, a virtual machine that hides it), the best variant is taken that does without it.
+A variant gives code generation the same target as a CPU of that kind (vectors/target.py), so its code is that which
+Numba would compile there; a test compares the two for every CPU that LLVM knows.  If a feature of a CPU is missing
+(MINEMBED_DISABLE, a virtual machine that hides it), the best variant that does not need it is chosen.
 """
 
 from dataclasses import dataclass
 
 from minembed.kernels.vectors.instruction_sets import TILES, Target
 
-# What LLVM may use of itself where it is told of a level of x86-64, in its names
+# What LLVM may use on its own at a level of x86-64, in its names
 V3 = frozenset(("cx16", "popcnt", "sahf", "sse4.1", "sse4.2", "ssse3", "avx", "avx2", "bmi", "bmi2", "f16c", "fma"))
 V3 |= {"lzcnt", "movbe"}
 SSE41 = frozenset(("ssse3", "sse4.1"))
@@ -20,22 +20,22 @@ ARM = ("aarch64", "arm64")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Kernels for an instruction set: what they are compiled for, and all that a CPU must have to run them.
+    """Kernels for an instruction set: their target, and the features that a CPU must have to run them.
 
-    `optional` is compiled for too, but only for entries that are called where the CPU has it (tiles).
+    `optional` features are compiled for too, but only in entries that are called if the CPU has them (tiles).
     """
 
     name: str
     machine: str  # "x86_64" or "aarch64"
-    cpu: str  # LLVM's name of what is compiled for ...
-    needs: frozenset[str]  # LLVM's names: all that it may use
-    extra: tuple[str, ...] = ()  # ... and what of it LLVM has to be told beyond that name
+    cpu: str  # LLVM's name of the target ...
+    needs: frozenset[str]  # all features that LLVM may use, in its names
+    extra: tuple[str, ...] = ()  # ... and the features that this name does not imply
     target_cpu: str = ""  # the name that kernels see: some things pay on Zen alone
     optional: frozenset[str] = frozenset()
 
     @property
     def target(self) -> Target:
-        """What the kernels are told when they are compiled.
+        """The target that kernels see when they are compiled.
 
         >>> VARIANTS["znver4"].target.dot_bfloat16, VARIANTS["avx512bf16"].target.is_far
         (True, True)
@@ -44,7 +44,7 @@ class Variant:
 
     @property
     def llvm_features(self) -> str:
-        """LLVM's list.
+        """The features as LLVM's list.
 
         >>> VARIANTS["avx2vnni"].llvm_features
         '+avxvnni'
@@ -64,7 +64,7 @@ VARIANTS: dict[str, Variant] = {  # the best of a machine first
         Variant("avx512", "x86_64", "x86-64-v4", V4),
         Variant("avx2vnni", "x86_64", "x86-64-v3", V3 | {"avxvnni"}, ("avxvnni",)),
         Variant("avx2", "x86_64", "x86-64-v3", V3),
-        Variant("sse41", "x86_64", "x86-64", SSE41, ("sse4.1",)),  # which rounds: others ask libm to
+        Variant("sse41", "x86_64", "x86-64", SSE41, ("sse4.1",)),  # it can round; others would call libm
         Variant("dotprod", "aarch64", "generic", frozenset({"neon", "dotprod"}), ("neon", "dotprod")),
         Variant("neon", "aarch64", "generic", frozenset({"neon"}), ("neon",)),
     )
@@ -72,7 +72,7 @@ VARIANTS: dict[str, Variant] = {  # the best of a machine first
 
 
 def variant_of(target: Target) -> str | None:
-    """The variant that suits a CPU; None where there is none for such a machine.
+    """The variant for a CPU; None if there is none for such a machine.
 
     >>> variant_of(Target("x86_64", BF16, "znver5")), variant_of(Target("x86_64", BF16, "cooperlake"))
     ('znver4', 'avx512bf16')

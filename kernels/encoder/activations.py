@@ -9,13 +9,13 @@ from minembed.kernels.tiles.dot import TARGET
 from minembed.kernels.vectors.fours import load_square, store_square
 from minembed.kernels.vectors.simd import at, load, maximum, splat, store
 
-ROWS_IN_PAIRS = "avx512f" in TARGET.features  # then a panel has 32 columns
+ROWS_IN_PAIRS = "avx512f" in TARGET.features  # a panel has 32 columns then
 
 
 @njit
 def activate_tile(c, stride, rows, width, activation, weight):
-    """The activation of what has just been written: it is in the first-level cache."""
-    if activation == GELU:  # by itself: the loop most models need, and nothing in it to decide
+    """Activate a tile that has just been written, while it is in the first-level cache."""
+    if activation == GELU:  # a separate loop for most models, without branches
         gelu_rows(c, stride, rows, width, weight)
         return
     for r in range(rows):
@@ -26,7 +26,7 @@ def activate_tile(c, stride, rows, width, activation, weight):
 
 @njit
 def gelu_rows(c, stride, rows, width, weight):
-    """GELU of rows; of two at once, four vectors in all, where registers suffice."""
+    """GELU of rows; of two at once, four vectors in all, if there are enough registers."""
     paired = rows // 2 * 2 if ROWS_IN_PAIRS else 0
     for r in range(0, paired, 2):
         for column in range(0, width, 32):
@@ -40,7 +40,7 @@ def gelu_rows(c, stride, rows, width, weight):
 
 @njit
 def gate_row(row, width, activation, weight):
-    """The first half of a row, activated, times the second half."""
+    """Multiply the activated first half of a row by its second half, in place."""
     for column in range(0, width, 16):
         v = activate_vector(load(at(row, column)), activation, weight)
         store(at(row, column), v * load(at(row, width + column)))
@@ -48,7 +48,7 @@ def gate_row(row, width, activation, weight):
 
 @njit
 def activate_vector(v, activation, weight):
-    """One of the activations."""
+    """Apply the activation with this number to a vector."""
     if activation == GELU:
         return gelu_vector(v, weight)
     if activation == SILU:
@@ -59,7 +59,7 @@ def activate_vector(v, activation, weight):
 
 
 def gelu_vector(v, weight):
-    """GELU, as exact as this type of weights deserves."""
+    """GELU, with an accuracy that suits this type of weights."""
     raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""The choices of an architecture as numbers, for the kernels: what minembed.transformer.config.Config says in words."""
+"""The choices of an architecture as numbers, for the kernels; minembed.transformer.config.Config has them as words."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from minembed.types import Array
 NOTHING = 0  # of any of them
 GELU, GELU_TANH, SILU, RELU = 1, 2, 3, 4
 LAYER_NORM, RMS_NORM = 1, 2
-ACTIVATION, GATED, PRE_NORM, HEAD_NORMS, BARE, POST_NORMS = 0, 1, 2, 3, 4, 5  # places in what architecture_of gives
+ACTIVATION, GATED, PRE_NORM, HEAD_NORMS, BARE, POST_NORMS = 0, 1, 2, 3, 4, 5  # positions in architecture_of
 ACTIVATIONS = {"gelu": GELU, "gelu_new": GELU_TANH, "gelu_pytorch_tanh": GELU_TANH, "silu": SILU, "relu": RELU}
-ALL_ROWS, FIRST_ROWS, LAST_ROWS = 0, 1, 2  # of each text: what the last layer keeps
-PATTERN_FIELDS = 5  # numbers that say what a layer sees
-NO_LIMIT = 1 << 40  # tokens: no text is so long
+ALL_ROWS, FIRST_ROWS, LAST_ROWS = 0, 1, 2  # which rows of each text the last layer keeps
+PATTERN_FIELDS = 5  # numbers of the attention pattern of a layer
+NO_LIMIT = 1 << 40  # tokens: more than any text has
 MARGIN = 16  # numbers that may be read beyond a table
 
 Shape = tuple[int, int, int, int, int, int, int, int]  # D, F, heads, layers, groups of D and F, K, group of heads * K
@@ -35,7 +35,7 @@ def shape_of(config: Config) -> Shape:
 
 
 def architecture_of(params: Params, config: Config) -> tuple[int, ...]:
-    """The choices of an encoder, at the places that this file names.
+    """The choices of an encoder, at the positions that this file names.
 
     >>> architecture_of(Params(None, ()), Config(9, 4, 1, 2, 8, 16, 0, "silu", 1e-5, gated=True))
     (3, 1, 0, 0, 0, 0)
@@ -50,7 +50,7 @@ def architecture_of(params: Params, config: Config) -> tuple[int, ...]:
 
 
 def patterns_of(params: Params, config: Config) -> tuple[Array, Array, Array]:
-    """The tables of biases and rotations, flat, and of each layer: longest, back, ahead, positions, table.
+    """The tables of biases and rotations, flat, and for each layer: longest, back, ahead, positions, table.
 
     >>> bias, rotary, patterns = patterns_of(Params(None, ()), Config(9, 4, 1, 2, 8, 16, 0, "gelu", 1e-5, causal=True))
     >>> patterns.tolist() == [0, NO_LIMIT, 0, 0, 0]

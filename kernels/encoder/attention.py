@@ -1,19 +1,19 @@
-"""Attention on packed texts: every token looks at the tokens of its own text.
+"""Attention on packed texts: every token attends to the tokens of its own text.
 
-One head at a time: `heads` (rows, 3K) holds its queries, keys and values side by side, fresh from the linear layer and
-small enough for the second-level cache.  For each text, with the register tiles of kernels/tiles:
+One head at a time: `heads` (rows, 3K) has its queries, keys and values side by side, just computed by the linear layer
+and small enough for the second-level cache.  For each text, with the register tiles of kernels/tiles:
 
-    keys are turned, 16 x 16 at a time in registers, to (K, N): so a row of scores comes out as vectors
+    keys are transposed, 16 x 16 at a time in registers, to (K, N): so a row of scores is computed as vectors
     for every few rows of queries:  scores = q keys;  softmax;  context = scores values
 
-`pattern` = (bias, back, ahead) says what a distance does to a score: `bias` points at what is added at distance 0, and
-tokens see so many tokens back and ahead.  Scores beyond that are not computed where whole tiles of them are, and
-otherwise become -inf, whose exponential is 1e-38 of the largest: nothing, in float32.
+`pattern` = (bias, back, ahead) is the effect of distance on a score: `bias` points to what is added at distance 0;
+tokens attend to at most `back` tokens before and `ahead` tokens after them.  Whole tiles of scores beyond that are not
+computed, other scores become -inf, whose exponential is at most 1e-38 of the largest: nothing, in float32.
 
-Scores of a few rows never leave the first-level cache.  The division by the sum of the exponentials waits until it is a
-division of K numbers instead of N.  1 / sqrt(K) is in the query weights already (packing.py).
+Scores of a few rows never leave the first-level cache.  The division by the sum of the exponentials is done last, when
+it is a division of K numbers instead of N.  1 / sqrt(K) is already in the query weights (packing.py).
 
-Where weights are bfloat16 or int8 and the CPU multiplies bfloat16, so does attention, at twice the speed.
+If weights are bfloat16 or int8 and the CPU multiplies bfloat16, attention does so too, at twice the speed.
 """
 
 from typing import Any
@@ -71,14 +71,14 @@ def turn_16x16(typing_context, source, stride, target, target_stride):
 
 @njit
 def reach(i, rows, n, pattern):
-    """From which key, a multiple of 16, to which the queries from i on see."""
+    """The first key (a multiple of 16) and the end of the keys that queries i to i + rows - 1 attend to."""
     _, back, ahead = pattern
     return max(0, i - back) // 16 * 16, min(n, i + rows + ahead)
 
 
 @njit
 def place_rows(scores, stride, i, rows, first, last, pattern, biased):
-    """Add what depends on distance to the scores of queries i... and keys first...last-1."""
+    """Add the biases by distance to the scores of queries i... and keys first...last-1, and mask what is too far."""
     bias, back, ahead = pattern
     for r in range(rows):
         row = at(scores, r * stride)
@@ -128,10 +128,10 @@ def attend_floats(qkv, stride, n, size, out, out_stride, pattern, biased, room):
 
 @njit
 def round_head(qkv, stride, n, size, padded, room):
-    """The head in bfloat16: queries as they are, keys turned by pairs of columns, values by pairs of rows."""
+    """The head in bfloat16: queries as they are, keys transposed by pairs of columns, values by pairs of rows."""
     keys, _, _, _, queries, values, weights = room
     wide = (size + 31) // 32 * 32
-    pairs = as_floats(weights)  # the keys, before they are turned; 16 rows at a time
+    pairs = as_floats(weights)  # the keys before they are transposed; 16 rows at a time
     for j in range(0, n, 16):
         for r in range(16):
             for c in range(0, size, 16):

@@ -1,4 +1,4 @@
-"""One array of floats, cut into the buffers that the encoder needs (workspace.py says how much each takes)."""
+"""One array of floats, split into the buffers of the encoder (their sizes are in workspace.py)."""
 
 from numba import njit
 from numba.extending import register_jitable
@@ -12,7 +12,7 @@ operand_elements, sizes = register_jitable(workspace.operand_elements), register
 
 @njit(inline="always")
 def lay_out(floats, rows, shape, gated, zeros):
-    """Cut one array into the buffers that `sizes` names: (x, qkv, context, y, h, room of attention), scales."""
+    """Split an array into the buffers that `sizes` names: (x, qkv, context, y, h, buffers of attention), scales."""
     s = sizes(rows, shape, gated)
     x = address(floats, 0)
     qkv = at(x, s[0])

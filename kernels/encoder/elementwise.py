@@ -1,7 +1,7 @@
-"""exp, GELU and LayerNorm on rows, 16 numbers at a time; exp and GELU of four times as many as well (vector.py).
+"""exp, GELU and LayerNorm on rows, 16 numbers at a time; exp and GELU also 64 at a time (vector.py).
 
-Rows begin at a pointer and need no alignment.  Each function reads every number once or twice and does all it can
-meanwhile, since these loops wait for the cache, not for the multipliers.  Errors below are measured by
+Rows begin at a pointer and need no alignment.  Each function reads every number once or twice and does as much as it
+can per read, since these loops wait for the cache, not for the multipliers.  The errors below are measured by
 tests/kernels/test_kernel_elementwise.py against float64.
 """
 
@@ -30,17 +30,17 @@ from minembed.kernels.vectors.simd import (
 
 f32 = np.float32
 LOG2_E_HIGH, LOG2_E_LOW = f32(1.44269502), f32(1.92596299e-8)
-LOWEST = f32(-87.0)  # exp of it is the smallest normal float32, nearly
+LOWEST = f32(-87.0)  # its exp is close to the smallest normal float32
 # 2^f for |f| <= 1/2, relative error 7.5e-8 (tests/goldens/make/fit_exp.py)
 E0, E1, E2, E3, E4, E5 = (f32(c) for c in (1.0, 0.693147, 0.24022242, 0.055507336, 0.009671513, 0.0013264727))
 T0, T1, T2, T3 = (f32(c) for c in (0.9999252, 0.69583356, 0.22606716, 0.07802452))  # 2^f, 0 <= f < 1: 7.5e-5
 # R of gelu(x) = max(x, 0) - a exp(a R(a)), a = |x|/2: minembed.transformer.ops.LOG_TAIL
 R0, R1, R2, R3 = f32(-0.00033751325), f32(0.002489291), f32(-0.005832337), f32(-0.006034836)
 R4, R5, R6, R7 = f32(0.080354296), f32(-0.29182944), f32(-1.2730678), f32(-1.5957787)
-# P of gelu(x) = x (1/2 + c P(c^2 - 8)), c = x cut to [-4, 4]; error 8e-6 there (tests/goldens/make/fit_exp.py)
+# P of gelu(x) = x (1/2 + c P(c^2 - 8)), c = x clipped to [-4, 4]; error 8e-6 there (tests/goldens/make/fit_exp.py)
 P0, P1, P2, P3 = f32(6.7404096e-11), f32(-1.7530546e-09), f32(2.5125603e-08), f32(-3.6586e-07)
 P4, P5, P6, P7, P8 = f32(5.444469e-06), f32(-7.219173e-05), f32(0.0008745294), f32(-0.010539644), f32(0.17594896)
-# and S of the same with c cut to [-3.5, 3.5] and 6.125 for 8; error 2.4e-4 of |x|, and none beyond the cut
+# and S of the same with c clipped to [-3.5, 3.5] and 6.125 for 8; error 2.4e-4 of |x|, and none outside
 S0, S1, S2 = f32(-6.7951925e-07), f32(1.333267e-05), f32(-0.00013856028)
 S3, S4, S5 = f32(0.0013942241), f32(-0.014678613), f32(0.19939037)
 G0, G1 = f32(2 * math.sqrt(2 / math.pi)), f32(2 * math.sqrt(2 / math.pi) * 0.044715)
@@ -51,9 +51,9 @@ CUT, CUT_MIDDLE = f32(3.5), f32(6.125)
 
 @njit
 def exp(x):
-    """e^x of a vector for x from -87 to 88, below as at -87; NaN stays NaN.
+    """e^x of a vector for x from -87 to 88; smaller x are taken as -87; NaN stays NaN.
 
-    Relative error 2e-7; on a CPU that cannot fuse a product and a sum, half a unit in the last place of |x| more.
+    Relative error 2e-7; on a CPU without fused multiply-add, half a unit in the last place of |x| more.
     """
     x = maximum(splat(LOWEST), x)
     n = nearest(x * splat(LOG2_E_HIGH))
@@ -68,7 +68,7 @@ def exp(x):
 
 @njit
 def exp2_short(t):
-    """2^t of a vector for what is rounded to bfloat16 next: relative error 8e-5; 0 of -infinity, NaN of NaN."""
+    """2^t of a vector for results that are rounded to bfloat16: relative error 8e-5; 0 for -infinity, NaN for NaN."""
     f = fraction(t)
     p = fma(splat(T3), f, splat(T2))
     p = fma(p, f, splat(T1))
@@ -78,7 +78,7 @@ def exp2_short(t):
 
 @njit
 def normal_tail(a):
-    """erfc(a sqrt(2)) of a vector, by the formula of transformer.ops.gelu: twice what a normal number has beyond 2a."""
+    """erfc(a sqrt(2)) of a vector, by the formula of transformer.ops.gelu: twice the normal tail beyond 2a."""
     r = fma(splat(R0), a, splat(R1))
     r = fma(r, a, splat(R2))
     r = fma(r, a, splat(R3))
@@ -114,7 +114,7 @@ def gelu_coarse(x):
 
 @njit
 def gelu_short(x):
-    """GELU of a vector for what is rounded to bfloat16 next: error 2.4e-4 of |x| up to 3.5, none beyond."""
+    """GELU of a vector for results that are rounded to bfloat16: error 2.4e-4 of |x| up to 3.5, none beyond."""
     c = maximum(splat(ZERO - CUT), minimum(splat(CUT), x))
     u = fma(c, c, splat(ZERO - CUT_MIDDLE))
     p = fma(splat(S0), u, splat(S1))
@@ -133,7 +133,7 @@ def sigmoid(x):
 
 @njit
 def gelu_tanh(x):
-    """GELU's approximation by a hyperbolic tangent: minembed.transformer.ops.gelu_tanh."""
+    """The tanh approximation of GELU: minembed.transformer.ops.gelu_tanh."""
     return x * sigmoid(x * fma(x * x, splat(G1), splat(G0)))
 
 
@@ -152,18 +152,18 @@ def row_maximum(row, n):
 
 @njit
 def scale_row(row, n, factor):
-    """Multiply n numbers; up to 15 beyond them too."""
+    """Multiply n numbers by a factor, in place; up to 15 beyond them change too."""
     for j in range(0, n, 16):
         store(at(row, j), load(at(row, j)) * splat(factor))
 
 
 @njit
 def add_norm_row(x, residual, weight, bias, width, eps, out):
-    """out = LayerNorm(x + residual) of one row; x holds the sum afterwards.  residual may be out."""
+    """out = LayerNorm(x + residual) of one row; afterwards x is the sum.  out may be the same row as residual."""
     whole = width // 16 * 16
     rest = width - whole
     zero = splat(ZERO)
-    first = splat(x[0] + residual[0])  # taken off so that a constant row has mean 0 to the last bit
+    first = splat(x[0] + residual[0])  # subtracted so that a constant row has a mean of exactly 0
     total = zero
     for j in range(0, whole, 16):
         v = load(at(x, j)) + load(at(residual, j))
@@ -196,7 +196,7 @@ def add_norm_row(x, residual, weight, bias, width, eps, out):
 
 @njit
 def rms_row(x, weight, width, eps, out):
-    """out = RMSNorm(x) of one row; out may be x."""
+    """out = RMSNorm(x) of one row; out may be the same row as x."""
     whole = width // 16 * 16
     rest = width - whole
     zero = splat(ZERO)
@@ -219,14 +219,14 @@ def rms_row(x, weight, width, eps, out):
 
 @njit
 def add_row(x, y, width):
-    """x += y of one row; up to 15 numbers beyond it too."""
+    """x += y of one row; up to 15 numbers beyond it change too."""
     for j in range(0, width, 16):
         store(at(x, j), load(at(x, j)) + load(at(y, j)))
 
 
 @njit
 def rotate_row(row, half, cos, sin):
-    """Turn the two halves of a row into each other by an angle for each column."""
+    """Rotate each column of a row's first half with the same column of its second half, by the column's angle."""
     for k in range(half):
         a, b = row[k], row[half + k]
         row[k] = a * cos[k] - b * sin[k]

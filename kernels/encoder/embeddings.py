@@ -1,4 +1,4 @@
-"""The first hidden states: rows of three tables, added and normalised, whatever type the words are stored in."""
+"""The first hidden states: rows of three tables, added and normalised, for every type of the word table."""
 
 import numpy as np
 from numba import njit, types
@@ -11,14 +11,14 @@ from minembed.kernels.vectors.simd import address, at, load_bfloat16, store
 
 @njit
 def read_floats(table, scales, row, width, out):
-    """Row of a float32 table."""
+    """Read a row of a float32 table."""
     for j in range(width):
         out[j] = table[row * width + j]
 
 
 @njit
 def read_bfloat16(table, scales, row, width, out):
-    """Row of a bfloat16 table, whose rows are padded to whole vectors."""
+    """Read a row of a bfloat16 table, whose rows are padded to whole vectors."""
     stride = (width + 15) // 16 * 16
     for j in range(0, width, 16):
         store(at(out, j), load_bfloat16(at(table, row * stride + j)))
@@ -26,7 +26,7 @@ def read_bfloat16(table, scales, row, width, out):
 
 @njit
 def read_bytes(table, scales, row, width, out):
-    """Row of an int8 table, whose rows have a scale each."""
+    """Read a row of an int8 table, which has a scale per row."""
     scale = scales[row]
     for j in range(width):
         out[j] = np.float32(table[row * width + j]) * scale
@@ -49,7 +49,7 @@ def _choose_read_row(table, scales, row, width, out):
 
 @njit(inline="always")
 def embed(tokens, begin, rows, tables, width, eps, x, stride):
-    """What the token is, where it stands, which segment: three rows, added and normalised."""
+    """Add and normalise the rows for each token, its position and its segment."""
     ids, kinds, places = tokens
     word, word_scales, position, token_type, norm = tables
     for row in range(rows):
@@ -63,7 +63,7 @@ def embed(tokens, begin, rows, tables, width, eps, x, stride):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def embed_texts(ids, kinds, places, word, word_scales, position, token_type, norm, width, eps, out):
-    """The first hidden states of all tokens, by itself; `out` has room for a vector of 16 beyond the last row."""
+    """The first hidden states of all tokens, as a separate call; `out` has space for 16 numbers beyond the last row."""
     tokens = address(ids, 0), address(kinds, 0), address(places, 0)
     tables = address(word, 0), address(word_scales, 0), address(position, 0), address(token_type, 0), address(norm, 0)
     embed(tokens, 0, len(ids), tables, width, eps, address(out, 0), width)

@@ -1,13 +1,13 @@
-"""Which compute type is the fastest on this CPU, of those that are nearly as exact as float32."""
+"""The fastest compute type on this CPU among those that are nearly as exact as float32."""
 
 from minembed.kernels.tiles.permission import tiles_usable
 from minembed.kernels.vectors.target import TARGET
 
 
 def bfloat16_gain() -> str:
-    """Why the kernels are faster in bfloat16 than in float32; "" where they are not.
+    """The reason why kernels are faster in bfloat16 than in float32; "" if they are not.
 
-    Weights that are widened as they are read take half the memory, but more steps.
+    Where weights are only widened as they are read, they take half the memory, but more instructions.
 
     >>> bool(bfloat16_gain()) == (TARGET.dot_bfloat16 or tiles_usable())
     True

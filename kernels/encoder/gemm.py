@@ -8,16 +8,16 @@
 
 tile by tile: some rows times one panel of columns, whose sums stay in registers while k runs, always in this order.
 
-A weight (in, out) is packed once into panels of 16 or 32 columns, so that the tile reads it front to back:
+A weight (in, out) is packed once into panels of 16 or 32 columns, so that the tile reads it sequentially:
 
     float32    [panel][K][columns]
-    bfloat16   [panel][K/2][columns][2]        two neighbours of K make one 32-bit word
-    int8       [panel][K/4][columns][4]        four do
+    bfloat16   [panel][K/2][columns][2]        two neighbours along K make one 32-bit word
+    int8       [panel][K/4][columns][4]        four neighbours do
 
-int8 is exact in the middle: activations are unsigned bytes with a scale and a zero point for every token and group of
-K, weights signed bytes with a scale for every column and group; bytes are multiplied and summed as whole numbers, and
-one multiplication a group turns the sum back into float32.  Groups of at most 192 keep an outlier of one group from
-coarsening the others (docs/kernels.md has the measurements).
+int8 sums are exact: activations are unsigned bytes with a scale and a zero point for every token and group of K,
+weights are signed bytes with a scale for every column and group; bytes are multiplied and summed as integers, and one
+multiplication per group turns the sum back into float32.  With groups of at most 192, an outlier does not make other
+groups coarser (docs/kernels.md has the measurements).
 """
 
 import numpy as np
@@ -47,23 +47,24 @@ from minembed.kernels.vectors.simd import (
 )
 
 f32 = np.float32
-LINE = 16  # elements: at most one cache line of 64 bytes
-ASKS = TILE_VECTORS == 2  # with AVX-512; on AVX2 float32 loses 3 % by it
+LINE = 16  # elements: one cache line of 64 bytes, or less
+ASKS = TILE_VECTORS == 2  # whether to prefetch: with AVX-512; on AVX2 it makes float32 3 % slower
 MANY_BLOCKS = 8 if ASKS else 2  # of rows
 LEVELS = f32(255.0)
 TINY = f32(1e-30)
 
 
-# In what follows
+# Arguments of the functions below:
 #   operand = (pointer, stride, scales, zero points)    rows of activations, encoded for this type of weights
 #   p = (weights, scales, sums, vectors)                pointers to the parameters of a linear layer; its bias is next
 #   buffers = (pointer, scales, zero points)            where to put an operand
-# and the type of the weights says which of the three kinds of each function is meant.
+#
+# The type of the weights selects one of the three versions of each function.
 
 
 @njit
 def multiply(operand, rows, width, group, p, out_width, out, stride, activation):
-    """out = bias + operand weight, activated by that function.  A panel of B serves all rows before the next begins."""
+    """out = activation(bias + operand weight).  Each panel of B is multiplied with all rows before the next one."""
     for panel in range((out_width + PANEL - 1) // PANEL):
         multiply_one_panel(operand, rows, width, group, p, panel, out, stride, activation)
 
@@ -84,9 +85,9 @@ def multiply_one_panel(operand, rows, width, group, p, panel, out, stride, activ
 
 @njit
 def multiply_activate_encode(operand, rows, width, group, p, out_width, out_group, activation, tile, buffers):
-    """encode(activation(bias + operand weight)), by bands of out_group columns that never leave the first-level cache.
+    """encode(activation(bias + operand weight)), in bands of out_group columns that stay in the first-level cache.
 
-    out_group is of whole panels and divides out_width; tile has room for TILE_ROWS x out_group.
+    out_group is a number of whole panels and divides out_width; tile has space for TILE_ROWS x out_group.
     """
     blocks = count_tiles(rows, p[0])
     span, stride = out_group // PANEL, operand_stride(out_width, out_group, p[0])
@@ -108,7 +109,7 @@ def multiply_activate_encode(operand, rows, width, group, p, out_width, out_grou
 def encode_rows(x, stride, rows, width, group, weight, buffers):
     """Turn float32 rows into the operand that goes with this type of weights."""
     to = operand_stride(width, group, weight)
-    for r in range(rows):  # in order: the last vector of a row may reach into the next
+    for r in range(rows):  # in order: the last vector of a row may overlap the next
         for column in range(0, width, group):
             here = at(x, r * stride + column)
             encode_band(here, stride, r, 1, min(group, width - column), column, to, group, weight, buffers)
@@ -117,7 +118,7 @@ def encode_rows(x, stride, rows, width, group, weight, buffers):
 
 @njit
 def fetch_part(weight, panel, width, group, block, blocks):
-    """Ask for a part of a panel; few blocks would ask for too much at once and wait, and do without."""
+    """Prefetch a part of a panel; not with few blocks, which would prefetch too much at once and wait."""
     if blocks >= MANY_BLOCKS:
         length = depth(weight, width, group) * PANEL
         part = (length // LINE + blocks - 1) // blocks * LINE
@@ -134,7 +135,7 @@ def _panel_floats(operand, i, count, width, group, p, panel, c, stride, followin
     if ASKS and 1 < blocks <= MANY_BLOCKS and block < TILE_VECTORS:
         ask = at(
             b, (2 * PANEL + block * LINE) * width
-        )  # half of the panel after the next, which a second core may take
+        )  # half of the panel after next, since a second core may take the next
         tile_floats_asking(count, a, operand[1], b, PANEL, width, bias, c, stride, ask)
     else:
         tile_floats(count, a, operand[1], b, PANEL, width, bias, c, stride)
@@ -207,7 +208,7 @@ def _encode_group(x, count, to, padded):
 
 @njit
 def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffers):
-    """A band is one group."""
+    """Encode a band, which is one group."""
     operand, scales, zero_points = buffers
     groups, g = to // group, column // group
     for r in range(rows):
@@ -217,11 +218,11 @@ def _band_bytes(x, stride, first, rows, width, column, to, group, weight, buffer
         zero_points[row * groups + g] = np.int32(point)
 
 
-# --- which of them: Numba asks once, when it compiles
+# --- selecting the version: once, when Numba compiles
 
 
 def multiply_panel(operand, i, count, width, group, p, panel, c, stride, following, block, blocks):
-    """One tile: `count` rows from row i on, one of some blocks, times one panel; and ask for the following panel."""
+    """Compute one tile: `count` rows from row i on (a block) times a panel; prefetches part of the following panel."""
     raise NotImplementedError
 
 
@@ -237,7 +238,7 @@ def _choose_panel(operand, i, count, width, group, p, panel, c, stride, followin
 
 
 def encode_band(x, stride, first, rows, width, column, to, group, weight, buffers):
-    """Encode some columns of some rows into their place in an operand whose rows lie `to` apart."""
+    """Encode some columns of some rows into an operand whose rows are `to` elements apart."""
     raise NotImplementedError
 
 
@@ -268,7 +269,7 @@ def _choose_encode(x, stride, rows, width, group, weight, buffers):
 
 
 def operand_stride(width, group, weight):
-    """How far apart the rows of an operand are; so many rows of K has a packed weight, or a few less."""
+    """The distance between rows of an operand: the depth of the packed weight, or a few more."""
     raise NotImplementedError
 
 
@@ -280,7 +281,7 @@ def _choose_stride(width, group, weight):
 
 
 def depth(weight, width, group):
-    """How many rows of K a packed weight of this type has."""
+    """The number of rows of K in a packed weight of this type."""
     raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""What a layer sees, and where the queries and keys of a head stand: the kernels' side of transformer/positions.py."""
+"""Attention patterns of layers, and positions of queries and keys: transformer/positions.py for the kernels."""
 
 from numba import njit
 
@@ -9,7 +9,7 @@ from minembed.kernels.vectors.simd import at
 
 @njit
 def pattern_of(patterns, layer):
-    """What a layer sees: (longest text if there is a bias, bias, back, ahead, rotations, as many as positions)."""
+    """The pattern of a layer: (longest text if there is a bias, bias, back, ahead, rotations, number of positions)."""
     every, bias, rotary, half = patterns
     own = at(every, PATTERN_FIELDS * layer)
     longest, back, ahead, positions, kind = own[0], own[1], own[2], own[3], own[4]
@@ -18,9 +18,9 @@ def pattern_of(patterns, layer):
 
 @njit
 def place_heads(head, stride, texts, size, apart, norms, architecture, pattern, eps):
-    """Normalise the queries and keys of a head, and turn them by their positions, where the architecture does so.
+    """Normalise the queries and keys of a head, and rotate them by their positions, if the architecture does so.
 
-    A key, and the norm of keys, lie `apart` from the query and its norm.
+    A key is `apart` elements after the query, and the norm of keys after that of queries.
     """
     cu_seqlens, first, last, _ = texts
     _, _, _, _, rotary, positions = pattern
@@ -42,6 +42,6 @@ def place_heads(head, stride, texts, size, apart, norms, architecture, pattern, 
 
 @njit
 def reach_of(pattern, h):
-    """What a head sees, as attention.py wants it; its bias of distance 0 is in the middle of its row."""
+    """The pattern of a head for attention.py; its bias for distance 0 is in the middle of its row."""
     longest, bias, back, ahead, _, _ = pattern
     return at(bias, max(0, h * (2 * longest - 1) + longest - 1)), back, ahead

@@ -1,7 +1,7 @@
-"""One layer of the encoder: attention, then feed-forward, with the norms where the architecture has them.
+"""One layer of the encoder: attention, then feed-forward, and the norms of the architecture.
 
-What the functions take:
-    job                                    where products are shared with a second core: sharing.py
+Arguments of the functions:
+    job                                    for sharing products with a second core: sharing.py
     texts = (cu_seqlens, first, last, keep)    the texts of this chunk, and which rows of each are kept
     p = (weights, scales, sums, vectors)       pointers to the parameters that come next
     model = (shape, architecture, eps)         architecture.py
@@ -38,7 +38,7 @@ from minembed.kernels.vectors.simd import at
 
 @njit
 def after(p, width, group, columns):
-    """Where the parameters after a linear layer begin: its weight has `columns`, whole panels, for `width` inputs."""
+    """Pointers behind the parameters of a linear layer of `width` inputs and `columns` outputs (whole panels)."""
     weight, scale, total, vector = p
     K = depth(weight, width, group)
     scaled = columns * (K // group)
@@ -47,7 +47,7 @@ def after(p, width, group, columns):
 
 @njit
 def copy_rows(source, stride, target, target_stride, rows, width):
-    """Copy rows that lie `stride` apart to where they lie `target_stride` apart."""
+    """Copy rows that are `stride` elements apart to rows that are `target_stride` apart."""
     for r in range(rows):
         for j in range(width):
             target[r * target_stride + j] = source[r * stride + j]
@@ -55,7 +55,7 @@ def copy_rows(source, stride, target, target_stride, rows, width):
 
 @njit(inline="always")
 def self_attention(job, source, x, texts, p, model, pattern, work, buffers, y):
-    """y = output(attention(source)), head by head: the columns of one head, then every text's attention in it.
+    """y = output(attention(source)), head by head: first the columns of a head, then its attention for every text.
 
     Afterwards only the rows that `keep` names are needed, here and in x, to which y will be added.
     """
@@ -93,7 +93,7 @@ def self_attention(job, source, x, texts, p, model, pattern, work, buffers, y):
 
 @njit
 def product(job, operand, rows, width, group, p, out_width, out, stride, activation):
-    """multiply, by one core or shared by two."""
+    """Run multiply on one core, or shared by two."""
     if job[SHARED]:
         multiply_shared(job, operand, rows, width, group, p, out_width, out, stride, activation)
     else:
@@ -102,7 +102,7 @@ def product(job, operand, rows, width, group, p, out_width, out, stride, activat
 
 @njit(inline="always")
 def feed_forward(job, source, rows, p, model, work, buffers, y):
-    """y = output(gelu(intermediate(source))), by some rows at a time; source may be y."""
+    """y = output(gelu(intermediate(source))), some rows at a time; source may be y."""
     shape, architecture, _ = model
     D, F, group_d, group_f = shape[0], shape[1], shape[4], shape[5]
     stride, h = padded(D), work[4]
@@ -142,7 +142,7 @@ def _choose_intermediate(job, operand, rows, D, group_d, p, F, group_f, architec
 
 @njit
 def widen(job, operand, rows, D, group_d, p, F, architecture, h, wide):
-    """The intermediate layer, activated; where gated, times what stands beside it."""
+    """The activated intermediate layer; if gated, times its second half."""
     if architecture[GATED] == 0:
         product(job, operand, rows, D, group_d, p, F, h, wide, architecture[ACTIVATION])
         return
@@ -163,7 +163,7 @@ def add_norm(y, x, rows, p, D, eps):
 
 @njit
 def norm_first(x, rows, p, D, kind, zeros, eps, y):
-    """y = norm(x), where norms come first."""
+    """y = norm(x), for architectures with the norm before the block."""
     weight, scale, total, vector = p
     stride = padded(D)
     for r in range(rows):
@@ -180,10 +180,10 @@ def norm_first(x, rows, p, D, kind, zeros, eps, y):
 
 @njit(inline="always")
 def transformer_layer(job, texts, p, model, pattern, zeros, work, buffers, bare):
-    """Attention, then feed-forward; each adds what it found to its input, and the sum is normalised.
+    """Attention, then feed-forward; each adds its output to its input, and the sum is normalised.
 
-    Where norms come first, what enters is normalised instead; a `bare` layer has no norm before attention.
-    p points at the parameters that come next; so does what is returned.
+    With pre-norms, the input of each block is normalised instead; a `bare` layer has no norm before attention.
+    p points to the parameters of this layer, the result to those after it.
     """
     cu_seqlens, first, last, keep = texts
     shape, architecture, eps = model
@@ -209,7 +209,7 @@ def transformer_layer(job, texts, p, model, pattern, zeros, work, buffers, bare)
 
 @njit
 def post_norm(y, rows, p, D, architecture, zeros, eps):
-    """y = norm(y), where blocks have post-norms."""
+    """y = norm(y), if blocks have post-norms."""
     return norm_first(y, rows, p, D, architecture[PRE_NORM], zeros, eps, y) if architecture[POST_NORMS] else p
 
 
@@ -222,7 +222,7 @@ def add_rows(x, y, rows, D):
 
 @njit
 def keep_rows(texts, x, stride, width):
-    """Move the first, or last, row of each text to the front; returns how many rows these are."""
+    """Move the first, or last, row of each text to the front; returns the number of these rows."""
     cu_seqlens, first, last, keep = texts
     for text in range(first, last):
         row = (cu_seqlens[text] if keep == FIRST_ROWS else cu_seqlens[text + 1] - 1) - cu_seqlens[first]

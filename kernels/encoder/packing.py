@@ -1,4 +1,4 @@
-"""From the parameters of an encoder to the flat arrays that the kernels read: packed once, when a model is loaded."""
+"""Pack the parameters of an encoder into flat arrays for the kernels, once, when a model is loaded."""
 
 import math
 import mmap
@@ -14,12 +14,12 @@ from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, pa
 from minembed.types import Array
 
 ALIGN = 64  # bytes of a cache line
-WEIGHTS = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}  # how weights of a compute type are stored
+WEIGHTS = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}  # stored dtype of a compute type
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An encoder as flat arrays; layers one after the other, in each: qkv, attention_output, intermediate, output."""
+    """An encoder as flat arrays; layer after layer, and in each: qkv, attention_output, intermediate, output."""
 
     dtype: str
     weights: Array  # panels, as kernels/encoder/gemm.py describes: float32, uint16 (bfloat16) or int8
@@ -35,7 +35,7 @@ class Packed:
 
 
 def aligned(size: int, dtype: Any) -> Array:
-    """An array of zeros that begins at a cache line.
+    """An array of zeros that begins at the start of a cache line.
 
     >>> aligned(3, np.float32).ctypes.data % ALIGN
     0
@@ -47,7 +47,7 @@ def aligned(size: int, dtype: Any) -> Array:
 
 
 def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (K, N) -> flat
-    """Lay a weight out in panels of columns, `together` neighbours of K side by side, padded with zeros to `rows`.
+    """A weight as panels of columns, with `together` neighbours along K side by side, padded with zeros to `rows`.
 
     >>> panels(np.arange(8).reshape(4, 2), columns=2, together=2, rows=4).tolist()
     [0, 2, 1, 3, 4, 6, 5, 7]
@@ -67,8 +67,8 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
 def by_heads(p: Any, config: Config, columns: int, normalised: bool = False) -> Any:
     """qkv with the columns of each head side by side: query / sqrt(K), key, value, zeros to whole panels.
 
-    Keys and values that heads share are laid beside each of them.  Where queries are normalised, the norm's weight
-    has 1 / sqrt(K).
+    Keys and values that heads share are repeated for each of them.  If queries are normalised, the norm's weight
+    has the factor 1 / sqrt(K).
     """
     H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
 
@@ -106,7 +106,7 @@ def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[
 
 
 def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
-    """Make the arrays of a compute type, for panels of so many columns, from parameters that were lowered to it."""
+    """Pack parameters that were converted to a compute type, in panels of this many columns."""
     wholes: list[Array] = []
     vectors: list[Array] = []
     for i, layer in enumerate(params.layers):
@@ -116,7 +116,7 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
             size = sum(map(len, parts))
             if i == 0:
                 wholes.append(aligned(len(params.layers) * size, parts[0].dtype))
-            own = slice(i * size, (i + 1) * size)  # by layers: joined at the end they would lie there twice
+            own = slice(i * size, (i + 1) * size)  # layer by layer: joining them at the end would need twice the memory
             np.concatenate(parts, out=wholes[at][own])
         release(layer)
         vectors += layer_vectors(layer, linears, config, columns)
@@ -126,7 +126,7 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
 
 
 def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns: int) -> list[Array]:
-    """The biases and norms of a layer, in the order in which the kernels come by them; zeros for what is not there."""
+    """The biases and norms of a layer, in the order in which the kernels use them; zeros for missing ones."""
     D = config.hidden_size
 
     def bias(p: Linear | QuantizedLinear) -> Array:
@@ -148,13 +148,13 @@ def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns:
 
 
 def numpy_embeddings(params: Params) -> Embeddings | None:
-    """The embeddings, where NumPy computes them: those that are not normalised, or are widened."""
+    """The embeddings if NumPy computes them, that is, if they are not normalised or are widened; otherwise None."""
     p = params.embeddings
     return p if p.norm is None or p.projection is not None else None
 
 
 def zeros(width: int) -> Array:
-    """So many float32.
+    """A float32 array of zeros.
 
     >>> zeros(1).tolist()
     [0.0]
@@ -163,7 +163,7 @@ def zeros(width: int) -> Array:
 
 
 def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, Array, Array, Array, Array]:
-    """The tables of words (with scales), positions and segments, and the norm; a row of zeros for what is not there.
+    """The tables of words (with scales), positions and segments, and the norm; a row of zeros for a missing table.
 
     Embeddings that are not normalised, or are widened, are left to minembed.transformer.encoder.embed.
     """
@@ -175,7 +175,7 @@ def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, A
         return word, word_scales, zeros(D), zeros(D), zeros(2 * D)
     word, word_scales = pack_table(p.word, dtype)
     position, token_type = (zeros(D) if x is None else x.reshape(-1) for x in (p.position, p.token_type))
-    # read-only arrays, mapped from a file, are of another type for Numba, which would compile everything anew
+    # read-only arrays, mapped from a file, have another type in Numba, which would compile everything again
     word_scales, position, token_type = (
         np.require(x, requirements=["C", "A", "W"]) for x in (word_scales, position, token_type)
     )
@@ -184,7 +184,7 @@ def pack_embeddings(p: Embeddings, config: Config, dtype: str) -> tuple[Array, A
 
 
 def release(layer: Layer) -> None:
-    """Let go of what was read of a layer's weights where they are mapped from a file: it counts as our memory."""
+    """Release the pages of a layer's weights that are mapped from a file, since they count as our memory."""
     linears: tuple[Any, ...] = layer.qkv, layer.attention_output, layer.intermediate, layer.output
     for p in linears:
         source = p.levels if isinstance(p, QuantizedLinear) else None
@@ -192,11 +192,11 @@ def release(layer: Layer) -> None:
             source = source.base
         pages: Any = source.base if isinstance(source, np.memmap) and source.mode == "r" else None
         if hasattr(pages, "madvise"):
-            pages.madvise(mmap.MADV_DONTNEED)  # wanted again, it is read again
+            pages.madvise(mmap.MADV_DONTNEED)  # read again if needed
 
 
 def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:
-    """The word table, flat and read-only, and the scales of its rows; bfloat16 rows are filled up to vectors of 16.
+    """The word table, flat and read-only, and the scales of its rows; bfloat16 rows are padded to vectors of 16.
 
     >>> pack_table(np.ones((2, 3), np.float32), "bfloat16")[0].size
     32
@@ -214,7 +214,7 @@ def pack_table(word: Any, dtype: str) -> tuple[Array, Array]:
 
 
 def joined(parts: Sequence[Array], kind: Any) -> Array:
-    """Arrays end to end, from a cache line on.
+    """Concatenate arrays into one that begins at a cache line.
 
     >>> joined([np.array([1, 2]), np.array([3])], np.int32).tolist()
     [1, 2, 3]

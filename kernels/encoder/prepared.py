@@ -1,6 +1,6 @@
-"""What encoders of the numba tier share, whichever units of the CPU they compute on: packed weights, and what is asked.
+"""The base of the numba tier's encoders, on vectors and on tiles: packed weights, and the methods of a tier.
 
-An encoder is a function of tokens.  Nothing in it changes but the buffers that idle between calls.
+An encoder is a function of tokens.  Its only mutable state is the buffers that are idle between calls.
 """
 
 from collections import deque
@@ -28,11 +28,11 @@ ONE_ROW = {"cls": FIRST_ROWS, "lasttoken": LAST_ROWS}
 
 
 class HasRows(Protocol):
-    """Buffers for so many rows."""
+    """Buffers for a number of rows."""
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """The number of rows."""
 
 
 Room = TypeVar("Room", bound=HasRows)
@@ -45,14 +45,14 @@ class PackedEncoder(Tier):
     packed: Packed
     config: Config
     architecture: tuple[int, ...]
-    patterns: tuple[Array, Array, Array]  # biases, rotations, and what each layer sees: architecture.patterns_of
-    embeddings: Embeddings | None  # where NumPy computes them
+    patterns: tuple[Array, Array, Array]  # biases, rotations, and the pattern of each layer: architecture.patterns_of
+    embeddings: Embeddings | None  # if NumPy computes them
     final_norm: Norm | None
-    reference: NumPyTier | None = field(default=None, repr=False, compare=False)  # where it is kept
-    entries: Entries = JIT  # where its compiled functions come from
+    reference: NumPyTier | None = field(default=None, repr=False, compare=False)  # if it is kept
+    entries: Entries = JIT  # the source of its compiled functions
 
     def __post_init__(self) -> None:
-        self.packed.word.flags.writeable = False  # a pickled copy has forgotten it, and would be compiled for anew
+        self.packed.word.flags.writeable = False  # pickling loses this flag, and Numba would compile again
 
     @property
     def dtype(self) -> str:
@@ -66,33 +66,33 @@ class PackedEncoder(Tier):
 
     @property
     def needs_blas(self) -> bool:
-        """Whether BLAS has work to do: it has where embeddings are widened."""
+        """Whether BLAS is used: for embeddings that are widened."""
         return self.embeddings is not None and self.embeddings.projection is not None
 
     def __call__(self, tokens: Tokens, together: bool = False) -> Array:  # (T,) -> (T, D)
         """Compute the hidden states of every token.
 
-        `together` lets a second core help with few tokens, if it is idle; it changes no bit.
+        `together` lets an idle second core help with few tokens; the bits of the result are the same.
         """
         return normalize(self._compute(tokens, ALL_ROWS, together), self.final_norm, self.config)
 
     def pooled(
         self, tokens: Tokens, modes: Sequence[str], skipped: int = 0, together: bool = False
     ) -> Array:  # (T,) -> (B, len(modes) * D)
-        """Compute the hidden states and pool them; of the last layer only one row a text, where that is enough."""
+        """Compute the hidden states and pool them; the last layer computes only one row per text, if that suffices."""
         if len(modes) == 1 and modes[0] in ONE_ROW and not skipped:
             return self.one_row(tokens, modes[0], together)
         return super().pooled(tokens, modes, skipped, together)
 
     def one_row(self, tokens: Tokens, mode: str, together: bool = False) -> Array:  # (T,) -> (B, D)
-        """Pool by "cls" or "lasttoken": what the last layer would compute for other tokens is left out."""
+        """Pool by "cls" or "lasttoken": the last layer does not compute other tokens."""
         out = self._compute(tokens, ONE_ROW[mode], together)
         return normalize(out[: len(tokens)], self.final_norm, self.config)
 
     def _compute(self, tokens: Tokens, keep: int, together: bool) -> Array:
-        """All layers; of what is returned only a row a text counts, at the front, where `keep` says so."""
+        """Compute all layers; unless `keep` is ALL_ROWS, the valid rows are one per text, at the front."""
         width = self.config.hidden_size
-        room = np.empty(len(tokens.ids) * width + LANES, np.float32)  # the last vector of a row may reach beyond it
+        room = np.empty(len(tokens.ids) * width + LANES, np.float32)  # the last vector of a row may extend beyond it
         out = room[:-LANES].reshape(-1, width)
         if len(tokens):
             if self.embeddings is not None:
@@ -101,14 +101,14 @@ class PackedEncoder(Tier):
         return out
 
     def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
-        """Compute all layers into `out`, which may be written to a vector beyond its end.
+        """Compute all layers into `out`, and possibly write one vector beyond its end.
 
-        Embeddings that NumPy computes are handed over there.
+        If NumPy computes the embeddings, they are passed in `out`.
         """
         raise NotImplementedError
 
     def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:
-        """The rows of the three tables; row 0, which is all zeros, of a table that the architecture lacks."""
+        """The row numbers in the three tables; 0, a row of zeros, for a table that the architecture does not have."""
         config, none = self.config, np.zeros(len(tokens.ids), np.int64)
         kinds = tokens.types.astype(np.int64) if config.type_vocab_size else none
         absolute = config.position_embedding_type == "absolute" and self.embeddings is None
@@ -125,7 +125,7 @@ def worth_sharing(tokens: int, weight_bytes: int) -> bool:
 
 
 def take(idle: "deque[Room]", rows: int, make: Callable[[int], Room]) -> Room:
-    """An idle buffer of at least so many rows, or a new one; too small ones are given up.
+    """An idle buffer of at least this many rows, or a new one; too small ones are dropped.
 
     >>> class Rows(int):
     ...     rows = property(int)

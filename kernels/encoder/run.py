@@ -1,10 +1,10 @@
 """The whole encoder in one call without the GIL: minembed/transformer/encoder.py, on the vector units.
 
-Texts are taken some at a time (about CHUNK rows), through all layers: enough rows that streaming a layer's weights from
-memory costs little, few enough that activations stay in the core's caches; the feed-forward block goes by FFN_ROWS for
-the same reason.  Everything else, in layer.py, is as in the file that these two mirror; read that first.
+Texts are processed in chunks of about CHUNK rows, through all layers: enough rows that streaming a layer's weights from
+memory costs little, few enough that activations stay in the core's caches; the feed-forward block takes FFN_ROWS at a
+time for the same reason.  Everything else, in layer.py, is as in encoder.py, which these two mirror; read that first.
 
-`run` takes its arrays one by one: bundled in tuples they cost 5 µs more a call, in named tuples 10 to 30.
+`run` takes its arrays one by one: bundled in tuples they cost 5 µs more per call, in named tuples 10 to 30.
 """
 
 from numba import njit
@@ -22,7 +22,7 @@ from minembed.kernels.vectors.simd import address, at
 
 @njit
 def chunk_end(cu, first, texts, rows):
-    """Which text begins the next chunk: chunks of like size, near CHUNK rows and not beyond `rows`."""
+    """The text that begins the next chunk: chunks have similar sizes, near CHUNK rows and not beyond `rows`."""
     left = cu[texts] - cu[first]
     parts = (left + CHUNK - 1) // CHUNK
     fair = (left + parts - 1) // parts
@@ -42,9 +42,9 @@ def run(
     zeros, bias, rotary, patterns, shape, architecture, eps, embedded, keep, job, floats, zero_points, operand,
     rows, out,
 ):  # fmt: skip
-    """Hidden states of packed texts after the last layer, from the tokens or, where `embedded`, from `out`.
+    """Hidden states of packed texts after the last layer, from the tokens or, if `embedded`, from `out`.
 
-    With keep, which the last layer heeds, only those of each text's first or last token: pooling needs no others.
+    With keep, the last layer computes only each text's first or last token: pooling needs no others.
     """
     D, layers, model = shape[0], shape[3], (shape, architecture, eps)
     stride = padded(D)

@@ -1,7 +1,7 @@
-"""A small encoder, computed by the kernels and by NumPy: run once before the kernels are trusted.
+"""A small encoder, computed by the kernels and by NumPy, to test the kernels once before they are used.
 
-A text of n tokens alone makes products of n rows, so texts of 1, 2, 3, ... tokens pass through every tile there is; the
-odd sizes reach every tail.  It takes some milliseconds.
+A text of n tokens alone makes products of n rows, so texts of 1, 2, 3, ... tokens use every tile; the odd sizes reach
+every remainder loop.  It takes some milliseconds.
 """
 
 import math
@@ -24,15 +24,15 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 SMALL = Config(11, 40, 1, 2, 200, 40, 1, "gelu", 1e-12)
-# of numbers of size 1 after two LayerNorms; in int8 a number on the edge may fall to either side, by 1/255 of its group
+# for numbers of size 1 after two LayerNorms; in int8 a number halfway may round either way, by 1/255 of its group
 TOLERANCE = {"float32": 2e-5, "bfloat16": 5e-2, "int8": 1e-1}
 
 
 def check(prepare: Callable[[Params, Config], Callable[[Tokens], Array]], dtype: str) -> None:
-    """Compare the kernels of a compute type with NumPy; raises BackendError where they differ."""
+    """Compare the kernels of a compute type with NumPy; raises BackendError if they differ."""
     params = lower(random_params(SMALL), dtype)
     encoder = prepare(params, SMALL)
-    with single_threaded_blas():  # once: its threads would spin for longer than all of this takes
+    with single_threaded_blas():  # once: its threads would spin for longer than the whole test takes
         _compare(encoder, params, dtype)
 
 
@@ -42,23 +42,23 @@ def _compare(encoder: Callable[[Tokens], Array], params: Params, dtype: str) -> 
         tokens = Tokens(ids, np.zeros(n, np.int64), np.array([0, n]))
         expected = encode(tokens, params, SMALL, ops=OPERATIONS[dtype])
         difference = np.abs(encoder(tokens) - expected).max()
-        if not difference <= TOLERANCE[dtype]:  # said this way round, NaN fails too
+        if not difference <= TOLERANCE[dtype]:  # written so that NaN fails too
             raise BackendError(
                 f"the {dtype} kernels for {TARGET.describe()} differ from NumPy by {difference:.2g} on {n} tokens"
             )
 
 
 def random_params(config: Config) -> Params:
-    """Weights of a config that look random, each of a size that keeps activations near 1.
+    """Pseudorandom weights for a config, scaled so that activations stay near 1.
 
-    NumPy's generators would take longer to import than all else that the self-test does.
+    Importing NumPy's generators would take longer than the rest of the self-test.
     """
     D, F = config.hidden_size, config.intermediate_size
     made = count()
 
     def array(*shape: int, size: float = 1.0) -> Array:
         steps = np.arange(math.prod(shape), dtype=np.float64) * 12.9898 + next(made)
-        spread = (np.sin(steps) * 43758.5453) % 1 - 0.5  # even from -1/2 to 1/2
+        spread = (np.sin(steps) * 43758.5453) % 1 - 0.5  # uniform from -1/2 to 1/2
         return (spread * (size * math.sqrt(12))).astype(np.float32).reshape(shape)
 
     def linear(n_in: int, n_out: int) -> Linear:

@@ -1,15 +1,15 @@
 """A second core for a single query: the panels of a product are shared between the caller and a helper.
 
-The caller posts a product (pointers and sizes) in the words of a `job` in memory and then takes panels one by one; a
-helper, if one is there, takes panels of the same product.  Each panel is computed as it would be alone, so not a bit
-changes.  The caller waits for nothing but panels that the helper has begun: a helper that never comes costs nothing.
+The caller writes a product (pointers and sizes) into the words of a `job` in memory and then takes panels one by one; a
+helper, if there is one, takes panels of the same product.  Each panel is computed as without a helper, so the bits are
+the same.  The caller waits only for panels that the helper has begun: a helper that never comes costs nothing.
 
-Taking a panel is one compare-and-swap on the ticket, which holds the product's number, how many panels it has, and
-which is next.  That it succeeds proves that the product is still open, and so that what was read from the job before it
-belongs to that product: the caller posts another only when every panel of the old one is taken and done.
+Taking a panel is one compare-and-swap on the ticket, which contains the product's number, its count of panels, and the
+next panel.  If it succeeds, the product is still open, so everything read from the job before belongs to that product:
+the caller posts another product only when all panels of the old one are done.
 
-An interrupt may end the caller's Python between any two steps, but not its compiled code, which begins and closes the
-job.  A helper gives up a job that is not begun soon; whoever begins it later computes alone.
+An interrupt may stop the caller's Python code between any two steps, but not its compiled code, which begins and closes
+the job.  A helper gives up a job that is not begun soon; a caller that begins it later computes alone.
 """
 
 from typing import Any
@@ -28,19 +28,19 @@ from minembed.kernels.vectors.emit import I32, I64, declare, move
 from minembed.kernels.vectors.simd import address
 from minembed.kernels.vectors.target import TARGET
 
-PATIENCE = 1_000_000  # how often a helper looks whether the caller has begun: some 2 to 50 ms
+PATIENCE = 1_000_000  # times that a helper checks whether the caller has begun: some 2 to 50 ms
 _words = types.CPointer(types.int64)
 
 
 @intrinsic
 def number_of(typing_context, pointer):
-    """A pointer as a number, to post it."""
+    """A pointer as a number, to write it into a job."""
     return types.int64(pointer), lambda context, builder, sig, args: builder.ptrtoint(args[0], I64)
 
 
 @intrinsic
 def pointer_like(typing_context, number, like):
-    """A posted number as a pointer of the type of `like`."""
+    """A number from a job as a pointer of the type of `like`."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], args[1].type)
@@ -50,7 +50,7 @@ def pointer_like(typing_context, number, like):
 
 @intrinsic
 def relax(typing_context):
-    """Let the other core have the bus: a spinning loop's hint to the CPU."""
+    """A hint to the CPU that this is a spin loop."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         if TARGET.machine in ("x86_64", "i686"):
@@ -70,19 +70,19 @@ def word(typing_context, job, n):
 
 @njit
 def begin_job(job):
-    """The caller is here: a helper is to wait for what there is to do."""
+    """Tell the helper that the caller has begun, and that it should wait for work."""
     write(word(job, BEGUN), 1)
 
 
 @njit
 def close_job(job):
-    """There is nothing more to do."""
+    """Tell the helper that there is no more work."""
     write(word(job, CLOSED), 1)
 
 
 @njit
 def caller_begins(job):
-    """Whether the caller begins soon."""
+    """Wait until the caller begins; False if it does not begin soon."""
     for _ in range(PATIENCE):
         if read(word(job, BEGUN)) != 0:
             return True
@@ -92,7 +92,7 @@ def caller_begins(job):
 
 @njit
 def open_tasks(job, count):
-    """Offer so many tasks of what the fields describe; returns how many had been done by the helper before."""
+    """Offer `count` tasks of the product in the fields; returns how many tasks the helper had done before."""
     number, done_before = (read(word(job, TICKET)) >> 32) + 1, read(word(job, DONE))
     write(word(job, TICKET), number << 32 | count << 16)
     return done_before
@@ -100,7 +100,7 @@ def open_tasks(job, count):
 
 @njit
 def take_task(job, count):
-    """The next task for whoever opened them; `count` where none is left."""
+    """Take the next task, as the caller; returns `count` if none is left."""
     while True:
         ticket = read(word(job, TICKET))
         task = ticket & 0xFFFF
@@ -112,14 +112,14 @@ def take_task(job, count):
 
 @njit
 def wait_for_helper(job, done_before, begun):
-    """Until the helper has done what it has begun."""
+    """Wait until the helper has done the tasks that it has begun."""
     while read(word(job, DONE)) - done_before < begun:
         relax()
 
 
 @njit
 def multiply_shared(job, operand, rows, width, group, p, out_width, out, stride, activation):
-    """gemm.multiply, with whoever helps."""
+    """Run gemm.multiply, with the helper if there is one."""
     panels = (out_width + PANEL - 1) // PANEL
     fields = (
         number_of(operand[0]), operand[1], number_of(operand[2]), number_of(operand[3]), rows, width, group,
@@ -139,7 +139,7 @@ def multiply_shared(job, operand, rows, width, group, p, out_width, out, stride,
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def assist(job, weights, operand, floats, zero_points):
-    """The helper: take panels until the job is closed.  The arrays only tell the types."""
+    """The helper: take panels until the job is closed.  The arrays are only there for their types."""
     b = address(job, 0)
     w, o, f, z = address(weights, 0), address(operand, 0), address(floats, 0), address(zero_points, 0)
     if not caller_begins(b):

@@ -1,7 +1,7 @@
 """Softmax of rows of scores, 16 numbers at a time; with AVX-512, of four rows at once.
 
-A row has n scores and room for whole vectors of 16.  Exponentials are what is left of it, the largest 1; their sum, by
-which the caller divides, is put beside.  A row's bits are the same alone and among four.
+A row has n scores and space for whole vectors of 16.  It is replaced by exponentials, of which the largest is 1; their
+sum, by which the caller divides, is written separately.  The bits of a row are the same alone and among four.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ FOUR_ROWS = "avx512f" in TARGET.features
 
 @njit
 def softmax_rows(scores, stride, rows, n, sums):
-    """Turn rows of scores into exponentials, in place, filled up to whole vectors with zeros; n sums.
+    """Replace rows of scores by exponentials, padded to whole vectors with zeros, and write the sum of each row.
 
     With AVX-512, up to three rows beyond are written too.
     """
@@ -96,7 +96,7 @@ def _four_rows(row, stride, n, sums):
 
 @njit
 def softmax_rows_bfloat16(scores, stride, rows, n, to, to_stride, sums):
-    """As softmax_rows, the exponentials rounded to bfloat16 at `to`; the sums are of what was rounded, before it was.
+    """As softmax_rows, with the exponentials rounded to bfloat16 at `to`; the sums are of the unrounded ones.
 
     Up to three rows beyond are written too.
     """

@@ -1,6 +1,6 @@
 """The compiled tier: an encoder, packed for this CPU, as a function of tokens.
 
-Everything that can fail is done at `prepare`: compiling (seconds, once on a machine), and a self-test of every tile.
+Everything that can fail is done in `prepare`: compiling (seconds, once per machine), and a self-test of every tile.
 """
 
 import time
@@ -32,17 +32,17 @@ from minembed.transformer.tier import prepare as numpy_tier
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-SECONDS = {"float32": 20, "bfloat16": 30, "int8": 30, "search": 10, "training": 10}  # that compiling takes
-OTHERS = {  # what encodes nothing: the entries whose source is in the folder of a part
+SECONDS = {"float32": 20, "bfloat16": 30, "int8": 30, "search": 10, "training": 10}  # of compiling
+OTHERS = {  # parts that do not encode: the entries whose source is in the folder of a part
     part: tuple(name for name, entry in ENTRIES.items() if entry.module.startswith(f"{folder}."))
     for part, folder in (("search", "topk"), ("training", "training"))
 }
-MARGIN = 64  # elements at the end of each buffer, for vectors that reach beyond a row
+MARGIN = 64  # elements at the end of each buffer, for vectors that extend beyond a row
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Room for the activations of so many rows; one thread uses it at a time."""
+    """Buffers for the activations of a number of rows; used by one thread at a time."""
 
     rows: int
     floats: Array
@@ -51,7 +51,7 @@ class Scratch:
 
     @classmethod
     def make(cls, rows: int, shape: Shape, gated: int, dtype: str) -> "Scratch":
-        """Allocate."""
+        """Allocate the buffers."""
         parts = sizes(rows, shape, gated)
         kind = np.uint16 if dtype == "bfloat16" else np.uint8
         operand = aligned(MARGIN if dtype == "float32" else 2 * operand_elements(rows, shape), kind)
@@ -100,7 +100,7 @@ class Encoder(PackedEncoder):
             room = scratch.floats, scratch.zero_points, scratch.operand, scratch.rows
             self.run(*self._look_up(tokens), cu_seqlens, keep, job, *room, out.reshape(-1))
         finally:
-            job[CLOSED] = 1  # also where the compiled code failed: a helper takes panels until then
+            job[CLOSED] = 1  # also if the compiled code failed: a helper takes panels until then
         self.idle.append(scratch)
 
     def _make(self, rows: int) -> Scratch:
@@ -108,7 +108,7 @@ class Encoder(PackedEncoder):
 
 
 def on_tiles(dtype: str) -> Any:
-    """The module that computes this type on tiles, if tiles are what this process computes it on."""
+    """The module that computes this type on tiles, if this process does so; otherwise None."""
     if dtype == "float32" or not tiles_usable():
         return None
     from minembed.kernels.encoder.tiled import tiled_encoder
@@ -119,10 +119,10 @@ def on_tiles(dtype: str) -> Any:
 def prepare(
     params: Params, config: Config, dtype: str, keep_params: bool = False, entries: Entries = JIT
 ) -> PackedEncoder:
-    """Pack the parameters, compile what is not on disk yet, and test the kernels.
+    """Pack the parameters, compile kernels that are not on disk yet, and test them.
 
-    `keep_params` keeps what was packed, as the parameters of a NumPy tier, in `reference`.
-    Raises InputError for a compute type that does not exist, BackendError where a kernel computes wrong numbers.
+    `keep_params` keeps the unpacked parameters too, as a NumPy tier in `reference`.
+    Raises InputError for an unknown compute type, BackendError if a kernel computes wrong numbers.
     """
     lowered, tiled = lower(params, dtype), on_tiles(dtype)
     make = tiled.pack_encoder if tiled else pack_encoder
@@ -133,7 +133,7 @@ def prepare(
 
 
 def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> Encoder:
-    """The encoder on vectors, of parameters that were lowered to its type."""
+    """The encoder on vectors, from parameters that were converted to its compute type."""
     return Encoder(
         pack(lowered, config, dtype, PANEL),
         config,
@@ -158,7 +158,7 @@ def entries_of(dtype: str) -> tuple[str, ...]:
 
 
 def compile_kernels(part: str, entries: Entries = JIT) -> float:
-    """Compile the kernels of a compute type, of "search" or "training", or load them from disk; returns the seconds."""
+    """Compile the kernels of a compute type, "search" or "training", or load them from disk; returns the seconds."""
     begin = time.perf_counter()
     names = OTHERS[part] if part in OTHERS else entries_of(part)
     if not entries.is_compiled(names):
@@ -169,7 +169,7 @@ def compile_kernels(part: str, entries: Entries = JIT) -> float:
 
 
 def is_compiled(dtype: str, entries: Entries = JIT) -> bool:
-    """Whether the kernels of a compute type are loaded, or lie on disk for this CPU."""
+    """Whether the kernels of a compute type are loaded, or stored on disk for this CPU."""
     return entries.is_compiled(entries_of(dtype))
 
 

@@ -1,16 +1,16 @@
-"""Room for the activations: how much each of the encoder's buffers takes.  Python allocates; buffers.py cuts."""
+"""The sizes of the encoder's buffers for activations.  Python allocates one array; buffers.py splits it."""
 
 from minembed.kernels.encoder.architecture import Shape
 from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 
 CHUNK = 512  # rows that go through all layers together
 FFN_ROWS = 112  # rows that the feed-forward block takes at a time
-SHARED_ROWS = 256  # up to so many rows a product may be shared with a second core
-SLACK = 16  # rows that may be read, or columns written, beyond the end
+SHARED_ROWS = 256  # up to this many rows, a product may be shared with a second core
+SLACK = 16  # rows that may be read, or columns that may be written, beyond the end
 
 
 def padded(width: int) -> int:
-    """The stride of a row: whole panels, and room for a panel more.
+    """The stride of a row: whole panels, and space for one more panel.
 
     >>> padded(PANEL + 1) == 3 * PANEL
     True
@@ -19,7 +19,7 @@ def padded(width: int) -> int:
 
 
 def operand_scales(rows: int, shape: Shape) -> int:
-    """How many scales and zero points an operand of so many rows may have.
+    """The maximum number of scales and zero points of an operand.
 
     >>> operand_scales(4, (384, 1536, 12, 6, 192, 192, 32, 192)) == (4 + SLACK) * 8
     True
@@ -30,7 +30,7 @@ def operand_scales(rows: int, shape: Shape) -> int:
 
 
 def operand_elements(rows: int, shape: Shape) -> int:
-    """How many elements an operand of so many rows may have.
+    """The maximum number of elements of an operand.
 
     >>> operand_elements(4, (384, 1536, 12, 6, 192, 192, 32, 192)) == (4 + SLACK) * (1536 + SLACK)
     True
@@ -41,8 +41,8 @@ def operand_elements(rows: int, shape: Shape) -> int:
 
 
 def sizes(rows: int, shape: Shape, gated: int) -> tuple[int, ...]:
-    """How much room the work on so many rows takes, in floats: x, qkv (of a head; of
-    all where they are shared out), context, y, h; keys, scores, sums;
+    """The size of each buffer for this many rows, in floats: x, qkv (of one head; of
+    all if they are shared between cores), context, y, h; keys, scores, sums;
     then, in bfloat16: queries, values, weights of a head; last the scales of quantised rows.
 
     >>> len(sizes(4, (384, 1536, 12, 6, 192, 192, 32, 192), 0))

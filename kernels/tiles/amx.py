@@ -1,27 +1,27 @@
-"""Tile registers: matrices of 16 rows of 64 bytes that the CPU multiplies whole (Intel's AMX).
+"""Tile registers: matrices of 16 rows of 64 bytes, multiplied by one instruction (Intel's AMX).
 
-    tmm = registers()                     where they are
-    begin(tmm, address(CONFIG, 0))        once a call: from here on there are eight of them, 0 to 7
+    tmm = registers()                     a handle
+    begin(tmm, address(CONFIG, 0))        once per call: from here on there are eight tiles, 0 to 7
     zero(tmm, 0)                          tile 0 = 0
-    load_tile(tmm, 4, p, 64)              tile 4 = 16 rows of 64 bytes, so many bytes apart
+    load_tile(tmm, 4, p, 64)              tile 4 = 16 rows of 64 bytes, with this stride in bytes
     load_tile(tmm, 6, q, 128)
-    stream_tile(tmm, 5, p, 64)            the same, without a place in the first-level cache
+    stream_tile(tmm, 5, p, 64)            the same, without keeping it in the first-level cache
     dot_bfloat16(tmm, 0, 4, 6)            tile 0 += tile 4 times tile 6
-    store_tile(tmm, 0, c, 128)            16 rows of 16 float32, so many bytes apart
-    end(tmm)                              once a call, before it returns
+    store_tile(tmm, 0, c, 128)            16 rows of 16 float32, with this stride in bytes
+    end(tmm)                              once per call, before it returns
 
 Of dot_bfloat16's operands, tile 4 holds 16 rows of A with 32 bfloat16 each, tile 6 16 rows of B, row k with the pairs
-B[2k, j], B[2k + 1, j] for its 16 columns j: as packed panels hold them.  Tiles are named by numbers that are known when
-the code is compiled, and allotted by hand: LLVM keeps their order, as if they touched all memory, and saves none of
-them in calls.
+B[2k, j], B[2k + 1, j] for its 16 columns j: as in packed panels.  Tile numbers are compile-time constants, and
+allocated by hand: LLVM keeps the order of these operations, as if they touched all memory, and saves no tile around
+calls.
 
 The system must allow a process to use tiles, or the first of these instructions ends it (permission.py); so this module
-is imported only when tiles are about to be used, and asks then.  Where there are none the same operations are
-emulated, bit for bit, with the tiles in 8 KB of the stack: slowly, so that every test of what is built on them runs
+is imported only when tiles are about to be used, and then asks for permission.  Without tiles the same operations are
+emulated, bit for bit, with the tiles in 8 KB of the stack: slowly, but so that tests of everything built on them run
 anywhere.
 
-Denormal numbers (below 2^-126) are 0 with their sign: where they enter, and after each product and each sum, which
-round to the nearest, ties to even.  Infinities and NaN are as in any sum; which NaN comes out is not said.
+Denormal numbers (below 2^-126) become 0 with their sign: as inputs, and after each product and each sum, which round to
+the nearest, ties to even.  Infinities and NaN behave as in any sum; which NaN results is not specified.
 
 Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS.
 """
@@ -77,7 +77,7 @@ Emit = Callable[..., None]
 
 
 def on_tiles(dispatcher: Any) -> Any:
-    """Let a compiled function on tiles keep its machine code, apart from that of processes that may not use them."""
+    """Store the machine code of a function on tiles on disk, apart from that of processes that may not use them."""
     return on_disk(dispatcher, "amx" if HARDWARE else "emulated")
 
 
@@ -97,7 +97,7 @@ def _instruction(name: str) -> Emit:
 
 
 def _emulated(builder: Any, name: str, define: Callable[..., None], *args: Any) -> None:
-    """Call a function that the module has once, however often it is called: LLVM would be long at compiling copies."""
+    """Call a function that is emitted once per module: LLVM would take long to compile inlined copies."""
     kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
     function = cgutils.get_or_insert_function(builder.module, kind, f"minembed_emulated_{name}")
     if not function.blocks:
@@ -114,7 +114,7 @@ def _tile(builder: Any, tmm: Any, tile: int) -> Any:
 
 
 def _row(builder: Any, tile: Any, stride: Any, r: Any, kind: Any = VI) -> Any:
-    """Where a row begins; rows are so many bytes apart."""
+    """A pointer to a row; the stride is in bytes."""
     return builder.bitcast(move(builder, tile, builder.mul(stride, r)), kind.as_pointer())
 
 
@@ -147,7 +147,7 @@ def _define_copy(builder: Any, source: Any, stride: Any, target: Any, target_str
 
 
 def _define_dot(builder: Any, c: Any, a: Any, b: Any) -> None:
-    """Even k and odd k are summed apart, from 0 and fused; then added to each other; then to C."""
+    """Even k and odd k are summed separately, from 0, with fused multiply-adds; then added together; then to C."""
     of_b = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(VF, 2 * TILE)), VF.as_pointer())
     of_a = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(VF, 2)), F32.as_pointer())  # of a row
     apart = ir.Constant(I64, 64)
@@ -175,14 +175,14 @@ def _split(builder: Any, pairs: Any, to: Any) -> None:
 
 
 def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """a b + c, rounded once.  Whether that is too small is seen 2^64 further up, where nothing is lost below."""
+    """a b + c, rounded once.  A denormal result is detected on values scaled by 2^64, which cannot underflow."""
     up = ir.Constant(VF, [UP] * TILE)
     above = call(builder, "llvm.fma.v16f32", builder.fmul(a, up), b, builder.fmul(c, up))
     return _without_denormals(builder, call(builder, "llvm.fma.v16f32", a, b, c), above, SMALLEST * UP)
 
 
 def _without_denormals(builder: Any, value: Any, judged: Any = None, least: float = SMALLEST) -> Any:
-    """0, with its sign, for what is below; NaN stays."""
+    """Replace numbers below `least` by 0 with their sign; NaN stays."""
     size = call(builder, "llvm.fabs.v16f32", value if judged is None else judged)
     sign = builder.and_(builder.bitcast(value, VI), ir.Constant(VI, [-(1 << 31)] * TILE))
     small = builder.fcmp_ordered("<", size, ir.Constant(VF, [least] * TILE))
@@ -221,7 +221,7 @@ def operation(emit: Emit, name: str, *kinds: Any) -> Any:
 
 @intrinsic
 def registers(typing_context):
-    """Where tiles are: 8 KB of the stack if they are emulated; nowhere, and nothing is taken, if they are not."""
+    """A handle to the tiles: 8 KB of the stack if they are emulated; otherwise a dummy that takes no memory."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         if HARDWARE:

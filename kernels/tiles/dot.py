@@ -1,6 +1,6 @@
-"""One step of a tile: 16 lanes of A times B, added to an accumulator, in the best way that the CPU has.
+"""One step of a tile: 16 lanes of A times B, added to an accumulator, in the fastest way that the CPU has.
 
-A is broadcast, so all its lanes are alike; B is a vector of a panel.  A lane is one float32, two bfloat16 or four
+A is broadcast, so all its lanes are equal; B is a vector of a panel.  A lane is one float32, two bfloat16 or four
 bytes, neighbours along K, which are multiplied and summed within the lane.
 """
 
@@ -15,7 +15,7 @@ from minembed.kernels.vectors.target import TARGET
 
 
 def multiply_floats(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
-    """a * b, added."""
+    """accumulator + a * b."""
     return call(builder, "llvm.fmuladd.v16f32", a, b, accumulator)
 
 
@@ -36,7 +36,7 @@ def multiply_bfloat16(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
 
 
 def _in_parts(builder: Any, lanes: int, multiply: Callable[..., Any], *vectors: Any) -> Any:
-    """Do for some lanes at a time what the CPU cannot do for 16."""
+    """Apply a multiplication to fewer lanes at a time, if the CPU cannot do it for 16."""
     parts = []
     for low in range(0, 16, lanes):
         mask = ir.Constant(ir.VectorType(I32, lanes), list(range(low, low + lanes)))
@@ -70,7 +70,7 @@ def multiply_bytes(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
 
 
 def _dot_by_words(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
-    """AVX2 and AVX-512: even and odd bytes, widened to 16 bits, which multiply and sum in pairs without overflow."""
+    """AVX2 and AVX-512: even and odd bytes, widened to 16 bits, multiplied and summed in pairs without overflow."""
     lanes = accumulator.type.count
     words = ir.VectorType(ir.IntType(16), 2 * lanes)
     a, b = builder.bitcast(a, words), builder.bitcast(b, words)
@@ -85,7 +85,7 @@ def _dot_by_words(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
 
 
 def _dot_signed(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
-    """NEON: both must be signed, so A is taken less 128, which minus_zero_point knows."""
+    """NEON: both must be signed, so 128 is subtracted from A; minus_zero_point accounts for that."""
     quads = ir.VectorType(I8, 16)
     a = builder.xor(builder.bitcast(a, quads), broadcast(builder, ir.Constant(I8, 0x80)))
     dot = "llvm.aarch64.neon.sdot.v4i32.v16i8"
@@ -93,6 +93,6 @@ def _dot_signed(builder: Any, accumulator: Any, a: Any, b: Any) -> Any:
 
 
 def minus_zero_point(builder: Any, zero: Any) -> Any:
-    """The zero point, with its sign turned, of A as multiply_bytes takes it."""
+    """The negated zero point of A as used by multiply_bytes."""
     minus = builder.neg(zero)
     return builder.add(minus, ir.Constant(I32, 128)) if TARGET.dot_bytes == "sdot" else minus

@@ -1,7 +1,7 @@
-"""May this process use tiles?  Linux gives the registers of AMX, 8 KB a thread, only to processes that ask for them.
+"""May this process use tiles?  Linux gives the registers of AMX, 8 KB per thread, only to processes that ask for them.
 
-Without asking, the first instruction on a tile ends the process.  What is given holds for all threads, those that run
-already included, and for forked children; a new program (exec) has to ask again.  Asking twice does no harm.
+Without asking, the first instruction on a tile ends the process.  The permission holds for all threads, including
+running ones, and for forked children; a new program (exec) has to ask again.  Asking twice does no harm.
 Nothing here is done on import: a process that never encodes on tiles never asks.
 """
 
@@ -19,7 +19,7 @@ TILE_DATA = 18  # the bit of the tiles among the parts of a thread's state
 
 
 def permitted() -> bool:
-    """Ask for tiles, and read back whether they were given; False on a system or a CPU that knows none.
+    """Ask for tiles, and read back whether they were granted; False on a system or a CPU without them.
 
     >>> permitted() == permitted()
     True
@@ -40,7 +40,7 @@ def permitted() -> bool:
 
 
 def tiles_usable() -> bool:
-    """Whether tiles are compiled for and may be run here.
+    """Whether tiles are compiled for this CPU and may be used by this process.
 
     >>> tiles_usable() == (TARGET.amx and permitted())
     True

@@ -5,13 +5,13 @@ A tile is a few rows of A times a panel of B, accumulated in registers over all 
     C[r, :] = bias + sum over k of A[r, k] * B[k, :]        r = 0..rows-1, 16 or 32 columns
 
 Each step loads one row of the panel (1 or 2 vectors), and for every row broadcasts one number of A and multiplies: with
-14 rows and 2 vectors, 28 multiply-adds for 16 loads, so the multipliers never wait.  B rows may lie anywhere at an even
-stride: packed weights, transposed keys, values in place.  A row's sum runs over k in order, whatever tile it falls in,
-so its bits do not depend on how many rows there are.
+14 rows and 2 vectors, 28 multiply-adds for 16 loads, so the multipliers never wait.  Rows of B have a constant stride:
+packed weights, transposed keys, values in place.  A row's sum runs over k in order, in whatever tile the row is, so its
+bits do not depend on the number of rows.
 
-One intrinsic holds the tiles for every number of rows up to the target's and jumps to the right one: 9 rows do not pay
-for 14.  Where numbers are taken apart to be multiplied, the largest tile has fewer rows, so that nothing spills.  LLVM
-is told not to unroll the loop, which would spill the accumulators.
+One intrinsic contains the tiles for every number of rows up to the target's and jumps to the right one: 9 rows do not
+take the time of 14.  If numbers are split before they are multiplied, the largest tile has fewer rows, so that nothing
+spills.  Metadata tells LLVM not to unroll the loop, which would spill the accumulators.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ from minembed.kernels.vectors.emit import (
 )
 from minembed.kernels.vectors.target import TARGET
 
-AHEAD = 4096  # bytes of B that are fetched ahead
+AHEAD = 4096  # bytes of B between the load and the prefetch
 
 _floats, _shorts, _bytes = types.CPointer(types.float32), types.CPointer(types.uint16), types.CPointer(types.uint8)
 _ints, _signed = types.CPointer(types.int32), types.CPointer(types.int8)
@@ -48,10 +48,10 @@ Multiply = Callable[[Any, Any, Any, Any], Any]  # (builder, accumulator, broadca
 
 
 def fetch(builder: Any, row: Any, lines: int = 1, keep: int = 3) -> None:
-    """Ask for what will be needed some steps on: weights are too large for the near caches, and stream by.
+    """Prefetch what is needed some steps later: weights are too large for the near caches, and are streamed.
 
-    Worth a quarter of the time of a single query in float32, and as much in int8 where the cache is far: elsewhere
-    rounded weights are small enough to lose by it.
+    It saves a quarter of the time of a single query in float32, and as much in int8 if the cache is far; elsewhere
+    rounded weights are so small that it costs time.
     """
     prefetch = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
     for v in range(lines):
@@ -60,7 +60,7 @@ def fetch(builder: Any, row: Any, lines: int = 1, keep: int = 3) -> None:
 
 
 def follow(builder: Any, a: Any, stride_a: Any, rows: int) -> Callable[[Any], None]:
-    """Ask for the tile after the next, a line a step: evenly, since a CPU has few places for what is on its way."""
+    """Prefetch the tile after next, one line per step: evenly, since a CPU has few slots for pending lines."""
     begin = builder.bitcast(move(builder, a, builder.mul(stride_a, ir.Constant(I64, 2 * rows))), I8.as_pointer())
     return lambda k: fetch(builder, move(builder, begin, builder.mul(k, ir.Constant(I64, 64))))
 
@@ -109,7 +109,7 @@ def accumulate(
 
 
 def _never_unroll(module: Any) -> Any:
-    """A loop's metadata: its own name first, as LLVM demands, then the wish."""
+    """A loop's metadata: itself first, as LLVM requires, then the option."""
     wish = module.add_metadata(["llvm.loop.unroll.disable"])
     name = module.add_metadata([wish, ["minembed", str(len(module.metadata))]])
     name.operands = (name, wish)
@@ -117,7 +117,7 @@ def _never_unroll(module: Any) -> Any:
 
 
 def each_row(builder: Any, a: Any, stride_a: Any, count: int, words: Any) -> Callable[[int, Any], Any]:
-    """What loads word k of row r of A, into all lanes."""
+    """A function that loads word k of row r of A into all lanes."""
     rows = [move(builder, a, builder.mul(stride_a, ir.Constant(I64, r))) for r in range(count)]
     rows = [builder.bitcast(row, words.as_pointer()) for row in rows]
     return lambda r, k: broadcast(builder, builder.load(move(builder, rows[r], k), align=1))
@@ -126,10 +126,10 @@ def each_row(builder: Any, a: Any, stride_a: Any, count: int, words: Any) -> Cal
 def _tile(
     most: int, vectors: int, element: Any, words: Any, multiply: Multiply, streaming: bool = False, asking: bool = False
 ) -> Any:
-    """Make the tile of a kind of number: `words` of A are broadcast, 16 words make a vector of B.
+    """Make the tile for a type of number: `words` of A are broadcast, 16 words make a vector of B.
 
-    Where `streaming`, it is A that is too large for any cache.  Where `asking`, each step asks for a line from `ask` on
-    too; such a tile has half its rows at least.
+    `streaming` is for an A that is too large for any cache.  With `asking`, each step also prefetches a line from `ask`
+    on; such a tile has at least half its rows.
     """
     vector = ir.VectorType(words, 16)
 
@@ -170,13 +170,13 @@ def _tile(
 
 
 def add_scaled(builder: Any, whole: Any, scale_a: Any, scale_b: Any, before: Any, out: Any) -> None:
-    """Write what was there before, plus 16 whole numbers times both scales."""
+    """Write the value from before plus 16 integers times both scales."""
     scaled = builder.fmul(builder.sitofp(whole, VF), scale_b)
     store_vector(builder, out, call(builder, "llvm.fmuladd.v16f32", scaled, scale_a, load_vector(builder, before)))
 
 
 def _bytes_tile(vectors: int, streaming: bool = False) -> Any:
-    """Make the tile of bytes, which multiplies with the first vectors of a panel."""
+    """Make the tile for bytes, which uses the first `vectors` vectors of a panel."""
 
     @intrinsic
     def tile(
@@ -205,7 +205,7 @@ def _bytes_tile(vectors: int, streaming: bool = False) -> Any:
             def emit(count: int) -> None:
                 at = [ir.Constant(I64, r) for r in range(count)]
                 load_a, start = each_row(builder, a, stride_a, count, I32), []
-                for r in at:  # the zero point: sum (A - z) B = sum A B - z sum B, all in whole numbers
+                for r in at:  # the zero point: sum (A - z) B = sum A B - z sum B, all in integers
                     zero = builder.load(move(builder, zero_a, builder.mul(stride_q, r)))
                     minus = broadcast(builder, minus_zero_point(builder, zero))
                     start.append([builder.mul(minus, sums[v]) for v in span])
@@ -233,43 +233,43 @@ _tile_streaming = _tile(TILE_ROWS, 1, _floats, F32, multiply_floats, streaming=T
 _tile_bfloat16 = _tile(BFLOAT16_ROWS, TILE_VECTORS, _shorts, I32, multiply_bfloat16)
 
 
-# functions of their own, so that each tile is compiled once and not wherever it is used
+# separate functions, so that each tile is compiled once and not at every use
 @njit
 def tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    """C = bias + A B of float32; a step is one k."""
+    """C = bias + A B in float32; a step is one k."""
     _tile_floats(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
 
 
 @njit
 def tile_floats_asking(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, ask):
-    """The same for half of a tile's rows or more; a line at `ask` is brought to the second-level cache in each step."""
+    """The same for at least half of a tile's rows; each step prefetches a line at `ask` to the second-level cache."""
     _tile_asking(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, ask)
 
 
 @njit
 def tile_floats_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    """The same for 16 columns: keys of a short text."""
+    """The same for 16 columns: for keys of a short text."""
     _tile_narrow(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
 
 
 @njit
 def tile_floats_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    """The same where A streams by: its rows follow each other without a gap."""
+    """The same if A is streamed: its rows follow each other without a gap."""
     _tile_streaming(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
 
 
 @njit
 def tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c):
-    """The same of bfloat16, summed in float32; a step is two k, which lie side by side in B."""
+    """The same for bfloat16, summed in float32; a step is two k, which are side by side in B."""
     _tile_bfloat16(rows, a, stride_a, b, stride_b, steps, bias, c, stride_c, b)
 
 
 @njit
 def tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b):
-    """Add to C one group of K: scale_a (A - zero_a) times B scale_b; C begins at the bias where `first`.
+    """Add one group of K to C: scale_a (A - zero_a) times B scale_b; if `first`, C starts from the bias.
 
-    A holds unsigned bytes, B signed ones, packed by fours along K.  scale_a and zero_a are of the first row, the next
-    row's lie `stride_q` on; scale_b (float32) and sums_b (int32, of B over K) are of the panel's columns.
+    A has unsigned bytes, B signed ones, packed in fours along K.  scale_a and zero_a point to those of the first row,
+    with stride `stride_q`; scale_b (float32) and sums_b (int32, of B over K) are those of the panel's columns.
     """
     _tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b)
 
@@ -278,14 +278,14 @@ def tile_bytes(rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, z
 def tile_bytes_streaming(
     rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
 ):
-    """The same for the first 16 columns of a panel, where A streams by."""
+    """The same for the first 16 columns of a panel, if A is streamed."""
     _tile_bytes_streaming(
         rows, a, stride_a, b, steps, first, bias, c, stride_c, scale_a, zero_a, stride_q, scale_b, sums_b
     )
 
 
 def count_tiles(rows, weight):
-    """How few tiles of this type of weights hold so many rows."""
+    """The smallest number of tiles for this many rows, with this type of weights."""
     raise NotImplementedError
 
 

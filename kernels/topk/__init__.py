@@ -1,1 +1,1 @@
-"""Exact top-k: scans that note candidates with the interval of their score, and float64 that decides."""
+"""Exact top-k: scans that collect candidates with intervals of their scores, and exact scoring in float64."""

@@ -1,15 +1,15 @@
 """Lists of the rows that could be among the best of a query.
 
-A row is pushed with the interval that its value surely lies in, if the upper end reaches the query's threshold.  When a
-list has grown, the threshold rises to what k of its rows surely reach, and rows that cannot reach that are dropped.
+A row is pushed with an interval that contains its value, if the upper bound reaches the query's threshold.  When a list
+has grown, the threshold rises to what at least k of its rows reach, and rows that cannot reach it are dropped.
 
-Lists are (counts, lows, highs, indices, thresholds, marks, capacity): of each query how many rows it has; `capacity`
-lower ends, upper ends and rows; the threshold; and how many rows are waited for before the list is looked at again.
+Lists are (counts, lows, highs, indices, thresholds, marks, capacity): for each query its number of rows; `capacity`
+lower bounds, upper bounds and rows; the threshold; and the number of rows at which the list is pruned next.
 
 What else the functions take, here and in both scans:
-  terms = ROW_TERMS numbers of a row           value = product * [0] + [1]; its length, its error, what [1] may be off
+  terms = ROW_TERMS numbers of a row           value = product * [0] + [1]; its length, its error, the error of [1]
   margins = (pointer, stride)                  three numbers of each query, `stride` apart
-  metric = (number, square_margin)             what is compared, and what a square may be off
+  metric = (number, square_margin)             the metric, and the possible error of a square
 """
 
 import numpy as np
@@ -43,7 +43,7 @@ MINUS_INFINITY = f32(-np.inf)
 
 @njit
 def pointers(lists, capacity):
-    """Lists as the other functions take them."""
+    """Lists in the form that the other functions take."""
     counts, lows, highs, indices, thresholds, marks = lists
     return (
         address(counts, 0), address(lows, 0), address(highs, 0), address(indices, 0), address(thresholds, 0),
@@ -53,7 +53,7 @@ def pointers(lists, capacity):
 
 @njit
 def slack_of(margins, query, terms):
-    """How far the value of a row may be off for a query."""
+    """The largest error of a row's value for a query."""
     of, stride = margins
     own = of[query] + terms[4]
     return own + terms[2] * of[stride + query] + terms[3] * of[2 * stride + query]
@@ -61,7 +61,7 @@ def slack_of(margins, query, terms):
 
 @njit
 def values_of(tile, margins, query, terms):
-    """The values of a row for 16 queries, and how far they may be off."""
+    """The values of a row for 16 queries, and their largest errors."""
     of, stride = margins
     value = fma(load(tile), splat(terms[0]), splat(terms[1]))
     slack = load(at(of, query)) + splat(terms[4])
@@ -71,7 +71,7 @@ def values_of(tile, margins, query, terms):
 
 @njit
 def push(query, row, low, high, lists):
-    """Put a row at the end of a query's list, to stay if it may reach the threshold: the CPU need not guess."""
+    """Write a row to the end of a query's list, and count it if it may reach the threshold: without a branch."""
     counts, lows, highs, indices, thresholds, _, capacity = lists
     place = query * capacity + counts[query]
     lows[place], highs[place], indices[place] = low, high, row
@@ -98,7 +98,7 @@ def collect(tile, count, first_query, wide, first_row, terms, margins, lists, en
 
 @njit
 def count_reaching(values, n, least):
-    """How many of n values are at least this."""
+    """The number of values, of n, that are at least `least`."""
     count, least = 0, splat(least)
     for i in range(0, n, LANES):
         count += count_bits(reached(load_part(at(values, i), min(LANES, n - i), splat(MINUS_INFINITY)), least))
@@ -107,7 +107,7 @@ def count_reaching(values, n, least):
 
 @njit
 def largest_but(values, n, k):
-    """The k-th largest of n finite values: halving what it lies in, which takes vectors, and no guesses of the CPU."""
+    """The k-th largest of n finite values, by bisection, which uses vectors and has no unpredictable branches."""
     bottom, top = splat(f32(np.inf)), splat(MINUS_INFINITY)
     for i in range(0, n, LANES):
         v = load_part(at(values, i), min(LANES, n - i), splat(values[0]))
@@ -135,7 +135,7 @@ def largest_but(values, n, k):
 
 @njit
 def prune(query, k, lists):
-    """Raise a query's threshold to what k rows surely reach, and drop what is below; False where it is full still."""
+    """Raise a query's threshold to what k rows reach, and drop rows below; False if the list is still full."""
     counts, lows, highs, indices, thresholds, marks, capacity = lists
     first, n, kept = query * capacity, counts[query], query * capacity
     if n >= k:
@@ -152,7 +152,7 @@ def prune(query, k, lists):
 
 @njit
 def has_room(number, k, lists):
-    """Prune the lists that have grown; False where one is full still."""
+    """Prune the lists that have grown; False if one is still full."""
     for query in range(number):
         if lists[0][query] > lists[5][query] and not prune(query, k, lists):
             return False
@@ -162,7 +162,7 @@ def has_room(number, k, lists):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def join(slots, number, k, capacity, counts, lows, highs, indices, thresholds, stride, scratch, which, rows):
-    """Of the lists of all slots, what none surely beats: (query, row), by query.  Returns how many there are."""
+    """Merge the lists of all slots, without rows that k others beat: (query, row), by query.  Returns their number."""
     total = 0
     for query in range(number):
         n, threshold = 0, thresholds[query]

@@ -1,6 +1,6 @@
-"""Products of two rows of bytes, along the rows: for a single query, and for single rows.
+"""Dot products of two rows of bytes: for a single query, and for single rows.
 
-A tile would multiply each byte of a row with a whole panel of columns, of which these fill one.
+A tile would multiply each byte of a row with a whole panel of columns, of which only one would be used.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from minembed.kernels.vectors.target import TARGET
 from minembed.kernels.vectors.vector import emitted, ints
 
 STEP = 64  # bytes
-PREFETCH_DISTANCE = 2048  # bytes that are asked for ahead: the CPU's own prefetching stops where a page ends
-# what takes the zero point 128 of the rows off, times the sum of the other row: NEON has taken it off already
+PREFETCH_DISTANCE = 2048  # bytes to prefetch ahead: the CPU's own prefetching stops at the end of a page
+# subtracts the zero point 128 of the rows times the sum of the other row; NEON has subtracted it already
 SHIFT = 0 if TARGET.dot_bytes == "sdot" else -128
 
 
@@ -28,7 +28,7 @@ def load_words(builder: Any, pointer: Any) -> Any:
 
 @emitted(ints, ints, ints, ints)
 def add_products(builder: Any, total: Any, a: Any, b: Any) -> Any:
-    """Unsigned bytes of a times signed bytes of b, four products to a lane."""
+    """Unsigned bytes of a times signed bytes of b, four products per lane."""
     return multiply_bytes(builder, total, a, b)
 
 
@@ -40,7 +40,7 @@ def sum_words(builder: Any, a: Any) -> Any:
 
 @njit
 def dot_bytes(row, query, width):
-    """The product of a row of unsigned bytes, as TARGET takes them, with one of signed bytes; width in steps of 64."""
+    """The dot product of a row of unsigned bytes, as TARGET takes them, with a signed one; width in steps of 64."""
     total = to_int(splat(ZERO))
     for j in range(0, width, STEP):
         prefetch(at(row, j + PREFETCH_DISTANCE))

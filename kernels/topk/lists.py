@@ -1,4 +1,4 @@
-"""Lists of the rows that could be among the best of a query, as Python makes them; candidates.py says what they are."""
+"""Lists of the rows that could be among the best of a query, allocated by Python; candidates.py describes them."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from minembed.transformer.quantization import pad_to
 from minembed.types import Array
 
 TOTAL_ENTRIES = 1 << 21
-ROWS = 8 * TILE_ROWS  # of the corpus, that stay in the second-level cache while all queries see them
-ROW_TERMS = 5  # numbers of each of them
-DONE, FULL, UNSAFE = range(3)  # why a scan returns
+ROWS = 8 * TILE_ROWS  # of the corpus, which stay in the second-level cache while all queries are compared
+ROW_TERMS = 5  # numbers per row
+DONE, FULL, UNSAFE = range(3)  # reasons why a scan returns
 
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """The lists of every thread, as kernels/topk/candidates.py describes them; their contents change."""
+    """The lists of all threads (kernels/topk/candidates.py); their contents change."""
 
     counts: Array  # (threads, Q) int64
     lows: Array  # (threads, Q * capacity) float32
@@ -31,7 +31,7 @@ class Lists:
 
     @classmethod
     def make(cls, threads: int, number: int, k: int) -> "Lists":
-        """Lists without an entry, of some million entries in all where that is enough."""
+        """Empty lists, with some million entries in all if that is enough."""
         capacity = 2 * k + max(3 * ROWS, min(8 * k + 4096, TOTAL_ENTRIES // number))
         thresholds = np.full((threads, pad_to(number, PANEL)), np.inf, np.float32)
         thresholds[:, :number] = -np.inf
@@ -45,20 +45,20 @@ class Lists:
         )  # fmt: skip
 
     def of(self, thread: int) -> tuple[Array, ...]:
-        """What a kernel takes of them."""
+        """The lists of a thread, as arguments of a kernel."""
         every = self.counts, self.lows, self.highs, self.indices, self.thresholds, self.marks
         return tuple(x[thread] for x in every)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Rows that threads share, or that one has for itself."""
+    """Rows that threads share, or that one thread takes alone."""
 
     begin: int
     end: int
-    turn: Array  # (1,) int64: how many of them are taken
+    turn: Array  # (1,) int64: the number of rows taken
 
     @classmethod
     def of(cls, begin: int, end: int) -> "Span":
-        """Rows of which none is taken."""
+        """Rows from `begin` to `end`, none taken yet."""
         return cls(begin, end, np.zeros(1, np.int64))

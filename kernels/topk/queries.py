@@ -1,4 +1,4 @@
-"""Queries as bytes, for the scan of a quantised corpus: rounded to 255 steps, and what that left of them, again."""
+"""Queries as bytes, for the scan of a quantised corpus: rounded to 255 steps, and the remainder rounded again."""
 
 import math
 
@@ -8,14 +8,14 @@ from numba import njit
 from minembed.kernels.compiled.cache import on_disk
 from minembed.search.metrics import EUCLIDEAN, FLOAT32_UNIT
 
-SUMS = 16 * FLOAT32_UNIT  # what float32 does to products and their sums, of the lengths that are multiplied
-ROUNDING = 1 + 1e-5  # for the rounding of margins themselves
+SUMS = 16 * FLOAT32_UNIT  # relative error of products and their sums in float32, per product of lengths
+ROUNDING = 1 + 1e-5  # for the rounding of the margins
 f32 = np.float32
 
 
 @njit
 def round_row(left, levels):
-    """Round numbers to whole steps; returns the step and the sum of the levels, and leaves what was rounded off."""
+    """Round numbers to whole steps; returns the step and the sum of the levels, and leaves the remainder in `left`."""
     largest, total = 0.0, 0
     for j in range(len(left)):
         largest = max(largest, abs(left[j]))
@@ -31,7 +31,7 @@ def round_row(left, levels):
 
 @njit
 def margins_of(left, length, metric, own_margin):
-    """How far a value may be off: in any row, for each unit of its length, and of what was rounded off it.
+    """The largest error of a value: in any row, per unit of its length, and per unit of its own rounding error.
 
     |q x - q' x'| <= |q| |x - x'| + |q - q'| |x'|; for a cosine, x is divided by its length.
     """
@@ -50,9 +50,9 @@ def margins_of(left, length, metric, own_margin):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def round_queries(queries, lengths, metric, own_margins, once, rest, scales, sums, margins):
-    """Fill what scan_bytes takes of queries (Q, D): their levels as rows, and what margins they need.
+    """Fill the arguments of scan_bytes for queries (Q, D): their levels as rows, and their margins.
 
-    `queries` is float64 and is overwritten by what is left of them; the other arrays hold zeros.
+    `queries` is float64 and is overwritten by the remainder; the other arrays must contain zeros.
     """
     for q in range(len(queries)):
         left = queries[q]

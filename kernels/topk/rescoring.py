@@ -1,4 +1,4 @@
-"""The float64 scores of candidates: `exact` of minembed/search/metrics.py, in the same order, to the same bits."""
+"""The float64 scores of candidates: `exact` of minembed/search/metrics.py, in the same order, with the same bits."""
 
 import math
 
@@ -11,7 +11,7 @@ from minembed.kernels.vectors.float64 import absolute_float64, load_float64, sum
 from minembed.kernels.vectors.simd import address, at, load, load_part, prefetch, splat
 from minembed.search.metrics import COSINE, EUCLIDEAN, MANHATTAN, PARTIAL_SUMS
 
-ROWS_AHEAD = 16  # rows that are asked for ahead, since they lie anywhere
+ROWS_AHEAD = 16  # rows to prefetch ahead, since they are not consecutive
 ONE = np.float64(1)
 
 
@@ -23,7 +23,7 @@ def load_row(row, j, width):
 
 @njit
 def score(row, query, width, metric):
-    """Compare a row with a query, whose end is filled with zeros."""
+    """The score of a row for a query, which is padded with zeros."""
     total = squares = zeros_float64()
     if metric == MANHATTAN:
         for j in range(0, width, PARTIAL_SUMS):
@@ -49,7 +49,7 @@ def score(row, query, width, metric):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def rescore_rows(rows, width, queries, stride, metric, which, found, begin, end, scores):
-    """The float64 scores of pairs of a query and a row; queries are `stride` apart, filled with zeros."""
+    """The float64 scores of pairs of a query and a row; queries are `stride` apart, padded with zeros."""
     x, q = address(rows, 0), address(queries, 0)
     for pair in range(begin, end):
         if pair + ROWS_AHEAD < end:

@@ -1,9 +1,9 @@
-"""The scan behind `top_k`: scores of all rows of a corpus, of which only the promising ones are ever written down.
+"""The scan behind `top_k`: it scores all rows of a corpus, and writes down only the candidates.
 
-The corpus streams by once, some rows at a time, which are multiplied with all queries by the register tiles of tiles/
-while they lie in the cache.  A row whose value cannot reach its query's threshold, all but a few, leaves no trace;
-candidates.py keeps the others.  scan_bytes.py is its twin for a quantised corpus.  search/topk.py says why this is
-exact, and is the NumPy tier.
+The corpus is read once, some rows at a time, which are multiplied with all queries by the register tiles of tiles/
+while they are in the cache.  Most rows cannot reach their query's threshold and are dropped at once; candidates.py
+keeps the others.  scan_bytes.py is the same for a quantised corpus.  search/topk.py explains why this is exact, and is
+the NumPy tier.
 """
 
 import math
@@ -37,7 +37,7 @@ from minembed.kernels.vectors.simd import (
 from minembed.search.metrics import COSINE, EUCLIDEAN, LONGEST_ROW, MANHATTAN, SHORTEST_ROW
 
 f32 = np.float32
-PREFETCH_DISTANCE = 512  # numbers, half a page: the CPU's own prefetching stops where a page ends
+PREFETCH_DISTANCE = 512  # numbers, half a page: the CPU's own prefetching stops at the end of a page
 LARGEST_SQUARE, SMALLEST_SQUARE = f32(LONGEST_ROW**2), f32(1.001 * SHORTEST_ROW**2)
 
 
@@ -52,7 +52,7 @@ def is_zero(row, width):
 
 @njit
 def write_terms(row, width, square, metric, terms):
-    """The terms of a row with this square; False where float32 cannot measure it."""
+    """Write the terms of a row with this squared length; False if that is out of float32's range."""
     number, square_margin = metric
     length = f32(math.sqrt(square))
     terms[0], terms[1], terms[2], terms[3], terms[4] = f32(1.0), ZERO, length, ZERO, ZERO
@@ -67,7 +67,7 @@ def write_terms(row, width, square, metric, terms):
 
 @njit
 def measure(rows, first, count, width, metric, terms):
-    """The terms of some rows; False where float32 is not enough."""
+    """Write the terms of some rows; False if float32 is not enough."""
     whole = width // 16 * 16
     for r in range(count):
         row, squares = at(rows, (first + r) * width), splat(ZERO)
@@ -102,7 +102,7 @@ def multiply_tile(rows, first, count, width, packed, queries, panel, wide, metri
 
 @njit
 def dot_and_square(x, y, width):
-    """The product of a row with another, and with itself, while it is read once."""
+    """The dot product of a row with another, and with itself, in one pass."""
     whole, zero = width // 32 * 32, splat(ZERO)
     a = b = c = d = zero
     for j in range(0, whole, 32):
@@ -120,7 +120,7 @@ def dot_and_square(x, y, width):
 
 @njit
 def intervals_of(values, squares, metric, margins):
-    """The lower and upper ends of where the values of 16 rows lie for the only query, of their products and squares."""
+    """Lower and upper bounds of the values of 16 rows for a single query, from their products and squares."""
     number, square_margin = metric
     of, stride = margins
     product, square = load(values), load(squares)
@@ -135,9 +135,9 @@ def intervals_of(values, squares, metric, margins):
 
 @njit
 def scan_single(rows, first, count, width, query, metric, margins, first_row, lists, room):
-    """Push every row that may reach the threshold of the only query, which waits for the memory alone.
+    """Push every row that may reach the threshold of a single query; the speed is limited by memory.
 
-    Returns False where float32 is not enough.
+    Returns False if float32 is not enough.
     """
     values, squares, ends = room, at(room, LANES), at(room, 2 * LANES)
     for i in range(0, count, LANES):
@@ -167,7 +167,7 @@ def scan_single(rows, first, count, width, query, metric, margins, first_row, li
 
 @njit
 def next_rows(turn, piece, end, place):
-    """Take the next rows that no thread has; False where there are none."""
+    """Take the next rows that no thread has taken; False if there are none."""
     place[0] = add(address(turn, 0), piece)
     place[1] = min(place[0] + piece, end)
     return place[0] < end
@@ -179,11 +179,11 @@ def scan_rows(
     rows, turn, piece, end, place, offset, width, packed, queries, number, metric, k, margins, stride, square_margin,
     lists, capacity, room,
 ):  # fmt: skip
-    """Scan rows 0..end-1, whose indices are `offset` more; `margins` as candidates.py says.
+    """Scan rows 0..end-1, whose indices are higher by `offset`; `margins` as in candidates.py.
 
-    Threads share the rows: each takes `piece` of them at a time, in `turn`, and is at work on those from `place[0]` to
-    `place[1]`.  Returns DONE when all are taken; FULL where a list is full of rows that none of the others surely beat:
-    when there is room, the scan goes on; or UNSAFE where float32 is not enough.
+    Threads share the rows: each takes `piece` of them at a time, by the counter `turn`, and works on those from
+    `place[0]` to `place[1]`.  Returns DONE when all are taken; FULL if a list is full of rows that cannot be dropped:
+    with more space, the scan can be continued; or UNSAFE if float32 is not enough.
     """
     r, q, p, m, z = address(rows, 0), address(queries, 0), address(packed, 0), address(margins, 0), address(room, 0)
     tile, terms = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)

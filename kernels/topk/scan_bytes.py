@@ -1,10 +1,10 @@
-"""scan.py on a quantised corpus (minembed/search/quantized.py), in two steps, since bytes are cheap and coarse.
+"""scan.py on a quantised corpus (minembed/search/quantized.py), in two steps, since bytes are cheap but coarse.
 
-Every row meets the queries rounded to bytes.  Where that leaves a row in question, what was rounded off the query is
-multiplied too, so that only the row's own rounding is left in its interval.
+Every row is multiplied with the queries rounded to bytes.  If that does not exclude a row, the remainder of the query
+is multiplied too, so that only the row's own rounding error is left in its interval.
 
-`corpus` = (levels, scales, lengths, errors, width); queries in bytes, and what was rounded off them (`rest`), are
-(levels, scales, sums); terms, margins, metric and lists as candidates.py says.
+`corpus` = (levels, scales, lengths, errors, width); queries in bytes, and their remainders (`rest`), are
+(levels, scales, sums); terms, margins, metric and lists as in candidates.py.
 """
 
 import numpy as np
@@ -23,13 +23,13 @@ from minembed.kernels.vectors.simd import address, at, first_bit, fma, load, loa
 from minembed.search.metrics import COSINE, EUCLIDEAN
 
 f32 = np.float32
-REST_MARGINS = 3  # where the margins of queries begin that are rounded twice
-SHORTEST_LENGTH = f32(1e-30)  # below any row that is not all zeros
+REST_MARGINS = 3  # the index of the margins for queries that are rounded twice
+SHORTEST_LENGTH = f32(1e-30)  # shorter than any row that is not all zeros
 
 
 @njit
 def write_terms_bytes(corpus, first, count, metric, terms):
-    """The terms of some quantised rows."""
+    """Write the terms of some quantised rows."""
     number, square_margin = metric
     for r in range(count):
         length, error, own = corpus[2][first + r], corpus[3][first + r], at(terms, r * ROW_TERMS)
@@ -43,7 +43,7 @@ def write_terms_bytes(corpus, first, count, metric, terms):
 
 @njit
 def push_closer(query, row, product, corpus, terms, rest, margins, lists):
-    """Push a row that may reach a query's threshold when what was rounded off the query is multiplied too."""
+    """Push a row if it may still reach a query's threshold with the remainder of the query included."""
     columns, scales, sums = rest
     width = corpus[4]
     whole = dot_bytes(at(corpus[0], row * width), at(columns, query * width), width) + SHIFT * sums[query]
@@ -69,7 +69,7 @@ def collect_bytes(tile, count, first_query, wide, corpus, first_row, terms, rest
 
 @njit
 def highest_of(products, corpus, first, count, metric, margins):
-    """The upper ends of where the values of up to 16 rows lie for the only query."""
+    """Upper bounds of the values of up to 16 rows for a single query."""
     number, square_margin = metric
     of, stride = margins
     none = splat(ZERO)
@@ -90,7 +90,7 @@ def highest_of(products, corpus, first, count, metric, margins):
 
 @njit
 def scan_single_bytes(corpus, first, count, query, metric, rest, margins, lists, room):
-    """Push every row that may reach the threshold of the only query."""
+    """Push every row that may reach the threshold of a single query."""
     products, terms, width = room, at(room, LANES), corpus[4]
     levels, scale, total = query[0], query[1][0], query[2][0]
     for i in range(first, first + count, LANES):
@@ -113,9 +113,9 @@ def scan_bytes(
     levels, scales, lengths, errors, turn, piece, end, place, width, packed, once, once_scales, once_sums, left,
     left_scales, left_sums, zero_points, number, metric, k, margins, stride, square_margin, lists, capacity, room,
 ):  # fmt: skip
-    """scan_rows on a quantised corpus and queries that are quantised: `packed` as weights are, and `once` as rows.
+    """scan_rows on a quantised corpus and quantised queries: `packed` like weights, and `once` as rows.
 
-    What was rounded off the queries, quantised again, is in `left` as rows.
+    The remainders of the queries, also quantised, are in `left` as rows.
     """
     p, m, z, none = address(packed, 0), address(margins, 0), address(room, 0), address(zero_points, 0)
     tile, terms = at(z, 2 * PANEL), at(z, 2 * PANEL + TILE_ROWS * PANEL)

@@ -1,4 +1,4 @@
-"""The numba tier of `top_k`: what is found by kernels/topk/scan.py, by threads that share the corpus out by pieces."""
+"""The numba tier of `top_k`: runs kernels/topk/scan.py on threads that take pieces of the corpus in turn."""
 
 from collections import deque
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from minembed.types import Array
 
 PIECE = 1 << 12  # rows that a thread takes at a time
 WIDEST_ROW = 1 << 16  # bytes of a row: 255 * 127 times as many fit into int32
-PAIRS = 1 << 8  # of a query and a row, that a thread scores at a time
-THREAD_WORK = 20_000_000  # multiplications: with fewer, another thread costs more than it saves
+PAIRS = 1 << 8  # pairs of a query and a row that a thread scores at a time
+THREAD_WORK = 20_000_000  # multiplications per thread: with fewer, another thread costs more than it saves
 
 
 Scan = Callable[[Span, Array, Lists, int], int]  # (span, place, lists, thread) -> why it stopped
@@ -31,7 +31,7 @@ Scan = Callable[[Span, Array, Lists, int], int]  # (span, place, lists, thread) 
 def scan(
     search: Search, corpus: Array, threads: int, quantized: QuantizedCorpus | None = None, entries: Entries = JIT
 ) -> tuple[Array, Array]:
-    """Find (query, row) of every row that could be among the k best, on the rows or on what they were quantised to."""
+    """Find (query, row) of every row that could be among the k best, on the rows or their quantised form."""
     if not search.fits_float32():
         return tier.scan_numpy(search, corpus, threads)
     queries = np.ascontiguousarray(search.queries, np.float32)
@@ -70,10 +70,10 @@ def _scan_floats(search: Search, queries: Array, corpus: Array, entries: Entries
 
     def go(span: Span, place: Array, lists: Lists, thread: int) -> int:
         original = corpus[span.begin : span.end]
-        with np.errstate(over="ignore"):  # what overflows is found by its length
+        with np.errstate(over="ignore"):  # overflows are detected by the length
             rows = np.ascontiguousarray(original, np.float32)
         if search.metric.is_direction and original.dtype == np.float64 and original[~rows.any(axis=1)].any():
-            return UNSAFE  # rows that vanish have directions
+            return UNSAFE  # tiny rows still have directions
         stopped: int = scan_rows(
             _flat(rows), span.turn, PIECE, len(rows), place, span.begin, width, packed, flat_queries, number,
             search.metric.number, search.k, flat_margins, padded, square, lists.of(thread), lists.capacity,
@@ -85,7 +85,7 @@ def _scan_floats(search: Search, queries: Array, corpus: Array, entries: Entries
 
 
 def _can_be_rounded(search: Search, corpus: QuantizedCorpus) -> bool:
-    """Whether no product of these queries with a quantised row might leave float32, or a sum of bytes int32."""
+    """Whether no product of these queries with a quantised row can overflow float32, and no sum of bytes int32."""
     lengths = search.lengths
     safe = (lengths == 0) | ((lengths > 1e-15) & (lengths < 1e15))
     return bool(safe.all()) and corpus.levels.shape[1] <= WIDEST_ROW
@@ -123,14 +123,14 @@ def _up(x: Array) -> Array:
 
 
 def _flat(array: Array) -> Array:
-    """One read-only row of numbers: mapped files are read-only, and Numba compiles for either."""
+    """A flat read-only array: mapped files are read-only, and Numba would compile for both kinds."""
     flat = array.view(np.ndarray).reshape(-1)
     flat.flags.writeable = False
     return flat
 
 
 def _join(search: Search, lists: Lists, entries: Entries) -> tuple[Array, Array]:
-    """What all threads found, without what k others surely beat."""
+    """The candidates of all threads, without those that k others beat."""
     slots, number = lists.counts.shape
     total = int(lists.counts.sum())
     which, rows, scratch = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.float32)
@@ -143,7 +143,7 @@ def _join(search: Search, lists: Lists, entries: Entries) -> tuple[Array, Array]
 
 
 def _make_room(search: Search, corpus: Array, lists: Lists, thread: int, entries: Entries) -> None:
-    """Of lists full of rows too alike for the scan, keep the k best by their float64 scores."""
+    """Shorten lists that are full of rows too similar for the scan to the k best by their float64 scores."""
     counts, lows, highs, indices, thresholds, marks = lists.of(thread)
     for query in np.flatnonzero(counts > lists.capacity - ROWS):
         own = replace(search, queries=search.queries[query : query + 1], lengths=search.lengths[query : query + 1])
@@ -159,7 +159,7 @@ def _make_room(search: Search, corpus: Array, lists: Lists, thread: int, entries
 
 
 def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: int, entries: Entries = JIT) -> Array:
-    """The float64 scores of pairs of a query and a row, bit for bit those of the NumPy tier."""
+    """The float64 scores of pairs of a query and a row, with the same bits as the NumPy tier."""
     if corpus.dtype != np.float32 or not corpus.flags.c_contiguous:
         return tier.rescore_numpy(search, corpus, which, found, threads)
     search.sound.vectors(found)

@@ -1,1 +1,1 @@
-"""Training's kernels: both directions of rows' functions, linear layers, and the optimiser."""
+"""The kernels of training: forward and backward of row functions and linear layers, and the optimiser."""

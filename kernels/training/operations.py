@@ -1,7 +1,7 @@
-"""What training computes in the compiled tiers, in float32: linear layers, norms, GELU, softmax; forward and backward.
+"""The operations of training in the compiled tiers, in float32: linear, norms, GELU, softmax; forward and backward.
 
-Weights change at every step, so they are not packed ahead: a panel of columns is copied together just before all rows
-are multiplied with it.  Sums run over k in order, so the bits do not depend on how many rows there are.
+Weights change at every step, so they are not packed ahead: a panel of columns is packed just before all rows are
+multiplied with it.  Sums run over k in order, so the bits do not depend on the number of rows.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from minembed.types import Array
 
 @dataclass(frozen=True, slots=True)
 class StepOperations:
-    """The operations of one step; weights that are needed transposed are turned once, and forgotten with it."""
+    """The operations of one step; transposed weights are computed once and cached for the step."""
 
-    entries: Entries = JIT  # where compiled functions come from
+    entries: Entries = JIT  # the source of compiled functions
     turned: dict[int, Array] = field(default_factory=dict)
 
     def linear(self, x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
@@ -124,7 +124,7 @@ def _fits(*arrays: Array) -> bool:
 
 
 def _elementwise(kernel: Callable[..., None], x: Array, dy: Array, out: Array) -> Array:
-    """Run a kernel over all numbers; the last few, which fill no vector, go by themselves."""
+    """Run a kernel over all numbers; the last ones, less than a vector, in a separate call."""
     x, dy, flat = (np.ascontiguousarray(a, np.float32).reshape(-1) for a in (x, dy, out))
     whole = x.size // 16 * 16
     kernel(x, dy, whole, flat)

@@ -1,6 +1,6 @@
-"""AdamW in one pass over the memory: minembed.train.optim's functions, the same operations in the same order.
+"""AdamW in one pass over the memory: the functions of minembed.train.optim, with the same operations in order.
 
-Nothing is fused or reordered, so the bits are NumPy's.
+Nothing is fused or reordered, so the bits are the same as NumPy's.
 """
 
 import math
@@ -21,7 +21,7 @@ def _element(p, m, v, g, c):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def update(p, m, v, g, constants):
-    """One step of flat arrays, in place."""
+    """One step on flat arrays, in place."""
     for i in range(len(p)):
         p[i], m[i], v[i] = _element(p[i], m[i], v[i], g[i], constants)
 
@@ -29,8 +29,8 @@ def update(p, m, v, g, constants):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def replay(p, m, v, rows, last, first, table):
-    """The steps without a gradient that some rows have missed."""
-    zero = p.dtype.type(0)  # of the table's precision, and nothing is allocated
+    """Apply the steps without a gradient that some rows have missed."""
+    zero = p.dtype.type(0)  # in the table's precision, without allocating
     for row in rows:
         for step in range(last[row] + 1, first + 1 + len(table)):
             constants = table[step - first - 1]

@@ -1,4 +1,4 @@
-"""Products in training: weights change at every step, so a panel is copied together just before all rows meet it."""
+"""Products in training: weights change at every step, so a panel is packed just before it is multiplied."""
 
 from numba import njit
 
@@ -11,7 +11,7 @@ from minembed.kernels.vectors.simd import address
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def multiply_rows(x, rows, width, weight, out_width, bias, panel_room, out):
-    """out = bias + x weight: (rows, width), (width, out_width); out_width is of whole panels."""
+    """out = bias + x weight: (rows, width), (width, out_width); out_width is a number of whole panels."""
     for panel in range(out_width // PANEL):
         first = panel * PANEL
         for k in range(width):
@@ -58,7 +58,7 @@ def multiply_transposed(x, dy, rows, width, out_width, zeros, dy_room, x_room, o
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def transpose(x, rows, width, out):
-    """out = x^T, by blocks that stay in the first-level cache."""
+    """out = x^T, in blocks that stay in the first-level cache."""
     for i in range(0, rows, 16):
         for j in range(0, width, 16):
             for r in range(i, min(i + 16, rows)):

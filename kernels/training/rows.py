@@ -1,6 +1,6 @@
-"""Rows of numbers in training, in float32: GELU, LayerNorm and softmax, forward and backward, and sums over rows.
+"""Row functions of training, in float32: GELU, LayerNorm and softmax, forward and backward, and sums over rows.
 
-What they are is told by minembed.transformer.ops and minembed.train.backward.vjp.
+They are defined in minembed.transformer.ops and minembed.train.backward.vjp.
 """
 
 import math
@@ -34,11 +34,11 @@ MINUS_TWO = f32(-2.0)
 
 @njit
 def _slope_of_gelu(x):
-    """Phi(x) + x phi(x) of a vector: minembed.train.backward.vjp.gelu_vjp."""
-    a = minimum(absolute(x) * splat(HALF), splat(f32(6.5)))  # beyond, the tail is 0 and exp is not asked for less
+    """The derivative of GELU, Phi(x) + x phi(x), of a vector: minembed.train.backward.vjp.gelu_vjp."""
+    a = minimum(absolute(x) * splat(HALF), splat(f32(6.5)))  # beyond that the tail is 0, and exp would leave its range
     tail = normal_tail(a) * splat(HALF)
     density = exp(a * a * splat(MINUS_TWO)) * splat(DENSITY)
-    # Phi(|x|) = 1 - tail; the slope at -x is 1 - the slope at x
+    # Phi(|x|) = 1 - tail; the derivative at -x is 1 minus the derivative at x
     slope = splat(ONE) - tail + absolute(x) * density
     return slope
 
@@ -54,7 +54,7 @@ def gelu_rows(x, n, out):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def gelu_vjp_rows(x, dy, n, out):
-    """dy times GELU's slope at x, of n numbers, a multiple of 16."""
+    """dy times the derivative of GELU at x, for n numbers, a multiple of 16."""
     for j in range(0, n, 16):
         v = load(address(x, j))
         s = _slope_of_gelu(v)
@@ -88,7 +88,7 @@ def layer_norm_rows(x, rows, width, weight, bias, eps, zeros, out):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def layer_norm_vjp_rows(x, dy, rows, width, weight, eps, dx, dweight, dbias):
-    """The slopes of LayerNorm; those of weight and bias are added up."""
+    """The gradients of LayerNorm; those of weight and bias are accumulated."""
     for t in range(rows):
         here = t * width
         _norm_vjp_row(
@@ -142,7 +142,7 @@ def softmax_rows(x, rows, n, out):
 @on_disk
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def softmax_vjp_rows(y, kept, dy, rows, n, out):
-    """Each row's slopes: kept dy - y times their sum."""
+    """The gradient of softmax for each row: kept dy - y times their sum."""
     zero = splat(ZERO)
     for t in range(rows):
         p, k, d, to = address(y, t * n), address(kept, t * n), address(dy, t * n), address(out, t * n)
@@ -157,7 +157,7 @@ def softmax_vjp_rows(y, kept, dy, rows, n, out):
 
 @njit
 def _take(row, count, other):
-    """The next 16 numbers of a row; what is beyond its end is as in `other`."""
+    """The next 16 numbers of a row; lanes beyond its end are those of `other`."""
     if count >= 16:
         return load(row)
     return load_part(row, count, other)

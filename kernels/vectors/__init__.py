@@ -1,1 +1,1 @@
-"""SIMD vectors as values in Numba: what the CPU can do, and the instructions that are emitted for it."""
+"""SIMD vectors as values in Numba: the features of the CPU, and the instructions that are emitted for it."""

@@ -1,4 +1,4 @@
-"""Words that threads share: each of these happens at once, and in one order for all."""
+"""Atomic operations on words that threads share, sequentially consistent."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""What the CPU at hand can do, without LLVM: the same answers as far as kernels ask, from the CPU and the system.
+"""Detect the features of this CPU without LLVM; those that kernels use are the same as LLVM finds.
 
-An x86 CPU is asked by two instructions, in a tiny library of their own (kernels/ahead/small_objects.py).  What the
-system does not keep when it switches between threads does not count, whatever the CPU has.  ARM is asked through the
-system.
+An x86 CPU is queried by two instructions, in a tiny separate library (kernels/ahead/small_objects.py).  Registers that
+the system does not save when it switches threads do not count, even if the CPU has them.  The features of an ARM CPU
+are read from the system.
 
 Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, CPUID; volume 1, 13.3 (XCR0); AMD64
 Architecture Programmer's Manual, volume 3, appendix E; Linux, Documentation/arch/arm64/elf_hwcaps.rst.
@@ -21,7 +21,7 @@ from minembed.kernels.vectors.instruction_sets import Target
 
 Cpuid = Callable[[int, int], tuple[int, int, int, int]]  # leaf, subleaf -> eax, ebx, ecx, edx
 
-# What the system must keep of a thread (XCR0): nothing beyond the basics; AVX's registers; AVX-512's; tiles
+# The state that the system must save for a thread (XCR0): nothing beyond the basics; AVX's registers; AVX-512's; tiles
 NONE, AVX, AVX512, TILES = 0, 0x6, 0xE6, 0x60000
 EAX, EBX, ECX, EDX = range(4)
 EXTENDED = 0x80000001
@@ -58,7 +58,7 @@ HWCAP, ASIMD, ASIMDDP = 16, 1, 20  # of Linux on ARM: which word of the auxiliar
 
 
 def read_x86(cpuid: Cpuid, xgetbv: Callable[[], int]) -> tuple[frozenset[str], str]:
-    """The features of an x86 CPU, and LLVM's name of it where that matters: of AMD's, from Zen on.
+    """The features of an x86 CPU, and LLVM's name for it if that matters: for AMD's, from Zen on.
 
     >>> read_x86(lambda leaf, subleaf: (0, 0, 0, 0), lambda: 0)
     (frozenset(), '')
@@ -95,7 +95,7 @@ def _zen(vendor: list[int], signature: int, wide: bool) -> str:
 
 
 def read_arm() -> frozenset[str]:
-    """The features of an ARM CPU of 64 bits.
+    """The features of a 64-bit ARM CPU.
 
     >>> read_arm() <= {"neon", "dotprod"}
     True
@@ -109,12 +109,12 @@ def read_arm() -> frozenset[str]:
         auxiliary = ctypes.CDLL(None).getauxval
         auxiliary.argtypes, auxiliary.restype = [ctypes.c_ulong], ctypes.c_ulong
         return arm_features(auxiliary(HWCAP))
-    except (AttributeError, OSError):  # a C library that cannot be asked: every CPU of 64 bits has NEON
+    except (AttributeError, OSError):  # the C library has no getauxval: every 64-bit CPU has NEON
         return arm_features(1 << ASIMD)
 
 
 def arm_features(capabilities: int) -> frozenset[str]:
-    """LLVM's names of what Linux tells of an ARM CPU.
+    """LLVM's names for the features of an ARM CPU that Linux reports.
 
     >>> sorted(arm_features(0b100000000000011111111))
     ['dotprod', 'neon']
@@ -124,9 +124,9 @@ def arm_features(capabilities: int) -> frozenset[str]:
 
 
 def x86_features(folder: Path = NATIVE) -> tuple[frozenset[str], str]:
-    """The features and the name of the x86 CPU at hand.
+    """The features and the name of this x86 CPU.
 
-    Raises BackendError where the library that asks it is missing or damaged.
+    Raises BackendError if the library that queries it is missing or damaged.
     """
     library = open_library(read_libraries(folder), DETECTOR)
     try:
@@ -146,9 +146,9 @@ def x86_features(folder: Path = NATIVE) -> tuple[frozenset[str], str]:
 
 
 def detect_target(folder: Path = NATIVE) -> Target:
-    """What the kernels of this process may use, without LLVM; the folder is that of the libraries.
+    """The target of this process, found without LLVM; the folder is that of the libraries.
 
-    Raises BackendError where the CPU cannot be asked, InputError where MINEMBED_DISABLE names what is not known.
+    Raises BackendError if the CPU cannot be queried, InputError if MINEMBED_DISABLE has an unknown name.
     """
     without, machine = disabled_features(), _machine()
     if machine == "x86_64":

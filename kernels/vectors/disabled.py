@@ -1,8 +1,8 @@
-"""MINEMBED_DISABLE: instructions that the kernels are to do without, for those who must.
+"""MINEMBED_DISABLE: instructions that the kernels must not use.
 
-It names what kernels ask for by name.  What LLVM uses of itself, wherever it is told that it is there, is taken away
-from all that Numba compiles, by NUMBA_CPU_FEATURES: so are whole sets (AVX2, AVX-512), and the one instruction of VNNI
-that LLVM makes of a multiplication and a sum of its own accord, vpdpwssd.
+It names instructions that kernels use explicitly.  Instructions that LLVM uses on its own are disabled for all code
+that Numba compiles, by NUMBA_CPU_FEATURES: whole sets (AVX2, AVX-512), and the one instruction of VNNI that LLVM makes
+of a multiplication and a sum, vpdpwssd.
 """
 
 import os
@@ -10,11 +10,11 @@ import os
 from minembed.errors import InputError
 
 VARIABLE = "MINEMBED_DISABLE"
-ALL_TILES = {  # LLVM's names: the others rest on the first
+ALL_TILES = {  # LLVM's names: the others depend on the first
     *("amx-tile", "amx-bf16", "amx-int8", "amx-fp16", "amx-complex"),
     *("amx-fp8", "amx-tf32", "amx-movrs", "amx-avx512", "amx-transpose"),
 }
-WORDS = {  # a word of the list, LLVM's names of what it takes away
+WORDS = {  # word in the setting: LLVM's names of the features that it disables
     "amx": ALL_TILES,
     "amx-tile": ALL_TILES,
     "amx-bf16": {"amx-bf16"},
@@ -23,16 +23,16 @@ WORDS = {  # a word of the list, LLVM's names of what it takes away
     "avx512vnni": {
         "avx512vnni",
         "avxvnni",
-    },  # one instruction: LLVM picks the shorter code, so neither may be asked for
+    },  # one instruction: LLVM picks the shorter encoding, so both must be disabled
     "avxvnni": {"avxvnni"},
     "dotprod": {"dotprod"},
 }
 
 
 def disabled_features(setting: str | None = None) -> frozenset[str]:
-    """LLVM's names of all that a setting, by default the environment's, takes away.
+    """LLVM's names of all features that a setting, by default the environment's, disables.
 
-    Raises InputError for a word that is not known.
+    Raises InputError for an unknown word.
 
     >>> sorted(disabled_features("avx512bf16, AMX-int8"))
     ['amx-int8', 'avx512bf16']

@@ -1,6 +1,6 @@
-"""What kernels are made of: helpers that emit LLVM's vector IR, for vectors of 16 lanes.
+"""Helpers that emit LLVM's vector IR, for vectors of 16 lanes.
 
-simd.py makes values of Numba of them, tiles/registers.py and tiles/dot.py the register tiles.
+simd.py builds Numba values on them, tiles/registers.py and tiles/dot.py build the register tiles.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ F32, I32, I8, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(8), ir.IntType(64
 VF, VI = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
 
 
-class _BFloat16(ir.Type):  # llvmlite names no such type; LLVM does
+class _BFloat16(ir.Type):  # llvmlite has no such type; LLVM does
     def __str__(self) -> str:
         return "bfloat"
 
@@ -28,18 +28,18 @@ class _BFloat16(ir.Type):  # llvmlite names no such type; LLVM does
 
 
 def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    """Find or declare one of LLVM's own functions."""
+    """Find or declare an LLVM intrinsic."""
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
 
 
 def call(builder: Any, name: str, *args: Any, result: Any = None) -> Any:
-    """Call one of LLVM's own functions; the result has the type of the first argument unless said."""
+    """Call an LLVM intrinsic; by default, the result has the type of the first argument."""
     function = declare(builder, name, result or args[0].type, [a.type for a in args])
     return builder.call(function, args)
 
 
 def masked(builder: Any, name: str, a: Any, b: Any) -> Any:
-    """Call one of those functions of AVX-512 that LLVM has only with a mask and a rounding: all lanes, as usual."""
+    """Call an AVX-512 intrinsic that LLVM has only with a mask and a rounding mode: all lanes, default rounding."""
     lanes, usual = ir.Constant(ir.IntType(LANES), -1), ir.Constant(I32, 4)
     others = parts_of(builder, b) if isinstance(b.type, ir.VectorType) else [b] * (a.type.count // LANES)
     name = f"llvm.x86.avx512.mask.{name}.ps.512"
@@ -48,7 +48,7 @@ def masked(builder: Any, name: str, a: Any, b: Any) -> Any:
 
 
 def of_floats(builder: Any, name: str, *args: Any) -> Any:
-    """Call one of LLVM's functions of vectors of floats, whatever their number of lanes."""
+    """Call an LLVM intrinsic on vectors of floats, for any number of lanes."""
     return call(builder, f"llvm.{name}.v{args[0].type.count}f32", *args)
 
 
@@ -61,7 +61,7 @@ def parts_of(builder: Any, value: Any) -> list[Any]:
 
 
 def join(builder: Any, parts: list[Any]) -> Any:
-    """Vectors as one, end to end; their number is a power of two."""
+    """Concatenate vectors; their number is a power of two."""
     while len(parts) > 1:
         places = ir.Constant(ir.VectorType(I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
         parts = [builder.shuffle_vector(a, b, places) for a, b in zip(parts[::2], parts[1::2], strict=True)]
@@ -77,22 +77,22 @@ def broadcast(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
 
 
 def move(builder: Any, pointer: Any, elements: Any) -> Any:
-    """The pointer, so many elements on."""
+    """The pointer moved by a number of elements."""
     return builder.gep(pointer, [elements if isinstance(elements, ir.Value) else ir.Constant(I64, elements)])
 
 
 def load_vector(builder: Any, pointer: Any, vector: Any = VF) -> Any:
-    """16 lanes from a pointer that need not be aligned."""
+    """Load 16 lanes from a pointer that need not be aligned."""
     return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
 
 
 def store_vector(builder: Any, pointer: Any, value: Any) -> None:
-    """16 lanes to a pointer that need not be aligned."""
+    """Store 16 lanes to a pointer that need not be aligned."""
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=1)
 
 
 def fold(builder: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """Combine all lanes into one scalar, halves with halves: the order is fixed, so the bits are."""
+    """Combine all lanes into one scalar, half with half: in a fixed order, so with fixed bits."""
     return builder.extract_element(fold_each(builder, value, combine), ir.Constant(I32, 0))
 
 
@@ -113,12 +113,12 @@ def first_mask(builder: Any, count: Any) -> Any:
 
 
 def larger(builder: Any, a: Any, b: Any) -> Any:
-    """Lane by lane; b where either is NaN."""
+    """The larger in each lane; b if either is NaN."""
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
 def smaller(builder: Any, a: Any, b: Any) -> Any:
-    """Lane by lane; b where either is NaN."""
+    """The smaller in each lane; b if either is NaN."""
     return builder.select(builder.fcmp_ordered("<", a, b), a, b)
 
 
@@ -127,7 +127,7 @@ def round_bfloat16(builder: Any, value: Any) -> Any:
     words = ir.VectorType(ir.IntType(16), LANES)
     if TARGET.has_bfloat16:
         return builder.bitcast(builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES)), words)
-    # without the instruction LLVM calls a function of a runtime library that is not there
+    # without the instruction LLVM would call a function of a runtime library that is not linked
     bits = builder.bitcast(value, VI)
     sixteen = broadcast(builder, ir.Constant(I32, 16))
     odd = builder.and_(builder.lshr(bits, sixteen), broadcast(builder, ir.Constant(I32, 1)))

@@ -1,4 +1,4 @@
-"""Vectors of 16 float64, for scores whose bits every tier must share: no product is fused with a sum."""
+"""Vectors of 16 float64, for scores with the same bits in every tier: products are never fused with sums."""
 
 import operator
 from typing import Any

@@ -1,6 +1,6 @@
-"""Four vectors at once, of four rows or of two: what formulas of `fours` are fed with, and what becomes of them.
+"""Four vectors at once, of four rows or of two: loading and storing values of the type `fours`.
 
-Why four vectors: vector.py.  The rows begin at a pointer and lie `stride` elements apart.
+vector.py explains why four.  The rows begin at a pointer and are `stride` elements apart.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ _pointer, _shorts = types.CPointer(types.float32), types.CPointer(types.uint16)
 
 
 def _rows(builder: Any, pointer: Any, stride: Any) -> list[Any]:
-    """Where the rows begin."""
+    """Pointers to the rows."""
     return [move(builder, pointer, builder.mul(stride, ir.Constant(stride.type, r))) for r in range(FOUR)]
 
 
@@ -64,7 +64,7 @@ def store_rows_bfloat16(builder: Any, pointer: Any, stride: Any, value: Any) -> 
 
 
 def _square(builder: Any, pointer: Any, stride: Any) -> list[Any]:
-    """Where two vectors of each of two rows are."""
+    """Pointers to two vectors of each of two rows."""
     return [move(builder, row, column) for row in _rows(builder, pointer, stride)[:2] for column in (0, LANES)]
 
 
@@ -83,13 +83,13 @@ def store_square(builder: Any, pointer: Any, stride: Any, value: Any) -> None:
 
 @emitted(fours, floats)
 def four_times(builder: Any, value: Any) -> Any:
-    """The same vector for each."""
+    """The same vector four times."""
     return join(builder, [value] * FOUR)
 
 
 @emitted(fours, fours, types.int64)
 def first_lanes_of_rows(builder: Any, value: Any, count: Any) -> Any:
-    """The first `count` lanes of each row, and zeros."""
+    """The first `count` lanes of each row, and zeros in the others."""
     mask, zeros = first_mask(builder, count), ir.Constant(VF, [0.0] * LANES)
     return join(builder, [builder.select(mask, part, zeros) for part in parts_of(builder, value)])
 

@@ -1,7 +1,7 @@
-"""Instruction sets: what each lets the kernels do, and the tile that suits it.
+"""Instruction sets: what the kernels can use, and the best tile shape.
 
-Vectors are 16 lanes everywhere; LLVM splits them into the registers that there are (one of AVX-512, two of AVX2, four
-of NEON or SSE), so only the shape of a tile and the dot product of bytes differ between instruction sets.
+Vectors have 16 lanes everywhere; LLVM splits them into the available registers (one of AVX-512, two of AVX2, four of
+NEON or SSE), so only the shape of a tile and the dot product of bytes differ between instruction sets.
 """
 
 from dataclasses import dataclass
@@ -50,12 +50,12 @@ class Target:
 
     @property
     def _rows_apart(self) -> int:
-        """Rows of one whose numbers are taken apart first: both halves of B and of A, and a mask, want registers."""
+        """Rows of a tile whose numbers are split first: both halves of B and of A, and a mask, need registers."""
         return {14: 12, 6: 4}.get(self.tile[0], self.tile[0])  # 24 + 4 + 2 + 1 of 32; 8 + 4 + 2 + 1 of 16
 
     @property
     def dot_bytes(self) -> str:
-        """How four unsigned bytes times four signed bytes are summed into an int32 lane."""
+        """The method to sum four unsigned bytes times four signed bytes into an int32 lane."""
         if {"avx512f", "avx512vnni"} <= self.features:
             return "vnni512"
         if "avxvnni" in self.features:
@@ -70,9 +70,9 @@ class Target:
     def dot_bfloat16(self) -> bool:
         """Whether pairs of bfloat16 are multiplied and summed into float32 by one instruction, vdpbf16ps.
 
-        Only where that pays.  AMD's cores (Zen 4, Zen 5) start as many as multiply-adds of float32, so products are
-        twice as fast.  Intel's start one where they start four of those: measured on an Emerald Rapids, 87 GFLOP/s
-        against 160 in float32.  LLVM names each Zen; what a virtual Intel is called says little of what it is.
+        Only if that is faster.  AMD's cores (Zen 4, Zen 5) start as many of them as multiply-adds of float32, so
+        products are twice as fast.  Intel's start a quarter as many: measured on an Emerald Rapids, 87 GFLOP/s
+        against 160 in float32.  LLVM names each Zen; the name of a virtual Intel CPU says little about it.
 
         >>> Target("x86_64", frozenset({"avx512f", "avx512bf16"}), "sapphirerapids").dot_bfloat16
         False
@@ -86,10 +86,10 @@ class Target:
 
     @property
     def is_far(self) -> bool:
-        """Whether the cache that holds the weights is so far that each type of them has to be asked for early.
+        """Whether the cache with the weights has such a latency that all types of weights should be prefetched.
 
-        On a server of Intel's a query of 8 to 20 tokens takes a sixth to a third less for it, in int8 and bfloat16.
-        Zen's third level is near: there rounded weights lose by asking.  Without AVX-512 it was not measured.
+        On an Intel server this makes a query of 8 to 20 tokens a sixth to a third faster, in int8 and bfloat16.
+        Zen's third level is near: there prefetching rounded weights costs time.  Without AVX-512 it was not measured.
 
         >>> Target("x86_64", frozenset({"avx512f"}), "icelake-server").is_far
         True

@@ -1,4 +1,4 @@
-"""What the CPUs have that LLVM knows by name, of the instruction sets that matter to the kernels."""
+"""The instruction sets, of those that matter to the kernels, of the CPUs that LLVM knows by name."""
 
 AVX2 = frozenset({"avx2", "fma"})
 AVX2_VNNI = AVX2 | {"avxvnni"}
@@ -8,7 +8,7 @@ BF16 = VNNI | {"avx512bf16"}
 AMX = BF16 | {"avxvnni", "amx-tile", "amx-bf16", "amx-int8"}
 DOTPROD = frozenset({"neon", "dotprod"})
 
-CPUS = (  # instruction sets, LLVM's names of the CPUs that have them
+CPUS = (  # instruction sets, and LLVM's names of the CPUs that have them
     (AVX2, "haswell core-avx2 broadwell skylake x86-64-v3 znver1 znver2 znver3"),
     (AVX2_VNNI, "alderlake raptorlake meteorlake gracemont sierraforest grandridge"),
     (AVX2_VNNI, "arrowlake arrowlake-s lunarlake pantherlake clearwaterforest"),
@@ -25,7 +25,7 @@ CPUS = (  # instruction sets, LLVM's names of the CPUs that have them
 
 
 def features_of(cpu: str) -> frozenset[str]:
-    """The instruction sets of a named CPU that matter here; of one that is not listed, none.
+    """The instruction sets of a named CPU that matter here; none for a CPU that is not listed.
 
     >>> sorted(features_of("haswell")), sorted(features_of("a name nobody knows"))
     (['avx2', 'fma'], [])

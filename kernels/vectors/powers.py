@@ -1,4 +1,4 @@
-"""Powers of two of vectors, by AVX-512's own instructions where it is, and what is needed to compute 2^t."""
+"""Powers of two of vectors, with AVX-512's instructions if there are, and the parts of computing 2^t."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LARGEST = 3e38
 
 @emitted(floats, floats, floats)
 def times_power(builder: Any, a: Any, n: Any) -> Any:
-    """a 2^n for whole n with -127 < n < 128."""
+    """a 2^n for integers n with -127 < n < 128."""
     if "avx512f" in TARGET.features:
         return masked(builder, "scalef", a, n)
     return builder.fmul(a, _power(builder, builder.fptosi(n, ir.VectorType(I32, n.type.count))))
@@ -21,7 +21,7 @@ def times_power(builder: Any, a: Any, n: Any) -> Any:
 
 @emitted(floats, floats)
 def fraction(builder: Any, a: Any) -> Any:
-    """a - floor(a), also of infinity, where it is 0; NaN stays NaN."""
+    """a - floor(a); 0 for infinity; NaN stays NaN."""
     if {"avx512f", "avx512dq"} <= TARGET.features:
         return masked(builder, "reduce", a, ir.Constant(I32, 1))  # 1: down
     a = _between(builder, -LARGEST, LARGEST, a)
@@ -30,7 +30,7 @@ def fraction(builder: Any, a: Any) -> Any:
 
 @emitted(floats, floats, floats)
 def scale_by_power(builder: Any, a: Any, t: Any) -> Any:
-    """a 2^floor(t) of a from 1 to 2, rounded once; from infinite t as well, NaN of NaN."""
+    """a 2^floor(t) for a from 1 to 2, rounded once; also for infinite t; NaN for NaN."""
     if "avx512f" in TARGET.features:
         return masked(builder, "scalef", a, t)
     n = of_floats(builder, "floor", _between(builder, -252.0, 254.0, t))
@@ -42,7 +42,7 @@ def scale_by_power(builder: Any, a: Any, t: Any) -> Any:
 
 
 def _between(builder: Any, low: Any, high: Any, a: Any) -> Any:
-    """a, cut; NaN stays NaN."""
+    """a clipped to [low, high]; NaN stays NaN."""
     low, high = (broadcast(builder, ir.Constant(F32, end), a.type.count) for end in (low, high))
     return larger(builder, low, smaller(builder, high, a))
 

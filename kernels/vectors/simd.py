@@ -5,9 +5,9 @@
     store(q, maximum(y, splat(zero)))
 
 Why: Numba's loop vectoriser leaves float maxima, table look-ups and mixed types scalar, and has no vector exp.  Each
-function here becomes a few lines of LLVM's vector IR, which LLVM turns into what the CPU has.  Pointers are Numba's
+function here becomes a few lines of LLVM's vector IR, which it compiles to CPU instructions.  Pointers are Numba's
 CPointer: `address(array, i)` makes one, `at(p, n)` moves it by n elements, `p[n]` reads a scalar.  Nothing is checked.
-The twin to step through, in plain NumPy, is minembed/transformer/encoder.py and minembed/transformer/ops.py.
+The same in plain NumPy, to step through, is minembed/transformer/encoder.py and minembed/transformer/ops.py.
 """
 
 from typing import Any
@@ -63,7 +63,7 @@ def at(builder: Any, pointer: Any, n: Any) -> Any:
 
 @emitted(floats, _pointer)
 def load(builder: Any, pointer: Any) -> Any:
-    """16 floats."""
+    """Load 16 floats."""
     return load_vector(builder, pointer)
 
 
@@ -75,7 +75,7 @@ def store(builder: Any, pointer: Any, value: Any) -> None:
 
 @emitted(floats, _pointer, types.int64, floats)
 def load_part(builder: Any, pointer: Any, count: Any, other: Any) -> Any:
-    """The first `count` floats, and the lanes of `other` beyond; nothing beyond is read."""
+    """Load the first `count` floats; the other lanes are those of `other`; nothing beyond is read."""
     where = builder.bitcast(pointer, VF.as_pointer())
     mask = first_mask(builder, count)
     function = declare(
@@ -100,7 +100,7 @@ def store_part(builder: Any, pointer: Any, value: Any, count: Any) -> None:
 
 @emitted(floats, floats, types.int64)
 def first_lanes(builder: Any, value: Any, count: Any) -> Any:
-    """The first `count` lanes, and zeros."""
+    """The first `count` lanes, and zeros in the others."""
     return builder.select(first_mask(builder, count), value, ir.Constant(VF, [0.0] * LANES))
 
 
@@ -112,19 +112,19 @@ def splat(builder: Any, scalar: Any) -> Any:
 
 @emitted(floats, floats, floats, floats)
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once where the CPU can."""
+    """a * b + c, rounded once if the CPU can."""
     return of_floats(builder, "fmuladd", a, b, c)
 
 
 @emitted(floats, floats, floats)
 def maximum(builder: Any, a: Any, b: Any) -> Any:
-    """The larger lane by lane; b where either is NaN, so put what may be NaN second."""
+    """The larger in each lane; b if either is NaN, so pass what may be NaN as b."""
     return larger(builder, a, b)
 
 
 @emitted(floats, floats, floats)
 def minimum(builder: Any, a: Any, b: Any) -> Any:
-    """The smaller lane by lane; b where either is NaN."""
+    """The smaller in each lane; b if either is NaN."""
     return smaller(builder, a, b)
 
 
@@ -154,7 +154,7 @@ def nearest(builder: Any, a: Any) -> Any:
 
 @emitted(ints, floats)
 def to_int(builder: Any, a: Any) -> Any:
-    """Whole numbers as int32; what does not fit is any number."""
+    """Convert integers to int32; the result is undefined for numbers that do not fit."""
     return builder.fptosi(a, ir.VectorType(I32, a.type.count))
 
 
@@ -178,26 +178,26 @@ def min_lanes(builder: Any, a: Any) -> Any:
 
 @emitted(types.int64, floats, floats)
 def reached(builder: Any, a: Any, b: Any) -> Any:
-    """A bit for each lane of a that is at least that of b."""
+    """A bit for each lane, set if a is at least b."""
     lanes = builder.bitcast(builder.fcmp_ordered(">=", a, b), ir.IntType(LANES))
     return builder.zext(lanes, I64)
 
 
 @emitted(floats, floats, floats, floats)
 def where_reached(builder: Any, a: Any, b: Any, other: Any) -> Any:
-    """The lanes of a that are at least those of b, and the others of `other`."""
+    """a in lanes where a is at least b, `other` in the rest."""
     return builder.select(builder.fcmp_ordered(">=", a, b), a, other)
 
 
 @emitted(types.int64, types.int64)
 def count_bits(builder: Any, bits: Any) -> Any:
-    """How many bits are set."""
+    """The number of bits that are set."""
     return call(builder, "llvm.ctpop.i64", bits)
 
 
 @emitted(types.int64, types.int64)
 def first_bit(builder: Any, bits: Any) -> Any:
-    """The place of the lowest bit that is set."""
+    """The index of the lowest bit that is set."""
     return call(builder, "llvm.cttz.i64", bits, ir.Constant(ir.IntType(1), 0))
 
 
@@ -215,13 +215,13 @@ def store_bfloat16(builder: Any, pointer: Any, value: Any) -> None:
 
 @emitted(floats, types.CPointer(types.int8))
 def load_signed_bytes(builder: Any, pointer: Any) -> Any:
-    """16 int8 as floats."""
+    """Load 16 int8 as floats."""
     return builder.sitofp(builder.sext(load_vector(builder, pointer, ir.VectorType(I8, LANES)), VI), VF)
 
 
 @emitted(floats, _shorts)
 def load_bfloat16(builder: Any, pointer: Any) -> Any:
-    """16 bfloat16 as floats: the upper halves."""
+    """Load 16 bfloat16 as floats: they are the upper halves."""
     halves = builder.zext(load_vector(builder, pointer, ir.VectorType(ir.IntType(16), LANES)), VI)
     return builder.bitcast(builder.shl(halves, broadcast(builder, ir.Constant(I32, 16))), VF)
 
@@ -241,25 +241,25 @@ def store_words(builder: Any, pointer: Any, value: Any) -> None:
 
 @emitted(_pointer, _shorts)
 def as_floats(builder: Any, pointer: Any) -> Any:
-    """The same address, to move pairs of bfloat16 about as if they were floats."""
+    """The same address as a pointer to floats, to move pairs of bfloat16."""
     return builder.bitcast(pointer, F32.as_pointer())
 
 
 @emitted(_shorts, _pointer)
 def as_shorts(builder: Any, pointer: Any) -> Any:
-    """The same address, and back."""
+    """The same address as a pointer to bfloat16 again."""
     return builder.bitcast(pointer, ir.IntType(16).as_pointer())
 
 
 @emitted(_shorts, types.CPointer(types.int8))
 def as_words(builder: Any, pointer: Any) -> Any:
-    """The same address, of words of two bytes."""
+    """The same address as a pointer to two-byte words."""
     return builder.bitcast(pointer, ir.IntType(16).as_pointer())
 
 
 @emitted(types.void, None)
 def prefetch(builder: Any, pointer: Any) -> None:
-    """Ask for the cache line at an address, to be in the second-level cache when it is needed."""
+    """Prefetch the cache line at an address to the second-level cache."""
     where = builder.bitcast(pointer, I8.as_pointer())
     function = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [where.type, I32, I32, I32])
     builder.call(function, [where, *(ir.Constant(I32, n) for n in (0, 2, 1))])  # read, keep in L2, data

@@ -1,8 +1,8 @@
-"""What the CPU at hand can do.
+"""The features of this CPU.
 
-An instruction that the CPU lacks does not raise: it ends the process.  So what is emitted, and which library is opened,
-is decided here: by what the CPU and the system say (detect.py), by what LLVM finds, or by NUMBA_CPU_NAME and
-NUMBA_CPU_FEATURES where the user compiles for another machine.
+An instruction that the CPU does not have raises no error: it ends the process.  So the instructions that are emitted,
+and the library that is opened, are decided here: by what the CPU and the system report (detect.py), by what LLVM finds,
+or by NUMBA_CPU_NAME and NUMBA_CPU_FEATURES if the user compiles for another machine.
 """
 
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ from minembed.runtime.backend import numba_settings
 
 
 def read_target() -> Target:
-    """Find out what kernels may use: of this CPU, or of the one that Numba is told to compile for.
+    """Find the target of the kernels: this CPU, or the one that Numba is set to compile for.
 
     >>> read_target().tile[1] in (1, 2)
     True
@@ -25,16 +25,16 @@ def read_target() -> Target:
     if not numba_settings():
         try:
             return detect_target()
-        except BackendError:  # no libraries here, whose detection could be asked: LLVM knows
+        except BackendError:  # no libraries here to detect it: ask LLVM
             if not find_spec("numba"):
                 raise
     return target_of_numba()
 
 
 def target_of_numba(config: Any = None) -> Target:
-    """Find out what Numba compiles for: this CPU, or the one that the user's settings name.
+    """Find the target that Numba compiles for: this CPU, or the one in the user's settings.
 
-    Raises InputError where MINEMBED_DISABLE names what is not known.
+    Raises InputError if MINEMBED_DISABLE has an unknown name.
 
     >>> target_of_numba().tile[1] in (1, 2)
     True
@@ -51,7 +51,7 @@ def target_of_numba(config: Any = None) -> Target:
     for item in filter(None, (settings.CPU_FEATURES or "").split(",")):
         if item[0] == "+":
             found.add(item[1:])
-        else:  # LLVM takes away what rests on it as well
+        else:  # LLVM also disables what depends on it
             rests = {"avx": "avx", "avx2": "avx", "avx512f": "avx512"}.get(item[1:], item[1:])
             found = {name for name in found if not name.startswith(rests) or (name, item[1:]) == ("avx", "avx2")}
     if not settings.ENABLE_AVX:

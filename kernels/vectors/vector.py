@@ -1,8 +1,8 @@
-"""The type of a vector of 16 lanes in Numba, its arithmetic, and how a function of IR becomes one that kernels call.
+"""The Numba type of a vector of 16 lanes, its arithmetic, and turning functions that emit IR into intrinsics.
 
-Four vectors are a type as well, `fours`: arithmetic and functions of vectors take it, beside vectors, which then count
-for each of the four.  A formula of fours compiles to that of four vectors, its steps in turn: a CPU looks some hundred
-instructions ahead, too few to find the next vector's by itself, and would wait for each step's result.
+Four vectors are a type too, `fours`: arithmetic and functions of vectors accept it, also mixed with vectors, which are
+then repeated for each of the four.  A formula of fours compiles to that of four vectors, interleaved step by step: a
+CPU looks some hundred instructions ahead, too few to reach the next vector by itself, and would wait for each result.
 """
 
 import operator
@@ -41,18 +41,18 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def widen(builder: Any, value: Any) -> Any:
-    """A vector, four times; what is no vector of 16 lanes stays what it is."""
+    """A vector, four times; anything else is returned unchanged."""
     if not isinstance(value.type, ir.VectorType) or value.type.count != LANES:
         return value
     places = ir.Constant(ir.VectorType(ir.IntType(32), FOUR * LANES), [lane % LANES for lane in range(FOUR * LANES)])
     return builder.shuffle_vector(value, value, places)
 
 
-# --- what is written between vectors: + - * /
+# --- operators between vectors: + - * /
 
 
 def arithmetic(function: Callable[..., Any], kind: Vector, emit: str) -> None:
-    """Let Numba compile an operator between two vectors of a kind to an instruction of IR."""
+    """Make Numba compile an operator between two vectors of a kind to an IR instruction."""
 
     wide = _of_four.get(kind)
     mixed = [] if wide is None else [(wide, wide), (wide, kind), (kind, wide)]
@@ -79,9 +79,9 @@ arithmetic(operator.add, ints, "add")
 
 
 def emitted(result: Any, *parameters: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make an intrinsic of a function of (builder, arguments) whose types are fixed; None takes any pointer.
+    """Make an intrinsic of a function of (builder, arguments) with fixed types; None accepts any pointer.
 
-    Where an argument that should be a vector is four, all are, and so is the result.
+    If one argument that should be a vector is `fours`, all vectors become `fours`, and so does the result.
     """
 
     def wrap(emit: Callable[..., Any]) -> Any:

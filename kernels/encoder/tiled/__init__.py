@@ -1,1 +1,1 @@
-"""The encoder on tile registers, in bfloat16: products, attention, one layer, all layers; and how it is prepared."""
+"""The encoder on tile registers, in bfloat16: products, attention, one layer, all layers, and its preparation."""

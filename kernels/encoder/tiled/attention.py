@@ -1,12 +1,12 @@
 """Attention on tiles: one head of one text, as kernels/encoder/attention.py does it on vectors.
 
-    q, k, v     (n, HEAD) bfloat16 each, row by row: 16 rows of 32 columns are a tile of A as they lie
-    keys        turned: [32 keys][step][16 pairs of columns][32 keys][2]
+    q, k, v     (n, HEAD) bfloat16 each, row by row: 16 rows of 32 columns are a tile of A without rearranging
+    keys        transposed: [32 keys][step][16 pairs of columns][32 keys][2]
     values      paired: [32 columns][n / 2][32 columns][2]
 
-For every 32 queries: scores = q keys, to float32 rows; softmax, to bfloat16 rows; which are A of context = weights
+For every 32 queries: scores = q keys, as float32 rows; softmax, as bfloat16 rows, which are A of context = weights
 values.
-Whatever lies beyond a text's last key is multiplied by 0, so it must be a number: values there are zeros.
+Values beyond a text's last key are multiplied by 0, so they must be finite: they are set to zero.
 """
 
 from numba import njit
@@ -23,7 +23,7 @@ from minembed.kernels.vectors.simd import as_floats, at, load, splat, store_bflo
 
 @njit
 def turn_keys(k, n, head, keys):
-    """Keys by pairs of columns, 16 keys at a time."""
+    """Rearrange keys by pairs of columns, 16 keys at a time."""
     steps = head // SIDE
     for j in range(0, n, 16):
         for s in range(steps):
@@ -33,7 +33,7 @@ def turn_keys(k, n, head, keys):
 
 @njit
 def pair_values(v, n, head, padded, values):
-    """Values by pairs of rows, and zeros beyond the last."""
+    """Rearrange values by pairs of rows, with zeros beyond the last."""
     for p in range(head // SIDE):
         panel, row = at(values, p * padded * SIDE), at(v, p * SIDE)
         for j in range(0, n - 1, 2):
@@ -47,7 +47,7 @@ def pair_values(v, n, head, padded, values):
 
 @njit
 def score(tmm, q, head, two, keys, first, last, scores, stride):
-    """scores = q keys for up to 32 queries, and the keys first...last-1, by whole blocks."""
+    """scores = q keys for up to 32 queries and the keys first...last-1, in whole blocks."""
     steps = head // SIDE
     for j in range(first, last, SIDE):
         zero(tmm, 0), zero(tmm, 1), zero(tmm, 2), zero(tmm, 3)
@@ -67,7 +67,7 @@ def score(tmm, q, head, two, keys, first, last, scores, stride):
 
 @njit
 def mix(tmm, weights, stride, two, values, steps, c):
-    """c = weights values for up to 32 queries, and 32 columns."""
+    """c = weights values for up to 32 queries and 32 columns."""
     zero(tmm, 0), zero(tmm, 1), zero(tmm, 2), zero(tmm, 3)
     for s in range(steps):
         w, x = at(values, s * BLOCK), at(weights, s * SIDE)
@@ -83,11 +83,11 @@ def mix(tmm, weights, stride, two, values, steps, c):
 
 @njit
 def attend(tmm, projected, n, head, context, row, wide, pattern, biased, room):
-    """One head of a text; context is an operand of `wide` columns, in which the text begins at `row`, the head at 0."""
+    """One head of a text; context is an operand of `wide` columns; in it the text begins at `row`, the head at 0."""
     q, k, v = projected
     keys, values, scores, weights, sums, c = room
     padded = (n + SIDE - 1) // SIDE * SIDE
-    stride, stride_w = padded + 16, padded + SIDE  # so that rows do not fall into the same places of the cache
+    stride, stride_w = padded + 16, padded + SIDE  # so that rows do not map to the same sets of the cache
     turn_keys(k, n, head, keys)
     pair_values(v, n, head, padded, values)
     _, back, ahead = pattern

@@ -1,16 +1,16 @@
-"""One block of a product: 32 rows times 32 columns in four tiles, and what is done to the block before it meanwhile.
+"""One block of a product: 32 rows times 32 columns in four tiles, while the block before it is finished.
 
     for each step of 32 k:   C00 += A0 B0    C01 += A0 B1    C10 += A1 B0    C11 += A1 B1      4 loads, 4 products
 
-    A   rows of activations in bfloat16, [row / 16][step][16][32]: a step of 16 rows lies together
+    A   rows of activations in bfloat16, [row / 16][step][16][32]: a step of 16 rows is contiguous
     B   a panel of 32 columns, [K / 2][32][2]: a step is two tiles side by side, 128 bytes from row to row
     C   32 x 32 float32
 
-The tile unit and the vector unit work side by side, if there is work for both: so a block's results wait, as `before`,
-until the next block runs, and are finished (bias, activation, rounding, sums) a few rows at each of its steps.
+The tile unit and the vector unit can work in parallel: so a block's results wait, as `before`, until the next block
+runs, and are finished (bias, activation, rounding, sums) a few rows at each of its steps.
 
-Rows beyond the last are multiplied, their memory must exist, and never finished: a row's bits do not depend on how many
-there are.  Up to 16 rows take one row of tiles.
+Rows beyond the last are multiplied, so their memory must exist, but never finished: a row's bits do not depend on the
+number of rows.  Up to 16 rows take one row of tiles.
 """
 
 from numba import njit
@@ -26,7 +26,7 @@ STEP_A, STEP_B = 16 * 32, 32 * 32  # elements from a step of 16 rows of A to the
 
 @njit
 def begin_block(tmm, first, rows, c):
-    """Let the sums begin: at 0, or, for later parts of K, where the part before left them."""
+    """Initialise the sums: with 0, or, for later parts of K, with the sums of the part before."""
     if first:
         zero(tmm, 0), zero(tmm, 1), zero(tmm, 2), zero(tmm, 3)
         return

@@ -1,4 +1,4 @@
-"""Arrays of floats, cut into buffers that begin at cache lines (workspace.py says how much each takes)."""
+"""Arrays of floats, split into buffers that begin at cache lines (their sizes are in workspace.py)."""
 
 from numba import njit
 from numba.extending import register_jitable
@@ -13,7 +13,7 @@ shared_sizes, own_sizes = register_jitable(workspace.shared_sizes), register_jit
 
 @njit(inline="always")
 def lay_out_shared(floats, rows, plan):
-    """Cut an array into the buffers that shared_sizes names."""
+    """Split an array into the buffers that shared_sizes names."""
     s = shared_sizes(rows, plan)
     x = address(floats, 0)
     ax = at(x, s[0])
@@ -26,7 +26,7 @@ def lay_out_shared(floats, rows, plan):
 
 @njit(inline="always")
 def lay_out_own(floats, rows, plan):
-    """Cut an array into the buffers that own_sizes names: (q, k, v), columns, attention's room, blocks, a panel."""
+    """Split an array into the buffers that own_sizes names: (q, k, v), columns, attention buffers, blocks, a panel."""
     s = own_sizes(rows, plan)
     q = address(floats, 0)
     k = at(q, s[0])
@@ -45,5 +45,5 @@ def lay_out_own(floats, rows, plan):
 
 @njit
 def sum_of(x, z, architecture):
-    """Where blocks add what they found: to x, or, where they have post-norms, to zeros."""
+    """The array to which blocks add their output: x, or, with post-norms, zeros."""
     return z if architecture[POST_NORMS] else x

@@ -1,13 +1,13 @@
-"""What becomes of a block's sums: a bias, and then rounding, an activation, gating, or a sum with what was there.
+"""Finishing a block's sums: a bias, and then rounding, an activation, gating, or adding them to an array.
 
 A block that waits is a tuple:
 
     (kind, rows, sums, bias, words, floats, stride, next)
 
-    kind     one of those below; what is finished goes to `words` (bfloat16) or `floats`
-    rows     how many; 0 if nothing waits
+    kind     one of those below; results are written to `words` (bfloat16) or `floats`
+    rows     their number; 0 if nothing waits
     stride   from a row to the next, in elements
-    next     from the 16th row to the 17th: operands lie in blocks of 16 rows
+    next     from the 16th row to the 17th: operands are stored in blocks of 16 rows
 """
 
 from numba import njit
@@ -19,7 +19,7 @@ from minembed.kernels.encoder.tiled.vectors import activate_short
 from minembed.kernels.vectors.simd import at, load, store, store_bfloat16
 
 ROUND, ACTIVATE, GATE, ADD, KEEP = 0, 1, 2, 3, 4
-KINDS = 8  # of which there are fewer: a kind is one of them, plus KINDS times the activation
+KINDS = 8  # more than there are: a kind is one of them, plus KINDS times the activation
 
 
 @njit

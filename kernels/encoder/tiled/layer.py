@@ -1,6 +1,6 @@
-"""One layer of the encoder on tiles: attention, then feed-forward; each adds what it found to its input.
+"""One layer of the encoder on tiles: attention, then feed-forward; each adds its output to its input.
 
-The sum is normalised, or, where norms come first, what enters is.  What functions take is told in tasks.py.
+The sum is normalised, or, with pre-norms, the input.  Arguments of the functions are described in tasks.py.
 """
 
 from numba import njit
@@ -20,7 +20,7 @@ from minembed.kernels.vectors.simd import at
 
 @njit
 def transformer_layer(tmm, job, layer, texts, keep, p, model, pattern, work, own, bare):
-    """All of it; a `bare` layer has no norm before attention.  Of the last layer only the rows that `keep` names."""
+    """The whole layer; a `bare` one has no norm before attention, the last one computes only the rows of `keep`."""
     plan, architecture, _ = model
     cu_seqlens, first, last = texts
     rows, kind = cu_seqlens[last] - cu_seqlens[first], architecture[PRE_NORM]
@@ -40,7 +40,7 @@ def transformer_layer(tmm, job, layer, texts, keep, p, model, pattern, work, own
 
 @njit
 def self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, own):
-    """x += output(attention(ax)); returns how many rows are left, after what `keep` leaves out."""
+    """x += output(attention(ax)); returns the number of rows that `keep` leaves."""
     plan, architecture, _ = model
     if job[SHARED]:
         do_phase(tmm, job, HEAD_PHASE, layer, rows, texts, p, model, pattern, work, own)
@@ -59,7 +59,7 @@ def self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, 
 
 @njit
 def feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own):
-    """x += output(activation(intermediate(ax))), by bands of rows that stay in the second-level cache."""
+    """x += output(activation(intermediate(ax))), in bands of rows that stay in the second-level cache."""
     plan, architecture, _ = model
     begin_sum(rows, plan, architecture, work)
     if job[SHARED]:
@@ -79,7 +79,7 @@ def feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own):
 
 @njit
 def norm_rows(rows, norm, kind, keep, model, work):
-    """ax = norm(x) in bfloat16, and x = norm(x) too, if that is to be kept."""
+    """ax = norm(x) in bfloat16, and also x = norm(x) if `keep`."""
     plan, _, eps = model
     x, ax, stride = work[0], work[1], stride_of(plan)
     for r in range(rows):
@@ -88,7 +88,7 @@ def norm_rows(rows, norm, kind, keep, model, work):
 
 @njit
 def begin_sum(rows, plan, architecture, work):
-    """Blocks add to x; where they have post-norms, to zeros, which are normalised before x gets them."""
+    """Prepare the array that blocks add to: x, or, with post-norms, zeros, which are normalised and then added to x."""
     if architecture[POST_NORMS]:
         for j in range(rows * stride_of(plan)):
             work[5][j] = 0
@@ -96,7 +96,7 @@ def begin_sum(rows, plan, architecture, work):
 
 @njit
 def add_sum(rows, norm, model, work):
-    """x += norm(sum), where blocks have post-norms; ax is free then."""
+    """x += norm(sum), if blocks have post-norms; ax is free then."""
     plan, architecture, eps = model
     x, ax, to, stride = work[0], work[1], work[5], stride_of(plan)
     if architecture[POST_NORMS]:
@@ -108,7 +108,7 @@ def add_sum(rows, norm, model, work):
 
 @njit
 def keep_rows(texts, keep, plan, work):
-    """Move the first, or last, row of each text to the front; returns how many rows these are."""
+    """Move the first, or last, row of each text to the front; returns the number of these rows."""
     cu_seqlens, first, last = texts
     x, context, stride, across = work[0], work[2], stride_of(plan), plan[HEADS] * plan[HEAD]
     for text in range(first, last):

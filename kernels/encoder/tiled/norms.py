@@ -1,4 +1,4 @@
-"""LayerNorm and RMSNorm of a row, and its bfloat16 as the operand of the next product."""
+"""LayerNorm and RMSNorm of a row, also written in bfloat16 as an operand of the next product."""
 
 import math
 
@@ -15,16 +15,16 @@ f32 = np.float32
 
 @njit
 def place_in(operand, row, wide):
-    """Where a row of an operand begins; its steps of 32 columns lie 512 apart."""
+    """The pointer to a row of an operand; its steps of 32 columns are 512 elements apart."""
     return at(operand, row // 16 * 16 * wide + row % 16 * SIDE)
 
 
 @njit
 def row_statistics(x, width, kind, eps):
-    """What to take off a row's numbers, and what to multiply them by then.
+    """The number to subtract from a row's numbers, and the factor to multiply them by afterwards.
 
-    Sums and squares are taken in one pass, of the distances to the first number: a constant row has variance 0 to the
-    last bit, and of others at most 1 / width is lost of float32's last places, far below bfloat16's.
+    Sums and squares are computed in one pass, of the differences from the first number: a constant row has a variance
+    of exactly 0, and others lose at most 1 / width of float32's last places, far below bfloat16's.
     """
     whole = width // 16 * 16
     first = splat(x[0]) if kind == LAYER_NORM else splat(ZERO)
@@ -43,7 +43,7 @@ def row_statistics(x, width, kind, eps):
 
 @njit
 def norm_row(x, width, wide, norm, kind, eps, keep, to):
-    """x = norm(x), if it is to be kept, and its bfloat16 in `to`, steps of 32 columns 512 apart."""
+    """Write norm(x) as bfloat16 to `to`, with steps of 32 columns 512 apart; and x = norm(x) if `keep`."""
     if kind != LAYER_NORM and kind != RMS_NORM:
         for j in range(0, wide, SIDE):
             store_bfloat16(at(to, j * 16), load(at(x, j))), store_bfloat16(at(to, j * 16 + 16), load(at(x, j + 16)))

@@ -1,4 +1,4 @@
-"""From parameters to the panels and vectors that tiles read: widths filled up with zeros, heads side by side."""
+"""Pack parameters into the panels and vectors that tiles read: widths padded with zeros, heads side by side."""
 
 import math
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ from minembed.transformer.quantization import QuantizedLinear, to_bfloat16
 from minembed.types import Array
 
 LOG2_E = math.log2(math.e)
-LARGEST_BIAS = np.float32(2.3e38)  # times which it is a float32 still
+LARGEST_BIAS = np.float32(2.3e38)  # still a finite float32 after scaling
 
 
 def widened(p: Linear | QuantizedLinear, rows: int) -> Array:  # (K, N)
-    """A weight in float32, whatever it is stored as; levels of int8 are filled up to whole groups.
+    """A weight in float32, from any stored type; levels of int8 are padded to whole groups.
 
     >>> levels, scales = np.ones((4, 1), np.int8), np.full((2, 1), 0.5, np.float32)
     >>> widened(QuantizedLinear(levels, scales, None), 3).tolist()
@@ -46,7 +46,7 @@ def widened(p: Linear | QuantizedLinear, rows: int) -> Array:  # (K, N)
 
 
 def filled(x: Array, rows: int, columns: int) -> Array:
-    """A matrix with zeros to so many rows and columns.
+    """A matrix padded with zeros to these rows and columns.
 
     >>> filled(np.ones((1, 1)), 1, 3).tolist()
     [[1.0, 0.0, 0.0]]
@@ -55,7 +55,7 @@ def filled(x: Array, rows: int, columns: int) -> Array:
 
 
 def by_parts(x: Array, parts: int, width: int) -> Array:  # (..., parts * K) -> (..., parts * width)
-    """Columns in so many parts, each filled up to a width with zeros.
+    """Columns in a number of parts, each padded to a width with zeros.
 
     >>> by_parts(np.array([1, 2]), 2, 2).tolist()
     [1, 0, 2, 0]
@@ -66,7 +66,7 @@ def by_parts(x: Array, parts: int, width: int) -> Array:  # (..., parts * K) -> 
 
 
 def by_heads(x: Array, config: Config, head: int, factor: float) -> Array:
-    """Columns of qkv with those of each head side by side: query times a factor, key, value, each filled up."""
+    """Columns of qkv with those of each head side by side: query times a factor, key, value, each padded."""
     H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
     parts = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
     query = parts[0] if factor == 1 else parts[0] * np.float32(factor)  # levels stay bytes
@@ -110,7 +110,7 @@ def layer_weights(layer: Layer, config: Config, plan: Plan) -> Iterator[tuple[Ar
 
 
 def layer_vectors(layer: Layer, config: Config, plan: Plan) -> Array:
-    """The biases and norms of a layer, where the plan says; zeros for what is not there."""
+    """The biases and norms of a layer, at the places of the plan; zeros for missing ones."""
     wide, hidden, head = plan[WIDE], plan[F], plan[HEAD]
     scale = LOG2_E / math.sqrt(config.head_size)
 
@@ -137,7 +137,7 @@ def layer_vectors(layer: Layer, config: Config, plan: Plan) -> Array:
 
 
 def pack(params: Params, config: Config, dtype: str, plan: Plan) -> Packed:
-    """Make the arrays; weights as bytes, whether they are two for a bfloat16 or one for a level of int8."""
+    """Make the arrays; weights are bytes: two for a bfloat16, one for an int8 level."""
     weights = aligned(len(params.layers) * plan[W_LAYER] * plan[EACH], np.int8)
     scales = aligned(len(params.layers) * plan[S_LAYER], np.float32)
     vectors = aligned(len(params.layers) * plan[V_LAYER], np.float32)
@@ -154,7 +154,7 @@ def pack(params: Params, config: Config, dtype: str, plan: Plan) -> Packed:
 
 
 def scaled_patterns(params: Params, config: Config) -> tuple[Array, Array, Array]:
-    """As patterns_of, for scores that are powers of two; a finite bias stays finite, or a row of them would be NaN."""
+    """As patterns_of, for scores that are exponents of two; finite biases stay finite, or a row could become NaN."""
     bias, rotary, patterns = patterns_of(params, config)
     held = np.where(np.isfinite(bias), np.clip(bias, -LARGEST_BIAS, LARGEST_BIAS), bias)
     return held * np.float32(LOG2_E), rotary, patterns

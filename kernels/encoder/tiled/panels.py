@@ -1,10 +1,10 @@
-"""Panels of a weight, wherever and however they are kept: 32 columns of bfloat16, or of bytes that become bfloat16.
+"""Panels of a weight in both stored types: 32 columns of bfloat16, or of bytes that become bfloat16.
 
     bfloat16    [panel][K / 2][32][2]
-    int8        the same of bytes, and scales [panel][group][32][2], each column's twice: as its bytes lie
+    int8        the same with bytes, and scales [panel][group][32][2], each column's twice, in the order of the bytes
 
-Bytes are widened when they are needed, some of K at a time, into the first-level cache.  Products of a few hundred rows
-take no longer for it; a few rows do, though half as much is read (docs/kernels.md has the times).
+Bytes are widened when they are needed, a part of K at a time, into the first-level cache.  Products of a few hundred
+rows take no longer; those of a few rows do, though half as much is read (docs/kernels.md has the times).
 """
 
 from numba import njit
@@ -15,14 +15,14 @@ from minembed.kernels.vectors.simd import address, as_words, at, load, load_sign
 
 @njit
 def at_layer(weights, scales, vectors, plan, layer):
-    """Where a layer's parameters begin: (weights, scales, vectors)."""
+    """Pointers to a layer's parameters: (weights, scales, vectors)."""
     weight = address(weights, layer * plan[W_LAYER] * plan[EACH])
     return weight, address(scales, layer * plan[S_LAYER]), address(vectors, layer * plan[V_LAYER])
 
 
 @njit
 def panel_of(p, plan, place, scales, depth, group, panel):
-    """A panel of a weight with K = `depth`: where it and its scales begin, bytes a number, and rows of K a scale."""
+    """A panel of a weight with K = `depth`: pointers to it and its scales, bytes per number, rows of K per scale."""
     groups = (depth + group - 1) // group
     start = (place + panel * SIDE * depth) * plan[EACH]
     return at(p[0], start), at(p[1], scales + panel * groups * 2 * SIDE), plan[EACH], group
@@ -30,15 +30,15 @@ def panel_of(p, plan, place, scales, depth, group, panel):
 
 @njit
 def rows_of(panel, k):
-    """Where the rows of K from k on are."""
+    """A pointer to the rows of K from k on."""
     return at(panel[0], k * SIDE * panel[2])
 
 
 @njit
 def as_bfloat16(panel, k, depth, room, soon):
-    """So many rows of K from k on, as bfloat16: where they are, or, if they were bytes, in the room.
+    """`depth` rows of K from k on, as bfloat16: in place, or, if they were bytes, in the buffer `room`.
 
-    Bytes that are needed `soon` are asked for meanwhile, a line for each line that is read.
+    Bytes that are needed `soon` are prefetched meanwhile, a line for each line that is read.
     """
     start, scales, each, group = panel
     if each == 2:

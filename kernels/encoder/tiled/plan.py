@@ -1,7 +1,7 @@
-"""Where everything is: sizes of an encoder on tiles, and the places of a layer's weights and vectors, as one tuple.
+"""The layout of an encoder on tiles as one tuple: its sizes, and the places of a layer's weights and vectors.
 
-Widths are filled up to whole tiles: 32 columns, which as inputs of the next product are one step of 32 bfloat16.  So is
-every head.  What is filled up is zeros, in weights and biases, and stays zeros in what is computed from them.
+Widths, and those of heads, are padded to whole tiles: 32 columns, which as inputs of the next product are one step of
+32 bfloat16.  The padding is zeros, in weights and biases, and therefore also in everything computed from them.
 """
 
 from minembed.kernels.tiles.shapes import DEEP
@@ -10,8 +10,8 @@ from minembed.transformer.params import Params
 from minembed.transformer.quantization import QuantizedLinear, group_size
 
 SIDE = 32  # rows and columns of a block
-SLOT = SIDE * SIDE + SIDE  # from one block's sums to the next's: were it 4096 bytes, loads would wait for stores
-DEPTH = 384  # of K, that a product takes at a time
+SLOT = SIDE * SIDE + SIDE  # from one block's sums to the next: with 4096 bytes, loads would wait for stores
+DEPTH = 384  # rows of K that a product takes at a time
 
 Plan = tuple[int, ...]
 NAMES = (
@@ -29,7 +29,7 @@ NAMES = (
 
 
 def fill(width: int) -> int:
-    """A width in whole tiles.
+    """A width rounded up to whole tiles.
 
     >>> fill(33), fill(384)
     (64, 384)
@@ -40,8 +40,8 @@ def fill(width: int) -> int:
 def plan_of(params: Params, config: Config) -> Plan:
     """The plan of an encoder.
 
-    Weights of int8 stay bytes where their groups are in the order in which kernels read them: unless heads are filled
-    up.  Otherwise they are widened when the model is prepared.
+    Weights of int8 stay bytes if their groups are in the order in which kernels read them: unless heads are padded.
+    Otherwise they are widened when the model is prepared.
 
     >>> plan_of(Params(None, ()), Config(9, 384, 6, 12, 1536, 16, 2, "gelu", 1e-5))[:8]
     (384, 384, 1536, 12, 32, 32, 6, 2)

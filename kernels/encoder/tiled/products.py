@@ -1,14 +1,14 @@
-"""All rows of an operand times one panel of 32 columns: block by block, and of K some at a time.
+"""All rows of an operand times one panel of 32 columns: block by block, and in parts of K.
 
     for each part of K, of at most DEPTH:            24 KB of the panel, which stay in the first-level cache
-        for each 32 rows:                            which stream by
-            a block's sums go on from where the part before left them
+        for each 32 rows:                            which are streamed
+            a block's sums continue those of the part before
 
-The goal says what becomes of a panel's blocks, as finish.py has it, and how far the next 32 rows are from these:
+The goal says how a panel's blocks are finished (finish.py), and the distances from these 32 rows to the next:
 
     goal = (kind, bias, words, floats, stride, following, words_apart, floats_apart)
 
-What is returned is the last block, which waits to be finished by whatever product comes next, or by finish.
+The result is the last block, which waits to be finished by the next product, or by finish.
 """
 
 from numba import njit
@@ -19,15 +19,15 @@ from minembed.kernels.encoder.tiled.panels import as_bfloat16, rows_of
 from minembed.kernels.encoder.tiled.plan import DEPTH, SIDE, SLOT
 from minembed.kernels.vectors.simd import at, prefetch
 
-LINE = 64  # bytes of a line of the cache
+LINE = 64  # bytes of a cache line
 
 
 @njit
 def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, room, c, apart, goal, before):
-    """c = (c, unless it `begins`) + A B for `depth` rows of B from k on; if it `ends`, the goal is what waits then.
+    """c = (c, unless it `begins`) + A B for `depth` rows of B from k on; if it `ends`, blocks are finished by the goal.
 
-    `ahead` is where the panel is that comes next, which is asked for meanwhile.  Sums lie `apart` from 32 rows to the
-    next; with 0 they take turns in two places, where K is one part.
+    `ahead` points to the next panel, which is prefetched meanwhile.  Sums of 32 rows are `apart` from those of the
+    next; with 0, which is for K in one part, they alternate between two places.
     """
     kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
     parts, turn, done = (depth + DEPTH - 1) // DEPTH, 0, 0
@@ -38,7 +38,7 @@ def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, ro
         for m in range(0, rows, SIDE):
             count, block = min(SIDE, rows - m), m // SIDE
             sums, x = at(c, block * apart + turn * SLOT), at(a, m * width + done * 16)
-            if rows > SIDE and panel[2] == 2:  # few rows wait for weights alone, which the CPU sees stream by
+            if rows > SIDE and panel[2] == 2:  # few rows wait only for weights, which the CPU prefetches itself
                 fetch(soon, part * SIDE * panel[2], m, rows)
             multiply_block(tmm, count, x, 16 * width, b, part // SIDE, begins and done == 0, sums, before)
             waits = count if ends and left == 1 else 0
@@ -54,7 +54,7 @@ def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, ro
 
 @njit
 def fetch(panel, length, m, rows):
-    """Ask for the part of what is needed next, of `length` bytes, that goes with the 32 rows from m on."""
+    """Prefetch the share of the next `length` bytes that belongs to the 32 rows from m on."""
     blocks = (rows + SIDE - 1) // SIDE
     part = (length // LINE + blocks - 1) // blocks * LINE
     begin = m // SIDE * part
@@ -64,17 +64,17 @@ def fetch(panel, length, m, rows):
 
 @njit
 def apart(depth):
-    """How far apart the sums of 32 rows and the next have to be: nothing, if K is one part."""
+    """The distance between the sums of 32 rows and the next: 0 if K is one part."""
     return 0 if depth <= DEPTH else SLOT
 
 
 @njit
 def nothing(c, vectors, words, floats):
-    """No block waits."""
+    """A block without rows: nothing waits."""
     return 0, 0, c, vectors, words, floats, 0, 0
 
 
 @njit
 def finish_last(before):
-    """Finish what waits."""
+    """Finish the block that waits."""
     finish(before, 0, before[1])

@@ -1,6 +1,6 @@
-"""The whole encoder in one call without the GIL, on tile registers: as kernels/encoder/run.py does it on vectors.
+"""The whole encoder in one call without the GIL, on tile registers, as kernels/encoder/run.py on vectors.
 
-Tiles are set up once a call, and given back before it returns.
+Tiles are configured once per call, and released before it returns.
 """
 
 from numba import njit
@@ -21,7 +21,7 @@ from minembed.kernels.vectors.simd import address, at
 
 @njit
 def enter(x, rows, plan, eps, ax):
-    """The first operand; what a row is filled up with is 0, whatever was there before."""
+    """Write the first operand; the padding of rows is set to 0."""
     for r in range(rows):
         row = at(x, r * stride_of(plan))
         for j in range(plan[D], plan[WIDE]):
@@ -50,9 +50,9 @@ def run_tiled(
     rows,
     out,
 ):
-    """Turn the embeddings of packed texts in `out` into their hidden states after the last layer.
+    """Replace the embeddings of packed texts in `out` by their hidden states after the last layer.
 
-    With keep, which the last layer heeds, only those of each text's first or last token: pooling needs no others.
+    With keep, the last layer computes only each text's first or last token: pooling needs no others.
     """
     tmm, width, layers, model = registers(), plan[D], plan[LAYERS], (plan, architecture, eps)
     begin(tmm, address(config, 0))

@@ -1,7 +1,7 @@
 """A second core for a single query: the tasks of a phase are shared between the caller and a helper.
 
-How tasks are posted, taken and counted is told in kernels/encoder/sharing.py.  Here a job says which phase it is, of
-which layer, for how many rows; everything else both know, and each has buffers of its own.
+kernels/encoder/sharing.py describes how tasks are offered, taken and counted.  Here a job contains the phase, the layer
+and the number of rows; everything else is known to both, and each has separate buffers.
 """
 
 from numba import njit
@@ -22,7 +22,7 @@ HEAD_PHASE, OUTPUT_PHASE, WIDEN_PHASE, NARROW_PHASE = 0, 1, 2, 3
 
 @njit
 def tasks_of(phase, plan):
-    """How many tasks a phase has."""
+    """The number of tasks of a phase."""
     if phase == HEAD_PHASE:
         return plan[HEADS]
     return (plan[F] if phase == WIDEN_PHASE else plan[WIDE]) // SIDE
@@ -44,7 +44,7 @@ def do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own):
 
 @njit
 def do_phase(tmm, job, phase, layer, rows, texts, p, model, pattern, work, own):
-    """All tasks of a phase, with whoever helps."""
+    """All tasks of a phase, shared with the helper if there is one."""
     tasks = tasks_of(phase, model[0])
     job[FIELDS], job[FIELDS + 1], job[FIELDS + 2] = phase, layer, rows
     done_before, mine = open_tasks(job, tasks), 0

@@ -1,8 +1,8 @@
-"""Softmax of rows of scores, to bfloat16, and the sum of each by which its context is divided later.
+"""Softmax of rows of scores, to bfloat16, and the sum of each row, by which its context is divided later.
 
-Scores come as powers of two (queries hold 1 / sqrt(K) and log2(e)), so 2^score is all there is to compute.  Taking the
-row's largest score off first changes nothing but the range, and bfloat16 is as exact at 2^50 as at 1: so it is left
-out, and done only for a row whose sum shows that it was needed.
+Scores are exponents of two (queries have the factors 1 / sqrt(K) and log2(e)), so only 2^score is computed.
+Subtracting the row's largest score first only changes the range, and bfloat16 is as exact at 2^50 as at 1: so that is
+done only for rows whose sum shows that it was needed.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ from minembed.kernels.encoder.elementwise import ZERO, exp2_short, row_maximum
 from minembed.kernels.vectors.simd import at, load, load_part, splat, store, store_bfloat16, sum_lanes
 
 LOWEST_SCORE = np.float32(-np.inf)
-SMALLEST, LARGEST = np.float32(2.0**-60), np.float32(2.0**60)  # sums between these have lost nothing
+SMALLEST, LARGEST = np.float32(2.0**-60), np.float32(2.0**60)  # sums between these are exact enough
 
 
 @njit
 def softmax_rows(scores, stride, rows, n, padded, weights, stride_w, sums):
-    """weights = 2^scores in bfloat16 for `rows` rows of n scores, 0 up to `padded`, a multiple of 16; sums are theirs.
+    """weights = 2^scores in bfloat16 for `rows` rows of n scores, 0 up to `padded`, a multiple of 16; and row sums.
 
-    Four rows are taken at a time, also beyond the last: their memory must exist.
+    Rows are computed four at a time, also beyond the last: their memory must exist.
     """
     whole, up = n // 16 * 16, (n + 15) // 16 * 16
     if whole < n:
@@ -37,7 +37,7 @@ def softmax_rows(scores, stride, rows, n, padded, weights, stride_w, sums):
 
 @njit
 def four_rows(row, stride, n, to, stride_w, sums):
-    """Side by side, since one row alone would wait for its own sum."""
+    """Four rows at once, since one row alone would wait for its sum."""
     second, third, fourth = at(row, stride), at(row, 2 * stride), at(row, 3 * stride)
     to_second, to_third, to_fourth = at(to, stride_w), at(to, 2 * stride_w), at(to, 3 * stride_w)
     a = b = c = d = splat(ZERO)
@@ -59,7 +59,7 @@ def four_rows(row, stride, n, to, stride_w, sums):
 
 @njit
 def one_row(row, n, up, to):
-    """The largest score taken off first."""
+    """One row, with its largest score subtracted first."""
     largest = splat(row_maximum(row, n))
     total = splat(ZERO)
     for j in range(0, up, 16):

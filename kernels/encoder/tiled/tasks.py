@@ -1,18 +1,18 @@
-"""The four pieces of work that a layer is made of; each can be done by either of two cores, and gives the same bits.
+"""The four kinds of task in a layer; each task can be done by either of two cores, with the same bits.
 
     head      queries, keys and values of one head, then its attention in every text    -> context
-    output    some columns of what attention adds to the hidden states                  -> x
+    output    some columns of attention's output, added to the hidden states            -> x
     widen     some columns of the feed-forward block's hidden layer                     -> h
-    narrow    some columns of what the feed-forward block adds                          -> x
+    narrow    some columns of the feed-forward block's output, added                    -> x
 
-What they take:
+Arguments:
     texts = (cu_seqlens, first, last)           the texts of this chunk
-    p = (weights, scales, vectors)              pointers to this layer's parameters; plan.py knows what is where
+    p = (weights, scales, vectors)              pointers to this layer's parameters, laid out as in plan.py
     model = (plan, architecture, eps)
-    work = (x, ax, context, h, y, to)           hidden states; operands; sums that wait; where sums go: x, or zeros
-    own = (projected, columns, room, c, panel)  buffers that each core has to itself
+    work = (x, ax, context, h, y, to)           hidden states; operands; partial sums; where sums are added: x, or zeros
+    own = (projected, columns, room, c, panel)  buffers that each core has separately
 
-A panel of weights stays in the first-level cache while the rows of all texts stream by.
+A panel of weights stays in the first-level cache while the rows of all texts are streamed.
 """
 
 from numba import njit
@@ -68,7 +68,7 @@ def head(tmm, h, rows, texts, p, model, pattern, work, own):
 
 @njit
 def project(tmm, h, rows, texts, p, model, pattern, work, own):
-    """Queries, keys and values of a head, in bfloat16; normalised and turned first, where the architecture does so."""
+    """Queries, keys and values of a head, in bfloat16; normalised and rotated first, if the architecture does so."""
     plan, architecture, _ = model
     x, ax, _, _, _, _ = work
     projected, columns, _, c, room = own
@@ -94,7 +94,7 @@ def project(tmm, h, rows, texts, p, model, pattern, work, own):
 
 @njit
 def round_columns(rows, texts, p, model, pattern, own):
-    """Norms and rotations of a head's float32 columns, and its queries, keys and values."""
+    """Normalise and rotate a head's float32 columns, and round them to queries, keys and values."""
     plan, architecture, eps = model
     (q, k, v), columns, _, _, _ = own
     size = plan[HEAD]
@@ -110,7 +110,7 @@ def round_columns(rows, texts, p, model, pattern, own):
 
 @njit
 def output(tmm, first, last, rows, p, model, work, own):
-    """to += bias + context W, by the panels first...last-1."""
+    """to += bias + context W, for the panels first...last-1."""
     plan = model[0]
     x, ax, context, _, _, to = work
     c, room, across, stride = own[3], own[4], plan[HEADS] * plan[HEAD], stride_of(plan)
@@ -127,9 +127,9 @@ def output(tmm, first, last, rows, p, model, work, own):
 
 @njit
 def widen(tmm, first, last, rows, part, p, model, work, own):
-    """h = activation(bias + ax W) for the panels first...last-1 of a part; where gated, times what stands beside them.
+    """h = activation(bias + ax W) for the panels first...last-1 of a part; if gated, times their other half.
 
-    part = (i, column, width): from row i on, and of the hidden layer so many columns, which h holds.
+    part = (i, column, width): h contains `width` columns of the hidden layer from `column` on, for rows from i on.
     """
     plan, architecture, _ = model
     x, ax, _, h, _, _ = work
@@ -159,9 +159,9 @@ def widen(tmm, first, last, rows, part, p, model, work, own):
 
 @njit
 def narrow(tmm, first, last, rows, part, p, model, work, own):
-    """to += bias + h W, by the panels first...last-1; of K the part that h holds.
+    """to += bias + h W, for the panels first...last-1 and the part of K that is in h.
 
-    Sums of earlier parts wait in y; the last part adds to the hidden states.
+    Sums of earlier parts are kept in y; the last part adds to the hidden states.
     """
     plan = model[0]
     x, ax, _, h, y, to = work

@@ -28,12 +28,12 @@ from minembed.transformer.params import Params
 from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
-MARGIN = 1024  # floats at the end of each buffer, for blocks that reach beyond the last row
+MARGIN = 1024  # floats at the end of each buffer, for blocks that extend beyond the last row
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Room for the activations of so many rows: what cores share, and what each has to itself; one call uses it."""
+    """Buffers for the activations of a number of rows, shared by cores or one per core; used by one call at a time."""
 
     rows: int
     floats: Array
@@ -41,7 +41,7 @@ class Scratch:
 
     @classmethod
     def make(cls, rows: int, plan: Plan) -> "Scratch":
-        """Allocate; a second core is only asked for up to SHARED_ROWS."""
+        """Allocate the buffers; those of a second core only up to SHARED_ROWS."""
         both = (rows, min(rows, SHARED_ROWS))
         own = tuple(aligned(sum(own_sizes(count, plan)) + MARGIN, np.float32) for count in both)
         return cls(rows, aligned(sum(shared_sizes(rows, plan)) + MARGIN, np.float32), own)
@@ -77,12 +77,12 @@ class TiledEncoder(PackedEncoder):
                 CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states
             )
         finally:
-            job[CLOSED] = 1  # also where the compiled code failed: a helper takes tasks until then
+            job[CLOSED] = 1  # also if the compiled code failed: a helper takes tasks until then
         self.idle.append(scratch)
 
     @property
     def _work(self) -> int:
-        """Bytes of weights, as bfloat16: those of int8 are widened first, which takes as long as reading more would."""
+        """Bytes of weights as bfloat16: those of int8 are widened first, which takes as long as reading bfloat16."""
         return 2 * len(self.packed.weights) // self.plan[EACH]
 
     def _make(self, rows: int) -> Scratch:
@@ -90,7 +90,7 @@ class TiledEncoder(PackedEncoder):
 
 
 def restore(*fields: Any) -> TiledEncoder:
-    """An encoder from another process; where this one may not use tiles, they are emulated, and a warning says so."""
+    """An encoder from another process; if this one may not use tiles, they are emulated, with a warning."""
     if not tiles_usable():
         message = (
             "this model was prepared for tiles (AMX), which this process may not use: it computes on emulated ones"
@@ -100,7 +100,7 @@ def restore(*fields: Any) -> TiledEncoder:
 
 
 def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> TiledEncoder:
-    """The encoder, of parameters that were lowered to its type."""
+    """The encoder, from parameters that were converted to its compute type."""
     plan = plan_of(lowered, config)
     return TiledEncoder(
         pack(lowered, config, dtype, plan),

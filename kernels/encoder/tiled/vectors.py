@@ -1,4 +1,4 @@
-"""Activations of numbers that are rounded to bfloat16 next, and rows of bfloat16 laid out by pairs."""
+"""Activations with results that are rounded to bfloat16, and rows of bfloat16 arranged in pairs."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _shorts, ROW = types.CPointer(types.uint16), ir.VectorType(ir.IntType(16), 32)
 
 @njit
 def activate_short(v, activation):
-    """One of the activations."""
+    """Apply the activation with this number to a vector."""
     if activation == GELU:
         return gelu_short(v)
     if activation == SILU:
@@ -27,7 +27,7 @@ def activate_short(v, activation):
 
 
 def _pair(builder: Any, a: Any, b: Any, to: Any) -> None:
-    """Write a0 b0 a1 b1 ... of two rows of 32 words."""
+    """Interleave two rows of 32 words: write a0 b0 a1 b1 ..."""
     for half in range(2):
         lanes = [place for k in range(16 * half, 16 * half + 16) for place in (k, 32 + k)]
         mask = ir.Constant(ir.VectorType(I32, 32), lanes)
@@ -36,11 +36,11 @@ def _pair(builder: Any, a: Any, b: Any, to: Any) -> None:
 
 @emitted(types.void, _shorts, _shorts, _shorts)
 def pair_rows(builder: Any, first: Any, second: Any, to: Any) -> None:
-    """Write 32 pairs, of a word of `first` and the word of `second` in its place."""
+    """Write 32 pairs of the words of `first` and `second` with the same index."""
     _pair(builder, load_vector(builder, first, ROW), load_vector(builder, second, ROW), to)
 
 
 @emitted(types.void, _shorts, _shorts)
 def pair_last_row(builder: Any, first: Any, to: Any) -> None:
-    """The same with zeros for the second row, and nothing read of it."""
+    """The same with zeros for the second row, which is not read."""
     _pair(builder, load_vector(builder, first, ROW), ir.Constant(ROW, [0] * 32), to)

@@ -1,15 +1,15 @@
-"""Room for the activations: how much each buffer takes.  Python allocates; buffers.py cuts."""
+"""The sizes of the buffers for activations.  Python allocates one array; buffers.py splits it."""
 
 from minembed.kernels.encoder.tiled.plan import DEPTH, HEAD, HEADS, SIDE, SLOT, WIDE, F, Plan
 
-SLICE = 1024  # columns of the feed-forward block's hidden layer, at most, that are computed before they are used
-BAND = 512  # rows that block takes at a time
-PANEL = DEPTH * SIDE // 2  # floats that a part of a panel takes, in bfloat16
-SHARED_ROWS = 256  # up to so many rows two cores may share
+SLICE = 1024  # at most this many columns of the feed-forward block's hidden layer are computed before they are used
+BAND = 512  # rows that this block takes at a time
+PANEL = DEPTH * SIDE // 2  # floats for a part of a panel in bfloat16
+SHARED_ROWS = 256  # two cores share up to this many rows
 
 
 def stride_of(plan: Plan) -> int:
-    """From a row of hidden states to the next: not a power of two, which would make rows share places in the cache.
+    """The stride of hidden states: not a power of two, with which rows would map to the same sets of the cache.
 
     >>> stride_of((384, 384, 1536, 12, 32, 32, 6))
     400
@@ -18,7 +18,7 @@ def stride_of(plan: Plan) -> int:
 
 
 def slice_of(plan: Plan) -> int:
-    """How many columns a slice of the hidden layer has: slices of like size, in whole blocks.
+    """The number of columns in a slice of the hidden layer: slices have similar sizes, in whole blocks.
 
     >>> slice_of((384, 384, 1536, 12, 32, 32, 6))
     768
@@ -28,7 +28,7 @@ def slice_of(plan: Plan) -> int:
 
 
 def shared_sizes(rows: int, plan: Plan) -> tuple[int, ...]:
-    """How many floats each buffer takes that cores share: x; ax; context; h; y; z.
+    """The size in floats of each buffer that cores share: x; ax; context; h; y; z.
 
     >>> shared_sizes(32, (384, 384, 1536, 12, 32, 32, 6))[0]
     25600
@@ -43,7 +43,7 @@ def shared_sizes(rows: int, plan: Plan) -> tuple[int, ...]:
 
 
 def own_sizes(rows: int, plan: Plan) -> tuple[int, ...]:
-    """How many floats each buffer takes that a core has to itself.
+    """The size in floats of each buffer that a core has separately.
 
     q, k, v, keys, values of a head, in bfloat16; its columns; scores; weights; sums; blocks; a panel.
 
