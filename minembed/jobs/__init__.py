@@ -1,4 +1,4 @@
-"""Corpora that outlast a process: a folder of shards that is written one by one, and goes on where it stopped."""
+"""Resumable jobs for large corpora: a folder of shards, written one by one, which continues where it stopped."""
 
 from minembed.jobs.api import embed
 from minembed.jobs.folder import Report

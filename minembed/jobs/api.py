@@ -1,4 +1,4 @@
-"""What a program calls."""
+"""The function that programs call."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
@@ -37,24 +37,24 @@ def embed(
     engine: Engine = "local",
     **options: "Unpack[EncodeOptions]",
 ) -> Report:
-    """Embed all texts of files into a folder of shards, or go on where that stopped.
+    """Embed all texts of files into a folder of shards, or continue where that stopped.
 
     `inputs` are files, folders and patterns, also by URL (s3://, gs://, file://), as `output` may be; of each file,
     `field` is the column of the texts, `missing` says what happens to rows without one ("error", "skip" or "empty"),
     and `identity` is the column of ids.  The folder `output`
-    gets job.json, then part-000000.parquet and so on, each whole or not at all, and last manifest.json with their
+    gets job.json, then part-000000.parquet and so on, each written atomically, and last manifest.json with their
     checksums.  Shards in "parquet" (needs the extra `arrow`) have the columns of the inputs that `keep` names
     (default: all) and "embedding"; those in "safetensors" have "embeddings" (N, D) and the ids.  `shard_rows` is the
     most rows of a shard, by default as many as make 32 MB.  `reuse` is the folder of an older job, with other inputs
-    and the same model and settings: texts that it had cost no computing.  The options are those of `encode`.
+    and the same model and settings: its texts are not computed again.  The options are those of `encode`.
 
-    `engine` is "local", or "ray" (needs the extra `ray`): then the nodes of the Ray cluster to which this program is
-    connected, or that runs on this machine, make the shards, in workers of as many cores as the model has threads;
+    `engine` is "local", or "ray" (needs the extra `ray`): then the shards are made on the nodes of the Ray cluster that
+    this program is connected to, or that runs on this machine, in workers with as many cores as the model has threads;
     `output`, the inputs and the model's folder must be at the same paths on all nodes.
 
-    After a kill, a full disk or Ctrl-C, the same call goes on: rows are there once, in order, with the bits of an
-    undisturbed run on the same machine.  Raises InputError where an input, the model or a setting is another than when
-    the job began, SourceError, an OSError with its errno, where the disk fails, MissingExtraError without Ray.
+    After a kill, a full disk or Ctrl-C, the same call continues: every row is there once, in order, with the same bits
+    as in an uninterrupted run on the same machine.  Raises InputError if an input, the model or a setting has changed
+    since the job began, SourceError, an OSError with its errno, if the disk fails, MissingExtraError without Ray.
 
     >>> from minembed import Embedder
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP

@@ -1,9 +1,9 @@
-"""Who works in a folder of an object store, where no system lets go of a lock when a process ends.
+"""Locks on folders of an object store, where no system releases a lock when a process ends.
 
-Whoever works puts an object there, its claim, and again every ten seconds.  To begin, a process puts its claim and then
-looks for others: of two that begin together, at least one sees the other, and gives way.  A claim whose process is gone
-from this machine, or that does not move for a minute, is one that a killed process left behind.  Were two to work at
-the same time after all, as where one was asleep, both would write the same shards of the same plan.
+A working process puts an object there, its claim, and renews it every ten seconds.  To begin, it puts its claim and
+then looks for others: of two that begin together, at least one sees the other, and gives up.  A claim whose process on
+this machine has ended, or that is not renewed for a minute, was left by a killed process.  If two worked at the same
+time anyway, because one was suspended, both would write the same shards of the same plan.
 """
 
 import json
@@ -22,16 +22,16 @@ from minembed.errors import InputError, MinembedError, SourceError
 from minembed.runtime.store import StorePath
 
 PREFIX = ".minembed-claim-"
-BEAT = 10.0  # seconds after which a claim is put again
-PATIENCE = 60.0  # seconds without that after which its process is taken for gone
+BEAT = 10.0  # seconds between renewals of a claim
+PATIENCE = 60.0  # seconds without renewal after which its process is taken for dead
 LOOK = 2.0
-_LOST = set[str]()  # folders whose claim another process took away
-_LOCK = threading.Lock()  # of what a claim's thread notes and its end
+_LOST = set[str]()  # folders whose claim another process removed
+_LOCK = threading.Lock()  # for the state of a claim's thread
 
 
 @contextmanager
 def claimed(folder: StorePath, busy: MinembedError) -> Iterator[None]:
-    """Keep other processes out of a folder meanwhile; raises `busy` where one works there.
+    """Keep other processes out of a folder within the block; raises `busy` if one works there.
 
     >>> with claimed(StorePath.parse("s3://shop/vectors"), MinembedError("busy")):  # doctest: +SKIP
     ...     pass
@@ -49,13 +49,13 @@ def claimed(folder: StorePath, busy: MinembedError) -> Iterator[None]:
     finally:
         with _LOCK:
             ended.set()
-        with suppress(SourceError):  # it grows old by itself
+        with suppress(SourceError):  # otherwise it expires by itself
             own.unlink()
         _LOST.discard(str(folder))
 
 
 def check_claim(folder: StorePath) -> None:
-    """Raise InputError where this process worked in a folder, and another took it for gone.
+    """Raise InputError if another process has taken over a folder in which this process works.
 
     >>> check_claim(StorePath.parse("s3://shop/vectors"))
     """
@@ -66,7 +66,7 @@ def check_claim(folder: StorePath) -> None:
 
 
 def is_claimed(folder: StorePath) -> bool:
-    """Whether a process seems to work in a folder, by the clock of this machine where it is on another.
+    """Whether a process seems to work in a folder; if it is on another machine, judged by the clock of this one.
 
     >>> is_claimed(StorePath.parse("s3://shop/vectors"))  # doctest: +SKIP
     False
@@ -84,7 +84,7 @@ def _claims(folder: StorePath) -> dict[StorePath, Any]:
 
 
 def _wait_for_others(folder: StorePath, own: StorePath, busy: MinembedError) -> None:
-    """Return when there is no claim but one's own; raises `busy` where another moves."""
+    """Return when there is no other claim; raises `busy` if another is renewed."""
     began, first, told = time.monotonic(), dict[StorePath, int](), False
     while True:
         found = _claims(folder)
@@ -108,10 +108,10 @@ def _wait_for_others(folder: StorePath, own: StorePath, busy: MinembedError) -> 
 
 def _beat(own: StorePath, body: bytes, ended: threading.Event) -> None:
     while not ended.wait(BEAT):
-        with suppress(SourceError):  # the store may be away for a while
+        with suppress(SourceError):  # the store may be unreachable for a while
             if not own.exists():
                 with _LOCK:
-                    if not ended.is_set():  # else it was this process that removed it
+                    if not ended.is_set():  # otherwise this process removed it
                         _LOST.add(str(own.parent))
                 return
             own.put(body)
@@ -120,7 +120,7 @@ def _beat(own: StorePath, body: bytes, ended: threading.Event) -> None:
 
 
 def _said(path: StorePath) -> dict[str, Any]:
-    """What a claim says of its process; nothing where it is gone or damaged."""
+    """The facts in a claim about its process; empty if it is missing or damaged."""
     try:
         with path.open() as file:
             found = json.loads(file.read())
@@ -130,7 +130,7 @@ def _said(path: StorePath) -> dict[str, Any]:
 
 
 def _is_running(said: dict[str, Any]) -> bool | None:
-    """Whether a process is there; None where that cannot be told from here."""
+    """Whether a process is running; None if that is unknown on this machine."""
     if not said.get("machine") or said["machine"] != _machine():
         return None
     return _start_of(said.get("pid")) == said.get("started")
@@ -142,7 +142,7 @@ def _myself() -> dict[str, Any]:
 
 @cache
 def _machine() -> str:
-    """A name of this start of this machine, and of what can see each other's processes on it; "" where unknown."""
+    """An identifier of this boot of this machine and of the process namespace; "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{platform.node()} {boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -151,7 +151,7 @@ def _machine() -> str:
 
 
 def _start_of(pid: Any) -> str | None:
-    """When a process began, in the system's ticks; None where there is none."""
+    """The start time of a process, in the system's ticks; None if there is no such process."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The folder of a job: job.json, which is there first, the shards, and manifest.json, which is there when all are."""
+"""The folder of a job: job.json, which is written first, the shards, and manifest.json, written when all are done."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -22,15 +22,15 @@ from minembed.runtime.json_files import read_json
 from minembed.runtime.places import TEMPORARY, names_in
 from minembed.runtime.store import Place, StorePath
 
-LOOKING = 16  # shards of a store that are looked at together
+LOOKING = 16  # shards of a store that are checked in parallel
 REMEDY = "the shards that are there are whole: free some space, or make the folder writable, and say the same again"
 
 
 @contextmanager
 def working_in(folder: Place) -> Iterator[None]:
-    """Hold the folder of a job, and remove what a killed process left half written.
+    """Lock the folder of a job, and remove unfinished files of a killed process.
 
-    Raises InputError where another process holds it, or it has files that no job made.
+    Raises InputError if another process has locked it, or it has files that are not of a job.
     """
     busy = InputError(f"another process works on the job in {folder}: wait until it ends, or name another folder")
     if isinstance(folder, StorePath):
@@ -48,7 +48,7 @@ def working_in(folder: Place) -> Iterator[None]:
 
 
 def is_worked_on(folder: Place) -> bool:
-    """Whether a process works in the folder of a job.
+    """Whether a process is working in the folder of a job.
 
     >>> is_worked_on(Path("no such folder"))
     False
@@ -57,7 +57,7 @@ def is_worked_on(folder: Place) -> bool:
 
 
 def remove_unfinished(folder: Place) -> None:
-    """Remove what a killed process left half written; in a store there is no such thing.
+    """Remove unfinished files of a killed process; in a store there are none.
 
     >>> remove_unfinished(Path("no such folder"))
     """
@@ -68,7 +68,7 @@ def remove_unfinished(folder: Place) -> None:
 
 
 def check_own(folder: Place) -> None:
-    """Raise InputError where a folder has files, and no job."""
+    """Raise InputError if a folder has files but no job."""
     others = [name for name in names_in(folder) if name != LOCK and not name.startswith(".minembed-")]
     if others and PLAN not in others:
         raise InputError(
@@ -77,7 +77,7 @@ def check_own(folder: Place) -> None:
 
 
 def begun_plan(folder: Place) -> Plan | None:
-    """The plan of the job in a folder; None where there is none.
+    """The plan of the job in a folder; None if there is none.
 
     >>> begun_plan(Path("no such folder"))
     """
@@ -86,14 +86,14 @@ def begun_plan(folder: Place) -> Plan | None:
 
 
 def begin(folder: Place, plan: Plan) -> None:
-    """Note the plan of a new job."""
+    """Write the plan of a new job."""
     with writing(folder, PLAN) as file:
         file.write(plan.to_json())
 
 
 @contextmanager
 def writing(folder: Place, name: str) -> Iterator[BinaryIO]:
-    """Write a file of a job: it appears whole, or not at all; to a store it is brought when it is whole.
+    """Write a file of a job atomically; it is uploaded to a store when it is complete.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -113,7 +113,7 @@ def writing(folder: Place, name: str) -> Iterator[BinaryIO]:
 
 
 def whole_shards(folder: Place, plan: Plan) -> tuple[list[int], list[int]]:
-    """The numbers of the shards that are there and whole, and of those that are there and not.
+    """The numbers of the complete shards, and of the damaged ones.
 
     >>> whole_shards(Path("none"), Plan({}, {}, {}, "parquet", (), ()))
     ([], [])
@@ -134,7 +134,7 @@ def whole_shards(folder: Place, plan: Plan) -> tuple[list[int], list[int]]:
 
 
 def missing_shards(folder: Place, plan: Plan, told: Callable[[str], None]) -> list[int]:
-    """The numbers of the shards that are not there, or not whole, which is told."""
+    """The numbers of the shards that are missing or damaged; `told` gets a message about the damaged ones."""
     whole, damaged = whole_shards(folder, plan)
     for number in damaged:
         told(f"{folder / name_of(number, plan.form)} is damaged or of another job: it is made anew")
@@ -142,7 +142,7 @@ def missing_shards(folder: Place, plan: Plan, told: Callable[[str], None]) -> li
 
 
 def finish(folder: Place, plan: Plan) -> None:
-    """Note that all shards are there: their sizes and checksums."""
+    """Write the manifest of all shards: their sizes and checksums."""
     shards = list[dict[str, Any]]()
     for number, shard in enumerate(plan.shards):
         path = folder / name_of(number, plan.form)
@@ -168,7 +168,7 @@ def finish(folder: Place, plan: Plan) -> None:
 
 
 def is_finished(folder: Place, plan: Plan) -> bool:
-    """Whether the manifest of a job is there.
+    """Whether a job has its manifest.
 
     >>> is_finished(Path("none"), Plan({}, {}, {}, "parquet", (), ()))
     False
@@ -181,11 +181,11 @@ def is_finished(folder: Place, plan: Plan) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a job has done."""
+    """The result of a job."""
 
     folder: Place
     rows: int
     texts: int
     shards: int
-    made: int  # shards that were made by this call
-    reused: int = 0  # vectors in these that an older job had made
+    made: int  # shards made by this call
+    reused: int = 0  # vectors in these from an older job

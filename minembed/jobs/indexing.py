@@ -39,12 +39,12 @@ def index(
     precision: IndexPrecision = "float32",
     show_progress_bar: bool | None = None,
 ) -> int:
-    """Build an index in the folder `output` of all vectors of a finished job; returns how many rows it has.
+    """Build an index in the folder `output` from all vectors of a finished job; returns the number of its rows.
 
-    No model is loaded.  Ids are those of the job's column of ids, or the numbers of the rows, from 1; texts and fields
-    are those that the shards have.  `metric` is by default what the model compares by.  Raises InputError where the job
-    is not finished, its vectors are not float32, or were not made as the model embeds documents; SourceError where the
-    disk fails.  An index that is there stays then.
+    No model is loaded.  Ids are those of the job's column of ids, or the row numbers, from 1; texts and fields are
+    those of the shards.  The default `metric` is the model's.  Raises InputError if the job is not finished, its
+    vectors are not float32, or were not made as the model embeds documents; SourceError if the disk fails.  After an
+    error, an existing index is unchanged.
 
     >>> index("no such folder", "index")
     Traceback (most recent call last):
@@ -63,7 +63,7 @@ def index(
 
 
 def finished_plan(folder: Place) -> Plan:
-    """The plan of a job whose vectors can be searched; raises InputError where it is not finished, or they cannot.
+    """The plan of a job whose vectors can be searched; raises InputError if it is not finished, or they cannot.
 
     >>> finished_plan(Path("no such folder"))
     Traceback (most recent call last):
@@ -78,7 +78,7 @@ def finished_plan(folder: Place) -> Plan:
 
 
 def facts_of_vectors(plan: Plan) -> str:
-    """A name that changes with all that a vector depends on beside its text.
+    """A hash of everything that a vector depends on beside its text.
 
     >>> facts_of_vectors(Plan({}, {}, {}, "parquet", (), ()))
     'dee36ace772e1ed7'
@@ -88,7 +88,7 @@ def facts_of_vectors(plan: Plan) -> str:
 
 
 def check_searchable(folder: Place, plan: Plan) -> None:
-    """Raise InputError where the vectors of a job are of no use for a search."""
+    """Raise InputError if the vectors of a job cannot be used for search."""
     if plan.settings["precision"] != "float32":
         raise InputError(
             f"{folder} holds vectors in {plan.settings['precision']}: an index needs float32, and makes int8 or binary "
@@ -108,7 +108,7 @@ def _watched(rows: Iterator[Rows], bar: Progress) -> Iterator[Rows]:
 
 
 def rows_of(folder: Place, plan: Plan, wanted: Array | None = None) -> Iterator[Rows]:  # (texts,) bool
-    """The rows of all shards that have a vector, in order, a few at a time; of these, those that are `wanted`."""
+    """The rows of all shards that have a vector, in order, a few at a time; with `wanted`, only the marked ones."""
     before = 0
     for number, (shard, start) in enumerate(zip(plan.shards, plan.starts(), strict=True)):
         path, some = folder / name_of(number, plan.form), wanted
@@ -146,7 +146,7 @@ def _parquet_rows(path: Place, plan: Plan, start: int) -> Iterator[Rows]:
 
 
 def _as_python(batch: Any) -> list[dict[str, Any]] | None:
-    """All rows of a batch at once; None where a value needs a closer look."""
+    """All rows of a batch at once; None if a value needs conversion one by one."""
     try:
         return batch.to_pylist() if len(set(batch.schema.names)) == batch.num_columns else None
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The inputs of a job: files, folders and patterns, in one order, each opened and read the same way."""
+"""The inputs of a job: files, folders and patterns, in a fixed order, each opened and read the same way."""
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +31,11 @@ SHOWN = 3  # names in a message
 
 
 def find_files(inputs: Sequence[str | Place]) -> list[Place]:
-    """The files that inputs mean, in order: of a folder all that hold texts, by name, also in folders below it.
+    """The files of the inputs, in order: for a folder all files with texts, by name, also in folders below it.
 
-    Of a folder, names that begin with "." or "_" are left out, files whose endings say that they hold no texts, and,
-    where it has tables, files of plain text beside them; this is logged.  Raises InputError for a name or a pattern
-    without a file, and for a file that is meant twice.
+    In a folder, names that begin with "." or "_" are skipped, files whose endings are not of texts, and, if it has
+    tables, plain text files beside them; this is logged.  Raises InputError for a name or a pattern without a file, and
+    for a file that occurs twice.
 
     >>> find_files(["no such file"])
     Traceback (most recent call last):
@@ -91,13 +91,13 @@ def _in_folder(folder: Place) -> list[Place]:
 
 
 def _parts_below(path: Place, folder: Place) -> tuple[str, ...]:
-    """The names that lead from a folder to a file in it."""
+    """The path of a file relative to a folder, as its parts."""
     return path.parts[len(folder.parts) :]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The open inputs of a job, the column of ids of each, and what is written of their rows."""
+    """The open inputs of a job, the column of ids of each, and the columns that are written."""
 
     texts: tuple[Texts, ...]
     identities: tuple[Column | None, ...]
@@ -106,7 +106,7 @@ class Inputs:
     def rows(self) -> Iterator[tuple[TextRow, Column | None]]:
         """All rows of all inputs, in order, each with the column of its id.
 
-        Their numbers go on from one input to the next.
+        Row numbers continue from one input to the next.
         """
         number, columns = 0, self.layout.columns
         for texts, identity in zip(self.texts, self.identities, strict=True):
@@ -123,10 +123,10 @@ def open_inputs(
     extra: Extra,
     kinds: Mapping[str, Kind] | None = None,
 ) -> Inputs:
-    """Open files that have the same columns, and decide what is written in a form (None: vectors and ids alone).
+    """Open files that have the same columns, and choose the columns for a form (None: only vectors and ids).
 
-    `kinds` are the types of JSON's values where they are known; else all of JSON is read here.  Raises InputError where
-    a file or its columns are in doubt, or do not fit those of the first.
+    `kinds` are the types of JSON's values if they are known; otherwise all JSON is read here.  Raises InputError if a
+    file or its columns are ambiguous, or do not match those of the first.
     """
     opened = tuple(open_texts(Source.of(path), selection) for path in files)
     for other in opened[1:]:
@@ -162,7 +162,7 @@ def _check_alike(first: Texts, other: Texts) -> None:
 
 
 def _common(names: Sequence[str], layouts: Sequence[Layout]) -> Layout:
-    """The one layout of all inputs: the types of JSON's values are those of all of them."""
+    """The common layout of all inputs: the types of JSON's values are determined from all of them."""
     first = layouts[0]
     if first.kinds is not None:
         kinds = merged([layout.kinds or {} for layout in layouts])

@@ -29,7 +29,7 @@ Row = tuple[TextRow, Column | None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that can be computed: what is asked, the model, the plan, the open inputs, and (0, D) as vectors are."""
+    """A job ready to run: the request, the model, the plan, the open inputs, and an empty array (0, D) of vectors."""
 
     request: Request
     model: Embedder
@@ -40,21 +40,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What making some shards came to."""
+    """Counts from making some shards."""
 
-    reused: int = 0  # vectors that an older job had made
-    cut: int = 0  # texts that were longer than the model reads
+    reused: int = 0  # vectors from an older job
+    cut: int = 0  # texts that were truncated to the model's limit
 
 
 @dataclass(slots=True)
 class Reader:
-    """The rows of one shard after the other; inputs are read once, as long as the numbers of shards rise."""
+    """The rows of one shard after another; inputs are read only once if the numbers of shards increase."""
 
     inputs: Inputs
     plan: Plan
     rows: Iterator[Row] = field(default_factory=lambda: iter(()))
-    last: Iterator[Row] = field(default_factory=lambda: iter(()))  # of the shard that was asked for last
-    at: int | None = None  # the shard that comes next; None before the first, and after an error
+    last: Iterator[Row] = field(default_factory=lambda: iter(()))  # of the last requested shard
+    at: int | None = None  # the next shard; None before the first, and after an error
 
     def shard(self, number: int) -> Iterator[Row]:
         """The rows of a shard."""
@@ -79,7 +79,7 @@ def skip(rows: Iterator[Row]) -> None:
 
 
 def older_vectors(job: Job) -> AbstractContextManager[Known | None]:
-    """The vectors that an older job made, as long as they are needed; None where none are to be used again.
+    """A context with the vectors of an older job; None if none are reused.
 
     >>> older_vectors(Job(Request([], Path("out")), None, None, None, None)).__enter__()
     """
@@ -87,16 +87,16 @@ def older_vectors(job: Job) -> AbstractContextManager[Known | None]:
     if request.reuse is None:
         return nullcontext()
     local = request.engine == "local" and isinstance(request.folder, Path)
-    work = Path(str(request.folder)) if local else None  # else in the folder of temporary files
+    work = Path(str(request.folder)) if local else None  # otherwise in the folder of temporary files
     return known_vectors(request.reuse, facts_asked(request, job.model), job.empty, work)
 
 
 def make_shards(
     job: Job, reader: Reader, numbers: Sequence[int], advance: Callable[[int], None], older: Known | None = None
 ) -> Made:
-    """Embed the shards with these numbers, one after the other, and write them.
+    """Embed the shards with these numbers, one after another, and write them.
 
-    `advance` gets how many characters are done each time that some are; `older` are vectors that are there already.
+    `advance` is called with the number of characters that were processed; `older` are vectors that exist already.
     """
     request, model, plan = job.request, job.model, job.plan
     options, cut, known = replace(Options(**request.options), show_progress_bar=False), list[int](), list[int]()
@@ -116,7 +116,7 @@ def make_shards(
 
 
 def _written(plan: Plan, number: int) -> int:
-    """How many rows a shard's file has."""
+    """The number of rows in a shard's file."""
     shard = plan.shards[number]
     return shard.rows if plan.form == "parquet" else shard.texts
 
@@ -128,7 +128,7 @@ def _watched(pairs: Iterator[Pair], advance: Callable[[int], None], limit: int) 
 
 
 def _machine(model: Embedder) -> Mapping[str, str]:
-    """What else bits depend on: the processor, what computed, and the version."""
+    """What else the bits depend on: the processor, the backend and the version."""
     kernels = model.backend != "numpy"
     cpu = resolve("describe", model.backend)() if kernels else platform.machine()
     return {"cpu": cpu, "backend": model.backend, "minembed": __version__}

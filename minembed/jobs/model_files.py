@@ -1,4 +1,4 @@
-"""Which model a job computes with: by the bytes of its files, so that another copy is the same model."""
+"""The identity of a job's model: the bytes of its files, so that another copy is the same model."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ MODULE = re.compile(r"\d+_\w+")  # a folder of a module, such as 1_Pooling
 
 
 def digest_of(model: Embedder) -> str:
-    """The SHA-256 of all that a model was read from: names and bytes of settings, tokenizer and tensors."""
+    """The SHA-256 of all files of a model: names and bytes of settings, tokenizer and tensors."""
     import hashlib
 
     checkpoint = model.checkpoint

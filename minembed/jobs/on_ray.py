@@ -1,7 +1,7 @@
-"""The Ray engine: workers on the nodes of a cluster make the shards of a job, in the folder that all of them see.
+"""The Ray engine: workers on the nodes of a cluster make the shards of a job, in a shared folder.
 
-Ray Data deals out the numbers of shards.  A worker reads the rows of a shard and writes its file by itself, so no text
-and no vector goes through Ray; one that is lost leaves no shard behind, and what it had to do is done by another.
+Ray Data distributes the numbers of shards.  A worker reads the rows of a shard and writes its file itself, so no texts
+or vectors go through Ray; if a worker is lost, it leaves no unfinished shard, and another does its work.
 """
 
 import platform
@@ -30,7 +30,7 @@ from minembed.version import __version__
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.sources.locate import Located
 
-MOST_BEGUN = 4  # times that one shard is begun
+MOST_BEGUN = 4  # times that a shard is begun
 LOOK = 0.2  # seconds
 NO_CLUSTER = (
     "no Ray cluster is running here: `ray start --head` begins one, RAY_ADDRESS names another; "
@@ -40,7 +40,7 @@ NO_CLUSTER = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """All that a worker needs to know; it goes to the nodes."""
+    """Everything that a worker needs; it is sent to the nodes."""
 
     request: Request
     job: str  # the identity of the plan
@@ -53,7 +53,7 @@ class Order:
 
 
 def ray_module() -> Any:
-    """Import Ray, with Ray Data, or raise MissingExtraError with what to install.
+    """Import Ray, with Ray Data, or raise MissingExtraError, which says what to install.
 
     >>> from importlib.util import find_spec
     >>> ray_module().__name__ if find_spec("ray") else "ray"
@@ -61,7 +61,7 @@ def ray_module() -> Any:
     """
     try:
         with not_swallowed():
-            import ray.data  # late: half a second, and only where it is asked for
+            import ray.data  # late: takes half a second, and is only needed here
 
             return ray
     except ImportError as error:
@@ -70,9 +70,9 @@ def ray_module() -> Any:
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """Connect to the cluster, unless this program is; gives Ray.
+    """Connect to the cluster, unless this program is connected; yields Ray.
 
-    Raises MissingExtraError where Ray is not installed, InputError where no cluster runs.
+    Raises MissingExtraError if Ray is not installed, InputError if no cluster runs.
 
     >>> with connected() as ray:  # doctest: +SKIP
     ...     ray.is_initialized()
@@ -94,10 +94,10 @@ def connected() -> Iterator[Any]:
 
 @contextmanager
 def cluster(request: Request, model: Embedder) -> Iterator[None]:
-    """Connect to the cluster, unless this program is, before anything is written.
+    """Connect to the cluster, unless this program is connected, before anything is written.
 
-    Raises MissingExtraError where Ray is not installed, InputError where no cluster runs, or none of its nodes has as
-    many cores as the model has threads.
+    Raises MissingExtraError if Ray is not installed, InputError if no cluster runs, or none of its nodes has as many
+    cores as the model has threads.
     """
     with connected() as ray:
         slots = slots_of(ray, model.engine.threads)
@@ -106,7 +106,7 @@ def cluster(request: Request, model: Embedder) -> Iterator[None]:
 
 
 def slots_of(ray: Any, threads: int) -> int:
-    """How many workers of so many cores fit on the nodes that are there; raises InputError for none."""
+    """The number of workers with this many cores that fit on the nodes; raises InputError for none."""
     cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     slots = sum(own // threads for own in cores)
     if not slots:
@@ -118,9 +118,9 @@ def slots_of(ray: Any, threads: int) -> int:
 
 
 def make_on_ray(job: Job, numbers: Sequence[int], advance: Callable[[int], None]) -> Made:
-    """Have workers make the shards with these numbers; raises what a worker raised first.
+    """Make the shards with these numbers in workers; raises the first error of a worker.
 
-    `advance` gets how many characters are done each time that a shard is.
+    `advance` is called with the number of characters of each finished shard.
     """
     if job.request.reuse is not None:
         older_plan(job.request.reuse, facts_asked(job.request, job.model))  # raises here, not on the nodes
@@ -139,7 +139,7 @@ def make_on_ray(job: Job, numbers: Sequence[int], advance: Callable[[int], None]
 
 
 def order_of(job: Job) -> Order:
-    """What workers are told of a job: every path from the root, as they work in other folders."""
+    """The order for the workers of a job: with absolute paths, since they have other working directories."""
     request, model = job.request, job.model
     files = [as_place(one.name).absolute() for one in job.plan.inputs]
     checkpoint, adapter = model.checkpoint, model.checkpoint.adapter
@@ -161,11 +161,11 @@ def order_of(job: Job) -> Order:
 
 
 def _results(ray: Any, order: Order, numbers: Sequence[int]) -> Generator[dict[str, Any], None, None]:
-    """One result for each shard, as they come."""
+    """One result for each shard, in the order of completion."""
     slots = min(slots_of(ray, order.threads), len(numbers))
     data = ray.data.from_items([{"shard": number} for number in numbers], override_num_blocks=len(numbers))
     data.context.enable_progress_bars = data.context.print_on_execution_start = False
-    # a pool that may shrink: one of a fixed size waits for ever for a core in the place of a node that is gone
+    # a pool that may shrink: one of a fixed size waits for ever for a core to replace those of a lost node
     pool = ray.data.ActorPoolStrategy(min_size=1, initial_size=slots, max_size=len(numbers))
     told, cores = (order, _desk(ray)), order.threads
     made = data.map_batches(
@@ -175,7 +175,7 @@ def _results(ray: Any, order: Order, numbers: Sequence[int]) -> Generator[dict[s
 
 
 def _desk(ray: Any) -> Any:
-    """Begin the desk on the node of this program, whose end is the end of the job."""
+    """Start the desk on the node of this program, which ends with the job."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
@@ -192,18 +192,18 @@ def _error_of(result: dict[str, Any]) -> MinembedError:
 
 
 class Worker:
-    """An actor of Ray: it has a model, and makes one shard after the other."""
+    """A Ray actor with a model, which makes one shard after another."""
 
     def __init__(self, order: Order, desk: Any = None) -> None:
         self._order, self._desk = order, desk
         self._job: Job | None = None
         self._reader: Reader | None = None
         self._older: Known | None = None
-        self._open = ExitStack()  # is closed where the process ends
-        self._shared: Any = None  # the memory of the weights, where they are those of the node
+        self._open = ExitStack()  # closed when the process ends
+        self._shared: Any = None  # the memory of the weights, if they are shared on the node
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Make the shard that a batch names; an error of minembed is a result, since Ray would wrap it."""
+        """Make the shard that a batch names; an error of minembed is returned, since Ray would wrap it."""
         number = int(batch["shard"][0])
         result = {"shard": number, "cut": 0, "reused": 0, "error": "", "message": "", "errno": -1, "node": node_name()}
         try:
@@ -216,7 +216,7 @@ class Worker:
         return {name: np.array([value]) for name, value in result.items()}
 
     def _begin(self, number: int) -> None:
-        """Raise SourceError where a shard was begun too often: whoever began it died each time."""
+        """Raise SourceError if a shard was begun too often: its workers died each time."""
         begun = 1 if self._desk is None else ray_module().get(self._desk.begin.remote(number))
         if begun > MOST_BEGUN:
             raise SourceError(
@@ -234,7 +234,7 @@ class Worker:
         return make_shards(self._job, self._reader, [number], lambda _: None, self._older)
 
     def _model(self) -> Embedder:
-        """The model: the one that the workers of this node share, or, where there is none, one's own."""
+        """The model that the workers of this node share, or, if there is none, a separate one."""
         if self._desk is None:
             return _loaded(self._order)
         ray = ray_module()
@@ -245,13 +245,13 @@ class Worker:
             found = None
             try:
                 found = [ray.put(packed(_loaded(self._order)))]
-            except ray.exceptions.RayError:  # there is no room for it
+            except ray.exceptions.RayError:  # there is no memory for it
                 return _loaded(self._order)
             finally:
                 ray.get(self._desk.offer.remote(node, found or []))
         try:
             self._shared = ray.get(found[0])
-        except ray.exceptions.RayError:  # the worker that loaded it is gone, and it with it
+        except ray.exceptions.RayError:  # the worker that loaded it is gone, with the model
             ray.get(self._desk.offer.remote(node, []))
             return _loaded(self._order)
         return unpacked(self._shared)
@@ -262,7 +262,7 @@ def _loaded(order: Order) -> Embedder:
 
 
 def _job_here(order: Order, model_of: Callable[[], Embedder]) -> Job:
-    """The job as this node sees it; raises InputError where its folder, files or model are others here."""
+    """The job on this node; raises InputError if its folder, files or model are different here."""
     request = order.request
     if order.version != __version__:
         raise InputError(f"minembed {__version__} is installed here, and the job was begun by {order.version}")
@@ -277,5 +277,5 @@ def _job_here(order: Order, model_of: Callable[[], Embedder]) -> Job:
 
 
 def node_name() -> str:
-    """How the node of this worker is called: the machine, and the beginning of Ray's number of it."""
+    """The name of this worker's node: the machine, and the beginning of Ray's id for it."""
     return f"{platform.node()}/{ray_module().get_runtime_context().get_node_id()[:6]}"

@@ -1,4 +1,4 @@
-"""What a job does: all that its shards depend on, noted before the first of them, and compared when it goes on."""
+"""The plan of a job: everything that its shards depend on, stored before the first, and compared when it continues."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,17 @@ REMEDY = "name another folder, or remove this one to begin again"
 
 @dataclass(frozen=True, slots=True)
 class InputFacts:
-    """A file that is read: its bytes, and how many rows and texts it has."""
+    """An input file: its bytes, and its numbers of rows and texts."""
 
     name: str
     bytes: int
-    modified: int  # nanoseconds, as the file system says; of an object in a store, a checksum of its ETag
+    modified: int  # nanoseconds, from the file system; for an object in a store, a checksum of its ETag
     sha256: str
     rows: int
     texts: int
 
     def is_same(self, path: Place) -> bool:
-        """Whether a file is the one that it was when the job began: by its size and time, or else by its bytes."""
+        """Whether a file is unchanged since the job began: by its size and time, or else by its bytes."""
         size = path.stat().st_size
         if size == self.bytes and modified_of(path) == self.modified:
             return True
@@ -41,7 +41,7 @@ class InputFacts:
 
 
 def modified_of(path: Place) -> int:
-    """What of a file changes when it is written.
+    """A number that changes when a file is written.
 
     >>> modified_of(Path()) > 0
     True
@@ -51,11 +51,11 @@ def modified_of(path: Place) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Rows of the inputs that become one file: how many there are, with a text, and how much there is to read."""
+    """Rows of the inputs that become one file: their number, how many have a text, and the work."""
 
     rows: int
     texts: int
-    work: int  # characters, no more of a text than a model reads
+    work: int  # characters, counted up to what a model reads of a text
 
 
 Facts = TypeVar("Facts", InputFacts, Shard)
@@ -63,29 +63,29 @@ Facts = TypeVar("Facts", InputFacts, Shard)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that decides what a job writes."""
+    """Everything that determines the output of a job."""
 
-    model: Mapping[str, Any]  # the checksum of its files, its compute type, what it reads of a text
+    model: Mapping[str, Any]  # the checksum of its files, its compute type, its maximum length
     settings: Mapping[str, Any]  # of encode
-    reading: Mapping[str, Any]  # how the inputs are read, and which columns come along
+    reading: Mapping[str, Any]  # how the inputs are read, and which columns are kept
     form: ShardForm
     inputs: tuple[InputFacts, ...]
     shards: tuple[Shard, ...]
     kinds: Mapping[str, Any] | None = None  # the types of JSON's values
-    search: Mapping[str, Any] = field(default_factory=dict)  # what an index of the vectors needs to know
+    search: Mapping[str, Any] = field(default_factory=dict)  # facts for an index of the vectors
     model_name: str = ""
-    minembed: str = ""  # the version that made it
+    minembed: str = ""  # the version that wrote it
     format: str = FORMAT
     version: int = VERSION
 
     @property
     def rows(self) -> int:
-        """How many rows the inputs have."""
+        """The number of rows of the inputs."""
         return sum(shard.rows for shard in self.shards)
 
     @property
     def texts(self) -> int:
-        """How many of them have a text."""
+        """The number of rows with a text."""
         return sum(shard.texts for shard in self.shards)
 
     def starts(self) -> list[int]:
@@ -101,7 +101,7 @@ class Plan:
         return found
 
     def identity(self) -> str:
-        """A name that changes with all that the shards depend on."""
+        """A hash of everything that the shards depend on."""
         import hashlib
 
         body = asdict(self)
@@ -110,7 +110,7 @@ class Plan:
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> bytes:
-        """The plan as a file, with a checksum of its own.
+        """The plan as the contents of a file, including its checksum.
 
         >>> Plan({}, {}, {}, "parquet", (), ()).to_json()[:28]
         b'{\\n "model": {},\\n "settings":'
@@ -120,7 +120,7 @@ class Plan:
 
 
 def read_plan(path: Place) -> Plan:
-    """Read a plan; raises ConfigError, with the file, where it is damaged or of another version.
+    """Read a plan; raises ConfigError, which names the file, if it is damaged or of another version.
 
     >>> read_plan(Path("none.json"))
     Traceback (most recent call last):
@@ -131,7 +131,7 @@ def read_plan(path: Place) -> Plan:
     try:
         body = read_json(path)
         is_whole = body.pop("crc32", None) == crc32_of_json(body)
-    except (ConfigError, ValueError) as error:  # numbers that JSON lacks, such as NaN, have no checksum
+    except (ConfigError, ValueError) as error:  # values that JSON does not have, such as NaN, have no checksum
         raise ConfigError(f"{path} is damaged: {REMEDY}") from error
     if body.get("format") != FORMAT or body.get("version") != VERSION:
         raise ConfigError(f"{path} is not of {FORMAT}, version {VERSION}: {REMEDY}")
@@ -153,9 +153,9 @@ def _of(kind: type[Facts], said: Mapping[str, Any]) -> Facts:
 
 
 def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequence[Place], folder: Place) -> None:
-    """Raise InputError, with what is another and both its values, unless a job goes on as it began.
+    """Raise InputError, which names a changed fact and both its values, unless a job continues as it began.
 
-    `facts` are the model, the settings and the reading that are asked for now.
+    `facts` are the model, the settings and the reading that are requested now.
     """
     for group, asked in facts.items():
         difference = first_difference(getattr(plan, group), asked)
@@ -174,7 +174,7 @@ def check_same(plan: Plan, facts: Mapping[str, Mapping[str, Any]], files: Sequen
 
 
 def first_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """The first fact that is another now, with both values; None where all are the same.
+    """The first fact that has changed, with both values; None if all are the same.
 
     >>> first_difference({"a": 1, "b": 2}, {"a": 1, "b": None})
     '(b: 2 then, null now)'
@@ -186,7 +186,7 @@ def first_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | N
 
 
 def group_name(group: str) -> str:
-    """What messages call a part of a plan.
+    """The name of a part of a plan in messages.
 
     >>> group_name("reading")
     'way of reading'

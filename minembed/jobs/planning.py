@@ -1,4 +1,4 @@
-"""What is asked of a job, and the plan that comes of it: a new one, or that of the job that is there."""
+"""The request for a job, and its plan: a new one, or that of an existing job."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ FREE = ("batch_size", "show_progress_bar")  # options that change no vector
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a job: which texts, what is written, and how they become vectors."""
+    """The request for a job: the texts, the output, and how texts become vectors."""
 
     inputs: Sequence[str | Place]
     folder: Place
@@ -46,7 +46,7 @@ class Request:
     engine: Engine = "local"
 
     def reading(self) -> dict[str, Any]:
-        """How the inputs are read, as a plan has it."""
+        """How the inputs are read, in the form of a plan."""
         said = asdict(self.selection.reading)
         own = self.selection
         return said | {
@@ -58,7 +58,7 @@ class Request:
         }
 
     def settings(self) -> dict[str, Any]:
-        """The options that change vectors, as a plan has them: of an array its checksum."""
+        """The options that change vectors, in the form of a plan: for an array its checksum."""
         checked = Options(**self.options)
         found: dict[str, Any] = asdict(replace(checked, ranges=None, calibration_embeddings=None))
         for name in (*FREE, "output_value", "device", "convert_to_numpy"):
@@ -70,9 +70,9 @@ class Request:
 
 
 def plan_job(request: Request, model: Embedder) -> tuple[Plan, Inputs, Array]:
-    """The plan of the job in the folder, or a new one; its inputs, and an array (0, D) as vectors are.
+    """The plan of the job in the folder, or a new one; its inputs, and an array (0, D) of the vectors' dtype.
 
-    Raises InputError where an input, the model or a setting is another than when the job began.
+    Raises InputError if an input, the model or a setting has changed since the job began.
     """
     options = Options(**request.options)
     zero = np.zeros((0, model.engine.width(options.truncate_dim)), np.float32)
@@ -96,7 +96,7 @@ def plan_job(request: Request, model: Embedder) -> tuple[Plan, Inputs, Array]:
 
 
 def facts_asked(request: Request, model: Embedder) -> dict[str, dict[str, Any]]:
-    """The model, the settings and the way of reading that are asked for, as a plan has them."""
+    """The requested model, settings and way of reading, in the form of a plan."""
     return {
         "model": {"sha256": digest_of(model), "dtype": model.dtype, "max_seq_length": model.max_seq_length},
         "settings": request.settings(),
@@ -138,7 +138,7 @@ def _new_plan(
 
 
 def _search_facts(model: Embedder, options: EncodeOptions, inputs: Inputs) -> dict[str, Any]:
-    """What an index of the vectors says of its model, and whether they are what the model makes of documents."""
+    """Facts for an index: its model, and whether the vectors are those of documents."""
     own = Options(**options)
     width = model.engine.width(own.truncate_dim)
     said: EncodeOptions = {

@@ -1,4 +1,4 @@
-"""What the workers of a job on Ray ask one another: who has begun which shard, and where a node's weights are."""
+"""The shared state of a job's workers on Ray: how often shards were begun, and where a node's weights are."""
 
 import ctypes
 import pickle
@@ -11,13 +11,13 @@ import numpy as np
 from minembed.models.embedder import Embedder
 from minembed.types import Array
 
-ALIGNMENT = 64  # bytes: of the vectors that kernels read
-PATIENCE = 300.0  # seconds that the others of a node wait for the one that loads the model
-Shared = tuple[bytes, list[tuple[int, int]], Array]  # a pickle, and where its arrays are in one block
+ALIGNMENT = 64  # bytes, for the vectors that kernels read
+PATIENCE = 300.0  # seconds that other workers of a node wait for the one that loads the model
+Shared = tuple[bytes, list[tuple[int, int]], Array]  # a pickle, and the places of its arrays in one block
 
 
 class Desk:
-    """An actor of Ray beside the command: it ends with it.
+    """A Ray actor that ends with the command.
 
     >>> desk = Desk()
     >>> desk.begin(7), desk.begin(7), desk.begin(8)
@@ -28,16 +28,16 @@ class Desk:
 
     def __init__(self) -> None:
         self._begun = Counter[int]()
-        self._weights: dict[str, list[Any]] = {}  # by node: what Ray calls its copy
+        self._weights: dict[str, list[Any]] = {}  # by node: Ray's reference to its copy
         self._loading: dict[str, float] = {}
 
     def begin(self, number: int) -> int:
-        """Note that a worker begins a shard; returns how often one did."""
+        """Note that a worker begins a shard; returns how often that has happened."""
         self._begun[number] += 1
         return self._begun[number]
 
     def weights(self, node: str) -> Any:
-        """The weights of a node, in a list; "load" where the asker should load them, "wait" where another does."""
+        """The weights of a node, in a list; "load" if the caller should load them, "wait" if another worker does."""
         if node in self._weights:
             return self._weights[node]
         now = time.monotonic()
@@ -47,7 +47,7 @@ class Desk:
         return "load"
 
     def offer(self, node: str, found: list[Any]) -> None:
-        """Keep the weights of a node for its other workers; an empty list: they are gone, or cannot be shared."""
+        """Store the weights of a node for its other workers; an empty list if they are lost, or cannot be shared."""
         self._loading.pop(node, None)
         if found:
             self._weights[node] = found
@@ -75,9 +75,9 @@ def packed(model: Embedder) -> Shared:
 
 
 def unpacked(shared: Shared) -> Embedder:
-    """A model whose arrays are those of the block, which must be kept as long as the model is.
+    """A model whose arrays are views of the block, which must live as long as the model.
 
-    They are told to be writable, though the block is not and nothing writes to them: kernels are compiled for such.
+    They are marked as writable, though nothing writes to them: kernels are compiled for writable arrays.
 
     >>> unpacked(packed(model))  # doctest: +SKIP
     Embedder('all-MiniLM-L6-v2', 384 wide, 256 tokens, float32, numpy)

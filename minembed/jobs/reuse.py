@@ -1,4 +1,4 @@
-"""Vectors that an older job made of the same texts: a corpus that changed costs what is new in it."""
+"""Reuse of an older job's vectors of the same texts: only new texts of a changed corpus are computed."""
 
 import hashlib
 from array import array
@@ -29,9 +29,9 @@ GROUP = 8 * BATCH  # rows that are looked up together
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Vectors by the digest of their text: 24 bytes in memory each, the vectors on disk."""
+    """Vectors by the digest of their text: 24 bytes of memory per vector, and the vectors on disk."""
 
-    first: Array  # (N,) uint64, rising: half of the digest
+    first: Array  # (N,) uint64, ascending: half of the digest
     second: Array  # (N,) uint64: the other half
     places: Array  # (N,) int64: the row in the file
     file: Any
@@ -42,7 +42,7 @@ class Known:
         return len(self.first)
 
     def find(self, text: str) -> Array | None:  # -> (D,)
-        """The vector of a text; None where there is none."""
+        """The vector of a text; None if there is none."""
         one, other = _digest(text)
         at = int(np.searchsorted(self.first, np.uint64(one)))
         while at < len(self.first) and self.first[at] == one:
@@ -60,9 +60,9 @@ def _digest(text: str) -> tuple[int, int]:
 
 
 def older_plan(folder: Place, groups: Mapping[str, Mapping[str, Any]]) -> Plan:
-    """The plan of an older job whose vectors can be used; `groups` are the model and the settings that are asked for.
+    """The plan of an older job whose vectors can be used; `groups` are the requested model and settings.
 
-    Raises InputError where there is no job, its vectors were made by another model or setting, or its shards have no
+    Raises InputError if there is no job, its vectors were made by another model or setting, or its shards have no
     texts.
 
     >>> older_plan(Path("no such folder"), {})
@@ -85,10 +85,10 @@ def older_plan(folder: Place, groups: Mapping[str, Mapping[str, Any]]) -> Plan:
 def known_vectors(
     folder: Place, groups: Mapping[str, Mapping[str, Any]], empty: Array, work: Path | None = None
 ) -> Iterator[Known]:
-    """Open the vectors of an older job; they are copied to a file without a name, in `work` or among temporary ones.
+    """Open the vectors of an older job; they are copied to an unnamed file, in `work` or the temporary folder.
 
-    `groups` are the model and the settings that are asked for, `empty` is an array (0, D) as vectors are.  Raises
-    what `older_plan` does.
+    `groups` are the requested model and settings, `empty` is an array (0, D) of the vectors' dtype.  Raises the errors
+    of `older_plan`.
     """
     plan = older_plan(folder, groups)
     text = plan.search["text"]
@@ -130,9 +130,9 @@ def _texts(batch: Any, rows: list[int], text: Column, name: str) -> Iterator[str
 def reusing(
     stream: Callable[[Iterable[str]], Iterator[Array]], rows: Iterator[TextRow], known: Known, count: list[int]
 ) -> Iterator[Pair]:
-    """Yield rows with their vectors, known ones and computed ones; `count` gets how many are known.
+    """Yield rows with their vectors, known ones and computed ones; `count` is called with the number of known ones.
 
-    Rows come in groups, however many are known, so that none has to wait for a window of texts to be full.
+    Rows are processed in groups of a fixed size, so that none waits for a window of new texts to fill.
     """
     while group := list(islice(rows, GROUP)):
         found = [None if row.text is None else known.find(row.text) for row in group]

@@ -1,4 +1,4 @@
-"""A job: a folder of shards, those of which are made that are not there."""
+"""Run a job: make the missing shards in its folder."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,11 +15,11 @@ from minembed.runtime.progress import CHARACTERS, Progress
 
 
 def embed_inputs(request: Request, model: Embedder, show_progress_bar: bool | None = None) -> Report:
-    """Embed all texts of the inputs into a folder of shards, or go on where that stopped.
+    """Embed all texts of the inputs into a folder of shards, or continue where that stopped.
 
-    Raises InputError where an input, the model or a setting is another than when the job began, with what differs;
-    SourceError, an OSError with its errno, where the disk fails.  What is in the folder then is whole, and the same
-    call goes on.
+    Raises InputError if an input, the model or a setting has changed since the job began, with the difference;
+    SourceError, an OSError with its errno, if the disk fails.  All files in the folder are complete then, and the same
+    call continues.
     """
     if request.form == "parquet":
         _check_arrow()
@@ -43,7 +43,7 @@ def embed_inputs(request: Request, model: Embedder, show_progress_bar: bool | No
 
 
 def _cluster(request: Request, model: Embedder) -> AbstractContextManager[None]:
-    """What an engine needs as long as it works."""
+    """The context in which an engine runs."""
     if request.engine == "local":
         return nullcontext()
     from minembed.jobs.on_ray import cluster
@@ -52,12 +52,12 @@ def _cluster(request: Request, model: Embedder) -> AbstractContextManager[None]:
 
 
 def _work(plan: Plan, numbers: Iterable[int] | None = None) -> int:
-    """How much there is to read in some shards, or in all."""
+    """The work in some shards, or in all, in characters."""
     return sum(plan.shards[number].work for number in (range(len(plan.shards)) if numbers is None else numbers))
 
 
 def _make(job: Job, numbers: Sequence[int], bar: Progress) -> Made:
-    """Make the shards with these numbers by the engine that is asked for."""
+    """Make the shards with these numbers with the requested engine."""
     if job.request.engine == "ray":
         from minembed.jobs.on_ray import make_on_ray
 
@@ -77,7 +77,7 @@ def _make(job: Job, numbers: Sequence[int], bar: Progress) -> Made:
 
 
 def _check_arrow() -> None:
-    """Raise MissingExtraError, with the form that needs no pyarrow, where it is missing."""
+    """Raise MissingExtraError, which names the form that works without pyarrow, if it is missing."""
     try:
         arrow_module()
     except MissingExtraError as error:

@@ -1,4 +1,4 @@
-"""A corpus that is searched in parts, each in a process of its own: what a part finds, and the exact merge."""
+"""Search of a corpus in parts, each in a separate process: the search of a part, and the exact merge."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,16 +20,16 @@ from minembed.types import Array, Backend, IndexPrecision
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What is searched: an index, or the shards of a finished job, and where it is cut into parts."""
+    """The corpus, an index or the shards of a finished job, and its division into parts."""
 
     folder: Place
     facts: Facts
-    state: Any  # what must be the same wherever it is opened
-    sizes: tuple[int, ...]  # rows of an index, in one number; texts of each shard
+    state: Any  # must be the same on every node
+    sizes: tuple[int, ...]  # the rows of an index, as one number; or the texts of each shard
     is_index: bool
 
     def spans(self, parts: int) -> list[tuple[int, int]]:
-        """Where each part begins and ends, in rows or in shards; at most as many parts as there are of these.
+        """The start and end of each part, in rows or in shards; at most as many parts as there are of these.
 
         >>> Corpus(None, None, None, (10,), True).spans(3), Corpus(None, None, None, (5, 5), False).spans(3)
         ([(0, 3), (3, 6), (6, 10)], [(0, 1), (1, 2)])
@@ -40,10 +40,10 @@ class Corpus:
 
 
 def corpus_of(folder: Place, precision: IndexPrecision | None = None) -> Corpus:
-    """An index or a finished job in a folder; `precision` is what the parts of a job scan.
+    """The index or finished job in a folder; `precision` is that of the scan in parts of a job.
 
-    Raises InputError where there is neither, or the vectors of the job cannot be searched; IndexFileError for an index
-    that is damaged.
+    Raises InputError if there is neither, or the vectors of the job cannot be searched; IndexFileError for a damaged
+    index.
 
     >>> corpus_of(Path("no such folder"))
     Traceback (most recent call last):
@@ -63,12 +63,12 @@ def corpus_of(folder: Place, precision: IndexPrecision | None = None) -> Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a part finds: for each query so many rows, best first."""
+    """The results of a part: for each query its m best rows, best first."""
 
     scores: Array  # (Q, m) float64
     positions: Array  # (Q, m) int64, among the rows of the part
-    distances: Array | None  # (Q, m): differing bits, where the corpus is binary
-    records: list[Record]  # Q x m; none where they are not asked for
+    distances: Array | None  # (Q, m): differing bits, if the corpus is binary
+    records: list[Record]  # Q x m; empty if not requested
 
 
 class Part:
@@ -79,11 +79,11 @@ class Part:
         self._blocks: list[Block] | None = None
 
     def here(self) -> bool:
-        """Answer, once its process has begun."""
+        """Return True once the process of this part runs."""
         return True
 
     def count(self) -> int:
-        """Open the part, if it is not, and count its rows."""
+        """Open the part, if it is not open yet, and count its rows."""
         return sum(block.count for block in self._opened())
 
     def _opened(self) -> list[Block]:
@@ -109,7 +109,7 @@ class Part:
     def search(
         self, queries: Array, k: int, multiplier: int, backend: Backend, threads: int | None, with_records: bool
     ) -> Found:
-        """Find the best rows of this part for each query; of a binary corpus all its candidates."""
+        """Find the best rows of this part for each query; for a binary corpus all its candidates."""
         blocks, facts = self._opened(), self._corpus.facts
         if facts.precision == "binary":
             scores, positions = search_bits(blocks, queries, k * multiplier, facts.metric, 1, backend, threads)
@@ -126,7 +126,7 @@ def _check_state(corpus: Corpus, state: Any) -> None:
 
 
 def _index_part(corpus: Corpus, span: tuple[int, int]) -> list[Block]:
-    """The rows of an index from one number to another, mapped."""
+    """A range of rows of an index, memory-mapped."""
     assert not isinstance(corpus.folder, StorePath)
     body = read_manifest(corpus.folder)
     _check_state(corpus, body["parts"])
@@ -153,7 +153,7 @@ def _cut(block: Block, first: int, last: int) -> Block:
 
 
 class _Window(Sequence[Record]):
-    """Some records of a sequence, each read when it is asked for."""
+    """A range of records of a sequence, each read when it is accessed."""
 
     def __init__(self, records: Sequence[Record], first: int, last: int) -> None:
         self._records, self._first, self._last = records, first, last
@@ -172,7 +172,7 @@ class _Cut(Sound):
         self._whole, self._first, self._last, self._count = whole, first, last, count
 
     def coded(self) -> None:
-        """What is scanned in place of the vectors, of these rows alone where they lie in a file."""
+        """The quantised form for scanning, only of these rows if it is in a file."""
         if not isinstance(self._whole, Stored):
             return self._whole.coded()
         for name, (start, end) in self._whole.spans.items():
@@ -181,7 +181,7 @@ class _Cut(Sound):
                 self._whole.file.check(start + self._first * size, start + self._last * size)
 
     def vectors(self, rows: Array | None = None) -> None:
-        """The vectors of some rows; of all, where none are given."""
+        """The vectors of some rows; by default of all."""
         if rows is None:
             rows = np.arange(self._last - self._first)
         self._whole.vectors(rows + self._first)
@@ -197,10 +197,10 @@ def _distances(blocks: Sequence[Block], queries: Array, positions: Array) -> Arr
 
 
 def merged(found: Sequence[Found], counts: Sequence[int], k: int, multiplier: int) -> tuple[Array, Array, Array]:
-    """Put together what parts found: (Q, min(k, N)) scores, positions among all rows, and places among what was found.
+    """Merge the results of parts: (Q, min(k, N)) scores, positions among all rows, and places among the results.
 
-    The same rows with the same scores as a search of all rows at once, in the same order: of equal scores, the earlier
-    row comes first.
+    They are the same rows with the same scores as from a search of all rows at once, in the same order: for equal
+    scores, the earlier row comes first.
 
     >>> one = Found(np.array([[3.0, 2.0]]), np.array([[1, 0]]), None, [])
     >>> [a.tolist() for a in merged([one, one], [2, 2], 3, 1)]

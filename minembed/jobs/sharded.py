@@ -1,4 +1,4 @@
-"""Search that outgrows a machine's memory: the parts of a corpus on the nodes of a Ray cluster, searched together."""
+"""Search of a corpus larger than a machine's memory: its parts are on the nodes of a Ray cluster."""
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -19,14 +19,14 @@ from minembed.search.index_model import check_model
 from minembed.types import Array, Backend, IndexPrecision, TextModel
 
 BEGIN_SECONDS = 60.0
-LOSSES = 3  # times that a part comes again whose process or node is lost, and a search is given to it again
+LOSSES = 3  # times that a part whose process or node is lost is restarted, and its search repeated
 
 
 class ShardedIndex:
     """An index, or the shards of a finished job, in parts on the nodes of a Ray cluster.
 
-    `search` finds the same rows with the same scores as one index of all of them, in the same order, also where scores
-    are equal.  Close it, or use it in a `with` block, to give the nodes free.
+    `search` finds the same rows with the same scores as one index of all of them, in the same order, also for equal
+    scores.  Close it, or use it in a `with` block, to release the nodes.
 
     >>> with ShardedIndex.open("vectors-index", model) as index:  # doctest: +SKIP
     ...     index.search("crust that is too hard", k=3)
@@ -64,13 +64,13 @@ class ShardedIndex:
         threads: int = 1,
         precision: IndexPrecision | None = None,
     ) -> "ShardedIndex":
-        """Open what is in a folder that all nodes see: an index, whose parts are mapped, or a finished job, whose
-        vectors are read into memory; that may be at a URL.
+        """Open a shared folder: an index, whose parts are memory-mapped, or a finished job, whose vectors are
+        read into memory and which may be at a URL.
 
-        A part is an actor with `threads` cores; by default there are as many `parts` as the cluster has room for.
-        `precision` is what the parts of a job scan, as of `jobs.index`; by default "float32".  `model` turns queries
-        into vectors; it must be the one that made the vectors.  Raises InputError where there is no such folder or
-        cluster, or it has no room for the parts, MissingExtraError without Ray.
+        A part is an actor with `threads` cores; by default there are as many `parts` as fit into the cluster.
+        `precision` is that of the scan in parts of a job, as in `jobs.index`; by default "float32".  `model` encodes
+        queries; it must be the model that made the vectors.  Raises InputError if there is no such folder or
+        cluster, or the parts do not fit, MissingExtraError without Ray.
         """
         threads = check_whole("threads", threads, 1)
         corpus = corpus_of(as_place(folder).absolute(), precision)
@@ -87,9 +87,9 @@ class ShardedIndex:
         rescore_multiplier: int = 4,
         backend: Backend = "auto",
     ) -> tuple[Array, Array] | list[Hit] | list[list[Hit]]:
-        """Find the k rows that are most alike to each query: what `Index.search` says, of all parts together.
+        """Find the k rows that are most similar to each query, as `Index.search`, in all parts together.
 
-        Raises what that raises, and SourceError where a part was lost too often.
+        Raises the same errors, and SourceError if a part was lost too often.
         """
         k, multiplier = check_whole("k", k, 0), check_whole("rescore_multiplier", rescore_multiplier, 1)
         vectors, alone = as_queries(queries, self._corpus.facts.dimension, self._encoded)
@@ -121,7 +121,7 @@ class ShardedIndex:
         return self._model.encode_query(queries, truncate_dim=width if width < self._model.dimension else None)
 
     def _from_all(self, ask: Callable[[Any], Any], seconds: float | None = None) -> Any:
-        """What each part answers, in order; errors of minembed as they were raised."""
+        """The answers of all parts, in order; errors of minembed are raised unwrapped."""
         ray = ray_module()
         try:
             return ray.get([ask(part) for part in self._parts], timeout=seconds)
@@ -144,7 +144,7 @@ class ShardedIndex:
         return sum(self._counts)
 
     def close(self) -> None:
-        """Give the nodes free."""
+        """Release the nodes."""
         ray = ray_module()
         for part in self._parts:
             ray.kill(part)

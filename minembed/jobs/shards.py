@@ -1,4 +1,4 @@
-"""The files of a job: each holds the rows of one shard, with their vectors, and says of which job it is."""
+"""The files of a job: each contains the rows of a shard with their vectors, and the identity of its job."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,13 +24,13 @@ from minembed.runtime.store import Place
 from minembed.types import Array
 
 EMBEDDING = "embedding"  # the column of the vectors
-KEY = "minembed"  # of what a shard says of itself, in the file's metadata
+KEY = "minembed"  # of a shard's facts in the file's metadata
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 LONGEST_HEADER = 100 << 10  # bytes of the header of a shard in safetensors
 
 
 def name_of(number: int, form: ShardForm) -> str:
-    """The file of a shard, so that the order of names is that of rows.
+    """The file name of a shard; the order of names is that of rows.
 
     >>> name_of(7, "parquet")
     'part-000007.parquet'
@@ -39,7 +39,7 @@ def name_of(number: int, form: ShardForm) -> str:
 
 
 def sizes_of(rows: int) -> Iterator[int]:
-    """The sizes of the blocks in which a shard is written, always the same ones.
+    """The sizes of the blocks in which a shard is written; they depend only on its rows.
 
     >>> list(sizes_of(2500))
     [1024, 1024, 452]
@@ -51,9 +51,9 @@ def sizes_of(rows: int) -> Iterator[int]:
 def write_shard(
     file: BinaryIO, form: ShardForm, layout: Layout, blocks: Iterable[Pair], empty: Array, facts: Mapping[str, Any]
 ) -> None:
-    """Write a shard: in parquet all rows with their columns, in safetensors vectors and ids of those with a text.
+    """Write a shard: in parquet all rows with their columns, in safetensors vectors and ids of rows with a text.
 
-    `facts` are what the file says of itself, and `empty` is an array (0, D) of the dtype of the vectors.
+    `facts` are stored in the file's metadata, and `empty` is an array (0, D) of the dtype of the vectors.
     """
     said = {KEY: json.dumps(facts, sort_keys=True)}
     if form == "parquet":
@@ -76,7 +76,7 @@ def _write_tensors(file: BinaryIO, blocks: Iterable[Pair], empty: Array, said: M
 
 
 def ids_as_arrays(ids: list[Any]) -> dict[str, Array]:
-    """Ids as tensors: "ids" (N,) int64, or, where some are texts, "ids.bytes" in UTF-8 and their "ids.ends" (N,).
+    """Ids as tensors: "ids" (N,) int64, or, if some are texts, "ids.bytes" in UTF-8 and their "ids.ends" (N,).
 
     >>> {name: array.tolist() for name, array in ids_as_arrays(["a", 7]).items()}
     {'ids.bytes': [97, 55], 'ids.ends': [1, 2]}
@@ -89,7 +89,7 @@ def ids_as_arrays(ids: list[Any]) -> dict[str, Array]:
 
 
 def ids_from(tensors: Mapping[str, Array]) -> list[int | str]:
-    """The ids that `ids_as_arrays` made tensors of; whole numbers among texts are texts.
+    """The ids from the tensors of `ids_as_arrays`; integers among texts become texts.
 
     >>> ids_from(ids_as_arrays(["a", 7])), ids_from(ids_as_arrays([1, 2]))
     (['a', '7'], [1, 2])
@@ -103,7 +103,7 @@ def ids_from(tensors: Mapping[str, Array]) -> list[int | str]:
 
 
 def with_ids(rows: Iterable[tuple[TextRow, Column | None]]) -> Iterator[TextRow]:
-    """Rows that have nothing but their id, and a text: what a shard in safetensors holds."""
+    """Rows with a text, reduced to it and their id: the contents of a shard in safetensors."""
     for row, column in rows:
         if row.text is not None:
             values = row.row.values
@@ -114,7 +114,7 @@ def with_ids(rows: Iterable[tuple[TextRow, Column | None]]) -> Iterator[TextRow]
 def vectors_in(path: Place, columns: list[str] | None = None) -> Iterator[tuple[Any, Array, list[int]]]:
     """The rows of a shard in parquet, some at a time: a record batch, its vectors, and the rows that have one.
 
-    `columns` are those that are read; all, where none are named.
+    `columns` are those to read; by default all.
     """
     with on_disk(path) as local, local.open("rb") as file:
         for batch in open_arrow(file, "parquet", str(path)).iter_batches(BATCH, columns=columns):
@@ -124,7 +124,7 @@ def vectors_in(path: Place, columns: list[str] | None = None) -> Iterator[tuple[
 
 
 def column_of(path: list[str]) -> Column:
-    """The column that a plan names by its path.
+    """The column with a path from a plan.
 
     >>> column_of(["doc", "body"]).name
     'doc.body'
@@ -133,14 +133,14 @@ def column_of(path: list[str]) -> Column:
 
 
 def is_whole(path: Place, plan: Plan, number: int) -> bool:
-    """Whether a file is there, and is the shard of this job with this number, to its end.
+    """Whether a file exists and is the complete shard of this job with this number.
 
     >>> is_whole(Path("none"), Plan({}, {}, {}, "parquet", (), ()), 0)
     False
     """
     try:
         said, rows = read_facts(path, plan.form)
-    except SourceError:  # a store that does not answer says nothing of its objects
+    except SourceError:  # a store that does not answer says nothing about its objects
         raise
     except UNREADABLE:
         return False
@@ -150,7 +150,7 @@ def is_whole(path: Place, plan: Plan, number: int) -> bool:
 
 
 def read_facts(path: Place, form: ShardForm) -> tuple[dict[str, Any], int]:
-    """What a shard says of itself, and its rows; raises OSError, ValueError or KeyError where it is not whole."""
+    """The facts in a shard's metadata, and its rows; raises OSError, ValueError or KeyError if it is damaged."""
     if form == "parquet":
         try:
             with path.open("rb") as file:
@@ -158,7 +158,7 @@ def read_facts(path: Place, form: ShardForm) -> tuple[dict[str, Any], int]:
                 return json.loads(opened.schema_arrow.metadata[KEY.encode()]), opened.metadata.num_rows
         except MinembedError:
             raise
-        except Exception as error:  # pyarrow's own are many
+        except Exception as error:  # pyarrow has many exceptions
             raise ValueError(str(error)) from error
     size = path.stat().st_size
     with path.open("rb") as file:

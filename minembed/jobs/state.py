@@ -1,4 +1,4 @@
-"""How far a job is: read from its folder alone, also while another process works on it."""
+"""The progress of a job, read only from its folder, also while another process works on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from minembed.jobs.shards import name_of
 from minembed.runtime.places import as_place
 from minembed.runtime.store import Place
 
-RECENT = 20  # shards by which the rate is judged
+RECENT = 20  # shards for estimating the rate
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a job is."""
+    """The progress of a job."""
 
     folder: Place
     model: str
@@ -26,11 +26,11 @@ class State:
     rows_done: int
     finished: bool  # manifest.json is there
     working: bool  # a process on this machine works on it
-    rows_a_second: float | None = None  # by the times of the last shards; None where there are not two of them
+    rows_a_second: float | None = None  # from the times of the last shards; None with fewer than two
     seconds_left: float | None = None
 
     def lines(self) -> list[str]:
-        """For people.
+        """The progress in words.
 
         >>> State(Path("out"), "all-MiniLM-L6-v2", 4, 1, 4000, 1000, False, True, 50.0, 3600.0).lines()
         ['out: 1,000 of 4,000 rows (25.0 %), 1 of 4 shards, all-MiniLM-L6-v2', '50 rows a second, 1:00:00 left']
@@ -50,9 +50,9 @@ class State:
 
 
 def status(folder: str | Place) -> State:
-    """How far the job in a folder, or at a URL, is.
+    """The progress of the job in a folder, or at a URL.
 
-    Raises InputError where there is none, ConfigError where its plan is damaged.
+    Raises InputError if there is none, ConfigError if its plan is damaged.
 
     >>> status("no such folder")
     Traceback (most recent call last):
@@ -71,7 +71,7 @@ def status(folder: str | Place) -> State:
 
 
 def _pace(folder: Place, plan: Plan, done: Sequence[int]) -> tuple[float | None, float | None]:
-    """Rows a second, and the seconds that the rest takes by the characters of its texts."""
+    """Rows per second, and the seconds for the rest, estimated by the characters of its texts."""
     times = sorted(((folder / name_of(number, plan.form)).stat().st_mtime, number) for number in done)[-RECENT:]
     if len(times) < 2 or times[-1][0] <= times[0][0]:
         return None, None

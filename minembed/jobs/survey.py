@@ -1,4 +1,4 @@
-"""The inputs of a job read once, before anything is computed: their rows, and where they are cut into shards."""
+"""Read the inputs of a job once, before anything is computed: count rows, and divide them into shards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from minembed.jobs.plan import InputFacts, Shard, modified_of
 from minembed.runtime.checksums import hash_file
 from minembed.runtime.store import Place
 
-SHARD_BYTES = 32 << 20  # of vectors, and of texts: what a shard has at most, unless its size is said
+SHARD_BYTES = 32 << 20  # the most of vectors, and of texts, in a shard, unless its size is given
 FEWEST, MOST = 1_000, 100_000  # rows of such a shard
-LONG_TOKENS = 6  # characters of a token at most, on the whole
+LONG_TOKENS = 6  # characters per token, an upper estimate
 
 
 def visible(max_seq_length: int) -> int:
-    """How many characters of a text count as work: about those that a model reads.
+    """The number of characters of a text that count as work: about those that a model reads.
 
     >>> visible(256)
     1536
@@ -24,7 +24,7 @@ def visible(max_seq_length: int) -> int:
 
 
 def rows_a_shard(vector_bytes: int) -> int:
-    """How many rows a shard has where nothing is said, in whole thousands.
+    """The default number of rows in a shard, in whole thousands.
 
     >>> rows_a_shard(384 * 4), rows_a_shard(48)
     (21000, 100000)
@@ -34,7 +34,7 @@ def rows_a_shard(vector_bytes: int) -> int:
 
 @dataclass(slots=True)
 class _Cutter:
-    """Cuts rows into shards as they come: by their number, and by their characters."""
+    """Divides a stream of rows into shards: by their number, and by their characters."""
 
     rows: int  # of a shard
     limit: int  # characters of a text that are read
@@ -64,10 +64,10 @@ class _Cutter:
 def survey(
     files: Sequence[Place], texts: Sequence[Texts], rows: int, max_seq_length: int, rows_stay: bool
 ) -> tuple[tuple[InputFacts, ...], tuple[Shard, ...]]:
-    """Read all inputs and tell what they have, one line each; `rows` is the most that a shard has.
+    """Read all inputs and report their contents, one line each; `rows` is the most rows of a shard.
 
-    With `rows_stay`, rows without a text are written, too.  Raises InputError for missing texts, and where there are
-    none at all.
+    With `rows_stay`, rows without a text are written too.  Raises InputError for missing texts, and if there are none
+    at all.
     """
     cutter, facts = _Cutter(rows, visible(max_seq_length)), list[InputFacts]()
     for path, one in zip(files, texts, strict=True):

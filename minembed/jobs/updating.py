@@ -1,6 +1,6 @@
-"""An index that follows a corpus: of another job, rows that are new come in, and rows that are gone go out.
+"""Update an index to a newer job: new rows are added, and rows that no longer exist are removed.
 
-Rows are compared by digests of what an index holds of them: id, text and fields, and the vector where there is no text.
+Rows are compared by digests of their contents in the index: id, text and fields, and the vector if there is no text.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,31 +28,30 @@ from minembed.search.index_saving import REMEDY, line_of, publish, write_marks
 from minembed.search.index_stored import StoredRecords, blocks_of, facts_in
 from minembed.types import Array
 
-MOST_PARTS = 8  # an index of more is slower to search: it is built anew
+MOST_PARTS = 8  # an index with more is slower to search: it is rebuilt
 NO_TEXT = b'"text": null'
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update has changed."""
+    """The changes of an update."""
 
-    rows: int  # that the index has now
+    rows: int  # in the index now
     added: int
     removed: int
-    rebuilt: bool = False  # it was built from nothing
+    rebuilt: bool = False  # built from scratch
 
 
 def update_index(folder: str | Place, output: str | Path, *, show_progress_bar: bool | None = None) -> Update:
-    """Make the index in the folder `output`, which `index` built of an older job, one of the finished job in `folder`.
+    """Update the index in the folder `output`, which `index` built from an older job, to the finished job in `folder`.
 
-    Both jobs must be of the same model and the same settings.  Rows of the older one that the other has as well, with
-    the same id, text and fields, stay where they are; the others go, and new ones come behind them: searches find the
-    rows, with the scores, of an index that is built from nothing, in another order where scores are equal.  Where more
-    than half of the rows would change, or after many updates, it is built from nothing.
+    Both jobs must have the same model and settings.  Rows that are in both, with the same id, text and fields, stay in
+    place; the others are removed, and new ones appended: searches find the same rows and scores as in an index that is
+    built from scratch, but possibly in another order for equal scores.  If more than half of the rows would change, or
+    after many updates, the index is built from scratch.
 
-    The index is the old one or the new one, whole.  Raises InputError where the job is not finished, the index is of
-    none or of other vectors, an id comes twice, or another process changes the index meanwhile; SourceError where the
-    disk fails.
+    The update is atomic.  Raises InputError if the job is not finished, the index is not of a job or of other vectors,
+    an id occurs twice, or another process changes the index meanwhile; SourceError if the disk fails.
 
     >>> update_index("no such folder", "index")
     Traceback (most recent call last):
@@ -66,7 +65,7 @@ def update_index(folder: str | Place, output: str | Path, *, show_progress_bar: 
         blocks = blocks_of(output, body, facts)
         kept, new, ids = _compared(folder, plan, blocks, work, show_progress_bar)
         added, removed = len(new) - np.count_nonzero(new), len(kept) - np.count_nonzero(kept)
-        removed -= sum(len(block.vectors) - block.count for block in blocks)  # those that were removed before
+        removed -= sum(len(block.vectors) - block.count for block in blocks)  # those removed before
         done = Update(len(new), int(added), int(removed))
         if not added and not removed:
             return done
@@ -92,7 +91,7 @@ def _check_alike(folder: Place, plan: Plan, output: Path, facts: Facts) -> None:
 def _compared(
     folder: Place, plan: Plan, blocks: list[Block], work: Path, show: bool | None
 ) -> tuple[Array, Array, Ids]:
-    """Which rows of the index stay, by their serial numbers, and which of the job's it has: (N,) and (M,) bool."""
+    """The rows of the index that stay, by serial numbers, and the job's rows that it has: (N,) and (M,) bool."""
     total = sum(len(block.vectors) for block in blocks)
     kept, new = np.zeros(total, bool), np.zeros(plan.texts, bool)
     with ExitStack() as stack:
@@ -117,11 +116,11 @@ def _compared(
 
 
 def _ignored(rows: Array, firsts: Array) -> None:
-    """Rows with one id are found out by their ids."""
+    """Do nothing: rows with equal ids are detected by their ids."""
 
 
 def _contents(block: Block, rows: Array) -> Iterator[bytes]:
-    """What an index holds of some rows, as bytes."""
+    """The contents of some rows of an index, as bytes."""
     records: Any = block.records
     assert isinstance(records, StoredRecords)
     for row, line in zip(rows.tolist(), records.lines(rows), strict=True):
@@ -132,7 +131,7 @@ def _contents(block: Block, rows: Array) -> Iterator[bytes]:
 
 
 def _contents_of(some: Rows) -> Iterator[bytes]:
-    """The same of rows of a job."""
+    """The same for rows of a job."""
     for record, vector in zip(some.records, some.vectors, strict=True):
         line = line_of(record)
         yield line + np.ascontiguousarray(vector, "<f4").tobytes() if NO_TEXT in line else line
@@ -140,7 +139,7 @@ def _contents_of(some: Rows) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """An index that is there, and what of it stays."""
+    """An existing index, and its rows that stay."""
 
     facts: Facts  # of the new one
     body: Mapping[str, Any]  # its index.json
@@ -150,7 +149,7 @@ class _Changed:
 
 
 def _write(output: Path, staged: Path, changed: _Changed, rows: Iterator[Rows], next_id: int) -> None:
-    """Write the rows that are new, and marks of those that are removed, and publish both."""
+    """Write the new rows and the marks of removed ones, and publish both."""
     staged.mkdir()
     parts = list[Any]()
     for number, (part, block) in enumerate(zip(changed.body["parts"], changed.blocks, strict=True)):

@@ -1,4 +1,4 @@
-"""How an object store is reached: its file system by pyarrow, and its errors as ours."""
+"""Access to object stores: pyarrow's file systems, with errors converted to ours."""
 
 import errno
 import os
@@ -11,10 +11,10 @@ from typing import Any
 from minembed.errors import MinembedError, MissingExtraError, SourceError
 from minembed.runtime.interrupts import not_swallowed
 
-ATTEMPTS = 5  # of a request that fails for a reason that may pass
+ATTEMPTS = 5  # of a request that fails for a temporary reason
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 30
-REASONS = (  # what pyarrow's messages hold, the errno, and what is said in their place
+REASONS = (  # a part of pyarrow's message, the errno, and our message
     (("NO_SUCH_BUCKET", "NoSuchBucket"), errno.ENOENT, "there is no such bucket: look at its name, or make it first"),
     (
         ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE", "TOKEN", "credentials"),
@@ -56,7 +56,7 @@ def _opened(scheme: str, bucket: str, surroundings: tuple[str | None, ...], proc
 
 
 def store_of(scheme: str, bucket: str) -> Any:
-    """The file system of a bucket, as the environment says where it is; raises MissingExtraError without pyarrow.
+    """The file system of a bucket, configured by the environment; raises MissingExtraError without pyarrow.
 
     >>> store_of("s3", "shop")  # doctest: +SKIP
     <pyarrow._s3fs.S3FileSystem object at 0x7f3b2c1d9e70>
@@ -68,9 +68,9 @@ def store_of(scheme: str, bucket: str) -> Any:
 
 @contextmanager
 def told(attempt: str, missing: bool = False) -> Iterator[None]:
-    """Turn what a store does not let us do into a SourceError, an OSError with an errno, that says what to do.
+    """Turn errors of a store into a SourceError, an OSError with an errno, that says what to do.
 
-    What is not there stays a FileNotFoundError, unless with `missing`.
+    A missing object stays a FileNotFoundError, unless with `missing`.
 
     >>> try:
     ...     with told("cannot read s3://shop/a"):
@@ -88,7 +88,7 @@ def told(attempt: str, missing: bool = False) -> Iterator[None]:
         if not missing:
             raise
         raise store_error(attempt, errno.ENOENT, REASONS[0][2]) from error
-    except (OSError, ValueError) as error:  # pyarrow's own derive from them
+    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
         told = str(error)
         for marks, code, said in REASONS:
             if any(mark in told for mark in marks):
@@ -97,7 +97,7 @@ def told(attempt: str, missing: bool = False) -> Iterator[None]:
 
 
 def _shortened(told: str) -> str:
-    """The end of a message of pyarrow, which says most."""
+    """The end of a message of pyarrow, which is the most informative part."""
     told = " ".join(told.split())
     at = told.find("AWS Error")
     return told[max(at, 0) :][:200]

@@ -1,6 +1,6 @@
-"""An HTTP server: OpenAI's and text-embeddings-inference's interfaces on one small process.
+"""An HTTP server: the interfaces of OpenAI and text-embeddings-inference in one small process.
 
-Read it in this order: `queue` (what waits, and what is computed together), `workers` (the threads that compute),
-`lanes` and `served` (how a model is asked), `request`, `guard` and `app` (how a request is read, checked and answered),
-then one file an interface: `openai`, `tei`, `rerank`, `search_route`, `status`; and `server`, which runs it all.
+Read it in this order: `queue` (waiting jobs, and batching them), `workers` (the threads that compute), `lanes` and
+`served` (how a model is called), `request`, `guard` and `app` (how a request is read, checked and answered), then one
+file per interface: `openai`, `tei`, `rerank`, `search_route`, `status`; and `server`, which runs everything.
 """

@@ -1,4 +1,4 @@
-"""The access log: a line a request, for people or as JSON.  It holds no text that anyone sent, nor a key."""
+"""The access log: one line per request, for people or as JSON.  It never contains texts of requests, or keys."""
 
 import sys
 import time
@@ -7,16 +7,16 @@ from typing import TextIO
 
 import orjson
 
-PATIENCE = 0.25  # seconds that lines may wait to be written together
+PATIENCE = 0.25  # seconds that lines are buffered at most
 
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of a request that was answered."""
+    """The facts about an answered request."""
 
     client: str
     method: str
-    route: str  # of the table: what else was asked for is "other"
+    route: str  # from the table of routes; "other" for unknown paths
     status: int
     milliseconds: float
     tokens: int = 0
@@ -24,7 +24,7 @@ class Entry:
 
 
 def line_of(entry: Entry, kind: str, moment: float) -> str:
-    """One line, without its end.
+    """One line, without its line end.
 
     >>> line_of(Entry("127.0.0.1", "POST", "/embed", 200, 3.21, 12, "minilm"), "human", 0.0)
     '1970-01-01T00:00:00Z 127.0.0.1 POST /embed 200 3.2ms 12 tokens minilm'
@@ -39,7 +39,7 @@ def line_of(entry: Entry, kind: str, moment: float) -> str:
 
 
 class AccessLog:
-    """Gathers lines, and writes them some at a time."""
+    """Buffers lines, and writes several at a time."""
 
     def __init__(self, kind: str, stream: TextIO | None = None) -> None:
         self.kind, self._stream = kind, stream or sys.stderr
@@ -47,7 +47,7 @@ class AccessLog:
         self._since = 0.0
 
     def add(self, entry: Entry) -> None:
-        """Keep a line, and write what was kept if the first has waited long enough."""
+        """Buffer a line, and write the buffer if its first line has waited long enough."""
         if self.kind == "none":
             return
         now = time.time()
@@ -58,7 +58,7 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was kept; a stream that is gone ends the log, not the server."""
+        """Write the buffer; a closed stream ends the log, not the server."""
         lines, self._lines = self._lines, []
         if lines:
             try:

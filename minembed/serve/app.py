@@ -1,6 +1,6 @@
 """The ASGI application: check the head of a request, find its route, read its body, answer, count.
 
-It is plain ASGI, without a framework: what a framework would bring here is a table of paths.
+It is plain ASGI, without a framework, which would only replace a table of paths.
 """
 
 import asyncio
@@ -26,27 +26,27 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Handler = Callable[[Request], Awaitable[Answer]]
 LOG = logging.getLogger("minembed")
-GONE = 499  # how the log and the metrics call a client that left, as nginx does
-BODIES = 32  # of the largest size, that may be read at once
-MOST_ANSWERS = 256 << 20  # bytes of answers that wait to be taken, beyond which nothing new is computed
+GONE = 499  # status in the log and the metrics if the client disconnected, as in nginx
+BODIES = 32  # of the largest size that may be read at once
+MOST_ANSWERS = 256 << 20  # bytes of answers that are not sent yet; above this, nothing new is computed
 AT_ONCE = 64 << 10  # bytes
 FIXED = [(b"x-content-type-options", b"nosniff")]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers one method of one path."""
+    """The handler of one method of one path."""
 
     handler: Handler
-    is_open: bool = False  # whether it answers any Host, and without a key
-    needs_key: bool = True  # where there is one
+    is_open: bool = False  # whether any Host is accepted, and no key needed
+    needs_key: bool = True  # if the server has one
 
 
 Table = Mapping[str, Mapping[str, Route]]  # path -> method -> route
 
 
 def shape_of(path: str) -> str:
-    """Which interface a path belongs to, and so which shape its errors have.
+    """The interface of a path, which decides the shape of its errors.
 
     >>> shape_of("/v1/embeddings"), shape_of("/v1/rerank"), shape_of("/embed")
     ('openai', 'rerank', 'tei')
@@ -64,10 +64,10 @@ class App:
         self.guard = Guard(settings)
         self.stopping = False
         self.table = table(self)
-        self.body_bytes = self.answer_bytes = 0  # of bodies that are being read, and of answers that are being taken
+        self.body_bytes = self.answer_bytes = 0  # of bodies being read, and of answers being sent
 
     def stop(self) -> None:
-        """Refuse what comes from now on; what was accepted is finished."""
+        """Refuse new requests from now on; accepted ones are finished."""
         self.stopping = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,7 +131,7 @@ class App:
         return Refusal(405, f"this path answers {allow['allow']}", "unsupported", headers=allow)
 
     async def _read_body(self, request: Request) -> None:
-        """Read the body, within its limit and that of all bodies; small ones are always read."""
+        """Read the body, within its limit and the limit for all bodies; small ones are always read."""
         if self.answer_bytes > MOST_ANSWERS:
             raise Refusal(429, "too many answers wait to be taken", "overloaded", headers={"retry-after": "1"})
         limit, parts, total = self.settings.max_body, [], 0
@@ -163,7 +163,7 @@ class App:
 
 
 def _without_text(error: Exception) -> str:
-    """The place and the kind of an error, without its message, which may hold what somebody sent."""
+    """The place and the type of an error, without its message, which may contain texts of a request."""
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
@@ -176,7 +176,7 @@ def with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
     return replace(answer, headers={**answer.headers, **headers})
 
 
-PREFLIGHT = Answer(  # what a browser is told that asks whether an allowed page of another server may ask
+PREFLIGHT = Answer(  # to a browser's CORS preflight request, for an allowed page of another server
     status=204,
     headers={
         "access-control-allow-methods": "GET, POST",
@@ -196,7 +196,7 @@ async def respond(answer: Answer, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if len(answer.body) <= AT_ONCE:
         await send({"type": "http.response.body", "body": answer.body})
-    else:  # the second one waits until most of the first is taken
+    else:  # the second one waits until most of the first is sent
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

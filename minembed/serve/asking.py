@@ -1,4 +1,4 @@
-"""What the interfaces have in common: which model is meant, how it is asked, and what is told beside."""
+"""Shared by the interfaces: finding the model, making a job for it, and headers about truncation."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -13,7 +13,7 @@ Named = TypeVar("Named")
 
 
 def find(served: Mapping[str, Named], name: str | None, param: str = "model") -> Named:
-    """The model, or the index, of a name, or the first where a request names none; raises Refusal with 404.
+    """The model or index with a name, or the first if a request names none; raises Refusal with 404.
 
     >>> find({"a": 1, "b": 2}, "b"), find({"a": 1}, None)
     (2, 1)
@@ -33,7 +33,7 @@ def vector_options(
     prompt_name: str | None = None,
     prompt: str | None = None,
 ) -> Options:
-    """The options of `encode` that a request asks for; raises Refusal for a width that the model lacks."""
+    """The options of `encode` in a request; raises Refusal for a width that the model does not have."""
     width = served.model.dimension
     if dimensions is not None and not 1 <= dimensions <= width:
         raise Refusal(
@@ -56,7 +56,7 @@ def job_of(served: ServedEmbedder, inputs: Inputs, options: Options, truncate: b
 
 
 def told(truncated: int) -> dict[str, str]:
-    """The header that says how many texts were cut.
+    """The header with the number of truncated texts.
 
     >>> told(2), told(0)
     ({'x-minembed-truncated': '2'}, {})

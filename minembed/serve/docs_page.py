@@ -1,4 +1,4 @@
-"""/openapi.json, and /docs: the same to be read, one page that asks for nothing else."""
+"""/openapi.json, and /docs: the same as a readable page, which loads nothing else."""
 
 import html
 import json
@@ -40,7 +40,7 @@ class Docs:
 
 
 def page_of(value: dict[str, Any]) -> str:
-    """Write a page: a list of routes, each with what it takes and gives.
+    """Write a page: a list of routes, each with its parameters and results.
 
     >>> path = {"get": {"summary": "s", "responses": {}}}
     >>> page_of({"info": {"title": "t"}, "paths": {"/a": path}}).count("<details>")

@@ -1,4 +1,4 @@
-"""What is answered where there is no result, in the shape that each interface has for it."""
+"""Error responses, in the shape of each interface."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any
 from minembed.errors import InputError, MinembedError, NumericalError, TokenizationError
 from minembed.serve.queue import ClosedError, FullError
 
-LONGEST = 300  # characters of a message; what a client sent is not told back at length
+LONGEST = 300  # characters of a message; long input is not echoed
 OPENAI, TEI, RERANK = "openai", "tei", "rerank"  # the shapes
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of refusal: how text-embeddings-inference and OpenAI call it, and TEI's status where it differs."""
+    """A kind of refusal: its names in text-embeddings-inference and OpenAI, and TEI's status if it differs."""
 
     tei: str
     openai: str = "invalid_request_error"
@@ -37,7 +37,7 @@ KINDS = {
 
 
 class Refusal(Exception):
-    """An answer other than a result: its status, its kind, and a message for whoever asked."""
+    """An error response: its status, its kind, and a message for the client."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Refusal(Exception):
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """What an error of the package is answered with; anything unforeseen is a 500 that says nothing of its cause.
+    """The response to an error of the package; any other error is a 500 without its cause.
 
     >>> refusal_of(InputError("dimensions 0")).status, refusal_of(KeyError("secret")).message
     (400, 'something went wrong here; the log of the server says what')

@@ -1,4 +1,4 @@
-"""The packages of the extra `serve`: whether they are there."""
+"""Check that the packages of the extra `serve` are installed."""
 
 from importlib.util import find_spec
 
@@ -8,7 +8,7 @@ PACKAGES = ("uvicorn", "httptools", "msgspec", "orjson", "prometheus_client")
 
 
 def require(packages: tuple[str, ...] = PACKAGES) -> None:
-    """Raise MissingExtraError, which says what to install, where one of them is missing.
+    """Raise MissingExtraError, which says what to install, if one of them is missing.
 
     >>> require(("no_such_package",))
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""Who may ask: the checks of a request's head, before anything of its body is read."""
+"""Access control: the checks of a request's head, before its body is read."""
 
 import hashlib
 import hmac
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from minembed.serve.errors import Refusal
 from minembed.serve.settings import LOOPBACK_NAMES, Settings
 
-ONCE = {  # headers that may come once, and where each is kept
+ONCE = {  # headers that may occur once, and the field for each
     b"host": "host",
     b"origin": "origin",
     b"authorization": "authorization",
@@ -22,7 +22,7 @@ ONCE = {  # headers that may come once, and where each is kept
 
 @dataclass(slots=True)
 class Head:
-    """The headers that decide."""
+    """The headers that are checked."""
 
     host: bytes | None = None
     origin: bytes | None = None
@@ -34,7 +34,7 @@ class Head:
 
     @staticmethod
     def of(headers: Sequence[tuple[bytes, bytes]]) -> "Head":
-        """Pick them out; raises Refusal for one that is given twice.
+        """Extract them; raises Refusal for one that is given twice.
 
         >>> Head.of([(b"host", b"localhost")]).host
         b'localhost'
@@ -68,12 +68,12 @@ class Guard:
         self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.api_keys]
 
     def check_host(self, head: Head) -> None:
-        """Refuse names that others may point here (DNS rebinding)."""
+        """Refuse unknown host names, against DNS rebinding."""
         if head.host is None or not (self._any_host or host_name(head.host) in self._hosts):
             raise Refusal(421, "this server does not answer for that Host; --allowed-host adds one", "unsupported")
 
     def check_origin(self, head: Head) -> bytes | None:
-        """Refuse pages of other servers; returns the origin of one that is allowed to ask."""
+        """Refuse pages of other servers; returns the origin of an allowed one."""
         origin = head.origin
         if origin is None:
             return None
@@ -85,7 +85,7 @@ class Guard:
         raise Refusal(403, "pages of other servers may not ask this one; --allowed-origin allows it", "unsupported")
 
     def check_key(self, head: Head) -> None:
-        """Refuse whoever has no key, where there is one; all are compared, in a time that tells nothing."""
+        """Refuse clients without a valid key, if keys are set; all keys are compared, in constant time."""
         if not self._keys:
             return
         digest = hashlib.sha256(key_of(head.authorization or b"")).digest()
@@ -108,7 +108,7 @@ def host_name(host: bytes) -> bytes:
 
 
 def key_of(authorization: bytes) -> bytes:
-    """The key of an Authorization header: that of Bearer, or the password of Basic, which browsers ask for.
+    """The key in an Authorization header: that of Bearer, or the password of Basic, which browsers can ask for.
 
     >>> key_of(b"Bearer abc"), key_of(b"Basic dTphYmM="), key_of(b"other")
     (b'abc', b'abc', b'')
@@ -125,7 +125,7 @@ def key_of(authorization: bytes) -> bytes:
 
 
 def check_body(head: Head, limit: int) -> None:
-    """Refuse bodies that are announced as too long (413), of another kind (415), or of no length (411).
+    """Refuse bodies whose headers announce too many bytes (413), another type (415), or no length (411).
 
     >>> check_body(Head(content_type=b"application/json; charset=utf-8", content_length=b"12"), 100)
     """
@@ -144,7 +144,7 @@ def check_body(head: Head, limit: int) -> None:
 
 
 def check_content(head: Head) -> None:
-    """Refuse with 415 what is not announced as JSON, or is compressed.
+    """Refuse bodies that are not announced as JSON, or are compressed, with 415.
 
     >>> check_content(Head(content_type=b"application/json"))
     >>> check_content(Head(content_type=b"text/plain"))
@@ -161,4 +161,4 @@ def check_content(head: Head) -> None:
         raise Refusal(415, "send the body as it is, without Content-Encoding", "unsupported", headers=CLOSE)
 
 
-CLOSE = {"connection": "close"}  # what is left of the body is not read
+CLOSE = {"connection": "close"}  # the rest of the body is not read

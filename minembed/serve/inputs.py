@@ -1,4 +1,4 @@
-"""What may be embedded: a text, some texts, or lists of token ids where the server takes these."""
+"""The inputs of a request: a text, several texts, or lists of token ids, if the server accepts these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class Inputs:
 
     items: Sequence[Any]  # texts, or lists of token ids
     of_ids: bool = False
-    is_single: bool = False  # whether one was given, and no list of them
+    is_single: bool = False  # whether it was a single item, not a list
 
 
 def as_inputs(value: Any, name: str, settings: Settings) -> Inputs:
-    """Sort out what was given: str, [str], [int] or [[int]].  Raises Refusal for what is empty, mixed or too much.
+    """Parse inputs: str, [str], [int] or [[int]].  Raises Refusal if they are empty, mixed or too many.
 
     >>> as_inputs("a", "input", Settings(models=("m",)))
     Inputs(items=['a'], of_ids=False, is_single=True)

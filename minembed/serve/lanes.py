@@ -1,7 +1,7 @@
-"""How a model computes a chunk: items of several requests in, the rows of each request out.
+"""Computing a chunk with a model: items of several requests in, the rows of each request out.
 
-A text's row has the bits that `encode` gives it alone, whatever it is computed with.  Every lane computes on the thread
-that calls it; what one text does wrong is an error of the whole chunk, which `workers.computed` then takes apart.
+A text's row has the same bits as from `encode` for the text alone, in any batch.  Every lane computes on the calling
+thread; an error of one text is an error of the whole chunk, which `workers.computed` then splits.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,20 +24,20 @@ from minembed.types import Array
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a job asks of a lane."""
+    """The request of a job to a lane."""
 
     items: Sequence[Any]  # texts, pairs of texts, or lists of token ids
     options: Options = field(default_factory=Options)
-    strict: bool = False  # whether an item of too many tokens is an error, and not cut
+    strict: bool = False  # whether an item with too many tokens is an error, not truncated
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a part gets."""
+    """The result for a part."""
 
-    rows: Any  # one an item: an array (n, width), or a list
+    rows: Any  # one per item: an array (n, width), or a list
     tokens: int = 0  # that were read
-    truncated: int = 0  # items that were cut
+    truncated: int = 0  # items that were truncated
 
 
 def items_of(parts: Sequence[Part]) -> list[Any]:
@@ -51,7 +51,7 @@ def items_of(parts: Sequence[Part]) -> list[Any]:
 
 
 def spans(parts: Sequence[Part]) -> Iterator[tuple[Part, int, int]]:
-    """Where the items of each part stand in the chunk.
+    """The range of each part's items in the chunk.
 
     >>> [span[1:] for span in spans([Part(None, 4, 6), Part(None, 0, 3)])]
     [(0, 2), (2, 5)]
@@ -64,7 +64,7 @@ def spans(parts: Sequence[Part]) -> Iterator[tuple[Part, int, int]]:
 
 
 def dealt_out(parts: Sequence[Part], tokens: Tokens, rows: Any, limit: int) -> list[Rows]:
-    """Give each part its rows, and say what was read and cut; raises InputError for what may not be cut."""
+    """Split rows among parts, with counts of tokens and truncated items; raises InputError if truncation is refused."""
     cut, bounds = tokens.truncated, tokens.cu_seqlens
     out = []
     for part, begin, end in spans(parts):
@@ -77,7 +77,7 @@ def dealt_out(parts: Sequence[Part], tokens: Tokens, rows: Any, limit: int) -> l
 
 
 def check_rows(rows: Array, parts: Sequence[Part]) -> None:  # (n, D)
-    """Raise NumericalError where a row holds NaN or infinity.
+    """Raise NumericalError if a row contains NaN or infinity.
 
     >>> check_rows(np.float32([[1.0], [np.inf]]), [Part(None, 0, 2)])
     Traceback (most recent call last):
@@ -90,7 +90,7 @@ def check_rows(rows: Array, parts: Sequence[Part]) -> None:  # (n, D)
 
 
 def packed_ids(lists: Sequence[Sequence[int]]) -> Tokens:
-    """Tokens of lists of ids, as they are.
+    """Tokens from lists of ids, unchanged.
 
     >>> packed_ids([[101, 7, 102], [101, 102]]).cu_seqlens.tolist()
     [0, 3, 5]
@@ -109,7 +109,7 @@ class VectorLane:
     of_ids: bool = False  # whether the items are lists of token ids
 
     def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
-        """Rows (n, width) of each part, as its options ask."""
+        """Rows (n, width) of each part, by its options."""
         items = items_of(parts)
         tokens = packed_ids(items) if self.of_ids else self.engine.tokenizer(items, "replace", parts[0].start)
         rows = self.engine.embed(tokens, self.skipped, together)
@@ -123,12 +123,12 @@ class VectorLane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StateLane:
-    """Texts to the hidden states of their tokens, as JSON: these are the largest answers there are."""
+    """Texts to the hidden states of their tokens, as JSON: the largest of all answers."""
 
     engine: Engine
 
     def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
-        """Lists of bytes, a JSON array (T, D) each."""
+        """Lists of bytes, each a JSON array (T, D)."""
         tokens = self.engine.tokenizer(items_of(parts), "replace", parts[0].start)
         states = np.split(self.engine.compute(tokens, together=together), tokens.cu_seqlens[1:-1])
         check_rows(np.array([[text.sum()] for text in states]), parts)
@@ -138,7 +138,7 @@ class StateLane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreLane:
-    """Pairs of texts, or texts alone, to the logits of a cross-encoder."""
+    """Pairs of texts, or single texts, to the logits of a cross-encoder."""
 
     reranker: Reranker
     of_pairs: bool = True
@@ -158,7 +158,7 @@ class ScoreLane:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What a job asks of a tokenizer: the same work on each item."""
+    """The request of a job to a tokenizer: the same function for each item."""
 
     items: Sequence[Any]
     work: Callable[[Any, Any], Any]  # of a tokenizers.Tokenizer and an item
@@ -171,7 +171,7 @@ class TokenLane:
     tokenizer: Any  # a tokenizers.Tokenizer, without truncation
 
     def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
-        """What the work returns for each item."""
+        """The result of the function for each item."""
         return [
             Rows([part.job.asked.work(self.tokenizer, item) for item in part.job.asked.items[part.start : part.stop]])
             for part in parts
@@ -180,7 +180,7 @@ class TokenLane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchLane:
-    """Vectors to the rows of an index that are most alike."""
+    """Vectors to the most similar rows of an index."""
 
     index: Index
 

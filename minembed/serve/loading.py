@@ -1,4 +1,4 @@
-"""Load what a server serves, each model under its name."""
+"""Load the models and indexes of a server, each under its name."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from minembed.serve.settings import Settings, named
 
 
 def load_models(settings: Settings) -> Models:
-    """Load all that is to be served; raises a MinembedError that names what cannot be."""
+    """Load all models and indexes; raises a MinembedError that names what cannot be loaded."""
     how: dict[str, Any] = {
         "dtype": settings.dtype,
         "backend": settings.backend,
@@ -55,7 +55,7 @@ def _with_short_names(served: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_index(folder: Path, embedders: dict[str, Any], settings: Settings, how: dict[str, Any]) -> ServedEmbedder:
-    """The model that an index was made with: one that is served already, or one that is loaded for it."""
+    """The model that an index was made with: a served one, or one that is loaded for it."""
     made_with = Index.load(folder, verify=None).model
     if made_with is None:
         if embedders:

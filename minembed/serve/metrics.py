@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, latencies, tokens, chunks and what waits."""
+"""Metrics for Prometheus: requests, latencies, tokens, chunks and the queue."""
 
 import time
 
@@ -13,7 +13,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Meter:
-    """The numbers of one server.
+    """The metrics of one server.
 
     >>> meter = Meter(Queue(threads=1))
     >>> meter.request("/v1/embeddings", "minilm", 200, 0.004, 12)
@@ -44,7 +44,7 @@ class Meter:
         Gauge("minembed_queue_tokens", "Tokens that wait", registry=own).set_function(lambda: queue.tokens)
         Gauge("minembed_queue_requests", "Requests that wait", registry=own).set_function(lambda: queue.jobs)
         self._clock = queue.clock
-        self._counts: dict[tuple[str, int], Counter] = {}  # finding one by its labels takes longer than counting
+        self._counts: dict[tuple[str, int], Counter] = {}  # cached: a look-up by labels is slow
         self._of_models: dict[tuple[str, str], tuple[Histogram, Counter]] = {}
         started = Gauge("minembed_start_time_seconds", "When the server began, in seconds since 1970", registry=own)
         started.set(time.time())
@@ -74,5 +74,5 @@ class Meter:
                 self._waited.observe(max(0.0, now - part.job.arrived))
 
     def text(self) -> bytes:
-        """All numbers, in the text format of Prometheus."""
+        """All metrics, in the text format of Prometheus."""
         return generate_latest(self._registry)

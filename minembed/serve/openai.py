@@ -16,7 +16,7 @@ from minembed.types import Array
 
 
 class EmbeddingsRequest(msgspec.Struct):
-    """The body of /v1/embeddings; what stands below `user` is ours, and means what it means to `Embedder.encode`."""
+    """The body of /v1/embeddings; the fields below `user` are ours, with the meaning that they have in `encode`."""
 
     input: str | list[str | int | list[int]]
     model: str | None = None
@@ -54,7 +54,7 @@ class OpenAI:
     async def list_models(self, request: Request) -> Answer:
         """The models that are served."""
         served: list[ServedEmbedder | ServedReranker] = [*self.models.embedders.values()]
-        served = list(dict.fromkeys([*served, *self.models.rerankers.values()]))  # some are there under two names
+        served = list(dict.fromkeys([*served, *self.models.rerankers.values()]))  # some have two names
         data = [
             {"id": one.name, "object": "model", "created": one.created, "owned_by": "minembed"}
             | ({"minembed": facts_of(one)} if isinstance(one, ServedEmbedder) else {})
@@ -64,7 +64,7 @@ class OpenAI:
 
 
 def facts_of(served: ServedEmbedder) -> dict[str, Any]:
-    """What `Embedder.connect` needs to know of a model, beside what OpenAI's object says."""
+    """The facts about a model that `Embedder.connect` needs beside those of OpenAI's object."""
     model, checkpoint = served.model, served.model.checkpoint
     return {
         "dimension": model.dimension,

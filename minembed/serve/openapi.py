@@ -1,4 +1,4 @@
-"""The OpenAPI document of a running server: what it serves, within the limits that it has."""
+"""The OpenAPI document of a running server, with its models and limits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The page at /: try the models of this server.  It is one file, asks this server alone, and holds nothing of it."""
+"""The page at /, to try the models of this server.  It is one static file, and sends requests only to this server."""
 
 from functools import cached_property, partial
 
@@ -26,7 +26,7 @@ class Page:
 
 
 def written() -> tuple[str, dict[str, str]]:
-    """The page, and the header with the policy that lets its own script run, and nothing else.
+    """The page, and the header with the content security policy that allows only its own script.
 
     >>> text, headers = written()
     >>> "<textarea" in text and "script-src 'sha256-" in headers["content-security-policy"]

@@ -1,7 +1,7 @@
-"""HTTP/1.1 on a connection, within limits: uvicorn's protocol, with clocks and a bound on what a head may hold.
+"""HTTP/1.1 on a connection, within limits: uvicorn's protocol, with timeouts and a maximum size of heads.
 
-Uvicorn leaves these to a proxy in front of it.  A server that is reached without one must not wait for ever for whoever
-sends a byte a minute, nor keep heads of any size.
+Uvicorn leaves these to a proxy in front of it.  A server without a proxy must not wait for ever for a client that sends
+one byte per minute, and must not store heads of any size.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ REFUSALS = {
 
 
 def refusal(status: int, message: str) -> bytes:
-    """A whole answer, after which the connection is closed.
+    """A complete answer, after which the connection is closed.
 
     >>> refusal(408, "too slow").split()[1]
     b'408'
@@ -45,10 +45,10 @@ class LimitedProtocol(HttpToolsProtocol):
     max_connections = 256
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, or refuse where there are too many connections already."""
+        """Begin, or refuse if there are too many connections already."""
         super().connection_made(transport)
         self._clock: asyncio.TimerHandle | None = None  # runs while a request is being read
-        self._stall: asyncio.TimerHandle | None = None  # runs while an answer is not taken
+        self._stall: asyncio.TimerHandle | None = None  # runs while the client does not read an answer
         self._head_bytes = 0
         self._in_head, self._in_body, self._ended = True, False, False
         if len(self.connections) > self.max_connections:
@@ -57,7 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._wind(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the clocks."""
+        """Stop the timers."""
         self._stop_clock()
         if self._stall is not None:
             self._stall.cancel()
@@ -65,7 +65,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and let a clock run as long as a request is not whole."""
+        """Feed the parser; a timer runs until the request is complete."""
         if self._ended:
             return
         if self._in_head:
@@ -89,43 +89,43 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Count the path."""
+        """Count the size of the path."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
+        """Count the size of a header."""
         self._count(len(name) + len(value) + 4)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole; the body has its own clock."""
+        """The head is complete; the body has a separate timer."""
         self._in_head, self._in_body = False, True
         self._head_bytes = 0
         self._stop_clock()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is complete."""
         self._in_body = False
         super().on_message_complete()
 
-    # what uvicorn asks for
+    # methods that uvicorn calls
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, or what `_count` refused."""
+        """Refuse a request that is not HTTP, or that `_count` refused."""
         if self._head_size > LARGEST_HEAD:
             self._end(431, f"the head of a request may have {LARGEST_HEAD} bytes")
         else:
             self._end(400, "this is no sound HTTP/1.1")
 
     def pause_writing(self) -> None:
-        """The other side does not take what is sent: for a while it may."""
+        """The client does not read the answer: start a timer."""
         super().pause_writing()
         self._stall = self.loop.call_later(STALL_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It takes more."""
+        """The client reads again."""
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
@@ -134,7 +134,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_size += size
         if self._head_size > LARGEST_HEAD:
-            raise ValueError("too large")  # the parser makes it an error, which ends in send_400_response
+            raise ValueError("too large")  # the parser's error handling then calls send_400_response
 
     def _wind(self, seconds: float) -> None:
         self._stop_clock()
@@ -161,7 +161,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def protocol_with(max_connections: int) -> type[Any]:
-    """The protocol with its bound on connections, as uvicorn makes one for each.
+    """The protocol class with a limit on connections; uvicorn creates an instance for each.
 
     >>> protocol_with(2).max_connections
     2

@@ -1,9 +1,9 @@
-"""What waits for a core: requests, taken up in pieces that fill a chunk together.  There is no model and no HTTP here.
+"""The queue of requests, which are taken in parts that fill a chunk together.  There is no model and no HTTP here.
 
-A request is a `Job` of items, each of so many tokens, in a `Lane`: what can be computed together.  A core that is free
-takes a chunk at once; nothing waits for company.  Small jobs come first, in the order of their arrival; what is left of
-a chunk, a quarter at least, is shared among the large jobs of the lane.  So a query waits for the chunks that are
-being computed when it comes, and for no more, however many texts others have sent.
+A request is a `Job` of items, each with a number of tokens, in a `Lane` of jobs that can be computed together.  A free
+core takes a chunk at once; no job waits for a batch to fill.  Small jobs come first, in the order of their arrival; the
+rest of a chunk, at least a quarter, is shared among the large jobs of the lane.  So a query only waits for the chunks
+that are being computed when it arrives, however many texts others have sent.
 """
 
 import math
@@ -17,13 +17,13 @@ from typing import Any, Protocol
 from minembed.errors import MinembedError
 from minembed.models.batching import CHUNK_TOKENS, SMALLEST_CHUNK
 
-SMALL = 4  # a job of up to this part of a chunk comes first, and the same part is kept for the others
-STARVED = 1.0  # seconds after which a lane without small jobs is served before those that have some
+SMALL = 4  # jobs of up to a quarter of a chunk come first, and a quarter is reserved for the others
+STARVED = 1.0  # seconds after which a lane without small jobs is served before those with small jobs
 LONGEST_RETRY = 60  # seconds
 
 
 class FullError(MinembedError, RuntimeError):
-    """The queue has no room; `retry_after` says in how many seconds it may have."""
+    """The queue is full; `retry_after` is the number of seconds after which it may have space."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -31,32 +31,32 @@ class FullError(MinembedError, RuntimeError):
 
 
 class ClosedError(MinembedError, RuntimeError):
-    """The queue takes no more: the server stops."""
+    """The queue accepts no more jobs: the server stops."""
 
 
 class Lane(Protocol):
     """Jobs that can be computed together; two lanes are never mixed."""
 
     def compute(self, parts: "Sequence[Part]", together: bool) -> list[Any]:
-        """Compute all parts on the calling thread, one result each, or raise for all of them.
+        """Compute all parts on the calling thread, one result per part, or raise an error for all of them.
 
-        `together` says that the other cores are idle, so that they may help.
+        `together` says that the other cores are idle, so they may help.
         """
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """What one request asks of one lane: items, of which each gets its result."""
+    """The items of one request for one lane; each gets a result."""
 
     lane: Lane
-    asked: Any  # what the lane computes from
+    asked: Any  # the input of the lane
     sizes: Sequence[int]  # tokens of each item, as estimated
     arrived: float = 0.0
     taken: int = 0  # items
     left: int = 0  # items that have no result yet
     tokens: int = 0  # of the items that were not taken
     small: bool = False
-    pieces: list[tuple[int, Any]] = field(default_factory=list)  # where each begins, and its result
+    pieces: list[tuple[int, Any]] = field(default_factory=list)  # the start of each, and its result
     error: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Job:
         return [piece for _, piece in sorted(self.pieces, key=lambda piece: piece[0])]
 
     def fitting(self, room: int) -> tuple[int, int]:
-        """How many of the items that were not taken fit, and their tokens.
+        """The number of remaining items that fit into `room` tokens, and their tokens.
 
         >>> Job(None, None, [10, 20, 30]).fitting(35)
         (2, 30)
@@ -91,7 +91,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one core computes next."""
+    """The next work for one core."""
 
     lane: Lane
     parts: tuple[Part, ...]
@@ -101,7 +101,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class _Waiting:
-    """What waits in one lane."""
+    """The waiting jobs of one lane."""
 
     served: float  # when a chunk was last taken
     small: "deque[Job]" = field(default_factory=deque)
@@ -110,7 +110,7 @@ class _Waiting:
 
 
 class Queue:
-    """Jobs that wait, bounded in tokens and in number; shared by the thread that puts and those that take.
+    """Waiting jobs, limited in tokens and in number; shared by the thread that puts and those that take.
 
     >>> queue = Queue(threads=1)
     >>> queue.put(Job("lane", "texts", [3, 4]))
@@ -130,13 +130,13 @@ class Queue:
         self.max_tokens, self.max_jobs, self.clock = max_tokens, max_jobs, clock
         self.tokens = self.jobs = 0  # that wait
         self._changed = threading.Condition()
-        self._lanes: dict[Lane, _Waiting] = {}  # those in which something waits
+        self._lanes: dict[Lane, _Waiting] = {}  # lanes with waiting jobs
         self._idle = 0  # threads
         self._closed = False
-        self._rate = 0.0  # tokens a second and thread, of late
+        self._rate = 0.0  # recent tokens per second and thread
 
     def put(self, job: Job) -> None:
-        """Let a job wait.  Raises FullError where there is no room (a queue that is empty takes any), ClosedError."""
+        """Add a job.  Raises FullError if there is no space (an empty queue accepts any job), ClosedError."""
         with self._changed:
             if self._closed:
                 raise ClosedError("the server stops: send the request elsewhere, or again later")
@@ -154,20 +154,20 @@ class Queue:
                 self._changed.notify()
 
     def cancel(self, job: Job) -> None:
-        """Forget what waits of a job; what is being computed goes on, and its result is dropped."""
+        """Remove the waiting items of a job; results of those being computed are dropped."""
         with self._changed:
             self._drop(job)
 
     def take(self) -> Chunk | None:
-        """Wait until there is something to compute, and take it; None once the queue is closed and empty."""
+        """Wait for work, and take it; None once the queue is closed and empty."""
         with self._changed:
-            shares = self.threads  # of what waits, one is taken: the others are busy and will come back
+            shares = self.threads  # take one share: the other threads are busy and will come back
             self._idle += 1
             while not self._lanes:
                 if self._closed:
                     return None
                 self._changed.wait()
-                shares = self._idle  # those that idle come for theirs at once
+                shares = self._idle  # idle threads take theirs at once
             self._idle -= 1
             lane = self._choose()
             parts, tokens = self._gather(lane, shares)
@@ -176,7 +176,7 @@ class Queue:
             return Chunk(lane, tuple(parts), tokens, not self._lanes and self._idle == self.threads - 1)
 
     def finish(self, chunk: Chunk, results: Sequence[Any], seconds: float) -> list[Job]:
-        """Hand in the result of each part, an Exception where it failed; returns the jobs that are done now."""
+        """Store the result of each part, an Exception if it failed; returns the jobs that are now done."""
         done = []
         with self._changed:
             rate = chunk.tokens / max(seconds, 1e-6)
@@ -197,7 +197,7 @@ class Queue:
         return done
 
     def close(self) -> None:
-        """Take no more; what waits is still computed."""
+        """Accept no more jobs; waiting ones are still computed."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -226,7 +226,7 @@ class Queue:
             del self._lanes[lane]
 
     def _choose(self) -> Lane:
-        """The lane whose small job came first; one without small jobs where there is none, or where it has starved."""
+        """The lane with the oldest small job; one without small jobs if there is none, or if it has starved."""
         if len(self._lanes) == 1:
             return next(iter(self._lanes))
         urgent = {lane: waiting for lane, waiting in self._lanes.items() if waiting.small}
@@ -238,7 +238,7 @@ class Queue:
         return min(urgent, key=lambda lane: urgent[lane].small[0].arrived)
 
     def _gather(self, lane: Lane, shares: int) -> tuple[list[Part], int]:
-        """Fill a chunk from one lane: one of so many shares of what waits there, within the bounds."""
+        """Fill a chunk from one lane: one of `shares` equal shares of its waiting tokens, within the limits."""
         waiting = self._lanes[lane]
         waiting.served = self.clock()
         room = budget = max(SMALLEST_CHUNK, min(self.chunk_tokens, -(-waiting.tokens // shares)))
@@ -257,7 +257,7 @@ class Queue:
         return parts, budget - room
 
     def _part(self, jobs: "deque[Job]", room: int, must: bool) -> tuple[Part | None, int]:
-        """Take what fits of the job that is first, and put it back if more is left of it: small first, large last."""
+        """Take what fits of the first job, and put back the rest of it: small jobs first, large ones last."""
         job = jobs[0]
         count, tokens = job.fitting(room)
         if not count:

@@ -1,4 +1,4 @@
-"""A request as handlers see it, and an answer: bytes of HTTP on one side, checked values on the other."""
+"""Requests and answers as handlers see them: HTTP bytes on one side, checked values on the other."""
 
 import json
 import re
@@ -15,26 +15,26 @@ from minembed.text.tokenizer import clean
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-DEEPEST = 32  # lists and objects in one another
+DEEPEST = 32  # nested lists and objects
 JSON = "application/json"
-VALUE = re.compile("Invalid enum value '.*'", re.DOTALL)  # as msgspec tells it back
+VALUE = re.compile("Invalid enum value '.*'", re.DOTALL)  # msgspec echoes the value
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back."""
+    """An HTTP answer."""
 
     body: bytes = b""
     status: int = 200
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
-    tokens: int = 0  # that were read for it: for the log and the metrics
+    tokens: int = 0  # that were computed for it, for the log and the metrics
     model: str = ""
 
 
 @dataclass(slots=True)
 class Request:
-    """What was asked: its head is checked already, its body is not read yet."""
+    """A request whose head is checked, and whose body is not read yet."""
 
     method: str
     path: str
@@ -42,10 +42,10 @@ class Request:
     headers: Sequence[tuple[bytes, bytes]]
     receive: Receive
     body: bytes = b""
-    origin: bytes | None = None  # the site of a page that may ask, where it is another's
+    origin: bytes | None = None  # the site of an allowed page of another server
 
     def read(self, kind: type[Struct]) -> Struct:
-        """The body as a struct; raises Refusal for what is no JSON (400), or not of that form."""
+        """The body as a struct; raises Refusal if it is not JSON (400), or not of that form."""
         value = parsed(self.body)
         try:
             return msgspec.convert(value, kind)
@@ -59,13 +59,13 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _float_or_whole(digits: str) -> float | int:
-    """4.0 is a whole number: JSON does not tell it from 4, and some languages write all numbers like that."""
+    """Read 4.0 as an integer: JSON does not distinguish it from 4, and some languages write all numbers like that."""
     number = float(digits)
     return int(number) if number.is_integer() else number
 
 
 def parsed(body: bytes) -> Any:
-    """Read JSON strictly: UTF-8, no key twice, no NaN, no deep nesting.  Raises Refusal with 400.
+    """Read JSON strictly: UTF-8, no duplicate keys, no NaN, no deep nesting.  Raises Refusal with 400.
 
     >>> parsed(b'{"a": [1]}')
     {'a': [1]}
@@ -85,7 +85,7 @@ def parsed(body: bytes) -> Any:
 
 
 def repaired(value: Any) -> Any:
-    r"""Lone surrogates, which JSON can write and UTF-8 cannot, as U+FFFD: what `encode` makes of them.
+    r"""Replace lone surrogates, which JSON can contain and UTF-8 cannot, by U+FFFD, as `encode` does.
 
     >>> repaired(["a\ud83d", {"b": 1}]) == ["a\ufffd", {"b": 1}]
     True
@@ -98,7 +98,7 @@ def repaired(value: Any) -> Any:
 
 
 def depth(value: Any) -> int:
-    """How deep lists and objects lie in one another.
+    """The depth of nested lists and objects.
 
     >>> depth([1, {"a": []}]), depth("text")
     (3, 0)
@@ -112,7 +112,7 @@ def depth(value: Any) -> int:
 
 
 def brief(message: str, longest: int = 100) -> str:
-    """A message that tells nothing back at length.
+    """A message shortened to a length.
 
     >>> brief("x" * 500, 3)
     'xxx...'
@@ -121,7 +121,7 @@ def brief(message: str, longest: int = 100) -> str:
 
 
 def param_of(message: str) -> str | None:
-    """The field that a message of msgspec is about.
+    """The field that an error message of msgspec is about.
 
     >>> param_of("Expected `str`, got `int` - at `$.model`"), param_of("Object missing required field `input`")
     ('model', 'input')
@@ -134,7 +134,7 @@ def param_of(message: str) -> str | None:
 
 
 def answer_json(value: Any, **more: Any) -> Answer:
-    """An answer of JSON; NumPy's arrays of numbers are lists.
+    """An answer with a JSON body; NumPy arrays become lists.
 
     >>> answer_json({"a": 1}).body
     b'{"a":1}'

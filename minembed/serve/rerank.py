@@ -68,7 +68,7 @@ class Rerank:
         self.settings, self.models, self.service = settings, models, service
 
     async def rerank(self, request: Request) -> Answer:
-        """Texts in the order of how well they answer a query, best first."""
+        """Texts ranked by their relevance to a query, best first."""
         asked = request.read(RerankRequest)
         check_count(asked.texts, "texts", self.settings.max_items)
         served = _of_one_label(find(self.models.rerankers, asked.model))
@@ -81,7 +81,7 @@ class Rerank:
         return answer_json(ranks, **told_beside)
 
     async def rank(self, request: Request) -> Answer:
-        """The same, in the words of Cohere and Jina."""
+        """The same, with the field names of Cohere and Jina."""
         asked = request.read(RankRequest)
         check_count(asked.documents, "documents", self.settings.max_items)
         texts = [one if isinstance(one, str) else one.text for one in asked.documents]
@@ -119,7 +119,7 @@ class Rerank:
     async def _logits(
         self, served: ServedReranker, items: list[tuple[str, ...]], truncate: bool | None, request: Request
     ) -> tuple[Array, dict[str, Any]]:  # -> (N, L)
-        """Texts and pairs are computed apart, and put together in their order."""
+        """Compute texts and pairs separately, and merge the logits in the original order."""
         alone = [i for i, item in enumerate(items) if len(item) == 1]
         both = [i for i, item in enumerate(items) if len(item) == 2]
         jobs = []
@@ -150,7 +150,7 @@ def _of_one_label(served: ServedReranker) -> ServedReranker:
 
 
 def best_first(scores: Array) -> list[int]:  # (N,)
-    """The order of scores, largest first; of equal ones the earlier.
+    """The indices of scores, largest first; ties in their original order.
 
     >>> best_first(np.float32([0.5, 2.0, 0.5]))
     [1, 0, 2]
@@ -159,7 +159,7 @@ def best_first(scores: Array) -> list[int]:  # (N,)
 
 
 def as_predicted(inputs: str | list[Any]) -> tuple[list[tuple[str, ...]], bool]:
-    """Texts and pairs, as tuples of one or two; and whether one was given, and no list of them.
+    """Texts and pairs as tuples of one or two; and whether the input was a single one, not a list.
 
     >>> as_predicted("a"), as_predicted(["a", "b"]), as_predicted([["a"], ["b", "c"]])
     (([('a',)], True), ([('a', 'b')], True), ([('a',), ('b', 'c')], False))

@@ -1,4 +1,4 @@
-"""Schemas of requests and answers, of which the OpenAPI document is put together."""
+"""Schemas of requests and answers, from which the OpenAPI document is built."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -40,7 +40,7 @@ def array(items: Schema) -> Schema:
 
 
 def object_of(fields: Schema, *required: str) -> Schema:
-    """An object; fields beside those that are named are ignored.
+    """An object; other fields are ignored.
 
     >>> object_of({"a": STRING}, "a")["required"]
     ['a']
@@ -67,7 +67,7 @@ def optional(kind: Schema, description: str = "") -> Schema:
 
 
 def one_of_names(names: Iterable[str]) -> Schema:
-    """A name of what is served, or null for the first.
+    """The name of a served model or index, or null for the first.
 
     >>> one_of_names(["a"])
     {'anyOf': [{'enum': ['a']}, {'type': 'null'}]}
@@ -76,7 +76,7 @@ def one_of_names(names: Iterable[str]) -> Schema:
 
 
 def list_of(items: Schema, settings: Settings, most: int | None = None) -> Schema:
-    """A list of some items, within the server's limit.
+    """A list of items, within the server's limit.
 
     >>> list_of(STRING, Settings(models=("m",), max_items=3))["maxItems"]
     3
@@ -90,7 +90,7 @@ def list_of(items: Schema, settings: Settings, most: int | None = None) -> Schem
 
 
 def texts(settings: Settings, ids: tuple[Schema, int] | None = None) -> Schema:
-    """A text or some texts; with `ids`, the schema of a token id and how many a text may have, lists of these as well.
+    """A text or several; with `ids` (the schema of a token id, and the most per text), also lists of token ids.
 
     >>> len(texts(Settings(models=("m",)))["anyOf"])
     2
@@ -112,7 +112,7 @@ def body(fields: Schema, *required: str) -> Schema:
 
 
 def answers(result: Schema | None, error: str, statuses: Iterable[str], media: str = "application/json") -> Schema:
-    """What may be answered.
+    """The possible answers.
 
     >>> sorted(answers(STRINGS, TEI, ["400"]))
     ['200', '400', 'default']
@@ -137,7 +137,7 @@ def post(summary: str, request: Schema, result: Schema, error: str, description:
 def get(
     summary: str, result: Schema | None, error: str, media: str = "application/json", is_open: bool = False
 ) -> Schema:
-    """The GET of a path; `is_open` where it needs no key.
+    """The GET of a path; `is_open` if it needs no key.
 
     >>> get("", None, TEI, is_open=True)["get"]["security"]
     []

@@ -1,4 +1,4 @@
-"""/v1/search: the rows of an index that are most alike to a query."""
+"""/v1/search: the rows of an index that are most similar to a query."""
 
 from typing import Annotated
 
@@ -51,7 +51,7 @@ class Search:
 
 
 def fields_of(hit: Hit) -> dict[str, object]:
-    """A hit as JSON says it.
+    """A hit as a JSON object.
 
     >>> fields_of(Hit("a", "one", 0.5, 3))
     {'id': 'a', 'score': 0.5, 'text': 'one', 'fields': None}

@@ -1,4 +1,4 @@
-"""The models of a server: their names, their lanes, and the jobs that requests become."""
+"""The models of a server: their names, their lanes, and making jobs from requests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from minembed.search.index import Index
 from minembed.serve.lanes import Asked, Errand, ScoreLane, SearchLane, StateLane, TokenLane, VectorLane
 from minembed.serve.queue import Job, Lane
 
-PER_TOKEN = 4  # characters of a text in ASCII, about; of other texts each is counted as one
-SPECIAL = 3  # tokens beside
-CHEAPER = 100  # characters that are tokenized in the time of a token that is encoded, about
+PER_TOKEN = 4  # ASCII characters per token, about; every other character counts as one token
+SPECIAL = 3  # tokens per text
+CHEAPER = 100  # characters tokenized in the time of encoding one token, about
 
 
 def estimate(text: str, limit: int) -> int:
-    """About how many tokens of a text will be read, without reading it.
+    """An estimate of the number of tokens of a text that are read, without tokenizing it.
 
     >>> estimate("a short text", 512), estimate("word " * 10000, 512)
     (6, 512)
@@ -28,7 +28,7 @@ def estimate(text: str, limit: int) -> int:
     return min(limit, SPECIAL + (len(text) // PER_TOKEN if text.isascii() else len(text)))
 
 
-ROWS = 1000  # of an index that are compared in the time of a token that is encoded, about
+ROWS = 1000  # of an index compared in the time of encoding one token, about
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ class ServedEmbedder:
     name: str
     model: Embedder
     created: int  # seconds since 1970: when it was loaded
-    strict: bool = False  # whether texts of too many tokens are errors, unless a request says otherwise
+    strict: bool = False  # whether texts with too many tokens are errors, unless a request says otherwise
     lanes: dict[int | str, Lane] = field(default_factory=dict)  # by the tokens that are skipped, and by kind
 
     @property
@@ -47,7 +47,7 @@ class ServedEmbedder:
         return self.model.max_seq_length
 
     def vectors(self, texts: Sequence[str], options: Options, truncate: bool | None = None) -> Job:
-        """The job of turning texts into vectors; raises InputError for options that the model does not have."""
+        """The job of encoding texts; raises InputError for options that the model does not have."""
         engine = self.model.engine
         engine.width(options.truncate_dim)
         prompt = find_prompt(engine.checkpoint, options)
@@ -58,7 +58,7 @@ class ServedEmbedder:
         return self._job(lane, [prompt + text for text in texts] if prompt else texts, options, truncate)
 
     def vectors_of_ids(self, lists: Sequence[Sequence[int]], options: Options) -> Job:
-        """The job of turning lists of token ids, special ones included, into vectors; raises InputError for others."""
+        """The job of encoding lists of token ids, including special ones; raises InputError for invalid ids."""
         engine = self.model.engine
         engine.width(options.truncate_dim)
         for i, ids in enumerate(lists):
@@ -119,7 +119,7 @@ class ServedReranker:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedIndex:
-    """An index under its name, with the model that its texts were embedded with."""
+    """An index under its name, with the model that embedded its texts."""
 
     name: str
     index: Index
@@ -127,13 +127,13 @@ class ServedIndex:
     lane: SearchLane
 
     def search(self, vectors: Any, k: int) -> Job:
-        """The job of finding the rows that are most alike to one or several vectors."""
+        """The job of finding the rows that are most similar to one or several vectors."""
         return Job(self.lane, Asked([(k, vectors)]), [1 + len(vectors) * len(self.index) // ROWS])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Models:
-    """All that a server serves; the first embedder, reranker and index answer where a request names none."""
+    """All models and indexes of a server; the first of each kind answers if a request names none."""
 
     embedders: Mapping[str, ServedEmbedder]
     rerankers: Mapping[str, ServedReranker] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Models:
 
 
 def short_name(name: str) -> str:
-    """The last part of a name or a folder, under which a model answers as well.
+    """The last part of a name or a folder, which is also accepted as the name of a model.
 
     >>> short_name("sentence-transformers/all-MiniLM-L6-v2")
     'all-MiniLM-L6-v2'

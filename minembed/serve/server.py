@@ -1,4 +1,4 @@
-"""The server as a whole: its parts put together, and run until a signal stops it in good order."""
+"""The whole server: its parts are assembled, and run until a signal stops it gracefully."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ LOG = logging.getLogger("minembed")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a running server is made of."""
+    """The parts of a running server."""
 
     settings: Settings
     app: App
@@ -40,12 +40,12 @@ class Parts:
     log: AccessLog
 
     def start(self) -> Workers:
-        """Begin the threads that compute."""
+        """Start the threads that compute."""
         return Workers.start(self.queue, self.service.deliver, self.meter)
 
 
 def assemble(settings: Settings, models: Models) -> Parts:
-    """Put a server together; nothing runs yet."""
+    """Assemble a server; nothing runs yet."""
     queue = Queue(
         check_threads(settings.threads),
         settings.max_batch_tokens,
@@ -58,20 +58,20 @@ def assemble(settings: Settings, models: Models) -> Parts:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server; a signal stops it in good order, and a second one at once."""
+    """Uvicorn's server; a signal stops it gracefully, and a second one at once."""
 
     def __init__(self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_start, self._on_stop = on_start, on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, and call `on_start`."""
         await super().startup(sockets)
         self._on_start()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM; they end the process with code 0, so they are not raised again."""
+        """Handle SIGINT and SIGTERM; they end the process with code 0, so they are not raised again."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Stop; now, where it is asked for twice."""
+        """Stop gracefully; at the second signal, at once."""
         if self.should_exit:
             os._exit(128 + sig)
         self._on_stop()
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take an address; raises InputError where it cannot be had.
+    """Bind a socket to an address; raises InputError if that fails.
 
     >>> with bind("127.0.0.1", 0) as sock:
     ...     sock.getsockname()[0]
@@ -96,7 +96,7 @@ def bind(host: str, port: int) -> socket.socket:
     """
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if os.name == "posix":  # so that the port of a server that was killed is there at once
+        if os.name == "posix":  # so that the port of a killed server can be used again at once
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host.strip("[]"), port))
     except OSError as error:
@@ -106,7 +106,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Load, and serve until a signal comes; `ready` is told the URL once requests are answered."""
+    """Load, and serve until a signal comes; `ready` is called with the URL once requests are answered."""
     sock = bind(settings.host, settings.port)
     parts = assemble(settings, load_models(settings))
     host, port = sock.getsockname()[:2]
@@ -121,14 +121,14 @@ def run(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 def config_of(parts: Parts) -> uvicorn.Config:
-    """How uvicorn runs the application."""
+    """Uvicorn's configuration for the application."""
     return uvicorn.Config(
         parts.app,
         http=protocol_with(parts.settings.max_connections),
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="error",  # a line for each request that is no HTTP would fill the log
+        log_level="error",  # a line for each request that is not HTTP would fill the log
         access_log=False,
         server_header=False,
         proxy_headers=False,

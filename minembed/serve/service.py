@@ -10,11 +10,11 @@ from minembed.serve.queue import Job, Queue
 from minembed.serve.request import Request
 from minembed.types import Array
 
-WATCH_AFTER = 0.05  # seconds: whoever waits longer may have left, which is then looked for
+WATCH_AFTER = 0.05  # seconds after which a waiting client may have disconnected, which is then checked
 
 
 class GoneError(Exception):
-    """Whoever asked has left."""
+    """The client has disconnected."""
 
 
 class Service:
@@ -37,7 +37,7 @@ class Service:
                 future.set_result(None)
 
     async def run(self, job: Job, request: Request) -> list[Rows]:
-        """Let a job be computed.  Raises its error, FullError or ClosedError of the queue, or GoneError."""
+        """Compute a job.  Raises its error, FullError or ClosedError of the queue, or GoneError."""
         loop = self._loop = asyncio.get_running_loop()
         future = self._futures[job] = loop.create_future()
         watch: list[asyncio.Task[None]] = []
@@ -63,7 +63,7 @@ class Service:
 
 
 async def _watch(receive: Any, future: "asyncio.Future[None]") -> None:
-    """Tell a request that whoever asked has left."""
+    """End the wait of a request whose client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
     if not future.done():
@@ -71,7 +71,7 @@ async def _watch(receive: Any, future: "asyncio.Future[None]") -> None:
 
 
 def joined(parts: list[Rows]) -> Array:  # -> (N, width)
-    """The rows of all parts, contiguous, as writing them as JSON needs them.
+    """The rows of all parts as one contiguous array, for JSON.
 
     >>> joined([Rows(np.ones((2, 3))), Rows(np.ones((1, 3)))]).shape
     (3, 3)
@@ -81,7 +81,7 @@ def joined(parts: list[Rows]) -> Array:  # -> (N, width)
 
 
 def chained(parts: list[Rows]) -> list[Any]:
-    """The rows of all parts that are lists.
+    """The rows of all parts, which are lists, as one list.
 
     >>> chained([Rows([1, 2]), Rows([3])])
     [1, 2, 3]
@@ -90,7 +90,7 @@ def chained(parts: list[Rows]) -> list[Any]:
 
 
 def counted(parts: list[Rows]) -> tuple[int, int]:
-    """How many tokens were read, and how many items cut.
+    """The number of tokens that were read, and of truncated items.
 
     >>> counted([Rows([], 7, 1), Rows([], 5, 0)])
     (12, 1)

@@ -1,4 +1,4 @@
-"""What a server is told: every setting of the command line, checked once."""
+"""The settings of a server: those of the command line, checked once."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a server is told.  Raises InputError for what would leave it open to strangers.
+    """The settings of a server.  Raises InputError for those that would leave it open to strangers.
 
     >>> Settings(models=("all-MiniLM-L6-v2",)).host
     '127.0.0.1'
@@ -27,8 +27,8 @@ class Settings:
     port: int = 8080
     api_keys: tuple[str, ...] = ()
     insecure_no_auth: bool = False
-    allowed_hosts: tuple[str, ...] = ()  # beside those of this machine; "*" is any
-    allowed_origins: tuple[str, ...] = ()  # of pages of other servers that a browser may let ask
+    allowed_hosts: tuple[str, ...] = ()  # beside those of this machine; "*" allows any
+    allowed_origins: tuple[str, ...] = ()  # of pages of other servers that may send requests (CORS)
     threads: int | None = None
     dtype: DtypeChoice | None = None
     backend: str = "auto"
@@ -69,7 +69,7 @@ def is_loopback(host: str) -> bool:
 
 
 def named(argument: str) -> tuple[str, str]:
-    """Split NAME=MODEL; a model without a name is called as it is written.
+    """Split NAME=MODEL; the name of a model without one is its argument.
 
     >>> named("small=/models/minilm"), named("all-MiniLM-L6-v2")
     (('small', '/models/minilm'), ('all-MiniLM-L6-v2', 'all-MiniLM-L6-v2'))

@@ -1,4 +1,4 @@
-"""How the server is: /health and /ready for whoever watches it, /metrics for Prometheus."""
+"""The state of the server: /health and /ready for monitoring, /metrics for Prometheus."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,11 @@ class Status:
         return Answer(b"{}")
 
     async def ready(self, request: Request) -> Answer:
-        """200 as long as requests are taken; 503 once the server stops."""
+        """200 as long as requests are accepted; 503 once the server stops."""
         if self.is_stopping():
             raise Refusal(503, "the server stops", "stopping", headers={"retry-after": "5"})
         return Answer(b"{}")
 
     async def metrics(self, request: Request) -> Answer:
-        """The numbers for Prometheus."""
+        """The metrics for Prometheus."""
         return Answer(self.meter.text(), content_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""Which handler answers which path and method."""
+"""The table of routes: a handler for each path and method."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ from minembed.serve.tokens_route import TokenRoutes
 def table_of(
     settings: Settings, models: Models, service: Service, meter: Meter, is_stopping: Callable[[], bool]
 ) -> Table:
-    """The table of routes: those of the models that are served, and those that are always there."""
+    """The table of routes: those of the served models, and those that every server has."""
     own, status = (settings, models, service), Status(meter, is_stopping)
     openai, tei, tokens, rerank, search = OpenAI(*own), TEI(*own), TokenRoutes(*own), Rerank(*own), Search(*own)
     posts: dict[str, Handler] = {}
@@ -28,7 +28,7 @@ def table_of(
         posts |= {
             "/v1/embeddings": openai.embeddings,
             "/embeddings": openai.embeddings,
-            "/": tei.embed,  # as TEI has it; GET is the page
+            "/": tei.embed,  # as in TEI; GET is the page
             "/embed": tei.embed,
             "/embed_all": tei.embed_all,
             "/similarity": tei.similarity,
@@ -44,7 +44,7 @@ def table_of(
     gets |= {"/openapi.json": docs.openapi, "/docs": docs.page}
     table = {path: {"POST": Route(handler)} for path, handler in posts.items()}
     table |= {path: {"GET": Route(handler)} for path, handler in gets.items()}
-    if models.embedders or models.indexes:  # the page asks for a key, where one is needed, and holds nothing of its own
+    if models.embedders or models.indexes:  # the page is static, and asks for a key if one is needed
         table["/"] = table.get("/", {}) | {"GET": Route(Page().page, needs_key=False)}
     for path, handler in (("/health", status.health), ("/ping", status.health), ("/ready", status.ready)):
         table[path] = {"GET": Route(handler, is_open=path != "/ping")}

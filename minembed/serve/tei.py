@@ -14,8 +14,8 @@ from minembed.serve.service import Service, chained, counted, joined
 from minembed.serve.settings import Settings
 from minembed.version import __version__
 
-Direction = Literal["right", "Right"]  # our tokenizers cut where the model's own does
-MOST_STATES = 16_384  # tokens of a request whose hidden states are asked for: some 100 MB of JSON
+Direction = Literal["right", "Right"]  # our tokenizers truncate as the model's own does
+MOST_STATES = 16_384  # tokens per request for hidden states: some 100 MB of JSON
 
 
 class EmbedRequest(msgspec.Struct):
@@ -27,7 +27,7 @@ class EmbedRequest(msgspec.Struct):
     prompt_name: str | None = None
     normalize: bool | None = True
     dimensions: int | None = None
-    model: str | None = None  # ours: TEI serves one
+    model: str | None = None  # an extension: TEI serves one model
 
 
 class EmbedAllRequest(msgspec.Struct):
@@ -41,14 +41,14 @@ class EmbedAllRequest(msgspec.Struct):
 
 
 class Compared(msgspec.Struct):
-    """What is compared."""
+    """The texts to compare."""
 
     source_sentence: Annotated[str, msgspec.Meta(min_length=1)]
     sentences: list[str]
 
 
 class SimilarityParameters(msgspec.Struct):
-    """How it is compared."""
+    """The options of the comparison."""
 
     truncate: bool | None = None
     truncation_direction: Direction = "Right"
@@ -70,7 +70,7 @@ class TEI:
         self.settings, self.models, self.service = settings, models, service
 
     async def embed(self, request: Request) -> Answer:
-        """Vectors of texts, a list of numbers each."""
+        """Vectors of texts, each a list of numbers."""
         asked = request.read(EmbedRequest)
         served = find(self.models.embedders, asked.model)
         inputs = as_inputs(asked.inputs, "inputs", self.settings)
@@ -94,7 +94,7 @@ class TEI:
         return Answer(body, headers=told(truncated), tokens=tokens, model=served.name)
 
     async def similarity(self, request: Request) -> Answer:
-        """The cosine of one text with each of others."""
+        """The cosines of one text with each of several others."""
         asked = request.read(SimilarityRequest)
         served, how = find(self.models.embedders, asked.model), asked.parameters or SimilarityParameters()
         others = as_inputs(asked.inputs.sentences, "inputs.sentences", self.settings).items
@@ -106,18 +106,18 @@ class TEI:
         return answer_json(scores, headers=told(truncated), tokens=tokens, model=served.name)
 
     async def info(self, request: Request) -> Answer:
-        """What is served, in TEI's words; with several models, the first."""
+        """The served model, with TEI's field names; with several models, the first."""
         served: Any = next(iter(self.models.embedders.values()), None) or next(iter(self.models.rerankers.values()))
         return answer_json(facts_of(served, self.settings, self.service.queue.threads))
 
 
 def unit(served: ServedEmbedder, normalize: bool | None) -> bool | None:
-    """What TEI's `normalize` means to `encode`: a model that normalises already does so once, to the same bits."""
+    """TEI's `normalize` as an option of `encode`: a model that normalises itself does so only once, with equal bits."""
     return None if normalize and served.model.checkpoint.normalize else normalize
 
 
 def facts_of(served: Any, settings: Settings, threads: int) -> dict[str, Any]:
-    """What /info says of a model."""
+    """The answer of /info for a model."""
     model = served.model
     if isinstance(served, ServedEmbedder):
         pooling = "+".join(model.checkpoint.pooling)

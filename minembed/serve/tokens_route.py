@@ -1,4 +1,4 @@
-"""/tokenize and /decode of text-embeddings-inference: what the tokenizer makes of a text, and the way back."""
+"""/tokenize and /decode of text-embeddings-inference: from texts to tokens, and back."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class TokenRoutes:
         self.settings, self.models, self.service = settings, models, service
 
     async def tokenize(self, request: Request) -> Answer:
-        """The tokens of texts, none of them cut; /info says how many are read."""
+        """The tokens of texts without truncation; /info has the limit of the model."""
         asked = request.read(TokenizeRequest)
         served = find(self.models.embedders, asked.model)
         texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
@@ -50,7 +50,7 @@ class TokenRoutes:
         return answer_json(chained(await self.service.run(job, request)), model=served.name)
 
     async def decode(self, request: Request) -> Answer:
-        """Texts of token ids."""
+        """Texts from token ids."""
         asked = request.read(DecodeRequest)
         served = find(self.models.embedders, asked.model)
         lists = as_lists(asked.ids)
@@ -63,7 +63,7 @@ class TokenRoutes:
 
 
 def as_lists(ids: list[Any]) -> list[list[int]]:
-    """Lists of ids: one, or those that were given; raises Refusal for a mixture.
+    """One list of ids, or several, as a list of lists; raises Refusal for a mixture.
 
     >>> as_lists([1, 2]), as_lists([[1], [2, 3]])
     ([[1, 2]], [[1], [2, 3]])

@@ -1,4 +1,4 @@
-"""The threads that compute: each takes a chunk from the queue, computes it whole, and hands in the results."""
+"""The threads that compute: each takes a chunk from the queue, computes all of it, and delivers the results."""
 
 import threading
 import time
@@ -14,22 +14,22 @@ from minembed.serve.queue import Chunk, Job, Lane, Part, Queue
 
 
 class Watcher(Protocol):
-    """What is told of every chunk."""
+    """An observer of chunks."""
 
     def chunk(self, chunk: Chunk, seconds: float) -> None:
-        """So long it took."""
+        """Note a computed chunk and its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Threads at work on a queue; `stop` waits for them."""
+    """Threads that work on a queue; `stop` waits for them."""
 
     queue: Queue
     threads: tuple[threading.Thread, ...]
 
     @staticmethod
     def start(queue: Queue, deliver: Callable[[list[Job]], None], watcher: Watcher | None = None) -> "Workers":
-        """Begin as many threads as the queue counts on; `deliver` gets the jobs that are done, on these threads."""
+        """Start the queue's number of threads; on these, `deliver` gets the jobs that are done."""
         threads = tuple(
             threading.Thread(target=_serve, args=(queue, deliver, watcher), name=f"minembed-{i}", daemon=True)
             for i in range(queue.threads)
@@ -39,7 +39,7 @@ class Workers:
         return Workers(queue, threads)
 
     def stop(self, timeout: float | None = None) -> None:
-        """Take no more jobs, compute those that wait, and end the threads."""
+        """Accept no more jobs, compute those that wait, and end the threads."""
         self.queue.close()
         for thread in self.threads:
             thread.join(timeout)
@@ -62,7 +62,7 @@ def _serve(queue: Queue, deliver: Callable[[list[Job]], None], watcher: Watcher 
 
 
 def computed(lane: Lane, parts: Sequence[Part], together: bool) -> list[Any]:
-    """The result of each part, or the Exception that it raises alone: nobody fails for another's text.
+    """The result of each part, or the Exception that it raises alone: no request fails because of another's text.
 
     >>> class Halves:
     ...     def compute(self, parts, together):
