@@ -1,8 +1,8 @@
-"""Models in other people's frameworks, one file each; a framework is imported with its file, and no sooner.
+"""Models for other frameworks, one file per framework, which is imported only with its file.
 
     from minembed.integrations.langchain import MinembedEmbeddings
 
-All take the settings of `Embedder.load` and `Embedder.encode` under the same names, and give the vectors of `encode`,
-bit for bit: `minembed.integrations.settings`.  Where a framework is not installed, importing its file raises
-MissingExtraError, which names what to install.
+All accept the settings of `Embedder.load` and `Embedder.encode` under the same names, and give the vectors of `encode`,
+bit for bit: `minembed.integrations.settings`.  If a framework is not installed, importing its file raises
+MissingExtraError, which says what to install.
 """

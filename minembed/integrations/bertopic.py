@@ -20,10 +20,10 @@ __all__ = ["MinembedBackend"]
 
 
 class MinembedBackend(BaseEmbedder):
-    """What BERTopic takes as `embedding_model`.
+    """An `embedding_model` for BERTopic.
 
     `model` is a name, a folder, or a loaded Embedder; it is loaded at once.
-    BERTopic's `verbose` shows a progress bar, where `show_progress_bar` does not say otherwise.
+    BERTopic's `verbose` shows a progress bar, unless `show_progress_bar` is set.
     """
 
     @takes_options_of(Settings, GivenSettings)
@@ -32,8 +32,8 @@ class MinembedBackend(BaseEmbedder):
     ) -> None:
         self._held = HeldEmbedder(model, Settings(**settings))
         super().__init__(embedding_model=model)
-        self._held.model  # noqa: B018 (a model that cannot be had is said here)
+        self._held.model  # noqa: B018 (errors of loading are raised here)
 
     def embed(self, documents: Iterable[str], verbose: bool = False) -> Array:  # N texts -> (N, D)
-        """The vectors of `encode`, of documents and of words."""
+        """The vectors of `encode`, for documents and for words."""
         return self._held.plain(documents, "documents", verbose)

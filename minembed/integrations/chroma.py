@@ -1,4 +1,4 @@
-"""Chroma: an embedding function that a collection remembers, so that it opens again with the same vectors.
+"""Chroma: an embedding function that is stored with a collection, so that it opens again with the same vectors.
 
 Chroma knows it once this file is imported.
 """
@@ -30,7 +30,7 @@ HARMLESS = {
     "batch_size",
     "show_progress_bar",
 }  # settings that change no vector
-SPACES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}  # what Chroma calls a checkpoint's similarity
+SPACES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}  # Chroma's names for a checkpoint's similarity
 
 
 @register_embedding_function
@@ -62,11 +62,11 @@ class MinembedEmbeddingFunction(EmbeddingFunction[Documents]):
 
     @staticmethod
     def name() -> str:
-        """The name that collections know it by."""
+        """The name under which collections store it."""
         return "minembed"
 
     def default_space(self) -> str:
-        """What a collection compares by, unless it is told: the checkpoint's similarity."""
+        """The default metric of a collection: the checkpoint's similarity."""
         similarity = self.embedder.checkpoint.similarity_fn_name
         if similarity not in SPACES:
             remedy = 'say which space the collection shall have: configuration={"hnsw": {"space": "l2"}}'
@@ -74,16 +74,16 @@ class MinembedEmbeddingFunction(EmbeddingFunction[Documents]):
         return SPACES[similarity]
 
     def supported_spaces(self) -> list[str]:
-        """All that there are."""
+        """All metrics of Chroma."""
         return sorted(SPACES.values())
 
     def get_config(self) -> dict[str, Any]:
-        """What a collection writes down."""
+        """The settings that a collection stores."""
         return self._held.config()
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> "MinembedEmbeddingFunction":
-        """The embedding function that `get_config` wrote down."""
+        """The embedding function with the settings from `get_config`."""
         return MinembedEmbeddingFunction(**config)
 
     @staticmethod
@@ -92,7 +92,7 @@ class MinembedEmbeddingFunction(EmbeddingFunction[Documents]):
         MinembedEmbeddingFunction(**config)
 
     def validate_config_update(self, old_config: dict[str, Any], new_config: dict[str, Any]) -> None:
-        """Raise InputError for a change that would give other vectors than the collection holds."""
+        """Raise InputError for a change that would give other vectors than those in the collection."""
         names = sorted({*old_config, *new_config} - HARMLESS)
         if changed := [name for name in names if old_config.get(name) != new_config.get(name)]:
             was, will = (config.get(changed[0]) for config in (old_config, new_config))

@@ -55,7 +55,7 @@ class MinembedTextEmbedder:
 
     @component.output_types(embedding=list[float])
     async def run_async(self, text: str) -> dict[str, Any]:
-        """As `run`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        """The coroutine of `run`: if its task is cancelled, the work ends at the next chunk."""
         return {"embedding": (await self._held.aquery(self._whole(text))).tolist()}
 
     def _whole(self, text: str) -> str:
@@ -64,12 +64,12 @@ class MinembedTextEmbedder:
         return self.prefix + text + self.suffix
 
     def to_dict(self) -> dict[str, Any]:
-        """What Haystack writes to files."""
+        """The settings that Haystack serialises."""
         return default_to_dict(self, **self._held.config(), prefix=self.prefix, suffix=self.suffix)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "MinembedTextEmbedder":
-        """The component that `to_dict` wrote."""
+        """The component from the result of `to_dict`."""
         return default_from_dict(cls, data)
 
 
@@ -77,8 +77,8 @@ class MinembedTextEmbedder:
 class MinembedDocumentEmbedder:
     """Embeds documents: `model` is a name, a folder, or a loaded Embedder; it is loaded by `warm_up`.
 
-    What is embedded is `prefix`, those of the fields `meta_fields_to_embed` that a document has and its content, joined
-    by `embedding_separator`, and `suffix`.  It takes the checkpoint's prompt for documents, as in
+    The embedded text is `prefix`, the fields `meta_fields_to_embed` that a document has and its content, joined by
+    `embedding_separator`, and `suffix`.  It takes the checkpoint's prompt for documents, as in
     `Embedder.encode_document`, unless `prompt` or `prompt_name` say otherwise.
     """
 
@@ -109,7 +109,7 @@ class MinembedDocumentEmbedder:
 
     @component.output_types(documents=list[Document])
     async def run_async(self, documents: list[Document]) -> dict[str, Any]:
-        """As `run`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        """The coroutine of `run`: if its task is cancelled, the work ends at the next chunk."""
         return _embedded(documents, await self._held.adocuments(self._whole(documents)))
 
     def _whole(self, documents: list[Document]) -> list[str]:
@@ -117,7 +117,7 @@ class MinembedDocumentEmbedder:
         return [self.prefix + text + self.suffix for text in texts]
 
     def to_dict(self) -> dict[str, Any]:
-        """What Haystack writes to files."""
+        """The settings that Haystack serialises."""
         return default_to_dict(
             self,
             **self._held.config(),
@@ -129,16 +129,16 @@ class MinembedDocumentEmbedder:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "MinembedDocumentEmbedder":
-        """The component that `to_dict` wrote."""
+        """The component from the result of `to_dict`."""
         return default_from_dict(cls, data)
 
 
 @component
 class MinembedRanker:
-    """A cross-encoder that puts documents in the order of how well they answer the query.
+    """A cross-encoder that ranks documents by their relevance to the query.
 
     `model` is a name, a folder, or a loaded Reranker; it is loaded by `warm_up`.  `top_k` documents are kept, or all,
-    and of these those whose score is at least `score_threshold`.  What is read of a document is as in
+    and of these those whose score is at least `score_threshold`.  The text of a document is composed as in
     MinembedDocumentEmbedder.
     """
 
@@ -165,7 +165,7 @@ class MinembedRanker:
 
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
-        """Copies of the documents with their scores, best first; `top_k` goes before the component's own."""
+        """Copies of the documents with their scores, best first; `top_k` overrides the component's own."""
         texts = _texts(documents, self.meta_fields_to_embed, self.embedding_separator)
         ranked = self._held.rank(query, texts, self.top_k if top_k is None else top_k)
         least = float("-inf") if self.score_threshold is None else self.score_threshold
@@ -179,7 +179,7 @@ class MinembedRanker:
         return await asyncio.to_thread(self.run, query, documents, top_k)
 
     def to_dict(self) -> dict[str, Any]:
-        """What Haystack writes to files."""
+        """The settings that Haystack serialises."""
         return default_to_dict(
             self,
             **self._held.config(),
@@ -191,7 +191,7 @@ class MinembedRanker:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "MinembedRanker":
-        """The component that `to_dict` wrote."""
+        """The component from the result of `to_dict`."""
         return default_from_dict(cls, data)
 
 

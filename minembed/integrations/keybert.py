@@ -20,7 +20,7 @@ __all__ = ["MinembedBackend"]
 
 
 class MinembedBackend(BaseEmbedder):
-    """What KeyBERT takes as its model.
+    """A model for KeyBERT.
 
     `model` is a name, a folder, or a loaded Embedder; it is loaded at once.
     """
@@ -31,8 +31,8 @@ class MinembedBackend(BaseEmbedder):
     ) -> None:
         self._held = HeldEmbedder(model, Settings(**settings))
         super().__init__(embedding_model=model)
-        self._held.model  # noqa: B018 (a model that cannot be had is said here)
+        self._held.model  # noqa: B018 (errors of loading are raised here)
 
     def embed(self, documents: Iterable[str], verbose: bool = False) -> Array:  # N texts -> (N, D)
-        """The vectors of `encode`, of documents and of words; `verbose` shows a progress bar."""
+        """The vectors of `encode`, for documents and for words; `verbose` shows a progress bar."""
         return self._held.plain(documents, "documents", verbose)

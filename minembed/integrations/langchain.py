@@ -36,7 +36,7 @@ class MinembedEmbeddings(Embeddings):
         self, model: str | os.PathLike[str] | Embedder = DEFAULT_MODEL, **settings: "Unpack[GivenSettings]"
     ) -> None:
         self._held = HeldEmbedder(model, Settings(**settings))
-        self.embedder  # noqa: B018 (a model that cannot be had is said here)
+        self.embedder  # noqa: B018 (errors of loading are raised here)
 
     @property
     def embedder(self) -> Embedder:
@@ -52,11 +52,11 @@ class MinembedEmbeddings(Embeddings):
         return self._held.query(text).tolist()
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """As `embed_documents`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        """The coroutine of `embed_documents`: if its task is cancelled, the work ends at the next chunk."""
         return (await self._held.adocuments(texts)).tolist()
 
     async def aembed_query(self, text: str) -> list[float]:
-        """As `embed_query`, to be awaited."""
+        """The coroutine of `embed_query`."""
         return (await self._held.aquery(text)).tolist()
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ class MinembedEmbeddings(Embeddings):
 
 
 class MinembedReranker(BaseDocumentCompressor):
-    """A cross-encoder that puts retrieved documents in the order of how well they answer the query.
+    """A cross-encoder that ranks retrieved documents by their relevance to the query.
 
     `model` is a name, a folder, or a loaded Reranker; it is loaded at once.  `top_k` documents are kept, or all; each
     is a copy with its score as `metadata["relevance_score"]`.
@@ -84,7 +84,7 @@ class MinembedReranker(BaseDocumentCompressor):
         held = HeldReranker(model, RerankSettings(**settings))
         super().__init__(top_k=None if top_k is None else check_whole("top_k", top_k, also=", or None"))
         self._held = held
-        self.reranker  # noqa: B018 (a model that cannot be had is said here)
+        self.reranker  # noqa: B018 (errors of loading are raised here)
 
     @property
     def reranker(self) -> Reranker:

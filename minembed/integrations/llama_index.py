@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MinembedEmbedding", "MinembedRerank"]
 
-MOST_AT_ONCE = 2048  # texts that LlamaIndex hands over together at most; its own default, 10, leaves cores idle
+MOST_AT_ONCE = 2048  # texts that LlamaIndex passes at once, at most; its own default, 10, leaves cores idle
 
 
 def _fixed(default: Any = None) -> Any:  # a change after loading would have no effect: pydantic refuses it
@@ -33,7 +33,7 @@ def _fixed(default: Any = None) -> Any:  # a change after loading would have no 
 
 
 class _LoadedOnce(BaseModel):
-    """The settings as fields, which LlamaIndex writes to files and compares pipelines by."""
+    """The settings as fields, with which LlamaIndex serialises and compares pipelines."""
 
     dtype: DtypeChoice | None = _fixed()
     backend: Backend = _fixed("auto")
@@ -79,7 +79,7 @@ class MinembedEmbedding(_LoadedOnce, BaseEmbedding):
         if model_name is not None and model is not DEFAULT_MODEL:
             raise InputError("model and model_name are one thing: give one of them")
         held = HeldEmbedder(model if model_name is None else model_name, Settings(**settings))
-        held.model  # noqa: B018 (a model that cannot be had is said here)
+        held.model  # noqa: B018 (errors of loading are raised here)
         config = held.config()
         super().__init__(
             model_name=config.pop("model"),
@@ -122,7 +122,7 @@ class MinembedEmbedding(_LoadedOnce, BaseEmbedding):
 
 
 class MinembedRerank(_LoadedOnce, BaseNodePostprocessor):
-    """A cross-encoder that puts retrieved nodes in the order of how well they answer the query.
+    """A cross-encoder that ranks retrieved nodes by their relevance to the query.
 
     `model` is a name, a folder, or a loaded Reranker; it is loaded at once.  `top_k` nodes are kept, or all, with the
     cross-encoder's score; `keep_retrieval_score` writes the retriever's into the metadata, of a copy of the node.
@@ -145,7 +145,7 @@ class MinembedRerank(_LoadedOnce, BaseNodePostprocessor):
         **settings: "Unpack[GivenRerankSettings]",
     ) -> None:
         held = HeldReranker(model, RerankSettings(**settings))
-        held.model  # noqa: B018 (a model that cannot be had is said here)
+        held.model  # noqa: B018 (errors of loading are raised here)
         config = held.config()
         super().__init__(
             model=config.pop("model"),

@@ -1,4 +1,4 @@
-"""A model as a framework holds it: by name until it is needed, then loaded, and always asked with the same settings."""
+"""The model of an integration: only a name until it is needed, then loaded, and always used with the same settings."""
 
 import os
 from asyncio import to_thread
@@ -20,7 +20,7 @@ _LOADING = Lock()  # threads that need a model at once load it once
 
 
 class Held(Generic[Loadable]):
-    """A model and its settings.  What is pickled is what was given: a name, or a loaded model with its weights."""
+    """A model and its settings.  Pickling stores what was given: a name, or a loaded model with its weights."""
 
     kind: type[Loadable]
 
@@ -44,7 +44,7 @@ class Held(Generic[Loadable]):
         return self._loaded
 
     def config(self) -> dict[str, Any]:
-        """What builds this again, as JSON's types: a loaded model is named by its folder and how it computes."""
+        """The arguments to rebuild this, as JSON types: for a loaded model its folder and how it computes."""
         if isinstance(self.given, str | os.PathLike):
             return {"model": os.fspath(self.given)} | self.settings.given()
         return _config_of(self.given) | self.settings.given()
@@ -57,7 +57,7 @@ class Held(Generic[Loadable]):
 
 
 class HeldEmbedder(Held[Embedder]):
-    """A model of embeddings.
+    """An embedding model.
 
     >>> HeldEmbedder("all-MiniLM-L6-v2", Settings(truncate_dim=64)).config()
     {'model': 'all-MiniLM-L6-v2', 'truncate_dim': 64}
@@ -93,7 +93,7 @@ class HeldEmbedder(Held[Embedder]):
         return self.model.encode_document(as_texts(texts), **self.settings.computing())
 
     async def aquery(self, text: str) -> Array:  # -> (D,)
-        """As `query`, to be awaited: a task that is cancelled ends the work at its next chunk."""
+        """The coroutine of `query`: if its task is cancelled, the work ends at the next chunk."""
         if not isinstance(text, str):
             raise InputTypeError(f"a query is a str, not {type(text).__name__}")
         rows = await self._encode([text], ("query",))
@@ -101,7 +101,7 @@ class HeldEmbedder(Held[Embedder]):
         return first
 
     async def adocuments(self, texts: Iterable[str]) -> Array:  # -> (N, D)
-        """As `documents`, to be awaited; see `aquery`."""
+        """The coroutine of `documents`; see `aquery`."""
         return await self._encode(texts, ("document", "passage", "corpus"))
 
     async def _encode(self, texts: Iterable[str], names: tuple[str, ...]) -> Array:
@@ -122,7 +122,7 @@ class HeldReranker(Held[Reranker]):
     settings: RerankSettings
 
     def rank(self, query: str, texts: Iterable[str], top_k: int | None) -> list[Ranked]:
-        """The documents by how well they answer, best first."""
+        """The documents ranked by relevance, best first."""
         return self.model.rank(query, texts, top_k=top_k, **self.settings.computing())
 
 

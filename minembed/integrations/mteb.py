@@ -1,4 +1,4 @@
-"""MTEB: a model of embeddings and a cross-encoder as its tasks ask them."""
+"""MTEB: an embedding model and a cross-encoder for its tasks."""
 
 import os
 from collections.abc import Iterable
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MinembedCrossEncoder", "MinembedEncoder"]
 
-NO_REVISION = "no_revision_available"  # what MTEB files a model under, and hands back, where there is none
+NO_REVISION = "no_revision_available"  # MTEB's value for a model without a revision
 
 
 class MinembedEncoder(AbsEncoder):
     """A model for MTEB: `model` is a name, a folder, or a loaded Embedder; it is loaded at once.
 
-    Of the checkpoint's prompts a task takes the one that MTEB chooses by the names of task, type and role; where there
-    is none, queries and documents take those of `encode_query` and `encode_document`.  `prompt` and `prompt_name` go
-    before that.  Results are filed under the model's name and the settings that are not the defaults.
+    A task takes the checkpoint's prompt that MTEB chooses by the names of task, type and role; if there is none,
+    queries and documents take those of `encode_query` and `encode_document`.  `prompt` and `prompt_name` override both.
+    Results are stored under the model's name and the settings that are not the defaults.
     """
 
     @takes_options_of(Settings, GivenSettings)
@@ -66,7 +66,7 @@ class MinembedEncoder(AbsEncoder):
         prompt_type: PromptType | None = None,
         **options: Any,
     ) -> Array:  # N texts -> (N, D)
-        """The vectors of a task's texts; `options` are those of `Embedder.encode`, and go before the model's own."""
+        """The vectors of a task's texts; `options` are those of `Embedder.encode`, and override the model's own."""
         options = {**self._held.settings.computing(), **options}
         if options["prompt"] is None and options["prompt_name"] is None:
             options["prompt_name"] = self.get_prompt_name(task_metadata, prompt_type)
@@ -106,7 +106,7 @@ class MinembedCrossEncoder:
         prompt_type: PromptType | None = None,
         **options: Any,
     ) -> Array:  # N pairs -> (N,)
-        """The scores of a task's pairs; `options` are those of `Reranker.predict`, and go before the model's own."""
+        """The scores of a task's pairs; `options` are those of `Reranker.predict`, and override the model's own."""
         pairs = list(zip(_texts(inputs1), _texts(inputs2), strict=True))
         return self.model.predict(pairs, **{**self._held.settings.computing(), **options})
 
@@ -129,7 +129,7 @@ def _meta(loader: type, held: HeldEmbedder | HeldReranker, facts: dict[str, Any]
     config = held.config()
     name = str(config.pop("model"))
     if Path(name).is_dir():
-        name = f"folder/{Path(name).name}"  # MTEB wants two parts
+        name = f"folder/{Path(name).name}"  # MTEB requires two parts
     elif "/" not in name:
         name = f"{'sentence-transformers' if isinstance(held, HeldEmbedder) else 'cross-encoder'}/{name}"
     known = {"loader": loader, "name": name, "revision": config.pop("revision", None) or held.model.revision}

@@ -1,4 +1,4 @@
-"""What all integrations can be told, by the names that `Embedder` and `Reranker` have for it."""
+"""The settings of all integrations, with the names that `Embedder` and `Reranker` use."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ LOADING = ("dtype", "backend", "threads", "max_seq_length", "prompts", "revision
 
 
 class GivenSettings(TypedDict, total=False):
-    """The settings of a model of embeddings, as keyword arguments."""
+    """The settings of an embedding model, as keyword arguments."""
 
     dtype: DtypeChoice | None
     backend: Backend
@@ -63,27 +63,27 @@ class _Common:
     show_progress_bar: bool | None = None
 
     def loading(self) -> dict[str, Any]:
-        """What `load` takes of these."""
+        """The settings that `load` takes."""
         names = {f.name for f in fields(self)} & {*LOADING, "show_progress_bar"}
         return {name: getattr(self, name) for name in names}
 
     def computing(self) -> dict[str, Any]:
-        """What the model's methods take of these."""
+        """The settings that the model's methods take."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in LOADING}
 
     def given(self) -> dict[str, Any]:
-        """Those that are not the defaults, as JSON's types."""
+        """The settings that are not the defaults, as JSON types."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default}
 
     def check_loaded(self, kind: str) -> None:
-        """Refuse what comes too late for a model that is loaded."""
+        """Raise InputError for settings of `load` if the model is already loaded."""
         if late := [name for name in self.given() if name in LOADING]:
             raise InputError(f"model is a loaded {kind}: say {late[0]}= to {kind}.load")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(_Common):
-    """The settings of a model of embeddings: those of `Embedder.load` and `Embedder.encode`, with their defaults.
+    """The settings of an embedding model: those of `Embedder.load` and `Embedder.encode`, with their defaults.
 
     Raises a MinembedError for a value that does not exist.
 
@@ -127,9 +127,9 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def needs(framework: str, package: str, extra: str, without_torch: bool = False) -> Iterator[None]:
-    """Import a framework within: where its package is not installed, MissingExtraError names the extra.
+    """A block that imports a framework: if its package is not installed, MissingExtraError names the extra.
 
-    `without_torch` is for one whose metadata ask for torch, which it does not need here: the extra brings the rest.
+    `without_torch` is for a framework that requires torch but does not need it here: the extra installs the rest.
 
     >>> with needs("LangChain", "no_such_package", "langchain"):
     ...     import no_such_package
@@ -140,6 +140,6 @@ def needs(framework: str, package: str, extra: str, without_torch: bool = False)
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package:
-            raise  # it is there, and lacks something itself
+            raise  # the package is installed, but one of its own imports fails
         alone = f"; pip install --no-deps {package}" if without_torch else ""
         raise MissingExtraError(f"{framework} is not installed: pip install 'minembed[{extra}]'{alone}") from error

@@ -23,7 +23,7 @@ __all__ = ["MinembedVectorizer"]
 
 
 class MinembedVectorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Turns a column of N texts into vectors (N, D) float32, as CountVectorizer and its like take texts.
+    """Turns a column of N texts into vectors (N, D) float32, with the input of CountVectorizer.
 
     `model` is a name, a folder, or a loaded Embedder, which clones share; it is loaded by `fit`, which learns nothing
     from the texts.  All settings are parameters, so that a grid can search them; they are checked by `fit`.

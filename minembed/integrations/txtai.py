@@ -26,7 +26,7 @@ def _settings(**settings: "Unpack[GivenSettings]") -> Settings:
 
 
 class MinembedVectors(Vectors):
-    """What txtai computes vectors with: of its configuration, `path` is a name or a folder, and `vectors` the settings.
+    """Computes vectors for txtai: in its configuration, `path` is a name or a folder, and `vectors` has the settings.
 
     Queries take the checkpoint's prompt for queries and data that for documents, as in `Embedder.encode_query` and
     `encode_document`, unless `prompt` or `prompt_name` say otherwise.
@@ -35,11 +35,11 @@ class MinembedVectors(Vectors):
     def loadmodel(self, path: str) -> HeldEmbedder:
         """Load the model, with the settings of the configuration."""
         held = HeldEmbedder(path, _settings(**self.config.get("vectors", {})))
-        held.model  # noqa: B018 (a model that cannot be had is said here)
+        held.model  # noqa: B018 (errors of loading are raised here)
         return held
 
     def encode(self, data: Sequence[str], category: str | None = None) -> Array:  # N texts -> (N, D)
-        """The vectors of `encode_query` or `encode_document`; txtai divides them by their lengths once more."""
+        """The vectors of `encode_query` or `encode_document`; txtai normalises them again."""
         if category is None:
             return self.model.plain(data)
         return self.model.queries(data) if category == "query" else self.model.documents(data)

@@ -1,14 +1,14 @@
-"""See, question and change the encoder from the inside.
+"""Inspect, explain and change the inside of the encoder.
 
 In reading order: `rules` (what each kind of step computes), `graph` (the steps of a model, in their order, with axes
-and formulas), `tracing` (every number of one text), `backward` (the way back over the steps), `gradients` (slopes by
-any of these numbers).
+and formulas), `tracing` (every number of one text), `backward` (the backward pass over the steps), `gradients`
+(gradients with respect to any of these numbers).
 
-Then `explaining` (why two texts are alike), on `frozen` and `parts` (a vector as a sum), `tangents` and `integrated`
-(slopes on a way), `deleting` and `putting_to_test` (what happens without a token); `changes` and `editing` (a model
-that computes with other numbers), `effects`, `importance` and `restoring` (what comes of it), and lenses: `lenses`
-(stopping early), `attention_maps`, `firing` (what a neuron or a head likes), `precision` (where errors are born),
-`padding` (what a padded batch would do).
+Then `explaining` (why two texts are similar), on `frozen` and `parts` (a vector as a sum), `tangents` and `integrated`
+(gradients along a path), `deleting` and `putting_to_test` (results without a token); `changes` and `editing` (a model
+that computes with changed numbers), `effects`, `importance` and `restoring` (the effects of changes), and lenses:
+`lenses` (stopping early), `attention_maps`, `firing` (what activates a neuron or a head), `precision` (where errors
+arise), `padding` (the effect of padding).
 
 >>> from minembed import Embedder
 >>> from minembed.study import trace

@@ -1,4 +1,4 @@
-"""Who looks at whom: the attention of a layer or a head, and how attention of all layers adds up."""
+"""Attention maps: the attention of a layer or a head, and attention accumulated over all layers."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def attention_map(t: "Trace", layer: int, head: int | None = None) -> Array:  # -> (N, N)
-    """How much each token (row) takes from each (column) in a layer: of a head, or the mean of all; rows sum to 1.
+    """The attention of each token (row) to each token (column) in a layer: of a head, or the mean; rows sum to 1.
 
-    Raises InputError for a layer or a head that is not there.
+    Raises InputError for a layer or a head that does not exist.
 
     >>> from minembed import Embedder
     >>> from minembed.study import trace
@@ -35,9 +35,9 @@ def attention_map(t: "Trace", layer: int, head: int | None = None) -> Array:  # 
 def rollout(t: "Trace") -> Array:  # -> (L, N, N) float64
     """Attention through all layers up to each: how much of token j's embedding flows into token i (rows sum to 1).
 
-    Attention rollout (Abnar & Zuidema, 2020): heads are averaged, half of each token is its own, by the residual, and
-    the layers are multiplied.  It knows nothing of values, norms and feed-forward blocks: a picture of where
-    information could flow, not of what a token matters.
+    Attention rollout (Abnar & Zuidema, 2020): heads are averaged, half of each token is its own, for the residual, and
+    the layers are multiplied.  It ignores values, norms and feed-forward blocks: it shows where information could
+    flow, not how much a token matters.
 
     >>> from minembed import Embedder
     >>> from minembed.study import trace
@@ -55,7 +55,7 @@ def rollout(t: "Trace") -> Array:  # -> (L, N, N) float64
 
 
 def layers_of(t: "Trace") -> int:
-    """How many layers with attention a model has; raises InputError where it has none.
+    """The number of layers with attention; raises InputError if there are none.
 
     >>> from types import SimpleNamespace
     >>> layers_of(SimpleNamespace(steps={"layer.0.probabilities": None, "vector": None}))

@@ -1,4 +1,4 @@
-"""Checks of what a function of this package is given: its model, its text, its names of steps."""
+"""Checks of the arguments of this package's functions: the model, the text, the names of steps."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from minembed.types import Array
 
 
 def check_embedder(model: object, who: str) -> None:
-    """Raise InputTypeError for what is no Embedder.
+    """Raise InputTypeError for anything but an Embedder.
 
     >>> check_embedder("all-MiniLM-L6-v2", "trace")
     Traceback (most recent call last):
@@ -32,7 +32,7 @@ def check_layers(model: Embedder, who: str) -> None:
 
 
 def check_text(text: object, name: str = "text") -> None:
-    """Raise InputTypeError for what is not one text, such as a list of texts.
+    """Raise InputTypeError for anything but a single text, such as a list of texts.
 
     >>> check_text(["a cat"])
     Traceback (most recent call last):
@@ -43,7 +43,7 @@ def check_text(text: object, name: str = "text") -> None:
 
 
 def as_names(names: object, argument: str = "names") -> tuple[str, ...]:
-    """Return one name, or several, as a tuple; raises InputTypeError for what is no str.
+    """Return one name, or several, as a tuple; raises InputTypeError for anything but str.
 
     >>> as_names("layer.0.*"), as_names(["pooled", "vector"])
     (('layer.0.*',), ('pooled', 'vector'))
@@ -60,7 +60,7 @@ def as_names(names: object, argument: str = "names") -> tuple[str, ...]:
 
 
 def as_slopes(dy: Any, shape: tuple[int, ...]) -> Array:
-    """Return slopes as an array; raises InputError for other shapes, and for what are no finite numbers.
+    """Return gradients as an array; raises InputError for other shapes, and for numbers that are not finite.
 
     >>> as_slopes([1, 2], (2,))
     array([1, 2])
@@ -77,7 +77,7 @@ def as_slopes(dy: Any, shape: tuple[int, ...]) -> Array:
 
 
 def cut_texts(tokens: Tokens, start: int = 0) -> list[int]:
-    """The numbers of the texts that were cut, where `start` is that of the first: what a warning names.
+    """The indices of the truncated texts, for a warning; `start` is that of the first text.
 
     >>> cut_texts(Tokens(np.arange(2), np.zeros(2, int), np.arange(3), truncated=np.array([False, True])), start=10)
     [11]

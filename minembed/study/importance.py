@@ -1,4 +1,4 @@
-"""How much each head matters for the cosines of pairs: by leaving it out, and by a gradient that guesses the same."""
+"""How much each head matters for the cosines of pairs: by ablation, and estimated by a gradient."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from minembed.types import Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadImportance:
-    """By layer and head, how far the cosine of a pair moves where the head finds nothing: the mean of its size."""
+    """By layer and head, the mean absolute change of a pair's cosine if the head's output is zero."""
 
     ablation: Array  # (L, H) float64: computed
-    gradient: Array  # (L, H): told by the slope, as if the cosine were a straight line down to nothing
+    gradient: Array  # (L, H): estimated by the gradient, as if the cosine were linear down to zero
     correlation: float  # Spearman's, of the two over all heads
 
     def table(self, top: int = 10) -> str:
-        """The heads that matter most, both numbers side by side."""
+        """The most important heads, with both numbers side by side."""
         check_whole("top", top, 0)
         order = np.argsort(-self.ablation, axis=None, kind="stable")[:top]
         lines = ["layer  head  ablation  gradient"]
@@ -40,8 +40,8 @@ def head_importance(model: Embedder, pairs: Iterable[Sequence[str]]) -> HeadImpo
     """Measure every head on pairs of texts, in both ways (Michel et al., 2019).
 
     By ablation, each head is left out in both texts, and the cosine is computed again: L H + 1 passes.  By gradient x
-    activation, its context times the slope of the cosine by it is summed: one pass back a text, for all heads.  Both
-    are about leaving a head out alone; heads that stand in for each other are found by neither.
+    activation, its context times the gradient of the cosine is summed: one backward pass per text, for all heads.  Both
+    leave out one head at a time; heads that replace each other are found by neither.
 
     Raises InputError for pairs of another form, or none, and for a model that does not compute in float32.
 
@@ -63,7 +63,7 @@ def head_importance(model: Embedder, pairs: Iterable[Sequence[str]]) -> HeadImpo
 
 
 def _guessed(model: Embedder, a: str, b: str) -> Array:  # (L, H)
-    """Of one pair, how far the cosine would fall without each head, were it a straight line."""
+    """For one pair, the decrease of the cosine without each head, if it were linear."""
     L, H = model.config.num_hidden_layers, model.config.num_attention_heads
     names = [f"layer.{i}.context" for i in range(L)]
     traces, fall = trace(model, [a, b], names=[*names, "vector"]), np.zeros((L, H))
@@ -77,7 +77,7 @@ def _guessed(model: Embedder, a: str, b: str) -> Array:  # (L, H)
 
 
 def cosine_to(other: Array) -> Number:
-    """The cosine of a vector with another that stays as it is, and its slope by the first.
+    """The cosine of a vector with a constant one, and its gradient with respect to the first.
 
     >>> value, slope = cosine_to(np.float64([0, 2]))(np.float64([3, 4]))
     >>> value, slope.round(3).tolist()

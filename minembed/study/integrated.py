@@ -1,10 +1,10 @@
-"""Slopes summed up on the way from average words to the words of a text: integrated gradients, and Jacobians.
+"""Gradients summed along the path from average words to the words of a text: integrated gradients, and Jacobians.
 
-The way begins where every token that is not special is the average word, the mean of the rows of the table of words;
-positions, segments and special tokens stay.  It is a straight line in the rows of words.  The sum of slopes on it is
-the difference between its ends (Sundararajan et al., 2017), exactly where it is an integral; here it is a sum over
-Gauss and Legendre's points, whose residual says how near.  For a pair of vectors the sums of Jacobians are multiplied
-(Möller et al., 2023, arXiv 2310.05703), which gives a table of token by token.
+The path begins with every token that is not special replaced by the average word, the mean row of the word table;
+positions, segments and special tokens stay.  It is a straight line in the rows of words.  The integral of gradients
+along it is the difference between its ends (Sundararajan et al., 2017); here it is a Gauss-Legendre sum, whose
+residual shows its error.  For a pair of vectors the sums of Jacobians are multiplied (Möller et al., 2023, arXiv
+2310.05703), which gives a table of token by token.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,12 +23,12 @@ from minembed.types import Array
 WORDS = "embeddings.word"
 STEPS = (8, 16, 32, 64, 128)  # tried one after another, until the residual is small enough
 ENOUGH = 1e-3
-NUMBERS = 1 << 23  # of the largest array on the way of some changes
+NUMBERS = 1 << 23  # in the largest array of a block of changes
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """From average words to those of a text."""
+    """The path from average words to those of a text."""
 
     graph: Graph
     end: Array  # (N, D) the rows of the text
@@ -36,17 +36,17 @@ class Way:
     moving: tuple[int, ...]  # the tokens that are not special
 
     def at(self, part: float) -> Array:
-        """The rows at a part of the way, 0 to 1."""
+        """The rows at a fraction of the path, 0 to 1."""
         return self.start + self.end.dtype.type(part) * (self.end - self.start)
 
     def last(self, part: float) -> Array:
-        """What the last step gives there."""
+        """The result of the last step there."""
         name = next(reversed(list(self.graph)))
         return compute(self.graph, {WORDS: self.at(part)}, name)[name]
 
 
 def way_of(graph: Graph, special: Array) -> Way:
-    """The way of one text; `special` (N,) says which tokens stay as they are.
+    """The path of one text; `special` (N,) marks the tokens that stay unchanged.
 
     >>> from minembed.study.step import Step
     >>> graph = {WORDS: Step(WORDS, (), (), (), "", Rows(np.float64([[1], [3]]), np.array([0, 1, 1])))}
@@ -61,7 +61,7 @@ def way_of(graph: Graph, special: Array) -> Way:
 
 
 def points(steps: int) -> list[tuple[float, float]]:
-    """Gauss and Legendre's points on 0 to 1, and their weights.
+    """Gauss-Legendre points on 0 to 1, and their weights.
 
     >>> points(1)
     [(0.5, 1.0)]
@@ -71,7 +71,7 @@ def points(steps: int) -> list[tuple[float, float]]:
 
 
 def vectors_of_tokens(ways: tuple[Way, Way], steps: int) -> list[Array]:  # -> of each text (N, V) float64
-    """What each token brings on the way: the sum of its changes of the vector.  Special tokens bring nothing."""
+    """The contribution of each token along the path: the sum of its changes of the vector; 0 for special tokens."""
     work = [(which, at, weight) for which in (0, 1) for at, weight in points(steps)]
 
     def part(item: tuple[int, float, float]) -> Array:
@@ -103,7 +103,7 @@ def _changes_at(way: Way, at: float) -> Array:  # -> (moving, V)
 
 
 def parts_of_score(way: Way, steps: int) -> Array:  # -> (N,) float64
-    """What each token brings to the one number that the last step gives: integrated gradients."""
+    """The contribution of each token to the number that the last step gives: integrated gradients."""
     total = np.zeros(len(way.end))
     name = next(reversed(list(way.graph)))
     with single_threaded_blas(), np.errstate(under="ignore"):
@@ -117,7 +117,7 @@ def parts_of_score(way: Way, steps: int) -> Array:  # -> (N,) float64
 def until_close(
     parts: Callable[[int], Mapping[str, Array]], residual: Callable[[Mapping[str, Array]], float]
 ) -> tuple[Mapping[str, Array], tuple[tuple[int, float], ...]]:
-    """Take more and more steps, until the residual is below 1e-3; gives the parts, and the residual of each number.
+    """Increase the steps until the residual is below 1e-3; returns the parts, and the residual for each count.
 
     >>> until_close(lambda n: {"x": np.float64([1 / n**3])}, lambda parts: float(parts["x"][0]))[1]
     ((8, 0.001953125), (16, 0.000244140625))

@@ -1,4 +1,4 @@
-"""What the network would say if it stopped early: the cosine of two texts by layer, and words for a mask by layer."""
+"""Results if the network stopped early: the cosine of two texts by layer, and words for a mask by layer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class LayerSimilarity:
     cosines: Array  # (L + 1,) float64; the last is the model's own
 
     def table(self) -> str:
-        """A line a layer, with a bar as long as the cosine."""
+        """One line per layer, with a bar of the length of the cosine."""
         wide = max(map(len, self.steps))
         return "\n".join(
             f"{name:<{wide}}  {value:7.4f}  {'█' * round(40 * max(0.0, value))}".rstrip()
@@ -37,10 +37,10 @@ class LayerSimilarity:
 
 
 def similarity_by_layer(model: Embedder, a: str, b: str) -> LayerSimilarity:
-    """The cosine of a and b if the network stopped at each layer: what the layer gives, pooled as the model pools.
+    """The cosine of a and b if the network stopped at each layer: its output, pooled as the model pools.
 
-    The final norm, where the model has one, and the modules after the pooling come after every layer, so that the last
-    cosine is that of `encode` on the NumPy tier.  It tells when a pair comes together, not which layer is to thank:
+    The final norm, if the model has one, and the modules after the pooling are applied after every layer, so that the
+    last cosine is that of `encode` on the NumPy tier.  It shows when a pair becomes similar, not which layer causes it:
     layers are trained to be read by the next one.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
@@ -55,7 +55,7 @@ def similarity_by_layer(model: Embedder, a: str, b: str) -> LayerSimilarity:
 
 
 def stages(model: Embedder) -> tuple[str, ...]:
-    """Where a network can stop: after its embeddings, and after each layer.
+    """The steps where a network can stop: after its embeddings, and after each layer.
 
     >>> stages(Embedder.load("all-MiniLM-L6-v2"))[:2]  # doctest: +SKIP
     ('embeddings', 'layer.0')
@@ -79,7 +79,7 @@ def stopped(t: Trace, name: str) -> Array:  # -> (V,)
 
 
 def read_out(t: Trace, name: str) -> Array:  # -> (N, D)
-    """Hidden states as what follows the last layer expects them: after the final norm, where there is one.
+    """Hidden states in the form that the pooling expects: after the final norm, if there is one.
 
     >>> t = trace(Embedder.load("all-MiniLM-L6-v2"), "a cat")  # doctest: +SKIP
     >>> bool((read_out(t, "layer.5") == t["layer.5"]).all())  # which has none  # doctest: +SKIP
@@ -100,13 +100,13 @@ class Guess:
 
 
 def fill_mask_lens(model: Embedder, text: str, top_k: int = 3) -> list[Guess]:
-    """The likeliest words for each mask, if the masked-LM head were put on each layer: a lens for encoders.
+    """The most likely words for each mask, if the masked-LM head is applied to each layer: a logit lens for encoders.
 
-    The last layer gives the words of `Embedder.fill_mask`, as the NumPy tier computes them.  The head was trained for
-    the last layer alone; what it says of earlier ones is a reading (nostalgebraist, 2020), not what they "think".
+    The last layer gives the words of `Embedder.fill_mask`, as the NumPy tier computes them.  The head was trained only
+    for the last layer; its output for earlier ones is an interpretation (nostalgebraist, 2020), not what they "think".
 
-    Raises MissingHeadError where the checkpoint has no such head, as is usual for those that give vectors, InputError
-    for a text without a mask and for a `top_k` outside the vocabulary.
+    Raises MissingHeadError if the checkpoint has no such head, as is usual for embedding models, InputError for a text
+    without a mask and for a `top_k` outside the vocabulary.
 
     >>> model = Embedder.load("bert-base-uncased")  # doctest: +SKIP
     >>> words = [g.word for g in fill_mask_lens(model, "Paris is the [MASK] of France.", 1)]  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""What a step gives on average, over all tokens of reference texts: for ablation by the mean."""
+"""The mean of a step over all tokens of reference texts, for mean ablation."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,9 +13,9 @@ from minembed.types import Array
 
 
 def mean_of(model: Embedder, texts: Iterable[str], names: Iterable[str]) -> dict[str, Array]:
-    """The mean of steps over all tokens of all texts, summed in float64; an axis of tokens keeps the length 1.
+    """The mean of steps over all tokens of all texts, summed in float64; axes of tokens have length 1.
 
-    One text after another is computed, so that memory does not grow with their number.
+    Texts are computed one after another, so that memory does not grow with their number.
 
     >>> mean_of(Embedder.load("all-MiniLM-L6-v2"), ["a cat"], ["layer.0"])["layer.0"].shape  # doctest: +SKIP
     (1, 384)
@@ -37,7 +37,7 @@ def mean_of(model: Embedder, texts: Iterable[str], names: Iterable[str]) -> dict
 def with_means(
     model: Embedder, steps: Graph, changes: Mapping[str, tuple[Change, ...]]
 ) -> dict[str, tuple[Change, ...]]:
-    """Put numbers in the place of every `mean_over`: each set of texts is computed once.
+    """Replace every `mean_over` by numbers: each set of texts is computed once.
 
     >>> with_means(None, {}, {})
     {}

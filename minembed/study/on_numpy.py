@@ -1,4 +1,4 @@
-"""The same model, computed by the NumPy tier: what is edited or watched often reads its weights once."""
+"""The same model on the NumPy tier: for repeated edits or observations, its weights are read once."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ from minembed.models.embedder import Embedder
 
 
 def on_numpy(model: Embedder) -> Embedder:
-    """The model with its NumPy tier in place of its own; its compute type stays.
+    """The model with a NumPy tier in place of its own, and the same compute type.
 
-    Raises a MinembedError where the weights, which kernels do not keep, cannot be read again.
+    Raises a MinembedError if the weights, which kernels do not keep, cannot be read again.
 
     >>> on_numpy(Embedder.load("all-MiniLM-L6-v2")).backend  # doctest: +SKIP
     'numpy'

@@ -1,4 +1,4 @@
-"""Padding on purpose: what a padded batch would do to the bits of a text, beside what is computed here.
+"""Padding for comparison: how a padded batch would change the bits of a text.
 
 B texts, N tokens of the longest, T = B N rows of the rectangle.
 """
@@ -34,10 +34,10 @@ from minembed.types import Array
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How far a step of the padded batch is from the packed one, over the texts' own tokens."""
+    """The difference of a step between the padded and the packed batch, over the texts' own tokens."""
 
     name: str
-    share: float  # of the numbers whose bits are others
+    share: float  # of the numbers with other bits
     largest: float  # difference
     padded: Array  # (T', D) the numbers of the texts' own tokens, without those of padding
 
@@ -58,11 +58,11 @@ class Padding:
 
     @property
     def first(self) -> str | None:
-        """The first step whose bits move; None where all stay."""
+        """The first step whose bits change; None if all are the same."""
         return next((step.name for step in self.steps if step.share), None)
 
     def table(self) -> str:
-        """A line a step: which share of its numbers has other bits, and the largest difference."""
+        """A line per step: the share of its numbers with other bits, and the largest difference."""
         wide = max(len(step.name) for step in self.steps)
         lines = [f"{step.name:<{wide}}  {step.share:6.1%}  {step.largest:9.1e}" for step in self.steps]
         size = f"{self.shape[0]} x {self.shape[1]}, {self.wasted:.0%} of it padding"
@@ -72,10 +72,10 @@ class Padding:
 def padded(model: Embedder, texts: Iterable[str], tokens: int | None = None) -> Padding:
     """Compute texts as most libraries do, and compare every step with the packed tokens of this one.
 
-    Texts are taken as they are, without the checkpoint's prompts, and filled up with the padding token to a rectangle
-    as wide as the longest, or `tokens`; products are BLAS's own over all its rows, keys of padding are masked by -inf,
-    and the mean is a sum under the mask.  It is the same mathematics: what differs is the order of sums inside BLAS,
-    which depends on how many rows there are.
+    Texts are used without the checkpoint's prompts, and padded with the padding token to a rectangle as wide as the
+    longest, or `tokens`; products are computed by BLAS over all its rows, keys of padding are masked by -inf, and the
+    mean is a masked sum.  The mathematics is the same; only the order of sums inside BLAS differs, which depends on the
+    number of rows.
 
     Raises InputError for no texts, for `tokens` below the longest or above what the model reads, and for a model that
     does not compute in float32 or has no layers.
@@ -103,7 +103,7 @@ def padded(model: Embedder, texts: Iterable[str], tokens: int | None = None) -> 
 
 
 def _rectangle(model: Embedder, packed: Tokens, width: int) -> tuple[Tokens, Array]:  # -> Tokens, (B N,) bool
-    """The texts filled up to one length, and which tokens are their own."""
+    """The texts padded to one length, and a mask of their own tokens."""
     pad = special_id(model.engine.tokenizer.reference, model.checkpoint.folder, "pad_token") or 0
     own = (np.arange(width) < packed.lengths()[:, None]).reshape(-1)
     ids, types = np.full(len(own), pad, packed.ids.dtype), np.zeros(len(own), packed.types.dtype)
@@ -112,7 +112,7 @@ def _rectangle(model: Embedder, packed: Tokens, width: int) -> tuple[Tokens, Arr
 
 
 def _steps(model: Embedder, reference: NumPyTier, packed: Tokens) -> dict[str, Array]:
-    """What is computed here."""
+    """The steps of the packed batch."""
     seen: dict[str, Array] = {}
     hidden = reference(packed, observe=lambda name, x: seen.update({name: x.copy()}))
     seen["pooled"] = pool(hidden, packed.cu_seqlens, model.checkpoint.pooling)
@@ -135,7 +135,7 @@ def _padded_steps(model: Embedder, reference: NumPyTier, rectangle: Tokens, own:
 
 
 def blas_linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
-    """x W + b as NumPy says it: the last bits of a row depend on how many rows there are.
+    """x W + b by NumPy: the last bits of a row depend on the number of rows.
 
     >>> blas_linear(np.ones((1, 2)), Linear(np.ones((2, 1)), np.ones(1))).tolist()
     [[3.0]]
@@ -147,7 +147,7 @@ def blas_linear(x: Array, p: Linear) -> Array:  # (T, in) -> (T, out)
 def masked_attend(
     own: Array, qkv: Array, cu_seqlens: Array, H: int, G: int, pattern: AttentionPattern, drop: Drop | None = None
 ) -> Array:  # (B, N) bool, (B N, (H + 2G) K) -> (B N, H K)
-    """Attention over the rectangle: keys that are padding get the score -inf.
+    """Attention over the rectangle: keys of padding get the score -inf.
 
     >>> qkv = np.tile(np.float32([0, 0, 1]), (2, 1))
     >>> masked_attend(np.array([[True, False]]), qkv, np.array([0, 2]), 1, 1, AttentionPattern()).tolist()
@@ -158,13 +158,13 @@ def masked_attend(
     for b, rows in enumerate(qkv.reshape(B, N, -1)):
         q, k, v = by_heads(rows, 1, H, G)
         x = np.where(own[b], scores(q, k, pattern), -np.inf)  # (H, N, N)
-        p = np.nan_to_num(softmax(x))  # NaN: padding so far off that its window reaches no token
+        p = np.nan_to_num(softmax(x))  # NaN: padding so far away that no token is in its window
         out[b * N : (b + 1) * N] = (p @ v).transpose(1, 0, 2).reshape(N, -1)
     return out
 
 
 def masked_pool(hidden: Array, own: Array, modes: Iterable[str]) -> Array:  # (B, N, D), (B, N) -> (B, V)
-    """The mean as a sum under the mask; other kinds of pooling add nothing up, and are taken of a text's own tokens.
+    """The mean as a masked sum; other kinds of pooling do not sum, and are computed from a text's own tokens.
 
     >>> masked_pool(np.float32([[[2], [4], [9]]]), np.array([[True, True, False]]), ["mean"]).tolist()
     [[3.0]]

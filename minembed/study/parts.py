@@ -1,4 +1,4 @@
-"""A vector as a sum of parts: one for each token, and one for each thing that no token brings."""
+"""A vector as a sum of parts: one for each token, and one for each contribution that is not of a token."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from minembed.study.running import compute, widened
 from minembed.study.traced import Trace
 from minembed.types import Array
 
-ROWS = 2048  # of a block of parts: its widest array is of some 10 MB
+ROWS = 2048  # of a block of parts: its widest array has some 10 MB
 BESIDE_WORDS = {"embeddings.position": "(position)", "embeddings.token_type": "(token type)"}
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The parts of one text, before they are sent through."""
+    """The parts of one text, before they are propagated."""
 
-    names: tuple[str, ...]  # of the steps where parts begin: the tokens' own, then what has a part for itself
+    names: tuple[str, ...]  # of the steps where parts begin: those of tokens, then those with a separate part
     values: tuple[Array, ...]  # (N, D) each
     stages: list[Stage]
 
     @property
     def count(self) -> int:
-        """Parts: N of tokens, one for each other beginning, and last that of the biases."""
+        """The number of parts: N of tokens, one for each other beginning, and last that of the biases."""
         return len(self.values[0]) + len(self.names)
 
     def block(self, some: range) -> Array:  # -> (len(some), V)
-        """Send some of the parts through."""
+        """Propagate some of the parts to the vector."""
         N, parts = len(self.values[0]), {}
         for at, (name, x) in enumerate(zip(self.names, self.values, strict=True)):
             own = np.zeros((len(some), *x.shape), x.dtype)
@@ -45,7 +45,7 @@ class Work:
 
 
 def begin(graph: Graph, values: Mapping[str, Array], names: tuple[str, ...]) -> Work:
-    """Prepare the parts of a text that begin at some steps, the tokens' own first; in the dtype of the values."""
+    """Prepare the parts of a text that begin at some steps, those of tokens first; in the dtype of the values."""
     return Work(names, tuple(values[name] for name in names), freeze(graph, values, names))
 
 
@@ -58,7 +58,7 @@ def begin_wide(graph: Graph, names: tuple[str, ...]) -> Work:
 
 
 def beginnings(graph: Graph, level: str) -> tuple[str, ...]:
-    """Where parts begin: "output" at the last hidden states, "input" at the rows that are looked up.
+    """The steps where parts begin: for "output" the last hidden states, for "input" the embedding rows.
 
     >>> beginnings({"embeddings.word": None, "pooled": None}, "input")
     ('embeddings.word',)
@@ -70,7 +70,7 @@ def beginnings(graph: Graph, level: str) -> tuple[str, ...]:
 
 
 def vectors_of_parts(works: Sequence[Work]) -> list[Array]:  # -> for each text (count, V) float64
-    """Send the parts of several texts through, some at a time, on all cores."""
+    """Propagate the parts of several texts, some at a time, on all cores."""
     blocks: list[tuple[int, range]] = []
     for which, work in enumerate(works):
         size = max(1, ROWS // max(len(work.values[0]), 1))
@@ -86,7 +86,7 @@ def vectors_of_parts(works: Sequence[Work]) -> list[Array]:  # -> for each text 
 
 
 def side_of(t: Trace, names: tuple[str, ...], vectors: Array) -> tuple[Side, Array]:
-    """Name the parts of a text; what no token brings, and is 0 to the last bit, is left out.
+    """Name the parts of a text; other parts than those of tokens are left out if they are exactly 0.
 
     The order of `vectors` is that of `Work`: tokens, other beginnings, biases.
     """

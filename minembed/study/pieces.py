@@ -1,4 +1,4 @@
-"""What a token's id stands for."""
+"""The strings of token ids."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from minembed.types import Array
 
 
 def pieces_of(tokenizer: Any, ids: Array) -> tuple[tuple[str, ...], Array]:  # (N,) -> N str, (N,) bool
-    """The words of a vocabulary for ids, as it has them ("##ing"), and which are special, as "[CLS]" is.
+    """The pieces of a vocabulary for ids, as it has them ("##ing"), and which are special, like "[CLS]".
 
     `tokenizer` is a tokenizers.Tokenizer.
 

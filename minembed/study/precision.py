@@ -1,4 +1,4 @@
-"""Where errors are born: the same text in float64, float32, bfloat16 and int8, step by step."""
+"""Where rounding errors arise: the same text in float64, float32, bfloat16 and int8, step by step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ TYPES = ("float32", "bfloat16", "int8")
 
 @dataclass(frozen=True, slots=True)
 class StepError:
-    """How far a step is from float64, as a part of its own size: |x - x64| / |x64| over all its numbers."""
+    """The relative error of a step against float64: |x - x64| / |x64| over all its numbers."""
 
     name: str
-    total: Mapping[str, float]  # by compute type: with all that came before computed in it, too
-    own: Mapping[str, float]  # from the inputs of float64: what this step alone adds
+    total: Mapping[str, float]  # by compute type: with all steps before computed in it too
+    own: Mapping[str, float]  # from inputs of float64: the error of this step alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Precision:
         raise InputKeyError(f"{name!r} is no step, such as {self.steps[-1].name!r}")
 
     def born(self, dtype: str, top: int = 5) -> tuple[StepError, ...]:
-        """The steps that add most of their own, the largest first; raises InputError for another type."""
+        """The steps with the largest own errors, the largest first; raises InputError for another type."""
         if dtype not in TYPES:
             raise InputError(f"dtype must be one of {', '.join(TYPES)}, not {dtype!r}")
         check_whole("top", top, 0)
         return tuple(sorted(self.steps, key=lambda step: -step.own[dtype])[:top])
 
     def table(self) -> str:
-        """All steps: by compute type, the error so far and what the step itself adds."""
+        """All steps: by compute type, the error so far and the step's own error."""
         wide = max(len(step.name) for step in self.steps)
         head = "  ".join(f"{dtype:>9} {'own':>9}" for dtype in TYPES)
         lines = [f"{'':<{wide}}  {head}"]
@@ -66,12 +66,12 @@ class Precision:
 def precision_errors(model: Embedder, text: str) -> Precision:
     """Compute a text in four compute types, and compare every step with float64.
 
-    All start from the weights of float32 as the checkpoint has them, so that the errors are those of computing, and of
-    rounding weights to bfloat16 and int8.  Constants that are float32 by definition, such as the angles of rotations,
-    are the same everywhere.  "own" is a step computed from float64's inputs, rounded to float32: it shows where errors
-    are born, and what only hands them on (a norm may shrink them, too).
+    All start from the checkpoint's weights in float32, so that the errors are those of computing, and of rounding
+    weights to bfloat16 and int8.  Constants that are float32 by definition, such as the angles of rotations, are the
+    same everywhere.  "own" is a step computed from float64's inputs, rounded to float32: it shows where errors arise,
+    and which steps only propagate them (a norm may also shrink them).
 
-    Raises InputError for a static model, and where the checkpoint's own weights are stored as int8.
+    Raises InputError for a static model, and if the checkpoint's own weights are stored as int8.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> precision_errors(model, "a cat")["vector"].total["float32"] < 1e-6  # doctest: +SKIP
@@ -116,7 +116,7 @@ def _alone(graph: Graph, name: str, inputs: Mapping[str, Array]) -> Array:
 
 
 def _distance(x: Array, exact: Array) -> float:
-    finite = np.isfinite(exact)  # scores of what is not reached are -inf in all
+    finite = np.isfinite(exact)  # masked scores are -inf in all types
     size = float(np.sqrt((exact[finite] ** 2).sum()))
     off = float(np.sqrt(((x[finite].astype(np.float64) - exact[finite]) ** 2).sum()))
     return off / size if size else off

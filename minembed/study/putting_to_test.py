@@ -1,4 +1,4 @@
-"""An explanation put to the test: does leaving tokens out do what it says?"""
+"""Tests of an explanation: does leaving tokens out have the predicted effect?"""
 
 import math
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from minembed.types import Array
 if TYPE_CHECKING:
     from minembed.study.deleting import Cut, Places, Scored
 
-FEWEST = 3  # values from which on an order means something
+FEWEST = 3  # values: with fewer, a rank order means nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """How an explanation agrees with what leaving tokens out does; NaN where there are too few tokens to tell."""
+    """The agreement of an explanation with the effects of leaving tokens out; NaN if there are too few tokens."""
 
     __test__ = False  # not one of pytest's
 
-    tokens: float  # Spearman's rank correlation: each token's part, and what the score loses without it
-    pairs: float  # the same for pairs: their part, and what only both together take
-    curve: float  # mean score while tokens go, the least important first, minus the same with the most important first
+    tokens: float  # Spearman's rank correlation of each token's part with the loss of score without it
+    pairs: float  # the same for pairs: their part, and the loss that only both together cause
+    curve: float  # mean score as tokens go, the least important first, minus that with the most important first
 
     def __str__(self) -> str:
         return f"tested by leaving out: tokens {self.tokens:+.2f}, pairs {self.pairs:+.2f}, curve {self.curve:+.3f}"
 
 
 def rank_correlation(x: Array, y: Array) -> float:
-    """Spearman's, of any shape alike; NaN where there are fewer than three values or all are equal.
+    """Spearman's rank correlation of arrays of equal shape; NaN for fewer than three values, or if all are equal.
 
     >>> rank_correlation(np.array([1, 2, 3]), np.array([1, 5, 6])), rank_correlation(np.ones(3), np.ones(3))
     (1.0, nan)
@@ -67,7 +67,7 @@ def put_to_test(pair: "Scored", said: tuple[Array, Array, Array | None], lost: t
 def area(pair: "Scored", which: int, importance: Array) -> float:
     """The area between two deletion curves of one text, per token: the least important first, the most important first.
 
-    It is 0 on the average of random orders, and largest where the order is right.
+    For random orders its mean is 0; it is largest if the order is right.
 
     >>> from minembed.study.deleting import Scored
     >>> first = lambda cuts: np.array([0.0 if 0 in a else 1.0 for a, b in cuts])

@@ -1,4 +1,4 @@
-"""Where in the network a text's meaning is carried: causal tracing over a grid of layers and tokens."""
+"""Where the network stores a text's meaning: causal tracing over a grid of layers and tokens."""
 
 from dataclasses import dataclass
 
@@ -15,22 +15,22 @@ from minembed.study.tracing import trace
 from minembed.types import Array
 
 PARTS = {"": "what a layer gives", "attention": "what attention adds", "feed_forward": "what the block adds"}
-SMALLEST = 1e-4  # between the cosines of the clean and the corrupted text: float32 blurs shares of less
+SMALLEST = 1e-4  # difference of the clean and the corrupted cosine: shares of less are lost in float32's rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Restored:
-    """By layer and token, how much of the cosine comes back where a corrupted text gets its clean numbers back."""
+    """By layer and token, the share of the cosine that returns if a corrupted text gets its clean numbers back."""
 
     pieces: tuple[str, ...]  # (N,) of the clean text
     corrupted: tuple[str, ...]  # (N,)
     rows: tuple[str, ...]  # (R,) the steps that are restored: "embeddings", "layer.0", ...
     clean_cosine: float  # of the clean text with the target
     corrupted_cosine: float
-    shares: Array  # (R, N) float64: 0 as corrupted, 1 as clean; beyond both where numbers work against each other
+    shares: Array  # (R, N) float64: 0 as corrupted, 1 as clean; outside of these if numbers counteract each other
 
     def table(self) -> str:
-        """The grid as text: a row a step, a column a token."""
+        """The grid as text: a row per step, a column per token."""
         wide = max(map(len, self.rows))
         columns = [max(6, len(piece) + 1) for piece in self.pieces]
         lines = [" " * wide + "".join(p.rjust(n) for p, n in zip(self.pieces, columns, strict=True))]
@@ -42,7 +42,7 @@ class Restored:
 
 
 def causal_trace(model: Embedder, clean: str, corrupted: str, target: str, *, part: str = "") -> Restored:
-    """Restore one number row at a time in a corrupted text, and see how much of its cosine with a target comes back.
+    """Restore one row at a time in a corrupted text, and measure how much of its cosine with a target returns.
 
     Corruption is another text of as many tokens, such as the clean one with a word exchanged, so that the numbers are
     those of real language; all that the two have in common is no cause of the difference.  For every layer and every
@@ -50,8 +50,8 @@ def causal_trace(model: Embedder, clean: str, corrupted: str, target: str, *, pa
     tracing: Meng et al., 2022).  `part` is "" for what layers give (and the embeddings), "attention" or "feed_forward"
     for what these blocks add.  L N passes over one text.
 
-    Raises InputError where the texts have another number of tokens, or their cosines with the target are as good as
-    equal: then there is nothing to restore.
+    Raises InputError if the texts have different numbers of tokens, or their cosines with the target are almost equal:
+    then there is nothing to restore.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> found = causal_trace(model, "a cat sleeps", "a train sleeps", "a kitten naps")  # doctest: +SKIP

@@ -1,7 +1,7 @@
 """What each kind of step computes from its inputs: the functions of `minembed.transformer`, one text at a time.
 
 N tokens of the text, D width, H heads of queries of width K.  A rule is called with the arrays of the step's inputs,
-and gives the array of the step, bit for bit what the encoder computes.
+and returns the array of the step, with the same bits as in the encoder.
 """
 
 from collections.abc import Callable
@@ -30,23 +30,23 @@ Rule = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a table, one a token: (N,) -> (N, D)."""
+    """Rows of a table, one per token: (N,) -> (N, D)."""
 
     table: Array
     indices: Array  # (N,)
 
     def __call__(self) -> Array:
-        """Look them up."""
+        """Look the rows up."""
         found: Array = self.table[self.indices]
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What its inputs add up to, from left to right."""
+    """The sum of its inputs, from left to right."""
 
     def __call__(self, *inputs: Array) -> Array:
-        """Add them.
+        """Add the inputs.
 
         >>> Sum()(np.ones(2), np.ones(2), np.ones(2)).tolist()
         [3.0, 3.0]
@@ -86,13 +86,13 @@ class Normalise:
 class Heads:
     """Queries, keys or values of every head: (N, (H + 2G) K) -> (H, N, K)."""
 
-    which: int  # 0 queries, normalised, turned and divided by sqrt(K); 1 keys, normalised and turned; 2 values
+    which: int  # 0 queries, normalised, rotated and divided by sqrt(K); 1 keys, normalised and rotated; 2 values
     p: Layer
     config: Config
     pattern: AttentionPattern
 
     def __call__(self, qkv: Array) -> Array:
-        """Cut the heads out of a projection."""
+        """Split a projection into heads."""
         H, G = self.config.num_attention_heads, self.config.key_value_heads
         rows = qkv.copy().reshape(len(qkv), H + 2 * G, -1)
         q, k, _ = np.split(rows, [H, H + G], axis=1)
@@ -107,23 +107,23 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Q K^T and what distance adds: twice (H, N, K) -> (H, N, N)."""
+    """Q K^T plus the biases by distance: twice (H, N, K) -> (H, N, N)."""
 
     pattern: AttentionPattern
 
     def __call__(self, q: Array, k: Array) -> Array:
-        """Compare every query with every key."""
+        """Multiply every query with every key."""
         return scores(q, np.ascontiguousarray(k.transpose(0, 2, 1)), self.pattern)
 
 
 @dataclass(frozen=True, slots=True)
 class Softmax:
-    """Shares that sum to 1 over the keys: (H, N, N) -> (H, N, N)."""
+    """Probabilities that sum to 1 over the keys: (H, N, N) -> (H, N, N)."""
 
     pattern: AttentionPattern
 
     def __call__(self, x: Array) -> Array:
-        """Turn scores into shares."""
+        """Turn scores into probabilities."""
         return over_keys(x, self.pattern)
 
 
@@ -134,13 +134,13 @@ class Mix:
     pattern: AttentionPattern
 
     def __call__(self, p: Array, v: Array) -> Array:
-        """Gather values by their shares."""
+        """Sum values, weighted by probabilities."""
         return mix(p, v, self.pattern)
 
 
 @dataclass(frozen=True, slots=True)
 class Activate:
-    """An activation, or where gated one half of a row times the other, activated: (N, F), or (N, 2F) -> (N, F)."""
+    """An activation; if gated, one half of a row times the activated other: (N, F), or (N, 2F) -> (N, F)."""
 
     activation: Callable[..., Array]
     gated: bool
@@ -152,10 +152,10 @@ class Activate:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One row of all: (N, D) -> (D,), or several side by side."""
+    """Pooling of all rows to one: (N, D) -> (D,), or several side by side."""
 
     modes: tuple[str, ...]
-    skipped: int  # tokens of a prompt, left out at the beginning
+    skipped: int  # tokens of a prompt at the beginning, which are left out
 
     def __call__(self, x: Array) -> Array:
         """Pool the tokens."""
@@ -164,7 +164,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class OfTable:
-    """The mean of a static model's rows, which may be none: (N, D) -> (D,)."""
+    """The mean of a static model's rows; there may be none: (N, D) -> (D,)."""
 
     mean: Callable[[Array, Array, Array], Array]
 
@@ -181,19 +181,19 @@ class After:
     p: ModuleParams
 
     def __call__(self, x: Array) -> Array:
-        """Send the vector through."""
+        """Apply the module to the vector."""
         return transform(x[None], [self.module], [self.p])[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The vector as it is asked for: cut to a width, and scaled to length 1."""
+    """The vector in its requested form: truncated to a width, and scaled to length 1."""
 
     dim: int | None
     normalise: bool
 
     def __call__(self, x: Array) -> Array:
-        """Cut, and scale."""
+        """Truncate and scale the vector."""
         x = truncate_embeddings(x[None], self.dim)
         return (l2_normalize(x) if self.normalise else x)[0]
 
@@ -205,5 +205,5 @@ class Classify:
     blocks: tuple[Block, ...]
 
     def __call__(self, x: Array) -> Array:
-        """Send the pooled row through."""
+        """Apply the head to the pooled row."""
         return through(x[None], self.blocks)[0]

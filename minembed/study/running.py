@@ -1,4 +1,4 @@
-"""The steps of a graph, computed from where one of them is put in by hand; and the same graph in float64."""
+"""Compute the steps of a graph from given values of some of them; and convert a graph to float64."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -13,7 +13,7 @@ from minembed.types import Array
 
 
 def compute(graph: Graph, given: Mapping[str, Array], until: str | None = None) -> dict[str, Array]:
-    """The arrays of all steps, or of those up to one, by name; those that are `given` are taken as they are.
+    """The arrays of all steps, or of those up to one, by name; those in `given` are used unchanged.
 
     >>> from minembed.study.rules import Sum
     >>> from minembed.study.step import Step
@@ -31,7 +31,7 @@ def compute(graph: Graph, given: Mapping[str, Array], until: str | None = None) 
 
 
 def dependents(graph: Graph, names: Iterable[str]) -> set[str]:
-    """The names of all steps that are computed from some, themselves among them.
+    """The names of all steps that are computed from some steps, including these.
 
     >>> from minembed.study.step import Step
     >>> a, b = Step("a", (), (), (), "", None), Step("b", ("a",), (), (), "", None)
@@ -46,7 +46,7 @@ def dependents(graph: Graph, names: Iterable[str]) -> set[str]:
 
 
 def widened(graph: Graph) -> Graph:
-    """The same steps with weights of float64: of tables only the rows of the text.
+    """The same steps with weights in float64: for tables only the rows of the text.
 
     Constants that the model itself rounds to float32, such as the angles of rotations, stay as they are.
 

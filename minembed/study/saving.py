@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def save_trace(trace: "Trace", path: str | os.PathLike[str]) -> None:
-    """Write a trace as a safetensors file, whole or not at all; what is not an array is in its metadata, as JSON.
+    """Write a trace as a safetensors file, atomically; what is not an array is in its metadata, as JSON.
 
     Raises InputError for another ending than .safetensors.
     """
@@ -36,7 +36,7 @@ def save_trace(trace: "Trace", path: str | os.PathLike[str]) -> None:
 
 
 def check_ending(path: str | os.PathLike[str]) -> None:
-    """Raise InputError where a file's name does not say what is in it.
+    """Raise InputError if a file name does not end in .safetensors.
 
     >>> check_ending("trace.txt")
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""One step of a model, and where it stands in the source."""
+"""One step of a model, and its place in the source."""
 
 import linecache
 import re
@@ -9,7 +9,7 @@ import minembed
 from minembed.study.rules import Rule
 
 FOLDER = str(Path(minembed.__file__).parent / "transformer")
-ELSEWHERE = {  # what is not shown by the encoder itself: its file, and what begins the line
+ELSEWHERE = {  # steps that the encoder itself does not report: the file, and the beginning of the line
     "query": ("attention_seen.py", 'q = see(f"query'),
     "key": ("attention_seen.py", "k = np.ascontiguousarray(see("),
     "value": ("attention_seen.py", 'v = see(f"value'),
@@ -19,18 +19,18 @@ ELSEWHERE = {  # what is not shown by the encoder itself: its file, and what beg
     "module": ("modules.py", "def transform("),
     "vector": ("vectors.py", "def truncate_embeddings("),
 }
-COMPUTES = re.compile(r"see\(|normalize\(|^def ")  # lines that compute, among those that only name what they compute
+COMPUTES = re.compile(r"see\(|normalize\(|^def ")  # lines that compute, not only name a result
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One intermediate result: what it is called, and how it comes about."""
+    """One intermediate result: its name, and how it is computed."""
 
     name: str  # "layer.0.qkv"
     inputs: tuple[str, ...]  # the names of the steps that it is computed from
     axes: tuple[str, ...]  # ("N", "D")
     shape: tuple[int, ...]
-    formula: str  # in the words of the encoder: "x W + b"
+    formula: str  # in the notation of the encoder: "x W + b"
     rule: Rule
     source: str = ""  # "minembed/transformer/encoder.py:60", where it is computed
 
@@ -40,9 +40,9 @@ class Step:
 
 
 def source_of(name: str, pre_norm: bool) -> str:
-    """Where a step is computed: "minembed/transformer/encoder.py:60".
+    """The place where a step is computed: "minembed/transformer/encoder.py:60".
 
-    What both forms of a layer compute stands twice in the encoder: first where norms come first, then after the sums.
+    Steps of both forms of a layer occur twice in the encoder: first for pre-norm, then for post-norm.
 
     >>> source_of("layer.3.scores", pre_norm=False).split(":")[0]
     'minembed/transformer/attention_seen.py'

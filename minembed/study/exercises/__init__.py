@@ -1,4 +1,4 @@
-"""Twelve bugs that were found in real ports of encoders, to be mended: `minembed study list`."""
+"""Twelve bugs that were found in real ports of encoders, to be fixed: `minembed study list`."""
 
 from minembed.study.exercises.exercise import Exercise
 from minembed.study.exercises.runner import Outcome, run

@@ -1,4 +1,4 @@
-"""How each exercise's function is called: with plain arrays, in place of steps whose rules know more."""
+"""Calling each exercise's function with plain arrays, in place of the rules of steps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,12 +15,12 @@ SEED = 12
 
 
 def each(call: Callable[[Function, Place], Any]) -> Callable[[Function, Sequence[Place]], list[Any]]:
-    """A call that looks at one text at a time."""
+    """A call for one text at a time."""
     return lambda function, places: [call(function, place) for place in places]
 
 
 def scores(function: Function, place: Place) -> Any:
-    """Queries as they were before they were divided by sqrt(K)."""
+    """The function of queries, before their division by sqrt(K), and keys."""
     q, k = (place.values[name] for name in place.step.inputs)
     return function(q * np.float32(np.sqrt(q.shape[-1])), k.copy())
 
@@ -66,7 +66,7 @@ def attend(function: Function, places: Sequence[Place]) -> list[Array]:
 
 
 def add_and_norm(function: Function, place: Place) -> Any:
-    """What entered a block, what came out of it, and the norm with its weights."""
+    """The function of a block's input and output, and the weights of its norm."""
     name, values = place.step.name, place.values
     layer, _, part = name.removeprefix("layer.").partition(".")
     if part:  # attention, in the middle of the layer
@@ -82,7 +82,7 @@ def layer_norm(function: Function, place: Place) -> Any:
 
 
 def quantize(function: Function, place: Place) -> Any:
-    """x @ numbers * scale + bias, with what the function makes of the weight."""
+    """x @ numbers * scale + bias, with the weight as quantised by the function."""
     p = place.step.rule.p  # type: ignore[attr-defined]
     numbers, scale = function(p.weight.copy())
     numbers, scale = np.asarray(numbers), np.asarray(scale)
@@ -100,7 +100,7 @@ def pool(function: Function, place: Place) -> Any:
 
 
 def mean_pool(function: Function, places: Sequence[Place]) -> list[Array]:
-    """A rectangle of all texts; what stands for padding is what an encoder makes of it, not zero."""
+    """The function of all texts as a padded rectangle; hidden states of padding are those of an encoder, not zero."""
     hidden = [place.values[place.step.inputs[0]] for place in places]
     lengths = np.array([len(x) for x in hidden])
     longest = int(lengths.max())
@@ -110,7 +110,7 @@ def mean_pool(function: Function, places: Sequence[Place]) -> list[Array]:
 
 
 def slopes(function: Function, traces: Sequence[Trace]) -> Compared:
-    """The backward of the softmax in every layer, last first, for slopes drawn at random."""
+    """The backward pass of the softmax in every layer, last first, for random gradients."""
     rng = np.random.default_rng(SEED)
     names = [name for name in traces[0] if name.endswith(".probabilities")]
     for name in reversed(names):

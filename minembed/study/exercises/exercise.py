@@ -1,4 +1,4 @@
-"""What an exercise is, and how a learner's function takes the place of steps of the encoder."""
+"""Exercises, and running a learner's function in place of steps of the encoder."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Compared = Iterator[tuple[str, list[Array], list[Array]]]  # name, the learner's
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a learner's function is called: a step of one text, and what was computed before it."""
+    """The context of a call of a learner's function: a step of one text, and all results before it."""
 
     step: Step
     values: Mapping[str, Array]  # by name, computed with the learner's function
@@ -32,16 +32,16 @@ Call = Callable[[Callable[..., Any], Sequence[Place]], Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """A function with a bug that was found in real ports, and what it takes the place of."""
+    """A function with a bug that was found in real ports, and the steps that it replaces."""
 
     number: int
     function: str  # its name, and that of its file
     title: str
     run: Callable[[Callable[..., Any], Sequence[Trace]], Compared]
     wrong: str  # the lines of the starter that are wrong,
-    right: str  # and what mends them
+    right: str  # and their correction
     hints: tuple[str, ...]
-    tolerance: float = 2e-5  # of a result's length: what two right ways may differ by
+    tolerance: float = 2e-5  # relative difference allowed between two correct results
 
     @property
     def starter(self) -> str:
@@ -50,12 +50,12 @@ class Exercise:
 
     @property
     def solution(self) -> str:
-        """The same file, mended."""
+        """The same file, corrected."""
         return self.starter.replace(self.wrong, self.right)
 
 
 def in_place_of(*patterns: str, call: Call) -> Callable[[Callable[..., Any], Sequence[Trace]], Compared]:
-    """A run of the whole encoder, in which some steps are what `call` makes of the learner's function."""
+    """A run of the whole encoder, in which some steps are computed by `call` with the learner's function."""
     return partial(_run, patterns, call)
 
 
@@ -81,7 +81,7 @@ def _run(patterns: tuple[str, ...], call: Call, function: Callable[..., Any], tr
 
 
 def checked(name: str, x: object, shape: tuple[int, ...]) -> Array:
-    """What a learner's function returned, as float32; raises WrongShape where it has another shape.
+    """The result of a learner's function, as float32; raises WrongShape if it has another shape.
 
     >>> checked("pooled", [1, 2], (2,)).tolist()
     [1.0, 2.0]
@@ -93,4 +93,4 @@ def checked(name: str, x: object, shape: tuple[int, ...]) -> Array:
 
 
 class WrongShape(ValueError):
-    """A learner's function returned an array of another shape, or no numbers."""
+    """A learner's function returned an array of another shape, or something else than numbers."""

@@ -1,4 +1,4 @@
-"""What a learner has done so far: a small file beside his exercises."""
+"""The progress of a learner: a small file beside the exercises."""
 
 import json
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ NAME = "progress.json"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of one exercise."""
+    """The progress in one exercise."""
 
     tries: int = 0
-    hints: int = 0  # how many were asked for
+    hints: int = 0  # number of hints shown
     solved: bool = False
 
     def after(self, solved: bool) -> "Progress":
-        """After another try.
+        """The progress after another try.
 
         >>> Progress().after(solved=True).after(solved=False)
         Progress(tries=2, hints=0, solved=True)
@@ -30,9 +30,9 @@ class Progress:
 
 
 def read_progress(folder: Path) -> dict[int, Progress]:
-    """Read what was done in a folder, by exercise; nothing where it is new.
+    """Read the progress in a folder, by exercise; empty for a new folder.
 
-    Raises InputError for a file that was damaged: it can be deleted.
+    Raises InputError for a damaged file: it can be deleted.
 
     >>> read_progress(Path("nowhere"))
     {}
@@ -47,7 +47,7 @@ def read_progress(folder: Path) -> dict[int, Progress]:
 
 
 def write_progress(folder: Path, progress: Mapping[int, Progress]) -> None:
-    """Keep what was done, whole or not at all.
+    """Store the progress, atomically.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Runs a learner's file: the encoder with his function in it, beside the encoder as it is."""
+"""Run a learner's file: the encoder with the learner's function, compared with the original encoder."""
 
 import re
 import runpy
@@ -22,7 +22,7 @@ TEXTS = (
     "Shares fell sharply on Monday, after the bank had announced its losses.",
     "Unbelievable!",
 )
-STAGE = re.compile(r"embeddings|layer\.\d+|pooled|vector|slopes of .*")  # what is shown of all results
+STAGE = re.compile(r"embeddings|layer\.\d+|pooled|vector|slopes of .*")  # the results that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Stage:
     """A result, as computed with the learner's function."""
 
     name: str
-    off: float  # the length of the difference over the length of the reference, all numbers as one vector
+    off: float  # the norm of the difference over that of the reference, all numbers as one vector
     cosine: float  # of all its numbers with the reference's, over all texts
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run."""
+    """The outcome of a run."""
 
     first: Stage | None  # the first result that differs; None: solved
     stages: tuple[Stage, ...]  # by layer
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def traces_of(model: Embedder) -> list[Trace]:
-    """The texts of the exercises, by a model; raises InputError where it is not of BERT's form."""
+    """Traces of the exercises' texts by a model; raises InputError if it does not have BERT's architecture."""
     c = model.config
     bert = not c.pre_norm and not c.gated and c.hidden_act == "gelu" and c.position_embedding_type == "absolute"
     bert = bert and c.type_vocab_size > 0 and c.padding_idx is None and not c.relative_attention_num_buckets
@@ -61,9 +61,9 @@ def traces_of(model: Embedder) -> list[Trace]:
 
 
 def run(exercise: Exercise, function: Callable[..., Any], traces: list[Trace]) -> Outcome:
-    """Put a function into the encoder, and compare what it computes with the encoder's own numbers.
+    """Put a function into the encoder, and compare its results with the encoder's own.
 
-    What the function raises is let through.
+    Errors of the function are not caught.
     """
     first, stages = None, []
     for name, mine, reference in exercise.run(function, traces):
@@ -76,13 +76,13 @@ def run(exercise: Exercise, function: Callable[..., Any], traces: list[Trace]) -
 
 
 def compared(name: str, mine: list[Array], reference: list[Array]) -> Stage:
-    """How far a result of all texts is from the reference.
+    """The difference of a result from the reference, over all texts.
 
     >>> compared("pooled", [np.float64([3, 3])], [np.float64([4, 4])])
     Stage(name='pooled', off=0.25, cosine=1.0)
     """
     a, b = (np.concatenate([x.ravel() for x in side]).astype(np.float64) for side in (mine, reference))
-    there = np.isfinite(b)  # scores of what is not reached are -inf
+    there = np.isfinite(b)  # masked scores are -inf
     a, b = a[there], b[there]
     with np.errstate(all="ignore"):
         off = float(np.sqrt(((a - b) @ (a - b)) / (b @ b)))
@@ -90,7 +90,7 @@ def compared(name: str, mine: list[Array], reference: list[Array]) -> Stage:
 
 
 def load(path: Path, name: str) -> Callable[..., Any]:
-    """Execute a learner's file and take its function.  Raises InputError for what cannot be read or lacks it.
+    """Execute a learner's file and return its function; raises InputError if it cannot be read or has none.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -100,7 +100,7 @@ def load(path: Path, name: str) -> Callable[..., Any]:
     1
     """
     try:
-        space = runpy.run_path(str(path))  # the learner's own code: this is what he asks for
+        space = runpy.run_path(str(path))  # the learner's own code, run at the learner's request
     except (SyntaxError, UnicodeError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise InputError(f"{path}{where}: {error.args[0]}") from error
@@ -113,7 +113,7 @@ def load(path: Path, name: str) -> Callable[..., Any]:
 
 
 def where_it_failed(error: BaseException, path: Path) -> str:
-    """An error of the learner's code, with the line of his file that it came from.
+    """An error of the learner's code, with the line of the file that raised it.
 
     >>> where_it_failed(ValueError("x"), Path("scores.py"))
     'scores.py: ValueError: x'

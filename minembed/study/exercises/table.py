@@ -5,7 +5,7 @@ from minembed.study.exercises import calls
 from minembed.study.exercises.calls import each
 from minembed.study.exercises.exercise import Exercise, in_place_of
 
-BLOCKS = ("layer.*.attention_norm", "layer.?", "layer.??")  # what a block and its input become together
+BLOCKS = ("layer.*.attention_norm", "layer.?", "layer.??")  # the steps after a block is added to its input
 
 EXERCISES = (
     Exercise(
@@ -150,7 +150,7 @@ EXERCISES = (
 
 
 def exercise(number: int) -> Exercise:
-    """The exercise of a number; raises InputError where there is none.
+    """The exercise with a number; raises InputError if there is none.
 
     >>> exercise(8).title
     'Who asks whom'
