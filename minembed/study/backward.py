@@ -1,7 +1,7 @@
-"""The way back over the steps of a trace: a vjp for every rule, of those of `minembed.train.backward`.
+"""The backward pass over the steps of a trace: a vjp for every rule, from those of `minembed.train.backward`.
 
-If y = rule(x, ...) and dy is the slope of a number by y, a vjp gives the slopes by x, ...: it is called with the rule,
-y, dy and the inputs.  N tokens, D width, H heads of queries of width K, G of them with keys of their own.
+If y = rule(x, ...) and dy is the gradient of a number with respect to y, a vjp gives those with respect to x, ...: it
+is called with the rule, y, dy and the inputs.  N tokens, D width, H heads of queries of width K, G heads of keys.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,16 +35,16 @@ from minembed.transformer.positions import rotate
 from minembed.transformer.vectors import truncate_embeddings
 from minembed.types import Array
 
-Slopes = tuple[Array, ...]  # by each input, in its shape
+Slopes = tuple[Array, ...]  # with respect to each input, in its shape
 Vjp = Callable[..., Slopes]
 OF_HEAD = {**ACTIVATION_VJP, "tanh": DENSE_VJP["Tanh"], "identity": DENSE_VJP["Identity"]}
 OF_ACTIVATION = {function: ACTIVATION_VJP[name] for name, function in ACTIVATION.items()}
 
 
 def slopes_by(graph: Graph, values: Mapping[str, Array], of: str, dy: Array) -> dict[str, Array]:
-    """Go from a step back to all that it is computed from: slopes by name, in the shape of each.
+    """Propagate back from a step to all steps that it depends on: gradients by name, in the shape of each.
 
-    `values` are the arrays of the steps.  What `of` does not depend on is not among the slopes.
+    `values` are the arrays of the steps.  Steps that `of` does not depend on are left out.
 
     >>> from minembed.study.step import Step
     >>> two = {"x": Step("x", (), ("N",), (1,), "", None), "y": Step("y", ("x", "x"), ("N",), (1,), "", rules.Sum())}
@@ -66,7 +66,7 @@ def slopes_by(graph: Graph, values: Mapping[str, Array], of: str, dy: Array) -> 
 
 
 def normalise_vjp(x: Array, p: Norm | None, config: Config, dy: Array) -> Array:  # (..., D), (..., D) -> (..., D)
-    """The slope by what enters a norm of whichever kind; where there is none, dy.
+    """The gradient with respect to the input of a norm of either kind; dy if there is no norm.
 
     >>> normalise_vjp(np.ones(2), None, None, np.float64([1, 2])).tolist()
     [1.0, 2.0]
@@ -89,7 +89,7 @@ def _normalise(rule: rules.Normalise, y: Array, dy: Array, x: Array) -> Slopes:
 
 
 def _heads(rule: rules.Heads, y: Array, dy: Array, qkv: Array) -> Slopes:
-    """Heads that share keys or values add up their slopes; turns are turned back, then the norm."""
+    """Sum the gradients of heads that share keys or values, undo the rotation, then go through the norm."""
     H, G, which = rule.config.num_attention_heads, rule.config.key_value_heads, rule.which
     part = (slice(0, H), slice(H, H + G), slice(H + G, H + 2 * G))[which]
     heads = H if which == 0 else G
@@ -97,7 +97,7 @@ def _heads(rule: rules.Heads, y: Array, dy: Array, qkv: Array) -> Slopes:
     if which == 0:
         dx /= np.sqrt(dy.dtype.type(dy.shape[-1]))
     if which < 2:
-        if rule.pattern.rotary is not None:  # a turn's transpose is the turn back
+        if rule.pattern.rotary is not None:  # a rotation's transpose is its inverse
             back = rule.pattern.rotary * np.array([[[1]], [[-1]]], np.float32)
             rotate(dx, np.arange(len(dx)), back)
         raw = qkv.reshape(len(qkv), H + 2 * G, -1)[:, part]
@@ -108,7 +108,7 @@ def _heads(rule: rules.Heads, y: Array, dy: Array, qkv: Array) -> Slopes:
 
 
 def _scores(rule: rules.Scores, y: Array, dy: Array, q: Array, k: Array) -> Slopes:
-    dy = np.where(np.isneginf(y), dy.dtype.type(0), dy)  # beyond the window there is no slope
+    dy = np.where(np.isneginf(y), dy.dtype.type(0), dy)  # the gradient of masked scores is 0
     return dy @ k, dy.transpose(0, 2, 1) @ q
 
 

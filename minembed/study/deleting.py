@@ -1,4 +1,4 @@
-"""What changes when tokens are left out: the score of texts without some of them, as the model itself computes it.
+"""The effect of leaving tokens out: the score of texts without some of their tokens, computed by the model itself.
 
 Tokens are left out of the packed ids, not of the string: those after them move up a place.  Special tokens and those
 of a prompt that is not pooled stay.
@@ -33,18 +33,18 @@ PAIRS = 4096  # that are scored at a time
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Two texts whose score can be asked for without some of their tokens."""
+    """Two texts, and a function for their score without some of their tokens."""
 
     similarity: str
     a: Side
     b: Side
     may_go: tuple[list[int], list[int]]  # the places of tokens that can be left out
-    rows: tuple[list[int], list[int]]  # where these stand among the pieces of their side
+    rows: tuple[list[int], list[int]]  # their indices among the pieces of their side
     scores: Callable[[Sequence[Cut]], Array]  # -> (len(cuts),) float64
 
 
 def without(tokens: Tokens, cuts: Sequence[Places]) -> Tokens:
-    """One text, once for each set of places that are left out of it.
+    """Copies of one text, one for each set of places that are left out of it.
 
     >>> text = Tokens(np.array([5, 6, 7]), np.zeros(3, int), np.array([0, 3]))
     >>> without(text, [NONE, frozenset({1})]).ids.tolist()
@@ -57,7 +57,7 @@ def without(tokens: Tokens, cuts: Sequence[Places]) -> Tokens:
 
 
 def computed(work: Callable[[Tokens], Array], tokens: Tokens, threads: int) -> Array:  # -> (B, .)
-    """Compute texts in chunks of like length on the threads, as `encode` does.
+    """Compute texts in chunks of similar length on the threads, as `encode` does.
 
     >>> text = Tokens(np.array([5, 6, 7]), np.zeros(3, int), np.array([0, 1, 3]))
     >>> computed(lambda tokens: tokens.lengths()[:, None], text, 1).tolist()
@@ -111,7 +111,7 @@ def _similar(model: Embedder, a: Array, b: Array) -> Array:  # (n, V), (n, V) ->
 
 
 def of_reranker(model: Reranker, texts: tuple[str, str]) -> Scored:
-    """The logit that a cross-encoder gives to a pair; raises InputError where it has several labels."""
+    """The logit of a cross-encoder for a pair; raises InputError if it has several labels."""
     if len(model.labels) != 1:
         raise InputError(f"the model scores {len(model.labels)} labels, {', '.join(model.labels)}: there is no score")
     tokens = model.tokenizer.pairs([clean(texts[0], 0)], [clean(texts[1], 1)])
@@ -134,9 +134,9 @@ def of_reranker(model: Reranker, texts: tuple[str, str]) -> Scored:
 
 
 def two_runs(special: Array) -> tuple[list[int], list[int]]:  # (N,)
-    """The places of two texts in a pair: what stands before and after the special tokens in the middle.
+    """The places of two texts in a pair: those before and after the special tokens in the middle.
 
-    Raises InputError where either has no tokens.
+    Raises InputError if either has no tokens.
 
     >>> two_runs(np.array([True, False, False, True, True, False, True]))
     ([1, 2], [5])
@@ -149,10 +149,10 @@ def two_runs(special: Array) -> tuple[list[int], list[int]]:  # (N,)
 
 
 def deleted(pair: Scored) -> tuple[float, Array, Array, Array]:
-    """The score, what it loses without each token of a (N,) and of b (M,), and what only both together take (N, M).
+    """The score, its loss without each token of a (N,) and of b (M,), and the loss that only both cause (N, M).
 
-    The last is s - s(without i) - s(without j) + s(without both): 0 where the tokens have nothing to do with each
-    other.  Tokens that stay have 0.
+    The last is s - s(without i) - s(without j) + s(without both): 0 if the tokens do not interact.  Tokens that stay
+    have 0.
 
     >>> side = Side("x", ("x",), np.zeros(1, bool))
     >>> product = lambda cuts: np.array([(3.0 - 2 * len(a)) * (5.0 - 4 * len(b)) for a, b in cuts])

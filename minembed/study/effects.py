@@ -1,4 +1,4 @@
-"""What an edit does to what people use a model for: cosines of pairs, rankings, agreement with judgements."""
+"""The effects of an edit on common tasks: cosines of pairs, rankings, agreement with human judgements."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ Edits = Edited | Changes | Sequence[Changes]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
-    """Cosines with and without an edit, and measures of what came of it."""
+    """Cosines with and without an edit, and measures of the difference."""
 
     before: Array  # (P,) of pairs, (Q, N) of queries and documents; float64
     after: Array
@@ -90,7 +90,7 @@ def effect(
 def _several(edits: Any) -> Sequence[Changes]:
     if isinstance(edits, Sequence) and not isinstance(edits, str | bytes):
         return edits
-    return [edits]  # `edit` says what is wrong with it, if anything
+    return [edits]  # `edit` raises an error if it is invalid
 
 
 def _score(score: Any, row: int) -> float:
@@ -120,7 +120,7 @@ def rows_of(rows: Any, width: int, name: str) -> list[tuple[Any, ...]]:
 
 
 def cosines(model: Embedder | Edited, rows: Sequence[Sequence[str]]) -> Array:  # (P,) float64
-    """The cosines of pairs; a text that comes several times is computed once.
+    """The cosines of pairs; a text that occurs several times is computed once.
 
     >>> cosines(Embedder.load("all-MiniLM-L6-v2"), [("a cat", "a cat")]).round(6).tolist()  # doctest: +SKIP
     [1.0]

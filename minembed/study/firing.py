@@ -1,4 +1,4 @@
-"""Which texts and tokens fire a neuron or a head most: a corpus goes by, and the highest values stay."""
+"""Find the texts and tokens that activate a neuron or a head most: read a corpus, and keep the highest values."""
 
 import heapq
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ Heap = list[tuple[float, int, int, str, Array]]  # value, -text, -token, the tex
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """One token at which a neuron or a head was high."""
+    """One token with a high value of a neuron or a head."""
 
     value: float
     index: int  # of the text in the corpus
@@ -41,10 +41,10 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What a search found, and what is usual in the corpus."""
+    """The results of a search, and statistics of the corpus."""
 
-    top: tuple[Firing, ...]  # the highest first; of equal ones, the first to come
-    tokens: int  # how many were looked at
+    top: tuple[Firing, ...]  # the highest first; ties in the order of the corpus
+    tokens: int  # number of tokens that were examined
     mean: float  # of all of them
     positive: float  # the share that is above 0
 
@@ -102,7 +102,7 @@ def fires_most(
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A search that is under way."""
+    """The state of a search."""
 
     model: Embedder
     layer: int
@@ -111,10 +111,10 @@ class _Search:
     top_k: int
     special: bool
     heap: Heap
-    sums: list[float]  # how many tokens, the sum of their values, how many above 0
+    sums: list[float]  # the number of tokens, the sum of their values, the number above 0
 
     def look(self, tokens: Tokens, texts: list[str], indices: list[int]) -> None:
-        """Compute some texts, and keep what is higher than what is kept."""
+        """Compute some texts, and keep the highest values."""
         values = self.values(tokens)
         _, special = pieces_of(self.model.engine.tokenizer.reference, tokens.ids)
         counted = np.ones(len(values), bool) if self.special else ~special
@@ -150,7 +150,7 @@ class _Search:
         return np.asarray(np.sqrt((part * part).sum(axis=1)))
 
     def found(self) -> Fired:
-        """What was kept, the highest first."""
+        """The results, the highest first."""
         reference, top = self.model.engine.tokenizer.reference, []
         for value, index, place, text, ids in sorted(self.heap, key=lambda entry: entry[:3], reverse=True):
             top.append(Firing(value, -index, text, -place, pieces_of(reference, ids)[0]))

@@ -1,4 +1,4 @@
-"""How a number of a text's vector changes with every number on the way: exact slopes by any intermediate result."""
+"""Exact gradients of a number computed from a text's vector, with respect to any intermediate result."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,24 +19,24 @@ from minembed.study.running import compute, dependents, widened
 from minembed.study.tracing import trace
 from minembed.types import Array
 
-Number = Callable[[Array], tuple[float, Array]]  # y -> a number, and its slope by y
-CHECKED = 16  # entries of each array that differences are taken of
-STEP = 1e-5  # of those differences, as a part of an array's mean size: float64 keeps half of its digits
-CLOSE = 1e-5  # of a slope and its difference, as a part of the largest slope of the array
+Number = Callable[[Array], tuple[float, Array]]  # y -> a number, and its gradient with respect to y
+CHECKED = 16  # entries of each array that are checked by differences
+STEP = 1e-5  # of these differences, relative to an array's mean size: float64 keeps half of its digits
+CLOSE = 1e-5  # between gradient and difference, relative to the largest gradient of the array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gradient(Mapping[str, Array]):
-    """Slopes of a number by the intermediate results of one text: a mapping from names to read-only arrays."""
+    """Gradients of a number by intermediate results of one text: a mapping from names to read-only arrays."""
 
     text: str
-    of: str  # the step that the number is made of: "vector"
+    of: str  # the step that the number is computed from: "vector"
     value: float  # the number itself
     slopes: Mapping[str, Array] = field(repr=False)
-    off: Mapping[str, float] | None = None  # by name, how far from central differences, where they were taken
+    off: Mapping[str, float] | None = None  # by name, the deviation from central differences, if checked
 
     def __getitem__(self, name: str) -> Array:
-        """The slopes by a name that was asked for, in the shape of its array."""
+        """The gradient for a requested name, in the shape of its array."""
         return self.slopes[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -64,18 +64,18 @@ def grad(
     normalize_embeddings: bool | None = None,
     truncate_dim: int | None = None,
 ) -> Gradient:
-    """Compute the exact slopes of a number by intermediate results, going back step by step: the chain rule.
+    """Compute exact gradients of a number with respect to intermediate results, by backpropagation.
 
-    The number is made of the array `of`, which is any name of `trace`: give a function from that array to the number
-    and its slope, or an array dy of its shape, which stands for the number (of * dy).sum().  `wrt` are the names by
-    which slopes are asked; what the number does not depend on has slopes of 0.  They are float32, as the model.
+    The number is computed from the array `of`, which is any name of `trace`: give a function from that array to the
+    number and its gradient, or an array dy of its shape, which stands for the number (of * dy).sum().  `wrt` are the
+    requested names; steps that the number does not depend on have gradients of 0.  They are float32, as the model.
 
-    `check` computes the same in float64 and compares it with central differences at 16 entries of every array, the
-    largest slope among them: `off` of the result says how far they are, as a part of the largest slope.  This takes 32
-    passes for each name.
+    `check` computes the same in float64 and compares it with central differences at 16 entries of every array,
+    including the largest gradient: `off` of the result is the deviation, relative to the largest gradient.  This takes
+    32 passes for each name.
 
     Raises InputKeyError for an unknown name, InputError for a dy of another shape and for a model in bfloat16 or int8:
-    rounding is a staircase, whose slopes are 0 or infinite.  Raises NumericalError where differences tell otherwise.
+    rounding is a step function, whose gradients are 0 or infinite.  Raises NumericalError if the check fails.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> other = model.encode("a dog")  # doctest: +SKIP
@@ -99,7 +99,7 @@ def grad(
     asked = list(as_names(wrt, "wrt"))
     for name in (of, *asked):
         if name not in t.steps:
-            t[name]  # raises InputKeyError, with names that are near
+            t[name]  # raises InputKeyError, with similar names
     at = _as_number(number, t[of].shape)
     with np.errstate(under="ignore"), single_threaded_blas():
         value, dy = at(t[of])
@@ -125,13 +125,13 @@ def _called(number: Number, y: Array) -> tuple[float, Array]:
 
 
 def _asked(graph: Graph, values: Mapping[str, Array], of: str, dy: Array, names: list[str]) -> dict[str, Array]:
-    """The slopes by some names, in the order of the graph."""
+    """The gradients for some names, in the order of the graph."""
     found = slopes_by(graph, values, of, dy)
     return {name: np.array(found.get(name, np.zeros_like(values[name]))) for name in graph if name in names}
 
 
 def _differences(graph: Graph, number: Number, of: str, names: list[str]) -> dict[str, float]:
-    """By each name, the largest distance of float64's slopes from central differences, by the largest slope."""
+    """For each name, the largest deviation of float64 gradients from central differences, by the largest gradient."""
     graph = widened(graph)
     values = compute(graph, {})
     dy = np.asarray(number(values[of])[1], np.float64)
@@ -144,7 +144,7 @@ def _differences(graph: Graph, number: Number, of: str, names: list[str]) -> dic
         for place in _places(slopes):
             x = values[name].copy()
             if not np.isfinite(x[place]):
-                continue  # a score of what is not reached
+                continue  # a masked score
             h = STEP * max(float(np.abs(x[np.isfinite(x)]).mean()), 1e-3)
             ends = []
             for sign in (1, -1):
@@ -158,7 +158,7 @@ def _differences(graph: Graph, number: Number, of: str, names: list[str]) -> dic
 
 
 def _places(slopes: Array) -> list[tuple[int, ...]]:
-    """Some entries of an array, the one of the largest slope first."""
+    """Some entries of an array, the largest gradient first."""
     if not slopes.size:
         return []
     others = np.random.default_rng(0).permutation(slopes.size)[: CHECKED - 1]

@@ -1,7 +1,7 @@
-"""How small changes travel forward: the tangent of every rule, for many changes of the same text at once.
+"""Forward propagation of small changes: the tangent of every rule, for many changes of the same text at once.
 
-If y = rule(x) and x changes by dx, y changes by J dx, the Jacobian-vector product.  It is the other half of
-backward.py, which gives J^T dy: (J dx) dy = dx (J^T dy).  What is linear already is shared with frozen.py.
+If y = rule(x) and x changes by dx, y changes by J dx, the Jacobian-vector product.  It is the counterpart of
+backward.py, which gives J^T dy: (J dx) dy = dx (J^T dy).  Linear rules are shared with frozen.py.
 R changes, N tokens, H heads of width K, G of them with keys of their own.
 """
 
@@ -24,7 +24,7 @@ from minembed.types import Array
 
 
 def pushforward(graph: Graph, values: Mapping[str, Array], name: str, dx: Array) -> Array:  # (R, ...) -> (R, V)
-    """What R changes of one step make of the last step.
+    """The changes of the last step for R changes of one step.
 
     >>> from minembed.study.step import Step
     >>> double = {"x": Step("x", (), (), (), "", None), "y": Step("y", ("x", "x"), (), (), "", rules.Sum())}
@@ -50,7 +50,7 @@ def pushforward(graph: Graph, values: Mapping[str, Array], name: str, dx: Array)
 
 
 def norm_tangent(x: Array, p: Norm | None, config: Config, dx: Array) -> Array:  # (..., D), (R, ..., D)
-    """Of a norm of whichever kind.
+    """The tangent of a norm of either kind.
 
     >>> norm_tangent(np.ones(2), None, None, np.ones((1, 2))).tolist()
     [[1.0, 1.0]]
@@ -140,7 +140,7 @@ def _finish(rule: rules.Finish, y: Array, inputs: list[Array], dx: Array) -> Arr
     return _unit(x, cut) if rule.normalise else cut
 
 
-TANGENTS: dict[type[Any], Callable[..., Array]] = {  # of what is not linear
+TANGENTS: dict[type[Any], Callable[..., Array]] = {  # of rules that are not linear
     rules.Normalise: _normalise,
     rules.Heads: _heads,
     rules.Scores: _scores,
