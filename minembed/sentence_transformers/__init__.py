@@ -5,8 +5,8 @@
     model = SentenceTransformer("all-MiniLM-L6-v2")
     util.semantic_search(model.encode_query("a question"), model.encode_document(passages))
 
-Names, signatures, defaults and return types are those of its release 6.2 ("the reference"), the numbers minembed's.
-A name that is not supported can be imported too; when it is called, its error says what to write instead.
+Names, signatures, defaults and return types are those of its release 6.2 ("the reference"); minembed computes the
+numbers.  A name that is not supported can be imported too; calling it raises an error that says what to write instead.
 """
 
 from typing import Any
@@ -65,7 +65,7 @@ __all__ = [
     "resolve_ids",
 ]
 
-__version__ = "6.2.0"  # of the reference whose interface this is
+__version__ = "6.2.0"  # the release of the reference
 
 DefaultBatchSampler: Any = refused("DefaultBatchSampler", TRAINING)
 MultiDatasetDefaultBatchSampler: Any = refused("MultiDatasetDefaultBatchSampler", TRAINING)

@@ -1,4 +1,4 @@
-"""`data_collator` of the reference, which belongs to its training."""
+"""`data_collator` of the reference, a part of its training: refused by name."""
 
 from minembed.sentence_transformers.refusals import TRAINING, none_of
 

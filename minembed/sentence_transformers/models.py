@@ -1,4 +1,4 @@
-"""The parts of a model, under the reference's names: views of those that are computed, the others refused by name."""
+"""The modules of a model, under the reference's names: views of the supported ones; the others are refused by name."""
 
 from typing import Any
 

@@ -1,7 +1,8 @@
-"""What `model[0]`, `model[1]` and so on are: views of a model's parts, which show their settings.
+"""The objects behind `model[0]`, `model[1]` and so on: views of a model's parts, which show their settings.
 
-The parts of the reference are torch modules that can be called, changed and put together.  These show what they are,
-and let the limit and the part of the prompt in pooling be set; their weights and their forward are refused by name.
+The parts of the reference are torch modules that can be called, changed and combined.  These only show their settings,
+two of which can be set: the limit in tokens, and whether pooling includes the prompt.  Weights and `forward` are refused
+by name.
 """
 
 from typing import Any
@@ -10,11 +11,11 @@ from minembed.errors import UnsupportedAttributeError, UnsupportedCallError
 from minembed.sentence_transformers.refusals import PARTS, TORCH, refused_method
 from minembed.transformer import modules as own
 
-NO_NUMBERS = ("unpad_inputs",)  # settings of speed alone
+NO_NUMBERS = ("unpad_inputs",)  # they affect only speed
 
 
 class Part:
-    """One part of a model; made by the model, not by hand."""
+    """One part of a model; the model creates it."""
 
     kind = "Part"
 
@@ -23,7 +24,7 @@ class Part:
 
     @classmethod
     def of(cls, model: Any, **settings: Any) -> Any:
-        """A view of a part of a model."""
+        """Create a view of a part of a model."""
         part = cls.__new__(cls)
         vars(part).update(settings | {"_model": model})
         return part
@@ -42,7 +43,7 @@ class Part:
         super().__setattr__(name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: a part is not computed alone."""
+        """Refuse: a part cannot be called alone."""
         raise UnsupportedCallError(f"{type(self).__name__} is not computed alone: call encode, or the model itself")
 
     def __repr__(self) -> str:
@@ -54,10 +55,10 @@ class Part:
 
 
 class Wide(Part):
-    """A part that says how wide its vectors are."""
+    """A part that states the width of its vectors."""
 
     def get_embedding_dimension(self) -> int:
-        """How wide the vectors are behind it."""
+        """The width of the vectors after this part."""
         return int(self._width)
 
     get_sentence_embedding_dimension = get_embedding_dimension
@@ -69,7 +70,7 @@ class Transformer(Wide):
 
     @property
     def max_seq_length(self) -> int:
-        """How many tokens are read."""
+        """The number of tokens that are read at most."""
         return int(self._model.max_seq_length)
 
     @max_seq_length.setter
@@ -85,21 +86,21 @@ class Transformer(Wide):
 
     @property
     def config(self) -> Any:
-        """What config.json says."""
+        """The settings of config.json."""
         return self._model.config
 
     @property
     def modalities(self) -> list[str]:
-        """What is read."""
+        """The kinds of input."""
         return ["text"]
 
     def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        """As the model's `preprocess`."""
+        """The same as the model's `preprocess`."""
         features: dict[str, Any] = self._model.preprocess(inputs, prompt, **kwargs)
         return features
 
     def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, Any]:
-        """As the model's `preprocess`, under its first name."""
+        """The same as the model's `preprocess`, under its old name."""
         return self.preprocess(texts, **kwargs)
 
 
@@ -119,7 +120,7 @@ class Pooling(Wide):
 
     @property
     def include_prompt(self) -> bool:
-        """Whether the tokens of a prompt are pooled."""
+        """Whether pooling includes the tokens of a prompt."""
         return bool(self._model.include_prompt)
 
     @include_prompt.setter

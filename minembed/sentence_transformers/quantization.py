@@ -1,4 +1,4 @@
-"""`quantization` of the reference, under its first path: util.quantization."""
+"""`quantization` of the reference, the old path of util.quantization."""
 
 from minembed.sentence_transformers.util.quantization import (
     ExactIndex,

@@ -1,4 +1,4 @@
-"""`readers` of the reference: InputExample, and readers of files that are refused by name."""
+"""`readers` of the reference: InputExample; the readers of files are refused by name."""
 
 from typing import Any
 

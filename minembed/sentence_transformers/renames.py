@@ -1,4 +1,4 @@
-"""Keyword arguments that the reference has renamed, and takes under their old names still."""
+"""Keyword arguments that the reference has renamed, and still accepts under their old names."""
 
 import logging
 from collections.abc import Callable
@@ -12,11 +12,11 @@ LOG = logging.getLogger("minembed")
 
 
 def takes_old_names(**renames: str) -> Callable[[Function], Function]:
-    """Let a function take keyword arguments by their old names as well, told through logging at INFO.
+    """Let a function accept keyword arguments under their old names as well; logs each at INFO.
 
-    An old name whose new one is "" is that of an argument that changes nothing any more.
+    An old name with the new name "" belongs to an argument that has no effect any more.
 
-    Raises InputTypeError where both names are given.
+    Raises InputTypeError if both names are given.
 
     >>> @takes_old_names(sentences="inputs")
     ... def encode(inputs):

@@ -1,4 +1,4 @@
-"""`sampler` of the reference, which belongs to its training."""
+"""`sampler` of the reference, a part of its training: refused by name."""
 
 from minembed.sentence_transformers.refusals import TRAINING, none_of
 

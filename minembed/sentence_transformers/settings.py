@@ -1,4 +1,4 @@
-"""The arguments of constructors: each is heeded, or refused by a name that says what to do."""
+"""The arguments of constructors: each is used, or refused with an error that says what to do."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from minembed.errors import InputError, InputTypeError, SourceError, Unsupported
 from minembed.sentence_transformers.refusals import EXPORT, PARTS
 from minembed.sentence_transformers.tensors import check_device
 
-DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "int8": "int8", "auto": "stored"}  # and what they are here
+DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "int8": "int8", "auto": "stored"}  # and their names here
 SAME_NUMBERS = ("eager", "sdpa")  # ways to compute attention
 TAKEN = tuple(
     (key, value)
@@ -21,9 +21,9 @@ TAKEN = tuple(
     }.items()
     for value in values
 )
-NO_NUMBERS = ("low_cpu_mem_usage", "use_safetensors", "trust_remote_code")  # settings of loading alone
+NO_NUMBERS = ("low_cpu_mem_usage", "use_safetensors", "trust_remote_code")  # they affect only loading
 
-# encoders that the reference finds by a bare name that is not its own organisation's
+# encoders that the reference finds by a bare name although they belong to other organisations
 PLAIN = {
     name: organisation
     for organisation, names in {
@@ -43,7 +43,7 @@ PLAIN = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a constructor was asked for, checked."""
+    """The checked arguments of a constructor."""
 
     name: str
     load: dict[str, Any]  # for `load` of Embedder and Reranker
@@ -51,9 +51,9 @@ class Request:
 
 
 def read_request(given: Mapping[str, Any], organisation: str = "sentence-transformers") -> Request:
-    """Check what constructors have in common.
+    """Check the arguments that all constructors share.
 
-    Raises UnsupportedCallError, InputError and InputTypeError for what is not supported, with what to write instead.
+    Raises UnsupportedCallError, InputError and InputTypeError for unsupported arguments, with what to write instead.
 
     >>> read_request({"model_name_or_path": "all-MiniLM-L6-v2", "device": "cpu"}).load
     {'revision': None, 'local_files_only': False, 'token': None}
@@ -97,7 +97,7 @@ def _unknown(group: str, key: str, remedy: str) -> NoReturn:
 
 
 def _model_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The keyword arguments of the reference's model: its compute type, and what changes no number."""
+    """The keyword arguments of the reference's model: its compute type, and settings that change no number."""
     load: dict[str, Any] = {}
     for key, value in _mapping("model_kwargs", given).items():
         if key in ("torch_dtype", "dtype"):
@@ -110,7 +110,7 @@ def _model_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
                 )
             load["dtype"] = DTYPES[named] if value is not None else None
         elif key == "attn_implementation" and value in (*SAME_NUMBERS, None):
-            continue  # they differ in speed alone
+            continue  # they differ only in speed
         elif key == "device_map" and value in ("cpu", "auto", None):
             continue
         elif key not in NO_NUMBERS:
@@ -143,7 +143,7 @@ def folder_of(
     token: bool | str | None,
     organisation: str = "sentence-transformers",
 ) -> str:
-    """The name itself, or, with `cache_folder`, the snapshot of it there: fetched, where that is allowed.
+    """The name itself or, with `cache_folder`, its snapshot in there, which is downloaded if that is allowed.
 
     >>> folder_of("all-MiniLM-L6-v2", None, None, False, None)
     'all-MiniLM-L6-v2'
@@ -168,7 +168,7 @@ def folder_of(
 
 
 def call_limit(processing: Mapping[str, Any] | None) -> int | None:
-    """The limit in tokens that `processing_kwargs` set for one call; padding changes no number and is taken.
+    """The limit in tokens that `processing_kwargs` set for one call; padding is accepted, as it changes no number.
 
     Raises UnsupportedCallError for other settings.
 

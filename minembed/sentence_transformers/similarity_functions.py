@@ -1,4 +1,4 @@
-"""`similarity_functions` of the reference, under its first path: util.similarity."""
+"""`similarity_functions` of the reference, the old path of util.similarity."""
 
 from minembed.sentence_transformers.util.similarity import SimilarityFunction
 

@@ -1,4 +1,4 @@
-"""Checkpoints in half precision: the reference computes them in what they say, unless it is told otherwise."""
+"""Checkpoints in half precision: the reference computes in the stored type unless an option names another."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ HALF = {"BF16": "bfloat16", "F16": "float16"}
 
 
 def half_of(folder: Path) -> str | None:
-    """Say "bfloat16" or "float16" where config.json does, or else the first number that is stored; None otherwise.
+    """The half precision that config.json names, or else that of the first weights: "bfloat16", "float16" or None.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -30,10 +30,10 @@ def half_of(folder: Path) -> str | None:
 
 
 def load_as_asked(load: Callable[..., Model], name: str, options: dict[str, Any], checkpoint_of: Any) -> Model:
-    """Load a model in the compute type that `options` name; "stored" is the one that the checkpoint says.
+    """Load a model in the compute type that `options` name; "stored" is the checkpoint's own type.
 
-    Where none is named, and the checkpoint says a half precision, it is computed in float32, with a ModelWarning.
-    Raises UnsupportedCallError for "stored" where that is float16.
+    If none is named and the checkpoint is in half precision, it is computed in float32, with a ModelWarning.  Raises
+    UnsupportedCallError for "stored" if that is float16.
     """
     asked = options.get("dtype")
     model = load(name, **options | {"dtype": None if asked == "stored" else asked})

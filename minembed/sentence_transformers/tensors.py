@@ -1,8 +1,8 @@
-"""Tensors where torch is installed, and arrays that answer the same few calls where it is not.
+"""Tensors if torch is installed, and otherwise arrays with the same few methods.
 
-The reference returns torch's tensors from its similarity functions.  Here the numbers are NumPy's: `tensor` hands them
-over as a torch.Tensor (the same memory) if torch can be imported, and else as an `ArrayTensor`.  This is the only file
-that knows torch, and it imports it when a result is handed over.
+The reference returns torch's tensors from its similarity functions.  Here NumPy computes: `tensor` turns a result into
+a torch.Tensor (the same memory) if torch can be imported, and otherwise into an `ArrayTensor`.  This is the only file
+that imports torch, and it does so only when it returns a result.
 """
 
 import sys
@@ -15,23 +15,23 @@ from minembed.errors import InputError, InputTypeError, MissingExtraError
 from minembed.types import Array
 
 INSTEAD = "minembed works on NumPy arrays: omit the option, or pip install torch"
-REDUCTIONS = ("argmax", "argmin", "mean", "sum", "any", "all", "prod", "cumsum", "cumprod")  # which call an axis a dim
-OF_NUMPY = (np.nonzero, np.flatnonzero, np.argwhere)  # functions that call a method by the name that torch has it by
+REDUCTIONS = ("argmax", "argmin", "mean", "sum", "any", "all", "prod", "cumsum", "cumprod")  # dim is NumPy's axis
+OF_NUMPY = (np.nonzero, np.flatnonzero, np.argwhere)  # functions that call methods of a name that torch has, too
 DIFFERENT = ("std", "var", "repeat")  # names with two meanings
 
 
 class TopK(NamedTuple):
-    """What `topk` of a tensor gives."""
+    """The result of a tensor's `topk`."""
 
     values: Array
     indices: Array
 
 
 class ArrayTensor(np.ndarray[Any, Any]):
-    """A NumPy array that also answers the calls of a tensor that scripts make on scores, with torch's meaning.
+    """A NumPy array with the methods of a tensor that scripts call on scores; they mean what they mean in torch.
 
-    NumPy's own functions, np.max(scores, axis=1) and so on, keep theirs.  `std`, `var` and `repeat` mean two things:
-    to call these methods is an error that says so.
+    NumPy's own functions, such as np.max(scores, axis=1), work as usual.  The methods `std`, `var` and `repeat` differ
+    between NumPy and torch: here they raise an error that says so.
 
     >>> scores = tensor([[0.1, 0.9, 0.5]]) if not has_torch() else np.float32([[0.1, 0.9, 0.5]]).view(ArrayTensor)
     >>> scores.cpu().numpy().shape, scores[0].topk(2).indices.tolist(), scores[0][1].item() > 0.8
@@ -59,32 +59,32 @@ class ArrayTensor(np.ndarray[Any, Any]):
         return self.astype(np.float32, copy=False).view(ArrayTensor)
 
     def to(self, device: object) -> "ArrayTensor":
-        """Stay on the CPU; raises InputError for another device, or for a dtype."""
+        """Return the array itself; raises InputError for another device, or for a dtype."""
         check_device(device)
         return self
 
     def dim(self) -> int:
-        """Count the axes."""
+        """Return the number of axes."""
         return self.ndim
 
     def transpose(self, *axes: Any) -> "ArrayTensor":
-        """Swap two axes, as a tensor does; all axes, or a tuple of them, mean what they mean to an array."""
+        """Swap two axes, as a tensor does; all axes, or a tuple of them, are handled as by an array."""
         by_two = len(axes) == 2 and not any(map(np.ndim, axes))
         return self.swapaxes(*axes) if by_two else super().transpose(*axes)
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:  # -> (n, number of axes), int64
-        """Find where numbers are not zero: a row for each."""
+        """Return the indices of the numbers that are not zero: a row for each."""
         found = np.nonzero(self.view(np.ndarray))
         return found if as_tuple else np.stack(found, axis=1).view(ArrayTensor)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Let NumPy's functions find NumPy's methods."""
+        """Let NumPy's functions call NumPy's methods."""
         if func in OF_NUMPY:
             args = tuple(np.asarray(each) if isinstance(each, ArrayTensor) else each for each in args)
         return super().__array_function__(func, types, args, kwargs)
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> TopK:
-        """Find the k largest (or smallest) numbers along an axis, in order, and where they stand."""
+        """Find the k largest (or smallest) numbers along an axis, in order, and their indices."""
         x = self.view(np.ndarray)
         if not 0 <= k <= x.shape[dim]:
             raise InputError(f"topk(k={k}): the axis has {x.shape[dim]} numbers")
@@ -93,7 +93,7 @@ class ArrayTensor(np.ndarray[Any, Any]):
 
 
 def _ordering(name: str) -> Any:
-    """A method that gives values and where they stood, unless NumPy calls it, which names the axis."""
+    """A method that returns values and their indices, unless NumPy calls it, which passes `axis`."""
 
     def method(self: Any, dim: int | None = None, descending: bool = False, **options: Any) -> Any:
         if "axis" in options or (dim is None and name in ("max", "min")):
@@ -142,7 +142,7 @@ for _kind, _names in ((_ordering, ("max", "min", "sort", "argsort")), (_reductio
 
 
 class Device(str):
-    """The CPU, as torch.device("cpu") is written and asked where torch is installed.
+    """A stand-in for torch.device("cpu") if torch is not installed.
 
     >>> Device("cpu").type, str(Device("cpu"))
     ('cpu', 'cpu')
@@ -161,7 +161,7 @@ def has_torch() -> bool:
 
 
 def need_torch(what: str) -> None:
-    """Raise MissingExtraError where torch is not installed.
+    """Raise MissingExtraError if torch is not installed.
 
     >>> need_torch("convert_to_tensor=True") if has_torch() else None
     """
@@ -170,7 +170,7 @@ def need_torch(what: str) -> None:
 
 
 def is_tensor(value: object) -> bool:
-    """Whether a value is a torch.Tensor; torch is not imported for the answer.
+    """Whether a value is a torch.Tensor; does not import torch.
 
     >>> is_tensor(np.zeros(3))
     False
@@ -180,7 +180,7 @@ def is_tensor(value: object) -> bool:
 
 
 def tensor(values: Any) -> Any:  # -> torch.Tensor or ArrayTensor
-    """Hand numbers over, as a tensor of torch where it is installed.
+    """Turn numbers into a tensor: torch's if it is installed, and otherwise an ArrayTensor.
 
     >>> tensor([[1.0, 2.0]]).tolist()
     [[1.0, 2.0]]
@@ -194,7 +194,7 @@ def tensor(values: Any) -> Any:  # -> torch.Tensor or ArrayTensor
 
 
 def as_array(values: Any, name: str = "embeddings") -> Array:
-    """Take numbers as an array: of a tensor, of an array, or of a list of either; float64 stays, lists are float32.
+    """Turn a tensor, an array, or a list of either, into an array; float64 stays float64, lists become float32.
 
     Raises InputError for tensors that are sparse, on another device, or need a gradient, and for lists of rows of
     different lengths.
@@ -245,7 +245,7 @@ def check_device(device: object) -> None:
 
 
 def cpu() -> Any:  # -> torch.device or Device
-    """Name the device that a model is on.
+    """The device of every model.
 
     >>> cpu().type
     'cpu'
@@ -257,8 +257,8 @@ def cpu() -> Any:  # -> torch.device or Device
     return torch.device("cpu")
 
 
-def dtype_of(name: str) -> Any:  # -> torch.dtype, or NumPy's or minembed's name of it
-    """Name a compute type as torch does, where it is installed.
+def dtype_of(name: str) -> Any:  # -> torch.dtype, or the name itself
+    """The torch.dtype of a compute type if torch is installed, and otherwise its name.
 
     >>> str(dtype_of("float32")).removeprefix("torch.")
     'float32'

@@ -1,4 +1,4 @@
-"""The tokenizer of a model, with the calls of the reference's that scripts make."""
+"""The tokenizer of a model, with those methods of the reference's tokenizer that scripts call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 INSTEAD = "minembed's tokenizer has tokenize, encode, decode, get_vocab, convert_ids_to_tokens and a call for texts"
-SPECIAL = {  # and what they are called where no file says it
+SPECIAL = {  # and their usual names, if no file names them
     "pad_token": ("[PAD]", "<pad>"),
     "cls_token": ("[CLS]", "<s>"),
     "sep_token": ("[SEP]", "</s>"),
@@ -27,7 +27,7 @@ SPECIAL = {  # and what they are called where no file says it
 
 
 def padded(arrays: Sequence[Array], value: float, side: str = "right") -> Array:  # of (T_i, ...) -> (B, T, ...)
-    """Lay arrays of different lengths into one, filled up with a value.
+    """Stack arrays of different lengths into one, padded with a value.
 
     >>> padded([np.array([1]), np.array([2, 3])], 0).tolist()
     [[1, 0], [2, 3]]
@@ -40,7 +40,7 @@ def padded(arrays: Sequence[Array], value: float, side: str = "right") -> Array:
 
 
 class Features(dict[str, Any]):
-    """What a tokenizer gives: arrays by name, which are attributes as well.
+    """The result of a tokenizer: arrays by name, also as attributes.
 
     >>> Features(input_ids=[[1]]).to("cpu").input_ids
     [[1]]
@@ -52,13 +52,13 @@ class Features(dict[str, Any]):
         return self[name]
 
     def to(self, device: Any) -> "Features":
-        """Stay on the CPU; raises InputError for another device."""
+        """Return the features unchanged; raises InputError for a device other than the CPU."""
         check_device(device)
         return self
 
 
 class ModelTokenizer:
-    """What `model.tokenizer` is: reads texts as the model does."""
+    """The object behind `model.tokenizer`: tokenizes texts as the model does."""
 
     def __init__(self, tokenizer: Any, folder: Any, padding_side: str | None = None) -> None:
         self._own = tokenizer
@@ -95,20 +95,20 @@ class ModelTokenizer:
 
     @property
     def model_max_length(self) -> int:
-        """How many tokens the model reads."""
+        """The number of tokens that the model reads at most."""
         return int(self._own.max_seq_length)
 
     @property
     def vocab_size(self) -> int:
-        """How many words it knows, added ones left out."""
+        """The number of words in the vocabulary, without added tokens."""
         return int(self._reference.get_vocab_size(False))
 
     def get_vocab(self) -> dict[str, int]:
-        """Every word, and its id."""
+        """Every word with its id."""
         return dict(self._reference.get_vocab(True))
 
     def tokenize(self, text: str, **kwargs: Any) -> list[str]:
-        """Cut a text into tokens, without special ones."""
+        """Split a text into tokens, without special tokens."""
         _no_options("tokenize", kwargs)
         return list(ask(self._reference.encode, _clean([text], "text")[0], None, False, False).tokens)
 
@@ -117,7 +117,7 @@ class ModelTokenizer:
         return self(text, text_pair, add_special_tokens=add_special_tokens, **kwargs)["input_ids"]
 
     def decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> Any:
-        """The text of ids; of several lists of them, a list."""
+        """The text of ids; for several lists of ids, a list of texts."""
         _no_options("decode", kwargs)
         several = token_ids if isinstance(token_ids, list | tuple) else np.atleast_1d(as_array(token_ids, "ids"))
         if any(np.ndim(ids) for ids in several):
@@ -125,12 +125,12 @@ class ModelTokenizer:
         return str(self._reference.decode(_ids(token_ids), skip_special_tokens=skip_special_tokens))
 
     def convert_ids_to_tokens(self, ids: Any) -> Any:
-        """The word of an id, or of each of several."""
+        """The word of an id, or a list for several ids."""
         words = [self._reference.id_to_token(i) for i in _ids(ids)]
         return words if np.ndim(ids) else words[0]
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:
-        """The id of a word, or of each of several; that of the unknown one where it is not known."""
+        """The id of a word, or a list for several; an unknown word has the id of the unknown token."""
         if isinstance(tokens, str):
             found = self._reference.token_to_id(tokens)
             return self.unk_token_id if found is None else found
@@ -148,10 +148,10 @@ class ModelTokenizer:
         return_tensors: str | None = None,
         **kwargs: Any,
     ) -> Features:
-        """Read one text or several, each alone or with its pair: input_ids, token_type_ids and attention_mask.
+        """Tokenize one text or several, alone or in pairs: input_ids, token_type_ids and attention_mask.
 
-        `max_length` alone cuts texts, as `truncation=True` does.  Raises InputError and InputTypeError for texts
-        without their pairs, and for what is no text.
+        `max_length` alone truncates texts, as `truncation=True` does.  Raises InputError if the numbers of texts and
+        pairs differ, and InputTypeError for something else than texts.
         """
         _no_options("the call", kwargs)
         alone = isinstance(text, str)
@@ -201,7 +201,7 @@ class ModelTokenizer:
 
 
 def _sides(text: Any, text_pair: Any) -> tuple[list[str], list[str] | None]:
-    """Texts, and the second ones where there are such: given beside them, or as pairs."""
+    """The texts, and the second texts if there are any, which come as `text_pair` or as pairs in `text`."""
     if text_pair is None and isinstance(text, list | tuple) and any(isinstance(each, list | tuple) for each in text):
         if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in text):
             raise InputTypeError("text must be texts, or pairs of two texts: give all in one form")
@@ -214,7 +214,7 @@ def _sides(text: Any, text_pair: Any) -> tuple[list[str], list[str] | None]:
 
 
 def _clean(texts: Any, name: str) -> list[str]:
-    """Texts as the models read them: lone surrogates are replaced."""
+    """Texts without lone surrogates, which are replaced."""
     return [clean(text, i, "replace", name) for i, text in enumerate(as_texts(texts, name))]
 
 
@@ -226,7 +226,7 @@ def _ids(values: Any) -> list[int]:
 
 
 def _padding(padding: bool | str | None) -> str:
-    """The strategy under its name.
+    """The name of the padding strategy.
 
     >>> _padding(True), _padding(False)
     ('longest', 'do_not_pad')
@@ -239,7 +239,7 @@ def _padding(padding: bool | str | None) -> str:
 
 
 def _truncation(truncation: bool | str | None, padding: str, limit: int | None, pairs: object) -> bool:
-    """Whether texts are cut; where nothing is said, a limit says it, but with padding.
+    """Whether texts are truncated; if `truncation` is not given, a limit without padding means yes.
 
     >>> _truncation(None, "do_not_pad", 8, None), _truncation("do_not_truncate", "do_not_pad", 8, None)
     (True, False)

@@ -1,4 +1,4 @@
-"""The reference's trainer, under its first path: refused by name."""
+"""The reference's trainer, under its old path: refused by name."""
 
 from minembed.sentence_transformers.sentence_transformer import SentenceTransformerTrainer
 

@@ -1,4 +1,4 @@
-"""The settings of the reference's trainer, under their first path: refused by name."""
+"""The settings of the reference's trainer, under their old path: refused by name."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`base` of the reference: what its kinds of models, and its evaluators, have in common."""
+"""`base` of the reference: the common parts of its kinds of models, and of its evaluators."""
 
 from minembed.sentence_transformers.base.evaluation import BaseEvaluator, SentenceEvaluator, SequentialEvaluator
 from minembed.sentence_transformers.base.model import BaseModel

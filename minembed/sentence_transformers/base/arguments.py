@@ -1,4 +1,4 @@
-"""Arguments that the calls of several models take: prompts, batches, options beyond the reference's."""
+"""Arguments that several methods share: prompts, batches, options that the reference does not have."""
 
 from collections.abc import Mapping
 from functools import wraps
@@ -11,7 +11,7 @@ from minembed.sentence_transformers.settings import call_limit
 
 
 def heeds_processing(function: Any) -> Any:
-    """Let a method take `processing_kwargs`: another limit in tokens for one call."""
+    """Let a method accept `processing_kwargs`, which set another limit in tokens for one call."""
 
     @wraps(function)
     def limited(self: Any, *args: Any, processing_kwargs: Any = None, **options: Any) -> Any:
@@ -22,7 +22,7 @@ def heeds_processing(function: Any) -> Any:
 
 
 def as_prompts(given: Any) -> dict[str, Any]:
-    """Prompts by name, none for None; raises InputTypeError for what maps no names to texts.
+    """Prompts by name, none for None; raises InputTypeError unless `given` maps names to texts.
 
     >>> as_prompts({"query": "query: "}), as_prompts(None)
     ({'query': 'query: '}, {})
@@ -35,7 +35,7 @@ def as_prompts(given: Any) -> dict[str, Any]:
 
 
 def as_batch(inputs: Any) -> Any:
-    """A batch as a list or as what yields it; arrays of text become lists.
+    """A batch as a list or an iterator; arrays of text become lists.
 
     Raises InputTypeError for a dict.
 
@@ -48,7 +48,7 @@ def as_batch(inputs: Any) -> Any:
 
 
 def check_new_options(kwargs: dict[str, Any], known: tuple[str, ...], what: str) -> dict[str, Any]:
-    """Raise InputError for keyword arguments that a call does not know; `task` changes nothing and is taken.
+    """Raise InputError for unknown keyword arguments; `task` is accepted and has no effect.
 
     >>> check_new_options({"task": "query"}, ("truncation",), "encode")
     {}

@@ -1,4 +1,4 @@
-"""What `model.config` is: config.json, by its keys."""
+"""The object behind `model.config`: the settings of config.json."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from minembed.runtime.json_files import read_json
 
 
 class ModelConfig:
-    """The settings of config.json as attributes; labels are known by their numbers."""
+    """The settings of config.json as attributes; the keys of labels are their numbers."""
 
     def __init__(self, path: Path, labels: tuple[str, ...] = ()) -> None:
         settings = read_json(path) if path.exists() else {}

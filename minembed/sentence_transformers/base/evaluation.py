@@ -1,4 +1,4 @@
-"""What every evaluator has in common, and several in a row."""
+"""The base class of evaluators, and an evaluator that runs several."""
 
 import csv
 import logging
@@ -11,9 +11,9 @@ LOG = logging.getLogger("minembed")
 
 
 class BaseEvaluator:
-    """Something that is called with a model, and gives numbers by name.
+    """An object that is called with a model and returns metrics by name.
 
-    `primary_metric` names the one that counts; `greater_is_better` says in which direction.
+    `primary_metric` names the main one; `greater_is_better` gives its direction.
     """
 
     primary_metric: str | None
@@ -30,7 +30,7 @@ class BaseEvaluator:
         raise NotImplementedError("an evaluator says in __call__ what it measures")
 
     def prefix_name_to_metrics(self, metrics: dict[str, float], name: str) -> dict[str, float]:
-        """Put the evaluator's name in front of its metrics, as Python's floats."""
+        """Prefix the metrics with the evaluator's name, as Python floats."""
         named = {f"{name}_{key}" if name else key: _number(value) for key, value in metrics.items()}
         metric = getattr(self, "primary_metric", None)
         if name and metric is not None and not metric.startswith(f"{name}_"):
@@ -40,7 +40,7 @@ class BaseEvaluator:
     def store_metrics_in_model_card_data(
         self, model: Any, metrics: dict[str, Any], epoch: int = 0, step: int = 0
     ) -> None:
-        """Do nothing: a model card is written from the model's settings here."""
+        """Do nothing: here a model card is written from the model's settings."""
 
     @property
     def description(self) -> str:
@@ -50,7 +50,7 @@ class BaseEvaluator:
         return re.sub(r"([a-z])([A-Z])", r"\1 \2", name.partition("Evaluator")[0])
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         return {}
 
 
@@ -65,7 +65,7 @@ def _number(value: Any) -> Any:
 
 
 def announce(kind: str, name: str, epoch: int, steps: int, truncate_dim: int | None = None) -> None:
-    """Say through logging what is evaluated.
+    """Log what is evaluated.
 
     >>> announce("TripletEvaluator", "dev", -1, -1)
     """
@@ -75,7 +75,7 @@ def announce(kind: str, name: str, epoch: int, steps: int, truncate_dim: int | N
 
 
 def write_row(output_path: str | None, wanted: bool, file: str, headers: Sequence[str], row: Sequence[Any]) -> None:
-    """Add a row to a table of results, which gets its headings first.
+    """Append a row to a file of results; a new file gets its headings first.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def write_row(output_path: str | None, wanted: bool, file: str, headers: Sequenc
 
 
 def shown(show_progress_bar: bool | None) -> bool:
-    """Whether progress is shown: where nothing is said, if the logger tells of what goes on.
+    """Whether progress is shown; by default, if the logger is at INFO or DEBUG.
 
     >>> shown(True), shown(False)
     (True, False)
@@ -103,7 +103,7 @@ def shown(show_progress_bar: bool | None) -> bool:
 
 
 class SequentialEvaluator(BaseEvaluator):
-    """Several evaluators, one after the other; their scores become one, the last unless a function says otherwise."""
+    """Several evaluators, one after the other; a function joins their scores into one, by default the last."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class SequentialEvaluator(BaseEvaluator):
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Evaluate, and join what is found, with "sequential_score"."""
+        """Evaluate, and join all metrics, with the joined score as "sequential_score"."""
         results: dict[str, float] = {}
         scores: list[float] = []
         for i, evaluator in enumerate(self.evaluators):

@@ -1,6 +1,6 @@
-"""What SentenceTransformer and CrossEncoder have in common: settings, prompts, devices, parts, pools.
+"""The base class of SentenceTransformer and CrossEncoder: settings, prompts, devices, parts, pools.
 
-The models of minembed never change; these hold one, and take another in its place where a setting changes.  All that
+The models of minembed are immutable; these objects hold one, and replace it when a setting changes.  Everything that
 belongs to torch's modules is refused by name.
 """
 
@@ -45,12 +45,12 @@ REFUSED = {
 
 
 class BaseModel(ABC):
-    """A model of the reference, over one of minembed's."""
+    """The reference's interface to a model of minembed."""
 
     _default_prompts: ClassVar[dict[str, str]] = {}
     default_huggingface_organization: ClassVar[str | None] = None
     model_type: ClassVar[str] = "BaseModel"
-    backend = "torch"  # the reference's name of the files that are read, and of the numbers that come out
+    backend = "torch"  # the reference's name for a model that is loaded from safetensors
     training = False
     _own: Any  # an Embedder or a Reranker
     _padding_side: str | None = None
@@ -61,7 +61,7 @@ class BaseModel(ABC):
         raise UnsupportedAttributeError(f"{type(self).__name__}.{name} is not supported: {TORCH}")
 
     def _take_prompts(self, given: Any, default: str | None, saved: Any, saved_default: str | None) -> None:
-        """The caller's prompts, and those of the folder that he does not name."""
+        """Use the caller's prompts, and the folder's for names that the caller does not give."""
         named = as_prompts(given)
         told = {name: text for name, text in named.items() if text is not None}
         self.prompts: dict[str, str] = {**self._default_prompts, **dict.fromkeys(named, ""), **saved, **told}
@@ -71,7 +71,7 @@ class BaseModel(ABC):
             raise InputError(f"default_prompt_name {self.default_prompt_name!r} is not among the prompts: {known}")
 
     def _find_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
-        """The text to put in front."""
+        """The text of the prompt."""
         if prompt is not None:
             if prompt_name is not None:
                 LOG.warning("prompt= and prompt_name= were given: prompt_name=%r is not used", prompt_name)
@@ -104,12 +104,12 @@ class BaseModel(ABC):
 
     @property
     def dtype(self) -> Any:
-        """What it computes in."""
+        """The compute type."""
         return dtype_of(self._own.dtype)
 
     @property
     def config(self) -> ModelConfig:
-        """What config.json says."""
+        """The settings of config.json."""
         return ModelConfig(self._checkpoint.weights / "config.json", self._labels())
 
     def _labels(self) -> tuple[str, ...]:
@@ -138,12 +138,12 @@ class BaseModel(ABC):
         raise UnsupportedAttributeError(f"{type(self).__name__}.transformers_model is not supported: {TORCH}")
 
     def get_max_seq_length(self) -> int:
-        """How many tokens are read."""
+        """The number of tokens that are read at most."""
         return int(self.max_seq_length)
 
     @property
     def max_seq_length(self) -> int:
-        """How many tokens are read, special ones included."""
+        """The number of tokens that are read at most, with special tokens."""
         return int(self._checkpoint.max_seq_length)
 
     @max_seq_length.setter
@@ -154,32 +154,32 @@ class BaseModel(ABC):
     def _set_limit(self, value: Any) -> None: ...
 
     def _limited(self, value: int) -> Any:
-        """This model with another limit, beside it."""
+        """A copy of the model with another limit."""
         other = copy(self)
         other._set_limit(value)
         return other
 
     @property
     def modalities(self) -> list[str]:
-        """What it reads."""
+        """The kinds of input."""
         return ["text"]
 
     def supports(self, modality: Any) -> bool:
-        """Whether it reads that: "text" alone."""
+        """Whether the model reads this kind of input; only "text" is supported."""
         return modality in self.modalities
 
     def get_backend(self) -> str:
-        """The reference's name of the files that are read: "torch"."""
+        """The reference's name for a model that is loaded from safetensors: "torch"."""
         return self.backend
 
     def get_model_kwargs(self) -> list[str]:
-        """The keyword arguments that this model takes beyond the reference's."""
+        """The keyword arguments that this model accepts in addition to the reference's."""
         return []
 
     # ---- where it is
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """Stay on the CPU; raises InputError for another device and UnsupportedCallError for another dtype."""
+        """Return the model; raises InputError for a device other than the CPU, UnsupportedCallError for another dtype."""
         for value in (*args, *kwargs.values()):
             if str(value).removeprefix("torch.") in ("float16", "half", "float64", "bfloat16", "float32", "int8"):
                 if str(value).removeprefix("torch.") != self._own.dtype:
@@ -189,25 +189,25 @@ class BaseModel(ABC):
         return self
 
     def cpu(self) -> Any:
-        """Stay on the CPU."""
+        """Return the model, which is on the CPU."""
         return self
 
     def eval(self) -> Any:
-        """Change nothing: nothing is trained here."""
+        """Return the model, which is always in evaluation mode."""
         return self
 
     def train(self, mode: bool = True) -> Any:
-        """Refuse, but for mode=False."""
+        """Refuse, except for mode=False."""
         if mode:
             raise UnsupportedCallError(f"train is not supported: {TRAINING}")
         return self
 
     def float(self) -> Any:
-        """Stay in float32; raises UnsupportedCallError where that is not what the model computes in."""
+        """Return the model; raises UnsupportedCallError unless it computes in float32."""
         return self.to("float32")
 
     def bfloat16(self) -> Any:
-        """Stay in bfloat16; raises UnsupportedCallError where that is not what the model computes in."""
+        """Return the model; raises UnsupportedCallError unless it computes in bfloat16."""
         return self.to("bfloat16")
 
     # ---- its parts
@@ -231,19 +231,19 @@ class BaseModel(ABC):
         return iter(self._parts())
 
     def children(self) -> Iterator[Any]:
-        """Its parts."""
+        """The parts of the model."""
         return iter(self._parts())
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
-        """Its parts, by number."""
+        """The parts of the model, by number."""
         return ((str(i), part) for i, part in enumerate(self._parts()))
 
     def modules(self) -> Iterator[Any]:
-        """Itself and its parts."""
+        """The model itself and its parts."""
         return iter([self, *self._parts()])
 
     def named_modules(self) -> Iterator[tuple[str, Any]]:
-        """Itself and its parts, by number."""
+        """The model itself and its parts, by number."""
         return iter([("", self), *self.named_children()])
 
     def _first_module(self) -> Any:
@@ -259,12 +259,12 @@ class BaseModel(ABC):
     # ---- what is done with it
 
     def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[str, Any]:
-        """A pool for `encode(pool=...)`: the model's own threads do the work, and the results are the same."""
+        """A pool for `encode(pool=...)`: the model's own threads do the work, with the same results."""
         return start_pool(target_devices)
 
     @staticmethod
     def stop_multi_process_pool(pool: dict[str, Any]) -> None:
-        """End a pool."""
+        """Stop a pool."""
         stop_pool(pool)
 
     def evaluate(self, evaluator: Any, output_path: str | None = None) -> Any:
@@ -279,7 +279,7 @@ class BaseModel(ABC):
         train_datasets: list[str] | None = None,
         safe_serialization: bool = True,
     ) -> None:
-        """As `save`."""
+        """The same as `save`."""
         self.save(path, model_name, create_model_card, train_datasets, safe_serialization)
 
     @abstractmethod
@@ -295,26 +295,26 @@ class BaseModel(ABC):
         ...
 
     def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, Any]:
-        """As `preprocess`, under its first name."""
+        """The same as `preprocess`, under its old name."""
         return self.preprocess(texts, **kwargs)
 
     @abstractmethod
     def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        """What the model reads of texts."""
+        """Tokenize texts: the input of `forward`."""
         ...
 
     @abstractmethod
     def is_singular_input(self, inputs: Any) -> bool:
-        """Whether that is one input, and not several."""
+        """Whether `inputs` is one input, not several."""
         ...
 
     def __call__(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """As `forward`."""
+        """The same as `forward`."""
         return self.forward(input, **kwargs)
 
     @abstractmethod
     def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Compute what `preprocess` gave."""
+        """Compute the output for the features that `preprocess` returned."""
         ...
 
 

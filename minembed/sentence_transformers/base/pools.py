@@ -1,4 +1,4 @@
-"""Pools of processes, as the reference starts them: here the threads of a model do the work, with the same results."""
+"""The reference's pools of processes: here the threads of a model do the work, with the same results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ KEYS = ("input", "output", "processes")
 
 
 def start_pool(target_devices: Sequence[str] | None) -> dict[str, Any]:
-    """A pool for these devices, each a CPU; four of them where nothing is said.
+    """A pool for these devices, all of them the CPU; by default for four.
 
     >>> start_pool(["cpu", "cpu"])["processes"]
     ['cpu', 'cpu']
@@ -23,7 +23,7 @@ def start_pool(target_devices: Sequence[str] | None) -> dict[str, Any]:
 
 
 def stop_pool(pool: dict[str, Any]) -> None:
-    """End a pool, which `check_pool` refuses from then on.
+    """Stop a pool; `check_pool` refuses it from then on.
 
     >>> stop_pool(start_pool(None))
     """
@@ -32,7 +32,7 @@ def stop_pool(pool: dict[str, Any]) -> None:
 
 
 def check_pool(pool: Any, device: Any, chunk_size: object) -> None:
-    """Raise InputError and InputTypeError for a pool that is none or has ended, or for devices that are no CPU.
+    """Raise InputError or InputTypeError for a pool that is invalid or stopped, or for devices other than the CPU.
 
     >>> check_pool(None, ["cpu", "cpu"], None)
     """

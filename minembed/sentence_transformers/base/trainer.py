@@ -1,4 +1,4 @@
-"""`base.trainer` of the reference, which belongs to its training."""
+"""`base.trainer` of the reference, a part of its training: refused by name."""
 
 from minembed.sentence_transformers.refusals import TRAINING, none_of
 

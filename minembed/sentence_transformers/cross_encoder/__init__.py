@@ -1,4 +1,4 @@
-"""`cross_encoder` of the reference: models that score pairs, and names that are refused."""
+"""`cross_encoder` of the reference: models that score pairs; unsupported names are refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is done to the logits of a cross-encoder: minembed's activations by torch's names, or any callable."""
+"""Activations for the logits of a cross-encoder: minembed's under torch's names, or any callable."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from minembed.types import Array
 
 
 class Activation:
-    """An activation by its name in torch.nn, that can be called as a module there is.
+    """An activation by its name in torch.nn; it is called as torch's module is.
 
     >>> Activation("Sigmoid"), Activation("Sigmoid")(np.float32([[0.0]])).tolist()
     (Sigmoid(), [[0.5]])
@@ -21,7 +21,7 @@ class Activation:
         self.name = name
 
     def __call__(self, logits: Any) -> Any:
-        """Apply it to logits (N, L): a tensor."""
+        """Apply the activation to logits (N, L); returns a tensor."""
         return tensor(SCORE_ACTIVATIONS[self.name](as_array(logits, "logits")))
 
     def __repr__(self) -> str:
@@ -29,9 +29,9 @@ class Activation:
 
 
 def activated(logits: Array, function: Any) -> Array:  # (N, L) -> (N, L)
-    """Apply an activation, minembed's or the caller's own, which gets a tensor.
+    """Apply an activation: minembed's, or the caller's own function, which gets a tensor.
 
-    Raises InputTypeError for what cannot be called.
+    Raises InputTypeError if it is not callable.
 
     >>> activated(np.float32([[-1.0], [2.0]]), abs).tolist()
     [[1.0], [2.0]]
@@ -44,7 +44,7 @@ def activated(logits: Array, function: Any) -> Array:  # (N, L) -> (N, L)
 
 
 def activation_name(function: Any) -> str:
-    """The name in torch.nn of an activation; raises UnsupportedCallError for another function.
+    """The name of an activation in torch.nn; raises UnsupportedCallError for another function.
 
     >>> activation_name(Activation("Sigmoid"))
     'Sigmoid'

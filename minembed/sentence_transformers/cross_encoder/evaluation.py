@@ -26,7 +26,7 @@ BINARY = ("Accuracy", "Accuracy_Threshold", "F1", "F1_Threshold", "Precision", "
 
 
 class CrossEncoderClassificationEvaluator(BaseEvaluator):
-    """How well scores tell label 1 from label 0; for several labels, the F1 of classes."""
+    """How well scores separate label 1 from label 0; for several labels, the F1 of classes."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class CrossEncoderClassificationEvaluator(BaseEvaluator):
 
     @classmethod
     def from_input_examples(cls, examples: list[Any], **kwargs: Any) -> Any:
-        """An evaluator of InputExamples."""
+        """Create an evaluator from InputExamples."""
         return cls([example.texts for example in examples], [example.label for example in examples], **kwargs)
 
     def __call__(
@@ -79,7 +79,7 @@ class CrossEncoderClassificationEvaluator(BaseEvaluator):
 
 
 class CrossEncoderCorrelationEvaluator(BaseEvaluator):
-    """Pearson's and Spearman's correlation of a model's scores with judged ones."""
+    """Pearson's and Spearman's correlation of a model's scores with human scores."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class CrossEncoderCorrelationEvaluator(BaseEvaluator):
 
     @classmethod
     def from_input_examples(cls, examples: list[Any], **kwargs: Any) -> Any:
-        """An evaluator of InputExamples."""
+        """Create an evaluator from InputExamples."""
         return cls([example.texts for example in examples], [example.label for example in examples], **kwargs)
 
     def __call__(
@@ -117,7 +117,7 @@ class CrossEncoderCorrelationEvaluator(BaseEvaluator):
 
 
 class CrossEncoderRerankingEvaluator(BaseEvaluator):
-    """How well scores put a query's relevant documents first; beside the order they came in, where there is one."""
+    """How well scores rank a query's relevant documents first; also for the given order, if there is one."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class CrossEncoderRerankingEvaluator(BaseEvaluator):
         return self.prefix_name_to_metrics(metrics, self.name)
 
     def _documents(self, sample: dict[str, Any]) -> tuple[list[str], list[int]]:
-        """The documents of a sample, and which of them are relevant."""
+        """The documents of a sample, and for each whether it is relevant."""
         for key in ("query", "positive"):
             if key not in sample:
                 raise InputError(f"a sample has no {key!r}: it needs query, positive, and negative or documents")
@@ -188,7 +188,7 @@ class CrossEncoderRerankingEvaluator(BaseEvaluator):
         return documents, [int(document in positive) for document in documents]
 
     def _given_order(self, sample: dict[str, Any]) -> tuple[float, float, float]:
-        """The measures of the order that the documents came in; positives that are not among them come last."""
+        """The metrics of the given order of the documents; positives that are not among them count as last."""
         positive = _as_list(sample["positive"])
         relevant = [int(document in positive) for document in sample["documents"]]
         if not any(relevant):
@@ -203,7 +203,7 @@ class CrossEncoderRerankingEvaluator(BaseEvaluator):
         return mrr, ndcg(relevant, scores, self.at_k), average_precision(relevant, scores)
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         settings: dict[str, Any] = {"at_k": self.at_k}
         if self.samples and "documents" in self.samples[0]:
             settings["always_rerank_positives"] = self.always_rerank_positives

@@ -33,13 +33,13 @@ OLD_NAMES = {
     "config_args": "config_kwargs",
     "cache_dir": "cache_folder",
     "default_activation_function": "activation_fn",
-    "classifier_dropout": "",  # of training
+    "classifier_dropout": "",  # used only in training
 }
-NO_CHANGE = ("num_workers", "convert_to_numpy", "convert_to_tensor", "apply_softmax")  # what `rank` takes no more
+NO_CHANGE = ("num_workers", "convert_to_numpy", "convert_to_tensor", "apply_softmax")  # removed from `rank`
 
 
 def _takes_old_positions(function: Callable[..., None]) -> Callable[..., None]:
-    """Let a constructor take by position what the reference took so in its first releases."""
+    """Let a constructor accept the positional arguments of the reference's first releases."""
     from functools import wraps
 
     @wraps(function)
@@ -51,7 +51,7 @@ def _takes_old_positions(function: Callable[..., None]) -> Callable[..., None]:
 
 
 class CrossEncoder(BaseModel):
-    """A model that scores pairs of texts, called as the reference is; minembed computes."""
+    """A model that scores pairs of texts, with the reference's interface; minembed computes."""
 
     default_huggingface_organization: ClassVar[str | None] = "cross-encoder"
     model_type: ClassVar[str] = "CrossEncoder"
@@ -83,7 +83,7 @@ class CrossEncoder(BaseModel):
         keep_in_fp32_modules: list[str] | None = None,
     ) -> None:
         request = read_request(locals(), "cross-encoder")
-        self.trust_remote_code = trust_remote_code  # nothing of a repository's is run, whatever it says
+        self.trust_remote_code = trust_remote_code  # code of a repository is never run
         self._padding_side = request.padding_side
         limit = request.load.pop("max_seq_length", None) if max_length is None else max_length
         self._own = load_as_asked(Reranker.load, request.name, request.load, lambda model: model.model.checkpoint)
@@ -100,7 +100,7 @@ class CrossEncoder(BaseModel):
 
     @property
     def reranker(self) -> Reranker:
-        """The model of minembed that computes; it knows nothing of prompts and activations that were set here."""
+        """The underlying model of minembed; prompts and activations that were set here do not affect it."""
         return self._own
 
     @takes_old_names(sentences="inputs", activation_fct="activation_fn", num_workers="")
@@ -123,8 +123,8 @@ class CrossEncoder(BaseModel):
     ) -> Any:
         """Score pairs: (N,) float32, (N, L) for L > 1 labels; one pair gives one row.
 
-        `activation_fn` is any function of the logits (N, L), which come as a tensor; None is the model's own.  A prompt
-        is put in front of the first text of each pair.  `truncation` is taken as by `Reranker.predict`.
+        `activation_fn` is any function of the logits, a tensor (N, L); None means the model's own.  A prompt is put in
+        front of the first text of each pair.  `truncation` works as in `Reranker.predict`.
         """
         own = check_new_options(kwargs, ("truncation",), "predict")
         check_pool(pool, device, chunk_size)
@@ -152,7 +152,7 @@ class CrossEncoder(BaseModel):
         if convert_to_tensor or not convert_to_numpy:
             given = tensor(scores)
             return given[0] if alone else given if convert_to_tensor else list(given)
-        scores = scores.astype(np.float32, copy=False)  # whatever the function made of them
+        scores = scores.astype(np.float32, copy=False)  # the function may return another type
         return scores[0] if alone else scores
 
     @takes_old_names(**dict.fromkeys(NO_CHANGE, ""), activation_fct="activation_fn")
@@ -171,7 +171,7 @@ class CrossEncoder(BaseModel):
         pool: dict[str, Any] | None = None,
         chunk_size: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Order documents by how well they answer a query: {"corpus_id", "score"} and, if asked for, "text"."""
+        """Rank documents by how well they answer a query: {"corpus_id", "score"} and, if requested, "text"."""
         if self.num_labels != 1:
             raise InputError(f"rank needs one score a pair, and the model has {self.num_labels}: use predict")
         texts = list(documents)
@@ -191,13 +191,13 @@ class CrossEncoder(BaseModel):
         return [hit | {"text": texts[hit["corpus_id"]]} for hit in hits] if return_documents else hits
 
     def is_singular_input(self, inputs: Any) -> bool:
-        """Whether that is one pair."""
+        """Whether `inputs` is one pair."""
         if isinstance(inputs, np.ndarray):
             return inputs.size > 0 and inputs.ndim < 2
         return isinstance(inputs, list | tuple) and len(inputs) > 0 and not isinstance(inputs[0], list | tuple)
 
     def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        """Token ids of pairs, padded to the longest: input_ids, token_type_ids, attention_mask, as tensors (B, T)."""
+        """Tokenize pairs, padded to the longest: input_ids, token_type_ids, attention_mask, as tensors (B, T)."""
         check_new_options(kwargs, (), "preprocess")
         given = list(column(as_batch(inputs), "inputs", "pairs"))
         if not given:
@@ -223,17 +223,17 @@ class CrossEncoder(BaseModel):
 
     @property
     def num_labels(self) -> int:
-        """How many scores a pair gets."""
+        """The number of scores per pair."""
         return len(self._own.labels)
 
     @property
     def model(self) -> Any:
-        """Refuse: there is no model of transformers."""
+        """Refuse: there is no transformers model."""
         return self.transformers_model
 
     @property
     def max_length(self) -> int:
-        """How many tokens of a pair are read."""
+        """The number of tokens of a pair that are read at most."""
         return self.max_seq_length
 
     @max_length.setter
@@ -241,7 +241,7 @@ class CrossEncoder(BaseModel):
         self.max_seq_length = value
 
     def set_keep_in_fp32_modules(self, module_names: list[str]) -> None:
-        """Take the names of layers, which changes nothing: the head is computed in float32 always."""
+        """Do nothing: the head is always computed in float32."""
         self.keep_in_fp32_modules = list(module_names)
 
     @property
@@ -269,10 +269,10 @@ class CrossEncoder(BaseModel):
         train_datasets: list[str] | None = None,
         safe_serialization: bool = True,
     ) -> None:
-        """Copy the checkpoint's folder, with the limit and the activation, to one that is new or empty.
+        """Copy the checkpoint's folder, with the current limit and activation, to a new or empty folder.
 
-        Raises InputError where the folder holds something, UnsupportedCallError for safe_serialization=False, and for
-        an activation or prompts that were set here and cannot be written.
+        Raises InputError if the folder is not empty, UnsupportedCallError for safe_serialization=False, and for an
+        activation or prompts that were set here and cannot be saved.
         """
         if not safe_serialization:
             raise UnsupportedCallError(
@@ -283,7 +283,7 @@ class CrossEncoder(BaseModel):
         save_folder(self._own.model, Path(path), activation_name(self.activation_fn), create_model_card)
 
     def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Add the logits to what `preprocess` gave, as scores."""
+        """Add the logits, as "scores", to the features that `preprocess` returned."""
         check_new_options(kwargs, (), "forward")
         tokens = tokens_of({name: as_array(value) for name, value in input.items() if name != "modality"})
         return {**input, "scores": tensor(self._own._logits(tokens, together=False))}

@@ -1,4 +1,4 @@
-"""A cross-encoder's folder, copied with another limit and another activation, and with its adapter merged."""
+"""Save a cross-encoder: copy its folder with the current limit and activation, and merge its adapter."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ OVERALL = "config_sentence_transformers.json"
 
 
 def saved_prompts(folder: Path) -> dict[str, str]:
-    """The prompts that a folder names.
+    """The prompts that a folder defines.
 
     >>> saved_prompts(Path("no-such-folder"))
     {}
@@ -26,16 +26,16 @@ def saved_prompts(folder: Path) -> dict[str, str]:
 
 
 def save_folder(model: CrossEncoder, target: Path, activation: str, with_card: bool) -> None:
-    """Copy the folder that a model was read from, whole or not at all; an adapter is merged into the weights.
+    """Copy the folder that a model was loaded from, completely or not at all; merges an adapter into the weights.
 
-    Raises InputError where `target` holds something, ConfigError where the copy would not be read as the model is.
+    Raises InputError if `target` is not empty, ConfigError if the copy would load as another model.
     """
     root, source = model.checkpoint.root, model.checkpoint.folder
-    inside = source.relative_to(root) if source.is_relative_to(root) else Path()  # of the base of an adapter alone
+    inside = source.relative_to(root) if source.is_relative_to(root) else Path()  # an adapter's base may be a subfolder
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
     with new_folder(target) as staged:
-        for folder, place in {source: staged / inside, root: staged}.items():  # what the root says counts
+        for folder, place in {source: staged / inside, root: staged}.items():  # the root's files replace the base's
             place.mkdir(parents=True, exist_ok=True)
             for path in (found for kind in KINDS for found in folder.glob(kind)):
                 shutil.copyfile(path, place / path.name)
@@ -55,7 +55,7 @@ def save_folder(model: CrossEncoder, target: Path, activation: str, with_card: b
 
 
 def _merge(model: CrossEncoder, place: Path) -> None:
-    """Put the whole weights in the place of an adapter's."""
+    """Replace an adapter's weights by the merged ones."""
     for pattern in ("adapter_*", "*.safetensors", "*.safetensors.index.json"):
         for path in place.glob(pattern):
             path.unlink()
@@ -64,7 +64,7 @@ def _merge(model: CrossEncoder, place: Path) -> None:
 
 
 def _update(path: Path, key: str, value: Any, add: bool) -> None:
-    """Write a setting; with `add` also where there was none."""
+    """Change a setting; with `add`, also add it if it is missing."""
     settings = optional_json(path)
     if add or key in settings:
         path.write_text(json.dumps({**settings, key: value}, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`cross_encoder.trainer` of the reference, which belongs to its training."""
+"""`cross_encoder.trainer` of the reference, a part of its training: refused by name."""
 
 from minembed.sentence_transformers.refusals import CROSS_TRAINING, none_of
 

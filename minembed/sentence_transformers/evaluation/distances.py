@@ -11,7 +11,7 @@ from minembed.types import Array
 
 
 class MSEEvaluator(BaseEvaluator):
-    """How far a model's vectors are from a teacher's; the less the better, so the metric is negative."""
+    """The mean squared error of a model's vectors against a teacher's; negative, so that greater is better."""
 
     def __init__(
         self,
@@ -44,17 +44,17 @@ class MSEEvaluator(BaseEvaluator):
         return self.prefix_name_to_metrics({"negative_mse": -mse}, self.name)
 
     def embed_inputs(self, model: Any, sentences: Any, **kwargs: Any) -> Array:
-        """The vectors of texts."""
+        """Embed texts."""
         options = {"batch_size": self.batch_size, "show_progress_bar": self.show_progress_bar}
         return as_array(model.encode(sentences, truncate_dim=self.truncate_dim, **options, **kwargs))
 
     @property
     def description(self) -> str:
-        """What is evaluated."""
+        """What is measured, in words."""
         return "Knowledge Distillation"
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         return {} if self.truncate_dim is None else {"truncate_dim": self.truncate_dim}
 
 
@@ -68,7 +68,7 @@ def mean_squared_error(a: Array, b: Array) -> float:  # (N, D), (N, D)
 
 
 class MSEEvaluatorFromDataFrame(BaseEvaluator):
-    """As MSEEvaluator, of parallel texts in rows, by pairs of columns."""
+    """As MSEEvaluator, for parallel texts in the columns of a table."""
 
     def __init__(
         self,
@@ -106,11 +106,11 @@ class MSEEvaluatorFromDataFrame(BaseEvaluator):
         return self.prefix_name_to_metrics({"negative_mse": -float(np.mean(errors))}, self.name)
 
     def embed_inputs(self, model: Any, sentences: Any, **kwargs: Any) -> Array:
-        """The vectors of texts."""
+        """Embed texts."""
         options = {"batch_size": self.batch_size, "truncate_dim": self.truncate_dim}
         return as_array(model.encode(sentences, **options, **kwargs))
 
     @property
     def description(self) -> str:
-        """What is evaluated."""
+        """What is measured, in words."""
         return "Knowledge Distillation"

@@ -1,4 +1,4 @@
-"""The numbers that evaluators give, as the reference's libraries compute them: thresholds, rankings, classes."""
+"""The metrics of evaluators, as the reference's libraries compute them: thresholds, rankings, classes."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from minembed.types import Array
 
 
 def best_accuracy(scores: Array, labels: Array, higher: bool) -> tuple[float, float]:  # (N,), (N,) of 0 and 1
-    """The largest share of right guesses that a threshold on scores gives, and the threshold, in the scores' type.
+    """The best accuracy of a threshold on scores, and the threshold, in the scores' type.
 
-    `higher` says that high scores belong to label 1.
+    `higher` means that high scores predict label 1.
 
     >>> accuracy, threshold = best_accuracy(np.float32([0.9, 0.2]), np.array([1, 0]), True)
     >>> accuracy, round(float(threshold), 6)
@@ -27,7 +27,7 @@ def best_accuracy(scores: Array, labels: Array, higher: bool) -> tuple[float, fl
 
 
 def best_f1(scores: Array, labels: Array, higher: bool) -> tuple[float, float, float, float]:  # (N,), (N,) of 0 and 1
-    """The largest F1 that a threshold gives, with its precision and recall, and the threshold.
+    """The best F1 of a threshold on scores, with its precision and recall, and the threshold.
 
     >>> found = best_f1(np.float32([0.9, 0.2]), np.array([1, 0]), True)
     >>> found[:3], round(float(found[3]), 6)
@@ -44,7 +44,7 @@ def best_f1(scores: Array, labels: Array, higher: bool) -> tuple[float, float, f
 
 
 def _by_threshold(scores: Array, labels: Array, higher: bool) -> tuple[Array, Array, Array]:
-    """Scores and labels from the likeliest on, and where groups of equal scores end."""
+    """Scores and labels, the most likely first, and where groups of equal scores end."""
     scores, labels = np.asarray(scores), np.asarray(labels)
     order = np.argsort(-scores if higher else scores, kind="stable")
     s, y = scores[order], labels[order] == 1
@@ -59,7 +59,7 @@ def _between(s: Array, at: int) -> float:
 
 
 def average_precision(relevant: Array, scores: Array) -> float:  # (N,), (N,)
-    """Precision over all thresholds, weighted by the gain in recall; 0 where nothing is relevant.
+    """Precision over all thresholds, weighted by the gain in recall; 0 if nothing is relevant.
 
     >>> average_precision(np.array([0, 1, 1]), np.array([0.9, 0.8, 0.1]))
     0.5833333333333333
@@ -68,7 +68,7 @@ def average_precision(relevant: Array, scores: Array) -> float:  # (N,), (N,)
 
 
 def ndcg(relevant: Array, scores: Array, k: int) -> float:  # (N,), (N,)
-    """The discounted gain of the first k, divided by the largest possible; equal scores share their places.
+    """The discounted cumulative gain of the first k, divided by the largest possible; equal scores share their ranks.
 
     >>> round(ndcg(np.array([0, 1]), np.array([0.5, 0.5]), 10), 6)
     0.815465
@@ -83,7 +83,7 @@ def ndcg(relevant: Array, scores: Array, k: int) -> float:  # (N,), (N,)
 
 
 def reciprocal_rank(relevant: Array, ranking: Array, k: int) -> float:  # (N,), (N,) places
-    """1 / the place of the first relevant one among the first k of a ranking, or 0.
+    """1 / the rank of the first relevant document among the first k of a ranking, or 0.
 
     >>> reciprocal_rank(np.array([0, 1]), np.array([0, 1]), 10)
     0.5
@@ -93,7 +93,7 @@ def reciprocal_rank(relevant: Array, ranking: Array, k: int) -> float:  # (N,), 
 
 
 def matthews(truth: Array, guess: Array) -> float:  # (N,), (N,)
-    """Matthews' correlation of two lists of truths; 0 where one of them is all the same.
+    """Matthews' correlation of true and predicted labels; 0 if one of the two is constant.
 
     >>> round(matthews(np.array([1, 0, 1]), np.array([True, False, True])), 9)
     1.0
@@ -105,7 +105,7 @@ def matthews(truth: Array, guess: Array) -> float:  # (N,), (N,)
 
 
 def class_f1(truth: Array, guess: Array) -> dict[str, float]:  # (N,), (N,) classes
-    """The F1 of classes: "macro", their mean; "micro", that of all guesses together; "weighted" by how many are true.
+    """The F1 of classes: "macro" is their mean, "micro" that of all predictions, "weighted" the mean by class size.
 
     >>> class_f1(np.array([0, 1, 1]), np.array([0, 1, 0]))["micro"]
     0.6666666666666666

@@ -1,4 +1,4 @@
-"""Evaluators of what search finds: paraphrases, translations, documents put in order."""
+"""Evaluators of search: paraphrase mining, translation, reranking."""
 
 from collections import defaultdict
 from typing import Any
@@ -15,7 +15,7 @@ from minembed.types import Array
 
 
 class ParaphraseMiningEvaluator(BaseEvaluator):
-    """How well the most alike pairs are those that people call paraphrases."""
+    """How well the most similar pairs agree with known paraphrases."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class ParaphraseMiningEvaluator(BaseEvaluator):
 
     @staticmethod
     def add_transitive_closure(graph: Any) -> Any:
-        """Make all that are joined by a chain of duplicates duplicates of each other."""
+        """Make duplicates transitive: ids that a chain of duplicates joins are duplicates of each other."""
         seen: set[Any] = set()
         for start in list(graph):
             if start in seen:
@@ -113,14 +113,14 @@ class ParaphraseMiningEvaluator(BaseEvaluator):
         return graph
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         settings = {"add_transitive_closure": self._add_transitive_closure, "max_pairs": self.max_pairs}
         width = {} if self.truncate_dim is None else {"truncate_dim": self.truncate_dim}
         return settings | {"top_k": self.top_k} | width
 
 
 class TranslationEvaluator(BaseEvaluator):
-    """How often the most alike sentence of another language is the translation, in both directions."""
+    """How often the most similar sentence of another language is the translation, in both directions."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class TranslationEvaluator(BaseEvaluator):
             print(f"  {scores[j]:.4f}: {self.target_sentences[j]}")
 
     def embed_inputs(self, model: Any, sentences: Any, **kwargs: Any) -> Array:
-        """The vectors of texts."""
+        """Embed texts."""
         return as_array(
             model.encode(
                 sentences,
@@ -177,12 +177,12 @@ class TranslationEvaluator(BaseEvaluator):
         )
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         return {} if self.truncate_dim is None else {"truncate_dim": self.truncate_dim}
 
 
 class RerankingEvaluator(BaseEvaluator):
-    """How well similarities put a query's positives before its negatives."""
+    """How well similarities rank a query's positives before its negatives."""
 
     def __init__(
         self,
@@ -222,12 +222,12 @@ class RerankingEvaluator(BaseEvaluator):
         return self.prefix_name_to_metrics(dict(zip(names, row, strict=True)), self.name)
 
     def compute_metrics(self, model: Any) -> dict[str, float]:
-        """The means of all measures; texts are encoded together, or sample by sample."""
+        """The means of all metrics; texts are encoded together, or sample by sample."""
         batched = self.use_batched_encoding
         return self.compute_metrics_batched(model) if batched else self.compute_metrics_individual(model)
 
     def compute_metrics_batched(self, model: Any) -> dict[str, float]:
-        """The means of all measures, with all texts encoded together."""
+        """The means of all metrics, with all texts encoded together."""
         texts = [[*sample["positive"], *sample["negative"]] for sample in self.samples]
         queries = self.embed_inputs(model, [sample["query"] for sample in self.samples], "query")
         documents = self.embed_inputs(model, [text for own in texts for text in own], "document")
@@ -235,7 +235,7 @@ class RerankingEvaluator(BaseEvaluator):
         return self._means(zip(queries, np.split(documents, bounds), strict=True))
 
     def compute_metrics_individual(self, model: Any) -> dict[str, float]:
-        """The means of all measures, with the texts of one sample encoded at a time."""
+        """The means of all metrics, with the texts of one sample encoded at a time."""
         return self._means(
             (
                 self.embed_inputs(model, [sample["query"]], "query", False)[0],
@@ -266,14 +266,14 @@ class RerankingEvaluator(BaseEvaluator):
         show_progress_bar: bool | None = None,
         **kwargs: Any,
     ) -> Array:
-        """The vectors of texts, as queries or as documents."""
+        """Embed texts, as queries or as documents."""
         encode = getattr(model, f"encode_{encode_fn_name}" if encode_fn_name else "encode")
         shown = self.show_progress_bar if show_progress_bar is None else show_progress_bar
         options = {"batch_size": self.batch_size, "show_progress_bar": shown, "truncate_dim": self.truncate_dim}
         return as_array(encode(sentences, **options, **kwargs))
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         return {"at_k": self.at_k} | ({} if self.truncate_dim is None else {"truncate_dim": self.truncate_dim})
 
 

@@ -1,4 +1,4 @@
-"""Evaluators of pairs: how well similarities agree with judgements, and with labels."""
+"""Evaluators of pairs: how well similarities agree with human scores, and with labels."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ MEASURES = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_t
 
 
 def check_lengths(**lists: Any) -> None:
-    """Raise InputError (a ValueError) where lists that belong together are empty, or of different lengths.
+    """Raise InputError (a ValueError) if lists that belong together are empty or have different lengths.
 
     >>> check_lengths(a=[1], b=[1, 2])
     Traceback (most recent call last):
@@ -30,7 +30,7 @@ def check_lengths(**lists: Any) -> None:
 
 
 def pair_scores(name: str, a: Any, b: Any) -> Array:  # (N, D), (N, D) -> (N,)
-    """How alike pairs are, by the name of a similarity function.
+    """The similarity of pairs, by the name of a similarity function.
 
     >>> pair_scores("dot", [[1.0, 2.0]], [[3.0, 4.0]]).tolist()
     [11.0]
@@ -39,7 +39,7 @@ def pair_scores(name: str, a: Any, b: Any) -> Array:  # (N, D), (N, D) -> (N,)
 
 
 class EmbeddingSimilarityEvaluator(BaseEvaluator):
-    """Pearson's and Spearman's correlation of similarities with judged scores."""
+    """Pearson's and Spearman's correlation of similarities with human scores."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class EmbeddingSimilarityEvaluator(BaseEvaluator):
 
     @classmethod
     def from_input_examples(cls, examples: list[Any], **kwargs: Any) -> Any:
-        """An evaluator of InputExamples."""
+        """Create an evaluator from InputExamples."""
         first, second = ([example.texts[i] for example in examples] for i in (0, 1))
         return cls(first, second, [example.label for example in examples], **kwargs)
 
@@ -102,7 +102,7 @@ class EmbeddingSimilarityEvaluator(BaseEvaluator):
         return self.prefix_name_to_metrics(metrics, self.name)
 
     def _embeddings(self, model: Any) -> tuple[Array, Array]:
-        """Both sides, as floats; int8 and uint8 take one range for both."""
+        """The vectors of both sides, as floats; int8 and uint8 use one range for both."""
         if self.precision in ("int8", "uint8"):
             both = self.embed_inputs(model, [*self.sentences1, *self.sentences2])
             a, b = both[: len(self.sentences1)], both[len(self.sentences1) :]
@@ -115,7 +115,7 @@ class EmbeddingSimilarityEvaluator(BaseEvaluator):
         return (a, b) if self.precision in (None, "float32") else (a.astype(np.float32), b.astype(np.float32))
 
     def embed_inputs(self, model: Any, sentences: Any, **kwargs: Any) -> Array:
-        """The vectors of texts."""
+        """Embed texts."""
         return as_array(
             model.encode(
                 sentences,
@@ -131,17 +131,17 @@ class EmbeddingSimilarityEvaluator(BaseEvaluator):
 
     @property
     def description(self) -> str:
-        """What is evaluated."""
+        """What is measured, in words."""
         return "Semantic Similarity"
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         settings = {"truncate_dim": self.truncate_dim, "precision": self.precision}
         return {name: value for name, value in settings.items() if value is not None}
 
 
 class BinaryClassificationEvaluator(BaseEvaluator):
-    """How well a threshold on similarities tells pairs of label 1 from pairs of label 0."""
+    """How well a threshold on similarities separates pairs of label 1 from pairs of label 0."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class BinaryClassificationEvaluator(BaseEvaluator):
 
     @classmethod
     def from_input_examples(cls, examples: list[Any], **kwargs: Any) -> Any:
-        """An evaluator of InputExamples."""
+        """Create an evaluator from InputExamples."""
         first, second = ([example.texts[i] for example in examples] for i in (0, 1))
         return cls(first, second, [example.label for example in examples], **kwargs)
 
@@ -223,7 +223,7 @@ class BinaryClassificationEvaluator(BaseEvaluator):
     compute_metrices = compute_metrics
 
     def embed_inputs(self, model: Any, sentences: Any, **kwargs: Any) -> Array:
-        """The vectors of texts."""
+        """Embed texts."""
         return as_array(
             model.encode(
                 sentences,
@@ -248,5 +248,5 @@ class BinaryClassificationEvaluator(BaseEvaluator):
         return best_f1(as_array(scores), np.asarray(labels), high_score_more_similar)
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         return {} if self.truncate_dim is None else {"truncate_dim": self.truncate_dim}

@@ -1,4 +1,4 @@
-"""The evaluator of retrieval: queries are searched for in a corpus, exactly, and the rankings are measured."""
+"""The evaluator of retrieval: search a corpus for each query, exactly, and measure the rankings."""
 
 import json
 import logging
@@ -92,7 +92,7 @@ class InformationRetrievalEvaluator(BaseEvaluator):
         )
 
     def _columns(self) -> list[tuple[str, int]]:
-        """What a file says of each score function, in order: (kind, k)."""
+        """The columns of the results file for each score function, in order: (kind, k)."""
         columns = [("accuracy", k) for k in self.accuracy_at_k]
         columns += [(kind, k) for k in self.precision_recall_at_k for kind in ("precision", "recall")]
         return columns + [(kind, k) for kind in ("mrr", "ndcg", "map") for k in self._places()[kind]]
@@ -139,9 +139,10 @@ class InformationRetrievalEvaluator(BaseEvaluator):
     def compute_all_metrics(
         self, model: Any, corpus_model: Any = None, corpus_embeddings: Any = None, output_path: str | None = None
     ) -> dict[str, Scores]:
-        """Search by each score function, and measure: {"cosine": {"ndcg@k": {10: ...}, ...}}.
+        """Search with each score function, and measure: {"cosine": {"ndcg@k": {10: ...}, ...}}.
 
-        `corpus_model` encodes the corpus, if it is another than the queries'; `corpus_embeddings` are its vectors.
+        `corpus_model` encodes the corpus, if another model than that of the queries should; `corpus_embeddings` are the
+        corpus's vectors.
         """
         largest = max(max(places) for places in self._places().values())
         order = np.argsort(self.get_corpus_id_ranks())
@@ -170,7 +171,7 @@ class InformationRetrievalEvaluator(BaseEvaluator):
     compute_metrices = compute_all_metrics
 
     def get_corpus_id_ranks(self) -> Array:  # -> (N,)
-        """The place of each document's id among all, in order."""
+        """The rank of each document's id in sorted order."""
         order = sorted(range(len(self.corpus_ids)), key=self.corpus_ids.__getitem__)
         ranks = np.empty(len(order), np.int64)
         ranks[order] = np.arange(len(order))
@@ -191,7 +192,7 @@ class InformationRetrievalEvaluator(BaseEvaluator):
                     file.write(json.dumps({"query_id": query, "query": text, "results": hits}) + "\n")
 
     def compute_metrics(self, queries_result_list: list[Any]) -> Scores:
-        """Measure rankings, one a query: lists of {"corpus_id", "score"}."""
+        """Measure rankings, one per query: lists of {"corpus_id", "score"}."""
         rankings = {}
         for query, hits in zip(self.queries_ids, queries_result_list, strict=True):
             rankings[query] = [hit["corpus_id"] for hit in sorted(hits, key=lambda h: (-h["score"], h["corpus_id"]))]
@@ -201,14 +202,14 @@ class InformationRetrievalEvaluator(BaseEvaluator):
         return {f"{kind}@k": {k: found[f"{kind}@{k}"] for k in places[kind]} for kind in KINDS}
 
     def output_scores(self, scores: Scores) -> None:
-        """Tell the measures through logging."""
+        """Log the metrics."""
         for kind, values in scores.items():
             for k, value in values.items():
                 LOG.info("%s: %.4f", kind.replace("@k", f"@{k}"), value)
 
     @staticmethod
     def compute_dcg_at_k(relevances: Any, k: int) -> float:
-        """The discounted gain of the first k."""
+        """The discounted cumulative gain of the first k."""
         gains = np.asarray(relevances, np.float64)[:k]
         return float(gains @ (1 / np.log2(np.arange(len(gains)) + 2)))
 
@@ -221,7 +222,7 @@ class InformationRetrievalEvaluator(BaseEvaluator):
         prompt: str | None = None,
         **kwargs: Any,
     ) -> Array:
-        """The vectors of texts, as queries or as documents."""
+        """Embed texts, as queries or as documents."""
         encode = getattr(model, f"encode_{encode_fn_name}" if encode_fn_name else "encode")
         return as_array(
             encode(
@@ -236,6 +237,6 @@ class InformationRetrievalEvaluator(BaseEvaluator):
         )
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         names = ("truncate_dim", "query_prompt", "query_prompt_name", "corpus_prompt", "corpus_prompt_name")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

@@ -1,4 +1,4 @@
-"""The evaluator of triplets: whether an anchor is more alike to its positive than to its negative."""
+"""The evaluator of triplets: whether an anchor is more similar to its positive than to its negative."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ NAMES = ("cosine", "dot", "manhattan", "euclidean")
 
 
 class TripletEvaluator(BaseEvaluator):
-    """The share of triplets that are in order, by more than a margin."""
+    """The share of triplets whose positive is more similar than the negative by more than a margin."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class TripletEvaluator(BaseEvaluator):
 
     @classmethod
     def from_input_examples(cls, examples: list[Any], **kwargs: Any) -> Any:
-        """An evaluator of InputExamples."""
+        """Create an evaluator from InputExamples."""
         anchors, positives, negatives = ([example.texts[i] for example in examples] for i in range(3))
         return cls(anchors, positives, negatives, **kwargs)
 
@@ -92,7 +92,7 @@ class TripletEvaluator(BaseEvaluator):
         return self.prefix_name_to_metrics(metrics, self.name)
 
     def embed_inputs(self, model: Any, sentences: Any, encode_fn_name: str | None = None, **kwargs: Any) -> Array:
-        """The vectors of texts, as queries or as documents."""
+        """Embed texts, as queries or as documents."""
         encode = getattr(model, f"encode_{encode_fn_name}" if encode_fn_name else "encode")
         return as_array(
             encode(
@@ -106,6 +106,6 @@ class TripletEvaluator(BaseEvaluator):
         )
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The settings that matter for the result."""
+        """The settings that affect the result."""
         margin = {"margin": self.margin} if any(self.margin.values()) else {}
         return margin | ({} if self.truncate_dim is None else {"truncate_dim": self.truncate_dim})

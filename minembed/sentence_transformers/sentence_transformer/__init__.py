@@ -1,4 +1,4 @@
-"""`sentence_transformer` of the reference: its models of vectors, and names that are refused."""
+"""`sentence_transformer` of the reference: models that return vectors; unsupported names are refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`sentence_transformer.data_collator` of the reference, which belongs to its training."""
+"""`sentence_transformer.data_collator` of the reference, a part of its training: refused by name."""
 
 from minembed.sentence_transformers.refusals import TRAINING, none_of
 

@@ -1,4 +1,4 @@
-"""`datasets` of the reference, under its present path."""
+"""`datasets` of the reference, under its current path."""
 
 from minembed.sentence_transformers import datasets
 from minembed.sentence_transformers.refusals import stand_ins

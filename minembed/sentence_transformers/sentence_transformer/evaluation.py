@@ -1,4 +1,4 @@
-"""`evaluation` of the reference, under its present path."""
+"""`evaluation` of the reference, under its current path."""
 
-from minembed.sentence_transformers.evaluation import *  # noqa: F403 (the same names, written once)
+from minembed.sentence_transformers.evaluation import *  # noqa: F403 (the names are listed once)
 from minembed.sentence_transformers.evaluation import __all__ as __all__

@@ -1,4 +1,4 @@
-"""Texts as the reference's dictionaries of padded arrays, and from them to hidden states and vectors."""
+"""From texts to the reference's dictionaries of padded arrays, and from these to hidden states and vectors."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def read(engine: "Engine", texts: Any, prompt: str, errors: str = "replace") -> Tokens:
-    """Tokenize texts with a prompt in front, or pairs of texts, each read as one text in two segments.
+    """Tokenize texts with a prompt in front, or pairs of texts; a pair is read as one text with two segments.
 
-    Raises UnsupportedCallError for pairs where there is a prompt, or where static embeddings would read them.
+    Raises UnsupportedCallError for pairs with a prompt, and for pairs with static embeddings.
     """
     pairs = pairs_in(texts)
     if not pairs:
@@ -40,7 +40,7 @@ def read(engine: "Engine", texts: Any, prompt: str, errors: str = "replace") -> 
 
 
 def cut_in(tokens: Tokens) -> list[int]:
-    """Which texts were cut.
+    """The indices of the texts that were truncated.
 
     >>> cut_in(Tokens(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(1, np.int64)))
     []
@@ -49,7 +49,7 @@ def cut_in(tokens: Tokens) -> list[int]:
 
 
 def tell_cut(cut: list[int], limit: int, options: Options) -> None:
-    """Warn about texts that were cut, or raise InputError, as the options say.
+    """Warn about truncated texts, or raise InputError, depending on the options.
 
     >>> tell_cut([3], 256, Options(truncation="silent"))
     """
@@ -61,7 +61,7 @@ def tell_cut(cut: list[int], limit: int, options: Options) -> None:
 
 
 def features_of(engine: "Engine", tokens: Tokens, prompt: str, tokenizer: Any) -> Features:
-    """What the reference's `preprocess` gives: int64 arrays (B, T) padded on the tokenizer's side, as tensors."""
+    """The result of the reference's `preprocess`: int64 arrays (B, T) padded on the tokenizer's side, as tensors."""
     if not len(tokens):
         return Features()
     ids, types = (np.split(x.astype(np.int64), tokens.cu_seqlens[1:-1]) for x in (tokens.ids, tokens.types))
@@ -79,9 +79,9 @@ def features_of(engine: "Engine", tokens: Tokens, prompt: str, tokenizer: Any) -
 
 
 def tokens_of(features: Mapping[str, Any]) -> Tokens:  # (B, T) -> (T,) packed
-    """Read padded arrays back, without what is masked.
+    """Turn padded arrays back into packed tokens, without masked places.
 
-    Raises InputError for features without input_ids, or of different shapes.
+    Raises InputError for features without input_ids, or with different shapes.
 
     >>> tokens_of({"input_ids": np.array([[5, 6], [7, 0]]), "attention_mask": np.array([[1, 1], [1, 0]])}).ids.tolist()
     [5, 6, 7]
@@ -101,7 +101,7 @@ def tokens_of(features: Mapping[str, Any]) -> Tokens:  # (B, T) -> (T,) packed
 
 
 def computed(engine: "Engine", features: Mapping[str, Any]) -> dict[str, Any]:
-    """What the reference's forward adds: token_embeddings (B, T, D), zeros where masked, and sentence_embedding."""
+    """The outputs of the reference's forward: token_embeddings (B, T, D), zeros if masked, and sentence_embedding."""
     tokens = tokens_of(features)
     states, checkpoint = states_of(engine, tokens), engine.checkpoint
     skipped = 0 if checkpoint.include_prompt else int(features.get("prompt_length", 0))
@@ -122,7 +122,7 @@ def _laid_out(states: Sequence[Array], mask: Array) -> Array:  # of (T_i, D) -> 
 
 
 def by_text(features: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
-    """One dictionary a text, of what has a row for each.
+    """Split features into one dictionary per text.
 
     >>> by_text({"input_ids": np.array([[1], [2]]), "modality": "text"}, 2)[1]
     {'input_ids': array([2]), 'modality': 'text'}
@@ -134,9 +134,9 @@ def by_text(features: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
 
 
 def pairs_in(texts: Any) -> list[tuple[str, str]] | None:
-    """The pairs of texts, where all inputs are pairs; None where none is.
+    """The pairs of texts if all inputs are pairs; None if none is.
 
-    Raises InputTypeError where some are, or are pairs of something else.
+    Raises InputTypeError if only some are pairs, or if they are pairs of something else than texts.
 
     >>> pairs_in([["a title", "its passage"]])
     [('a title', 'its passage')]

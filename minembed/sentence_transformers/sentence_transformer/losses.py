@@ -1,4 +1,4 @@
-"""`losses` of the reference, under its present path."""
+"""`losses` of the reference, under its current path."""
 
 from minembed.sentence_transformers import losses
 from minembed.sentence_transformers.refusals import stand_ins

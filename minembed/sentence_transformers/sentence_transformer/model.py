@@ -36,11 +36,11 @@ from minembed.sentence_transformers.util.quantization import quantize_embeddings
 from minembed.sentence_transformers.util.similarity import SimilarityFunction
 from minembed.transformer.tokens import Tokens
 
-OWN = ("truncation", "errors")  # options of `Embedder.encode` that are taken beside the reference's
+OWN = ("truncation", "errors")  # options of `Embedder.encode` that are accepted in addition to the reference's
 
 
 class SentenceTransformer(BaseModel):
-    """A model that turns texts into vectors, called as the reference is; minembed computes."""
+    """A model that turns texts into vectors, with the reference's interface; minembed computes."""
 
     _default_prompts: ClassVar[dict[str, str]] = {"query": "", "document": ""}
     default_huggingface_organization: ClassVar[str | None] = "sentence-transformers"
@@ -71,7 +71,7 @@ class SentenceTransformer(BaseModel):
         truncate_dim: int | None = None,
     ) -> None:
         request = read_request(locals())
-        self.trust_remote_code = trust_remote_code  # nothing of a repository's is run, whatever it says
+        self.trust_remote_code = trust_remote_code  # code of a repository is never run
         self._padding_side = request.padding_side
         limit = request.load.pop("max_seq_length", None)
         self._own: Embedder = load_as_asked(Embedder.load, request.name, request.load, lambda model: model.checkpoint)
@@ -81,11 +81,11 @@ class SentenceTransformer(BaseModel):
         self._take_prompts(prompts, default_prompt_name, saved.prompts, saved.default_prompt_name)
         self.truncate_dim: int | None = saved.truncate_dim if truncate_dim is None else truncate_dim
         self.similarity_fn_name = saved.similarity_fn_name if similarity_fn_name is None else similarity_fn_name
-        self._own = with_settings(self._own, truncate_dim=None)  # it is this object's, and can be taken back
+        self._own = with_settings(self._own, truncate_dim=None)  # this object holds it, so that it can be reset
 
     @property
     def embedder(self) -> Embedder:
-        """The model of minembed that computes; it knows nothing of prompts and widths that were set here."""
+        """The underlying model of minembed; prompts and widths that were set here do not affect it."""
         return self._own
 
     # ---- from texts to vectors
@@ -109,7 +109,7 @@ class SentenceTransformer(BaseModel):
         chunk_size: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As `encode`, with the prompt named "query" where the model has one and the call names none."""
+        """As `encode`, with the prompt named "query" if the model has one and the call names none."""
         given = {name: value for name, value in locals().items() if name not in ("self", "kwargs", "inputs")}
         return self.encode(inputs, **given | self._task_prompt(prompt_name, prompt, ("query",)), **kwargs)
 
@@ -132,7 +132,7 @@ class SentenceTransformer(BaseModel):
         chunk_size: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As `encode`, with the first prompt there is of "document", "passage" and "corpus"."""
+        """As `encode`, with the first of the prompts "document", "passage" and "corpus" that the model has."""
         given = {name: value for name, value in locals().items() if name not in ("self", "kwargs", "inputs")}
         names = ("document", "passage", "corpus")
         return self.encode(inputs, **given | self._task_prompt(prompt_name, prompt, names), **kwargs)
@@ -164,14 +164,14 @@ class SentenceTransformer(BaseModel):
     ) -> Any:
         """Turn texts into vectors: (D,) for a str, (N, D) for several.
 
-        What comes out is an array, a tensor with `convert_to_tensor`, or a list of tensors with
-        `convert_to_numpy=False`.  `output_value` is "sentence_embedding", "token_embeddings" (tensors (T_i, D)) or
-        None (dictionaries of all there is).  `normalize_embeddings=False` leaves vectors as the modules give them.
-        `truncation` and `errors` are taken as by `Embedder.encode`.  A text may be a list or tuple of two, a title and
-        its passage, which are read as one in two segments.
+        The result is an array, with `convert_to_tensor` a tensor, with `convert_to_numpy=False` a list of tensors.
+        `output_value` is "sentence_embedding", "token_embeddings" (tensors (T_i, D)) or None (dictionaries of all
+        outputs).  With `normalize_embeddings=False`, vectors stay as the model's modules return them.  `truncation` and
+        `errors` work as in `Embedder.encode`.  A text may be a list or tuple of two, such as a title and its passage,
+        which are read as one text with two segments.
 
-        Raises MissingExtraError where tensors are asked for by name and torch is not installed, InputError and
-        InputTypeError for other bad arguments.
+        Raises MissingExtraError if tensors are requested and torch is not installed, InputError and InputTypeError for
+        other invalid arguments.
         """
         own = check_new_options(kwargs, OWN, "encode")
         encode: Any = self._own.encode  # the names of options are checked there
@@ -212,17 +212,17 @@ class SentenceTransformer(BaseModel):
         return tensor(vectors) if alone else list(tensor(vectors))
 
     def _tokens_of_pairs(self, pairs: list[tuple[str, str]], prompt: str, options: Options) -> Tokens:
-        """Pairs of texts, each read as one text in two segments; what is cut is told as for texts."""
+        """Tokenize pairs of texts, each as one text with two segments; truncated pairs are reported as texts are."""
         tokens = read(self._own.engine, pairs, prompt, options.errors)
         tell_cut(cut_in(tokens), self.max_seq_length, options)
         return tokens
 
     def _width(self, truncate_dim: int | None) -> int | None:
-        """A width that the vectors have: what is wider cuts nothing."""
+        """The width to truncate to, at most that of the vectors."""
         return None if truncate_dim is None else min(check_whole("truncate_dim", truncate_dim), self._own.dimension)
 
     def _everything(self, inputs: Any, prompt: str, batch_size: int, options: Options) -> list[dict[str, Any]]:
-        """All that is computed of each text, padded as the reference's batches are: by length, longest first."""
+        """All outputs for each text, padded as in the reference's batches: sorted by length, the longest first."""
         texts: list[Any] = pairs_in(inputs) or as_texts(inputs, "inputs")
         order = np.argsort([-len(text) if isinstance(text, str) else -sum(map(len, text)) for text in texts])
         found: list[Any] = [None] * len(texts)
@@ -240,7 +240,7 @@ class SentenceTransformer(BaseModel):
         return found
 
     def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        """Token ids of texts, padded to the longest: input_ids, token_type_ids, attention_mask, as tensors (B, T)."""
+        """Tokenize texts, padded to the longest: input_ids, token_type_ids, attention_mask, as tensors (B, T)."""
         check_new_options(kwargs, (), "preprocess")
         if isinstance(inputs, str):
             raise InputTypeError("inputs is one str, of which the reference reads each letter: give a list, [text]")
@@ -248,12 +248,12 @@ class SentenceTransformer(BaseModel):
         return features_of(engine, read(engine, as_batch(inputs), prompt or ""), prompt or "", self.tokenizer)
 
     def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Add token_embeddings and sentence_embedding to what `preprocess` gave; rows of padding are zeros."""
+        """Add token_embeddings and sentence_embedding to the result of `preprocess`; rows of padding are zeros."""
         check_new_options(kwargs, (), "forward")
         return computed(self._own.engine, input)
 
     def is_singular_input(self, inputs: Any) -> bool:
-        """Whether that is one text."""
+        """Whether `inputs` is one text."""
         return isinstance(inputs, str)
 
     def encode_multi_process(
@@ -269,7 +269,7 @@ class SentenceTransformer(BaseModel):
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
     ) -> Any:
-        """As `encode` with a pool, which has the same results."""
+        """The same as `encode` with a pool; the results are the same as without one."""
         given = {name: value for name, value in locals().items() if name not in ("self", "sentences")}
         return self.encode(sentences, **given)
 
@@ -277,7 +277,7 @@ class SentenceTransformer(BaseModel):
 
     @property
     def similarity_fn_name(self) -> Any:
-        """How vectors are compared: "cosine" (where it was set to None, too), "dot", "euclidean" or "manhattan"."""
+        """How vectors are compared: "cosine" (also if it was set to None), "dot", "euclidean" or "manhattan"."""
         return self._similarity_fn_name
 
     @similarity_fn_name.setter
@@ -290,11 +290,11 @@ class SentenceTransformer(BaseModel):
         self._similarity_fn_name = name
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:  # (N, D), (M, D) -> (N, M)
-        """Compare all pairs by the model's similarity function: a tensor."""
+        """Compare every row with every row by the model's similarity function; returns a tensor."""
         return SimilarityFunction.to_similarity_fn(self.similarity_fn_name)(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:  # (N, D), (N, D) -> (N,)
-        """Compare row with row by the model's similarity function: a tensor."""
+        """Compare row i with row i by the model's similarity function; returns a tensor."""
         return SimilarityFunction.to_similarity_pairwise_fn(self.similarity_fn_name)(embeddings1, embeddings2)
 
     # ---- settings
@@ -314,11 +314,11 @@ class SentenceTransformer(BaseModel):
 
     @property
     def include_prompt(self) -> bool:
-        """Whether the tokens of a prompt are pooled."""
+        """Whether pooling includes the tokens of a prompt."""
         return self._own.checkpoint.include_prompt
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Say whether the tokens of a prompt are pooled."""
+        """Set whether pooling includes the tokens of a prompt."""
         self._own = with_settings(self._own, include_prompt=bool(include_prompt))
 
     def get_embedding_dimension(self) -> int:
@@ -330,12 +330,12 @@ class SentenceTransformer(BaseModel):
         return self.get_embedding_dimension()
 
     def get_sentence_features(self, *features: Any) -> Any:
-        """Refuse, as the reference's Transformer has none."""
+        """Refuse: the reference's Transformer has no such method."""
         raise UnsupportedCallError("get_sentence_features is not supported: call tokenize")
 
     @contextmanager
     def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
-        """Within a with-block, cut vectors to that width."""
+        """Truncate vectors to a width, within a with-block."""
         before = self.truncate_dim
         self.truncate_dim = truncate_dim
         try:
@@ -345,13 +345,13 @@ class SentenceTransformer(BaseModel):
 
     @contextmanager
     def truncate_sentence_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
-        """As `truncate_embeddings`."""
+        """The same as `truncate_embeddings`."""
         with self.truncate_embeddings(truncate_dim):
             yield
 
     @staticmethod
     def load(input_path: str) -> "SentenceTransformer":
-        """As SentenceTransformer(input_path)."""
+        """The same as SentenceTransformer(input_path)."""
         return SentenceTransformer(input_path)
 
     def save(
@@ -362,9 +362,9 @@ class SentenceTransformer(BaseModel):
         train_datasets: list[str] | None = None,
         safe_serialization: bool = True,
     ) -> None:
-        """Write the model, with what was set here, to a folder that is new or empty: whole or not at all.
+        """Write the model, with its current settings, to a new or empty folder: completely or not at all.
 
-        Raises InputError where the folder holds something, UnsupportedCallError for safe_serialization=False.
+        Raises InputError if the folder is not empty, UnsupportedCallError for safe_serialization=False.
         """
         if not safe_serialization:
             raise UnsupportedCallError(

@@ -1,4 +1,4 @@
-"""`modules` of the reference, under its present path."""
+"""`modules` of the reference, under its current path."""
 
-from minembed.sentence_transformers.models import *  # noqa: F403 (the same names, written once)
+from minembed.sentence_transformers.models import *  # noqa: F403 (the names are listed once)
 from minembed.sentence_transformers.models import __all__ as __all__

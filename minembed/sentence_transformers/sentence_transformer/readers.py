@@ -1,4 +1,4 @@
-"""`readers` of the reference, under its present path."""
+"""`readers` of the reference, under its current path."""
 
 from minembed.sentence_transformers.readers import (
     InputExample,

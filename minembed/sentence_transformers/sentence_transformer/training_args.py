@@ -1,4 +1,4 @@
-"""`sentence_transformer.training_args` of the reference, which belongs to its training."""
+"""`sentence_transformer.training_args` of the reference, a part of its training: refused by name."""
 
 from minembed.sentence_transformers.refusals import TRAINING, none_of
 

@@ -1,4 +1,4 @@
-"""`util` of the reference: similarity, search, mining, and what else it gathers there."""
+"""`util` of the reference: similarity, search, mining and further functions."""
 
 from minembed.sentence_transformers.util.environment import (
     LoggingHandler,

@@ -1,4 +1,4 @@
-"""What the reference asks of its environment: devices, packages, loggers, files."""
+"""The reference's functions about its environment: devices, packages, loggers, files."""
 
 import logging
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ similarity_fct_name = refused("similarity_fct_name", TRAINING)
 
 
 def get_device_name() -> str:
-    """The device that models are loaded to.
+    """The device that models are loaded on.
 
     >>> get_device_name()
     'cpu'
@@ -48,7 +48,7 @@ def get_device_name() -> str:
 
 
 def get_rank() -> int:
-    """The number of this process: there is one.
+    """The number of this process among those that compute together: always 0.
 
     >>> get_rank()
     0
@@ -57,7 +57,7 @@ def get_rank() -> int:
 
 
 def get_world_size() -> int:
-    """How many processes compute together.
+    """The number of processes that compute together: always 1.
 
     >>> get_world_size()
     1
@@ -75,7 +75,7 @@ def is_dist_initialized() -> bool:
 
 
 def check_package_availability(package_name: str, owner: str) -> bool:
-    """Whether a package is installed, and its home page is its owner's.
+    """Whether a package is installed, and its home page belongs to this owner.
 
     >>> check_package_availability("no-such-package", "nobody")
     False
@@ -107,7 +107,7 @@ def is_datasets_available() -> bool:
 
 
 def is_training_available() -> bool:
-    """Whether models can be trained through this interface: they cannot, `minembed.train` does it.
+    """Whether models can be trained through this interface: never; `minembed.train` trains.
 
     >>> is_training_available()
     False
@@ -122,9 +122,9 @@ def is_sentence_transformer_model(
     revision: str | None = None,
     local_files_only: bool = False,
 ) -> bool:
-    """Whether a model says in modules.json what it is made of; one that is not on this machine is fetched.
+    """Whether a model has a modules.json; downloads the model if it is not on this machine.
 
-    False where there is no such model, and where it cannot be fetched.
+    False if there is no such model, or if the download fails.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -180,5 +180,5 @@ class LoggingHandler(logging.Handler):
         try:
             tqdm.write(self.format(record))
             self.flush()
-        except Exception:  # as handlers do: a log line is no reason to stop
+        except Exception:  # as other handlers do: a log line must not stop the program
             self.handleError(record)

@@ -1,7 +1,7 @@
-"""Vectors in fewer bits, and search over them, under the reference's names.
+"""Quantized vectors, and search over them, under the reference's names.
 
-Where the reference asks faiss or usearch for their exact indexes, the search here is minembed's: the same scores, equal
-ones in order of the row.  Approximate indexes (`exact=False`) and indexes of those libraries are refused.
+Where the reference uses the exact indexes of faiss or usearch, minembed searches: the scores are the same, and equal
+scores are ordered by row.  Approximate indexes (`exact=False`) and indexes of those libraries are refused.
 """
 
 import logging
@@ -21,7 +21,7 @@ from minembed.types import Array
 
 LOG = logging.getLogger("minembed")
 CHUNK = 65536  # rows whose bits are unpacked at a time
-KINDS: dict[str, type[np.generic]] = {  # what the numbers of each precision are stored as
+KINDS: dict[str, type[np.generic]] = {  # the stored type of each precision
     "float32": np.floating,
     "int8": np.int8,
     "uint8": np.uint8,
@@ -33,7 +33,7 @@ Answer = tuple[list[list[Hit]], float] | tuple[list[list[Hit]], float, "ExactInd
 
 @dataclass(frozen=True, slots=True)
 class ExactIndex:
-    """A corpus as `output_index=True` returns it and `corpus_index=` takes it: the vectors themselves.
+    """The corpus that `output_index=True` returns and `corpus_index=` takes: the vectors themselves.
 
     >>> len(ExactIndex(np.zeros((3, 2), np.float32), "float32"))
     3
@@ -49,10 +49,10 @@ class ExactIndex:
 def quantize_embeddings(
     embeddings: Any, precision: str, ranges: Array | None = None, calibration_embeddings: Any = None
 ) -> Any:  # (N, D) -> (N, D) or, for the binary kinds, (N, D / 8)
-    """Store vectors in fewer bits: as "int8", "uint8", "binary" or "ubinary"; a list of matrices gives a list.
+    """Quantize vectors to "int8", "uint8", "binary" or "ubinary"; a list of matrices gives a list.
 
-    The ranges of int8 and uint8 are `ranges` (2, D), else those of `calibration_embeddings`, else of the vectors.
-    Raises InputError (a ValueError) for one vector without ranges, and for vectors that are quantized.
+    The ranges of int8 and uint8 are `ranges` (2, D), or else those of `calibration_embeddings`, or else those of the
+    vectors.  Raises InputError (a ValueError) for one vector without ranges, and for quantized vectors.
 
     >>> quantize_embeddings(np.float32([[1, -1, 1, -1, -1, -1, -1, 1]]), "ubinary").tolist()
     [[161]]
@@ -68,7 +68,7 @@ def quantize_embeddings(
     array = as_array(embeddings)
     if array.ndim == 2 and not len(array) and precision in ("int8", "uint8"):
         return array.astype(precision)
-    return quantize(array, precision, ranges, calibration)  # type: ignore[arg-type]  # it looks at the name
+    return quantize(array, precision, ranges, calibration)  # type: ignore[arg-type]  # it checks the name
 
 
 def _ranges(embeddings: Array, precision: str, calibration: Array | None) -> Array:  # (N, D) -> (2, D)
@@ -79,7 +79,7 @@ def _ranges(embeddings: Array, precision: str, calibration: Array | None) -> Arr
 
 
 def _restored(levels: Array, precision: str, ranges: Array) -> Array:  # (..., D) -> (..., D) float64
-    """What the levels stand for: the lower end of each step, as the reference restores them."""
+    """Dequantize: each level becomes the lower end of its step, as in the reference."""
     low, high = np.asarray(ranges, np.float32)
     steps = (high - low) / 255
     steps = np.where(steps == 0, 1, steps)
@@ -91,7 +91,7 @@ def _signs(packed: Array) -> Array:  # (n, D / 8) -> (n, D): 1 and -1
 
 
 def _nearest(queries: Array, index: ExactIndex, k: int, metric: str) -> tuple[Array, Array]:  # -> (Q, k) twice
-    """Search; `metric` is "dot", "cosine" or "hamming", of which the last two give distances."""
+    """Search; `metric` is "dot", "cosine" or "hamming"; the last two return distances."""
     if metric == "hamming":
 
         def closeness(own: Any, rows: Any) -> Any:  # minus the number of bits that differ
@@ -109,7 +109,7 @@ def _nearest(queries: Array, index: ExactIndex, k: int, metric: str) -> tuple[Ar
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What `semantic_search_faiss` and `semantic_search_usearch` were asked for."""
+    """The arguments of `semantic_search_faiss` and `semantic_search_usearch`."""
 
     library: str
     top_k: int
@@ -209,10 +209,10 @@ def semantic_search_faiss(
     exact: bool = True,
     output_index: bool = False,
 ) -> Any:
-    """Search as the reference does with faiss: hits of each query, the seconds it took, and the index if asked for.
+    """Search as the reference does with faiss: hits of each query, the seconds it took and, if requested, the index.
 
-    The corpus is of "float32", "uint8" or "ubinary"; scores are dot products, or numbers of bits that differ.  With
-    float32 queries and a quantized corpus, `rescore_multiplier` times as many are found and scored again.
+    The corpus is "float32", "uint8" or "ubinary"; scores are dot products or, for bits, numbers of bits that differ.
+    With float32 queries and a quantized corpus, `rescore_multiplier` times `top_k` rows are found and scored again.
 
     >>> hits, seconds = semantic_search_faiss(np.float32([[1, 0]]), np.float32([[0, 1], [2, 0]]), top_k=1)
     >>> hits
@@ -238,10 +238,10 @@ def semantic_search_usearch(
     exact: bool = True,
     output_index: bool = False,
 ) -> Any:
-    """Search as the reference does with usearch: hits of each query, the seconds it took, and the index if asked for.
+    """Search as the reference does with usearch: hits of each query, the seconds it took and, if requested, the index.
 
-    The corpus is of "float32", "int8", "ubinary" or "binary"; scores are distances (1 - cosine, 1 - dot product, or
-    numbers of bits that differ) where they are not scored again.
+    The corpus is "float32", "int8", "ubinary" or "binary"; scores are distances (1 - cosine, 1 - dot product, or
+    numbers of bits that differ) unless they are scored again.
 
     >>> hits, seconds = semantic_search_usearch(np.float32([[1, 0]]), np.float32([[0, 1], [2, 0]]), top_k=1)
     >>> hits

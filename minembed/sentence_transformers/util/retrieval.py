@@ -1,6 +1,6 @@
-"""Search and mining under the reference's names, exact: minembed's own functions behind its signatures.
+"""Exact search and mining under the reference's names: minembed's own functions with the reference's signatures.
 
-Equal scores come in order of the row; the reference leaves their order open.
+Equal scores are ordered by row; the reference leaves their order open.
 """
 
 from collections.abc import Callable, Hashable
@@ -26,7 +26,7 @@ ScoreFunction = Callable[[Any, Any], Any]
 def best_by(
     score_function: ScoreFunction, queries: Array, corpus: Array, k: int, chunk: int
 ) -> tuple[Array, Array]:  # (Q, D), (N, D) -> (Q, min(k, N)) twice
-    """The k best of each query by a function of the caller's, which gets a chunk of the corpus at a time.
+    """The k best rows for each query by the caller's function, which gets one chunk of the corpus at a time.
 
     >>> scores, rows = best_by(lambda q, c: q @ c.T, np.eye(2), np.eye(2), 1, 10)
     >>> rows.tolist()
@@ -46,9 +46,9 @@ def best_by(
 
 
 def _metric_of(score_function: Any, *chunk_sizes: object) -> Metric | None:
-    """The metric of one of `util`'s functions, None for the caller's own.
+    """The metric of one of `util`'s functions; None for the caller's own function.
 
-    Raises InputTypeError for what is no function, InputError for sizes of chunks below 1, which change nothing else.
+    Raises InputTypeError if it is not a function, InputError for chunk sizes below 1; they have no other effect.
     """
     for name, size in zip(("query_chunk_size", "corpus_chunk_size"), chunk_sizes, strict=True):
         check_whole(name, size)
@@ -67,9 +67,9 @@ def semantic_search(
     top_k: int = 10,
     score_function: ScoreFunction = cos_sim,
 ) -> list[list[Hit]]:  # (Q, D), (N, D) -> Q lists of min(top_k, N)
-    """Find the rows of the corpus that are most alike to each query: {"corpus_id", "score"}, the best first.
+    """Find the rows of the corpus that are most similar to each query: {"corpus_id", "score"}, the best first.
 
-    `score_function` is one of `util`, or any function of two matrices.  Raises InputError where widths differ, and for
+    `score_function` is one of `util`'s, or any function of two matrices.  Raises InputError if widths differ, and for
     NaN or infinity.
 
     >>> semantic_search([1.0, 0.0], [[0.0, 1.0], [2.0, 0.0]], top_k=1)
@@ -90,7 +90,7 @@ def semantic_search(
 
 
 def information_retrieval(*args: Any, **kwargs: Any) -> list[list[Hit]]:
-    """As `semantic_search`, under its first name.
+    """The same as `semantic_search`, under its old name.
 
     >>> information_retrieval([1.0, 0.0], [[2.0, 0.0]])
     [[{'corpus_id': 0, 'score': 1.0}]]
@@ -112,7 +112,7 @@ def paraphrase_mining(
     prompt_name: str | None = None,
     prompt: str | None = None,
 ) -> list[list[Any]]:
-    """Find the pairs of sentences that are most alike: [score, i, j] with i < j, the highest score first.
+    """Find the most similar pairs of sentences: [score, i, j] with i < j, the highest score first.
 
     >>> class Letters:
     ...     def encode(self, texts, **options):
@@ -141,9 +141,9 @@ def paraphrase_mining_embeddings(
     top_k: int = 100,
     score_function: ScoreFunction = cos_sim,
 ) -> list[list[Any]]:  # (N, D) -> up to max_pairs
-    """Find the pairs of rows that are most alike: [score, i, j] with i < j, the highest score first.
+    """Find the most similar pairs of rows: [score, i, j] with i < j, the highest score first.
 
-    A pair is looked at if one of the two is among the `top_k` others that are most alike to the other.
+    A pair is considered if one of the two is among the `top_k` rows that are most similar to the other.
 
     >>> paraphrase_mining_embeddings([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]], max_pairs=1)
     [[1.0, 0, 2]]
@@ -171,7 +171,7 @@ def community_detection(
     batch_size: int = 1024,
     show_progress_bar: bool = False,
 ) -> list[list[int]]:  # (N, D) -> lists of rows, the largest first
-    """Find groups of rows whose cosine with one of them, which comes first, is at least `threshold`.
+    """Find groups of rows around a central row: each has a cosine of at least `threshold` with it; it comes first.
 
     >>> community_detection([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]], min_community_size=2)
     [[0, 2]]

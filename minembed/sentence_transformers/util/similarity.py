@@ -1,8 +1,8 @@
-"""How alike vectors are, under the reference's names: tensors come out where torch is installed.
+"""Similarity of vectors, under the reference's names; results are tensors if torch is installed.
 
-Rows are compared in float32, or in float64 where an array of float64 comes in.  A row of zeros has the cosine 0 with
-anything.  Distances are exact to rounding also between rows that are nearly equal, where the reference's matrix
-products leave an error of up to 1e-3.
+Rows are compared in float32, or in float64 if one of the arrays is float64.  A row of zeros has the cosine 0 with every
+row.  Distances between nearly equal rows are exact to rounding, too; the reference computes them with matrix products,
+whose error is up to 1e-3 there.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ mean_maxsim_pairwise = refused("mean_maxsim_pairwise", MULTI_VECTOR)
 
 
 def matrix(values: Any, name: str = "embeddings") -> Array:  # (N, D) or (D,) -> (N, D)
-    """Take vectors as rows; a single one is one row.
+    """Turn vectors into a matrix; a single vector becomes one row.
 
     >>> matrix([1.0, 2.0]).shape
     (1, 2)
@@ -43,7 +43,7 @@ def cos_sim(a: Any, b: Any) -> Any:  # (N, D), (M, D) -> (N, M)
 
 
 def pytorch_cos_sim(a: Any, b: Any) -> Any:  # (N, D), (M, D) -> (N, M)
-    """As `cos_sim`, under its first name.
+    """The same as `cos_sim`, under its old name.
 
     >>> pytorch_cos_sim([1.0, 0.0], [1.0, 0.0]).tolist()
     [[1.0]]
@@ -61,7 +61,7 @@ def dot_score(a: Any, b: Any) -> Any:  # (N, D), (M, D) -> (N, M)
 
 
 def euclidean_sim(a: Any, b: Any) -> Any:  # (N, D), (M, D) -> (N, M)
-    """Minus the straight distance of every row of a to every row of b.
+    """Minus the Euclidean distance from every row of a to every row of b.
 
     >>> euclidean_sim([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-5.0]]
@@ -70,7 +70,7 @@ def euclidean_sim(a: Any, b: Any) -> Any:  # (N, D), (M, D) -> (N, M)
 
 
 def manhattan_sim(a: Any, b: Any) -> Any:  # (N, D), (M, D) -> (N, M)
-    """Minus the sum of absolute differences of every row of a and every row of b.
+    """Minus the Manhattan distance, the sum of absolute differences, from every row of a to every row of b.
 
     >>> manhattan_sim([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [[-7.0]]
@@ -108,7 +108,7 @@ def pairwise_dot_score(a: Any, b: Any) -> Any:  # (N, D), (N, D) -> (N,)
 
 
 def pairwise_euclidean_sim(a: Any, b: Any) -> Any:  # (N, D), (N, D) -> (N,)
-    """Minus the straight distance of row i of a to row i of b.
+    """Minus the Euclidean distance from row i of a to row i of b.
 
     >>> pairwise_euclidean_sim([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [-5.0]
@@ -117,7 +117,7 @@ def pairwise_euclidean_sim(a: Any, b: Any) -> Any:  # (N, D), (N, D) -> (N,)
 
 
 def pairwise_manhattan_sim(a: Any, b: Any) -> Any:  # (N, D), (N, D) -> (N,)
-    """Minus the sum of absolute differences of row i of a and row i of b.
+    """Minus the Manhattan distance, the sum of absolute differences, from row i of a to row i of b.
 
     >>> pairwise_manhattan_sim([[0.0, 0.0]], [[3.0, 4.0]]).tolist()
     [-7.0]
@@ -126,13 +126,13 @@ def pairwise_manhattan_sim(a: Any, b: Any) -> Any:  # (N, D), (N, D) -> (N,)
 
 
 def pairwise_angle_sim(x: Any, y: Any) -> Any:  # (N, D), (N, D) -> (N,)
-    """|cosine + sine| of row i of x and row i of y, seen as D/2 complex numbers (Li and Li, 2023: AnglE).
+    """The similarity of AnglE (Li and Li, 2023): |cosine + sine| of row i of x and row i of y as D/2 complex numbers.
 
     >>> pairwise_angle_sim([[1.0, 0.0]], [[0.0, 1.0]]).tolist()
     [1.0]
     """
     left, right = matrix(x, "x"), matrix(y, "y")
-    half = (left.shape[1] + 1) // 2  # the second half of an odd width ends in a zero
+    half = (left.shape[1] + 1) // 2  # an odd width is padded with a zero
     a, b = (sim_unit(np.pad(rows, ((0, 0), (0, 2 * half - rows.shape[1])))) for rows in (left, right))
     cosines = (a * b).sum(axis=1)
     sines = (a[:, half:] * b[:, :half] - a[:, :half] * b[:, half:]).sum(axis=1)
@@ -140,7 +140,7 @@ def pairwise_angle_sim(x: Any, y: Any) -> Any:  # (N, D), (N, D) -> (N,)
 
 
 def sim_unit(rows: Array) -> Array:  # (N, D) -> (N, D)
-    """Scale rows to length 1; zeros stay.
+    """Scale rows to length 1; zeros stay zeros.
 
     >>> sim_unit(np.float32([[3, 4], [0, 0]])).round(3).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
@@ -170,12 +170,12 @@ class SimilarityFunction(Enum):
 
     @staticmethod
     def to_similarity_fn(similarity_function: "str | SimilarityFunction") -> Callable[[Any, Any], Any]:
-        """The function that compares all rows with all; raises InputError for a name that does not exist."""
+        """The function that compares every row with every row; raises InputError for an unknown name."""
         return ALL_PAIRS[SimilarityFunction(similarity_function)]
 
     @staticmethod
     def to_similarity_pairwise_fn(similarity_function: "str | SimilarityFunction") -> Callable[[Any, Any], Any]:
-        """The function that compares row with row; raises InputError for a name that does not exist."""
+        """The function that compares row i with row i; raises InputError for an unknown name."""
         return BY_ROWS[SimilarityFunction(similarity_function)]
 
     @staticmethod

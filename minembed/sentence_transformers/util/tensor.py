@@ -1,4 +1,4 @@
-"""What is done to tensors and arrays, under the reference's names."""
+"""Functions of tensors and arrays, under the reference's names."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def normalize_embeddings(embeddings: Any) -> Any:  # (N, D) or (D,) -> the same 
 
 
 def truncate_embeddings(embeddings: Any, truncate_dim: int | None) -> Any:  # (..., D) -> (..., truncate_dim)
-    """Keep the first numbers of each vector, all of them for None, in what the vectors came in.
+    """Keep the first numbers of each vector, or all of them for None; the result has the type of the input.
 
     >>> import numpy as np
     >>> truncate_embeddings(np.ones((2, 5)), 3).shape
@@ -34,7 +34,7 @@ def truncate_embeddings(embeddings: Any, truncate_dim: int | None) -> Any:  # (.
 
 
 def batch_to_device(batch: dict[str, Any], target_device: Any) -> dict[str, Any]:
-    """Return a batch, which is on the CPU; raises InputError for another device.
+    """Return the batch unchanged; raises InputError for a device other than the CPU.
 
     >>> batch_to_device({"input_ids": [1]}, "cpu")
     {'input_ids': [1]}
