@@ -1,7 +1,7 @@
-"""The metrics: all that a search, an evaluation or a loss has to know of one, in one row of one table.
+"""The metrics: everything that a search, an evaluation or a loss needs of one is in one row of one table.
 
-A score is larger for vectors that are more alike; a distance counts as minus the distance.  The compiled scans cannot
-call Python: they know a metric by its number, and kernels/topk states its formulas again.
+A score is larger for more similar vectors; the score of a distance is minus the distance.  The compiled scans cannot
+call Python: they identify a metric by its number, and kernels/topk repeats its formulas.
 
 N and M rows, Q queries, n rows of a corpus, D width.
 """
@@ -20,34 +20,34 @@ DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)  # the numbers of the metrics
 FLOAT32_UNIT, FLOAT64_UNIT = (
     2.0**-24,
     2.0**-52,
-)  # of rounding: half a unit in the last place, and a whole
-SHORTEST_ROW = 1e-12  # shorter rows may have lost digits of their length in float32
-LONGEST_ROW = 1e18  # products of longer rows and queries may leave float32
+)  # rounding errors: half a unit in the last place, and a whole one
+SHORTEST_ROW = 1e-12  # the float32 length of shorter rows may be inexact
+LONGEST_ROW = 1e18  # products with longer rows may overflow float32
 PARTIAL_SUMS = 16  # partial sums of a float64 score
-SHORTEST_DISTANCE = 2.0**-498  # squares of shorter ones leave float64
+SHORTEST_DISTANCE = 2.0**-498  # squares of shorter ones underflow float64
 
 Terms = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """What a score is, and what an exact search needs beside it."""
+    """The functions of a score, and those that an exact search needs in addition."""
 
     name: Metric
     number: int
     pairs: Callable[[Array, Array], Array]  # (N, D), (M, D) -> (N, M): every row with every row
     rows: Callable[[Array, Array], Array]  # (N, D), (N, D) -> (N,): row i with row i
-    exact: Callable[[Array, Array], Array]  # (n, D), (n, D) float64 -> (n,): the same to the bit in every tier
-    scan: Callable[[Array, Array, Array], Array]  # (Q, D), (n, D), (n,) lengths -> (Q, n): what a fast scan compares
+    exact: Callable[[Array, Array], Array]  # (n, D), (n, D) float64 -> (n,): the same bits in every tier
+    scan: Callable[[Array, Array, Array], Array]  # (Q, D), (n, D), (n,) lengths -> (Q, n): the values of a fast scan
     margins: Callable[[Array, int, float], Terms]  # (Q,) lengths, D, unit -> a, b, c: see Search.margins
     is_distance: bool = False
-    is_direction: bool = False  # lengths do not matter; exact search wants queries of length 1, or 0
+    is_direction: bool = False  # lengths do not matter; exact search needs queries of length 1, or 0
     from_products: bool = True  # a scan value comes from the dot product
-    scan_of_scores: Callable[[Array, Array], Array] = lambda scores, lengths: scores  # exact scores on the scan's scale
+    scan_of_scores: Callable[[Array, Array], Array] = lambda scores, lengths: scores  # exact scores as scan values
 
 
 def sum_of(x: Array) -> Array:  # (n, D) -> (n,)
-    """Sum each row in an order that every tier keeps: PARTIAL_SUMS partial sums, halves added to halves at the end.
+    """Sum each row in the order of every tier: PARTIAL_SUMS partial sums, whose halves are added until one is left.
 
     >>> sum_of(np.ones((2, 20))).tolist()
     [20.0, 20.0]
@@ -68,7 +68,7 @@ def sum_of(x: Array) -> Array:  # (n, D) -> (n,)
 
 
 def _powers(x: Array) -> Array:  # (N, D) -> (N, 1)
-    """The power of two of each row's largest number: scaled by it, a row loses no digit, and no square leaves float."""
+    """The exponent of each row's largest number: scaled by it, a row keeps all its digits, and no square overflows."""
     exponents: Array = np.frexp(np.abs(x).max(axis=1, keepdims=True, initial=0))[1]
     return exponents
 
@@ -80,7 +80,7 @@ def _are_finite(values: Array) -> bool:
 def _dot_pairs(a: Array, b: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         values: Array = a @ b.T
-        if not _are_finite(values) and _are_finite(a) and _are_finite(b):  # products left the type: their sum need not
+        if not _are_finite(values) and _are_finite(a) and _are_finite(b):  # products overflowed, but their sum may not
             left, right = _powers(a), _powers(b)
             again = np.ldexp(np.ldexp(a, -left) @ np.ldexp(b, -right).T, left + right.T)
             values = np.where(np.isfinite(values), values, again)
@@ -112,7 +112,7 @@ _DOT = MetricRow(
     margins=lambda own, D, unit: (0.0, own, 0.0),
 )
 
-# ---- cosine: x . y / (|x| |y|), 0 where a row is all zeros
+# ---- cosine: x . y / (|x| |y|), 0 if a row is all zeros
 
 
 def _unit(x: Array) -> Array:  # (N, D) -> (N, D)
@@ -151,7 +151,7 @@ def _by_rows(f: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:  
 
 
 def _lengths(x: Array, total: Callable[[Array], Array]) -> Array:  # (n, D) -> (n,)
-    """How long rows are, by a sum of their squares; also where squares leave the type."""
+    """The lengths of rows, as the root of the sum of squares; also if squares overflow or underflow."""
     with np.errstate(over="ignore"):
         squares = total(x**2)
         lengths: Array = np.sqrt(squares)
@@ -163,7 +163,7 @@ def _lengths(x: Array, total: Callable[[Array], Array]) -> Array:  # (n, D) -> (
 
 
 def _euclidean(a: Array, b: Array) -> Array:
-    scores: Array = 0 - _lengths(a - b, lambda squares: squares.sum(axis=-1))  # 0, not -0, of equal rows
+    scores: Array = 0 - _lengths(a - b, lambda squares: squares.sum(axis=-1))  # 0, not -0, for equal rows
     return scores
 
 
@@ -181,7 +181,7 @@ _EUCLIDEAN = MetricRow(
     rows=_euclidean,
     exact=lambda queries, rows: -_lengths(rows - queries, sum_of),
     scan=_euclidean_scan,
-    margins=lambda own, D, unit: (FLOAT64_UNIT / unit * own**2, 2 * own, 1.0),  # a: what the score itself may be off
+    margins=lambda own, D, unit: (FLOAT64_UNIT / unit * own**2, 2 * own, 1.0),  # a: the error of the score itself
     is_distance=True,
     scan_of_scores=lambda scores, lengths: lengths**2 - scores**2,
 )

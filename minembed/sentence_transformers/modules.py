@@ -1,8 +1,8 @@
 """The objects behind `model[0]`, `model[1]` and so on: views of a model's parts, which show their settings.
 
 The parts of the reference are torch modules that can be called, changed and combined.  These only show their settings,
-two of which can be set: the limit in tokens, and whether pooling includes the prompt.  Weights and `forward` are refused
-by name.
+two of which can be set: the limit in tokens, and whether pooling includes the prompt.  Weights and `forward` are
+refused by name.
 """
 
 from typing import Any

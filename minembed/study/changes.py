@@ -1,9 +1,9 @@
-"""What can be done to an intermediate result, and to which part of it.
+"""The changes that can be made to an intermediate result, or to a part of it.
 
-A change is one of `zero`, `scale`, `replace_by`, `patch` and `mean_over`, on all of a step's array or on a part of it:
+A change is one of `zero`, `scale`, `replace_by`, `patch` and `mean_over`, of the whole array of a step or of a part:
 `head` (of "query", "key", "value", "scores", "probabilities", "context"), `token` (a row; of scores and probabilities,
-the token that asks), `key` (of these two, the token that is asked) and `neuron` (a number of each row, such as neuron
-17 of "layer.3.activated").  Each is a whole number, negative ones count from the end, or a sequence of them.
+the token that attends), `key` (of these two, the token that is attended to) and `neuron` (a number of each row, such as
+neuron 17 of "layer.3.activated").  Each is a whole number or a sequence of them; negative ones count from the end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 Which = int | Sequence[int] | None  # None: all
 Kind = Literal["zero", "scale", "replace", "patch", "mean"]
-INDICES = {  # which argument chooses along which axes of a step
+INDICES = {  # by the axes of a step, the argument that selects along each
     ("H", "N", "N"): ("head", "token", "key"),
     ("H", "N", "K"): ("head", "token", "neuron"),
     ("V",): ("neuron",),
 }
-ROWS = ("token", "neuron")  # of all other steps
-LARGEST = float(np.finfo(np.float64).max)  # of a factor
+ROWS = ("token", "neuron")  # for all other steps
+LARGEST = float(np.finfo(np.float64).max)  # the largest factor
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which part of a step's array is meant; None stands for all along an axis."""
+    """A part of a step's array; None selects all along an axis."""
 
     head: Which = None
     token: Which = None
@@ -44,18 +44,18 @@ class Part:
     neuron: Which = None
 
     def __str__(self) -> str:
-        """As it was written: "head=5, token=2"."""
+        """The part as it is written in a call: "head=5, token=2"."""
         chosen = ((name, getattr(self, name)) for name in ("head", "token", "key", "neuron"))
         return ", ".join(f"{name}={which}" for name, which in chosen if which is not None)
 
     def index(self, step: Step, tokens: int | None, heads: int, text: str = "") -> tuple[Array | None, ...]:
-        """The places along each axis of a step, for a text of so many tokens: an array of whole numbers an axis.
+        """The selected indices along each axis of a step, one array per axis, for a text of `tokens` tokens.
 
-        None in place of an array stands for all tokens, where `tokens` is None: of a text that is not known yet.
-        Raises InputError for a place that is not there, and for an argument that the step has no axis for.
+        If `tokens` is None, the text is not known yet: the array of the axis of tokens is None.  Raises InputError for
+        an index that does not exist, and for an argument for which the step has no axis.
         """
         names = INDICES.get(step.axes, ROWS)
-        by_columns = step.axes == ("N", "HK")  # the heads side by side
+        by_columns = step.axes == ("N", "HK")  # heads are side by side
         for name in ("head", "token", "key", "neuron"):
             if getattr(self, name) is not None and name not in names and not (name == "head" and by_columns):
                 wanted = ", ".join((*names, *(("head",) if by_columns else ())))
@@ -75,7 +75,7 @@ class Part:
         return tuple(found)
 
     def _columns(self, step: Step, size: int, heads: int, text: str) -> Array:
-        """The columns of some heads, and of these some."""
+        """The columns of the selected neurons of the selected heads."""
         columns = np.arange(size).reshape(heads, -1)
         rows = columns[_places(self.head, heads, "head", step.name, text)]
         if self.head is None:
@@ -105,12 +105,12 @@ def _places(which: Which, size: int, name: str, step: str, text: str) -> Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """What is done to a part of a step's array: one of the functions below makes it."""
+    """A change of a part of a step's array; the functions below create it."""
 
     kind: Kind
     part: Part
     value: Any = 0.0  # a factor, an Array, the Trace of another text, or a tuple of texts
-    from_token: int | None = None  # of a patch: which token of the other text, if not the same
+    from_token: int | None = None  # of a patch: the token of the other text, if its index differs
 
     def __repr__(self) -> str:
         return f"{self.kind}({self.part})"
@@ -120,7 +120,7 @@ Changes = Mapping[str, Change | Sequence[Change]]
 
 
 def zero(*, head: Which = None, token: Which = None, key: Which = None, neuron: Which = None) -> Change:
-    """Put zeros in the place of a part.
+    """Replace a part by zeros.
 
     >>> zero(head=5)
     zero(head=5)
@@ -129,7 +129,7 @@ def zero(*, head: Which = None, token: Which = None, key: Which = None, neuron: 
 
 
 def scale(factor: float, *, head: Which = None, token: Which = None, key: Which = None, neuron: Which = None) -> Change:
-    """Multiply a part by a number.  Raises InputError where it is not finite.
+    """Multiply a part by a number.  Raises InputError if the number is not finite.
 
     >>> scale(0.5, token=[1, 2])
     scale(token=[1, 2])
@@ -142,16 +142,16 @@ def scale(factor: float, *, head: Which = None, token: Which = None, key: Which 
 def replace_by(
     array: ArrayLike, *, head: Which = None, token: Which = None, key: Which = None, neuron: Which = None
 ) -> Change:
-    """Put numbers in the place of a part: an array of its shape, or one that NumPy broadcasts to it.
+    """Replace a part by an array of its shape, or by one that NumPy broadcasts to it.
 
-    An axis along which one place is chosen has length 1.  Raises InputError for what is no array of finite numbers.
+    An axis along which one index is selected has length 1.  Raises InputError unless `array` holds finite numbers.
 
     >>> replace_by([0.0, 1.0], token=-1)
     replace(token=-1)
     """
     try:
         numbers = np.array(array)
-    except ValueError:  # rows of several lengths
+    except ValueError:  # rows of different lengths
         raise InputError("array must hold finite numbers; these are lists of several lengths") from None
     if numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all():
         raise InputError(f"array must hold finite numbers; it is {numbers.dtype} of shape {numbers.shape}")
@@ -168,10 +168,10 @@ def patch(
     neuron: Which = None,
     from_token: int | None = None,
 ) -> Change:
-    """Put in the place of a part what another text has there, by its trace.
+    """Replace a part by the same part of another text, which its trace holds.
 
-    The texts need as many tokens, unless `token` says which rows are meant; `from_token` says where they stand in the
-    other text, if not in the same place.  Raises InputError where `from_token` comes without one `token`.
+    The texts need the same number of tokens, unless `token` selects rows; `from_token` gives their indices in the other
+    text, if they differ.  Raises InputError if `from_token` is given without one `token`.
 
     >>> from minembed import Embedder
     >>> from minembed.study import edit, trace
@@ -189,9 +189,9 @@ def patch(
 
 
 def mean_over(texts: Iterable[str], *, head: Which = None, token: Which = None, neuron: Which = None) -> Change:
-    """Put in the place of a part its mean over all tokens of reference texts: what it is when nothing is known.
+    """Replace a part by its mean over all tokens of reference texts: its value without information on the text.
 
-    Scores and probabilities, whose size is that of a text, have no such mean.  Raises InputError for no texts.
+    Scores and probabilities have no such mean, since their size depends on the text.  Raises InputError for no texts.
 
     >>> mean_over(["a cat", "a dog"], head=3)
     mean(head=3)
@@ -203,7 +203,7 @@ def mean_over(texts: Iterable[str], *, head: Which = None, token: Which = None, 
 
 
 def ablate_head(layer: int, head: Which) -> dict[str, Change]:
-    """Let a head of a layer find nothing: its part of "layer.i.context" is zero.
+    """Remove the output of a head of a layer: its part of "layer.i.context" becomes zero.
 
     >>> ablate_head(3, 5)
     {'layer.3.context': zero(head=5)}
@@ -212,7 +212,7 @@ def ablate_head(layer: int, head: Which) -> dict[str, Change]:
 
 
 def ablate_neuron(layer: int, neuron: Which) -> dict[str, Change]:
-    """Let a neuron of a layer's feed-forward block never fire.
+    """Keep a neuron of a layer's feed-forward block from firing: its part of "layer.i.activated" becomes zero.
 
     >>> ablate_neuron(3, 17)
     {'layer.3.activated': zero(neuron=17)}
@@ -221,7 +221,7 @@ def ablate_neuron(layer: int, neuron: Which) -> dict[str, Change]:
 
 
 def ablate_layer(layer: int) -> dict[str, Change]:
-    """Let a layer add nothing: neither its attention nor its feed-forward block; the norms of its sums stay.
+    """Remove what a layer adds, from its attention and from its feed-forward block; the norms of its sums stay.
 
     >>> sorted(ablate_layer(3))
     ['layer.3.attention', 'layer.3.feed_forward']
@@ -237,7 +237,7 @@ def _layer(layer: int) -> int:
 
 
 def apply(change: Change, step: Step, x: Array, index: tuple[Array, ...]) -> Array:
-    """Make a change to a text's own array; the index is that of `Part.index`.
+    """Make a change to the array of one text; `index` comes from `Part.index`.
 
     >>> step = Step("pooled", (), ("V",), (3,), "", lambda: None)
     >>> apply(scale(2, neuron=1), step, np.ones(3), zero(neuron=1).part.index(step, 1, 1)).tolist()
@@ -249,7 +249,7 @@ def apply(change: Change, step: Step, x: Array, index: tuple[Array, ...]) -> Arr
 
 
 def numbers_of(change: Change, step: Step, index: tuple[Array | None, ...]) -> Array:
-    """The numbers that take the place of a part.
+    """The numbers that replace a part.
 
     >>> numbers_of(zero(), Step("pooled", (), ("V",), (3,), "", lambda: None), (np.arange(3),)).tolist()
     0.0
@@ -269,7 +269,7 @@ def numbers_of(change: Change, step: Step, index: tuple[Array | None, ...]) -> A
 
 
 def misfit(shape: Sequence[int], selected: Sequence[int | None]) -> bool:
-    """Whether an array cannot be broadcast to a part, of which some lengths (None) are not known yet.
+    """Whether an array cannot be broadcast to a part; None in `selected` is a length that is not known yet.
 
     >>> misfit((4,), (None, 4)), misfit((3,), (None, 4)), misfit((2, 3, 4), (3, 4))
     (False, True, True)
@@ -279,7 +279,7 @@ def misfit(shape: Sequence[int], selected: Sequence[int | None]) -> bool:
 
 
 def each(changes: Change | Sequence[Change]) -> Iterator[Change]:
-    """One change, or several, one after another.
+    """Iterate over one change, or over several.
 
     >>> list(each([zero(), scale(2)]))
     [zero(), scale()]

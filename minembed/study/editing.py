@@ -1,6 +1,6 @@
-"""A model that computes with other numbers: every edit goes through the observer of the encoder that is there.
+"""A model with changed intermediate results: every edit is made by an observer of the unchanged encoder.
 
-B texts, T tokens of all of them, N tokens of one.
+B texts, T tokens of all texts, N tokens of one text.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,16 +36,15 @@ if TYPE_CHECKING:
 
 
 def edit(model: Embedder, *changes: Changes) -> "Edited":
-    """Change what a model computes: gives an object with `encode`, `forward` and `trace` of the edited model.
+    """Change what a model computes: returns an object with `encode`, `forward` and `trace` of the edited model.
 
-    `changes` are mappings from the names of steps, as `trace` has them, to what is done there: `zero`, `scale`,
-    `replace_by`, `patch`, `mean_over`, or a list of these, one after another.  A name may be a pattern: "*" stands for
-    anything, so "layer.*.context" means that of every layer.  `ablate_head`, `ablate_neuron` and `ablate_layer` make
-    such mappings.  The NumPy tier in the model's dtype computes the edited model; it keeps nothing but the model, and
-    the model is not changed.
+    `changes` are mappings from names of steps, as in `trace`, to changes: `zero`, `scale`, `replace_by`, `patch`,
+    `mean_over`, or a list of these, which are applied in order.  A name may be a pattern in which "*" matches anything:
+    "layer.*.context" is that step of every layer.  `ablate_head`, `ablate_neuron` and `ablate_layer` return such
+    mappings.  The NumPy tier computes the edited model in the model's dtype; the model itself does not change.
 
-    Raises InputError for a name that fits no step, for a head, key or neuron that is not there, and for numbers of
-    another shape.  What depends on the length of a text is checked when the text is there, before it is computed.
+    Raises InputError for a name that matches no step, for a head, key or neuron that does not exist, and for numbers of
+    another shape.  Changes that depend on the length of a text are checked for each text, before it is computed.
 
     >>> from minembed.study import ablate_head, zero
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
@@ -79,7 +78,7 @@ def edit(model: Embedder, *changes: Changes) -> "Edited":
 class AtSteps:
     """The changes of an edit, by step."""
 
-    steps: Graph  # of a text of one word: axes, and all sizes but that of texts
+    steps: Graph  # of a text of one word: all axes and sizes except the number of tokens
     heads: int
     changes: Mapping[str, tuple[Change, ...]]
 
@@ -89,19 +88,19 @@ class AtSteps:
         return frozenset(self.changes)
 
     def check_all(self) -> None:
-        """Raise InputError for what fits no text at all."""
+        """Raise InputError for changes that cannot be made in any text."""
         for name, several in self.changes.items():
             for change in several:
                 self.fit(name, change, None, "")
 
     def check(self, tokens: int, text: int) -> None:
-        """Raise InputError where a text of so many tokens, the one of this number, can't be changed so."""
+        """Raise InputError if the changes do not fit the text with this index and number of tokens."""
         for name, several in self.changes.items():
             for change in several:
                 self.fit(name, change, tokens, f"texts[{text}], of {tokens} tokens: ")
 
     def fit(self, name: str, change: Change, tokens: int | None, where: str) -> None:
-        """Raise InputError where one change does not fit; `tokens` is None for a text that is not known yet."""
+        """Raise InputError if one change does not fit; `tokens` is None while the text is not known."""
         step = self.steps[name]
         index = change.part.index(step, tokens, self.heads, where)
         if change.kind == "mean" and step.axes == ("H", "N", "N"):
@@ -131,7 +130,7 @@ class AtSteps:
             raise InputError(f"{where}{name}{part} is of shape {wanted}, but {what} shape {shape}{remedy}")
 
     def changed(self, name: str, x: Array) -> Array | None:
-        """What takes the place of a step's array, if anything."""
+        """The array that replaces a step's array; None if it stays."""
         if name not in self.changes:
             return None
         step = self.steps[name]
@@ -144,7 +143,7 @@ class AtSteps:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Edited:
-    """A model with an edit: `edit` makes it.  Nothing in it changes."""
+    """A model with an edit, which `edit` returns; immutable."""
 
     model: Embedder  # on the NumPy tier
     tier: NumPyTier
@@ -155,14 +154,14 @@ class Edited:
         return f"Edited({self.model!r}, {{{changes}}})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the model, as an Embedder is, and the changes: the rest follows from these."""
+        """Pickle the model, as an Embedder is pickled, and the changes; everything else is rebuilt from these."""
         return edit, (self.model, dict(self.edits.changes))
 
     def forward(self, tokens: Tokens, *, observe: "Observer | None" = None) -> Array:  # (T,) -> (T, D)
-        """Compute hidden states, as `Embedder.forward` does; `observe` is shown the edited results.
+        """Compute hidden states, as `Embedder.forward` does; `observe` gets the edited results.
 
-        A text has the same bits whatever it is batched with.  Raises InputError for tokens that the model does not
-        have or that an edit does not fit, NumericalError where the result would hold NaN or infinity.
+        The bits of a text do not depend on its batch.  Raises InputError for tokens that the model does not have or
+        that an edit does not fit, NumericalError if the result would hold NaN or infinity.
         """
         for text, length in enumerate(tokens.lengths().tolist()):
             self.edits.check(length, text)
@@ -181,9 +180,9 @@ class Edited:
         truncate_dim: int | None = None,
         max_bytes: int = LARGEST,
     ) -> Trace:
-        """Gather what the edited model computes of a text, as `minembed.study.trace` does.
+        """Collect the intermediate results of the edited model for a text, as `minembed.study.trace` does.
 
-        `verify()` of it passes over the steps that are edited; all others follow from their inputs as ever.
+        `verify()` skips the edited steps; all others are checked against their inputs as usual.
         """
         options = Options(
             prompt=prompt,
@@ -228,8 +227,8 @@ class Edited:
     ) -> Array:  # (V,) of a str, (B, V) of several
         """Turn texts into the vectors of the edited model; options are those of `Embedder.encode`.
 
-        A text has the same bits whatever it is batched with.  Raises InputError for a text that an edit does not fit,
-        NumericalError where a vector would hold NaN or infinity.
+        The bits of a text do not depend on its batch.  Raises InputError for a text that an edit does not fit,
+        NumericalError if a vector would hold NaN or infinity.
         """
         options = Options(
             prompt=prompt,
@@ -272,10 +271,10 @@ class Edited:
         return {name: step for name, step in graph.items() if step.axes == ("V",)}
 
     def _chunk(self, tokens: Tokens, after: Graph, chunk: Array) -> Array:  # (b,) -> (b, V)
-        """Compute some of the texts: all together up to the hidden states, then each by itself."""
+        """Compute some of the texts: together up to the hidden states, then one by one."""
         some = tokens.select(chunk)
         observe = self._observer(some, None)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the result is checked instead
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # `_vectors` checks the result
             hidden = self.tier(some, observe=observe, observe_attention=self._sees_attention(None))
             return np.stack([self._finished(hidden[a:b], after) for a, b in pairwise(some.cu_seqlens.tolist())])
 
@@ -290,7 +289,7 @@ class Edited:
         return observe is not None or any(map(costly, self.edits.names))
 
     def _observer(self, tokens: Tokens, watch: "Observer | None") -> "Observer":
-        """What the encoder shows its results to: each text's own rows, or its own part of attention, are changed."""
+        """The observer that makes the changes, in each text's own rows or its own part of attention."""
         bounds = list(pairwise(tokens.cu_seqlens.tolist()))
 
         def observe(name: str, x: Array) -> Array | None:

@@ -1,4 +1,4 @@
-"""Why two texts are alike: the parts of their score, token by token, at several levels."""
+"""Why two texts are similar: their score as a sum of contributions of tokens, at several levels."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,11 +24,11 @@ from minembed.text.tokenizer import clean
 from minembed.transformer.tier import NumPyTier, prepare
 from minembed.types import Array
 
-OF_PAIRS: tuple[Level, ...] = ("integrated", "deletion")  # what a cross-encoder can be asked for
-ROUNDED: tuple[Level, ...] = ("output", "deletion")  # what bfloat16 and int8 allow
-PRODUCTS = ("cosine", "dot")  # of vectors: these are sums over pairs of parts
+OF_PAIRS: tuple[Level, ...] = ("integrated", "deletion")  # the levels for a cross-encoder
+ROUNDED: tuple[Level, ...] = ("output", "deletion")  # the levels for bfloat16 and int8
+PRODUCTS = ("cosine", "dot")  # similarities that are sums over pairs of parts
 AVERAGE = "(average words)"
-FINE = 5e-7  # of a residual: where parts that cancel leave more in float32, as with [CLS] alone, float64 computes them
+FINE = 5e-7  # residual above which parts are computed again in float64: large parts that cancel, as with [CLS] pooling
 
 
 @overload
@@ -67,26 +67,28 @@ def explain(
     test: bool = False,
     prompt_names: tuple[str | None, str | None] = (None, None),
 ) -> Explanation | dict[Level, Explanation]:
-    """Cut the score of two texts into parts, token by token: an Explanation, or one for each level.
+    """Split the score of two texts into contributions of their tokens: an Explanation, or one for each level.
 
-    `level`, each with its own question:
+    `level` chooses the question:
 
-    - "output": which last hidden states are alike?  For a mean over tokens an identity.
-    - "input": what does each token bring in, where attention, norms and activations are held as they are?
-    - "integrated": what do slopes add up to, on the way from average words to these?
-    - "deletion": what does the score lose without a token, and what only without both?  Nothing is assumed here, and
-      nothing adds up.
-    - "all": those that the model allows.
+    - "output": which last hidden states are similar?  Exact if the model pools by the mean.
+    - "input": what does each token's embedding contribute, with attention, norms and activations held constant?
+    - "integrated": integrated gradients, on the straight line from average words to these tokens.
+    - "deletion": how much lower is the score without a token, and how much of that needs a pair of tokens?  It assumes
+      nothing, and its numbers do not add up to the score.
+    - "all": every level that the model allows.
 
-    The score is what `encode` and the checkpoint's own similarity give; "output" and "input" know cosine and dot.  What
-    no token brings (positions, segments, biases) has rows and columns of its own: `bias` can "spread" them evenly over
-    tokens, or "hide" them, and the explanation says so.  `test` holds the parts against what leaving tokens out does.
-    `prompt_names` are the names of the checkpoint's prompts for a and b, such as ("query", "document").
+    The score is that of `encode` and the checkpoint's own similarity; "output" and "input" support cosine and dot.
+    Contributions that come from no token (positions, segments, biases) have rows and columns of their own: `bias` can
+    "spread" them evenly over tokens, or "hide" them, and the explanation says so.  `test` compares the contributions
+    with the effects of leaving tokens out.  `prompt_names` are the names of the checkpoint's prompts for a and b, such
+    as ("query", "document").
 
-    A Reranker's logit is explained by "integrated", a column of its tokens, and "deletion", from a to b.
+    The logit of a Reranker is explained by "integrated", as one column of tokens, and by "deletion", as a table of a
+    and b.
 
-    Raises InputError for other values, and where the model computes in bfloat16 or int8, which "input" and
-    "integrated" do not follow; UnsupportedModelError where a level cannot be had of a model.
+    Raises InputError for other values, and for "input" and "integrated" if the model computes in bfloat16 or int8;
+    UnsupportedModelError if the model does not allow a level.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> found = explain(model, "A cat sleeps.", "A kitten naps.")  # doctest: +SKIP
@@ -123,7 +125,7 @@ def _all(
 
 
 def levels_of(model: Embedder | Reranker) -> tuple[Level, ...]:
-    """The levels that can be asked of a model: the slopes and parts of float32 are none of a rounded one's.
+    """The levels that a model allows: gradients and contributions are computed in float32 only.
 
     >>> levels_of(Embedder.load("all-MiniLM-L6-v2", dtype="int8"))  # doctest: +SKIP
     ('output', 'deletion')
@@ -133,7 +135,7 @@ def levels_of(model: Embedder | Reranker) -> tuple[Level, ...]:
 
 
 def _observed(model: Embedder | Reranker) -> Embedder | Reranker:
-    """The model on the NumPy tier, whose weights are read again where they were not kept: once a call."""
+    """The model on the NumPy tier; its weights are read again if they were not kept, once per call."""
     if isinstance(model, Embedder):
         return on_numpy(model)
     if model.compute.reference is not None:
@@ -183,7 +185,7 @@ def _plain(
     score: float,
     lost: Lost | None,
 ) -> Explanation:
-    """The parts, as they are computed."""
+    """The contributions, before `bias` is applied."""
     if level == "deletion":
         _, a, b, matrix = lost or deleting.deleted(pair)
         notes = ("each part is what only both tokens together take: these add up to nothing in particular",)
@@ -226,7 +228,7 @@ def _of_embedder(
 
 
 def _notes(model: Embedder, level: Level) -> tuple[str, ...]:
-    """What is to be known of a model's pooling."""
+    """Notes on the model's pooling."""
     modes = tuple(model.checkpoint.pooling)
     notes = []
     if level == "output" and {"cls", "lasttoken"} & set(modes):
@@ -239,7 +241,7 @@ def _notes(model: Embedder, level: Level) -> tuple[str, ...]:
 
 
 def _integrated(a: Trace, b: Trace, similarity: str, score: float) -> Explanation:
-    """The products of what each token brings to the vectors, and of the vectors of average words."""
+    """The products of the contributions of each token to the vectors, and of the vectors of average words."""
     ways = tuple(integrated.way_of(_to_compare(t.steps, similarity), t.special) for t in (a, b))
     starts = [way.last(0.0).astype(np.float64)[None] for way in ways]
 
@@ -254,7 +256,7 @@ def _integrated(a: Trace, b: Trace, similarity: str, score: float) -> Explanatio
 
 
 def _to_compare(graph: Graph, similarity: str) -> Graph:
-    """The steps to a vector that is multiplied: for a cosine, one of length 1."""
+    """The steps to the vector that is compared: for a cosine, one of length 1."""
     if similarity != "cosine":
         return graph
     last = graph["vector"]
@@ -263,7 +265,7 @@ def _to_compare(graph: Graph, similarity: str) -> Graph:
 
 
 def _of_reranker(model: Reranker, texts: tuple[str, str], level: Level, score: float) -> Explanation:
-    """Each token of a pair beside the one score."""
+    """The contribution of each token of a pair to its one score."""
     if level not in OF_PAIRS:
         raise UnsupportedModelError(
             f"level {level!r} is of two vectors, and a cross-encoder has none: use {' or '.join(map(repr, OF_PAIRS))}"
@@ -273,7 +275,7 @@ def _of_reranker(model: Reranker, texts: tuple[str, str], level: Level, score: f
     tokens = model.tokenizer.pairs([clean(texts[0], 0)], [clean(texts[1], 1)])
     pieces, special = pieces_of(model.tokenizer.reference, tokens.ids)
     checkpoint, tier = model.model.checkpoint, model.compute
-    assert isinstance(tier, NumPyTier)  # of `_observed`
+    assert isinstance(tier, NumPyTier)  # `_observed` made it
     way = integrated.way_of(score_graph(tier, tokens, tuple(checkpoint.pooling), model.head), special)
     start = way.last(0.0).astype(np.float64)
 
@@ -288,7 +290,7 @@ def _of_reranker(model: Reranker, texts: tuple[str, str], level: Level, score: f
 
 
 def _tested(found: Explanation, pair: deleting.Scored, lost: Lost) -> Test:
-    """Hold parts against what leaving tokens out does, of the tokens that can be left out."""
+    """Compare contributions with the effects of leaving tokens out, for the tokens that can be left out."""
     _, lost_a, lost_b, both = lost
     of_a, of_b = pair.rows
     gone = lost_a[of_a], lost_b[of_b], both[np.ix_(of_a, of_b)]

@@ -1,4 +1,4 @@
-"""What an explanation of a score is: a table of token by token, and how far its numbers are from adding up."""
+"""An explanation of a score: a matrix of tokens by tokens, and the difference of its sum from the score."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,10 +21,10 @@ LEVELS: dict[Level, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The parts of a text: its tokens, then what no token brings."""
+    """The rows or columns of a text: its tokens, then contributions that come from no token."""
 
     text: str  # with its prompt
-    pieces: tuple[str, ...]  # (N,) tokens as the vocabulary has them, special ones included
+    pieces: tuple[str, ...]  # (N,) tokens as in the vocabulary, with special tokens
     special: Array  # (N,) bool
     constants: tuple[str, ...] = ()  # (C,) "(position)", "(bias)": N + C rows or columns
 
@@ -36,41 +36,41 @@ class Side:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """The parts of a score of two texts.  `str()` shows the strongest pairs, the sum and what is missing to the score.
+    """The contributions to a score of two texts.  `str()` shows the strongest pairs, the sum and the residual.
 
-    That parts add up does not say that they are causes: `test` holds them against what leaving tokens out does.
+    Contributions that add up are not necessarily causes: `test` compares them with the effects of leaving tokens out.
     """
 
     level: Level
     similarity: str  # "cosine", "dot", or "score" of a Reranker
-    score: float  # as the model gives it
+    score: float  # the model's own
     a: Side
     b: Side
     matrix: Array  # (rows of a, columns of b) float64
-    hidden: float = 0.0  # what bias="hide" left out
+    hidden: float = 0.0  # the sum of the rows and columns that bias="hide" removed
     bias: Bias = "show"
-    steps: tuple[tuple[int, float], ...] = ()  # of "integrated": numbers of steps, and the residual of each
-    notes: tuple[str, ...] = ()  # what is to be known about this model and level
+    steps: tuple[tuple[int, float], ...] = ()  # of "integrated": numbers of steps, each with its residual
+    notes: tuple[str, ...] = ()  # remarks on this model and level
     test: Test | None = None
-    effects: tuple[Array, Array] | None = None  # of "deletion": what the score loses without each token, (N,) and (M,)
+    effects: tuple[Array, Array] | None = None  # of "deletion": the loss without each token, (N,) and (M,)
 
     @property
     def sum(self) -> float:
-        """What all parts add up to, with those that are hidden."""
+        """The sum of all contributions, with the hidden ones."""
         return float(self.matrix.sum()) + self.hidden
 
     @property
     def residual(self) -> float:
-        """How far the sum is from the score."""
+        """The absolute difference of the sum and the score."""
         return abs(self.sum - self.score)
 
     @property
     def tokens(self) -> Array:  # (N, M)
-        """The part of the matrix that is of tokens alone."""
+        """The part of the matrix whose rows and columns are tokens."""
         return self.matrix[: len(self.a.pieces), : len(self.b.pieces)]
 
     def of_tokens(self) -> tuple[Array, Array]:  # (N,), (M,)
-        """The part of each token of a, and of b: the sum of its row or column; of "deletion" what goes with it."""
+        """The contribution of each token of a, and of b: the sum of its row or column; for "deletion" its effect."""
         if self.effects is not None:
             return self.effects
         n, m = len(self.a.pieces), len(self.b.pieces)
@@ -78,7 +78,7 @@ class Explanation:
 
     @property
     def constant(self) -> float:
-        """What all rows and columns that are no tokens add up to."""
+        """The sum of all rows and columns that are not tokens."""
         return self.sum - float(self.tokens.sum())
 
     def pairs(self, top_k: int | None = None) -> list[tuple[str, str, float]]:
@@ -110,7 +110,7 @@ class Explanation:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from minembed.study.notebook import explanation_html  # late: a page is made of an Explanation
+        from minembed.study.notebook import explanation_html  # late import: notebook.py needs this file
 
         return explanation_html(self)
 
@@ -119,7 +119,7 @@ class Explanation:
 
 
 def with_bias(found: Explanation, bias: Bias) -> Explanation:
-    """Show what no token brings as rows and columns, spread it evenly over a text's tokens, or hide it.
+    """Show contributions that come from no token, spread them evenly over a text's tokens, or hide them.
 
     >>> side = Side("a b", ("a", "b"), np.zeros(2, bool), ("(bias)",))
     >>> shown = Explanation("input", "cosine", 1.0, side, side, np.diag([0.3, 0.3, 0.4]))

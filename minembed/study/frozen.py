@@ -1,15 +1,15 @@
-"""The encoder as a sum of parts: each step with its gates frozen is linear, so that parts go through it one by one.
+"""The encoder as a sum of parts: with its gates frozen each step is linear, so each part can pass through it alone.
 
-What decides how much of something passes is taken from the text itself and held fast:
+A gate is a factor that depends on the text.  Frozen gates keep the values that they have for the whole text:
 
-- attention's probabilities, with all that they are made of: queries, keys, their norms, rotations and biases
+- the probabilities of attention, with everything they depend on: queries, keys, their norms, rotations and biases
 - the factor of a norm, 1 / deviation or 1 / root mean square (subtracting a mean is linear anyway)
-- what an activation multiplies its input by, activation(x) / x; in a gated block the half that is activated
-- which token holds a maximum, the length that a vector is divided by
+- the factor of an activation, activation(x) / x; in a gated block, the activated half
+- the token that has the maximum in max pooling; the length that a vector is divided by
 
-What is left multiplies and adds.  Parts are R arrays of the shape of a step, (R, N, D), and the last of them is what
-all biases on the way add.  As functions of the text the gates are part of what the model computes: that parts add up
-does not say that leaving one out would leave the others as they are.
+The rest is multiplication and addition.  Parts are R arrays of the shape of a step, (R, N, D); the last of them
+collects the biases.  In the model itself the gates depend on the text: although the parts add up, leaving one out
+would change the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,8 +30,8 @@ from minembed.transformer.params import Linear, Norm
 from minembed.transformer.pooling import pool
 from minembed.types import Array
 
-Carry = Callable[..., Array]  # (biases, *parts of each input) -> parts; biases: whether the last part takes up biases
-WITHOUT_ZERO = ("Sigmoid", "Softplus")  # activations of 0 that are not 0: x times a gate cannot give them
+Carry = Callable[..., Array]  # (biases, *parts of each input) -> parts; biases: whether the last part collects biases
+WITHOUT_ZERO = ("Sigmoid", "Softplus")  # activations with f(0) != 0: no gate times x can give that
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,15 @@ class Stage:
     """A step with its gates frozen."""
 
     name: str
-    inputs: tuple[str, ...]  # through which parts come
+    inputs: tuple[str, ...]  # the inputs that have parts
     carry: Carry
-    done: tuple[str, ...]  # what no later stage needs
+    done: tuple[str, ...]  # inputs that no later stage needs
 
 
 def freeze(graph: Graph, values: Mapping[str, Array], start: tuple[str, ...]) -> list[Stage]:
-    """The stages by which parts of the steps `start` reach the last step of a graph.
+    """The stages through which parts of the steps `start` reach the last step of a graph.
 
-    Raises UnsupportedModelError for an activation after pooling that gives something for nothing.
+    Raises UnsupportedModelError for an activation after pooling with f(0) != 0.
 
     >>> from minembed.study.step import Step
     >>> double = {"x": Step("x", (), (), (), "", None), "y": Step("y", ("x", "x"), (), (), "", rules.Sum())}
@@ -58,13 +58,13 @@ def freeze(graph: Graph, values: Mapping[str, Array], start: tuple[str, ...]) ->
     reached, steps = set(start), []
     for name, step in graph.items():
         if isinstance(step.rule, rules.Heads) and step.rule.which < 2:
-            continue  # queries and keys make gates alone, and so do scores and probabilities
+            continue  # queries, keys, scores and probabilities are used only by gates
         through = tuple(i for i in step.inputs if i in reached)
         if name in reached or not through:
             continue
         reached.add(name)
         arrays = [values[i] for i in step.inputs]
-        joint = name.endswith(".qkv")  # of which values are taken up by `_values`
+        joint = name.endswith(".qkv")  # `_values` takes the values from it
         steps.append((name, through, _same if joint else FREEZE[type(step.rule)](step.rule, values[name], *arrays)))
     last = {i: at for at, (_, through, _) in enumerate(steps) for i in through}
     return [
@@ -74,7 +74,7 @@ def freeze(graph: Graph, values: Mapping[str, Array], start: tuple[str, ...]) ->
 
 
 def carry(stages: list[Stage], parts: dict[str, Array], biases: bool) -> Array:  # -> (R, V)
-    """Send parts of the first steps, R of each, through all stages; with `biases` the last part takes them up.
+    """Send parts of the first steps, R of each, through all stages; with `biases` the last part collects the biases.
 
     >>> carry([Stage("y", ("x",), _same, ("x",))], {"x": np.ones((2, 3))}, False).shape
     (2, 3)
@@ -89,7 +89,7 @@ def carry(stages: list[Stage], parts: dict[str, Array], biases: bool) -> Array: 
 
 
 def gain(x: Array, y: Array, slope_at_0: float) -> Array:
-    """What y = f(x) with f(0) = 0 multiplies x by; of 0 itself the slope there.
+    """The factor y / x of y = f(x) with f(0) = 0; at x = 0 the derivative.
 
     >>> gain(np.float64([0, 2]), np.float64([0, 1]), 0.25).tolist()
     [0.25, 0.5]
@@ -114,7 +114,7 @@ def _sum(rule: rules.Sum, y: Array, *inputs: Array) -> Carry:
 
 
 def affine(p: Linear) -> Carry:
-    """x W, and for the last part + b.
+    """x W for every part, + b for the last part.
 
     >>> affine(Linear(np.ones((1, 1)), np.ones(1)))(True, np.zeros((2, 1, 1))).reshape(-1).tolist()
     [0.0, 1.0]
@@ -134,7 +134,7 @@ def _affine(rule: rules.Affine, y: Array, x: Array) -> Carry:
 
 
 def scaled(p: Norm | None, config: Config, x: Array) -> Carry:
-    """A norm of x, whose factor is that of x whatever part goes through.
+    """A norm of x with a frozen factor: that of x, whichever part passes through.
 
     >>> scaled(None, None, np.ones(2))(False, np.ones((1, 2))).tolist()
     [[1.0, 1.0]]
@@ -163,7 +163,7 @@ def _normalise(rule: rules.Normalise, y: Array, x: Array) -> Carry:
 
 
 def _values(rule: rules.Heads, y: Array, qkv: Array) -> Carry:
-    """From what enters attention to the values of every head: (R, N, D) -> (H, N, R K)."""
+    """From the input of attention to the values of every head: (R, N, D) -> (H, N, R K)."""
     G, K = rule.config.key_value_heads, rule.config.head_size
     p = rule.p.qkv
     own = Linear(p.weight[:, -G * K :], None if p.bias is None else p.bias[-G * K :])
@@ -198,7 +198,7 @@ def _activate(rule: rules.Activate, y: Array, x: Array) -> Carry:
 
 def _pool(rule: rules.Pool, y: Array, x: Array) -> Carry:
     bounds, places = np.array([0, len(x)]), np.arange(x.shape[1])
-    shares = {  # what each token counts
+    shares = {  # the weight of each token
         mode: pool(np.eye(len(x), dtype=x.dtype), bounds, [mode], rule.skipped)[0]
         for mode in rule.modes
         if mode != "max"

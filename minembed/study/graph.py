@@ -1,8 +1,8 @@
-"""The steps of a model for one text, in the order in which the encoder takes them.
+"""The steps of a model for one text, in the order in which the encoder computes them.
 
-The names are those that `Embedder.forward` shows to an observer, without the number of the text.  N tokens, D
-hidden_size, E width of the embeddings, F width of the feed-forward block, H heads of width K, G of them with keys of
-their own, V width of the vector.
+The names are those that `Embedder.forward` passes to an observer, without the index of the text.  N tokens, D
+hidden_size, E width of the embeddings, F width of the feed-forward block, H heads of queries of width K, G heads of
+keys, V width of the vector.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -30,12 +30,12 @@ Graph = Mapping[str, Step]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What becomes of the hidden states of a text."""
+    """The settings of the steps from the hidden states of a text to its vector."""
 
     modes: tuple[str, ...]  # of pooling
-    skipped: int = 0  # tokens of a prompt, left out of the pooling
-    dim: int | None = None  # to which the vector is cut
-    normalise: bool = False  # whether it is normalised after that
+    skipped: int = 0  # number of tokens of a prompt that pooling leaves out
+    dim: int | None = None  # width to which the vector is truncated
+    normalise: bool = False  # whether the vector is normalised after that
 
 
 def graph_of(
@@ -45,9 +45,9 @@ def graph_of(
     modules: tuple[ModuleParams, ...],
     finished: Finished,
 ) -> Graph:
-    """The steps from the ids of one text to its vector, by name, in their order.
+    """The steps from the ids of one text to its vector, by name, in order.
 
-    `tier` is `Engine.reference()`, `modules` the weights of the checkpoint's modules, as `Engine.modules` has them.
+    `tier` is `Engine.reference()`, `modules` the weights of the checkpoint's modules, as in `Engine.modules`.
     """
     encoder = _Encoder(tier, tokens)
     steps = list(encoder.steps())
@@ -81,7 +81,7 @@ class _Encoder:
         return OPERATIONS[self.tier.dtype]
 
     def step(self, name: str, inputs: tuple[str, ...], axes: str, formula: str, rule: rules.Rule) -> Step:
-        """A step whose axes are written as "N D"."""
+        """Create a step; `axes` is written as "N D"."""
         c, named = self.config, tuple(axes.split())
         sizes = {"N": len(self.tokens.ids), "D": c.hidden_size, "E": c.embedding_size or c.hidden_size}
         sizes |= {"F": c.intermediate_size, "2F": 2 * c.intermediate_size, "H": c.num_attention_heads}
@@ -90,7 +90,7 @@ class _Encoder:
         return Step(name, inputs, named, tuple(sizes[axis] for axis in named), formula, rule)
 
     def norm(self, name: str, x: str, p: Norm) -> Step:
-        """A norm of an intermediate result."""
+        """The step of a norm."""
         formula = f"{self.config.norm_type}(x)"
         return self.step(name, (x,), "N D", formula, rules.Normalise(p, self.config, self.ops))
 
@@ -107,7 +107,7 @@ class _Encoder:
             yield self.norm("final_norm", x, norm)
 
     def embeddings(self, p: Embeddings) -> Iterator[Step]:
-        """The rows that are added, their sum, its norm."""
+        """The embeddings that are added, their sum, its norm."""
         ids, types = self.tokens.ids, self.tokens.types
         yield self.step("embeddings.word", (), "N E", "word[ids]", rules.Rows(p.word, ids))
         parts = ["embeddings.word"]
@@ -155,7 +155,7 @@ class _Encoder:
         yield self.step(at, (f"{at}.feed_forward.sum",), "N D", "x", rules.Sum())
 
     def attention(self, x: str, p: Layer, at: str, pattern: AttentionPattern) -> Generator[Step, None, str]:
-        """From what enters attention to what it adds; gives the name of that."""
+        """The steps from the input of attention to its output; returns the name of the output."""
         linear, names = self.ops.linear, [f"{at}.{part}" for part in ("query", "key", "value")]
         yield self.step(f"{at}.qkv", (x,), "N (H+2G)K", "x W + b", rules.Affine(p.qkv, linear))
         for i, name in enumerate(names):
@@ -177,7 +177,7 @@ class _Encoder:
         return f"{at}.attention_post_norm"
 
     def feed_forward(self, x: str, p: Layer, at: str) -> Generator[Step, None, str]:
-        """Widen, activate, narrow; gives the name of what is added."""
+        """The steps of the feed-forward block; returns the name of its output."""
         linear, gated, name = self.ops.linear, self.config.gated, self.config.hidden_act
         wide, h = f"{at}.intermediate", f"{at}.activated"
         yield self.step(wide, (x,), "N 2F" if gated else "N F", "x W + b", rules.Affine(p.intermediate, linear))
@@ -193,7 +193,7 @@ class _Encoder:
 def vector_steps(
     hidden: Step, tier: NumPyTier, checkpoint: "Checkpoint", modules: tuple[ModuleParams, ...], finished: Finished
 ) -> Iterator[Step]:
-    """From the hidden states to the vector: pooled, what each module gives, and the vector as it was asked for."""
+    """The steps from the hidden states to the vector: pooling, each module, then truncation and normalisation."""
     modes, width, last = finished.modes, hidden.shape[-1] * len(finished.modes), "pooled"
     rule: rules.Rule = rules.Pool(modes, finished.skipped)
     if isinstance(tier, Lookup):
@@ -214,7 +214,7 @@ def _plus(names: list[str]) -> str:
 
 
 def _heads_formula(which: int, p: Layer, pattern: AttentionPattern) -> str:
-    """What is done to a head's part of the projection before heads are compared."""
+    """The formula of a head's query, key or value."""
     formula = f"{('first', 'second', 'third')[which]} part of qkv"
     if which == 2:
         return formula

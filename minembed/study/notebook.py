@@ -1,6 +1,6 @@
-"""Traces and explanations in a notebook, as pictures and tables; inert, and without a network.
+"""Traces and explanations in a notebook, as pictures and tables, which run nothing and use no network.
 
-No script, no style sheet, no address: what comes from texts is escaped, so that it stays text.
+They have no script, no style sheet and no address; everything that comes from texts is escaped.
 """
 
 from html import escape
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from minembed.study.explanation import Explanation
     from minembed.study.traced import Trace
 
-MOST = 24  # tokens of the picture: 576 squares
-SIDE = 16  # of a square
-INK = "#2878b5"  # at full strength for the largest share; in between, the page shines through, light or dark
-LESS = "#d5691a"  # of what makes a score smaller
+MOST = 24  # tokens in a picture: 576 squares
+SIDE = 16  # of a square, in pixels
+INK = "#2878b5"  # opaque for the largest share; smaller ones are more transparent, on a light or dark page
+LESS = "#d5691a"  # for contributions that lower a score
 LONGEST = 200  # characters of the text that are shown
 
 
 def trace_html(t: "Trace", layer: int | None = None, head: int | None = None) -> str:
-    """A trace as HTML: the attention of a layer (the last that was kept), of a head or the mean of all; the steps.
+    """A trace as HTML: the attention of a layer (by default the last one kept), by a head or as the mean; the steps.
 
-    The first 24 tokens are in the picture; of steps all are listed.  Raises InputError for a layer or head that is not
-    there, or was not kept.
+    The picture has the first 24 tokens; the list has all steps.  Raises InputError for a layer or head that does not
+    exist, or was not kept.
 
     >>> from minembed import Embedder
     >>> from minembed.study import trace
@@ -49,10 +49,9 @@ def trace_html(t: "Trace", layer: int | None = None, head: int | None = None) ->
 
 
 def explanation_html(found: "Explanation") -> str:
-    """An explanation as HTML: the score, a table of token by token as a picture, what it adds up to, how it did.
+    """An explanation as HTML: the score, a picture of the matrix, the sum, and the result of the test.
 
-    Blue makes the score larger, orange smaller.  The first 24 rows and columns are in the picture; `found.matrix` has
-    all.
+    Blue raises the score, orange lowers it.  The picture has the first 24 rows and columns; `found.matrix` has all.
 
     >>> from minembed import Embedder
     >>> from minembed.study import explain
@@ -64,7 +63,7 @@ def explanation_html(found: "Explanation") -> str:
     texts = " · ".join(f"<bdi>{escape(_short(side.text))}</bdi>" for side in (found.a, found.b) if side.text)
     head = f"<p><b>{found.similarity} {found.score:.4f}</b>, by {found.level}<br>{texts}</p>"
     lines = str(found).split("\n")
-    after = [line for line in lines[1:] if not line.startswith("  ")]  # pairs are in the picture
+    after = [line for line in lines[1:] if not line.startswith("  ")]  # the picture shows the pairs
     if max(found.matrix.shape) > MOST:
         after.insert(0, f"the first {MOST} rows and columns of {' x '.join(map(str, found.matrix.shape))}")
     return (
@@ -73,7 +72,7 @@ def explanation_html(found: "Explanation") -> str:
 
 
 def _table(x: Array, rows: tuple[str, ...], columns: tuple[str, ...]) -> str:
-    """A picture of numbers of both signs: names of columns stand upright above them."""
+    """A picture of positive and negative numbers; the names of columns are vertical."""
     left, top = (8 + 8 * max((len(name) for name in names), default=0) for names in (rows, columns))
     wide, high = left + SIDE * len(columns), top + SIDE * len(rows)
     most = float(abs(x).max(initial=0)) or 1.0
@@ -102,7 +101,7 @@ def _short(text: str) -> str:
 
 
 def _squares(p: Array, pieces: list[str], what: str) -> str:
-    """A picture: a row a token that asks, a column a token that is asked; the darker, the more it takes."""
+    """A picture of attention: a row is a token that attends, a column one that is attended to; darker is more."""
     margin = 8 + 8 * max((len(piece) for piece in pieces), default=0)
     wide, high = margin + SIDE * len(pieces), SIDE * (len(pieces) + 1)
     largest, shapes = float(p.max()) or 1.0, []
@@ -112,7 +111,7 @@ def _squares(p: Array, pieces: list[str], what: str) -> str:
         shapes.append(f'<text x="{margin + SIDE * i + SIDE // 2}" y="12" text-anchor="middle">{i}</text>')
         for j, share in enumerate(row):
             place = f'x="{margin + SIDE * j}" y="{y}" width="{SIDE - 1}" height="{SIDE - 1}"'
-            strength = (share / largest) ** 0.5  # so that small shares are told apart, too
+            strength = (share / largest) ** 0.5  # so that small shares can be distinguished
             said = f"{escape(piece)} takes {100 * share:.0f} % from {escape(pieces[j])}"
             title = f"<title>{said}</title>" if share >= 0.005 else ""
             shapes.append(f'<rect {place} fill="{INK}" fill-opacity="{strength:.2f}">{title}</rect>')
@@ -122,7 +121,7 @@ def _squares(p: Array, pieces: list[str], what: str) -> str:
 
 
 def _steps(t: "Trace") -> str:
-    """The results that were kept, to be opened."""
+    """A list of the kept results, which the reader can open."""
     head = "".join(f"<th>{name}</th>" for name in ("name", "axes", "shape", "formula", "source"))
     rows = []
     for name in t:

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace(Mapping[str, Array]):
-    """The intermediate results of one text: a mapping, in the order of the encoder, from names to read-only arrays.
+    """The intermediate results of one text: a mapping from names to read-only arrays, in the order of the encoder.
 
-    `print(t.table())` lists names, axes, formulas and where each is computed.
+    `print(t.table())` lists names, axes, formulas and the source of each.
     """
 
     text: str  # with its prompt
     tokens: Tokens  # of this text alone
-    pieces: tuple[str, ...]  # (N,) as the vocabulary has them: "[CLS]", "##ing"
+    pieces: tuple[str, ...]  # (N,) tokens as in the vocabulary: "[CLS]", "##ing"
     special: Array  # (N,) bool: whether a token is a special one
-    steps: Graph  # of all names, also those that were not asked for
+    steps: Graph  # all steps, also those that were not kept
     dtype: str  # the compute type
     backend: str  # the model's own; a trace is computed by the NumPy tier in the same dtype
-    distance: float  # the largest difference of a number of the vector from what `encode` gives with that backend;
-    # 0 of an edited text, which no other tier computes
+    distance: float  # the largest difference between a number of the vector and that of `encode` with that backend;
+    # 0 for an edited text, which no other tier computes
     arrays: Mapping[str, Array] = field(repr=False)
-    changed: frozenset[str] = frozenset()  # what an edit put other numbers in, which `verify` passes over
+    changed: frozenset[str] = frozenset()  # the edited steps, which `verify` skips
 
     def __getitem__(self, name: str) -> Array:
-        """The array of a name; raises InputKeyError that lists what is like it."""
+        """The array of a name; raises InputKeyError with similar names."""
         if name in self.arrays:
             return self.arrays[name]
         near = [other for other in self.steps if str(name).split(".")[-1] in other][:4]
@@ -60,13 +60,13 @@ class Trace(Mapping[str, Array]):
         return f"Trace({text!r}, {len(self.pieces)} tokens, {len(self)} results, {self.dtype})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: `minembed.study.notebook.trace_html`."""
+        """The display in a notebook: `minembed.study.notebook.trace_html`."""
         from minembed.study.notebook import trace_html
 
         return trace_html(self)
 
     def table(self) -> str:
-        """All that was kept, a line each: name, axes, shape, formula, source."""
+        """All kept results, one line each: name, axes, shape, formula, source."""
         lines = [self.steps[name] for name in self]
         wide = max((len(step.name) for step in lines), default=0)
         form = "{:<" + str(wide) + "}  {:<22}  {:<48}  {}"
@@ -76,9 +76,9 @@ class Trace(Mapping[str, Array]):
         )
 
     def verify(self) -> int:
-        """Compute every result again from its inputs, where these were kept, and compare bits; tells how many.
+        """Compute every result again whose inputs were kept, and compare bits; returns the number of results.
 
-        Raises NumericalError that names the first which differs.
+        Raises NumericalError that names the first result that differs.
         """
         checked = 0
         with np.errstate(all="ignore"), single_threaded_blas():

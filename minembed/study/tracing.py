@@ -1,4 +1,4 @@
-"""Every number of one text, from its tokens to its vector."""
+"""Every intermediate result of one text, from its tokens to its vector."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -67,14 +67,14 @@ def trace(
     truncate_dim: int | None = None,
     max_bytes: int = LARGEST,
 ) -> Trace | list[Trace]:
-    """Gather every intermediate result of a text, or of several: a Trace, or a list of them.
+    """Collect the intermediate results of a text, or of several: a Trace, or a list of them.
 
-    The NumPy tier computes it in the model's dtype, and an observer watches: the vector has the bits that `encode` has
-    on that tier, and `distance` says how far the model's own is from it.  `names` are patterns such as "layer.3.*" of
-    what is kept, "*" for all; what a trace of all takes grows with the square of the tokens.  Prompts,
-    `normalize_embeddings` and `truncate_dim` are those of `Embedder.encode`.
+    The NumPy tier computes in the model's dtype, and an observer collects the results: the vector has the same bits as
+    from `encode` on that tier, and `distance` is its difference from the model's own vector.  `names` are patterns of
+    the results to keep, such as "layer.3.*"; the size of a trace of all, "*", grows with the square of the number of
+    tokens.  Prompts, `normalize_embeddings` and `truncate_dim` are those of `Embedder.encode`.
 
-    Raises InputError where more than `max_bytes` would be kept, or a pattern fits no name.
+    Raises InputError if the results would need more than `max_bytes`, or if a pattern matches no name.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> t = trace(model, "a cat")  # doctest: +SKIP
@@ -95,22 +95,22 @@ def trace(
 
 
 class Edits(Protocol):
-    """What an edit does to one text: `editing.py`."""
+    """The interface of an edit of one text; `editing.py` implements it."""
 
     @property
     def names(self) -> frozenset[str]:
         """The steps that are changed."""
 
     def check(self, tokens: int, text: int) -> None:
-        """Raise InputError where a text of so many tokens, the one of this number, can't be changed so."""
+        """Raise InputError if the changes do not fit the text with this index and number of tokens."""
 
     def changed(self, name: str, x: Array) -> Array | None:
-        """What takes the place of a step's array, if anything."""
+        """The array that replaces a step's array; None if it stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What all texts of a call share."""
+    """The data that all texts of a call share."""
 
     engine: Engine
     backend: str
@@ -119,9 +119,9 @@ class Work:
     edits: "Edits | None" = None
 
     def traces(self, texts: list[str], max_bytes: int) -> list[Trace]:
-        """Compute the texts one after another: what one is batched with changes no bit."""
+        """Compute the texts one after another: a batch would give the same bits."""
         check_whole("max_bytes", max_bytes, 0)
-        width = self.engine.width(self.options.truncate_dim)  # raises before anything is computed
+        width = self.engine.width(self.options.truncate_dim)  # invalid widths fail before anything is computed
         prompt = find_prompt(self.engine.checkpoint, self.options)
         prompted = [prompt + clean(text, i) for i, text in enumerate(texts)]
         tokens = self.engine.tokenize(prompted, "replace")
@@ -150,7 +150,7 @@ class Work:
         return graph_of(tier, tokens, checkpoint, self.engine.modules, finished)
 
     def check(self, graphs: list[Graph], max_bytes: int) -> None:
-        """Refuse what would not fit into memory, and patterns that fit nothing."""
+        """Refuse traces that need too much memory, and patterns that match nothing."""
         for pattern in self.names:
             if graphs and not any(fnmatchcase(name, pattern) for name in graphs[0]):
                 like = "layer.0.probabilities" if "layer.0" in graphs[0] else "pooled"
@@ -167,14 +167,14 @@ class Work:
         return any(fnmatchcase(name, pattern) for pattern in self.names)
 
     def one(self, tier: NumPyTier, text: str, tokens: Tokens, graph: Graph) -> dict[str, Array]:
-        """Compute one text under an observer, then what follows the hidden states."""
+        """Compute one text with an observer, then the steps after the hidden states."""
         seen: dict[str, Array] = {}
 
         def changed(name: str, x: Array) -> Array | None:
             return None if self.edits is None else self.edits.changed(name, x)
 
         def observe(name: str, x: Array) -> Array | None:
-            name = name if name in graph else name.removesuffix(".0")  # of the only text
+            name = name if name in graph else name.removesuffix(".0")  # the index of the only text
             if name not in graph:
                 return None
             new = changed(name, x)
@@ -185,7 +185,7 @@ class Work:
             if len(tokens.ids):
                 tier(tokens, observe=observe, observe_attention=self.sees_attention(graph))
             for name, step in graph.items():
-                if name not in seen and not costly(name):  # what follows the hidden states, and all of no tokens
+                if name not in seen and not costly(name):  # after the hidden states, or no tokens
                     x = step.rule(*(seen[before] for before in step.inputs))
                     new = changed(name, x)
                     seen[name] = x if new is None else new
@@ -195,12 +195,12 @@ class Work:
         return seen
 
     def sees_attention(self, graph: Graph) -> bool:
-        """Whether the parts of attention are kept, or edited."""
+        """Whether parts of attention are kept or edited."""
         edited = frozenset() if self.edits is None else self.edits.names
         return any(self.wants(name) or name in edited for name in graph if costly(name))
 
     def kept(self, text: str, tokens: Tokens, graph: Graph, seen: dict[str, Array], distance: float) -> Trace:
-        """Put a trace together of what was asked for."""
+        """Create a trace of the requested results."""
         kept = {name: seen[name] for name in graph if name in seen and self.wants(name)}
         for x in kept.values():
             x.flags.writeable = False
@@ -219,7 +219,7 @@ class Work:
         )
 
     def distance(self, tokens: Tokens, vector: Array, skipped: int) -> float:
-        """How far the vector of the model's own tier is from the traced one."""
+        """The largest difference of the traced vector from that of the model's own tier."""
         if isinstance(self.engine.compute, NumPyTier) or self.edits is not None:
             return 0.0
         with single_threaded_blas():
@@ -228,7 +228,7 @@ class Work:
 
 
 def costly(name: str) -> bool:
-    """Whether a result is a part of attention, which is shown only to those who ask.
+    """Whether a result is a part of attention, which an observer gets only if it asks for attention.
 
     >>> costly("layer.0.scores"), costly("layer.0.context")
     (True, False)

@@ -179,7 +179,7 @@ class BaseModel(ABC):
     # ---- where it is
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the model; raises InputError for a device other than the CPU, UnsupportedCallError for another dtype."""
+        """Return the model; raises InputError for another device, UnsupportedCallError for another dtype."""
         for value in (*args, *kwargs.values()):
             if str(value).removeprefix("torch.") in ("float16", "half", "float64", "bfloat16", "float32", "int8"):
                 if str(value).removeprefix("torch.") != self._own.dtype:

@@ -1,7 +1,7 @@
-"""One offline page about two texts: which tokens make their score, who looks at whom, layers, heads, and other texts.
+"""One offline page about two texts: contributions of tokens, attention, layers, heads, and a map of other texts.
 
-In reading order: `contents` (what is computed), `corpus` (other texts, and why any two of them are alike), `packing`
-(arrays in few bytes), `page` (the file).
+In reading order: `contents` (what is computed), `corpus` (other texts, and why any two of them are similar), `packing`
+(compact arrays), `page` (the file).
 """
 
 from minembed.study.report.contents import Report, report

@@ -1,4 +1,4 @@
-"""What a report is about: two texts, their score taken apart, their attention, layers and heads."""
+"""The contents of a report: two texts, the contributions to their score, attention, layers and heads."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,29 +26,29 @@ from minembed.types import Array
 
 NOTE_OF_HEADS = "How the score moves where a head finds nothing: blue, it would be higher; orange, lower."
 NO_HEADS = "The model has no heads: it averages rows of a table."
-MOST_TOKENS = 128  # of a text, up to which every head is left out in turn, and every pair of tokens
+MOST_TOKENS = 128  # longest text for which each head and each pair of tokens is left out in turn
 
 TOO_LONG = f"Left out of the page: a text has more than {MOST_TOKENS} tokens."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What is on the page; `save` writes it."""
+    """The contents of the page; `save` writes it."""
 
     title: str
-    model: str  # in a line
+    model: str  # described in a line
     traces: tuple[Trace, Trace]
-    explanations: tuple[Explanation, ...]  # one a level
-    attention: tuple[Array, ...]  # of each text (L, H, N, N); none where the model has no layers
-    layers: dict[str, float]  # the score, had the encoder stopped there
-    heads: Array | None  # (L, H): how the score changes without a head
+    explanations: tuple[Explanation, ...]  # one per level
+    attention: tuple[Array, ...]  # of each text (L, H, N, N); empty if the model has no layers
+    layers: dict[str, float]  # the score if the encoder stopped after each step
+    heads: Array | None  # (L, H): the change of the score without each head
     heads_note: str
     notes: tuple[str, ...] = ()
     corpus: Corpus | None = None
 
     def html(self) -> str:
-        """The page, which needs no other file and asks nobody for anything."""
-        from minembed.study.report.page import page  # late: a page is made of a Report
+        """The page, which needs no other file and no network."""
+        from minembed.study.report.page import page  # late import: page.py needs this file
 
         return page(self)
 
@@ -57,7 +57,7 @@ class Report:
         return "".join(found._repr_html_() for found in self.explanations)
 
     def save(self, path: str | Path) -> None:
-        """Write the page, whole or not at all."""
+        """Write the page, completely or not at all."""
         text = self.html()
         with replacing(Path(path)) as file:
             file.write(text.encode("utf-8", "replace"))
@@ -72,13 +72,13 @@ def report(
     levels: Sequence[Level] | None = None,
     title: str | None = None,
 ) -> Report:
-    """Compute what a page about two texts shows; its `save` writes one HTML file that needs nothing else.
+    """Compute the contents of a page about two texts; its `save` writes one HTML file that needs nothing else.
 
-    `corpus` are other texts, which are placed on a map beside the two; any two points of it are explained on the page
-    by their output tokens.  `levels` are those of `explain`; by default all that the compute type allows for texts of
-    up to 128 tokens, and "output" alone for longer ones.  Heads are left out in turn up to that length, too.
+    `corpus` are other texts, which the page shows with the two on a map, where the reader can compare any two by their
+    output tokens.  `levels` are those of `explain`; the default is all that the compute type allows for texts of up to
+    128 tokens, and only "output" for longer ones.  The effect of each head is computed up to that length, too.
 
-    Raises InputError where the two, or the corpus, are more than a page holds.
+    Raises InputError if the corpus does not fit into a page, and if the model allows none of the levels.
 
     >>> model = Embedder.load("all-MiniLM-L6-v2")  # doctest: +SKIP
     >>> report(model, "A cat sleeps.", "A kitten naps.").save("cats.html")  # doctest: +SKIP
@@ -110,7 +110,7 @@ def report(
 
 
 def notes_of(one: Trace, other: Trace, short: bool) -> tuple[str, ...]:
-    """What the reader has to know about the texts."""
+    """Notes on the texts for the reader."""
     notes = [
         f"The {name} text was cut to {len(t.pieces)} tokens: what follows was not read."
         for name, t in (("first", one), ("second", other))
@@ -124,7 +124,7 @@ def notes_of(one: Trace, other: Trace, short: bool) -> tuple[str, ...]:
 
 
 def explained(model: Embedder, a: str, b: str, levels: Sequence[Level]) -> tuple[Explanation, ...]:
-    """The score at each level that the model allows; raises InputError where none does."""
+    """The explanation at each level that the model allows; raises InputError if it allows none of them."""
     found, refused = [], "no level was asked for"
     for level in levels:
         try:
@@ -137,7 +137,7 @@ def explained(model: Embedder, a: str, b: str, levels: Sequence[Level]) -> tuple
 
 
 def heads_of(model: Embedder, a: str, b: str) -> Array:  # -> (L, H)
-    """How the score changes where one head of one layer finds nothing."""
+    """The change of the score without the output of one head of one layer."""
     config = model.config
     before = float(cosines(model, [(a, b)])[0])
     changes = np.empty((config.num_hidden_layers, config.num_attention_heads))
@@ -147,13 +147,13 @@ def heads_of(model: Embedder, a: str, b: str) -> Array:  # -> (L, H)
 
 
 def attention_of(*traces: Trace) -> tuple[Array, ...]:
-    """The probabilities of each text, (L, H, N, N); none of a model without layers."""
+    """The probabilities of each text, (L, H, N, N); empty for a model without layers."""
     names = [name for name in traces[0] if name.endswith(".probabilities")]
     return tuple(np.stack([t[name] for name in names]) for t in traces) if names else ()
 
 
 def described(model: Embedder) -> str:
-    """A model in a line."""
+    """The model, described in a line."""
     config = model.config
     layers = f"{config.num_hidden_layers} layers of {config.num_attention_heads} heads"
     name = model.checkpoint.folder.name.replace("--", "/")

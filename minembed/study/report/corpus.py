@@ -1,4 +1,4 @@
-"""Other texts on the page: where they lie on a map, and the states of their tokens, by which any two are explained."""
+"""Other texts on the page: their places on a map, and the states of their tokens, which explain any two of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from minembed.study.report.packing import block
 from minembed.transformer.modules import Normalize
 from minembed.types import Array
 
-CODES = 1_100_000  # bytes of token states
-SMALLEST = 16  # bytes of a token's state
-PAIRS = 2_000  # by which the error is measured
+CODES = 1_100_000  # bytes of all token states
+SMALLEST = 16  # bytes of a token's state, at least
+PAIRS = 2_000  # for which the error is measured
 GRID = 65_535
-LONGEST = 300  # signs of a text that are shown
+LONGEST = 300  # characters of a text that are shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """Texts, the two of the page first, ready to be written."""
+    """The data of the texts, the two of the page first."""
 
     facts: dict[str, Any]
     blocks: dict[str, str]
@@ -36,7 +36,7 @@ class Corpus:
 def corpus_of(model: Embedder, texts: Sequence[str]) -> Corpus:
     """Embed texts, place them on a map by PCA, and store the states of their tokens.
 
-    Raises InputError where these would not fit into the page, and for a model whose vectors are not the mean of them.
+    Raises InputError if the states do not fit into the page, and for a model that does not pool by the mean.
     """
     tokens = model.tokenize(list(texts))
     check(model, len(tokens.ids))
@@ -73,7 +73,7 @@ def corpus_of(model: Embedder, texts: Sequence[str]) -> Corpus:
 
 
 def check(model: Embedder, tokens: int) -> None:
-    """Refuse a model whose vectors are no mean of its tokens, and more tokens than a page holds.
+    """Refuse a model that does not pool by the mean, and more tokens than a page can hold.
 
     >>> check(Embedder.load("all-MiniLM-L6-v2"), 1000)  # doctest: +SKIP
     """
@@ -90,7 +90,7 @@ def check(model: Embedder, tokens: int) -> None:
 
 
 def error_of(codes: Codes, sizes: Array, bounds: Array, lengths: Array, vectors: Array) -> float:
-    """The 95th percentile of how far cosines of texts are off, where they are computed from the stored states."""
+    """The 95th percentile of the errors of cosines that are computed from the stored states."""
     stored = codes.decode() * sizes[:, None]
     means = np.add.reduceat(stored, bounds[:-1], axis=0) / np.diff(bounds)[:, None] / lengths[:, None]
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Arrays in few bytes, compressed and in base64, which can hold no markup."""
+"""Compact arrays: compressed, in base64, which cannot contain markup."""
 
 import base64
 import json
@@ -9,12 +9,12 @@ import numpy as np
 
 from minembed.types import Array
 
-STEPS = 32_000  # of a matrix's largest number, either way
-FEWEST = 4  # keys that are kept of a token's attention, at least
+STEPS = 32_000  # steps from 0 to a matrix's largest number
+FEWEST = 4  # keys that are kept for each token's attention, at least
 
 
 def block(data: bytes) -> str:
-    """Compress and write in base64.
+    """Compress and encode in base64.
 
     >>> zlib.decompress(base64.b64decode(block(b"a" * 100))) == b"a" * 100
     True
@@ -23,12 +23,12 @@ def block(data: bytes) -> str:
 
 
 def facts_block(facts: dict[str, Any]) -> str:
-    """Facts as JSON; lone surrogates of strange texts become U+FFFD."""
+    """Encode facts as JSON; lone surrogates in texts become U+FFFD."""
     return block(json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def steps_of(matrix: Array) -> tuple[str, float]:
-    """A matrix as whole steps, and how long a step is.
+    """Quantize a matrix to whole steps; returns these and the size of a step.
 
     >>> steps_of(np.float64([[1, -0.5]]))[1]
     3.125e-05
@@ -38,7 +38,7 @@ def steps_of(matrix: Array) -> tuple[str, float]:
 
 
 def shares_of(probabilities: Array, most: int | None) -> tuple[str, str]:  # (L, H, N, N) -> values, keys
-    """Attention as bytes, the roots of the shares: of all keys, or of the `most` largest with their places.
+    """Attention as bytes, the square roots of the shares: for all keys, or for the `most` largest with their indices.
 
     >>> values, keys = shares_of(np.float32([[[[0.25, 0.75], [1, 0]]]]), None)
     >>> list(zlib.decompress(base64.b64decode(values))), keys
@@ -53,15 +53,15 @@ def shares_of(probabilities: Array, most: int | None) -> tuple[str, str]:  # (L,
 
 
 def fitted_shares(probabilities: Array, room: int) -> tuple[str, str, int]:
-    """Attention in at most `room` signs, with as many keys a token as fit: values, keys, how many (0: all).
+    """Attention in at most `room` characters, with as many keys per token as fit: values, keys, number (0: all).
 
-    Raises ValueError where even FEWEST do not fit.
+    Raises ValueError if even FEWEST do not fit.
 
     >>> fitted_shares(np.full((1, 1, 2, 2), 0.5, np.float32), 1000)[2]
     0
     """
     n = probabilities.shape[-1]
-    if probabilities.size <= 3 * room:  # else it is hopeless, and slow to find out
+    if probabilities.size <= 3 * room:  # more would never fit, and be slow to try
         values, keys = shares_of(probabilities, None)
         if len(values) <= room:
             return values, keys, 0

@@ -1,4 +1,4 @@
-"""The file: a template, its style and script, and what was computed, in blocks that can hold no markup."""
+"""The file: a template, its style and script, and the data in blocks that cannot contain markup."""
 
 import html
 from functools import partial
@@ -22,7 +22,7 @@ part = partial(part_of, "minembed.study.report")
 
 
 def page(report: "Report") -> str:
-    """Write a report as a page that needs nothing else; raises InputError where it would be larger than SIZE."""
+    """Write a report as a page that needs nothing else."""
     facts, blocks = facts_of(report), {}
     for i, (level, found) in enumerate(zip(facts["levels"], report.explanations, strict=True)):
         blocks[f"level{i}"], level["step"] = steps_of(found.matrix)
@@ -41,7 +41,7 @@ def page(report: "Report") -> str:
 
 
 def facts_of(report: "Report") -> dict[str, Any]:
-    """What the script needs to know beside the arrays."""
+    """The data of the script, apart from the arrays."""
     first = report.explanations[0]
     return {
         "model": report.model,
@@ -61,7 +61,7 @@ def facts_of(report: "Report") -> dict[str, Any]:
 
 
 def strongest(heads: Array | None) -> list[int]:
-    """Layer and head of the largest change, which the page shows first.
+    """The layer and head of the largest change, which the page shows first.
 
     >>> strongest(np.array([[0.1, -0.3], [0.2, 0.0]]))
     [0, 1]
@@ -70,7 +70,7 @@ def strongest(heads: Array | None) -> list[int]:
 
 
 def level_of(found: Explanation) -> dict[str, Any]:
-    """What is said of an explanation beside its matrix."""
+    """The data of an explanation, apart from its matrix."""
     return {
         "name": found.level,
         "title": TITLES[found.level],
@@ -79,14 +79,14 @@ def level_of(found: Explanation) -> dict[str, Any]:
         "residual": found.residual,
         "adds": found.level != "deletion",  # whether the parts are meant to add up to the score
         "labels": [list(found.a.labels), list(found.b.labels)],
-        "tokens": [part.tolist() for part in found.of_tokens()],  # what each does by itself
+        "tokens": [part.tolist() for part in found.of_tokens()],  # the contribution of each
         "notes": list(found.notes),
         "test": "" if found.test is None else str(found.test),
     }
 
 
 def attention_of(report: "Report", room: int, blocks: dict[str, str]) -> dict[str, Any] | None:
-    """Attention of both texts, as much of it as there is room for; puts it into the blocks."""
+    """Attention of both texts, as much as fits; adds it to the blocks."""
     if not report.attention:
         return None
     kept = []
