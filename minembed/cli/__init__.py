@@ -1,7 +1,7 @@
-"""The command line: one file a command, imported only when it is called or listed.
+"""The command line: one file per command, which is imported only when the command is called or listed.
 
-Click, and anything heavier, stays out of `import minembed`; what computes is imported inside the commands, so that
-`minembed --help` answers at once.
+`import minembed` does not import click or anything heavier.  The modules that compute are imported inside the
+commands, so `minembed --help` answers at once.
 """
 
 import difflib
@@ -19,22 +19,22 @@ COMMANDS: tuple[str, ...] = ("demo", "embed", "similarity", "search", "index", "
 COMMANDS += ("serve", "evaluate", "train", "models", "pull", "quantize", "info")
 COMMANDS += ("explain", "trace", "report", "study", "doctor")
 ALL_OR_NOTHING = frozenset(("search", "index", "dedupe", "cluster", "map", "rerank", "evaluate"))
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
 class Commands(click.Group):
-    """The commands of this folder, and what becomes of their errors.
+    """The commands of this folder; also handles their errors.
 
     >>> Commands().get_command(click.Context(Commands()), "demo").name
     'demo'
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name all commands, in the order in which a newcomer meets them."""
+        """List all commands, in the order in which a beginner needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command of the table."""
+        """Import a command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"minembed.cli.{cmd_name}").command
@@ -43,31 +43,31 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one was perhaps meant."""
+        """Find the command; the error for an unknown one suggests a similar name."""
         near = difflib.get_close_matches(args[0], COMMANDS, 1)
         if args[0] not in COMMANDS and near and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line, once the streams can carry any text."""
+        """Set up the streams for any text, then parse the command line."""
         use_utf8()
         try:
             return super().parse_args(ctx, args)
-        except OSError as error:  # of the disk that --help is written to
+        except OSError as error:  # for example a full disk that --help is written to
             if error.errno == errno.EPIPE:
                 raise
             raise Failure(error.strerror or str(error)) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error made on purpose ends it with one line and exit code 1."""
+        """Run a command; a MinembedError ends it with one line and exit code 1."""
         try:
             with stops_on_signals(), one_line_warnings(), tells_logs():
                 return super().invoke(ctx)
         except MinembedError as error:
             raise Failure(str(error)) from error
         except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of a pipe has left: click ends the command quietly
+            if error.errno == errno.EPIPE:  # the reader of the pipe is gone: click ends the command silently
                 raise
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"{where}{error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""`minembed cluster`: the texts of a file in groups of like meaning, named by their words."""
+"""`minembed cluster`: groups of texts with similar meaning, named by their words."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ from minembed.types import ClusterMethod, TextFormat
 if TYPE_CHECKING:
     from minembed.maps.clusters import Clusters
 
-ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", float))  # to the columns of the rows
+ADDED = (Extra("cluster", int), Extra("cluster_name", str), Extra("cosine", float))  # added to the columns of the rows
 
 
 @click.command("cluster", short_help="Group texts by meaning, and name the groups.")
@@ -82,7 +82,7 @@ def command(
     source = Corpus.of(corpus, selection)
     survey = source.survey()
     passages = source.passages()
-    check_count(len(passages.texts), k, method)  # before the work, not after it
+    check_count(len(passages.texts), k, method)  # fail before the work, not after it
     columns = kept_columns(source.read.table, keep)
     form = check_rows(output, source, columns)
     loaded = load_model(choice)
@@ -91,7 +91,7 @@ def command(
     if output is not None and form is not None:
         with replacing(output) as file:
             table, present = source.read.table, set(passages.ids)
-            stays = present.__contains__ if table.form == "txt" else None  # blank lines are no rows
+            stays = present.__contains__ if table.form == "txt" else None  # blank lines are not rows
             added = columns_of(source, passages.ids, found)
             write_table(file, form, table, extra=added, columns=columns, keep=stays)
     width = shutil.get_terminal_size().columns
@@ -100,16 +100,16 @@ def command(
 
 
 def check_rows(output: Path | None, source: Corpus, columns: tuple[str, ...] | None) -> TextFormat | None:
-    """The form of the output, by its ending; raises InputError for one that cannot hold the rows, before the work."""
+    """The format of the output, by its ending; raises InputError if that format cannot hold the rows."""
     if output is None:
         return None
     form = form_of_rows(output.name)
-    layout_of(source.read.table, form, columns, ADDED)  # names that clash
+    layout_of(source.read.table, form, columns, ADDED)  # raises for names that occur twice
     return form
 
 
 def check_choice(k: int | None, auto: bool, method: ClusterMethod) -> None:
-    """Raise UsageError unless it is said in one way how many clusters there are."""
+    """Raise UsageError unless exactly one option gives the number of clusters."""
     if method == "kmeans" and (k is None) != auto:
         raise click.UsageError("how many clusters? Use -k N or --auto" + (", not both" if auto else ""))
     if method == "hdbscan" and k is not None:
@@ -117,7 +117,7 @@ def check_choice(k: int | None, auto: bool, method: ClusterMethod) -> None:
 
 
 def columns_of(source: Corpus, ids: Iterable[int], found: "Clusters") -> dict[Extra, list[Any]]:
-    """The columns that are added, with a value for each row; None where it has no text, or is in no cluster."""
+    """The added columns, with a value for each row; None for a row without a text, or in no cluster."""
     place = {number: i for i, number in enumerate(ids)}
     rows = [place.get(row.number) for row in source.rows()]
     labels = [None if i is None else int(found.labels[i]) for i in rows]
@@ -130,7 +130,7 @@ def columns_of(source: Corpus, ids: Iterable[int], found: "Clusters") -> dict[Ex
 
 
 def summary(found: "Clusters", texts: list[str], method: str) -> Iterator[str]:
-    """What there is to say, for people: each cluster with its number, its size, its words, its most typical texts."""
+    """The output for people: each cluster with its number, its size, its words, its most typical texts."""
     counts = found.counts()
     left = len(texts) - sum(counts)
     how = {"kmeans": "k-means", "hdbscan": "islands of a t-SNE map"}[method]

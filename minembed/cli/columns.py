@@ -1,4 +1,4 @@
-"""More options of files with several columns: which ones are meant, and what happens to rows without them."""
+"""More options for files with several columns: which columns to read, and what to do with rows that lack a value."""
 
 import csv
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def missing_option(what: str) -> Callable[[Command], Command]:
-    """The option that says what happens to rows in which something is missing.
+    """The option that says what to do with rows in which something is missing.
 
     >>> @click.command()
     ... @missing_option("a text")
@@ -29,10 +29,10 @@ def missing_option(what: str) -> Callable[[Command], Command]:
 
 
 def read_too(path: Path, reading: Reading, read: Callable[[Reading], Result]) -> Result:
-    """Read a second file, for which options were not meant in the first place: they hold where it needs them.
+    """Read a second file: the options, which were given for the first one, apply to it only if it needs them.
 
-    It is read without them, if that is certain: so no heading becomes an example, and UTF-8 stays what it is.  A pipe,
-    which can be read only once, is read with them.
+    If it can be read without them with certainty, they are ignored: so a heading does not become an example, and UTF-8
+    is not read as another encoding.  A pipe, which can be read only once, is read with them.
 
     >>> read_too(Path("dev.csv"), Reading(header="no"), lambda reading: reading.header)
     >>> def doubtful(reading):
@@ -53,7 +53,7 @@ def read_too(path: Path, reading: Reading, read: Callable[[Reading], Result]) ->
 
 
 def names_of(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Names with commas between them, in quotes where a name has commas.
+    """Parse names that are separated by commas; a name with commas is in quotes.
 
     >>> @click.command()
     ... @click.option("--columns", callback=names_of)

@@ -1,4 +1,4 @@
-"""What the terminal sees: UTF-8 whatever the locale, errors and warnings of one line."""
+"""Output to the terminal: UTF-8 in every locale, errors and warnings in one line."""
 
 import errno
 import io
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Failure(click.ClickException):
-    """An error that was made on purpose: its message, and exit code 1.
+    """An expected error: prints its message, and ends the command with exit code 1.
 
     >>> Failure("no such model").exit_code
     1
@@ -37,7 +37,7 @@ class Failure(click.ClickException):
 
 
 class _Closed(io.RawIOBase):
-    """What stands for a standard output that is closed: nothing is written to it in silence."""
+    """A replacement for a closed standard output: writing to it raises an error."""
 
     def writable(self) -> bool:
         return True
@@ -47,9 +47,9 @@ class _Closed(io.RawIOBase):
 
 
 def use_utf8() -> None:
-    """Let standard output and error carry any text, also where the locale is "C".
+    """Let standard output and error take any text, even if the locale is "C".
 
-    A standard output that is closed raises OSError where something is written to it.
+    Writing to a closed standard output raises OSError.
 
     >>> use_utf8()
     """
@@ -61,7 +61,7 @@ def use_utf8() -> None:
 
 
 def prints_to_terminal() -> bool:
-    """Whether standard output is there, and a terminal.
+    """Whether standard output is open, and a terminal.
 
     >>> prints_to_terminal() in (True, False)
     True
@@ -77,15 +77,15 @@ def as_text(argument: str) -> str:
     """
     try:
         return argument.encode("utf-8", "surrogateescape").decode("utf-8")
-    except UnicodeError:  # not UTF-8 at all: the tokenizer repairs what it can
+    except UnicodeError:  # not UTF-8: the tokenizer replaces the invalid characters
         return argument
 
 
 @contextmanager
 def stops_on_signals() -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP end the command as exceptions do, so that no half-written file stays behind.
+    """Let SIGINT, SIGTERM and SIGHUP end the command by an exception, so that no incomplete file is left.
 
-    A signal that is ignored, as by nohup, stays so.
+    A signal that is ignored, for example by nohup, stays ignored.
 
     >>> with stops_on_signals():
     ...     pass
@@ -103,7 +103,7 @@ def stops_on_signals() -> Iterator[None]:
                 signal.signal(number, lambda number, frame: interrupts.note(number))
         with interrupts.not_swallowed():
             yield
-        interrupts.check()  # it was lost in something that went on without it
+        interrupts.check()  # code that swallowed the exception went on
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -112,7 +112,7 @@ def stops_on_signals() -> Iterator[None]:
 
 @contextmanager
 def on_interrupt(kept: Callable[[], str]) -> Iterator[None]:
-    """Say in one line what is left where Ctrl-C ends the block, and how to go on: what `kept` returns then.
+    """If Ctrl-C ends the block, print the line that `kept` returns: what is kept, and how to continue.
 
     >>> with on_interrupt(lambda: "nothing is kept"):
     ...     pass
@@ -126,7 +126,7 @@ def on_interrupt(kept: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
-    """Print warnings as one line on standard error, not with the line of code that issued them.
+    """Print warnings as one line on standard error, without the source line that issued them.
 
     >>> with one_line_warnings():
     ...     pass
@@ -156,13 +156,13 @@ def _print_line(text: str) -> None:
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stderr)  # a progress bar moves out of its way
+        tqdm.write(text, file=sys.stderr)  # above a progress bar
     else:
         click.echo(text, err=True)
 
 
 class _Tells(logging.Handler):
-    """Prints what the package logs, one line a record."""
+    """Print what the package logs, one line per record."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _print_line(record.getMessage())
@@ -170,7 +170,7 @@ class _Tells(logging.Handler):
 
 @contextmanager
 def tells_logs() -> Iterator[None]:
-    """Print what the package tells through `logging` at INFO, such as how a file is read, on standard error.
+    """Print what the package logs at INFO, such as how a file is read, on standard error.
 
     >>> with tells_logs():
     ...     pass
@@ -187,7 +187,7 @@ def tells_logs() -> Iterator[None]:
 
 
 def existing_file() -> click.Path:
-    """The type of an argument that names a file to read; anything else is wrong usage.
+    """The type of an argument that names a file to read; anything else is a usage error.
 
     >>> existing_file().exists
     True
@@ -196,7 +196,7 @@ def existing_file() -> click.Path:
 
 
 def file_or_stdin() -> click.Path:
-    """The same, where "-" is standard input.
+    """The same, but "-" is standard input.
 
     >>> file_or_stdin().allow_dash
     True
@@ -205,7 +205,7 @@ def file_or_stdin() -> click.Path:
 
 
 def new_file() -> click.Path:
-    """The type of an option that names a file to write, new or in place of another.
+    """The type of an option that names a file to write; an existing one is replaced.
 
     >>> new_file().exists
     False
@@ -214,7 +214,7 @@ def new_file() -> click.Path:
 
 
 def check_place(path: Path) -> None:
-    """Raise a usage error before a long computation whose file could not be written: no such folder, or no right to.
+    """Raise a usage error, before a long computation, if its output could not be written: no folder, or no permission.
 
     >>> check_place(Path("vectors.npy"))
     >>> check_place(Path("no/such/vectors.npy"))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def groups(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "Array") -> Iterator[dict[str, Any]]:
-    """Describe each group of more than one text: the one that is kept, and those that are left out.
+    """Describe each group of more than one text: the one that is kept, and its duplicates.
 
     >>> list(groups([1, 2], ["a", "A"], [0, 0], [1.0, 0.97]))
     [{'kept': {'id': 1, 'text': 'a'}, 'duplicates': [{'id': 2, 'score': 0.97, 'text': 'A'}]}]
@@ -93,12 +93,12 @@ def command(
         survey = source.survey()
         passages = source.passages()
         numbers, texts = passages
-        file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
+        file = None if output is None else stack.enter_context(replacing(output))  # fail before the work, not after it
         loaded = load_model(choice)
         first, scores = compare(texts, vectors_of(source, survey, passages, loaded, not no_cache), threshold)
         left = {number for i, number in enumerate(numbers) if first[i] != i}
         table = source.read.table
-        present = set(numbers) if table.form == "txt" else None  # blank lines are no rows
+        present = set(numbers) if table.form == "txt" else None  # blank lines are not rows
 
         def keep(number: int) -> bool:
             return number not in left and (present is None or number in present)
@@ -120,7 +120,7 @@ OF_VECTORS = ("threshold", "as_json", "no_cache", "model", "revision", "threads"
 
 
 def leave_out_equal(corpus: Path, output: Path | None, selection: Selection) -> None:
-    """Write the rows whose text did not come before."""
+    """Write the rows whose text did not occur in an earlier row."""
     import numpy as np
 
     from minembed.data.equal_texts import repeats
@@ -138,7 +138,7 @@ def leave_out_equal(corpus: Path, output: Path | None, selection: Selection) -> 
         form = None if output is None else form_of(output, table)
         survey = source.survey()
         file = None if output is None else stack.enter_context(replacing(output))
-        blank = table.form == "txt"  # lines without a text are no rows
+        blank = table.form == "txt"  # lines without a text are not rows
         out = repeats(source.read, survey.rows, None if output is None else output.absolute().parent, blank)
         left = int(np.count_nonzero(out)) - (survey.missing if blank else 0)
 
@@ -154,14 +154,14 @@ def leave_out_equal(corpus: Path, output: Path | None, selection: Selection) -> 
 
 
 def form_of(output: Path, table: Table) -> TextFormat:
-    """The form of an output, by its ending; raises InputError for one that cannot hold the rows."""
+    """The format of an output, by its ending; raises InputError if that format cannot hold the rows."""
     if table.form == "txt" and output.suffix.lower() in BY_ENDING and form_of_name(output.name) == "txt":
         return "txt"
     return form_of_rows(output.name)
 
 
 def write_kept(file: BinaryIO, form: TextFormat, table: Table, keep: Keep) -> None:
-    """Write the rows that stay: as they are in their own form, with their types in another."""
+    """Write the rows that are kept: unchanged in the same format, with their types in another."""
     if form == table.form:
         copy_rows(table, keep, file)
     else:
@@ -169,7 +169,7 @@ def write_kept(file: BinaryIO, form: TextFormat, table: Table, keep: Keep) -> No
 
 
 def tell(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "Array") -> None:
-    """Print for each row that is left out: its number, that of the row that stands for it, their cosine, its text."""
+    """Print for each removed row: its number, the number of the kept row, their cosine, its text."""
     for i, kept in enumerate(first):
         if i != kept:
             click.echo(f"{numbers[i]}\t{numbers[kept]}\t{scores[i]:.4f}\t{excerpt(texts[i])}")
@@ -178,7 +178,7 @@ def tell(numbers: Sequence[int], texts: Sequence[str], first: "Array", scores: "
 def compare(
     texts: Sequence[str], vectors: "Array", threshold: float
 ) -> tuple["Array", "Array"]:  # (N, D) -> (N,), (N,)
-    """Say for each text which one stands for it, and its cosine with that one."""
+    """Find for each text the one that is kept instead of it, and its cosine with that one."""
     import numpy as np
 
     from minembed.search.communities import near_duplicates
@@ -186,6 +186,6 @@ def compare(
 
     place = {text: i for i, text in enumerate(dict.fromkeys(texts))}  # equal texts are compared once
     own = np.array([place[text] for text in texts])
-    _, begins = np.unique(own, return_index=True)  # where each text comes first
+    _, begins = np.unique(own, return_index=True)  # the first row of each text
     first = begins[near_duplicates(vectors[begins], threshold)[own]]
     return first, pairwise(vectors, vectors[first], "cosine")

@@ -1,4 +1,4 @@
-"""`minembed demo`: ten sentences on two topics, and whether the model tells them apart."""
+"""`minembed demo`: ten sentences on two topics, and whether the model separates the topics."""
 
 import sys
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ PROGRAMMING = (
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """How cosines within topics compare with those across."""
+    """The cosines within topics, compared with those across topics."""
 
     mean_within: float
     mean_across: float
@@ -40,7 +40,7 @@ class Separation:
     highest_across: float
 
     def verdict(self) -> str:
-        """Say in a line whether the topics are told apart.
+        """Say in one line whether the topics are separated.
 
         >>> Separation(0.4, 0.1, 0.3, 0.2).verdict()
         'Every pair within a topic is more alike than any pair across topics.'
@@ -52,8 +52,8 @@ class Separation:
         return "Pairs within a topic are no more alike than pairs across topics."
 
 
-def separation(cosines: "Array", first: int) -> Separation:  # (N, N), of which the first rows are one topic
-    """Compare pairs within the topics with pairs across.
+def separation(cosines: "Array", first: int) -> Separation:  # (N, N); the first rows are one topic
+    """Compare pairs within topics with pairs across topics.
 
     >>> import numpy as np
     >>> separation(np.array([[1, 0.5, 0.1], [0.5, 1, 0.2], [0.1, 0.2, 1]]), first=2).highest_across
@@ -62,14 +62,14 @@ def separation(cosines: "Array", first: int) -> Separation:  # (N, N), of which 
     import numpy as np
 
     topic = np.arange(len(cosines)) < first
-    pair = np.triu(np.ones(cosines.shape, dtype=bool), k=1)  # each pair once, and no text with itself
+    pair = np.triu(np.ones(cosines.shape, dtype=bool), k=1)  # each pair once, without a text with itself
     same = topic[:, None] == topic[None, :]
     within, across = cosines[pair & same], cosines[pair & ~same]
     return Separation(float(within.mean()), float(across.mean()), float(within.min()), float(across.max()))
 
 
 def check_picture(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Refuse a file name whose ending tells no format."""
+    """Refuse a file name whose ending names no format."""
     if value is not None and value.suffix.lower() not in (".png", ".svg"):
         raise click.BadParameter(f"{value.name!r} must end in .png or .svg", ctx, parameter)
     return value

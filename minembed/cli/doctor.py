@@ -1,4 +1,4 @@
-"""`minembed doctor`: what this machine computes with, and whether it keeps its promise of identical vectors."""
+"""`minembed doctor`: what this machine computes with, and whether vectors are identical in any batch on it."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def command(ctx: click.Context, model: str, warm: bool, as_json: bool) -> None:
 
 
 def find_model(name: str) -> "tuple[Embedder | None, str, bool]":
-    """Load a model if it is on this machine: the model, what to say of it, and whether it is damaged."""
+    """Load a model if it is on this machine: the model, a description, and whether it is damaged."""
     from minembed.errors import MinembedError
     from minembed.models.embedder import Embedder
     from minembed.weights.sources.locate import locate
@@ -79,7 +79,7 @@ def find_model(name: str) -> "tuple[Embedder | None, str, bool]":
 
 
 def computes_with(loaded: "Embedder | None", tier: str, warned: Sequence[str]) -> dict[str, str]:
-    """The tier again, where the model could not be computed by it, and what was warned of.
+    """The tier, if the model was computed by another one than expected, and the warnings.
 
     >>> computes_with(None, "numpy", ["something is odd"])
     {'tier': 'numpy', 'warnings': 'something is odd'}
@@ -90,7 +90,7 @@ def computes_with(loaded: "Embedder | None", tier: str, warned: Sequence[str]) -
 
 
 def versions() -> dict[str, str]:
-    """The versions of minembed, of Python, and of what minembed rests on.
+    """The versions of minembed, of Python, and of minembed's dependencies.
 
     >>> versions()["minembed"] == __version__
     True
@@ -108,7 +108,7 @@ def versions() -> dict[str, str]:
 
 
 def blas() -> dict[str, str]:
-    """The libraries that multiply matrices, and the kernels they chose for this CPU.
+    """The libraries that multiply matrices, and the kernels that they chose for this CPU.
 
     >>> list(blas())
     ['BLAS']
@@ -130,7 +130,7 @@ def blas() -> dict[str, str]:
 
 
 def kernels() -> dict[str, str]:
-    """What computes, and of both kinds of compiled kernels for which instructions they are, or why there are none.
+    """The tier, and for both kinds of compiled kernels their instruction set, or why there are none.
 
     >>> list(kernels())
     ['tier', 'native', 'kernels', 'tiles']
@@ -165,7 +165,7 @@ def _described(backend: str, describe: Callable[[], tuple[str, str]]) -> tuple[s
             return describe()
     except MinembedError as error:
         return f"none: {error}", ""
-    except Exception as error:  # whatever a broken installation throws
+    except Exception as error:  # a broken installation can raise anything
         return f"none: {type(error).__name__}: {error}", ""
 
 
@@ -190,9 +190,9 @@ def _just_in_time() -> tuple[str, str]:
 
 
 def warm_up() -> None:
-    """Compile the kernels of encoding, search and training, saying so on standard error, unless they are here.
+    """Compile the kernels of encoding, search and training that are not compiled yet; says so on standard error.
 
-    Raises MissingExtraError where there is no Numba to compile them.
+    Raises MissingExtraError if Numba is not installed.
     """
     from minembed.runtime.backend import check_numba, choose, resolve
 
@@ -206,14 +206,14 @@ def warm_up() -> None:
 
 
 def cores() -> dict[str, str]:
-    """How many cores this process may use, of how many."""
+    """The number of cores that this process may use, and that the machine has."""
     from minembed.runtime.threads import available_cores
 
     return {"cores": f"{available_cores()} for this process, {os.cpu_count()} in the machine"}
 
 
 def cache() -> dict[str, str]:
-    """Where pulled models go, and whether that can be written to."""
+    """The folder of pulled models, and whether it is writable."""
     from minembed.weights.sources.locate import cache_folder
 
     try:
@@ -231,7 +231,7 @@ def _writable(folder: Path, variable: str) -> str:
 
 
 def report(result: "Invariance", random: bool) -> list[str]:
-    """Say in a few lines what the self-test found."""
+    """The result of the self-test, in a few lines."""
     weights = "random weights of MiniLM's shape" if random else "the model"
     lines = [f"Are vectors the same in any batch?  Tested with {weights}:"]
     for products, rows in ("matrix products", result.safe_rows), ("the encoder's own", result.encoder_rows):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_output(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse a file name whose ending tells no form."""
+    """Refuse a file name whose ending names no format."""
     if value is not None and not is_folder(value):
         from minembed.data.layout import form_of_output
         from minembed.data.vectors import VECTORS
@@ -34,7 +34,7 @@ def check_output(ctx: click.Context, parameter: click.Parameter, value: str | No
 
 
 def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of each column
-    """Take the ranges of int8 from vectors in a .npy file; raises InputError for anything else."""
+    """Compute the ranges of int8 from vectors in a .npy file; raises InputError for anything else."""
     import numpy as np
 
     from minembed.data.vectors import open_npy
@@ -195,7 +195,7 @@ def command(
 
 
 def single(sources: tuple[str, ...]) -> Path | None:
-    """The one file that is read; raises UsageError for several, and for what is none."""
+    """The one file to read; raises UsageError for several, and for something that is not a file."""
     if len(sources) > 1:
         raise click.UsageError("several inputs need a folder for shards: -o FOLDER/")
     if not sources:
@@ -212,7 +212,7 @@ def single(sources: tuple[str, ...]) -> Path | None:
 
 
 def is_folder(output: str) -> bool:
-    """Whether an output is a folder of shards: by its last character, or since it is there.
+    """Whether an output is a folder of shards: it ends in "/", or is an existing folder.
 
     >>> is_folder("out/"), is_folder("x.npy")
     (True, False)
@@ -225,7 +225,7 @@ def is_folder(output: str) -> bool:
 
 
 def show_status(output: str) -> None:
-    """Print how far the job in a folder is."""
+    """Print the progress of the job in a folder."""
     from minembed.jobs.state import status
 
     for line in status(output).lines():

@@ -1,4 +1,4 @@
-"""`minembed embed` of one file, or some texts: vectors to the screen, or to a file that appears whole or not at all."""
+"""`minembed embed` for one file, or some texts: vectors to the screen, or to a file, completely or not at all."""
 
 import shutil
 import sys
@@ -37,7 +37,7 @@ def embed_file(
     max_seq_length: int | None,
     options: EncodeOptions,
 ) -> str:
-    """Embed texts of the arguments, or of a file where `source` is given; returns what is told of the output."""
+    """Embed the texts of the arguments, or of the file `source` if it is given; returns a description of the output."""
     wanted = Wanted(output, keep, selection.identity)
     wanted.check(source is not None)
     with ExitStack() as stack:
@@ -49,7 +49,7 @@ def embed_file(
             incoming = from_arguments(map(as_text, texts))
         else:
             incoming = from_file(source, selection, wanted, lambda: stack.enter_context(wanted.work_file()))
-        file = None if output is None else stack.enter_context(replacing(output))  # before the work, not after it
+        file = None if output is None else stack.enter_context(replacing(output))  # fail before the work, not after it
         loaded = load_model(choice, max_seq_length)
         shown = None if output or not prints_to_terminal() else False
         told: EncodeOptions = {**options, "show_progress_bar": shown}
@@ -63,7 +63,7 @@ def embed_file(
 
 
 def is_file(text: str) -> bool:
-    """Whether a text is the name of a file or a folder that is there.
+    """Whether a text is the name of an existing file or folder.
 
     >>> is_file("a text"), is_file("")
     (False, False)
@@ -72,7 +72,7 @@ def is_file(text: str) -> bool:
 
 
 def show(pairs: Iterable[Pair], layout: Layout) -> str:
-    """Print a preview on a terminal, and JSON lines elsewhere."""
+    """Print a preview to a terminal, and JSON lines otherwise."""
     columns = shutil.get_terminal_size().columns
     for rows, vectors in pairs:
         if prints_to_terminal():
@@ -88,7 +88,7 @@ def show(pairs: Iterable[Pair], layout: Layout) -> str:
 
 
 def write(file: BinaryIO, empty: Array, pairs: Iterable[Pair], wanted: Wanted, incoming: Incoming) -> str:
-    """Write the output file; returns what is told of it."""
+    """Write the output file; returns a description of it."""
     assert wanted.output is not None
     gone = 0
 
@@ -108,7 +108,7 @@ def write(file: BinaryIO, empty: Array, pairs: Iterable[Pair], wanted: Wanted, i
 
 
 def left_over(output: Path | None) -> str:
-    """What is said where the command is interrupted.
+    """The message if the command is interrupted.
 
     >>> left_over(Path("x.npy"))
     'nothing is kept, and x.npy is as it was; the same command begins again'

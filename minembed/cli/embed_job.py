@@ -1,4 +1,4 @@
-"""`minembed embed -o FOLDER/`: a job, which goes on where it stopped."""
+"""`minembed embed -o FOLDER/`: a job, which continues where it stopped."""
 
 import click
 
@@ -12,7 +12,7 @@ from minembed.runtime.store import Place
 
 
 def run_job(request: Request, choice: ModelChoice, max_seq_length: int | None) -> str:
-    """Do what is asked, or go on with it; returns what is told of it."""
+    """Run a job, or continue it; returns a description of the result."""
     if not request.inputs:
         raise click.UsageError("no inputs: name files, folders or patterns")
     with on_interrupt(lambda: kept_in(request.folder)):
@@ -26,7 +26,7 @@ def run_job(request: Request, choice: ModelChoice, max_seq_length: int | None) -
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things.
+    """A number with its unit, in the singular or the plural.
 
     >>> counted(1, "shard"), counted(2000, "row")
     ('1 shard', '2,000 rows')
@@ -35,7 +35,7 @@ def counted(number: int, what: str) -> str:
 
 
 def kept_in(folder: Place) -> str:
-    """What is said where the command is interrupted.
+    """The message if the command is interrupted.
 
     >>> from pathlib import Path
     >>> kept_in(Path("no such folder"))

@@ -1,4 +1,4 @@
-"""What `minembed embed` reads and writes: the rows of a file, each with its vector."""
+"""Reading and writing for `minembed embed`: the rows of a file, each with its vector."""
 
 import os
 import tempfile
@@ -24,12 +24,12 @@ from minembed.types import TextFormat
 if TYPE_CHECKING:
     from minembed.types import Array
 
-EMBEDDING = Extra("embedding", float, 1)  # its name; type and width are the model's
+EMBEDDING = Extra("embedding", float, 1)  # type and width are set from the model
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a user says of the output: its file (None: the screen), the columns that come along, that of the ids."""
+    """The options of the output: its file (None: the screen), the columns to keep, the column of ids."""
 
     output: Path | None
     keep: str | None
@@ -37,16 +37,16 @@ class Wanted:
 
     @property
     def form(self) -> TextFormat | None:
-        """The form of the rows; None where vectors alone are written."""
+        """The format of the rows; None if only vectors are written."""
         return "jsonl" if self.output is None else form_of_output(self.output.name, VECTORS)
 
     @property
     def rows_stay(self) -> bool:
-        """Whether rows without a text are written, without a vector."""
+        """Whether rows without a text are written (without a vector)."""
         return self.form is not None and (self.output is not None or self.keep is not None)
 
     def check(self, has_file: bool) -> None:
-        """Raise UsageError for options that say nothing here, MissingExtraError for a form that needs an extra."""
+        """Raise UsageError for options that have no effect, MissingExtraError for a format that needs an extra."""
         form = self.form
         if self.output is not None and form is None:
             if self.keep is not None:
@@ -67,7 +67,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """Rows to embed, the columns of them that are written, how many have a text, and the column of their ids."""
+    """Rows to embed, their columns to write, the number of rows with a text, and the column of ids."""
 
     rows: Iterable[TextRow]
     layout: Layout
@@ -76,7 +76,7 @@ class Incoming:
 
 
 def from_arguments(texts: Iterable[str]) -> Incoming:
-    """Take texts as the rows of a table with one column.
+    """Use texts as the rows of a table with one column.
 
     >>> [row.text for row in from_arguments(["one"]).rows]
     ['one']
@@ -86,9 +86,9 @@ def from_arguments(texts: Iterable[str]) -> Incoming:
 
 
 def from_file(source: Path, selection: Selection, wanted: Wanted, work: Callable[[], BinaryIO]) -> Incoming:
-    """Open a file and tell how it is read; the rows come as they are needed.  `work` opens a file to work in.
+    """Open a file and log how it is read; rows are read on demand.  `work` opens a temporary file.
 
-    Raises InputError where the file, a column or the names of columns are in doubt.
+    Raises InputError if the format of the file, a column or the names of columns are uncertain.
     """
     check_not_terminal(source)
     read = open_texts(Source.of(source), selection)
@@ -106,11 +106,11 @@ def from_file(source: Path, selection: Selection, wanted: Wanted, work: Callable
 
 
 def _chosen(read: Texts, wanted: Wanted, identity: Column | None) -> tuple[Iterable[TextRow], Layout]:
-    """The rows as they are written, and their columns."""
+    """The rows to write, and their columns."""
     form, own = wanted.form, identity.path[0] if identity else None
     if form is None:
         return read.rows(whole_rows=False, also=[own] if own else []), Layout()
-    if not wanted.rows_stay:  # the screen shows texts, and ids
+    if not wanted.rows_stay:  # the screen shows texts and ids
         rows = read.rows(whole_rows=False, also=[own] if own else [])
         return (_shown(row, identity) for row in rows), Layout()
     columns = kept_columns(read.table, wanted.keep, own)
@@ -126,7 +126,7 @@ def _shown(row: TextRow, identity: Column | None) -> TextRow:
 def write_vectors(
     file: BinaryIO, output: Path, empty: "Array", pairs: Iterable[Pair], wanted: Wanted, id_column: Any
 ) -> int:
-    """Write vectors alone, or with their ids; returns how many."""
+    """Write only vectors, or vectors with their ids; returns their number."""
     ending = output.suffix.lower()
     if ending != WITH_IDS:
         return WRITERS[ending](file, empty, pairs)

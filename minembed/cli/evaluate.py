@@ -1,4 +1,4 @@
-"""`minembed evaluate`: how well the vectors agree with people's judgements of pairs, and of answers to queries."""
+"""`minembed evaluate`: how well vectors agree with human scores of pairs, or of answers to queries."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def sts(
 
     loaded = load_model(choice)
     gold = [pair.score for pair in pairs]
-    different = dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second))  # many come twice
+    different = dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second))  # many texts occur twice
     vectors = loaded.encode(list(different), prompt_name=prompt_name, truncate_dim=truncate_dim)
     row = {text: i for i, text in enumerate(different)}
     cosines = pairwise(

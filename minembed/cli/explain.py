@@ -1,4 +1,4 @@
-"""`minembed explain`: why two texts are alike, token by token."""
+"""`minembed explain`: why two texts are similar, token by token."""
 
 import json
 import shutil
@@ -79,7 +79,7 @@ def command(
 
 
 def show(levels: "dict[str, Explanation]", color: str) -> None:
-    """Print maps and what is to be said of them; of several levels also how they did in the test."""
+    """Print the maps and their notes; for several levels also their test results."""
     from minembed.cli.heatmap import colour_depth
     from minembed.cli.token_map import printable, token_map
 
@@ -104,7 +104,7 @@ def show(levels: "dict[str, Explanation]", color: str) -> None:
 
 
 def as_json_object(one: "Explanation") -> dict[str, Any]:
-    """What JSON can hold of an explanation; what a test could not tell is null.
+    """An explanation as JSON; values that the test could not compute are null.
 
     >>> import numpy as np
     >>> from minembed.study.explanation import Explanation, Side

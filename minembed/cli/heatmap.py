@@ -1,7 +1,7 @@
 """A matrix of cosines as a coloured heat map in the terminal.
 
-The ramp runs from dark violet over teal to yellow and grows lighter all the way, so that it reads the same with any
-kind of colour vision, and in print.
+The ramp goes from dark violet over teal to yellow and gets steadily lighter, so it can be read with colour blindness,
+and in black-and-white print.
 """
 
 import os
@@ -13,14 +13,14 @@ import numpy as np
 from minembed.types import Array
 
 RAMP = ((48, 18, 84), (50, 62, 138), (34, 106, 142), (28, 148, 132), (84, 186, 96), (172, 214, 58), (252, 232, 74))
-CELL = 6  # columns a number takes, with the space around it
+CELL = 6  # columns of a number, with the space around it
 CUBE = (0, 95, 135, 175, 215, 255)  # the levels of the 6 x 6 x 6 colours of 256-colour terminals
 
 
 def colour_depth(choice: str, stream: TextIO | None) -> str:
-    """Turn "auto" into what the stream shows: "truecolor", "256", or "never" where it is no terminal.
+    """Replace "auto" by what the stream supports: "truecolor", "256", or "never" if it is not a terminal.
 
-    NO_COLOR (no-color.org) and TERM=dumb switch colours off, COLORTERM tells of 24 bits.
+    NO_COLOR (no-color.org) and TERM=dumb switch colours off; COLORTERM means 24 bits.
 
     >>> colour_depth("auto", None), colour_depth("256", None)
     ('never', '256')
@@ -69,7 +69,7 @@ def value_range(matrix: Array) -> tuple[float, float]:
 
 
 def paint(text: str, at: float, depth: str) -> str:
-    """Give a text the colour at a place of the ramp, 0 to 1, as its background.
+    """Give a text a background: the colour at a position of the ramp, 0 to 1.
 
     >>> paint("x", 1.0, "truecolor") == "\\x1b[48;2;252;232;74;38;2;0;0;0mx\\x1b[0m"
     True
@@ -77,7 +77,7 @@ def paint(text: str, at: float, depth: str) -> str:
     if depth == "never":
         return text
     rgb = colour(at)
-    ink = 0 if luminance(rgb) > 0.179 else 255  # where black and white contrast alike (WCAG 2)
+    ink = 0 if luminance(rgb) > 0.179 else 255  # black and white have the same contrast there (WCAG 2)
     if depth == "truecolor":
         return f"\x1b[48;2;{rgb[0]};{rgb[1]};{rgb[2]};38;2;{ink};{ink};{ink}m{text}\x1b[0m"
     levels = [min(range(6), key=lambda i: abs(CUBE[i] - channel)) for channel in rgb]
@@ -86,7 +86,7 @@ def paint(text: str, at: float, depth: str) -> str:
 
 
 def colour(at: float) -> tuple[int, ...]:
-    """The colour at a place of the ramp, 0 to 1; beyond the ends, that of the end.
+    """The colour at a position of the ramp, 0 to 1; beyond the ends, the colour of the end.
 
     >>> colour(0.0), colour(2.0)
     ((48, 18, 84), (252, 232, 74))

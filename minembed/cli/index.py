@@ -1,4 +1,4 @@
-"""`minembed index`: a corpus as an index, which searches open at once."""
+"""`minembed index`: build an index of a corpus, which a search opens at once."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -16,7 +16,7 @@ from minembed.types import IndexPrecision, Metric
 if TYPE_CHECKING:
     from minembed.runtime.store import Place
 
-OF_JOBS = ("corpus", "output", "precision", "metric", "update")  # what can be said of vectors that are there
+OF_JOBS = ("corpus", "output", "precision", "metric", "update")  # options for vectors that exist already
 
 
 @click.command("index", short_help="Make an index of a corpus, for search.")
@@ -70,7 +70,7 @@ def command(
     from minembed.search.index import Index
     from minembed.search.index_saving import check_target
 
-    check_target(output.absolute())  # before the work, not after it
+    check_target(output.absolute())  # fail before the work, not after it
     if not isinstance(corpus, Path) or corpus.is_dir():
         return index_job(corpus, output, precision, metric, update)
     if update:
@@ -97,7 +97,7 @@ def command(
 
 
 def place_of(context: click.Context, parameter: click.Parameter, value: str) -> "Place":
-    """A file or a folder that is there, standard input, or the URL of a folder."""
+    """An existing file or folder, standard input, or the URL of a folder."""
     if "://" in value:
         from minembed.runtime.places import as_place
 
@@ -107,7 +107,7 @@ def place_of(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 
 def index_job(folder: "Place", output: Path, precision: IndexPrecision, metric: Metric | None, update: bool) -> None:
-    """Make an index of the vectors of a job, or let one follow them."""
+    """Build an index of the vectors of a job, or update one."""
     from minembed.jobs.indexing import index
     from minembed.jobs.updating import update_index
     from minembed.search.index import Index

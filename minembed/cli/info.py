@@ -1,4 +1,4 @@
-"""`minembed info`: what a checkpoint is, and how it would be computed here."""
+"""`minembed info`: describe a checkpoint, and how it would be computed here."""
 
 import json
 from collections.abc import Iterator, Mapping

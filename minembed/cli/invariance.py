@@ -1,7 +1,7 @@
-"""Whether this machine gives a text the same bits whatever it is computed with: the question `minembed doctor` asks.
+"""The self-test of `minembed doctor`: whether a text has the same bits in any batch on this machine.
 
-Row i of a matrix product should not depend on how many rows there are.  No BLAS promises it; those that were looked
-at keep it from some small number of rows on, and this measures both the number and what follows from it.
+Row i of a matrix product should not depend on the number of rows.  No BLAS guarantees this; those that were examined
+fulfil it from a small number of rows on.  The self-test measures this number, and whether vectors are identical.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[int], "int | None", int], Array]  # (texts, batch_size, threads) -> (len(texts), D)
 
 TEXTS = 64
-MINILM = Config(1000, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)  # its shape; a small vocabulary is as good here
+MINILM = Config(1000, 384, 6, 12, 1536, 512, 2, "gelu", 1e-12)  # MiniLM's shape; a small vocabulary is enough here
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 64, 100, 128, 192, 257, 384, 512)
 WORDS = "the a of to in rain bread oven garden river keeps turns slowly under old bright never again code index".split()
 
 
 @dataclass(frozen=True, slots=True)
 class Invariance:
-    """What the self-test found.
+    """The result of the self-test.
 
     >>> Invariance(safe_rows=4, encoder_rows=1, rounds=4, vectors=256, different=0).passed
     True
     """
 
-    safe_rows: int | None  # from how many rows on a matrix product keeps the bits of each row; None: never
-    encoder_rows: int | None  # the same of the encoder's products, which see to it that BLAS never gets too few
+    safe_rows: int | None  # number of rows from which a matrix product keeps the bits of each row; None: never
+    encoder_rows: int | None  # the same for the encoder's products, which never give BLAS too few rows
     rounds: int
     vectors: int  # compared with the same text computed alone
     different: int
 
     @property
     def passed(self) -> bool:
-        """Whether all vectors were the same, and must have been."""
+        """Whether all vectors were the same, and not only by chance."""
         return self.different == 0 and self.encoder_rows == 1
 
 
@@ -58,9 +58,9 @@ def shapes(config: Config) -> list[tuple[int, int]]:
 
 
 def smallest_safe_rows(config: Config, multiply: Callable[[Array, Array], Array] = np.matmul) -> int | None:
-    """Find from how many rows on every row of a product has the bits that it has among the most rows tried.
+    """Find the number of rows from which every row of a product has the same bits as with the most rows tried.
 
-    None where even many rows disagree.
+    None if the bits differ even with many rows.
 
     >>> smallest_safe_rows(Config(10, 8, 1, 2, 16, 8, 2, "gelu", 1e-12), lambda x, w: np.float32(x[:, :1] * w[0]))
     1
@@ -80,7 +80,8 @@ def smallest_safe_rows(config: Config, multiply: Callable[[Array, Array], Array]
 
 
 def compare(embed: Embed, texts: int, rounds: int, seed: int = 0) -> tuple[int, int]:
-    """Compare vectors of texts computed alone with those in random company; returns how many, and how many differ.
+    """Compare texts computed alone with the same texts in random batches; returns the number of vectors, and of those
+    that differ.
 
     >>> compare(lambda texts, batch_size, threads: np.ones((len(texts), 2)), texts=3, rounds=2)
     (6, 0)
@@ -154,7 +155,7 @@ def _embed_random() -> Embed:
 
 
 def random_params(config: Config, rng: np.random.Generator) -> Params:
-    """Make an encoder of random weights.
+    """Make an encoder with random weights.
 
     >>> len(random_params(Config(10, 8, 3, 2, 16, 8, 2, "gelu", 1e-12), np.random.default_rng(0)).layers)
     3

@@ -1,4 +1,4 @@
-"""`minembed map`: a corpus as a map to look at, and how far it can be trusted."""
+"""`minembed map`: draw a corpus as a map, and measure how far it can be trusted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,14 +24,14 @@ ENDINGS = (".html", ".png", ".svg")
 
 
 def check_output(ctx: click.Context, parameter: click.Parameter, value: Path) -> Path:
-    """Refuse a file name whose ending tells no format."""
+    """Refuse a file name whose ending names no format."""
     if value.suffix.lower() not in ENDINGS:
         raise click.BadParameter(f"{value.name!r} must end in {', '.join(ENDINGS)}", ctx, parameter)
     return value
 
 
 def check_clusters(ctx: click.Context, parameter: click.Parameter, value: str) -> str | int:
-    """Take a number, or one of the names."""
+    """Accept a number, or one of the names."""
     if value.isascii() and value.isdigit():
         return int(value)
     if value not in CLUSTERS:
@@ -40,7 +40,7 @@ def check_clusters(ctx: click.Context, parameter: click.Parameter, value: str) -
 
 
 def read(source: Corpus, label: str | None) -> tuple[Survey, Passages, list[str] | None]:
-    """What the file has, its texts that are not blank with their numbers from 1, and their labels."""
+    """A survey of the file, its texts (except blank ones) with their numbers from 1, and their labels."""
     column = None if label is None else column_of(source.read.table, label, "--label")
     survey = source.survey()
     if column is None:
@@ -52,7 +52,7 @@ def read(source: Corpus, label: str | None) -> tuple[Survey, Passages, list[str]
 
 
 def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
-    """Take the vectors of texts from a .npy file that has one for each text of the corpus, blank ones included."""
+    """Read the vectors of texts from a .npy file, which has one for each text of the corpus, also for blank ones."""
     import numpy as np
 
     from minembed.data.vectors import open_npy
@@ -66,7 +66,7 @@ def read_vectors(path: Path, numbers: list[int]) -> "Array":  # -> (N, D)
 
 
 def drawn(count: int, sample: int | None, seed: int) -> list[int]:
-    """The places of randomly drawn texts, in order; all of them, where no more are there.
+    """The indices of a random sample of texts, in order; all of them, if there are no more.
 
     >>> drawn(3, 5, 0), len(drawn(100, 5, 0))
     ([0, 1, 2], 5)
@@ -79,7 +79,7 @@ def drawn(count: int, sample: int | None, seed: int) -> list[int]:
 
 
 def seed_option(told: str) -> Callable[[Command], Command]:
-    """The option that makes chance repeatable.
+    """The option for the random seed.
 
     >>> @click.command()
     ... @seed_option("The same seed gives the same map.")
@@ -156,7 +156,7 @@ def command(
     survey, passages, labels = read(source, label)
     rows = drawn(len(passages.texts), sample, seed)
     numbers, texts = [passages.ids[i] for i in rows], [passages.texts[i] for i in rows]
-    check_settings(len(texts), method, dimensions, seed, perplexity, neighbours)  # before the work, not after it
+    check_settings(len(texts), method, dimensions, seed, perplexity, neighbours)  # fail before the work, not after it
     check_extras(method, output)
     if output.suffix.lower() == ".html":
         check_count(len(texts))
@@ -168,7 +168,7 @@ def command(
             kept = None if no_cache else kept_vectors(source, loaded)
             if kept is None:
                 tell(f"embedding {len(texts):,} texts")
-            if kept is None and len(texts) == len(passages.texts):  # or the others would be embedded for nothing
+            if kept is None and len(texts) == len(passages.texts):  # no sample: all texts are needed
                 kept = vectors_of(source, survey, passages, loaded, not no_cache)
             placed = loaded.encode(texts) if kept is None else kept[rows]
         else:
@@ -190,7 +190,7 @@ def command(
 
 
 def tell(stage: str) -> None:
-    """Say on standard error what is being done.
+    """Print the current stage on standard error.
 
     >>> tell("measuring")
     """
@@ -198,7 +198,7 @@ def tell(stage: str) -> None:
 
 
 def check_extras(method: MapMethod, output: Path) -> None:
-    """Say what is missing before a model is loaded; raises MissingExtraError."""
+    """Raise MissingExtraError before a model is loaded, if an extra is missing."""
     from minembed.maps import extra
 
     if method == "tsne" and not extra.has("sklearn"):

@@ -1,4 +1,4 @@
-"""Which model a user means, and how it is loaded: the options of all commands that need one."""
+"""Which model to load, and how: the options of all commands that need a model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Loaded = TypeVar("Loaded")
 
-DEFAULT_MODEL = "all-MiniLM-L6-v2"  # minembed.weights.sources.locate has it too, and a test holds them together
+DEFAULT_MODEL = "all-MiniLM-L6-v2"  # the same as in minembed.weights.sources.locate, which a test checks
 
 
 def source_options(default: str = DEFAULT_MODEL) -> tuple[Callable[[Command], Command], ...]:
-    """The options that say which model is meant.
+    """The options that name a model.
 
     >>> len(source_options())
     3
@@ -41,7 +41,7 @@ def source_options(default: str = DEFAULT_MODEL) -> tuple[Callable[[Command], Co
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which model a user means, and how it is loaded."""
+    """Which model to load, and how."""
 
     name: str = DEFAULT_MODEL
     revision: str | None = None
@@ -51,7 +51,7 @@ class ModelChoice:
     backend: Backend = "auto"
 
     def load(self, loader: Callable[..., Loaded], max_seq_length: int | None) -> Loaded:
-        """Call `Embedder.load` or `Reranker.load` with what was chosen."""
+        """Call `Embedder.load` or `Reranker.load` with these options."""
         return loader(
             self.name,
             revision=self.revision,
@@ -64,7 +64,7 @@ class ModelChoice:
 
 
 def model_options(command: Command, default: str = DEFAULT_MODEL) -> Any:
-    """Add the options that say which model is loaded, and how; the command gets them as `choice`, a ModelChoice.
+    """Add the options of which model to load, and how; the command gets them as `choice`, a ModelChoice.
 
     >>> @click.command()
     ... @model_options
@@ -107,7 +107,7 @@ def model_options(command: Command, default: str = DEFAULT_MODEL) -> Any:
 
 
 def load_model(choice: ModelChoice, max_seq_length: int | None = None, *, keep_params: bool = False) -> "Embedder":
-    """Load the model that `model_options` asked for; `keep_params` for a command that studies its weights."""
+    """Load the model that the options name; `keep_params` is for commands that need its weights."""
     from minembed.models.embedder import Embedder
 
     return choice.load(partial(Embedder.load, keep_params=keep_params), max_seq_length)

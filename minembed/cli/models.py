@@ -1,4 +1,4 @@
-"""`minembed models`: the checkpoints that people use most."""
+"""`minembed models`: the most used checkpoints."""
 
 import json
 from dataclasses import asdict
@@ -84,7 +84,7 @@ def _prefixes(models: "list[KnownModel]") -> list[str]:
 
 
 def _beginning(name: str) -> str:
-    """How a name begins, for all that begin alike; but versions that want other prefixes stay apart.
+    """The common beginning of similar names, by which they are grouped; versions with other prefixes stay separate.
 
     >>> _beginning("e5-small-v2"), _beginning("snowflake-arctic-embed-m-v2.0")
     ('e5-*', 'snowflake-arctic-embed-m-v2.0')
@@ -93,6 +93,6 @@ def _beginning(name: str) -> str:
 
 
 def _quoted(prefix: str) -> str:
-    """A prefix between quotes; a long one is cut, and stands whole in --json."""
+    """A prefix in quotes; a long one is truncated here, but not with --json."""
     text = json.dumps(prefix)
     return text if len(text) <= WIDEST else f'{text[: WIDEST - 2]}…"'

@@ -1,4 +1,4 @@
-"""The options that say how a user's file is read, and the texts that a command takes from arguments or a file."""
+"""The options for reading a user's file, and the texts that a command takes from arguments or a file."""
 
 import sys
 from collections.abc import Callable
@@ -20,7 +20,7 @@ FORMS = ".txt (one text per line), .csv, .tsv, .jsonl, .json, .parquet or .feath
 
 
 def reading_options(command: Command) -> Any:
-    """Add the options that say how a file is written; the command gets them as `reading`.
+    """Add the options that describe the format of a file; the command gets them as `reading`.
 
     >>> @click.command()
     ... @reading_options
@@ -72,7 +72,7 @@ def reading_options(command: Command) -> Any:
 
 
 def selection_options(command: Command) -> Any:
-    """Add the options that say which texts of a file are meant; the command gets them as `selection`.
+    """Add the options that select the texts of a file; the command gets them as `selection`.
 
     >>> @click.command()
     ... @selection_options
@@ -119,7 +119,7 @@ def corpus_argument(command: Command) -> Command:
 
 
 def output_option(told: str, **more: Any) -> Callable[[Command], Command]:
-    """The option that names the file to write, and `more` that click's options know.
+    """The option that names the file to write; `more` are further arguments of click.option.
 
     >>> @click.command()
     ... @output_option("Where the rows go.", required=True)
@@ -146,7 +146,7 @@ def id_option(command: Command) -> Command:
 
 
 def cache_option(command: Command) -> Command:
-    """Add the option that leaves the cache of indexes alone.
+    """Add the option that does not use the cache of indexes.
 
     >>> @click.command()
     ... @cache_option
@@ -160,7 +160,7 @@ def cache_option(command: Command) -> Command:
 
 
 def keep_option(command: Command) -> Command:
-    """Add the option that says which columns of a table come along.
+    """Add the option that says which columns of a table to keep.
 
     >>> @click.command()
     ... @keep_option
@@ -174,7 +174,7 @@ def keep_option(command: Command) -> Command:
 
 
 def check_places(texts: tuple[str, ...], source: Path | None) -> tuple[tuple[str, ...], Path | None]:
-    """Texts in the arguments, or the file that has them; raises UsageError for both.
+    """The texts of the arguments, or the file with the texts; raises UsageError for both.
 
     >>> check_places(("-",), None) == ((), STDIN)
     True
@@ -198,7 +198,7 @@ def passages_of(texts: tuple[str, ...], source: Path | None, selection: Selectio
 
 
 def check_not_terminal(path: Path) -> None:
-    """Raise UsageError where a file is standard input, and that a terminal.
+    """Raise UsageError if a file is standard input, and standard input is a terminal.
 
     >>> check_not_terminal(Path("texts.csv"))
     """

@@ -1,4 +1,4 @@
-"""`minembed pull`: fetch a model once, and say where it lies."""
+"""`minembed pull`: download a model once, and print its folder."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from minembed.cli.model_choice import DEFAULT_MODEL
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, read piece by piece.
+    """The SHA-256 of a file, which is read in pieces.
 
     >>> import os
     >>> sha256(Path(os.devnull))[:16]

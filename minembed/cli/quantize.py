@@ -1,4 +1,4 @@
-"""`minembed quantize`: a model's folder with weights of a quarter of the size."""
+"""`minembed quantize`: a copy of a model's folder with int8 weights, a quarter of the size."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def command(
 
 
 def texts_of(path: Path, selection: "Selection") -> list[str]:
-    """The texts of a file in any form that `search` reads."""
+    """The texts of a file in any format that `search` reads."""
     from minembed.data.corpus import Corpus
 
     return list(Corpus.of(path, selection).passages().texts)

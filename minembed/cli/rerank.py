@@ -1,4 +1,4 @@
-"""`minembed rerank`: documents in the order of how well they answer a query."""
+"""`minembed rerank`: order documents by how well they answer a query."""
 
 import json
 from functools import partial

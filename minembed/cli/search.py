@@ -1,4 +1,4 @@
-"""`minembed search`: the passages of a corpus that are most alike to a query."""
+"""`minembed search`: the passages of a corpus that are most similar to a query."""
 
 import json
 import shutil
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 def read_queries(queries: Sequence[str], file: Path | None, field: str | None, corpus: Selection) -> list[str]:
-    """Take the queries from the arguments, and then from a file (or standard input).
+    """Read the queries from the arguments, and then from a file (or standard input).
 
-    What is said of how the corpus is written holds for the file where it cannot be read without.
+    The options for reading the corpus apply to this file, too, if it cannot be read without them.
     """
     found = [as_text(query) for query in queries]
     if file is not None:
@@ -55,7 +55,7 @@ def open_index(
     choice: ModelChoice,
     model_is_given: bool,
 ) -> "Index":
-    """Load an index, and the model that it names unless another is given."""
+    """Load an index, and its model, or another one if the user names it."""
     from minembed.search.index import Index
 
     own = Index.load(folder).model
@@ -69,13 +69,13 @@ def open_index(
 
 
 def with_fields(hit: "Hit", names: Sequence[str]) -> "Hit":
-    """A hit with those of its fields that are named; without any, where none is."""
+    """A hit with the named fields of its row; without fields, if none is named."""
     fields = {name: hit.fields[name] for name in names if name in hit.fields} if hit.fields else {}
     return replace(hit, fields=fields or None)
 
 
 def show(queries: Sequence[str], found: Sequence[Sequence["Hit"]], metric: str, depth: str) -> None:
-    """Print hits for people, as wide as the terminal."""
+    """Print hits for people, in the width of the terminal."""
     from minembed.cli.heatmap import paint
 
     columns = shutil.get_terminal_size().columns
@@ -94,7 +94,7 @@ def show(queries: Sequence[str], found: Sequence[Sequence["Hit"]], metric: str, 
 
 
 def write(queries: Sequence[str], found: Sequence[Sequence["Hit"]], as_json: bool) -> None:
-    """Print hits for other programs: a JSON object a line, with the fields of its row, or columns with tabs between."""
+    """Print hits for programs: one JSON object per line, with the fields of its row, or columns separated by tabs."""
     for query, hits in zip(queries, found, strict=True):
         for rank, hit in enumerate(hits, 1):
             if as_json:
@@ -183,7 +183,7 @@ def command(
         index = open_index(corpus, choice, model_is_given=given)
     else:
         check_not_terminal(corpus)
-        source = Corpus.of(corpus, selection)  # before the model is loaded, not after it
+        source = Corpus.of(corpus, selection)  # fail before the model is loaded, not after it
         kept = kept_columns(source.read.table, keep)
         index = index_of(source, load_model(choice), precision or "float32", not no_cache)
     from minembed.cli.heatmap import colour_depth

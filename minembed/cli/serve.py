@@ -1,4 +1,4 @@
-"""`minembed serve`: models behind a URL."""
+"""`minembed serve`: serve models over HTTP."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def read_keys(path: Path | None) -> tuple[str, ...]:
-    """The keys of a file, one a line; lines that are empty or begin with # are left out."""
+    """The keys of a file, one per line; lines that are empty or begin with # are ignored."""
     if path is None:
         return ()
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
@@ -23,13 +23,13 @@ def read_keys(path: Path | None) -> tuple[str, ...]:
 
 
 def setting(name: str, **facts: Any) -> Callable[[Command], Command]:
-    """An option that the environment can set, too: --max-body as MINEMBED_MAX_BODY."""
+    """An option that an environment variable can set, too: --max-body as MINEMBED_MAX_BODY."""
     variable = "MINEMBED_" + name.removeprefix("--").replace("-", "_").upper()
     return click.option(name, envvar=variable, **facts)
 
 
 def number(name: str, default: int, help_text: str, metavar: str = "N") -> Callable[[Command], Command]:
-    """Such an option for a number of at least 1."""
+    """Such an option whose value is a number, at least 1."""
     kind = click.IntRange(min=1)
     return setting(name, type=kind, default=default, show_default=True, metavar=metavar, help=help_text)
 

@@ -1,4 +1,4 @@
-"""`minembed similarity`: the cosine of every two texts."""
+"""`minembed similarity`: the cosine of each pair of texts."""
 
 import json
 import sys
@@ -10,8 +10,8 @@ from minembed.cli.console import as_text
 from minembed.cli.model_choice import DEFAULT_MODEL, ModelChoice, load_model, model_options
 from minembed.types import Color
 
-# From this cosine on; the words are those of the STS scale, 5 to 0.  Each bound lies halfway between the median cosines
-# that all-MiniLM-L6-v2 gives to the pairs of STS-B dev about one point of that scale and the next.
+# The smallest cosine of each level; the words are those of the STS scale, 5 to 0.  Each bound is halfway between the
+# median cosines of all-MiniLM-L6-v2 for the pairs of STS-B dev near one point of that scale and near the next.
 READINGS = (
     (0.90, "the same meaning"),
     (0.77, "nearly the same meaning"),
@@ -23,7 +23,7 @@ READINGS = (
 
 
 def reading(cosine: float) -> str:
-    """Put a cosine in words; the scale is that of all-MiniLM-L6-v2.
+    """Describe a cosine in words, on the scale of all-MiniLM-L6-v2.
 
     >>> reading(0.9), reading(0.1)
     ('the same meaning', 'unrelated')

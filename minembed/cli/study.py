@@ -1,4 +1,4 @@
-"""`minembed study`: mend twelve bugs that ports of encoders really had."""
+"""`minembed study`: fix twelve bugs that ports of encoders really had."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def _file(chosen: "Exercise", folder: Path) -> Path:
 
 
 def _print_list(done: "dict[int, Progress]") -> None:
-    """All exercises, with what was done."""
+    """Print all exercises, with the learner's progress."""
     from minembed.study.exercises.table import EXERCISES
 
     rows = []
@@ -81,7 +81,7 @@ def _print_list(done: "dict[int, Progress]") -> None:
 
 
 def _print_hint(chosen: "Exercise", folder: Path, done: "dict[int, Progress]") -> None:
-    """The next hint; the last one again where there are no more."""
+    """Print the next hint; the last one again, if there are no more."""
     from dataclasses import replace
 
     from minembed.study.exercises.progress import Progress, write_progress
@@ -96,14 +96,14 @@ def _print_hint(chosen: "Exercise", folder: Path, done: "dict[int, Progress]") -
 
 
 def _print_solution(chosen: "Exercise") -> None:
-    """The wrong lines and the right ones."""
+    """Print the wrong lines and the right ones."""
     for mark, lines in (("-", chosen.wrong), ("+", chosen.right)):
         for line in lines.rstrip("\n").split("\n"):
             click.echo(f"{mark} {line}")
 
 
 def _begin(chosen: "Exercise", folder: Path, reset: bool) -> bool:
-    """Write the learner's file where there is none; whether there was one, to be checked."""
+    """Write the learner's file if there is none; returns whether there was one, which is then checked."""
     from minembed.runtime.files import replacing
 
     path = _file(chosen, folder)
@@ -120,7 +120,7 @@ def _begin(chosen: "Exercise", folder: Path, reset: bool) -> bool:
 
 
 def _check(chosen: "Exercise", folder: Path, done: "dict[int, Progress]", choice: ModelChoice) -> None:
-    """Run the learner's file, tell what came of it, and keep it; exit code 1 where it is not solved."""
+    """Run the learner's file, print the result, and save the progress; exit code 1 if the exercise is not solved."""
     from minembed.study.exercises.progress import Progress, write_progress
     from minembed.study.exercises.runner import load, run, traces_of, where_it_failed
 
@@ -139,7 +139,7 @@ def _check(chosen: "Exercise", folder: Path, done: "dict[int, Progress]", choice
 
 
 def _print_outcome(chosen: "Exercise", outcome: "Outcome") -> None:
-    """How far each stage is from the reference, and what differs first."""
+    """Print the difference of each stage from the reference, and the first result that differs."""
     rows = [["", "off by", "cosine"]]
     rows += [[stage.name, f"{stage.off:.2g}", f"{stage.cosine:.6f}"] for stage in outcome.stages]
     for line in table(rows, right=frozenset({1, 2})):

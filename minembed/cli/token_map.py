@@ -1,4 +1,4 @@
-"""A table of token by token in the terminal, coloured, in blocks of as many columns as fit."""
+"""A coloured table of tokens by tokens in the terminal, in blocks of as many columns as fit."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def token_map(matrix: Array, rows: Sequence[str], columns: Sequence[str], depth:
 
 
 def printable(text: str) -> str:
-    """What a terminal can show on one line, and does not obey.
+    """Replace characters that a terminal cannot show on one line, or would execute.
 
     >>> printable("a\\x1b[2J\\u202e")
     'a\ufffd[2J\ufffd'
@@ -44,7 +44,7 @@ def printable(text: str) -> str:
 
 
 def wide(text: str) -> int:
-    """How many columns a text takes.
+    """The width of a text in columns.
 
     >>> wide("ab"), wide("\\u4e2d"), wide("e\\u0301")
     (2, 2, 1)
@@ -53,7 +53,7 @@ def wide(text: str) -> int:
 
 
 def fitted(text: str, width: int, right: bool = False) -> str:
-    """A text that takes so many columns: filled up, or cut.
+    """Pad or truncate a text to a width in columns.
 
     >>> fitted("cat", 5), fitted("houses", 5), fitted("cat", 5, right=True)
     ('cat  ', 'hous…', '  cat')

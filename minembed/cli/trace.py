@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from minembed.study.step import Step
     from minembed.study.traced import Trace
 
-MOST = 24  # tokens of the picture: what fits beside each other on a screen
-CELL = 4  # columns a percentage takes
+MOST = 24  # tokens of the picture: as many as fit on a screen
+CELL = 4  # columns of a percentage
 
 
 @click.command("trace", short_help="Show every step from a text to its vector.")
@@ -74,7 +74,7 @@ def command(
 
 
 def tokens_table(t: "Trace") -> list[str]:
-    """The tokens, one a line: place, piece, id."""
+    """The tokens, one per line: place, piece, id."""
     rows = [["", "token", "id", ""]]
     for i, (piece, number, special) in enumerate(zip(t.pieces, t.tokens.ids.tolist(), t.special, strict=True)):
         rows.append([str(i), shown(piece), str(number), "special" if special else ""])
@@ -82,7 +82,7 @@ def tokens_table(t: "Trace") -> list[str]:
 
 
 def steps_table(t: "Trace", names: tuple[str, ...]) -> list[str]:
-    """The steps, one a line; without patterns layer 0 stands for all that have the same steps."""
+    """The steps, one per line; without patterns, layer 0 represents all layers with the same steps."""
     steps = [step for name, step in t.steps.items() if not names or any(fnmatchcase(name, n) for n in names)]
     alike: list[int] = []
     if not names:
@@ -103,7 +103,7 @@ def _is_of(step: "Step", layer: int) -> bool:
 
 
 def _parts(t: "Trace", layer: int) -> list[tuple[str, str]]:
-    """The steps of a layer without its number; formulas of sums have the numbers of layers in them."""
+    """The steps of a layer without its number, which formulas of sums contain, too."""
     own = (step for step in t.steps.values() if _is_of(step, layer))
     return [
         (step.name.removeprefix(f"layer.{layer}"), "" if step.name.endswith(".sum") else step.formula) for step in own
@@ -111,7 +111,7 @@ def _parts(t: "Trace", layer: int) -> list[tuple[str, str]]:
 
 
 def picture(t: "Trace", layer: int, head: int | None, color: str) -> list[str]:
-    """The attention of a layer as percentages: a row a token that asks, a column a token that is asked."""
+    """The attention of a layer as percentages: rows are tokens that attend, columns tokens attended to."""
     from minembed.cli.heatmap import colour_depth, paint
     from minembed.study.attention_maps import attention_map
 
@@ -132,7 +132,7 @@ def picture(t: "Trace", layer: int, head: int | None, color: str) -> list[str]:
 
 
 def shown(piece: str) -> str:
-    """A piece as a terminal can show it: what is not printable is escaped.
+    """A piece as a terminal can show it: characters that are not printable are escaped.
 
     >>> shown("cat"), shown("\\x1b[2J")
     ('cat', '\\\\x1b[2J')

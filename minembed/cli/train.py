@@ -1,4 +1,4 @@
-"""`minembed train`: fine-tune a model on pairs, triplets or scored pairs, or let it learn words from texts alone."""
+"""`minembed train`: fine-tune a model on pairs, triplets or scored pairs, or train it on plain texts."""
 
 import click
 

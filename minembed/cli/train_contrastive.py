@@ -147,7 +147,7 @@ def command(
 def _held_back(
     path: Path | None, columns: tuple[str, ...] | None, label: str | None, reading: Reading, missing: Missing | None
 ) -> "Examples | None":
-    """The examples that weights are judged by: scored pairs, or pairs; the scale of scores is no matter."""
+    """The examples that evaluate the weights: scored pairs, or pairs; scores may have any scale."""
     from minembed.data.examples import read_examples
 
     if path is None:

@@ -1,4 +1,4 @@
-"""`minembed train mlm`: let a model learn words from texts alone, from weights that it has or from nothing."""
+"""`minembed train mlm`: masked language modelling on plain texts, from existing or random weights."""
 
 import json
 from functools import partial
@@ -16,7 +16,7 @@ from minembed.data.table import Reading
 from minembed.types import Missing, Size
 
 SIZE_NAMES = get_args(Size)
-NEW_LENGTH, NEW_RATE = 128, 2e-3  # tokens, and learning rate, of a model made from nothing
+NEW_LENGTH, NEW_RATE = 128, 2e-3  # tokens, and learning rate, of a model with random weights
 START = "start"
 
 

@@ -1,4 +1,4 @@
-"""What both trainings share: their options, where a model goes, what its card says of how it was made."""
+"""The common parts of both trainings: options, the folder of the model, the text of its model card."""
 
 import os
 from collections.abc import Callable
@@ -29,7 +29,7 @@ MEASURES = {
 
 
 def common_options(command: Command) -> Command:
-    """Add the options that every training has.
+    """Add the options of every training.
 
     >>> @click.command()
     ... @common_options
@@ -74,7 +74,7 @@ def common_options(command: Command) -> Command:
 
 
 def settings_of(config: Path | None, options: dict[str, Any], learning_rate: float = 5e-5) -> "Settings":
-    """Settings of the file, and over them those of the command line."""
+    """The settings of the file; those of the command line replace them."""
     from minembed.train.settings import Settings, change, read_settings
 
     settings = Settings(learning_rate=learning_rate)
@@ -83,7 +83,7 @@ def settings_of(config: Path | None, options: dict[str, Any], learning_rate: flo
 
 
 def place_of(folder: Path) -> Path:
-    """Where the trained model goes: looked at before the work, not after it."""
+    """The folder of the trained model, which is checked before the work, not after it."""
     saved = folder / SAVED
     if os.path.lexists(saved):
         raise InputError(f"{saved} exists already: name another folder, or move that one")
@@ -91,7 +91,7 @@ def place_of(folder: Path) -> Path:
 
 
 def left_over(folder: Path) -> str:
-    """What is said where a training is interrupted.
+    """The message if a training is interrupted.
 
     >>> left_over(Path("tuned"))
     'no checkpoint was written yet; the same command begins again'
@@ -104,12 +104,12 @@ def left_over(folder: Path) -> str:
 
 
 def tell(what: str, state: "State") -> None:
-    """Say how long it was trained, and on what."""
+    """Print how long the model was trained, and on what."""
     click.echo(f"{what}, {state.step:,} steps" + (f", {state.skipped} skipped" if state.skipped else ""))
 
 
 def notes_of(model: str, data: str, examples: int, settings: "Settings", facts: dict[str, Any]) -> str:
-    """What a model card says of the training.
+    """The text on the training in a model card.
 
     >>> from minembed.train.settings import Settings
     >>> print(notes_of("`base`", "pairs.csv", 9, Settings(), {"steps": 3, "spearman": None}).splitlines()[0])
