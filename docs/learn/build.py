@@ -1,21 +1,21 @@
-"""Build the lessons: run each page's program, and put what it prints and draws where it stands.
+"""Build the lessons: run each page's program, and write its outputs and pictures into the page.
 
     python docs/learn/build.py              write outputs, pictures and answers into the pages (`make lessons`)
-    python docs/learn/build.py --check      run them again, and compare every number with what stands there
-    python docs/learn/build.py 03 07        these lessons alone
+    python docs/learn/build.py --check      run them again, and compare every number with the page
+    python docs/learn/build.py 03 07        only these lessons
 
-A page is plain Markdown, and its ```python blocks are one program.  What a block prints stands below it in ```text.
-Code that readers need not see is in comments of the page, and runs in the same program:
+A page is plain Markdown, and its ```python blocks are one program.  The output of a block is below it in ```text.
+Code that readers do not need is in comments of the page, and runs in the same program:
 
     <!-- picture: NAME.svg        the last line is the SVG's text, made by pictures.py
     ... -->
     <!-- answer: within 0.01      the last line is the answer to the question above; the page checks a reader's number
     ... -->                       against it.  "answer: choice" for a letter of the list above
 
-Compared are all numbers, with one unit of their last digit: other processors round differently.  Not compared are
-times, which are numbers behind "~", and lines that begin with it, which are of the machine.  A number like 3e-05 is an
-error: its order of size is compared, and all below 1e-6 are alike.  What the prose says with a decimal point has to be
-printed, or to be in the code, so that it cannot grow old.
+All numbers are compared, within one unit of their last digit, since processors round differently.  Not compared are
+numbers after "~", which are times, and lines that begin with "~", which describe the machine.  A number like 3e-05 is
+an error: only its order of magnitude is compared, and all below 1e-6 are equal.  A number with a decimal point in the
+prose must also be in an output or in the code, so that it stays true.
 """
 
 import argparse

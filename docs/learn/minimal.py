@@ -34,8 +34,8 @@ def gelu(x):  # (N, F) -> (N, F): x times the probability that a normal random n
     return x * (1 + np.vectorize(math.erf, otypes=[x.dtype])(x / math.sqrt(2))) / 2
 
 
-def attention(x, w, name, H):  # (N, D) -> (N, D): every token asks all tokens, in H heads side by side
-    # query: what a token looks for; key: what it offers to others; value: what it hands over
+def attention(x, w, name, H):  # (N, D) -> (N, D): every token attends to all tokens, in H heads side by side
+    # query: what a token looks for; key: what it offers to others; value: what it gives
     parts = [linear(x, w, f"{name}.self.{part}") for part in ("query", "key", "value")]  # three times (N, D)
     q, k, v = (part.reshape(len(x), H, -1).swapaxes(0, 1) for part in parts)  # (N, D) -> (H, N, K)
     scores = q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1])  # (H, N, N): how well key j answers query i
@@ -44,15 +44,15 @@ def attention(x, w, name, H):  # (N, D) -> (N, D): every token asks all tokens, 
     return linear(context, w, f"{name}.output.dense")
 
 
-def feed_forward(x, w, name):  # (N, D) -> (N, D): every token by itself
+def feed_forward(x, w, name):  # (N, D) -> (N, D): every token alone
     h = gelu(linear(x, w, f"{name}.intermediate.dense"))  # (N, D) -> (N, F)
     return linear(h, w, f"{name}.output.dense")  # (N, F) -> (N, D)
 
 
-def encode(ids, w, config):  # (N,) -> (N, D): embeddings, then layer by layer attention and feed-forward
-    x = w["embeddings.word_embeddings.weight"][ids]  # (N, D): what the token is
-    x = x + w["embeddings.position_embeddings.weight"][: len(ids)]  # where it stands
-    x = x + w["embeddings.token_type_embeddings.weight"][0]  # in which text of a pair: always the first
+def encode(ids, w, config):  # (N,) -> (N, D): embeddings, then in each layer attention and feed-forward
+    x = w["embeddings.word_embeddings.weight"][ids]  # (N, D): the token itself
+    x = x + w["embeddings.position_embeddings.weight"][: len(ids)]  # its position
+    x = x + w["embeddings.token_type_embeddings.weight"][0]  # its text of a pair, here always the first
     x = layer_norm(x, w, "embeddings.LayerNorm")
     for i in range(config["num_hidden_layers"]):
         name, H = f"encoder.layer.{i}", config["num_attention_heads"]
