@@ -69,7 +69,7 @@ class MinembedEmbeddingFunction(EmbeddingFunction[Documents]):
         """The default metric of a collection: the checkpoint's similarity."""
         similarity = self.embedder.checkpoint.similarity_fn_name
         if similarity not in SPACES:
-            remedy = 'say which space the collection shall have: configuration={"hnsw": {"space": "l2"}}'
+            remedy = 'choose a space for the collection: configuration={"hnsw": {"space": "l2"}}'
             raise InputError(f"the checkpoint compares by {similarity} distance, which Chroma does not have: {remedy}")
         return SPACES[similarity]
 

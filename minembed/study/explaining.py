@@ -188,7 +188,7 @@ def _plain(
     """The contributions, before `bias` is applied."""
     if level == "deletion":
         _, a, b, matrix = lost or deleting.deleted(pair)
-        notes = ("each part is what only both tokens together take: these add up to nothing in particular",)
+        notes = ("each number is the loss that only both tokens together cause: they do not add up to the score",)
         return Explanation(level, pair.similarity, score, pair.a, pair.b, matrix, effects=(a, b), notes=notes)
     if isinstance(model, Reranker):
         return _of_reranker(model, texts, level, score)
@@ -201,12 +201,12 @@ def _of_embedder(
     similarity = model.checkpoint.similarity_fn_name
     if similarity not in PRODUCTS:
         raise UnsupportedModelError(
-            f"the model compares by {similarity}, which is no sum over pairs: use level='deletion'"
+            f"the model compares by {similarity}, which is not a sum over pairs: use level='deletion'"
         )
     if level != "output" and model.dtype != "float32":
         raise InputError(
-            f"the model computes in {model.dtype}, whose rounding is no part of a sum: load it with dtype='float32' "
-            f"for level={level!r}"
+            f"the model computes in {model.dtype}, whose rounding cannot be split into a sum: for level={level!r} load "
+            "it with dtype='float32'"
         )
     traced = tuple(trace(model, text, prompt_name=name) for text, name in zip(texts, names, strict=True))
     ends = [t["vector"].astype(np.float64) for t in traced]
@@ -232,11 +232,11 @@ def _notes(model: Embedder, level: Level) -> tuple[str, ...]:
     modes = tuple(model.checkpoint.pooling)
     notes = []
     if level == "output" and {"cls", "lasttoken"} & set(modes):
-        notes.append(f"pooling {' | '.join(modes)} reads one token: its pair has all of the score; ask level='input'")
+        notes.append(f"pooling {' | '.join(modes)} reads one token: its pair has all of the score; use level='input'")
     if "max" in modes:
-        notes.append("pooling max: which token is the largest in a column is held as it is")
+        notes.append("pooling max: the token that has the maximum of each column is held constant")
     if level == "output" and model.checkpoint.modules and any("Dense" in str(m) for m in model.checkpoint.modules):
-        notes.append("Dense after pooling: what its activation multiplies by is held as it is")
+        notes.append("Dense after pooling: the factor of its activation is held constant")
     return tuple(notes)
 
 
@@ -251,7 +251,7 @@ def _integrated(a: Trace, b: Trace, similarity: str, score: float) -> Explanatio
 
     found, told = integrated.until_close(table, lambda parts: abs(float(parts["matrix"].sum()) - score))
     left, right = (Side(t.text, t.pieces, t.special, (AVERAGE,)) for t in (a, b))
-    notes = () if told[-1][1] <= integrated.ENOUGH else (f"residual above {integrated.ENOUGH}: more steps would do",)
+    notes = () if told[-1][1] <= integrated.ENOUGH else (f"residual above {integrated.ENOUGH}: more steps would help",)
     return Explanation("integrated", similarity, score, left, right, found["matrix"], steps=told, notes=notes)
 
 
@@ -268,10 +268,10 @@ def _of_reranker(model: Reranker, texts: tuple[str, str], level: Level, score: f
     """The contribution of each token of a pair to its one score."""
     if level not in OF_PAIRS:
         raise UnsupportedModelError(
-            f"level {level!r} is of two vectors, and a cross-encoder has none: use {' or '.join(map(repr, OF_PAIRS))}"
+            f"level {level!r} needs two vectors, and a cross-encoder has none: use {' or '.join(map(repr, OF_PAIRS))}"
         )
     if model.dtype != "float32":
-        raise InputError(f"the model computes in {model.dtype}, and rounding has no slopes: load it with 'float32'")
+        raise InputError(f"the model computes in {model.dtype}, and rounding has no gradients: load it with 'float32'")
     tokens = model.tokenizer.pairs([clean(texts[0], 0)], [clean(texts[1], 1)])
     pieces, special = pieces_of(model.tokenizer.reference, tokens.ids)
     checkpoint, tier = model.model.checkpoint, model.compute

@@ -12,10 +12,10 @@ from minembed.types import Array
 Level = Literal["output", "input", "integrated", "deletion"]
 Bias = Literal["show", "spread", "hide"]
 LEVELS: dict[Level, str] = {
-    "output": "what each token is, in its last hidden state, beside each other's",
-    "input": "what each token brings in, with gates frozen",
-    "integrated": "slopes summed up on the way from average words to these",
-    "deletion": "what changes when tokens are left out",
+    "output": "the similarity of the last hidden states",
+    "input": "the contribution of each token's embedding, with gates frozen",
+    "integrated": "integrated gradients, from average words to these tokens",
+    "deletion": "the effect of leaving tokens out",
 }
 
 
@@ -100,7 +100,7 @@ class Explanation:
         if constants:
             lines.append(f"  {self.constant:+.4f}  with {', '.join(constants)} of either text")
         elif self.hidden:
-            lines.append(f"  {self.hidden:+.4f}  hidden: with what no token brings")
+            lines.append(f"  {self.hidden:+.4f}  hidden: contributions that come from no token")
         lines.append(f"sum {self.sum:.6f}, residual {self.residual:.1e}")
         if self.steps:
             lines.append("residual by steps: " + ", ".join(f"{n}: {off:.1e}" for n, off in self.steps))
@@ -136,7 +136,7 @@ def with_bias(found: Explanation, bias: Bias) -> Explanation:
         kept = found.matrix[:n, :m].copy()
         return replace(found, a=a, b=b, matrix=kept, hidden=float(found.matrix.sum() - kept.sum()), bias=bias)
     left, right = _spreading(n, len(found.matrix)), _spreading(m, found.matrix.shape[1])
-    note = f"{found.constant:+.4f} that no token brings is spread over them evenly"
+    note = f"{found.constant:+.4f} from no token is spread over them evenly"
     notes = (*found.notes, note)
     return replace(found, a=a, b=b, matrix=left.T @ found.matrix @ right, bias=bias, notes=notes)
 

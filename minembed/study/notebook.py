@@ -112,7 +112,7 @@ def _squares(p: Array, pieces: list[str], what: str) -> str:
         for j, share in enumerate(row):
             place = f'x="{margin + SIDE * j}" y="{y}" width="{SIDE - 1}" height="{SIDE - 1}"'
             strength = (share / largest) ** 0.5  # so that small shares can be distinguished
-            said = f"{escape(piece)} takes {100 * share:.0f} % from {escape(pieces[j])}"
+            said = f"{escape(piece)} attends to {escape(pieces[j])} with {100 * share:.0f} %"
             title = f"<title>{said}</title>" if share >= 0.005 else ""
             shapes.append(f'<rect {place} fill="{INK}" fill-opacity="{strength:.2f}">{title}</rect>')
     style = 'font-family="monospace" font-size="11" fill="currentColor"'

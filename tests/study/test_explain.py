@@ -154,7 +154,7 @@ def test_dot_products_have_parts_and_distances_have_none(tmp_path):
     found = explain(folder("dot"), A, B)
     assert found.similarity == "dot" and found.residual <= 1e-5 * abs(found.score)  # float32 of numbers above 1
     for level in ("output", "input", "integrated"):
-        with pytest.raises(UnsupportedModelError, match="compares by euclidean, which is no sum over pairs"):
+        with pytest.raises(UnsupportedModelError, match="compares by euclidean, which is not a sum over pairs"):
             explain(folder("euclidean"), A, B, level)
     lost = explain(folder("euclidean"), A, B, "deletion")
     assert lost.score < 0 and np.abs(lost.effects[0]).max() > 0
@@ -167,7 +167,7 @@ def module_cases_without_norm():
     ]
 
 
-# --- what no token brings
+# --- contributions that come from no token
 
 
 def test_what_no_token_brings_is_shown_spread_or_hidden(model):

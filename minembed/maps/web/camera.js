@@ -1,4 +1,4 @@
-// Where the map is on the screen: pan, zoom, and for three dimensions a turn.
+// The position of the map on the screen: pan, zoom, and in three dimensions a rotation.
 
 class Camera {
   constructor(data) {
@@ -12,14 +12,14 @@ class Camera {
 
   reset() {
     this.zoom = 1;
-    this.cx = this.cy = 0; // the map's place in the middle of the screen
+    this.cx = this.cy = 0; // the point of the map in the middle of the screen
     this.yaw = this.data.dimensions === 3 ? 0.6 : 0;
     this.pitch = this.data.dimensions === 3 ? 0.45 : 0;
     if (this.data.dimensions === 2) this.fit();
     else this.reach = this.data.place.reduce((most, v) => Math.max(most, Math.abs(v)), 0.01) * 1.1;
   }
 
-  // Let the points, which need not fill their square, fill the screen.
+  // Fit the points to the screen; they may fill only a part of their square.
   fit() {
     const p = this.data.place;
     let [x0, x1, y0, y1] = [1, -1, 1, -1];
@@ -61,7 +61,7 @@ class Camera {
     }
   }
 
-  // Any place of the map on the screen.
+  // From a point of the map to the screen.
   at(px, py, pz) {
     const [sy, cy, sp, cp] = [Math.sin(this.yaw), Math.cos(this.yaw), Math.sin(this.pitch), Math.cos(this.pitch)];
     const across = cy * px + sy * pz, up = cp * py - sp * (cy * pz - sy * px);

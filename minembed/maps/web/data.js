@@ -1,4 +1,4 @@
-// What the page carries: arrays in base64, and facts and texts compressed.
+// The data of the page: arrays in base64, and compressed facts and texts.
 
 async function readData() {
   const bytes = (name) => {
@@ -27,7 +27,7 @@ async function readData() {
   };
 }
 
-// The vector of a point, nearly: signed bytes, then two numbers a byte, then four.
+// The approximate vector of a point: signed bytes, then two numbers per byte, then four.
 function vectorOf(data, i) {
   const [a, b, c] = data.axes, at = i * data.bytes, v = new Float32Array(a + b + c);
   for (let j = 0; j < a; j++) v[j] = (data.codes[at + j] << 24) >> 24;
@@ -38,7 +38,7 @@ function vectorOf(data, i) {
   return v;
 }
 
-// The cosine of two points: exact (to the digits shown) for nearest neighbours, else from the stored vectors.
+// The cosine of two points: exact (to the digits shown) for nearest neighbours, otherwise from the stored vectors.
 function cosineOf(data, i, j) {
   for (const [from, to] of [[i, j], [j, i]])
     for (let r = 0; r < data.nearest; r++)
@@ -56,7 +56,7 @@ function mapDistance(data, i, j) {
   return Math.hypot(p[3 * i] - p[3 * j], p[3 * i + 1] - p[3 * j + 1], p[3 * i + 2] - p[3 * j + 2]) / 2;
 }
 
-// Which nearest point j is to i on the map: 1 for the nearest.
+// The rank of point j among the points nearest to i on the map: 1 is the nearest.
 function mapRank(data, i, j) {
   const p = data.place, [x, y, z] = [p[3 * i], p[3 * i + 1], p[3 * i + 2]];
   const square = (m) => (p[3 * m] - x) ** 2 + (p[3 * m + 1] - y) ** 2 + (p[3 * m + 2] - z) ** 2;

@@ -1,4 +1,4 @@
-// What the reader does, and what becomes of it.
+// The actions of the reader, and their effects.
 
 class App {
   constructor(data) {
@@ -8,7 +8,7 @@ class App {
     this.overlay = new Overlay(byId("marks"), data);
     this.state = { hover: -1, selected: -1, before: -1, pair: null, names: true, visible: new Array(256).fill(true) };
     this.weight = new Uint8Array(data.n).fill(2);
-    this.lower = null; // texts in lower case, once a search asks for them
+    this.lower = null; // texts in lower case, made by the first search
     this.matches = null;
     this.match = -1;
     this.frames = 0;
@@ -50,7 +50,7 @@ class App {
     this.paint();
   }
 
-  // What each point is worth: hidden, faint, shown, or found.
+  // The weight of each point: hidden, faint, shown, or found.
   weigh() {
     const { data, weight, matches, state } = this;
     for (let i = 0; i < data.n; i++) weight[i] = !state.visible[data.groups[i]] ? 0 : !matches ? 2 : matches[i] ? 3 : 1;
@@ -70,7 +70,7 @@ class App {
 
   frame() {
     const begun = performance.now(), heavy = this.data.n > 10000 && devicePixelRatio > 1;
-    const moving = heavy && begun - (this.moved || -1e9) < 160; // fewer pixels while it moves, all of them when it rests
+    const moving = heavy && begun - (this.moved || -1e9) < 160; // fewer pixels while the map moves
     this.scatter.resize(this.camera.width, this.camera.height, moving ? 1 : Math.min(devicePixelRatio || 1, 2));
     this.camera.project();
     this.scatter.draw(this.camera, this.colours, this.paper, this.weight);
@@ -80,7 +80,7 @@ class App {
     if (moving) setTimeout(() => this.paint(), 180);
   }
 
-  // The point under a place of the screen, nearest first.
+  // The nearest point to a place of the screen, within reach.
   hit(sx, sy, reach = Math.max(this.scatter.radius(this.camera.zoom) + 4, 9)) {
     const { x, y } = this.camera;
     let found = -1, least = reach * reach;
@@ -109,7 +109,7 @@ class App {
     if (aloud) byId("status").textContent = line;
   }
 
-  // Only the marks change: the points need not be drawn again.
+  // Redraw only the marks, not the points.
   paintMarks(change) {
     change();
     this.overlay.draw(this.camera, this.state, this.theme, this.scatter.radius(this.camera.zoom));
@@ -145,7 +145,7 @@ class App {
     this.weigh();
   }
 
-  // The next point that matches the search, or the next one at all.
+  // The next point that matches the search; without a search, the next point.
   step(by) {
     const { data, matches } = this, from = this.match < 0 && by < 0 ? 0 : this.match;
     for (let s = 1; s <= data.n; s++) {
@@ -160,7 +160,7 @@ class App {
     }
   }
 
-  // From the point at hand to the nearest one in a direction.
+  // From the current point to the nearest one in a direction.
   go(dx, dy) {
     const { camera, state } = this, { x, y } = camera;
     const from = state.hover >= 0 ? state.hover : state.selected;

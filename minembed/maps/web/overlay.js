@@ -1,4 +1,4 @@
-// What lies over the points: names of groups, lines to neighbours, rings.
+// Drawn above the points: names of groups, lines to neighbours, rings.
 
 class Overlay {
   constructor(canvas, data) {
@@ -55,7 +55,7 @@ class Overlay {
     if (this.free(x, y, 15, 7)) this.words(cosine.toFixed(2), x, y, theme, 11, 400);
   }
 
-  // Whether a box, given by its middle and half its sides, lies clear of those before; if so, it is taken.
+  // Whether a box (middle, half its sides) overlaps none of the earlier ones; if so, it is added to them.
   free(x, y, w, h) {
     if (this.taken.some((o) => Math.abs(o[0] - x) < o[2] + w && Math.abs(o[1] - y) < o[3] + h)) return false;
     this.taken.push([x, y, w, h]);
@@ -85,7 +85,7 @@ class Overlay {
     c.fillText(text, x, y);
   }
 
-  // Names stand where their group is densest; one that would cover another, of a larger group, waits for more zoom.
+  // Names are drawn where their group is densest; one that would cover that of a larger group appears after zooming in.
   groupNames(camera, state, theme) {
     const c = this.context;
     c.font = '600 13px system-ui, "DejaVu Sans", sans-serif';
@@ -98,7 +98,7 @@ class Overlay {
     });
   }
 
-  // A few points have room for their texts.
+  // If few points are visible, their texts are drawn, too.
   ownNames(camera, state, theme, radius) {
     const c = this.context;
     c.font = '400 12px system-ui, "DejaVu Sans", sans-serif';
@@ -112,7 +112,7 @@ class Overlay {
   }
 }
 
-// For each group, the middle of its fullest cell on a grid over the map.
+// For each group, the middle of its fullest cell in a grid over the map.
 function groupPlaces(data) {
   const cells = 24, counts = new Map(), best = data.names.map(() => ({ many: 0 }));
   const cell = (v) => Math.min(cells - 1, Math.floor(((v + 1) / 2) * cells));

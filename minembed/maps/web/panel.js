@@ -1,4 +1,4 @@
-// The column beside the map.  All words go in as text, never as markup.
+// The column beside the map.  Everything is inserted as text, never as markup.
 
 const byId = (id) => document.getElementById(id);
 
@@ -38,17 +38,17 @@ function fillHeader(data) {
   const terms = [];
   if (data.shares.length) {
     const each = data.shares.map((share) => `${(100 * share).toFixed(1)} %`).join(", ");
-    terms.push(["Variance", `What the axes show of how vectors differ (${each}). The rest is not on the map at all.`]);
+    terms.push(["Variance", `The share of the vectors' variance on each axis (${each}). The map does not show the rest.`]);
   } else {
     terms.push([data.method === "tsne" ? "t-SNE" : "UMAP", `${data.settings}. Keeps neighbourhoods. Sizes of islands, the empty `
       + "space between them and directions mean little."]);
   }
   if (data.k) terms.push(
     ["Trustworthiness", `Goes down for every point that is among the ${data.k} nearest on the map and not among the ${data.k} nearest by cosine. `
-      + "1 is best; 0.5 is what chance gives."],
-    ["Continuity", "The other way round: goes down for every true neighbour that was torn away on the map."],
+      + "1 is best; random points have about 0.5."],
+    ["Continuity", "The reverse: goes down for every true neighbour that is not near on the map."],
     ["Nearest kept", `How many of the ${data.k} nearest by cosine are also the ${data.k} nearest on the map.`]);
-  if (data.sampled) terms.push(["Measured", `on ${data.sampled.toLocaleString("en")} points drawn by lot, each against all others.`]);
+  if (data.sampled) terms.push(["Measured", `on ${data.sampled.toLocaleString("en")} random points, each compared with all others.`]);
   for (const [term, meaning] of terms) byId("terms").append(element("dt", term), element("dd", meaning));
 }
 
@@ -75,7 +75,7 @@ function nameOf(data, i) {
   return data.groups[i] === 255 ? (data.names.length ? data.rest : "") : data.names[data.groups[i]];
 }
 
-// The selected point, its neighbours by the vectors, and the one that was selected before.
+// The selected point, its nearest neighbours by the vectors, and the previous selection.
 function fillChosen(data, state, select) {
   const i = state.selected;
   byId("chosen").hidden = i < 0;
@@ -107,7 +107,7 @@ function fillChosen(data, state, select) {
     row.append(element("td", cosine.toFixed(3)), bars, text);
     rows.push(row);
   }
-  byId("heading").textContent = rows.length ? `Its ${rows.length} nearest by the vectors` : "No other point";
+  byId("heading").textContent = rows.length ? `Its ${rows.length} nearest neighbours by the vectors` : "No other point";
   byId("near").hidden = !rows.length;
   byId("near").tBodies[0].replaceChildren(...rows);
 }

@@ -1,5 +1,5 @@
-// Draws tens of thousands of points into an image, stamp by stamp: no graphics card is needed, and every machine shows
-// the same.  A stamp is a shape's coverage on a few pixels, at one of 4 x 4 places inside a pixel.
+// Draws tens of thousands of points into an image without a graphics card, the same on every machine.  A point is a
+// stamp: the coverage of a few pixels by its shape, at one of 4 x 4 positions inside a pixel.
 
 const PHASES = 4;
 
@@ -110,7 +110,7 @@ class Scatter {
     }
   }
 
-  // Farthest first, by counting: near points are painted over far ones.
+  // Farthest first, by a counting sort: near points are painted over far ones.
   sort(depth) {
     const steps = 512, counts = new Uint32Array(steps + 1), n = this.data.n;
     const bin = (i) => Math.max(0, Math.min(steps - 1, Math.floor(((depth[i] + 1.8) / 3.6) * steps)));

@@ -1,6 +1,6 @@
-// What is on the screen, as a call: for a shell, for Python, for JavaScript.
+// The current inputs as the code of a call: for a shell, for Python, for JavaScript.
 
-// JSON whose hidden signs are written as escapes, so that code reads as it runs; it is a literal of Python and JavaScript, too.
+// JSON with escapes for invisible characters, so that the code shows what it does; also a literal of Python and JavaScript.
 function literal(value, indent) {
   const code = (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0");
   return JSON.stringify(value, null, indent).replace(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g, code);
@@ -44,7 +44,7 @@ columns = model.encode(${given(right)})
 print(model.similarity(rows, columns))`,
     javascript: javascript(base, "v1/embeddings", value(one ? both : left), key,
       one ? `const { data } = await reply.json(); // the first ${left.texts.length} are the rows`
-        : "const { data } = await reply.json(); // the rows; ask for the columns in the same way"),
+        : "const { data } = await reply.json(); // the rows; request the columns in the same way"),
   };
 }
 

@@ -1,12 +1,12 @@
-// Two boxes of texts, and how alike each of one is to each of the other.
+// Two boxes of texts, and the similarity of each text of one to each of the other.
 
-const MOST = 64; // texts of a box
+const MOST = 64; // texts per box
 const EXAMPLES = [
   ["How do I bake bread at home?", "The train to the coast leaves at nine.", "My program does not compile."],
   ["A recipe for sourdough", "A railway timetable", "An error in the source code", "Rain is likely this afternoon"],
 ];
 
-// The texts of a box: its lines, but for empty ones.
+// The texts of a box: its lines, except empty ones.
 function linesOf(box) {
   const all = byId(box).value.split("\n").filter((line) => line.trim());
   return { all: all.length, texts: all.slice(0, MOST), prompt: byId(box + "-prompt").value };
@@ -29,7 +29,7 @@ class Compare {
     });
   }
 
-  // The prompts that texts may be given: none, or one of the model's.
+  // The prompts to choose from: none, or one of the model's.
   offerPrompts(names) {
     for (const box of ["left", "right"]) {
       const select = byId(box + "-prompt");
@@ -59,7 +59,7 @@ class Compare {
       const ms = performance.now() - begin, vectors = (found) => found.data.map((one) => floats(one.embedding));
       const [rows, columns] = [vectors(a), vectors(b)], tokens = a.usage.total_tokens + b.usage.total_tokens;
       const matrix = rows.map((row) => columns.map((column) => cosine(row, column)));
-      const told = `${count(rows.length + columns.length, "text")}, ${count(tokens, "token")}, ${ms.toFixed(ms < 10 ? 1 : 0)} ms there and back`;
+      const told = `${count(rows.length + columns.length, "text")}, ${count(tokens, "token")}, ${ms.toFixed(ms < 10 ? 1 : 0)} ms round trip`;
       this.show({ left, right, matrix, tokens: new Map() }, told);
       this.app.failed(null);
     } catch (error) {
@@ -79,7 +79,7 @@ class Compare {
     if (result) this.heat.draw(result.matrix, result.left.texts, result.right.texts);
   }
 
-  // The chosen pair: both texts, and the tokens that the model reads of each.
+  // The chosen pair: both texts, and the tokens of each that the model reads.
   async describe(i, j) {
     const result = this.result;
     byId("cosine").textContent = places(result.matrix[i][j], 4);

@@ -1,4 +1,4 @@
-// Cosines as a table in colours, which arrow keys go through.
+// Cosines as a coloured table; arrow keys move through it.
 
 const RAMP = ["#301254", "#323e8a", "#226a8e", "#1c9484", "#54ba60", "#acd63a", "#fce84a"]; // as the terminal's heat map
 const STOPS = RAMP.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
@@ -8,19 +8,19 @@ function colourOf(share) {
   return STOPS[i].map((low, c) => Math.round(low + (STOPS[i + 1][c] - low) * (at - i)));
 }
 
-// Black or white, whichever is read better on a colour (by WCAG's luminance).
+// Black or white, whichever has more contrast on a colour (by WCAG's luminance).
 function inkOn(rgb) {
   const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
 }
 
-// Where colours begin and end: the smallest cosine and the largest; near each other, they say little, and 0 and 1 are taken.
+// The ends of the colour scale: the smallest and the largest cosine; if they are close, the scale is at least 0 to 1.
 function limits(matrix) {
   const all = matrix.flat(), low = Math.min(...all), high = Math.max(...all);
   return high - low < 0.1 ? [Math.min(0, low), Math.max(1, high)] : [low, high];
 }
 
-// A number with so many places; none is "-0.00".
+// A number with this many decimal places, never "-0.00".
 function places(value, digits) {
   const text = value.toFixed(digits);
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212");
@@ -30,7 +30,7 @@ const two = (value) => places(value, 2);
 
 class Heat {
   constructor(chosen) {
-    this.chosen = chosen; // is told which row and column
+    this.chosen = chosen; // called with the row and the column
     this.at = [0, 0];
     this.cells = [];
     const table = byId("heat");
@@ -49,7 +49,7 @@ class Heat {
     byId("high").textContent = two(high);
     const top = make("tr");
     top.append(make("td"), ...columns.map((text) => this.heading(text, "col")));
-    for (const head of [...top.cells].slice(1)) head.style.width = `${78 / columns.length}%`; // columns are equally wide
+    for (const head of [...top.cells].slice(1)) head.style.width = `${78 / columns.length}%`; // equal widths
     table.tHead.replaceChildren(top);
     this.cells = matrix.map((values, i) => values.map((value, j) => this.cell(value, (value - low) / (high - low), i, j)));
     table.tBodies[0].replaceChildren(...this.cells.map((cells, i) => {

@@ -1,6 +1,6 @@
-// What the server has, and which part of the page is in use.
+// What the server offers, and which part of the page is in use.
 
-const LONGEST = 20000; // signs of a call that are shown
+const LONGEST = 20000; // characters of a call that are shown
 
 class App {
   constructor() {
@@ -38,7 +38,7 @@ class App {
       this.open(indexesOf(routes));
     } catch (error) {
       if (error.status !== 401) return this.failed(error);
-      byId("refused").textContent = this.server.key ? "That is not the key." : "";
+      byId("refused").textContent = this.server.key ? "The server refuses this key." : "";
       byId("gate").hidden = false;
       byId("key").select();
     }
@@ -72,7 +72,7 @@ class App {
 
   useModel() {
     const facts = this.facts();
-    byId("facts").textContent = `${count(facts.dimension, "number")} a vector · reads ${count(facts.max_seq_length, "token")} · ${facts.dtype} · ${facts.backend}`;
+    byId("facts").textContent = `${count(facts.dimension, "number")} per vector · reads ${count(facts.max_seq_length, "token")} · ${facts.dtype} · ${facts.backend}`;
     this.compare.offerPrompts(facts.prompts);
     this.compare.run();
   }
@@ -81,7 +81,7 @@ class App {
     const tool = this[this.tool];
     this.code = tool ? tool.calls(this.server.base, this.server.key)[this.language] : "";
     const long = this.code.length > LONGEST;
-    byId("code").textContent = long ? this.code.slice(0, LONGEST) + "\n… and so on: Copy takes it whole" : this.code;
+    byId("code").textContent = long ? this.code.slice(0, LONGEST) + "\n… (Copy copies all of it)" : this.code;
   }
 
   async copy() {
@@ -101,7 +101,7 @@ class App {
   }
 }
 
-// The names of the indexes, as the server's own document has them.
+// The names of the indexes, from the server's OpenAPI document.
 function indexesOf(routes) {
   const found = JSON.stringify(routes["/v1/search"] || null), names = [];
   JSON.parse(found, (name, value) => {

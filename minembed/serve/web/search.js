@@ -30,7 +30,7 @@ class Search {
     try {
       const value = this.value(), found = await this.app.server.askTwice("v1/search", value, mine.signal), ms = performance.now() - begin;
       this.asked = value.query;
-      this.show(found.data, `${count(found.data.length, "hit")}, ${ms.toFixed(ms < 10 ? 1 : 0)} ms there and back`);
+      this.show(found.data, `${count(found.data.length, "hit")}, ${ms.toFixed(ms < 10 ? 1 : 0)} ms round trip`);
       this.app.failed(null);
     } catch (error) {
       if (error.name !== "AbortError") this.app.failed(error);

@@ -4,7 +4,7 @@ class Refused extends Error {
   constructor(status, message, wait) {
     super(message);
     this.status = status;
-    this.wait = wait; // seconds after which to ask again
+    this.wait = wait; // seconds before a retry
   }
 }
 
@@ -14,7 +14,7 @@ class Server {
     this.key = "";
   }
 
-  // The JSON of an answer; raises Refused for any other.
+  // The JSON of a successful answer; throws Refused for any other.
   async ask(path, value, signal) {
     const headers = { Accept: "application/json" };
     if (this.key) headers.Authorization = "Bearer " + this.key;
@@ -33,7 +33,7 @@ class Server {
     throw new Refused(reply.status, String(told), Number(reply.headers.get("Retry-After")) || 0);
   }
 
-  // The same; where the server has too much to do, once more after the time that it names.
+  // The same; if the server is busy, it retries once after the time that the server names.
   async askTwice(path, value, signal) {
     try {
       return await this.ask(path, value, signal);
@@ -46,7 +46,7 @@ class Server {
   }
 }
 
-// The numbers that base64 of little-endian float32 stands for.
+// Decode base64 of little-endian float32.
 function floats(text) {
   const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
   const view = new DataView(bytes.buffer), numbers = new Float64Array(bytes.length / 4);

@@ -24,7 +24,7 @@ from minembed.study.traced import Trace
 from minembed.study.tracing import trace
 from minembed.types import Array
 
-NOTE_OF_HEADS = "How the score moves where a head finds nothing: blue, it would be higher; orange, lower."
+NOTE_OF_HEADS = "The change of the score without the output of a head: blue means higher, orange lower."
 NO_HEADS = "The model has no heads: it averages rows of a table."
 MOST_TOKENS = 128  # longest text for which each head and each pair of tokens is left out in turn
 
@@ -112,13 +112,13 @@ def report(
 def notes_of(one: Trace, other: Trace, short: bool) -> tuple[str, ...]:
     """Notes on the texts for the reader."""
     notes = [
-        f"The {name} text was cut to {len(t.pieces)} tokens: what follows was not read."
+        f"The {name} text was truncated to {len(t.pieces)} tokens: the rest was not read."
         for name, t in (("first", one), ("second", other))
         if t.tokens.truncated is not None and t.tokens.truncated.any()
     ]
     if not short:
         notes.append(
-            f"A text has more than {MOST_TOKENS} tokens: only output tokens are explained, and no head left out."
+            f"A text has more than {MOST_TOKENS} tokens: the page explains only output tokens, and leaves out no head."
         )
     return tuple(notes)
 

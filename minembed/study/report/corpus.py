@@ -80,7 +80,7 @@ def check(model: Embedder, tokens: int) -> None:
     modules = model.checkpoint.modules
     if tuple(model.checkpoint.pooling) != ("mean",) or any(not isinstance(module, Normalize) for module in modules):
         raise InputError(
-            "a corpus needs a model that averages its tokens: the pairs of output tokens make the cosine there alone"
+            "a corpus needs a model that pools by the mean: only then is a cosine the sum over pairs of output tokens"
         )
     if SMALLEST * tokens > CODES:
         raise InputError(

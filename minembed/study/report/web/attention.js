@@ -1,4 +1,4 @@
-// Attention: a small picture of every head, and the tokens of a text coloured by where one of them looks.
+// Attention: a small picture of every head, and the tokens of a text coloured by how much the chosen token attends to each.
 
 class Attention {
   constructor(data) {
@@ -36,7 +36,7 @@ class Attention {
     this.choose(this.layer, this.head);
   }
 
-  // Every head as a picture of at most 24 x 24 averages.
+  // Each head as a picture of at most 24 x 24 averages.
   draw() {
     const { attention } = this.data, canvas = byId("grid"), { n } = attention.sides[this.side];
     const step = this.step = Math.max(22, Math.min(64, Math.floor(canvas.parentElement.clientWidth / (window.innerWidth > 760 ? 1.75 : 1) / attention.heads)));

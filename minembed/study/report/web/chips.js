@@ -1,4 +1,4 @@
-// A text as its tokens, each a button that is coloured by a number.
+// The tokens of a text as buttons, each coloured by a number.
 
 class Chips {
   constructor(name, pieces, constants, pointed) {

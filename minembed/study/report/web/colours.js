@@ -1,4 +1,4 @@
-// Colours: blue for what makes a score larger, orange for what makes it smaller; both kinds of colour vision tell them apart.
+// Colours: blue raises a score, orange lowers it; people with colour blindness can distinguish them, too.
 
 const MORE = [0, 114, 178], LESS = [213, 94, 0];
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -10,16 +10,16 @@ function tint(value, most) {
 
 const largest = (values) => values.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
 
-// How many digits after the point show three of a number.
+// The number of decimal places that show three digits of a number.
 const digitsOf = (most) => (most > 0 ? clamp(2 - Math.floor(Math.log10(most)), 8) : 4);
 
-// A number with its sign, which is never "-0.00".
+// A number with its sign, never "-0.00".
 function signed(value, digits) {
   const text = Math.abs(value).toFixed(digits);
   return (Number(text) === 0 ? "" : value < 0 ? "\u2212" : "+") + text;
 }
 
-// A canvas of a size in CSS pixels, sharp on any screen.
+// A canvas with a size in CSS pixels, sharp on any screen.
 function sized(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   canvas.style.width = width + "px";
@@ -35,7 +35,7 @@ function sized(canvas, width, height) {
 const clamp = (n, most) => Math.min(most, Math.max(0, n));
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-// Let the arrow keys, and the mouse, choose a cell of a table that is drawn on a canvas.
+// Let the arrow keys and the mouse choose a cell of a table that is drawn on a canvas.
 function cells(canvas, { size, place, choose, now }) {
   const at = (event) => {
     const box = canvas.getBoundingClientRect();

@@ -1,4 +1,4 @@
-// Other texts as points; two of them, and the pairs of tokens that make their cosine.
+// Other texts as points; for two of them, the pairs of tokens that contribute to their cosine.
 
 class Corpus {
   constructor(data) {
@@ -70,7 +70,7 @@ class Corpus {
     this.explain();
   }
 
-  // The token states of a text, nearly, as they were stored: signed bytes, then two numbers a byte, then four.
+  // The approximate token states of a text. They are stored as signed bytes, then two numbers per byte, then four.
   states(text) {
     const { offsets, axes: [a, b, c], bytes, codes, steps, sizes } = this.data, rows = [];
     for (let row = offsets[text]; row < offsets[text + 1]; row++) {
@@ -101,6 +101,6 @@ class Corpus {
     }));
     const total = sums[0].reduce((s, v) => s + v, 0);
     byId("chosen").textContent = `${brief(texts[one], 200)}  —  ${brief(texts[other], 200)}`;
-    byId("whysum").textContent = `cosine ${total.toFixed(3)} by their output tokens, as they are stored here: 95 of 100 cosines are off by no more than ${error.toPrecision(1)}`;
+    byId("whysum").textContent = `cosine ${total.toFixed(3)} by their output tokens, which are stored rounded: the error is at most ${error.toPrecision(1)} for 95 % of pairs`;
   }
 }

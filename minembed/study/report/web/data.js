@@ -1,4 +1,4 @@
-// What the page carries: facts as JSON, and arrays, each compressed and in base64.
+// The data of the page: facts as JSON, and arrays; each compressed and in base64.
 
 async function inflated(name) {
   const element = document.getElementById("data-" + name);
@@ -28,14 +28,14 @@ async function readData() {
   return facts;
 }
 
-// Attention of a text: of each layer, head and token, the shares of all keys, or of the largest `most`.
+// Attention of a text: for each layer, head and token the shares of all keys, or of the largest `most`.
 async function readShares(facts, side) {
   const values = new Uint8Array(await inflated(`shares${side}`)), keys = await inflated(`keys${side}`);
   const n = facts.sides[side].pieces.length, most = facts.attention.most[side] || n;
   return { values, keys: keys && new Uint16Array(keys), n, most };
 }
 
-// The row of a token in a head, as shares of 1: they were stored by their square roots, which keeps small ones.
+// The row of a token in a head, as shares of 1; their square roots are stored, which keeps small shares precise.
 function rowOf(attention, side, layer, head, token) {
   const { values, keys, n, most } = attention.sides[side], row = new Float32Array(n);
   const at = ((layer * attention.heads + head) * n + token) * most;

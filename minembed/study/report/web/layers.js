@@ -1,4 +1,4 @@
-// The score by layer as a line, and what each head does to it as a table of colours.
+// The score by layer as a line, and the effect of each head as a coloured table.
 
 const SVG = "http://www.w3.org/2000/svg";
 

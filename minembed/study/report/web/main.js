@@ -1,4 +1,4 @@
-// Puts the page together.
+// Sets up the page.
 
 async function start() {
   const data = await readData();

@@ -1,4 +1,4 @@
-// Token by token: a table of the parts of the score, at one of several levels.
+// A table of the contributions of pairs of tokens to the score, at one of several levels.
 
 const LISTED = 9, LABEL = 13, SMALL = 1; // pixels: of a row that is wide enough for its token, and of the smallest cell
 
@@ -35,7 +35,7 @@ class Pairs {
     this.level = level;
     const [rows, columns] = level.labels, chips = byId("chips"), { data } = this;
     byId("level").textContent = level.words;
-    byId("sum").textContent = !level.adds ? "" : `${data.similarity} ${data.score.toFixed(4)} = sum of all parts ${level.sum.toFixed(4)}, off by ${level.residual.toExponential(1)}`;
+    byId("sum").textContent = !level.adds ? "" : `${data.similarity} ${data.score.toFixed(4)} = sum of all contributions ${level.sum.toFixed(4)}, residual ${level.residual.toExponential(1)}`;
     byId("test").textContent = [level.test, ...level.notes].filter(Boolean).join("\n");
     this.chips = [rows, columns].map((labels, side) => {
       const tokens = data.sides[side].pieces.length;
@@ -48,14 +48,14 @@ class Pairs {
       rows.map((_, i) => columns.reduce((sum, _, j) => sum + this.value(i, j), 0)),
       columns.map((_, j) => rows.reduce((sum, _, i) => sum + this.value(i, j), 0)),
     ];
-    this.sums = alone.map((sums, side) => sums.map((sum, k) => level.tokens[side][k] ?? sum)); // tokens; then what is none
+    this.sums = alone.map((sums, side) => sums.map((sum, k) => level.tokens[side][k] ?? sum)); // tokens, then rows or columns that are not tokens
     this.list();
     this.rest();
     this.draw();
     this.read();
   }
 
-  // Colours when no token is pointed at: what each brings to the score by all its pairs.
+  // Colours when the mouse points at no token: the contribution of each token by all its pairs.
   rest() {
     const most = Math.max(...this.sums.map(largest));
     this.chips.forEach((one, side) => {
@@ -64,7 +64,7 @@ class Pairs {
     });
   }
 
-  // Colours when one is: what it has to do with each token of the other text.
+  // Colours when it points at one: the contribution of its pair with each token of the other text.
   point(side, k) {
     const other = 1 - side, labels = this.level.labels[other];
     const values = labels.map((_, l) => (side ? this.value(l, k) : this.value(k, l)));
@@ -98,8 +98,8 @@ class Pairs {
     const { level } = this;
     const rest = sumOf(order.slice(LISTED)), tokens = sumOf(order), all = this.level.sum;
     const lines = [];
-    if (level.adds && order.length > LISTED) lines.push(`${signed(rest, 4)} by the other ${count(order.length - LISTED, "pair")} of tokens`);
-    if (level.adds && Math.abs(all - tokens) > 5e-5) lines.push(`${signed(all - tokens, 4)} by what no token brings: positions, biases`);
+    if (level.adds && order.length > LISTED) lines.push(`${signed(rest, 4)} from the other ${count(order.length - LISTED, "pair")} of tokens`);
+    if (level.adds && Math.abs(all - tokens) > 5e-5) lines.push(`${signed(all - tokens, 4)} from no token: positions, biases`);
     byId("others").textContent = lines.join("\n");
   }
 
