@@ -1,6 +1,6 @@
 """Measure minembed beside its peers.
 
-    python bench setup       make bench/.work/venv: minembed from this checkout, and the peers that can be had
+    python bench setup       make bench/.work/venv: minembed from this checkout, and the peers that can be installed
     python bench encode      throughput
     python bench wide        encoders of BERT-base's and BERT-large's shape
     python bench kernels     linear layers and attention by themselves, and the hardware's peak
@@ -8,14 +8,14 @@
     python bench coldstart   from the start of the process to the first vector; import time; peak memory
     python bench topk        exact top-k beside FAISS, usearch, NumKong and NumPy
     python bench train       training beside sentence-transformers (needs --stsb)
-    python bench stream      peak memory while 100,000 texts go by
+    python bench stream      peak memory while 100,000 texts stream by
     python bench setup-serve what the servers beside ours need, in addition to setup
     python bench serve       servers under load on 127.0.0.1, beside FastAPI by hand and infinity-emb
     python bench report      REPORT.md and its plots, from results/*/*.json, a folder for each generation of CPUs
     python bench all         encode, wide, kernels, growth, coldstart, topk, report
     python bench targets     encode and wide with those alone who may decide the table of targets, report
 
-Any Python starts it; the measuring is done by --python, else $MINEMBED_BENCH_PYTHON, else bench/.work/venv.
+Any Python can start it; the measurements run in --python, or $MINEMBED_BENCH_PYTHON, or bench/.work/venv.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from peers import WORKLOADS
 
 WIDTHS, LENGTHS, TARGET_LENGTHS = [768, 1024], [32, 128, 512], [128]
 SHAPES = ["short", "batch"]
-INSIDE = "MINEMBED_BENCH_INSIDE"  # set for the process that was started with the right interpreter
+INSIDE = "MINEMBED_BENCH_INSIDE"  # set in the process that runs in the right interpreter
 MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train", "serve")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--dev", type=Path, help="train: scored pairs, to judge the whole recipe on")
     top.add_argument("--runs", type=int, default=15, help="coldstart: fresh processes of each (default: %(default)s)")
     top.add_argument("--count", type=int, default=100_000, help="stream: number of texts (default: %(default)s)")
-    top.add_argument("--clients", nargs="+", type=int, default=[1, 8, 64], help="serve: only so many (default: 1 8 64)")
+    top.add_argument("--clients", nargs="+", type=int, default=[1, 8, 64], help="serve: how many (default: 1 8 64)")
     top.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES, help="serve: only these requests")
     top.add_argument("--seconds", type=float, default=10, help="serve: of each measurement (default: %(default)s)")
     top.add_argument("--out", type=Path, default=environment.BENCH, help="folder for results/ and REPORT.md")
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def interpreter(asked: Path | None) -> Path | None:
-    """Who does the measuring; None when there is no such Python."""
+    """The Python that measures; None if it does not exist."""
     chosen = asked or os.environ.get(environment.PYTHON_VARIABLE) or environment.venv_python()
     path = Path(chosen).absolute()  # not resolved: a virtual environment's python is a link to another one
     return path if path.exists() else None

@@ -1,4 +1,4 @@
-"""From the start of a process to its first vector, part by part; peak memory; and what the import costs.
+"""From the start of a process to its first vector, part by part; peak memory; and the time of the import.
 
 Files are in the system's cache (a first round, unmeasured, reads them); each run is a new process; programs take turns.
 """
@@ -21,7 +21,7 @@ from harness import Absent, Failed, Model, WrongAnswer, compare, record
 from peers import CONTESTANTS, NATIVE, NATIVE_SUFFIX, NUMPY, OURS, TRUTH
 from peers.folder import describe, resolve
 
-# program with its options, and the rounds it runs in: one in so many, since some take ten times as long as others
+# program with its options, and how often it runs: in every n-th round, since some take ten times as long as others
 PROGRAMS = {
     NUMPY: (("minembed_numpy",), 1),
     **{name: (("minembed_kernels", precision, "native"), 1) for precision, name in NATIVE.items()},
@@ -40,7 +40,7 @@ IMPORTS = {"numpy": ("import_numpy",), "minembed": ("import_minembed",)}
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/coldstart.json; 1 when minembed itself is missing or wrong."""
+    """Measure and write results/coldstart.json; returns 1 if minembed itself is missing or wrong."""
     folder = resolve(options.model)
     prepare({who.module for who in CONTESTANTS.values()}, Model(folder))
     contestants = check({name: attempt(program, folder, options.threads) for name, (program, _) in PROGRAMS.items()})
@@ -90,7 +90,7 @@ def launch(program: tuple[str, ...], folder: Path, threads: int) -> dict:
 
 
 def attempt(program: tuple[str, ...], folder: Path, threads: int) -> dict:
-    """The first run, which is not timed: its vector, or why there is none."""
+    """The first run, which is not timed: its vector, or the reason why there is none."""
     try:
         return launch(program, folder, threads)
     except Absent as error:
@@ -100,7 +100,7 @@ def attempt(program: tuple[str, ...], folder: Path, threads: int) -> dict:
 
 
 def check(first: dict[str, dict]) -> dict[str, dict]:
-    """What is known of each contestant before it is timed: its distance to the reference, or why it takes no part."""
+    """For each contestant, before it is timed: its distance to the reference, or the reason why it takes no part."""
     truth = next((name for name in TRUTH if "vector" in first[name]), NUMPY)
     rows = {}
     for name, outcome in first.items():

@@ -14,12 +14,12 @@ from peers import CLOSEST, CONTESTANTS, OURS, TRUTH, Contestant
 from peers.folder import describe, resolve
 from workloads import Workload
 
-COUNTER = "tokenizers"  # tokenises and stops: says how many tokens there are, and what share of the time that takes
+COUNTER = "tokenizers"  # only tokenises: gives the number of tokens, and the share of the time that tokenising takes
 TABLE = {**CONTESTANTS, COUNTER: Contestant("tokenising alone", "peers.tokenizers_alone")}
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/encode.json; 1 when minembed itself is missing or wrong."""
+    """Measure and write results/encode.json; returns 1 if minembed itself is missing or wrong."""
     model = Model(resolve(options.model))
     names = [name for name in TABLE if wanted(name, options)]
     before = earlier("encode", options.out, options.threads) if options.same_settings else {}
@@ -53,7 +53,7 @@ def run(options: Namespace) -> int:
 
 
 def tile_peaks() -> dict[str, float]:
-    """What one core's tile units can do, in billions of operations a second; empty where there are none."""
+    """The peak of one core's tile units, in billions of operations per second; empty if there are none."""
     worker = Worker("probe", threads=1)
     try:
         return worker.ask("measure", "probe_tiles")
@@ -65,7 +65,7 @@ def tile_peaks() -> dict[str, float]:
 
 
 def wanted(name: str, options: Namespace) -> bool:
-    """Whether a contestant was asked for; tokens are always counted."""
+    """Whether a contestant was requested; tokens are always counted."""
     among = CLOSEST if options.closest else TABLE
     return name == COUNTER or (name in among and (not options.contestants or name in options.contestants))
 
@@ -77,7 +77,7 @@ def takes_part(name: str, workload: str, options: Namespace) -> bool:
 
 
 def prepare(modules: set[str], model: Model) -> dict:
-    """Convert what needs converting, each module in a process of its own; the records, or why there are none."""
+    """Convert the models, each module in a process of its own; returns the records, or why there are none."""
     found: dict[str, dict] = {}
     for module in sorted(modules):
         if "def prepare" not in Path(__file__).with_name("peers").joinpath(module[6:] + ".py").read_text("utf-8"):
@@ -95,7 +95,7 @@ def prepare(modules: set[str], model: Model) -> dict:
 
 
 def unable(status: dict) -> bool:
-    """Whether a contestant has been found missing or broken."""
+    """Whether a contestant is missing or broken."""
     return "absent" in status or "failed" in status
 
 
@@ -112,7 +112,7 @@ def chosen_workloads(options: Namespace) -> list[Workload]:
 
 
 def enter(settings: dict[str, dict], status: dict[str, dict], model: Model, threads: int) -> dict[str, Worker]:
-    """Start each contestant in its process, in the setting that was chosen; the workers of those that run."""
+    """Start each contestant in its process, with the chosen setting; returns the workers of those that run."""
     workers = {}
     for name, setting in settings.items():
         worker, said = Worker(name, threads), status[name]
@@ -131,7 +131,7 @@ def enter(settings: dict[str, dict], status: dict[str, dict], model: Model, thre
 
 
 def contest(work: Workload, workers: dict[str, Worker], options: Namespace) -> tuple[dict, dict]:
-    """One workload: check everybody, then race those that are right; its description and its rows."""
+    """One workload: check all contestants, then race those that are right; returns its description and its rows."""
     print(f"{work.name}: {len(work.texts)} texts, {len(workers) - 1} contestants", flush=True)
     answers = {}
     for name, worker in workers.items():
@@ -155,7 +155,7 @@ def contest(work: Workload, workers: dict[str, Worker], options: Namespace) -> t
 
 
 def check(answers: dict[str, np.ndarray], work: Workload) -> tuple[dict[str, dict], str | None]:
-    """Each contestant's distance to the reference, or its refusal; who the reference was (None: nobody to compare)."""
+    """Each contestant's distance to the reference, or its refusal; and the reference (None: there is none)."""
     truth = next((name for name in TRUTH if name in answers), None)
     rows: dict[str, dict] = {}
     for name, vectors in answers.items():
@@ -173,7 +173,7 @@ def check(answers: dict[str, np.ndarray], work: Workload) -> tuple[dict[str, dic
 
 
 def judge(vectors: np.ndarray, work: Workload) -> float:
-    """Spearman's correlation, times 100, of cosines with people's judgements of the pairs."""
+    """Spearman's correlation, times 100, of cosines with human scores of the pairs."""
     from minembed.evaluation.pairs import spearman
 
     first, second, scores = (np.array(column) for column in zip(*work.pairs, strict=True))

@@ -1,6 +1,6 @@
 """How throughput grows with the length of texts and with threads, in every precision.
 
-Texts have exactly so many tokens, made of words that are one token each; the model is loaded to read 512.
+Texts have an exact number of tokens, since each of their words is one token; the model is loaded to read 512.
 """
 
 import random
@@ -14,12 +14,12 @@ from peers import PRECISIONS
 from peers.folder import describe, load_tokenizer, resolve
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
-TOKENS = 8192  # in each workload, whatever the length
+TOKENS = 8192  # in each workload, for every length
 LAPS = 3
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/growth.json; 1 when a precision cannot be run."""
+    """Measure and write results/growth.json; returns 1 if a precision cannot run."""
     folder = resolve(options.model)
     threads = sorted({1, options.threads})
     found: dict[str, dict] = {}
@@ -59,7 +59,7 @@ def measure(folder: str, precision: str, threads: int) -> dict[str, float]:
 
 
 def exact(folder: Path, tokens: int, count: int) -> list[str]:
-    """Texts of exactly so many tokens, the two special ones included."""
+    """Texts with an exact number of tokens, the two special ones included."""
     rng, tokenizer = random.Random(6), load_tokenizer(folder)
     lists = (workloads.WHO, workloads.DOES, workloads.WHAT, workloads.WHERE, workloads.WHY)
     words = sorted({word for phrases in lists for phrase in phrases for word in phrase.split()})

@@ -1,21 +1,21 @@
-"""The kernels by themselves, on one core: how near the linear layers come to the hardware's peak; and attention.
+"""The kernels alone, on one core: how near the linear layers come to the hardware's peak; and attention.
 
-A product goes round as many different weights as the model has layers, so that they come from where they would.
+A product uses as many different weights as the model has layers, in turn, so that they come from the same cache level.
 """
 
 from argparse import Namespace
 
 from harness import Unavailable, Worker, record
 
-ROWS = (200, 37)  # a full chunk, and one whose rows do not divide into tiles
+ROWS = (200, 37)  # a full chunk, and one whose rows are not a multiple of a tile
 SHAPES = {"qkv": (384, 1152), "attention output": (384, 384), "intermediate": (384, 1536), "output": (1536, 384)}
 LAYERS, HEADS, WIDTH = 6, 12, 384  # of all-MiniLM-L6-v2
 LENGTHS = (16, 64, 128, 256)
-TOKENS = 1024  # that attention is timed on
+TOKENS = 1024  # for the time of attention
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/kernels.json; 1 when the kernels cannot be run."""
+    """Measure and write results/kernels.json; returns 1 if the kernels cannot run."""
     worker = Worker("kernels", threads=1)
     try:
         found = worker.ask("measure", "bench_kernels")
@@ -53,7 +53,7 @@ def measure() -> dict:
 
 
 def linear(dtype: str, peak: float) -> dict:
-    """Each of the four products: billions of operations a second alone, and with the encoding of its input."""
+    """Each of the four products: billions of operations per second alone, and with the encoding of its input."""
     import products
 
     rows_of, shares = [], {}

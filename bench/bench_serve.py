@@ -1,7 +1,8 @@
 """Servers under load on 127.0.0.1: 1, 8 and 64 clients, with short queries and with requests of 64 texts.
 
-Clients ask again as soon as they are answered.  What a server spends is its processor time a text, beside that of
-`encode` on the same texts offline, and so is told for the generator: on a shared machine these say more than the clock.
+Clients send the next request as soon as they get an answer.  The cost of a server is its processor time per text, which
+is compared with that of `encode` on the same texts; on a shared machine it says more than the clock.  The processor
+time of the load generator is measured, too.
 """
 
 import json
@@ -26,12 +27,12 @@ from peers.folder import describe, resolve
 from servers import INFINITY, SERVERS, Running, Server, running
 
 BATCH = 64  # texts of a large request
-MOST = 20_000  # requests of a cell
+MOST = 20_000  # requests per cell
 PACKAGES = ("minembed", "uvicorn", "sentence-transformers", "torch", "fastapi", "onnxruntime")
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/serve.json; a server that cannot be had, or answers wrongly, is on record as such."""
+    """Measure and write results/serve.json; a missing server, or one with wrong answers, is recorded as such."""
     folder = resolve(options.model)
     bodies, texts = bodies_of(options.fraction)
     chosen = [server for server in SERVERS if not options.contestants or server.name in options.contestants]
@@ -72,7 +73,7 @@ def measured_offline(folder: str, precision: str, threads: int, texts: dict[str,
 
 
 def measure(folder: str, precision: str, threads: int, texts: dict[str, list[str]]) -> dict:
-    """Texts per second by the clock, and microseconds of processor time a text; the median of single calls."""
+    """Texts per second by the clock, and microseconds of processor time per text; the median of single calls."""
     from minembed import Embedder
 
     model, found = Embedder.load(folder, dtype=precision, threads=threads), {}
@@ -95,7 +96,7 @@ def measure(folder: str, precision: str, threads: int, texts: dict[str, list[str
 
 
 def measured(server: Server, folder: Path, bodies: dict, texts: dict[str, list[str]], options: Namespace) -> list[dict]:
-    """All cells of a server, once its vectors were found to be right."""
+    """All cells of a server, after a check of its vectors."""
     cells = []
     with running(server, folder, options.threads, lambda port: answers(port, server.path)) as process:
         check(server, process, folder, texts["short"][:64])
@@ -110,7 +111,7 @@ def measured(server: Server, folder: Path, bodies: dict, texts: dict[str, list[s
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether a server gives vectors."""
+    """Whether a server returns vectors."""
     try:
         return ask(port, path, ["a"]) is not None
     except (OSError, ValueError, KeyError):
@@ -118,7 +119,7 @@ def answers(port: int, path: str) -> bool:
 
 
 def ask(port: int, path: str, texts: Sequence[str]) -> np.ndarray | None:
-    """Vectors of texts, or None where the answer is another."""
+    """The vectors of texts, or None if the answer has none."""
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         body = json.dumps({"input": list(texts), "model": "m", "encoding_format": "base64"})
@@ -133,7 +134,7 @@ def ask(port: int, path: str, texts: Sequence[str]) -> np.ndarray | None:
 
 
 def check(server: Server, process: Running, folder: Path, texts: Sequence[str]) -> None:
-    """Raise WrongAnswer where a server's vectors are not those of the NumPy tier, within its precision."""
+    """Raise WrongAnswer unless a server's vectors are those of the NumPy tier, within its precision."""
     from minembed import Embedder
 
     reference = Embedder.load(folder, backend="numpy").encode(texts)
@@ -144,7 +145,7 @@ def check(server: Server, process: Running, folder: Path, texts: Sequence[str]) 
 
 
 def drive(process: Running, server: Server, bodies: list[dict], clients: int, seconds: float) -> dict:
-    """One run of the generator, and the processor time of both sides meanwhile."""
+    """One run of the generator, with the processor time of both sides."""
     task = {"port": process.port, "path": server.path, "bodies": bodies, "clients": clients}
     task |= {"seconds": seconds, "most": MOST}
     busy, before, begin = machine.busy_seconds(), process.seconds(), time.perf_counter()
@@ -159,7 +160,7 @@ def drive(process: Running, server: Server, bodies: list[dict], clients: int, se
 
 
 def summary(cell: dict, per_request: int) -> dict:
-    """Rates, quantiles, and who spent how much."""
+    """Rates, quantiles, and the processor time of each side."""
     count, seconds, latencies = len(cell["latencies"]), cell["seconds"], cell["latencies"]
     spent = cell["server_cpu_s"] + cell["cpu_s"]
     return {
@@ -184,7 +185,7 @@ def line(cell: dict) -> str:
 
 
 def print_table(offline: dict, found: list[dict]) -> None:
-    """What a server keeps of offline `encode`: by the clock, and by processor time (1 is nothing lost)."""
+    """The speed of a server relative to `encode`: by the clock, and by processor time (1 means nothing is lost)."""
     for row in found:
         for cell in row["cells"] if isinstance(row["cells"], list) else ():
             base = offline[row["precision"]][cell["shape"]]
@@ -194,7 +195,7 @@ def print_table(offline: dict, found: list[dict]) -> None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of what took part."""
+    """The versions of the libraries that took part."""
     found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:

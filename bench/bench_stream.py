@@ -19,11 +19,11 @@ from peers import FLOAT32
 from peers.folder import describe, resolve
 
 INTERVAL = 2.0  # seconds between readings of the resident size
-KEPT = 1000  # one text in so many is embedded again afterwards, alone, and compared
+KEPT = 1000  # every n-th text is embedded again afterwards, alone, and compared
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/stream.json; 1 when the vectors are wrong."""
+    """Measure and write results/stream.json; returns 1 if the vectors are wrong."""
     folder = resolve(options.model)
     worker = Worker("stream", options.threads)
     try:
@@ -40,7 +40,7 @@ def run(options: Namespace) -> int:
 
 
 def measure(folder: str, threads: int, count: int) -> dict:
-    """Stream `count` generated texts: memory before, at most and along the way; raises WrongAnswer."""
+    """Stream `count` generated texts: memory before, during and at the peak; raises WrongAnswer."""
     from minembed import Embedder
 
     model = Embedder.load(folder, backend="numpy", threads=threads)
@@ -67,7 +67,7 @@ def measure(folder: str, threads: int, count: int) -> dict:
 
 
 def drain(blocks: Iterable[np.ndarray]) -> tuple[int, list[np.ndarray]]:
-    """Run through the blocks and drop them: how many rows there were, and a copy of one in KEPT."""
+    """Read the blocks and drop them; returns the number of rows, and a copy of every KEPT-th."""
     rows, kept = 0, []
     for block in blocks:
         kept += [block[i].copy() for i in range(-rows % KEPT, len(block), KEPT)]
@@ -76,7 +76,7 @@ def drain(blocks: Iterable[np.ndarray]) -> tuple[int, list[np.ndarray]]:
 
 
 class Sampler:
-    """Reads the resident size now and then, in a thread of its own, for as long as the `with` block runs."""
+    """Reads the resident size regularly, in a thread of its own, while the `with` block runs."""
 
     def __init__(self):
         self.readings: list[list[float]] = []  # [seconds since the start, MB]

@@ -2,7 +2,7 @@
 
 The vectors are made: unit length, 384 wide, with a spectrum that falls as that of real embeddings does, so that some
 directions matter more than others and rows have near neighbours.  No coordinate is such a direction, as in real models:
-rounded to int8, a row is off by 0.0072 of its length, as a row of all-MiniLM-L6-v2 is (0.0073).
+rounded to int8, a row has an error of 0.0072 of its length, like a row of all-MiniLM-L6-v2 (0.0073).
 """
 
 import importlib.metadata
@@ -20,16 +20,16 @@ from harness import Unavailable, Worker, record
 WIDTH = 384
 SIZES = (100_000, 1_000_000)
 CELLS = [(queries, k) for queries in (1, 10, 100, 1000) for k in (10, 100)]
-BUDGET = 2.5  # seconds that a contestant may take for the laps of a cell; one lap is the least
+BUDGET = 2.5  # seconds that a contestant may take for the laps of a cell; at least one lap
 MOST_LAPS = 5
-SETTLE = 0.15  # seconds before each lap, in which the thread pool of the one before falls asleep
-TOO_SLOW = 2.0  # seconds for one lap, by what a tenth of the queries took
+SETTLE = 0.15  # seconds before each lap, so that the previous thread pool falls asleep
+TOO_SLOW = 2.0  # seconds for one lap, estimated from a tenth of the queries
 TOLERANCE = 1e-5  # of the scores: all are float32 sums of 384 products
 _state: dict = {}
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/topk.json; 1 when minembed itself cannot be run."""
+    """Measure and write results/topk.json; returns 1 if minembed itself cannot run."""
     found: dict = {"width": WIDTH, "sizes": {}, "absent": {}}
     for size in SIZES:
         path = WORK / f"topk-turned-{size}.npy"
@@ -79,7 +79,7 @@ def measure_size(size: int, path: Path, options: Namespace, absent: dict) -> dic
 
 
 def is_hopeless(name: str, before: dict) -> bool:
-    """Whether a contestant that goes query by query was slow with a tenth of the queries, or left out already."""
+    """Whether a contestant that takes one query at a time was too slow with a tenth of them, or is left out already."""
     if name not in search_peers.ONE_BY_ONE or not before:
         return False
     return name not in before or 10 * before[name].get("median_s", 0) > TOO_SLOW
@@ -139,7 +139,7 @@ def mixed(corpus: np.ndarray) -> np.ndarray:
 
 
 def bandwidth(threads: int) -> float:
-    """How many gigabytes a second the threads read, in maxima over arrays that no cache holds."""
+    """The gigabytes per second that the threads read, in maxima over arrays that fit in no cache."""
     from concurrent.futures import ThreadPoolExecutor
 
     arrays = [np.ones(1 << 26, np.float32) for _ in range(threads)]

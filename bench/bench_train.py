@@ -1,4 +1,4 @@
-"""Training beside sentence-transformers: tokens a second and peak memory, the same batches, loss and optimiser.
+"""Training beside sentence-transformers: tokens per second and peak memory, same batches, loss and optimiser.
 
 Each run is a new process; programs take turns.  Before anything is timed, the losses of the first steps without dropout
 are compared.  With --dev, the whole recipe (three epochs over --stsb) is run too, and scored on that file.
@@ -25,7 +25,7 @@ ROUNDS = 3
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/train.json; 1 where minembed's losses are not the reference's."""
+    """Measure and write results/train.json; returns 1 if minembed's losses are not the reference's."""
     if options.stsb is None:
         print("train needs --stsb FILE: scored pairs, from 0 to 5")
         return 1
@@ -56,7 +56,7 @@ def run(options: Namespace) -> int:
 
 
 def launch(name: str, folder: Path, options: Namespace, workload: str, dropout: str, steps: str) -> dict:
-    """One fresh process: what it printed, and what share of the machine others used meanwhile."""
+    """One fresh process: its output, and the share of the machine that other processes used meanwhile."""
     command = [sys.executable, "-W", "ignore", str(BENCH / "training"), name, str(folder), str(options.threads)]
     command += [workload, str(options.stsb.absolute()), dropout, steps]
     busy, own, start = machine.busy_seconds(), machine.children_seconds(), time.perf_counter()

@@ -1,4 +1,4 @@
-"""Throughput of wider encoders, of BERT-base's and BERT-large's shape, on texts of exactly so many tokens.
+"""Throughput of wider encoders, with the shapes of BERT-base and BERT-large, on texts with exact numbers of tokens.
 
 Their weights are random (see wide_models): speed and rounding are measured, not what the vectors mean. Nobody pads,
 since all texts of a cell are as long.
@@ -19,14 +19,14 @@ from peers.folder import describe, resolve
 from wide_models import FUSED, SHAPES, Shape
 from workloads import Workload
 
-TOKENS = {768: 2048, 1024: 1024}  # of a cell, whatever the length of its texts
+TOKENS = {768: 2048, 1024: 1024}  # per cell, for every length of texts
 NAMES = (*OURS.values(), "openvino-float32", "openvino-bfloat16", "onnxruntime-float32", COUNTER)
-SLOW = "onnxruntime-float32"  # runs at the narrower width alone
+SLOW = "onnxruntime-float32"  # runs only at the narrower width
 MODULES = ("wide_models", "peers.minembed_numba")  # that have something to convert
 
 
 def run(options: Namespace) -> int:
-    """Measure and write results/wide.json; 1 when minembed itself is missing or wrong."""
+    """Measure and write results/wide.json; returns 1 if minembed itself is missing or wrong."""
     lender = resolve(options.model)
     before = earlier("wide", options.out, options.threads) if options.same_settings else {}
     contestants, models, described, results = {}, {}, {}, {}
@@ -46,7 +46,7 @@ def run(options: Namespace) -> int:
 
 
 def names(width: int, options: Namespace) -> list[str]:
-    """Who runs encoders of a width."""
+    """The contestants for encoders of a width."""
     slow = width in FUSED and not options.closest
     return [name for name in NAMES if wanted(name, options) and (slow or name != SLOW)]
 
@@ -61,7 +61,7 @@ def made(shape: Shape, lender: Path) -> Model:
         worker = Worker(f"prepare-{shape.title}-{module.rpartition('.')[2]}", threads=2)
         try:
             worker.ask("prepare", module, str(model.folder), str(model.work))
-        except Unavailable as error:  # who needs it will say that it is missing
+        except Unavailable as error:  # the contestants that need it report that it is missing
             print(f"{shape.title}: {error}", flush=True)
         finally:
             worker.close()
@@ -69,7 +69,7 @@ def made(shape: Shape, lender: Path) -> Model:
 
 
 def workload(shape: Shape, model: Model, length: int, fraction: float) -> Workload:
-    """Texts of exactly so many tokens, all different."""
+    """Texts with an exact number of tokens, all different."""
     count = max(2, round(TOKENS[shape.width] * min(fraction, 1.0)) // length)
     return Workload(f"{shape.title}, {length} tokens", tuple(exact(model.folder, length, count)))
 

@@ -23,7 +23,7 @@ INFINITY = (
     "sentence-transformers<4",
     "transformers<4.49",
     "click<8.2",
-    "datasets<4",  # later ones want a pyarrow that wants NumPy 2
+    "datasets<4",  # later ones need a pyarrow that needs NumPy 2
     "pyarrow<20",
 )
 PYTHON_VARIABLE = "MINEMBED_BENCH_PYTHON"
@@ -47,7 +47,7 @@ def pip(*arguments: str) -> bool:
 
 
 def make() -> int:
-    """Create or refresh bench/.work/venv: minembed with its kernels, then each peer that can be had."""
+    """Create or refresh bench/.work/venv: minembed with its kernels, then each peer that can be installed."""
     if not venv_python().exists():
         print(f"creating {VENV.relative_to(ROOT)}", flush=True)
         venv.create(VENV, with_pip=True)
@@ -62,7 +62,7 @@ def make() -> int:
 
 
 def make_serve() -> int:
-    """What the other servers need: FastAPI beside the peers, infinity-emb in an environment of its own."""
+    """Install the other servers: FastAPI beside the peers, infinity-emb in an environment of its own."""
     code = make()
     if code or not pip(*SERVED, "minembed[serve] @ file://" + str(copy_sources())):
         return code or 1
@@ -76,7 +76,7 @@ def make_serve() -> int:
 
 
 def copy_sources() -> Path:
-    """A copy of what is packaged, so that building leaves nothing behind in the checkout and finds nothing old.
+    """A copy of the packaged files, so that building leaves no files in the checkout and uses no old ones.
 
     An editable install would add an import hook to every start of Python, which the cold start would pay for.
     """
@@ -87,7 +87,7 @@ def copy_sources() -> Path:
 
 
 def install_peers() -> int:
-    """Install peers.txt together, or line by line where a line cannot be had; done again only when the file changes."""
+    """Install peers.txt together, or line by line if one fails; done again only if the file changes."""
     stamp = VENV / "peers.sha256"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:

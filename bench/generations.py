@@ -1,4 +1,4 @@
-"""Which generation of processor a result was measured on: a name for the reader, and one for its folder.
+"""The generation of the processor that a result was measured on: a name for the reader, and one for its folder.
 
 Generations differ by more than revisions of minembed do (tile units, half-width vector units), so results of several
 are kept side by side, in results/<folder>/. The name comes from family and model only where the features agree with
@@ -19,7 +19,7 @@ INTEL = {
     0xAD: "granite-rapids",
     0xAE: "granite-rapids",
 }
-TILED = ("sapphire-rapids", "emerald-rapids", "granite-rapids")  # the names that must have AMX, and nobody else
+TILED = ("sapphire-rapids", "emerald-rapids", "granite-rapids")  # only these have AMX
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_fp16", "asimd", "sve")
 
 
@@ -40,7 +40,7 @@ def generation(cpu: Mapping) -> dict[str, str]:
 
 
 def named(vendor: str, family: int | None, model: int | None) -> str | None:
-    """What family and model say."""
+    """The generation by family and model."""
     if vendor == "GenuineIntel" and family == 6:
         return INTEL.get(model)
     if vendor == "AuthenticAMD":
@@ -49,7 +49,7 @@ def named(vendor: str, family: int | None, model: int | None) -> str | None:
 
 
 def fits(name: str, flags: Collection[str]) -> bool:
-    """Whether the features are those of that generation, as far as they decide the figures."""
+    """Whether the features that affect the figures are those of this generation."""
     return (name in TILED) == has_tiles(flags) and (name not in ("zen4", "zen5") or "avx512_bf16" in flags)
 
 
@@ -59,7 +59,7 @@ def has_tiles(flags: Collection[str]) -> bool:
 
 
 def widest(flags: Collection[str]) -> str:
-    """The feature that decides the figures most."""
+    """The feature that affects the figures most."""
     names = {
         "amx_tile": "AMX",
         "avx512_bf16": "AVX-512 BF16",

@@ -31,7 +31,7 @@ class WrongAnswer(ValueError):
 
 
 class Unavailable(RuntimeError):
-    """A contestant takes no part; the message goes on record, so it names files but no folders of this machine."""
+    """A contestant takes no part; the message is recorded, so it names files but no folders of this machine."""
 
     def __init__(self, message: str):
         super().__init__(A_FOLDER.sub("", message))
@@ -55,7 +55,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near two sets of vectors are."""
+    """The distance of two sets of vectors."""
 
     max_abs_diff: float
     mean_cosine: float
@@ -63,7 +63,7 @@ class Agreement:
 
 
 def compare(vectors: np.ndarray, reference: np.ndarray, limit: Limit) -> Agreement:
-    """Measure the distance to the reference; raise WrongAnswer where it is beyond the limit."""
+    """Measure the distance to the reference; raise WrongAnswer if it is above the limit."""
     if vectors.shape != reference.shape:
         raise WrongAnswer(f"shape {vectors.shape} where the reference has {reference.shape}")
     ours, theirs = vectors.astype(np.float64), reference.astype(np.float64)
@@ -71,7 +71,7 @@ def compare(vectors: np.ndarray, reference: np.ndarray, limit: Limit) -> Agreeme
     cosines = (ours * theirs).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)
     furthest = float(np.abs(ours - theirs).max(initial=0.0))
     agreement = Agreement(furthest, float(cosines.mean()), float(cosines.min(initial=1.0)))
-    if not furthest <= limit.max_abs_diff:  # said this way round, NaN is refused too
+    if not furthest <= limit.max_abs_diff:  # in this form, NaN is refused too
         raise WrongAnswer(f"max |difference| {furthest:.2g} is above {limit.max_abs_diff:.2g}")
     if not agreement.mean_cosine >= limit.mean_cosine:
         raise WrongAnswer(f"mean cosine {agreement.mean_cosine:.4f} is below {limit.mean_cosine:g}")
@@ -80,7 +80,7 @@ def compare(vectors: np.ndarray, reference: np.ndarray, limit: Limit) -> Agreeme
 
 @dataclass(frozen=True)
 class Lap:
-    """One timed run, and the share of the machine that others used meanwhile (None where that cannot be seen)."""
+    """One timed run, and the share of the machine that others used meanwhile (None if that is unknown)."""
 
     seconds: float
     disturbance: float | None = None
@@ -89,10 +89,10 @@ class Lap:
 def race(
     runners: Mapping[str, Callable[[], Lap]], laps: int, settle: float = 0.0, budget: float = float("inf")
 ) -> dict[str, list[Lap]]:
-    """Let every contestant run once before any runs again; who begins moves on by one each round.
+    """Let every contestant run once before any runs again; each round begins with the next one.
 
-    A pause of `settle` seconds before each lap lets the thread pools of the one before fall asleep. Who has run for
-    `budget` seconds makes do with the fewest laps that have a median.
+    A pause of `settle` seconds before each lap lets the previous thread pools fall asleep. A contestant that has run
+    for `budget` seconds gets no more laps than a median needs.
     """
     names = list(runners)
     results: dict[str, list[Lap]] = {name: [] for name in names}
@@ -136,12 +136,12 @@ def summarise(laps: Sequence[Lap], baseline: Sequence[Lap] | None, texts: int, t
 
 
 def digits(seconds: float) -> float:
-    """Four digits of a time, however short it is."""
+    """Round a time to four digits."""
     return float(f"{seconds:.4g}")
 
 
 class Worker:
-    """A contestant in a process of its own, which times itself: the pipe is no part of a lap."""
+    """A contestant in a process of its own, which times itself: the pipe is not part of a lap."""
 
     def __init__(self, name: str, threads: int):
         self.name = name
@@ -176,7 +176,7 @@ class Worker:
         return Lap(seconds, machine.disturbance(busy, own, machine.process_seconds(self.process.pid), wall))
 
     def close(self) -> None:
-        """Close its pipe, upon which it ends."""
+        """Close its pipe, which ends it."""
         try:
             self.process.stdin.close()
         except BrokenPipeError:  # it has ended already
@@ -197,7 +197,7 @@ def place(benchmark: str, out: Path) -> Path:
 
 
 def earlier(benchmark: str, out: Path, threads: int) -> dict:
-    """What was measured before on this machine, with as many threads; empty where nothing was."""
+    """Earlier results of this machine with the same number of threads; empty if there are none."""
     path = place(benchmark, out)
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found if found.get("settings", {}).get("threads") == threads else {}

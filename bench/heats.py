@@ -14,7 +14,7 @@ from workloads import Workload
 
 
 def choose(who: Contestant, name: str, work: Workload, model: Model, options: Namespace) -> dict:
-    """The setting to race in, and the seconds of every setting that was tried (best of `heats` laps)."""
+    """The setting for the race, and the seconds of every setting that was tried (best of `heats` laps)."""
     stages = who.stages(work.name, options.threads)
     best, tried = stages[0][0], []
     if sum(map(len, stages)) == 1:
@@ -27,7 +27,7 @@ def choose(who: Contestant, name: str, work: Workload, model: Model, options: Na
                 if setting not in [one["setting"] for one in tried]:
                     tried.append({"setting": setting, "seconds": heat(worker, who, work.name, setting, model, options)})
             best = fastest(tried) or best
-    except Unavailable as error:  # the race will meet with it again, and say so
+    except Unavailable as error:  # the race meets the same error, and reports it
         print(f"{name}: {error}", flush=True)
     finally:
         worker.close()
@@ -35,13 +35,13 @@ def choose(who: Contestant, name: str, work: Workload, model: Model, options: Na
 
 
 def fastest(tried: list[dict]) -> dict | None:
-    """The best setting so far; None where none could be run."""
+    """The best setting so far; None if none could run."""
     able = [one for one in tried if one["seconds"]]
     return min(able, key=lambda one: one["seconds"])["setting"] if able else None
 
 
 def known(name: str, workload: str, before: dict) -> dict | None:
-    """What an earlier run chose, with the heats that it chose by."""
+    """The choice of an earlier run, with its heats."""
     row = before.get("results", {}).get(workload, {}).get(name, {})
     return {"setting": row["setting"], "heats": row.get("heats", [])} if "setting" in row else None
 
@@ -49,7 +49,7 @@ def known(name: str, workload: str, before: dict) -> dict | None:
 def heat(
     worker: Worker, who: Contestant, workload: str, setting: dict, model: Model, options: Namespace
 ) -> float | None:
-    """The best lap in one setting; None where the contestant cannot run in it."""
+    """The best lap in one setting; None if the contestant cannot run in it."""
     try:
         worker.ask("load", who.module, str(model.folder), options.threads, str(model.work), setting)
         worker.ask("warm_up", workload)

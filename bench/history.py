@@ -4,7 +4,8 @@
                                                 more than 5 % more of a core, and again in a longer race
     python bench/history.py table               the ratios of the last revisions, and their plot results/history.svg
 
-Seconds of a core are compared, not of the clock, and pairs of laps that follow one another: others may use the machine.
+CPU seconds are compared, not those of the clock, in pairs of laps that follow each other, since others may use the
+machine.
 """
 
 import argparse
@@ -24,12 +25,12 @@ LIMIT, LAPS, SHOWN = 1.05, 15, 12
 
 
 def git(*words: str) -> str:
-    """What git says."""
+    """The output of a git command."""
     return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def installed(revision: str) -> Path:
-    """A folder with the package of a revision, to be put on Python's path."""
+    """A folder with the package of a revision, for Python's path."""
     site = WORK / "history" / revision / "site"
     if not site.exists():
         source = site.parent / "source"
@@ -52,7 +53,7 @@ def installed(revision: str) -> Path:
 
 
 class Runner:
-    """A revision that waits for what to do."""
+    """A worker that runs a revision, and waits for cases."""
 
     def __init__(self, site: Path, model: str, slow: str = "{}"):
         pools = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
@@ -71,13 +72,13 @@ class Runner:
         return float(self.process.stdout.readline())
 
     def close(self) -> None:
-        """Let it end."""
+        """End the worker."""
         self.process.stdin.close()
         self.process.wait()
 
 
 def race(old: Runner, new: Runner, cases: list[str], laps: int) -> dict[str, float]:
-    """The median, over pairs of laps, of the new revision's seconds over the old one's; who begins takes turns."""
+    """The median ratio of the new revision's seconds to the old one's, over pairs of laps; they take turns to begin."""
     ratios: dict[str, list[float]] = {case: [] for case in cases}
     for lap in range(laps):
         for case in cases:
@@ -97,7 +98,7 @@ def verdict(old: Runner, new: Runner, laps: int = LAPS) -> tuple[dict[str, float
 
 
 def check(revision: str, parent: str, model: str, laps: int) -> int:
-    """Race a revision against its parent, or an older one; keep the ratios, and say what is slower."""
+    """Race a revision against its parent, or an older one; store the ratios, and report what is slower."""
     new, old = git("rev-parse", "--short", revision), git("rev-parse", "--short", parent or f"{revision}^")
     if revision == "HEAD" and git("status", "--porcelain", "--untracked-files=no"):
         print("changes that are not committed are not measured", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A load generator that leaves the cores to the server: one thread, sockets, requests written beforehand.
+"""A load generator that leaves the cores to the server: one thread, sockets, requests prepared in advance.
 
 `python load.py` reads its task as JSON from standard input and writes what it saw as JSON: it is a process of its own,
 so that its processor time can be told.  Standard library only; it asks 127.0.0.1 and nobody else.
@@ -24,7 +24,7 @@ def request(path: str, body: dict) -> bytes:
 
 
 class Client:
-    """One connection, which asks again as soon as it is answered."""
+    """One connection, which sends the next request as soon as it gets an answer."""
 
     def __init__(self, port: int):
         self.socket = socket.create_connection((HOST, port), timeout=60)
@@ -32,12 +32,12 @@ class Client:
         self.begin, self.parts, self.left = 0.0, b"", -1
 
     def ask(self, content: bytes) -> None:
-        """Send a request whole."""
+        """Send a complete request."""
         self.begin, self.parts, self.left = time.perf_counter(), b"", -1
         self.socket.sendall(content)
 
     def read(self) -> int | None:
-        """Take what has come; the status once the answer is whole, else None."""
+        """Read the available data; returns the status if the answer is complete, otherwise None."""
         part = self.socket.recv(1 << 18)
         if not part:
             raise ConnectionError("the server closed a connection")
@@ -53,7 +53,7 @@ class Client:
 
 
 def drive(port: int, requests: list[bytes], clients: int, seconds: float, most: int) -> dict:
-    """Keep `clients` requests under way, for so long and so many of them: latencies, in order, and statuses."""
+    """Keep `clients` requests in flight, up to a time and a number of them: latencies, in order, and statuses."""
     latencies, statuses, left = [], {}, cycle(requests)
     with selectors.DefaultSelector() as selector:
         cpu, begin = time.process_time(), time.perf_counter()
@@ -83,7 +83,7 @@ def drive(port: int, requests: list[bytes], clients: int, seconds: float, most: 
 
 
 def main() -> None:
-    """Do the task that standard input holds."""
+    """Run the task on standard input."""
     task = json.load(sys.stdin)
     requests = [request(task["path"], body) for body in task["bodies"]]
     json.dump(drive(task["port"], requests, task["clients"], task["seconds"], task["most"]), sys.stdout)

@@ -1,4 +1,4 @@
-"""What was measured on, at which revision, and who else was using it meanwhile. Standard library only."""
+"""The machine and the revision of a measurement, and its use by other processes. Standard library only."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from generations import FLAGS, generation
 
 
 def busy_seconds() -> float | None:
-    """Processor time that the whole machine has spent on anything since it started (Linux), else None."""
+    """Processor time of the whole machine since it started (Linux), otherwise None."""
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
     except OSError:

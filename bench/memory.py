@@ -31,12 +31,12 @@ def peak_mb() -> float | None:
 
 
 def resident_mb() -> float | None:
-    """What is resident now (Linux), else None."""
+    """The current resident memory (Linux), otherwise None."""
     return _status("VmRSS")
 
 
 def reset_peak() -> bool:
-    """Make `peak_mb` start over from what is resident now; whether the system allows it."""
+    """Reset `peak_mb` to the current resident memory; returns whether the system allows it."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

@@ -1,6 +1,6 @@
 """The report's plots, by matplotlib: bars, a line under a limit, points with names, and lines over doubling lengths.
 
-Every mark carries its name, so colour is never the only key; the colours (after Okabe and Ito) are told apart by
+Every mark has its name, so colour is never the only key; the colours (after Okabe and Ito) can be distinguished by
 colour-blind readers.  Both they and the background follow the reader's light or dark mode.
 """
 

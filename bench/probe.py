@@ -1,4 +1,4 @@
-"""The most that one core can do: multiply-adds a second on data that never leaves the first-level cache.
+"""The peak of one core: multiply-adds per second on data that stays in the first-level cache.
 
 The register tile of each precision runs again and again on one panel; its best number of rows counts. Two operations
 (a multiplication and an addition) a multiply-add, so billions a second: GF/s, or Gop/s for whole numbers.

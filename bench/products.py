@@ -38,7 +38,7 @@ def go_round(repeats, layers, encoding, rows, x, width, group, packed, bias, out
 
 
 def packed_weights(dtype: str, width: int, out_width: int, layers: int) -> tuple[np.ndarray, ...]:
-    """So many random weights, packed one after the other from a cache line on: panels, scales, sums."""
+    """Random weights, packed one after the other, aligned to a cache line: panels, scales, sums."""
     rng = np.random.default_rng(0)
     parts = []
     for _ in range(layers):

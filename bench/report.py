@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
 
 
 def load(folder: Path) -> Generations:
-    """The results that there are, by generation and benchmark."""
+    """All results, by generation and benchmark."""
     found: Generations = {}
     for path in sorted(folder.glob("*/*.json")):
         if path.stem in SECTIONS:
@@ -56,7 +56,7 @@ def load(folder: Path) -> Generations:
 
 
 def newest(generations: Generations) -> dict[str, dict]:
-    """Each benchmark's last result, wherever that was measured."""
+    """Each benchmark's last result, on any machine."""
     return {name: found[0][name] for name in SECTIONS if (found := by_date(generations, name))}
 
 

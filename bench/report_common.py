@@ -1,4 +1,4 @@
-"""What the sections of the report share: names, tables, where it was measured, who was missing."""
+"""The common parts of the report's sections: names, tables, the machine, missing contestants."""
 
 from generations import of_record
 from peers import CONTESTANTS, NATIVE, NUMPY, OURS
@@ -14,7 +14,7 @@ FAMILIES = (  # in their colours' order; fastembed computes by ONNX Runtime
     ("ctranslate2",),
     ("sentence-transformers",),
 )
-NOISY = 0.05  # a lap during which others used more than this share of the machine is not to be trusted
+NOISY = 0.05  # a lap is not reliable if others used more than this share of the machine
 BUSY = "**Others used the machine during this measurement: do not rely on it, measure again.**"
 
 
@@ -70,7 +70,7 @@ def by_date(generations: Generations, benchmark: str) -> list[dict[str, dict]]:
 
 
 def missing(contestants: dict[str, dict]) -> str:
-    """Those that took no part, and why; empty where all did."""
+    """The contestants that took no part, with the reason; empty if all did."""
     lines = [
         f"- {TITLES.get(name, name)}: {kind}, {who[kind]}"
         for name, who in contestants.items()
@@ -81,7 +81,7 @@ def missing(contestants: dict[str, dict]) -> str:
 
 
 def best_peer(rows: dict[str, dict], precision: str) -> str | None:
-    """The fastest of the others in a precision."""
+    """The fastest peer in a precision."""
     measured = [
         name
         for name, who in CONTESTANTS.items()
@@ -91,14 +91,14 @@ def best_peer(rows: dict[str, dict], precision: str) -> str | None:
 
 
 def over_best(rows: dict[str, dict], precision: str) -> tuple[float | None, str | None]:
-    """minembed's throughput over that of the best peer of the same precision, and who that is."""
+    """minembed's throughput over that of the best peer of the same precision, and that peer."""
     peer = best_peer(rows, precision)
     ratio = rows[peer].get("ratio") if peer and "median_s" in rows.get(OURS[precision], {}) else None
     return ratio, peer
 
 
 def nearest_peer(rows: dict[str, dict], cosine: float) -> str | None:
-    """The fastest of the others, in whatever precision, whose vectors are so near the reference's."""
+    """The fastest peer, in any precision, whose vectors are near enough to the reference's."""
     near = [
         name
         for name, row in rows.items()
@@ -120,7 +120,7 @@ def versions(contestants: dict[str, dict]) -> str:
 
 
 def share_of_tiles(result: dict, model: dict, rows: dict[str, dict]) -> str:
-    """What bfloat16 reaches of what all threads' tile units could multiply, with linear layers alone counted."""
+    """The share of the tile units' peak, over all threads, that bfloat16 reaches, counting only linear layers."""
     peak = (result.get("tile_peaks") or {}).get("bfloat16")
     rate = rows.get(OURS["bfloat16"], {}).get("tokens_per_s")
     if not peak or not rate or "multiply_adds" not in model:

@@ -130,7 +130,7 @@ def said(setting: dict) -> str:
 
 
 def conclusion(rows: dict[str, dict]) -> str:
-    """Who is faster than whom, in words, whichever way it went."""
+    """The comparison of speeds, in words."""
     sentences = []
     for precision, ours in OURS.items():
         peer = best_peer(rows, precision)
@@ -142,7 +142,7 @@ def conclusion(rows: dict[str, dict]) -> str:
 
 
 def tried(results: dict[str, dict]) -> str:
-    """What each contestant took in the settings that it did not race in."""
+    """The time of each contestant in the other settings."""
     lines = [
         f"- {name}, {TITLES[who]}: "
         + "; ".join(f"{said(heat['setting'])} {seconds(heat['seconds'])}" for heat in row["heats"])

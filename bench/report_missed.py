@@ -1,4 +1,4 @@
-"""The report's section on the kernels' missed targets: how close they came, what was tried, what stands in the way."""
+"""The report's section on the kernels' missed targets: how close they came, what was tried, what limits them."""
 
 from generations import tiled
 from peers import OURS
@@ -39,7 +39,7 @@ loader and its model of the CPU (13), and modules and the self-test (7)."""
 
 
 def missed(generations: Generations) -> str:
-    """The section; empty where everything is met."""
+    """The section; empty if all targets are met."""
     encodes = by_date(generations, "encode")
     tiles = [found for found in encodes if tiled(found["encode"]["machine"])]
     others = [found for found in encodes if not tiled(found["encode"]["machine"])]
@@ -50,7 +50,7 @@ def missed(generations: Generations) -> str:
 
 
 def of_tiles(results: dict[str, dict]) -> list[str]:
-    """How close the tile units came to their ratios, and to what they could multiply."""
+    """How close the tile units came to their ratios, and to their peak."""
     encode, wide = results["encode"], results.get("wide", {})
     lines = [
         line

@@ -11,7 +11,7 @@ COLUMNS = ("tokens/s", "over the best peer", "mean cosine")
 
 
 def wide(result: dict, plots: dict[str, Figure]) -> str:
-    """A row for each encoder and length, and what everybody took."""
+    """A row for each encoder and length, and the times of all contestants."""
     results = result["results"]
     busy = [who for rows in results.values() for who in noisy(rows)]
     warning = f"{BUSY} (During: {', '.join(dict.fromkeys(busy))}.)" if busy else ""
@@ -45,7 +45,7 @@ def cells(rows: dict[str, dict], precision: str) -> list[str]:
 
 
 def details(results: dict[str, dict]) -> str:
-    """Everybody's times."""
+    """The times of all contestants."""
     lines = [
         [
             workload, TITLES[who], said(row.get("setting", {})),

@@ -1,4 +1,4 @@
-"""Exact top-k by minembed and its peers: what each makes of a corpus once, and how it answers queries."""
+"""Exact top-k by minembed and its peers: how each prepares a corpus once, and how it answers queries."""
 
 from collections.abc import Callable
 

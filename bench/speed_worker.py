@@ -1,6 +1,6 @@
-"""One revision in a race (history.py): it does what it is told, and says how many seconds of a core that took.
+"""One revision in a race (history.py): it runs the cases that it is given, and returns their CPU seconds.
 
-It calls nothing but what users call, so that older revisions can run it; what a revision lacks is not in its list.
+It calls only public functions, so that older revisions can run it; missing ones are not in a revision's list.
 """
 
 import json
@@ -16,12 +16,12 @@ WORDS = "the cat and a dog in the house by the river where the rain falls on old
 
 
 def texts(count: int, words: int) -> list[str]:
-    """Texts of so many words."""
+    """Texts with a number of words."""
     return [" ".join(WORDS[(i * 7 + j * (3 + i % 5)) % len(WORDS)] for j in range(words)) for i in range(count)]
 
 
 def cases(name: str) -> dict[str, Callable[[], object]]:
-    """What is raced, by name."""
+    """The cases, by name."""
     import minembed
     from minembed import Embedder, Index, top_k
 

@@ -58,7 +58,7 @@ def tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...], float, float]]
         yield from dense(f"{at}.intermediate.dense", width, inner)
         yield from dense(f"{at}.output.dense", inner, width)
         yield from norm(f"{at}.output.LayerNorm", width)
-    yield from dense("pooler.dense", width, width)  # nobody runs it, but a BERT without one is warned about
+    yield from dense("pooler.dense", width, width)  # it is not used, but its absence causes a warning
 
 
 def dense(
@@ -70,7 +70,7 @@ def dense(
 
 
 def norm(name: str, width: int) -> Iterator[tuple[str, tuple[int, ...], float, float]]:
-    """A LayerNorm that has learnt a little."""
+    """A LayerNorm with weights near 1 and shifts near 0."""
     yield f"{name}.weight", (width,), 1.0, SPREAD
     yield f"{name}.bias", (width,), 0.0, SPREAD
 
@@ -85,7 +85,7 @@ def weights(shape: Shape) -> dict[str, np.ndarray]:
 
 
 def config(shape: Shape) -> dict:
-    """What config.json says."""
+    """The settings of config.json."""
     return {
         "architectures": ["BertModel"],
         "model_type": "bert",

@@ -1,4 +1,4 @@
-"""The child's side: one contestant in a process of its own, told what to do over a pipe.
+"""The child's side: one contestant in a process of its own, which gets its tasks through a pipe.
 
 Requests and replies are pickles on stdin and stdout. The process holds one contestant only, so that its memory is its
 own and no other library's idle threads live beside it.
@@ -21,7 +21,7 @@ from workloads import WARM_UP
 
 
 class Servant:
-    """What a worker can be asked for, a method each."""
+    """The requests that a worker answers, one method each."""
 
     def __init__(self):
         self.peer = None
@@ -29,7 +29,7 @@ class Servant:
         self.one_by_one = False
 
     def load(self, module: str, folder: str, threads: int, work: str, options: dict) -> dict:
-        """Load the contestant and let it encode one text, so that whatever it does lazily is done."""
+        """Load the contestant and encode one text, so that all lazy work is done."""
         start = time.perf_counter()
         self.peer = None  # a second one takes the place of the first
         self.peer = importlib.import_module(module).load(Path(folder), threads, Path(work), options)
@@ -49,7 +49,7 @@ class Servant:
         return importlib.import_module(module).prepare(Path(folder), Path(work))
 
     def measure(self, module: str, *arguments) -> dict:
-        """What a module of this folder measures by itself."""
+        """The results of a module of this folder that measures without contestants."""
         return importlib.import_module(module).measure(*arguments)
 
     def give(self, workload: str, texts: list[str], one_by_one: bool) -> None:
@@ -85,7 +85,7 @@ class Servant:
         return statistics.median(seconds[WARM_UP:] if self.one_by_one else seconds)
 
     def peak(self) -> float | None:
-        """The most that was resident since `vectors` of this workload began."""
+        """The peak of resident memory since `vectors` of this workload began."""
         return memory.peak_mb()
 
 
@@ -102,7 +102,7 @@ def thread_pools() -> list[dict]:
 def serve() -> int:
     """Answer requests until the pipe closes."""
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # libraries print to stdout when they like; the pipe must carry nothing but replies
+    os.dup2(2, 1)  # libraries may print to stdout; the pipe must carry only replies
     servant = Servant()
     while True:
         try:

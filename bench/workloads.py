@@ -52,7 +52,7 @@ class Workload:
     name: str
     texts: tuple[str, ...]
     source: str = "generated"
-    pairs: tuple[tuple[int, int, float], ...] = ()  # two texts and how alike people found them
+    pairs: tuple[tuple[int, int, float], ...] = ()  # two texts and their human score
 
     @property
     def one_by_one(self) -> bool:
@@ -103,7 +103,7 @@ def sentence(rng: random.Random) -> str:
 
 
 def paragraph(rng: random.Random, words: int) -> str:
-    """Sentences, cut after so many words."""
+    """Sentences, cut to a number of words."""
     text: list[str] = []
     while len(text) < words:
         text += sentence(rng).split()

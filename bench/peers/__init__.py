@@ -1,4 +1,4 @@
-"""The contestants: who they are called, which module runs them, in which settings, and how near their vectors must be.
+"""The contestants: their names, their modules, their settings, and how near their vectors must be to the reference.
 
 A contestant's module has `load(folder, threads, work, options)`, which returns an object with
 `encode(texts) -> (N, D) float32` and `libraries`, the distributions whose versions belong in the record; and, where
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import product
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-BATCHES = ("short", "mixed", "long")  # workloads in which everybody may sort
-ARRIVAL, SINGLE = "arrival", "single"  # batches as the texts come; one text a call
+BATCHES = ("short", "mixed", "long")  # workloads in which contestants may sort
+ARRIVAL, SINGLE = "arrival", "single"  # batches in the given order; one text per call
 WORKLOADS = (*BATCHES, ARRIVAL, SINGLE)
 
 
@@ -35,7 +35,7 @@ class Contestant:
 
     `choices` are settings of which the best counts, chosen for each workload by a heat before the race. One that
     `pads` sorts and batches in our hands, so that batch and streams are settings as well. Choices are tried in every
-    combination, but for those named in `later`: each of these is tried by itself, with the best of all before it.
+    combination, except those named in `later`: each of these is tried alone, with the best of all before it.
     """
 
     title: str
@@ -50,11 +50,11 @@ class Contestant:
 
     @property
     def limit(self) -> Limit:
-        """How near its vectors must be."""
+        """How near its vectors must be to the reference."""
         return FLOAT32 if self.precision == "float32" else ROUNDED
 
     def stages(self, workload: str, threads: int) -> list[list[dict]]:
-        """What its heats try, one stage after the other: each stage lists the choices to change."""
+        """The stages of its heats: each stage lists the choices to try."""
         choices = dict(self.choices)
         if self.pads and workload == SINGLE:
             choices |= {"batch": (1,), "threads": tuple({1, threads})}
@@ -94,20 +94,20 @@ TRUTH = (
     "sentence-transformers",
     "onnxruntime-float32",
     "openvino-float32",
-)  # the first of these that runs is who is right
+)  # the first of these that runs is the reference
 CONTESTANTS = {
     **{name: _ours(precision) for precision, name in OURS.items()},
     NUMPY: Contestant("minembed, NumPy tier", "peers.minembed_numpy"),
     "onnxruntime-float32": Contestant(
         "ONNX Runtime, float32, fused", "peers.onnxruntime_graph", options={"graph": "fused"}, pads=True
     ),
-    "fastembed": Contestant("fastembed, float32", "peers.fastembed_text", workloads=()),  # in the cold start alone
+    "fastembed": Contestant("fastembed, float32", "peers.fastembed_text", workloads=()),  # only in the cold start
     "openvino-float32": _openvino("float32", hint=("float32",)),
     "ctranslate2-float32": _ctranslate2("float32"),
     "sentence-transformers": Contestant(
         "sentence-transformers, torch",
         "peers.sentence_transformers_torch",
-        workloads=(*BATCHES, SINGLE),  # it sorts by itself, in whatever order texts come
+        workloads=(*BATCHES, SINGLE),  # it always sorts
     ),
     "openvino-bfloat16": _openvino("bfloat16", hint=("bfloat16",)),
     "onnxruntime-int8": Contestant(

@@ -39,7 +39,7 @@ def convert(folder: Path, target: Path, kind: str) -> dict:
 
 
 class Peer(Pipeline):
-    """ctranslate2.Encoder: it pads by itself."""
+    """ctranslate2.Encoder, which pads."""
 
     libraries = ("ctranslate2", "tokenizers", "numpy")
 

@@ -14,7 +14,7 @@ FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_toke
 
 
 def place(work: Path) -> Path:
-    """The folder that it is given instead of a download."""
+    """The folder that it uses instead of a download."""
     return work / "fastembed"
 
 
@@ -30,7 +30,7 @@ def prepare(folder: Path, work: Path) -> dict:
 
 
 def fill(folder: Path, work: Path) -> dict:
-    """Copy what it reads."""
+    """Copy the files that it reads."""
     for name in FILES:
         shutil.copy(folder / name, place(work) / name)
     shutil.copy(graph_path(work), place(work) / "model.onnx")

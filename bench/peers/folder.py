@@ -1,4 +1,4 @@
-"""What the peers need to know of a model folder."""
+"""The facts about a model folder that the peers need."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def describe(folder: Path) -> dict:
-    """The model for the record: no path, since that is a matter of one machine."""
+    """The model for the record: without a path, which differs between machines."""
     digest = weights_digest(folder)
     return {
         "name": KNOWN.get(digest, folder.name),
@@ -43,7 +43,7 @@ def describe(folder: Path) -> dict:
 
 
 def multiply_adds(config: dict) -> int:
-    """Of a BERT's linear layers, a token: attention's own products come on top."""
+    """The operations of a BERT's linear layers per token, without the products of attention."""
     width = config["hidden_size"]
     return config["num_hidden_layers"] * (4 * width**2 + 2 * width * config["intermediate_size"])
 

@@ -18,7 +18,7 @@ def stored(folder: Path, work: Path, dtype: str) -> Path:
 
 
 def prepare(folder: Path, work: Path) -> dict:
-    """`minembed quantize`, anew each time, since the format is minembed's own."""
+    """`minembed quantize`, repeated each time, since the format is minembed's own."""
     target = work / "minembed-int8"
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "minembed", "quantize", str(folder), str(target), "--dtype", "int8"]
@@ -30,7 +30,7 @@ def prepare(folder: Path, work: Path) -> dict:
 
 
 class Peer:
-    """Embedder.encode with its defaults: it sorts, chunks and threads by itself."""
+    """Embedder.encode with its defaults: it sorts, chunks and uses threads."""
 
     libraries = ("minembed", "numba", "llvmlite", "numpy", "tokenizers", "safetensors")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Peer:
-    """Embedder.encode with its defaults: it sorts, chunks and threads by itself."""
+    """Embedder.encode with its defaults: it sorts, chunks and uses threads."""
 
     libraries = ("minembed", "numpy", "tokenizers", "safetensors")
 

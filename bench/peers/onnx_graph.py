@@ -18,12 +18,12 @@ class NotFused(RuntimeError):
 
 
 def graph_path(work: Path) -> Path:
-    """Where the fused graph lives."""
+    """The path of the fused graph."""
     return work / "fused.onnx"
 
 
 def expected_fusions(layers: int) -> dict[str, int]:
-    """What a post-norm BERT of so many layers holds when nothing was missed."""
+    """The fused operators of a post-norm BERT, by its number of layers, if nothing was missed."""
     return {"Attention": layers, "BiasGelu": layers, "SkipLayerNormalization": 2 * layers}
 
 
@@ -37,7 +37,7 @@ def check_fusions(found: dict[str, int], layers: int) -> None:
 
 
 def raw_path(work: Path) -> Path:
-    """Where the graph lives as torch exported it, nothing fused."""
+    """The path of the graph as torch exported it, without fused operators."""
     return work / "raw.onnx"
 
 

@@ -31,7 +31,7 @@ def prepare(folder: Path, work: Path) -> dict:
 
 
 def made_with() -> dict:
-    """What the calibration texts are, in the record."""
+    """The description of the calibration texts, for the record."""
     import hashlib
 
     import calibration
@@ -102,7 +102,7 @@ class Peer(Pipeline):
             self.queue = openvino.AsyncInferQueue(self.compiled, self.streams)
 
     def ready(self, texts: list[str]) -> None:
-        """Run each shape that these texts will have: OpenVINO makes ready for a shape when it first meets it."""
+        """Run each shape of these texts once, since OpenVINO compiles for a shape at its first use."""
         ids, shapes = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)], {}
         for places in self.places(ids):
             block = [ids[i] for i in places]

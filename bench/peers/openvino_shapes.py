@@ -29,7 +29,7 @@ class FixedShapes:
         self.lock = Lock()  # streams may ask for a new shape at the same time
 
     def compiled(self, shape: tuple[int, int]) -> SimpleQueue:
-        """The requests of a shape's model, which is compiled when it is first asked for."""
+        """The requests of a shape's model, which is compiled at its first use."""
         with self.lock:
             if shape not in self.requests:
                 self.requests[shape] = self.make(shape)

@@ -1,6 +1,6 @@
-"""What a careful user of a graph runtime does around it: tokenise once, sort, pad, run, pool, put back in order.
+"""The code of a careful user around a graph runtime: tokenise once, sort, pad, run, pool, restore the order.
 
-All peers that take padded rectangles share this, so that they differ in nothing but the runtime.
+All peers that take padded rectangles share this, so that they differ only in the runtime.
 """
 
 from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ class Pipeline:
         return output
 
     def places(self, ids: Ids) -> list[list[int]]:
-        """Which texts go together, by their places."""
+        """The batches, as indices of texts."""
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i])) if self.sort else range(len(ids))
         return [list(order[start : start + self.batch]) for start in range(0, len(ids), self.batch)]
 

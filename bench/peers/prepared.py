@@ -1,4 +1,4 @@
-"""Exported, converted and quantised models: made once, kept in bench/.work with a record of what they were made of."""
+"""Exported, converted and quantised models: made once, kept in bench/.work with a record of their sources."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def ensure(target: Path, made_of: dict, libraries: tuple[str, ...], make: Callable[[], dict]) -> dict:
-    """The record beside `target`; calls `make`, which writes the target, unless a record tells of the same origins."""
+    """The record beside `target`; calls `make`, which writes the target, unless a record has the same sources."""
     made_of = made_of | {name: version(name) for name in libraries}
     record = target.with_name(target.name + ".json")
     if target.exists() and record.exists():

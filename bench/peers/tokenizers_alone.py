@@ -1,4 +1,4 @@
-"""Tokenising and nothing else: how many tokens there really are, and how much of everybody's time this is."""
+"""Only tokenising: the real number of tokens, and the share of tokenising in the contestants' times."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ INFINITY = WORK / "infinity"  # an environment of its own: it needs optimum < 2 
 
 @dataclass(frozen=True)
 class Place:
-    """What a server needs to know."""
+    """The settings of a server."""
 
     folder: Path
     work: Path
@@ -112,14 +112,14 @@ SERVERS = (
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has now."""
+    """A free port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server at work."""
+    """A running server."""
 
     pid: int
     port: int
@@ -130,7 +130,7 @@ class Running:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that come from it (Linux)."""
+    """A process and all its descendants (Linux)."""
     found = [pid]
     for one in found:
         for tasks in Path(f"/proc/{one}/task").glob("*/children"):
@@ -140,7 +140,7 @@ def family(pid: int) -> list[int]:
 
 @contextmanager
 def running(server: Server, folder: Path, threads: int, answers: Callable[[int], bool]) -> Iterator[Running]:
-    """Start a server, wait until it answers, and end it afterwards; raises Absent or Failed."""
+    """Start a server, wait until it answers, and stop it afterwards; raises Absent or Failed."""
     place = Place(folder, WORK, threads, free_port())
     log = WORK / "logs" / f"serve-{server.name}-{server.precision}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

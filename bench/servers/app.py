@@ -1,4 +1,4 @@
-"""What people write by hand: FastAPI around sentence-transformers or ONNX Runtime, each request computed by itself.
+"""A server as people write it by hand: FastAPI around sentence-transformers or ONNX Runtime, one request at a time.
 
 python app.py sentence_transformers|onnxruntime FOLDER WORK THREADS PRECISION PORT
 """

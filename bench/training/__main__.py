@@ -27,7 +27,7 @@ def read(path: str) -> list[tuple[str, str, float]]:
 
 
 def batches(workload: str, path: str, steps: int) -> list[list[tuple[str, str, float]]]:
-    """So many batches."""
+    """A number of batches."""
     rows = read(path)
     if workload == "equal":
         rows = [(" ".join(["word"] * 126), " ".join(["text"] * 126), i % 6 / 5) for i in range(BATCH * steps)]
