@@ -1,4 +1,4 @@
-"""Write texts that are made, as many as are wanted, and a small model without layers that turns them into vectors.
+"""Write any number of generated texts, and a small model without layers that turns them into vectors.
 
     python docs/made_texts.py FOLDER ROWS
 

@@ -1,7 +1,7 @@
 """Write the tables of docs/compare.md from docs/compare.json: `make compare-table`.
 
-A cell of ours names the test that holds it, which has to exist; a cell of a peer names a source, with its version, date
-and address, or is "?", which is what nobody has looked up.
+A cell on minembed names the test that proves it, which has to exist; a cell on a peer names a source, with its version,
+date and address, or is "?", which means that nobody has looked it up.
 """
 
 import ast
@@ -19,7 +19,7 @@ UNKNOWN = "?"
 def read(path: Path = DATA) -> dict[str, Any]:
     """The data, checked.
 
-    Raises ValueError that names the row and what it lacks.
+    Raises ValueError that names the row and the missing part.
     """
     data = json.loads(path.read_text(encoding="utf-8"))
     peers = {peer for table in data["tables"] for peer in table["peers"]}
@@ -67,7 +67,7 @@ def tables(data: dict[str, Any]) -> str:
 
 
 def table(data: dict[str, Any], about: dict[str, Any], numbers: dict[str, int]) -> str:
-    """One table: a row a question, ours first."""
+    """One table: a row per question, minembed first."""
     peers = about["peers"]
     lines = [f"## {about['title']}", "", f"| | minembed | {' | '.join(peers)} |", "|---|" + "---|" * (1 + len(peers))]
     for row in data["rows"]:
@@ -80,7 +80,7 @@ def table(data: dict[str, Any], about: dict[str, Any], numbers: dict[str, int]) 
 
 
 def with_tables(page: str, data: dict[str, Any]) -> str:
-    """The page with its tables written anew."""
+    """The page with new tables."""
     return re.sub(
         r"<!-- tables -->.*<!-- end -->",
         lambda _: f"<!-- tables -->\n\n{tables(data)}\n\n<!-- end -->",

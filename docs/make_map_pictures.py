@@ -26,7 +26,7 @@ from minembed.search.similarity import pairwise
 HERE = Path(__file__).parent
 SHORTEST = 16  # characters
 SHOWN = 7  # modules that have a colour in the comparison
-PAIRS = 50_000  # drawn by lot, for what a map says of distances at large
+PAIRS = 50_000  # random pairs, for how a map shows distances in general
 
 
 def first_paragraphs() -> tuple[list[str], list[str]]:
@@ -40,8 +40,8 @@ def first_paragraphs() -> tuple[list[str], list[str]]:
 
 
 def at_large(vectors: np.ndarray, points: np.ndarray) -> tuple[float, float]:
-    """What a map says beyond neighbourhoods: Spearman's correlation of true and drawn distances of pairs drawn by lot,
-    and that of how far the tenth neighbour is, by the vectors and on the map."""
+    """How a map shows distances in general: Spearman's correlation of true distances and those on the map, for random
+    pairs, and for the distance of each point to its tenth neighbour."""
     rng = np.random.default_rng(0)
     one, two = rng.integers(0, len(vectors), (2, PAIRS))
     drawn = np.linalg.norm(points[one] - points[two], axis=1)

@@ -1,4 +1,4 @@
-"""What each extra of minembed.integrations brings: its size, torch or not, and the first vector of a cold process.
+"""The cost of each extra of minembed.integrations: its size, torch or not, and the first vector of a new process.
 
 Each is installed into a fresh environment, from this checkout; `make measure-extras` writes the table of
 docs/integrations.md.  Sizes are those of site-packages, without pip.  Seconds are of CPU, so that other work on the
@@ -26,12 +26,12 @@ RUNS = 5
 
 @dataclass(frozen=True)
 class Extra:
-    """An extra, what is named of what it brings, and the shortest way to a vector."""
+    """An extra, its main package, and the shortest program that computes a vector."""
 
     name: str
     package: str
     program: str
-    alone: bool = False  # the framework itself comes without what its metadata ask for
+    alone: bool = False  # the framework itself is installed without its dependencies
 
 
 EXTRAS = [
@@ -83,7 +83,7 @@ def install(extra: Extra, python: Path, torch: list[str]) -> None:
 
 
 def cpu_seconds(python: Path, program: str) -> float:
-    """What a process of its own takes."""
+    """The CPU seconds of a process of its own."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [str(python), "-W", "ignore", "-c", program]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -3,11 +3,11 @@
     make measure-scale ROWS=1000000 MADE=10000000 FOLDER=/somewhere/with/room
 
 `real` passages (docs/many_passages.py) go through all-MiniLM-L6-v2; `made` texts (docs/made_texts.py) through a model
-without layers: they show what reading, writing and searching take, not what computing does.  Of every step are told
-its seconds of CPU and of the clock, and the memory of its own that it took at most (RssAnon, looked at every 20 ms:
-without pages of mapped files, which the system takes back when it needs them).  What is finished in FOLDER is not made
-again.  The tables between the marks of the page are written anew; a machine that does other work spoils the clock's
-seconds, and with them the error of the estimate.
+without layers: they show what reading, writing and searching take, not what computing does.  For every step the page
+has the seconds of CPU and of the clock, and the peak of its own memory (RssAnon, read every 20 ms: without pages of
+mapped files, which the system takes back when it needs them).  Finished steps in FOLDER are not repeated.  The script
+rewrites the tables between the marks of the page; other work on the machine distorts the clock's seconds, and with
+them the error of the estimate.
 """
 
 import argparse

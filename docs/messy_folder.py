@@ -131,7 +131,7 @@ def inside(folder: Path, cache: Path) -> Iterator[None]:
 
 
 def run(command: str) -> str:
-    """What a command prints, but for what differs from run to run; lines are cut at the width of the page."""
+    """The output of a command, without parts that differ between runs; lines are cut at the width of the page."""
     output = CliRunner().invoke(main, shlex.split(command)).output
     output = re.sub(r"made \d{4}-\d\d-\d\d \d\d:\d\d", "made just now", output)
     return "".join(line[:WIDTH].rstrip() + "\n" for line in output.splitlines())

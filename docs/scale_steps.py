@@ -25,7 +25,7 @@ Facts = dict[str, Any]
 
 
 class Watch:
-    """What a step has taken."""
+    """The time and memory of a step."""
 
     def __init__(self) -> None:
         self.most, self.least, self.on = 0, own_memory(), True
@@ -34,13 +34,13 @@ class Watch:
         self.thread.start()
 
     def look(self) -> None:
-        """Note the memory, again and again."""
+        """Record the memory, again and again."""
         while self.on:
             self.most = max(self.most, own_memory())
             time.sleep(0.02)
 
     def facts(self) -> Facts:
-        """What it was until now."""
+        """The time and memory so far."""
         self.on = False
         self.most = max(self.most, own_memory())
         seconds, cpu = time.perf_counter() - self.began, time.process_time() - self.cpu
@@ -48,13 +48,13 @@ class Watch:
 
 
 def own_memory() -> int:
-    """Bytes of this process that are no pages of files."""
+    """Bytes of this process that are not pages of files."""
     found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 if found else 0
 
 
 def embed(folder: Path) -> Facts:
-    """The job, and the error of what it said after a minute would be left."""
+    """The job, and the error of its estimate after a minute."""
     from minembed import jobs
 
     model, texts = model_of(folder), sorted(folder.glob("texts-*.parquet"))
@@ -101,7 +101,7 @@ def index(folder: Path, precision: str = "int8") -> Facts:
 
 
 def search(folder: Path, precision: str = "int8") -> Facts:
-    """The first answer after opening, and later ones; before that, what the page cache has of the files."""
+    """The first answer after opening, and later ones; before that, the share of the files in the page cache."""
     from minembed import Index
     from minembed.errors import InputError
 
@@ -196,7 +196,7 @@ def size_of(folder: Path) -> int:
 
 
 def share_cached(folder: Path) -> float:
-    """Which share of the largest file of an index the page cache has, by the system's `fincore`; -1 where it is not."""
+    """The share of an index's largest file that is in the page cache, by `fincore`; -1 if that is not installed."""
     if shutil.which("fincore") is None:
         return -1
     (path,) = folder.glob("data-*/index.safetensors")
@@ -205,7 +205,7 @@ def share_cached(folder: Path) -> float:
 
 
 def memory_pace() -> tuple[float, float]:
-    """GB a second that all cores together read from memory, and that one does in a second of CPU."""
+    """GB per second that all cores read from memory, and that one core reads per second of CPU."""
     parts = np.array_split(np.ones(1 << 27, np.uint64), os.cpu_count() or 1)
     best = of_core = float("inf")
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Texts that every machine has: the standard library's docstrings, and what `help()` knows of the language."""
+"""Texts that every machine has: the standard library's docstrings, and the language reference of `help()`."""
 
 import ast
 import sysconfig
@@ -12,7 +12,7 @@ SKIPPED = {"site-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo",
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """A docstring, and what it is of."""
+    """A docstring, and the name of its object."""
 
     module: str  # its first name: "email" for email.message
     names: tuple[str, ...]  # of the packages, classes and functions that it is in, itself last

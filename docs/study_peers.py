@@ -30,7 +30,7 @@ def bertviz(folder):
 
 
 def transformer_lens(folder):
-    """What its hooks see."""
+    """All results that its hooks get."""
     from transformer_lens.model_bridge import TransformerBridge
 
     model = TransformerBridge.boot_transformers(folder, device="cpu")
@@ -60,7 +60,7 @@ TOOLS = {one.__name__: one for one in (bertviz, transformer_lens, minembed_trace
 
 
 def child(name, folder):
-    """Run one tool in this process, and print what it took."""
+    """Run one tool in this process, and print its time and memory."""
     found = TOOLS[name](folder)
     used = resource.getrusage(resource.RUSAGE_SELF)
     lines = len([line for line in inspect.getsource(TOOLS[name]).splitlines()[2:] if line.strip()])

@@ -1,9 +1,9 @@
-"""Train an encoder from nothing on what Python says of itself, and draw what from-nothing.md shows.
+"""Train an encoder from random weights on Python's own documentation, and draw the pictures of from-nothing.md.
 
     python docs/train_from_nothing.py FOLDER
 
-FOLDER gets the texts, and the two trainings by the commands that the page gives; what is there already is kept.  The
-figures go to from-nothing.json, which a test compares with the page.  Needs the extra viz.
+FOLDER gets the texts, and the two trainings by the commands of the page; existing results are kept.  The figures are
+written to from-nothing.json, which a test compares with the page.  Needs the extra viz.
 """
 
 import csv
@@ -60,7 +60,7 @@ GAPS = (
     "Raise a [MASK] if the argument is not an integer.",
     "The default encoding is [MASK].",
 )
-Document = tuple[str, list[str]]  # what it is of, in words, and its paragraphs
+Document = tuple[str, list[str]]  # its subject in words, and its paragraphs
 
 
 def documents() -> list[Document]:
@@ -111,7 +111,7 @@ def pairs(some: list[Document]) -> list[tuple[str, str]]:
 
 
 def write_texts(folder: Path) -> dict[str, int]:
-    """Write texts and pairs, and those that are held back; what is in both is taken out of the latter."""
+    """Write texts and pairs, and those that are held back; the latter without those that are in both."""
     known = documents()
     random.Random(0).shuffle(known)
     held, rest = known[:HELD], known[HELD:]
@@ -132,7 +132,7 @@ def write_texts(folder: Path) -> dict[str, int]:
 
 
 def run(folder: Path, name: str) -> float:
-    """Run a training, if it has not been; returns the seconds that it took."""
+    """Run a training, unless it has run already; returns its seconds."""
     took = folder / f"{name}.seconds"
     if not took.exists():
         began = time.perf_counter()
@@ -147,12 +147,12 @@ def history(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def unigrams(folder: Path) -> dict[str, float]:
-    """The loss of knowing how frequent words are, and those of the model before and after, on the same hidden words."""
+    """The loss of a model that knows only word frequencies, and of the model before and after, on the same words."""
     held, texts = ((folder / f"{n}.txt").read_text(encoding="utf-8").splitlines() for n in ("held-texts", "texts"))
     new, learned = (Trainee.load(folder / "words" / n, head=True, make_head=True) for n in ("start", "model"))
     ids = new.tokenizer(texts).ids
     counts = np.bincount(ids, minlength=new.checkpoint.config.vocab_size)
-    counts[:5] = 0  # special tokens are never asked for
+    counts[:5] = 0  # special tokens are never hidden
     found = {"tokens": len(ids), "vocabulary": len(counts)}
     found["unigram_entropy"] = round(unigram_entropy(held_out(new, held, Settings()), counts), 3)
     return found | {n: round(masked_loss(m, held, Settings()), 3) for n, m in (("before", new), ("after", learned))}

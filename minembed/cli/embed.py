@@ -66,7 +66,7 @@ def read_ranges(path: Path) -> "Array":  # -> (2, D): minimum and maximum of eac
     metavar="FILE|FOLDER/",
     callback=check_output,
     help="Vectors: .npy, .npz (with ids), .safetensors; rows with their vectors: .csv, .tsv, .jsonl, .json, .parquet, "
-    ".feather; a folder gets shards, and can be gone on with; default: to the screen, rounded.",
+    ".feather; a folder gets shards, and can be continued; default: to the screen, rounded.",
 )
 @click.option("--status", is_flag=True, help="Show the progress of the job in the folder of -o.")
 @click.option(

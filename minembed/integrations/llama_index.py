@@ -53,7 +53,7 @@ class MinembedEmbedding(_LoadedOnce, BaseEmbedding):
     `encode_document`, unless `prompt` or `prompt_name` say otherwise.  The coroutines work in a thread, as
     `Embedder.aencode`.
     `embed_batch_size` texts are handed over at once: it changes no vector.  `model_name`, as `to_dict` writes it, may
-    stand in the place of `model`.
+    replace `model`.
     """
 
     prompts: Mapping[str, str] | None = _fixed()

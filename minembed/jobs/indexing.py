@@ -72,7 +72,7 @@ def finished_plan(folder: Place) -> Plan:
     state, plan = status(folder), begun_plan(folder)
     assert plan is not None
     if not is_finished(folder, plan) or state.shards_done < state.shards:
-        raise InputError(f"{state.lines()[0]}: an index needs all of them; the command that began the job goes on")
+        raise InputError(f"{state.lines()[0]}: an index needs all of them; the command that began the job continues it")
     check_searchable(folder, plan)
     return plan
 

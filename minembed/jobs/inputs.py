@@ -54,12 +54,12 @@ def find_files(inputs: Sequence[str | Place]) -> list[Place]:
 def _files_of(name: str | Place) -> Sequence[Place]:
     path = as_place(name)
     if path == STDIN:
-        raise InputError("a job reads its inputs again when it goes on, which standard input cannot be: name a file")
+        raise InputError("a job that continues reads its inputs again, and standard input allows it once: name a file")
     if path.is_dir():
         return _in_folder(path)
     if path.exists():
         if not path.is_file():
-            raise InputError(f"{name} is no regular file: a job reads its inputs again when it goes on; copy it first")
+            raise InputError(f"{name} is no regular file: a job that continues reads its inputs again; copy it first")
         return [path]
     if glob.has_magic(str(name)):
         files = matching(str(name))

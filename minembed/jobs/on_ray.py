@@ -221,8 +221,8 @@ class Worker:
         if begun > MOST_BEGUN:
             raise SourceError(
                 f"shard {number} of {self._order.request.folder} was lost {MOST_BEGUN} times, as its worker died each "
-                "time, most likely for want of memory: take nodes with more of it, fewer workers a node (--threads), "
-                "or smaller shards (--shard-rows) in a new folder; other shards are kept, and the same call goes on"
+                "time, most likely for lack of memory: take nodes with more of it, fewer workers per node (--threads), "
+                "or smaller shards (--shard-rows) in a new folder; other shards are kept, and the same call continues"
             )
 
     def make(self, number: int) -> Made:

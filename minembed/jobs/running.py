@@ -66,7 +66,7 @@ def _make(job: Job, numbers: Sequence[int], bar: Progress) -> Made:
         if lost:  # another disk under the same name, or a file system that shows files late
             raise SourceError(
                 f"workers made {len(lost):,} shards of {job.request.folder} that this machine does not see: "
-                "the folder must be one folder for all nodes; the same call goes on"
+                "the folder must be one folder for all nodes; the same call continues"
             )
     else:
         with older_vectors(job) as older:

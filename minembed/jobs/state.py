@@ -41,7 +41,7 @@ class State:
         if self.finished:
             return [first, "finished"]
         if not self.working:
-            return [first, "stopped: the command that began it goes on"]
+            return [first, "stopped: the command that began it continues it"]
         if self.rows_a_second is None or self.seconds_left is None:
             return [first, "at work; its rate is known when two shards are there"]
         left = round(self.seconds_left)

@@ -49,7 +49,7 @@ def as_pair(pair: object, i: int) -> tuple[str, str]:
             return query, document
         wrong = document if isinstance(query, str) else query
         if absent := missing(wrong):
-            remedy = 'leave such pairs out, or put "" in its place'
+            remedy = 'leave such pairs out, or use "" instead'
             raise InputTypeError(f"pairs[{i}] has a text that is missing ({absent}); {remedy}")
         raise InputTypeError(f"pairs[{i}] holds {type(wrong).__name__}: a pair is two str, a query and a document")
     raise InputTypeError(f"pairs[{i}] is {type(pair).__name__}: a pair is two str, a query and a document")

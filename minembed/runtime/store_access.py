@@ -109,6 +109,6 @@ def store_error(attempt: str, code: int, reason: str) -> SourceError:
     >>> store_error("cannot read s3://shop/a", errno.EIO, "half of it came").errno == errno.EIO
     True
     """
-    error = SourceError(f"{attempt}: {reason}; what is there stays, and the same call goes on")
+    error = SourceError(f"{attempt}: {reason}; existing data stays, and the same call continues")
     error.errno = code
     return error

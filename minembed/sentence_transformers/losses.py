@@ -1,4 +1,4 @@
-"""Losses of the reference: refused by name, with the setting of `minembed.train` where it has the loss."""
+"""Losses of the reference: refused by name, with the setting of `minembed.train` if it has the loss."""
 
 from minembed.sentence_transformers.refusals import TRAINING, stand_ins
 

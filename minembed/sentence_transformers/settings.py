@@ -125,7 +125,7 @@ def _tokenizer_settings(given: Mapping[str, Any] | None) -> tuple[dict[str, Any]
         if key == "model_max_length":
             load["max_seq_length"] = value
         elif key == "max_length":
-            _unknown("processor_kwargs", key, "the reference leaves it unheeded too; say model_max_length")
+            _unknown("processor_kwargs", key, "the reference ignores it, too; use model_max_length")
         elif key == "padding_side" and value in ("left", "right"):
             side = value  # the encoder sees no padding; `tokenize` shows it
         elif key == "use_fast" and value is True:
@@ -181,5 +181,5 @@ def call_limit(processing: Mapping[str, Any] | None) -> int | None:
             if group == "text" and key == "max_length":
                 limit = value
             elif group not in ("text", "common") or (key, value) not in TAKEN:
-                _unknown(f"processing_kwargs[{group!r}]", key, "text: max_length is heeded, padding changes nothing")
+                _unknown(f"processing_kwargs[{group!r}]", key, "text: max_length is used, padding changes nothing")
     return limit

@@ -48,7 +48,7 @@ def rank_correlation(x: Array, y: Array) -> float:
 def put_to_test(pair: "Scored", said: tuple[Array, Array, Array | None], lost: tuple[Array, Array, Array]) -> Test:
     """Compare what was said of tokens that may go, by their places in each text and in pairs, with what was lost.
 
-    `said` and `lost` are (n,), (m,) and (n, m) of the n and m tokens that may go; None where nothing was said of pairs.
+    `said` and `lost` are (n,), (m,) and (n, m) of the n and m tokens that may go; None without numbers for pairs.
 
     >>> from minembed.study.deleting import Scored
     >>> sums = lambda cuts: np.array([6.0 - sum(i + 1 for i in a) for a, b in cuts])

@@ -101,7 +101,7 @@ def _resumable(kept: Path, mirror: Mirror) -> Iterator[None]:
         number, of = len(list(kept.glob("*.whl"))), len(mirror.parts)
         if of == 1 or not number:
             raise named from error
-        said = SourceError(f"{named} ({number} of {of} parts are kept in {kept}: the next attempt goes on with them)")
+        said = SourceError(f"{named} ({number} of {of} parts are kept in {kept}: the next attempt continues with them)")
         said.errno = named.errno
         raise said from error
     finally:

@@ -11,7 +11,7 @@ function make(tag, className, text) {
 
 const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many || one + "s"}`;
 
-// Signs that are not seen, or turn the direction of writing, as their code points.
+// Characters that are invisible, or change the direction of writing, as their code points.
 const HIDDEN = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 const shown = (text) => text.replace(HIDDEN, (sign) => `⟨${sign.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
 const brief = (text, most) => (text.length > most ? shown(text.slice(0, most)) + "…" : shown(text));
@@ -24,7 +24,7 @@ function later(wait, work) {
   };
 }
 
-// A group of tabs: arrow keys move, one is selected, `chosen` is told which.
+// A group of tabs: arrow keys move, one is selected, `chosen` is called with it.
 function tabs(list, chosen) {
   const choose = (tab, focus) => {
     for (const other of list) {

@@ -83,7 +83,7 @@ class BaseModel(ABC):
             raise InputError(f"prompt_name {prompt_name!r} is not among the prompts: {', '.join(prompts)}")
         return prompts[prompt_name]
 
-    # ---- what it is
+    # ---- device, type, settings
 
     @property
     @abstractmethod
@@ -176,7 +176,7 @@ class BaseModel(ABC):
         """The keyword arguments that this model accepts in addition to the reference's."""
         return []
 
-    # ---- where it is
+    # ---- devices and types
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """Return the model; raises InputError for another device, UnsupportedCallError for another dtype."""
@@ -210,7 +210,7 @@ class BaseModel(ABC):
         """Return the model; raises UnsupportedCallError unless it computes in bfloat16."""
         return self.to("bfloat16")
 
-    # ---- its parts
+    # ---- parts
 
     @abstractmethod
     def _parts(self) -> list[Any]: ...
@@ -256,7 +256,7 @@ class BaseModel(ABC):
         lines = "".join(f"\n  ({name}): {part!r}" for name, part in self.named_children())
         return f"{type(self).__name__}({lines}\n)"
 
-    # ---- what is done with it
+    # ---- pools, evaluation, saving
 
     def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[str, Any]:
         """A pool for `encode(pool=...)`: the model's own threads do the work, with the same results."""

@@ -12,7 +12,7 @@ from minembed.sentence_transformers.refusals import HUB, TRAINING, refused
 
 NETWORK = "minembed downloads only checkpoints; urllib.request.urlretrieve(url, path) downloads a file"
 FILES = "huggingface_hub.hf_hub_download and snapshot_download fetch files of the Hub"
-BY_NAME = "nothing is imported on the word of a file here"
+BY_NAME = "minembed imports nothing because a file names it"
 
 all_gather = refused("all_gather", TRAINING)
 all_gather_padded = refused("all_gather_padded", TRAINING)

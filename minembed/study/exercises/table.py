@@ -76,7 +76,7 @@ EXERCISES = (
         "    return x + norm(block)\n",
         "    return norm(x + block)\n",
         (
-            "In BERT what leaves a block has mean 0 and variance 1, but for the learned scale and shift.",
+            "In BERT the result of each sum has mean 0 and variance 1, before the learned scale and shift.",
             "post-norm: the norm of the sum.",
         ),
     ),

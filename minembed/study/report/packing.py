@@ -72,4 +72,4 @@ def fitted_shares(probabilities: Array, room: int) -> tuple[str, str, int]:
             if len(values) + len(keys) <= room:
                 return values, keys, most
         most //= 2
-    raise ValueError(f"attention of {n} tokens does not fit into {room} signs")
+    raise ValueError(f"attention of {n} tokens does not fit into {room} characters")
