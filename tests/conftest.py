@@ -26,7 +26,7 @@ if not find_spec("numba"):
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once():
-    """Where several workers test (pytest -n), they share out the kernels to compile."""
+    """If several workers run tests (pytest -n), each compiles a part of the kernels."""
     if "PYTEST_XDIST_WORKER" in os.environ and find_spec("numba"):
         from compiling import warm_up
 
@@ -36,8 +36,8 @@ def compiled_once():
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread_of_blas_each():
-    """Where several workers test, BLAS keeps to one thread in each: more would wait for each other on the same cores.
-    Tests of what is done about BLAS's threads ask for two themselves."""
+    """If several workers run tests, BLAS uses one thread in each: more would wait for each other on the same cores.
+    Tests of BLAS's threads set two themselves."""
     with threadpool_limits(1 if "PYTEST_XDIST_WORKER" in os.environ else None, user_api="blas"):
         yield
 
@@ -56,7 +56,7 @@ def tier(request):
 
 @pytest.fixture(scope="session")
 def tiny_model_as(tiny_checkpoint):
-    """The tiny checkpoint by backend, each loaded once: nothing in a model changes."""
+    """The tiny checkpoint by backend, each loaded once: models are immutable."""
     return cache(lambda backend: Embedder.load(tiny_checkpoint, backend=backend))
 
 
@@ -68,7 +68,7 @@ def tiny_model(tiny_model_as):
 
 @pytest.fixture
 def amount(request, record_property):
-    """How much a heavy test tries, and under which seed; `make proof` says."""
+    """How much a heavy test tries, and its seed, which `make proof` sets."""
     found = Amount.asked(sum("amount" in getattr(item, "fixturenames", ()) for item in request.session.items))
     yield found
     record_property("count", found.done)
@@ -89,8 +89,8 @@ def minilm_as():
 
 @pytest.fixture
 def quiet_machine(request, monkeypatch, tmp_path_factory):
-    """A terminal that promises nothing; and, unless the real weights are asked for, caches without a model, and no
-    network.  Compiled kernels stay where they are, for processes that a test starts too."""
+    """A terminal without colours and, unless the test needs the real weights, caches without a model, and no network.
+    The cache of compiled kernels stays, also for processes that a test starts."""
     for name in ("COLORTERM", "NO_COLOR", "WT_SESSION"):
         monkeypatch.delenv(name, raising=False)
     if request.node.get_closest_marker("weights") is None:
@@ -106,8 +106,8 @@ def quiet_machine(request, monkeypatch, tmp_path_factory):
 
 
 def pytest_configure(config):
-    """Examples are the same at every run, but for the heavy tests, which look for new ones; how long each takes says
-    nothing, as other tests run beside."""
+    """Examples are the same in every run, except in the heavy tests, which search for new ones; there is no limit on
+    the time of an example, since other tests run at the same time."""
     settings.register_profile("steady", derandomize=True, database=None, deadline=None)
     examples.FULL = "slow" in config.option.markexpr.replace("not slow", "")
     if not examples.FULL:
@@ -115,7 +115,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the heavy tests out unless they are asked for: `pytest -m slow`."""
+    """Leave the heavy tests out unless they are requested: `pytest -m slow`."""
     if "slow" in config.option.markexpr:
         return
     heavy = [item for item in items if item.get_closest_marker("slow")]
@@ -125,5 +125,5 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """What `-n auto` means here."""
+    """The number of workers for `-n auto`."""
     return cores_at_hand()

@@ -357,7 +357,7 @@ def test_ctrl_c_and_the_command(proxy, local, model, checkpoint, out, tmp_path):
     process.send_signal(signal.SIGINT)
     told = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGINT, told
-    assert f"of 65 rows are kept in {out}; the same command goes on" in told
+    assert f"of 65 rows are kept in {out}; the same command continues" in told
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert f"{out}: 65 vectors, in 4 shards" in done.stderr
     assert_whole(out, local)

@@ -1,4 +1,4 @@
-"""The goldens of adapters: which golden family each changes, and what peft is told.  Nothing here needs torch."""
+"""The goldens of adapters: the golden family that each changes, and its settings for peft.  Does not need torch."""
 
 from dataclasses import dataclass, field
 

@@ -85,7 +85,7 @@ def _some(dice):
 
 
 def mutated(settings, tensors, change):
-    """What is written: the settings and the tensors after a mutation."""
+    """The settings and the tensors after a mutation."""
     _, changed, removed, dropped = change
     whole = {key: value for key, value in {**settings, **changed}.items() if key not in removed}
     names = sorted(tensors)

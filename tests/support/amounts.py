@@ -1,4 +1,4 @@
-"""How much a heavy test tries: what is usual in `make fuzz`, or a share of what `make proof` asks for."""
+"""How much a heavy test tries: the usual amount of `make fuzz`, or a share of that of `make proof`."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ COUNT, SEED = "MINEMBED_PROOF_COUNT", "MINEMBED_PROOF_SEED"
 
 @dataclass
 class Amount:
-    """What one test is to try, and how much it did."""
+    """How much one test should try, and how much it tried."""
 
     count: int | None = None  # of what the row counts; None: what is usual
     piece: int = 1  # the seed of this piece of the row
@@ -16,7 +16,7 @@ class Amount:
 
     @classmethod
     def asked(cls, sharers: int) -> "Amount":
-        """What the environment asks for, of one of so many tests."""
+        """The amount in the environment, divided by the number of tests."""
         if COUNT not in os.environ:
             return cls()
         return cls(-(-int(os.environ[COUNT]) // sharers), int(os.environ[SEED]))
@@ -32,7 +32,7 @@ class Amount:
         return found
 
     def did(self, number: int) -> None:
-        """Count what was tried, where that is known only afterwards."""
+        """Count the tries, if their number is known only afterwards."""
         self.done += number
 
     def seed(self, usual: int) -> int:
@@ -40,7 +40,7 @@ class Amount:
         return usual if self.count is None else 10_000 * self.piece + usual
 
     def seeds(self, usual: range) -> range:
-        """So many seeds of cases; the first piece begins at 0."""
+        """A number of seeds of cases; the first piece begins at 0."""
         if self.count is None:
             self.did(len(usual))
             return usual

@@ -1,4 +1,4 @@
-"""Encoders of any architecture that the kernels know: every choice of Config, and of what a layer has or lacks."""
+"""Encoders of any architecture that the kernels support: every choice of Config, and of the parts of a layer."""
 
 import dataclasses
 import random

@@ -2,7 +2,7 @@
 
     python arm_machine.py FOLDER      make it, with what minembed rests on, and with its wheel from FOLDER/dist
 
-Nothing is installed on this machine.  The packages come from where its own apt-get and pip get theirs.
+Nothing is installed on this machine.  The packages come from the sources of its own apt-get and pip.
 """
 
 import os
@@ -20,14 +20,14 @@ GLIBC = (17, 27, 28)  # of the wheels that are taken: Debian's is younger than a
 
 
 class ArmMachine:
-    """Where its parts lie, and running Python on it."""
+    """The paths of its parts, and how to run Python on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.root, self.site, self.own = (self.folder / name for name in ("root", "site", "own"))
 
     def run(self, cpu: str, *arguments: str | Path, **environment: str) -> str:
-        """What Python prints that runs on a CPU that QEMU knows by this name; every warning is an error."""
+        """The output of Python on a CPU that QEMU emulates by its name; every warning is an error."""
         python = str(next((self.root / "usr" / "bin").glob("python3.*[0-9]")))
         emulated = ["qemu-aarch64-static", "-cpu", cpu, "-L", str(self.root)]
         command = [*emulated, python, "-W", "error", *map(str, arguments)]
@@ -44,13 +44,13 @@ class ArmMachine:
 
 
 def missing() -> str:
-    """What has to be installed first, as a sentence; "" if all is there."""
+    """The missing programs, as a sentence; "" if none is missing."""
     packages = [package for command, package in WANTED.items() if not shutil.which(command)]
     return f"install {', '.join(packages)} first: apt-get install {' '.join(packages)}" if packages else ""
 
 
 def unpack_python(machine: ArmMachine) -> None:
-    """Let apt-get find and fetch Python and all that it needs, with lists and a state of its own; unpack them."""
+    """Download Python and its dependencies with apt-get, with lists and a state of its own, and unpack them."""
     apt = machine.folder / "apt"
     for name in ("state/lists/partial", "cache/archives/partial"):
         (apt / name).mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def unpack_python(machine: ArmMachine) -> None:
 
 
 def install_wheels(machine: ArmMachine, names: tuple[str, ...]) -> None:
-    """What others have built for that machine, and its Python."""
+    """The wheels of the dependencies for that machine and its Python."""
     platforms = [f"--platform=manylinux_2_{version}_aarch64" for version in GLIBC]
     python = f"--python-version={machine.python_version()}"
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--only-binary=:all:", python]
@@ -85,7 +85,7 @@ def install_own(machine: ArmMachine) -> None:
 
 
 def main(folder: str) -> None:
-    """Make the machine; what is there already is kept."""
+    """Set up the machine; existing parts are kept."""
     if problem := missing():
         sys.exit(problem)
     machine = ArmMachine(Path(folder))

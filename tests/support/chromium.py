@@ -1,4 +1,4 @@
-"""Headless Chromium, driven by selenium: what the checks of pages share."""
+"""Headless Chromium, driven by selenium: common functions of the checks of pages."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def until(driver, condition, seconds=30):
 
 
 def requests_of(driver):
-    """The addresses that a page asked for."""
+    """The addresses that a page requested."""
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
 

@@ -14,7 +14,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTE
 
 
 def run(*args, stdin=None, code=0):
-    """Run a command; what it printed on standard output and standard error."""
+    """Run a command; returns its standard output and standard error."""
     result = CliRunner().invoke(main, list(map(str, args)), input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -23,7 +23,7 @@ def run(*args, stdin=None, code=0):
 
 
 def heeds_signals():
-    """For preexec_fn: whoever started the tests may have them ignored, as a shell does in the background."""
+    """For preexec_fn: the tests may run with these signals ignored, as in the background of a shell."""
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 

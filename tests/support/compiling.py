@@ -1,4 +1,4 @@
-"""The kernels that most tests need, shared out: one process compiles a kernel, and others find it on disk."""
+"""Divide the compilation of common kernels among processes: one compiles a kernel, and others find it on disk."""
 
 import numpy as np
 
@@ -18,14 +18,14 @@ def compile_top_k() -> None:
 
 
 def compile_tiled() -> None:
-    """The encoder on tiles, where this process has some; on emulated ones `make fuzz` alone tests it."""
+    """The encoder on tiles, if this process has them; only `make fuzz` tests it on emulated ones."""
     if HARDWARE:
         JIT.compile(("run_tiled", "assist_tiled", "embed_texts_bfloat16"))
 
 
 def warm_up(worker: int, workers: int) -> None:
-    """Compile this worker's share of what most tests need.  What the others compile meanwhile is loaded when a test
-    asks for it: nobody waits."""
+    """Compile this worker's share of the kernels that most tests need.  Those of the other workers are loaded when a
+    test needs them."""
     tasks = [lambda dtype=dtype: compile_kernels(dtype) for dtype in ("float32", "int8")]
     tasks += [compile_top_k, lambda: compile_kernels("bfloat16"), compile_tiled]
     for task in tasks[worker::workers]:

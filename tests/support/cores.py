@@ -1,4 +1,4 @@
-"""How many cores there are to test on."""
+"""The number of cores for tests."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def cores_at_hand(topology: Path = TOPOLOGY) -> int:
-    """The cores that this process may use; two hyperthreads of a core count as one, where Linux says which they are."""
+    """The cores that this process may use; hyperthreads of a core count as one, if Linux names them."""
     count = available_cores()
     try:
         cpus = os.sched_getaffinity(0)

@@ -1,4 +1,4 @@
-"""CPUs that the kernels are made for, and what suits each."""
+"""The CPUs that the kernels are compiled for, and the settings for each."""
 
 from minembed.kernels.vectors.instruction_sets import Target
 

@@ -1,4 +1,4 @@
-"""Central differences in float64, which every slope is held to."""
+"""Central differences in float64, with which every gradient is compared."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Docstrings of the standard library: some thousand short texts that are everywhere."""
+"""Docstrings of the standard library: thousands of short texts that every machine has."""
 
 import ast
 import sysconfig

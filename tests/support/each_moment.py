@@ -20,7 +20,7 @@ CHECKS = ("CALL", "RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")  # bytecodes a
 
 @cache
 def _bytecodes(code) -> dict[int, tuple[bool, object]]:
-    """By place: whether signals are looked for after it, and who handles what is raised there."""
+    """By place: whether CPython checks for signals after it, and the handler of exceptions there."""
     table = dis._parse_exception_table(code)
 
     def handler(place):
@@ -57,7 +57,7 @@ class _Strike:
         if before not in codes or here not in codes:
             return False
         checked, handler = codes[before]
-        return checked and handler == codes[here][1]  # else the tracer would raise where the interpreter does not
+        return checked and handler == codes[here][1]  # otherwise the interpreter would not raise there
 
 
 def interrupt_each(

@@ -1,4 +1,4 @@
-"""Random edits of the goldens' families, drawn in the same way by who computes them in torch and by who tests them."""
+"""Random edits of the goldens' families, the same for the script that computes them in torch and for the tests."""
 
 import zlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Texts for an Embedder, and how what it makes of them is compared."""
+"""Texts for an Embedder, and the comparison of its results."""
 
 import numpy as np
 

@@ -24,7 +24,7 @@ ALL = ["cosine", "dot", "euclidean", "manhattan"]
 
 
 class Card:
-    """What the reference tells its results."""
+    """The model card data to which the reference passes its results."""
 
     def set_evaluation_metrics(self, *args, **kwargs):
         """Forget them."""
@@ -134,7 +134,7 @@ def cases(ev, cev, util, quantize):
 
 
 def evaluated(evaluator, model, folder):
-    """What an evaluator gives, names as its metric, and writes: twice, the second time below the first."""
+    """The result, the metric and the file of an evaluator that runs twice; the second row is below the first."""
     found = evaluator(model, str(folder), 1, 2)
     evaluator(model, str(folder))
     files = {path.name: path.read_bytes().decode() for path in sorted(Path(folder).iterdir())}

@@ -1,4 +1,4 @@
-"""What top-k must find: all rows, sorted by their float64 score."""
+"""The expected result of top-k: all rows, sorted by their float64 score."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How much of a long test is usual: the rest is for `make fuzz`."""
+"""The part of a long test that runs by default; `make fuzz` runs all of it."""
 
 import pytest
 from hypothesis import settings
@@ -7,8 +7,8 @@ FULL = False  # set by conftest.py, before tests are imported, where heavy tests
 
 
 def examples(number, usual=None, fixed=False):
-    """Decorate a property test: it usually sees a quarter of so many examples, or `usual` ones, and all of them under
-    `make fuzz`; `fixed` ones are the same in every usual run."""
+    """Decorate a property test: by default it runs a quarter of the examples, or `usual` ones, and all of them in
+    `make fuzz`; with `fixed` they are the same in every default run."""
 
     def decorate(test):
         seen = number if FULL else usual or number // 4
@@ -18,11 +18,11 @@ def examples(number, usual=None, fixed=False):
 
 
 def thinned(values, step):
-    """Parameters of which every step-th is usual, and the rest for `make fuzz`."""
+    """Parameters of which every step-th runs by default, and the rest in `make fuzz`."""
     values = list(values)
     return [*values[::step], *heavy(x for i, x in enumerate(values) if i % step)]
 
 
 def heavy(values):
-    """Parameters that `make fuzz` alone goes through."""
+    """Parameters that run only in `make fuzz`."""
     return [pytest.param(*(x if isinstance(x, tuple) else (x,)), marks=pytest.mark.slow) for x in values]

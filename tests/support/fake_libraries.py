@@ -1,4 +1,4 @@
-"""Libraries that stand in for compiled kernels, where what is tested is how they are found, checked and called."""
+"""Libraries that replace compiled kernels, for tests of how libraries are found, checked and called."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What the tests of faults share: checkpoint files written by hand, read back, and damaged by chance."""
+"""Common functions of the tests of faults: checkpoint files written by hand, read back, and damaged at random."""
 
 import copy
 import json
@@ -211,7 +211,7 @@ def failing(real, n, code, counts):
 
 
 def _worked(process):
-    """The seconds of a core that a process has had, where the system tells; else its age."""
+    """The CPU seconds of a process if the system shows them, otherwise its age."""
     try:
         return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9
     except (OSError, ValueError, IndexError):

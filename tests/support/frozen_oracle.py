@@ -1,4 +1,4 @@
-"""Parts of a BERT's vector a second time: float64, one token, one head, one number after another.
+"""A second implementation of the parts of a BERT's vector: float64, one token, one head, one number after another.
 
 Shares no code with minembed.  The text goes through once to see the gates; then each part goes through alone.
 """
@@ -94,7 +94,7 @@ def walk(tensors, x, heads, eps, layers, gates, record, biases):
 
 
 def shares_of(tensors, x, at, heads):
-    """Attention's probabilities, [head][token that asks][token that is asked]."""
+    """Attention's probabilities, [head][token that attends][token attended to]."""
 
     def project(vector, part):
         weight, bias = tensors[f"{at}.attention.self.{part}.weight"], tensors[f"{at}.attention.self.{part}.bias"]

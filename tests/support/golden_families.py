@@ -1,4 +1,4 @@
-"""The goldens of the checkpoint families, read back: checkpoint folders, tokens, and what is expected of them."""
+"""The goldens of the checkpoint families, read back: checkpoint folders, tokens, and the expected results."""
 
 import json
 import re

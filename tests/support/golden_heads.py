@@ -148,5 +148,5 @@ def tokens_of(golden):
 
 
 def said(golden, key):
-    """What a reference answered, as JSON; None where it was not asked."""
+    """The results of a reference, as JSON; None if there are none."""
     return json.loads(str(golden[key])) if key in golden else None

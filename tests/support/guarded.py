@@ -1,4 +1,4 @@
-"""Arrays beside pages that nobody may touch: a read or a write beyond them ends the process.
+"""Arrays beside protected pages: a read or a write beyond an array ends the process.
 
 `Guarded` stands in front of compiled functions, just in time or out of a library, and moves each array of a call so
 that it ends, or begins, at such a page.  Run it in a process of its own:
@@ -141,7 +141,7 @@ def search(entries, seed, number):
 
 
 def train(entries, seed, number):
-    """All that a training step computes, forwards and backwards, and the optimiser."""
+    """All kernels of a training step, forward and backward, and the optimiser."""
     from minembed.kernels.training.operations import StepOperations
     from minembed.transformer.params import Linear, Norm
 
@@ -173,7 +173,7 @@ def train(entries, seed, number):
 
 
 def beyond(entries, seed, number):
-    """A read behind the end, which must end this process."""
+    """A read beyond the end, which must end this process."""
     from numba import njit
 
     @njit(boundscheck=False)

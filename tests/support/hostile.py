@@ -1,4 +1,4 @@
-"""Requests that nobody in good faith sends, as bytes, each with the statuses that it may be answered with."""
+"""Invalid and malicious requests, as bytes, each with the statuses of allowed answers."""
 
 import json
 import random
@@ -122,7 +122,7 @@ def body_of(rng):
 
 
 def hostile(seed, count):
-    """Requests without end, of all these kinds; what each may be answered with is None where it may be anything."""
+    """An endless stream of requests of all these kinds, with the allowed statuses; None allows any."""
     rng = random.Random(seed)
     fixed = list(FIXED.values())
     for _ in range(count):

@@ -19,11 +19,11 @@ needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there
 
 @dataclass
 class Outcome:
-    """What became of the interrupts of a trial."""
+    """The outcomes of the interrupts of a trial."""
 
-    hit: int = 0  # that came out of the function
+    hit: int = 0  # raised out of the function
     missed: int = 0  # the function had ended before
-    swallowed: int = 0  # the function went on as if nothing had been
+    swallowed: int = 0  # the function continued
     in_finalizers: int = 0  # the interpreter itself drops what is raised there
 
 
@@ -67,7 +67,7 @@ def _armed(outcome: Outcome, raised: list[int]):
 
 
 def seconds_of(work: Callable[[], object], calls: int = 5) -> float:
-    """How long a call takes, without what only the first one does."""
+    """The time of a call that is not the first."""
     work()
     laps = []
     for _ in range(calls):
@@ -109,7 +109,7 @@ def interrupt(
 
 
 def cpu_share(seconds: float = 0.2) -> float:
-    """How many cores the other threads of this process keep busy, while this one sleeps."""
+    """The number of cores that the other threads of this process use while this one sleeps."""
     begin, used = time.perf_counter(), time.process_time()
     time.sleep(seconds)
     return (time.process_time() - used) / (time.perf_counter() - begin)

@@ -1,4 +1,4 @@
-"""The assembly of the register tiles, and what is expected of it."""
+"""The assembly of the register tiles, and the checks of it."""
 
 import re
 
@@ -34,7 +34,7 @@ def assert_no_spills(loop):
 
 
 def assert_tiles(assembly, instruction, rows, of_a_row, least=1):
-    """A loop for each number of rows, with so many of an instruction for a row, and nothing kept on the stack."""
+    """A loop for each number of rows, with a fixed number of instructions per row, and nothing on the stack."""
     counts = []
     for loop in loops(assembly):
         if count := len(re.findall(rf"(?m)^\s*(?:\{{vex\}}\s*)?{instruction}", loop)):

@@ -81,7 +81,7 @@ def lowered(weight, bias, dtype):
 
 
 def packed(p, dtype):
-    """The arrays of one linear layer as the kernels want them: weight, scales, sums, bias."""
+    """The arrays of one linear layer in the kernels' layout: weight, scales, sums, bias."""
     one = np.zeros(1, np.float32), np.zeros(1, np.int32)
     parts = pack_weight(p, dtype, PANEL)
     scales, sums = parts[1:] if dtype == "int8" else one

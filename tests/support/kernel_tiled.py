@@ -136,7 +136,7 @@ def run_softmax(scores, stride, rows, n, padded, weights, sums):
 
 
 def softmax_of(scores):
-    """The weights of some rows, as float32, and their sums; nothing is written beyond whole steps of 32."""
+    """The attention weights of some rows, as float32, and their sums; nothing is written beyond whole steps of 32."""
     rows, n = scores.shape
     padded, blocks = -(-n // 32) * 32, -(-rows // 4) * 4
     wide = np.full((blocks, padded + 48), np.nan, np.float32)

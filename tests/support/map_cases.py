@@ -1,4 +1,4 @@
-"""What the tests of maps share: vectors with known structure, strings made to hurt, and a page taken apart."""
+"""Common data of the tests of maps: vectors with known structure, hostile strings, and the parts of a page."""
 
 import base64
 import html.parser
@@ -70,6 +70,6 @@ class Tags(html.parser.HTMLParser):
 
 
 def facts_of(page):
-    """What a page carries for its script."""
+    """The data of a page for its script."""
     block = re.search(r'id="data-facts">([^<]*)<', page)[1]
     return json.loads(zlib.decompress(base64.b64decode(block)))

@@ -1,7 +1,7 @@
 """The lower bounds of pyproject.toml as requirements, a line each: python oldest.py EXTRA ... > oldest.txt
 
-`make test-oldest` installs exactly these, so that a bound is a promise that was tried.  Python 3.10 has no reader of
-TOML, and pyproject.toml keeps each list of requirements on lines of its own: they are found by their form.
+`make test-oldest` installs exactly these, so that every bound is tested.  Python 3.10 cannot read TOML; pyproject.toml
+keeps each list of requirements on lines of its own, which are found by their form.
 """
 
 import re

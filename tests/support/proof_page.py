@@ -40,7 +40,7 @@ def ranged(numbers):
 
 
 def line_of(row, results, places):
-    """What was tried of a row."""
+    """The tries of a row."""
     own = [one for one in results if one["row"] == row.name]
     of = f"of {row.total:,} " if row.total else ""
     if not own:
@@ -60,7 +60,7 @@ def table(head, rows):
 
 
 def tried(results):
-    """The tables of what was tried, and the machines."""
+    """The tables of tries, and the machines."""
     places, parts = letters(results), []
     for title, rows in GROUPS.items():
         head = [title, "tried", "escapes", "seeds", "time", "machine", "revision"]
@@ -69,7 +69,7 @@ def tried(results):
 
 
 def where(results):
-    """The table of what was run where, and what never was."""
+    """The table of the machines that ran each row, and of rows that never ran."""
     places, rows = letters(results), []
     for row in MACHINES:
         own = [one for one in results if one["row"] == row.name]
@@ -85,7 +85,7 @@ def where(results):
 
 
 def page(text, results):
-    """The page with its tables written anew."""
+    """The page with new tables."""
     for name, content in (("tried", tried(results)), ("where", where(results))):
         assert re.search(MARKED.format(name), text, re.S), name
         text = re.sub(

@@ -1,4 +1,4 @@
-"""A plugin of pytest for `make proof`: notes what every test tried and what came of it, and what it ran on."""
+"""A plugin of pytest for `make proof`: records the tries and the outcome of every test, and the machine."""
 
 import json
 import os
@@ -11,7 +11,7 @@ _found: dict[str, dict] = {}
 
 
 def pytest_runtest_logreport(report):
-    """Keep the worst of setup, call and teardown, and the count that the test told."""
+    """Record the worst of setup, call and teardown, and the count of the test."""
     one = _found.setdefault(report.nodeid, {"outcome": "passed", "count": None})
     if report.outcome != "passed" and one["outcome"] != "failed":
         one["outcome"] = report.outcome
@@ -19,7 +19,7 @@ def pytest_runtest_logreport(report):
 
 
 def versions():
-    """Of Python and the packages that compute."""
+    """The versions of Python and of the packages that compute."""
     found = {"python": platform.python_version()}
     for name in ("numpy", "numba", "tokenizers", "safetensors"):
         try:
@@ -30,7 +30,7 @@ def versions():
 
 
 def instructions():
-    """What kernels are compiled for."""
+    """The CPU that kernels are compiled for."""
     try:
         from minembed.kernels.vectors.target import TARGET
 

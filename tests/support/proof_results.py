@@ -15,7 +15,7 @@ RESULTS = ROOT / "tests" / "proof" / "results.jsonl"
 
 
 def release():
-    """The version that is in the making."""
+    """The next version."""
     return __version__
 
 
@@ -38,7 +38,7 @@ def add(result, path=RESULTS):
 
 
 def next_piece(row: Row, results, share=1.0):
-    """The seed and the size of the next piece of a row; None where it is done.  What failed comes first."""
+    """The seed and the size of the next piece of a row; None if it is done.  Failed pieces come first."""
     own = [one for one in results if one["row"] == row.name]
     failed = [one for one in own if one["result"] != "passed"]
     if failed:
@@ -52,7 +52,7 @@ def next_piece(row: Row, results, share=1.0):
 
 
 def revision():
-    """The commit, with a plus where other files than the results are not those of it."""
+    """The commit, with a plus if files other than the results differ from it."""
 
     def git(*words):
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
@@ -77,5 +77,5 @@ def cpu():
 
 
 def machine(instructions):
-    """Where a result is from."""
+    """The machine of a result."""
     return {"cpu": cpu()[0], "instructions": instructions, "cores": os.cpu_count(), "system": os.uname().sysname}

@@ -1,6 +1,6 @@
 """Run the rows of `make proof` that are not done yet: `python proof_run.py [--rows NAME ...] [--share 0.1]`.
 
-What is found is kept after each piece, so that it goes on where it stopped.  `--seed` and `--count` repeat one piece
+The results are stored after each piece, so that it continues where it stopped.  `--seed` and `--count` repeat one piece
 without keeping its result.
 """
 
@@ -25,7 +25,7 @@ CLIENTS = 200  # of serve/check_many.py
 
 
 def python_of(row: Row):
-    """The Python of a row, or None where this machine lacks it; one of another version gets its environment."""
+    """The Python of a row, or None if this machine lacks it; another version gets an environment of its own."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if row.python in ("", here):
         return Path(sys.executable)
@@ -81,7 +81,7 @@ def command_of(row: Row, python, count, seed):
 
 
 def run_piece(row: Row, python, count, seed):
-    """Run one piece; returns its result and what pytest said."""
+    """Run one piece; returns its result and the output of pytest."""
     with tempfile.TemporaryDirectory() as folder:
         command, environment = command_of(row, python, count, seed)
         report, revision, begin = Path(folder) / "report.json", proof_results.revision(), time.monotonic()
@@ -118,7 +118,7 @@ def run_piece(row: Row, python, count, seed):
 
 
 def tell(row: Row, result, said):
-    """Print what came of a piece, and how a failure is repeated."""
+    """Print the result of a piece, and how to repeat a failure."""
     of = f" of {row.total:,}" if row.total else ""
     print(
         f"{row.name}: {result['count']:,}{of} {row.unit}, seed {result['seed']}, {result['seconds']:,.0f} s: "
@@ -131,7 +131,7 @@ def tell(row: Row, result, said):
 
 
 def run_row(row: Row, share):
-    """Run what is left of a row, until a piece fails; says whether all passed."""
+    """Run the rest of a row, until a piece fails; returns whether all passed."""
     if not row.needs <= proof_results.cpu()[1]:
         print(f"{row.name}: this CPU lacks {', '.join(sorted(row.needs - proof_results.cpu()[1]))}", flush=True)
         return True

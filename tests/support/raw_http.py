@@ -14,7 +14,7 @@ def status_of(answer):
 
 
 def ask_raw(port, raw, timeout=20.0, half_closed=False):
-    """Send bytes on a connection of its own and read until it is closed, or until one whole answer is there.
+    """Send bytes on a new connection and read until it is closed, or until one answer is complete.
 
     `half_closed` ends the sending side: whoever does that counts as gone.
     """
@@ -27,7 +27,7 @@ def ask_raw(port, raw, timeout=20.0, half_closed=False):
 
 
 def read_answer(sock):
-    """One answer, or what came of it."""
+    """One answer, or the part of it that came."""
     answer = b""
     with contextlib.suppress(ConnectionError):
         while part := sock.recv(65536):

@@ -126,7 +126,7 @@ def parts() -> dict[str, Callable[[list[str]], Iterator[tuple[str, str]]]]:
 
 
 def main() -> int:
-    """Write the hashes; compare them, where there is something to compare with."""
+    """Write the hashes, and compare them if there are older ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--against", type=Path)

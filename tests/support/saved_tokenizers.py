@@ -1,6 +1,6 @@
-"""Folders whose files say more of tokens than tokenizer.json does, as small changes of the goldens' tokenizers.
+"""Folders with more information on tokens than tokenizer.json, as small changes of the goldens' tokenizers.
 
-What transformers makes of each is kept in tests/goldens/saved_tokenizers.json.xz, written by
+The results of transformers for each are in tests/goldens/saved_tokenizers.json.xz, written by
 make_saved_tokenizer_goldens.py; REFUSED are those that are refused here by name.
 """
 
@@ -129,5 +129,5 @@ def files(name: str) -> dict[str, str]:
 
 @cache
 def goldens() -> dict[str, dict[str, list[list[int]]]]:
-    """What transformers makes of the texts, and of pairs of them, by the names of the cases."""
+    """The results of transformers for the texts, and for pairs of them, by the names of the cases."""
     return json.loads(lzma.decompress(GOLDEN.read_bytes()))["cases"]

@@ -19,7 +19,7 @@ def read(path):
 
 
 def said(raw, key, otherwise):
-    """A setting, where null says nothing."""
+    """A setting; null counts as missing."""
     return otherwise if raw.get(key) is None else raw[key]
 
 
@@ -40,7 +40,7 @@ def pooling(raw):
 
 
 def rewrite(source, target):
-    """Write what a folder means to a new one."""
+    """Write the settings of a folder to a new one."""
     config = read(source / "config.json")
     write_json(target / "config.json", {key: config[key] for key in NEEDED} | {"pad_token_id": 0})
     for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json"):

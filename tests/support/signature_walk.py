@@ -1,4 +1,4 @@
-"""What can be called of a package that has sentence-transformers' names: each with its parameters, as text."""
+"""The callables of a package with sentence-transformers' names, each with its parameters, as text."""
 
 import inspect
 from importlib import import_module
@@ -62,7 +62,7 @@ def module_of(package, path):
 
 
 def names_of(package, path):
-    """What a module is there for."""
+    """The public names of a module."""
     return sorted({*getattr(module_of(package, path), "__all__", ()), *BEYOND.get(path, ())})
 
 

@@ -1,4 +1,4 @@
-"""Whether what a store found is what top_k finds: the same order up to rounding, or a share of the neighbours."""
+"""Compare the results of a store with top_k: the same order up to rounding, or a share of the neighbours."""
 
 import sys
 from typing import Any
@@ -13,7 +13,7 @@ Found = list[tuple[int, float]]  # ids and cosines, best first
 
 
 def compared(found: list[Found], queries: Any, vectors: Any, ids: Any) -> dict[str, Any]:
-    """How what was found differs from top_k over `vectors`, whose rows have these ids."""
+    """The difference of results from top_k over `vectors`, whose rows have these ids."""
     scores, rows = top_k(queries, vectors, K, metric="cosine", backend="numpy")
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     place = {int(name): i for i, name in enumerate(ids)}
@@ -37,7 +37,7 @@ def compared(found: list[Found], queries: Any, vectors: Any, ids: Any) -> dict[s
 
 
 def hold(name: str, facts: dict[str, Any], to: Exact | Approximate) -> dict[str, Any]:
-    """Stop where the facts are not as they should be."""
+    """Raise if the facts are not as expected."""
     facts["exact"] = isinstance(to, Exact)
     if isinstance(to, Exact):
         fine = facts["complete"] and facts["rounding"] <= to.rounding

@@ -1,16 +1,16 @@
-"""What each search on the pages is held to: exact up to rounding, or a share of the true neighbours."""
+"""The expected quality of each search on the pages: exact up to rounding, or a share of the true neighbours."""
 
 from dataclasses import dataclass
 
 WIDTH = 384
 FLOAT32 = (2 * WIDTH + 16) * 2.0**-24  # a cosine of float32 sums of 384 products, in any order (Higham, 2002, 3.1)
 FLOAT16 = 2.0**-10 + FLOAT32  # both vectors are rounded to 11 bits: each changes a cosine by 2^-11 of it at most
-FLOAT64 = 2.0**-40  # sums of float64 are off by less than 2^-43; the queries are of float32 and count as they are
+FLOAT64 = 2.0**-40  # errors of float64 sums are below 2^-43; the float32 queries count as exact
 
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """The order is that of top_k, but for rows whose scores are closer together than twice the rounding."""
+    """The order is that of top_k, except for rows whose scores differ by less than twice the rounding error."""
 
     rounding: float
 
@@ -25,7 +25,7 @@ class Approximate:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What the search of a page is held to, without and with a filter, and its further searches by name."""
+    """The expected quality of a page's search, without and with a filter, and of its further searches by name."""
 
     plain: Exact | Approximate
     filtered: Exact | Approximate

@@ -1,4 +1,4 @@
-"""The pages of docs/stores/: their programs, part by part, and what they ask to be installed."""
+"""The pages of docs/stores/: their programs in parts, and the packages that they install."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def page_of(store: str) -> Page:
 
 
 def digest(page: Page) -> str:
-    """By which the figures know whether a page's program, or what it installs, was changed since."""
+    """A hash that shows whether a page's program, or the packages that it installs, changed since a measurement."""
     return hashlib.sha256(json.dumps([page.parts, page.packages]).encode()).hexdigest()
 
 
@@ -45,7 +45,7 @@ def read_page(text: str) -> Page:
 
 
 def lines_of_code(program: str) -> int:
-    """Lines that are not blank and no comment alone."""
+    """The number of lines that are neither blank nor only a comment."""
     return sum(bool(line.strip()) and not line.strip().startswith("#") for line in program.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""An object store of this machine alone: moto's server, and a proxy before it that does what a bad network does."""
+"""A local object store: moto's server, behind a proxy that simulates a bad network."""
 
 import http.client
 import threading
@@ -23,7 +23,7 @@ def server():
 
 
 class Proxy:
-    """Passes requests on; `fault(method, path, query, number)` says what is done to one: None, or a name of a fault.
+    """Forwards requests; `fault(method, path, query, number)` returns None, or the name of the fault for a request.
 
     "403", "500" and "503" are answers, "drop" is none, "half" is half of an answer, "slow" comes after `seconds`.
     """

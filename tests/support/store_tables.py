@@ -32,7 +32,7 @@ def megabytes(size: float) -> str:
 
 
 def share(facts: dict[str, Any]) -> str:
-    """A recall as it may be read: 1 only where nothing is missing."""
+    """A recall as text: 1 only if nothing is missing."""
     recall = facts["recall"]
     return "1" if recall == 1 else f"{min(recall, 0.9999):.4f}" if recall > 0.999 else f"{recall:.3f}"
 
@@ -74,7 +74,7 @@ def smaller(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def measured(figures: dict[str, Any]) -> Iterator[str]:
-    """Where and when, once for all that were measured together."""
+    """The machine and the date, once for all that were measured together."""
     together: dict[str, list[str]] = {}
     for name in filter(figures.get, STORES):
         facts = figures[name]
@@ -89,7 +89,7 @@ TABLES = {"stores": stores, "smaller": smaller, "measured": measured}
 
 
 def written(page: str, figures: dict[str, Any]) -> str:
-    """The page, with its tables as the figures say."""
+    """The page with the tables of these figures."""
     for name, lines in TABLES.items():
         found = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.S)
         assert found.search(page), f"the page has no place for the table {name}"

@@ -1,4 +1,4 @@
-"""Tables with known contents, as people's programs write them: drawn by Hypothesis, written by csv and json."""
+"""Tables with known contents, as programs write them: drawn by Hypothesis, written by csv and json."""
 
 import bz2
 import csv
@@ -41,7 +41,7 @@ PACK = {"": lambda data: data, ".gz": gzip.compress, ".bz2": bz2.compress}
 
 @dataclass(frozen=True)
 class Written:
-    """A file, how it may be read, and the texts that are in it: None where a text is missing."""
+    """A file, the options to read it, and its texts: None for a missing text."""
 
     name: str
     content: bytes

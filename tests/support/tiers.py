@@ -1,4 +1,4 @@
-"""Tiers for tests: those that there are, of a plain function, and kernels cut short."""
+"""Tiers for tests: the available ones, one made of a plain function, and kernels with fewer layers."""
 
 import dataclasses
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ def with_tier(model, compute):
 
 
 def by_layer(encoder, tokens):
-    """What kernels compute after the embeddings and after each layer, by the names of the observer."""
+    """The results of the kernels after the embeddings and after each layer, by the names of the observer."""
     states = {}
     name, place = ("plan", 6) if hasattr(encoder, "plan") else ("shape", 3)  # where the number of layers is
     numbers = getattr(encoder, name)

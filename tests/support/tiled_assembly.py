@@ -1,4 +1,4 @@
-"""The assembly of kernels on tiles, for a CPU that has them: what this machine has does not matter, nothing is run.
+"""The assembly of kernels on tiles, for a CPU that has them; nothing runs, so this machine does not need tiles.
 
 In a process of its own, whose environment names the CPU; it says that tiles are permitted before anybody asks.
 """
@@ -29,7 +29,7 @@ def permit() -> None:
 
 
 def assembly(function: Callable[..., Any], signature: Any) -> str:
-    """Compiled anew, since what comes from disk has none."""
+    """Compile again, since functions from disk have no assembly."""
     compiled = njit(**OPTIONS)(getattr(function, "py_func", function))
     compiled.compile(signature)
     (text,) = compiled.inspect_asm().values()
@@ -73,14 +73,14 @@ def whole() -> dict[str, str]:
 
 
 def counted(text: str, instruction: str) -> int:
-    """How often an instruction stands there."""
+    """The number of times that an instruction occurs."""
     return len(re.findall(rf"(?m)^\s*{instruction}\b", text))
 
 
 def assert_on_tiles(name: str, text: str) -> None:
     """Tiles are set up and given back once, and multiplied in loops with a load a product; no vector is on the stack.
 
-    But for loops that call functions, which may use every vector register.
+    Except in loops that call functions, which may use every vector register.
     """
     for once in ("ldtilecfg", "tilerelease"):
         assert counted(text, once) == 1, (name, once)

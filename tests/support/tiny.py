@@ -90,7 +90,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def take_tokenizer_as_it_is(folder):
-    """Let tokenizer.json count as it is, where BERT's class would build its own over the vocabulary."""
+    """Use tokenizer.json unchanged, although BERT's class would build its own over the vocabulary."""
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
 
 

@@ -1,7 +1,7 @@
-"""Small tokenizers of every kind, as their families lie on disk, and what transformers makes of texts with them.
+"""Small tokenizers of every kind, in the files of their families, and the results of transformers with them.
 
 The goldens are written by make_tokenizer_goldens.py. The character map of SentencePiece's nmt_nfkc is kept once, in
-nmt_nfkc.xz; the files have the word below in its place.
+nmt_nfkc.xz; the files contain the word below instead.
 """
 
 import base64
@@ -39,7 +39,7 @@ def pairs():
 
 
 def fill(content):
-    """Put the character map in its place."""
+    """Insert the character map."""
     return content.replace(CHARSMAP, charsmap()) if CHARSMAP in content else content
 
 

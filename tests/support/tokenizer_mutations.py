@@ -309,6 +309,6 @@ def _spoil(dice, files):
 
 
 def digest(ids):
-    """A number for a list of ids: another one for other ids, but for one case in 65,536; never 0."""
+    """A number for a list of ids, never 0; two lists have the same number in one case of 65,536."""
     data = ",".join(map(str, ids)).encode()
     return int.from_bytes(hashlib.blake2b(data, digest_size=2).digest(), "little") or 1

@@ -1,4 +1,4 @@
-"""Pairs to train on, and settings that are done in a moment."""
+"""Pairs for training, and settings with which it is quick."""
 
 import numpy as np
 

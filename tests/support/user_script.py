@@ -1,4 +1,4 @@
-"""What a user writes, for type checkers alone: tests/house/test_types.py reads which lines must be errors."""
+"""A user's script, only for type checkers: tests/house/test_types.py reads which lines must be errors."""
 
 import numpy as np
 from typing_extensions import assert_type

@@ -36,7 +36,7 @@ class _Program(ctypes.Structure):
 
 
 def withhold():
-    """From now on refuse this process, and all that it starts, the registers of tiles; the child's first line."""
+    """Deny this process, and all that it starts, the registers of tiles; the child's first line."""
     code = b"".join(struct.pack("HBBI", *line) for line in PROGRAM)
     program, call = _Program(len(PROGRAM), code), ctypes.CDLL(None).prctl
     none = ctypes.c_ulong(0)
@@ -47,7 +47,7 @@ def withhold():
 
 
 def python_withheld(body, *arguments, **environment):
-    """As processes.python, without the permission to use tiles; the test is skipped where that cannot be withheld."""
+    """As processes.python, without permission to use tiles; skips the test if that cannot be denied."""
     script = "from withheld import withhold\nwithhold()\n" + textwrap.dedent(body)
     command = [sys.executable, "-W", "error", "-c", script, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(SUPPORT)} | environment
