@@ -41,6 +41,19 @@ def test_hostile_requests(server, name):
     assert status_of(answer) in allowed, answer[:200]
 
 
+@pytest.mark.parametrize("at", (0, 10, 25, 40, 62))
+def test_no_more_is_read_than_an_answer(at):
+    """ "100 Continue" and the answer may come at once, or be cut anywhere; then nothing else will come."""
+    both = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    parts = [part for part in (both[:at], both[at:]) if part]
+
+    class Received:
+        def recv(self, size):
+            return parts.pop(0)  # an IndexError if there is none left
+
+    assert status_of(read_answer(Received())) == 200 and not parts
+
+
 def test_several_requests_on_one_connection(server):
     with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
         for _ in range(3):

@@ -33,9 +33,9 @@ def read_answer(sock):
         while part := sock.recv(65536):
             answer += part
             head, end, body = answer.partition(b"\r\n\r\n")
-            if head.startswith(b"HTTP/1.1 100"):
+            if end and head.startswith(b"HTTP/1.1 100"):  # the answer itself may have come with it
                 answer = body
-                continue
+                head, end, body = answer.partition(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: (\d+)", head)
             if end and length and len(body) >= int(length[1]):
                 break
