@@ -8,6 +8,7 @@ from typing import Any
 
 from minembed.errors import InputError, MinembedError, MissingExtraError
 from minembed.runtime.interrupts import not_swallowed
+from minembed.runtime.store import StoreFile
 from minembed.types import TextFormat
 
 BATCH = 1024  # rows that are read at a time
@@ -90,7 +91,8 @@ def open_arrow(file: Any, form: TextFormat, name: str) -> Any:
     arrow = arrow_module()
     try:
         if form == "parquet":
-            return arrow.parquet.ParquetFile(file, buffer_size=1 << 20)
+            ahead = isinstance(file, StoreFile)  # few large requests; a disk needs none, and the memory of a row group
+            return arrow.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=ahead)
         try:
             return arrow.ipc.open_file(file)
         except ValueError:  # pyarrow's own errors derive from it
