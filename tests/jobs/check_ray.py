@@ -19,7 +19,6 @@ import pytest
 import ray
 from command import MODULE
 from ray.cluster_utils import Cluster
-from tiny import write_tiny_checkpoint
 
 from minembed import Embedder, Index, jobs
 from minembed.errors import InputError, TruncationWarning
@@ -44,16 +43,6 @@ def cluster(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint):
-    return Embedder.load(checkpoint, backend="numpy", threads=1)
-
-
-@pytest.fixture(scope="module")
 def local(model, tmp_path_factory):
     """A corpus, and what the local engine makes of it."""
     folder = tmp_path_factory.mktemp("local")
@@ -62,9 +51,9 @@ def local(model, tmp_path_factory):
     return corpus, job_cases.contents(folder / "out")
 
 
-def start(checkpoint, corpus, out):
+def start(tiny_checkpoint, corpus, out):
     command = [*MODULE, "embed", *map(str, corpus), "-o", f"{out}/", "--engine", "ray", "--shard-rows", str(SHARD)]
-    command += ["-m", str(checkpoint), "--backend", "numpy", "--truncation", "silent", "--threads", "1"]
+    command += ["-m", str(tiny_checkpoint), "--backend", "numpy", "--truncation", "silent", "--threads", "1"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -95,8 +84,8 @@ def assert_as_local(out, local):
     assert [row["id"] for row in job_cases.rows_of(out)] == [f"k{i}" for i in range(sum(SIZES))]
 
 
-def test_several_nodes_make_the_bytes_of_the_local_engine(cluster, checkpoint, local, tmp_path):
-    told = finished(start(checkpoint, local[0], tmp_path / "out"))
+def test_several_nodes_make_the_bytes_of_the_local_engine(cluster, tiny_checkpoint, local, tmp_path):
+    told = finished(start(tiny_checkpoint, local[0], tmp_path / "out"))
     assert_as_local(tmp_path / "out", local)
     nodes = told.partition("shards by node: ")[2].partition("\n")[0].split(", ")
     assert len(nodes) > 1 and sum(int(node.split()[1]) for node in nodes) == sum(SIZES) // SHARD, told
@@ -109,10 +98,10 @@ def workers_on(node):
 
 
 @pytest.mark.parametrize("what", ["node", "worker"])
-def test_a_kill_in_the_middle(cluster, checkpoint, local, tmp_path, what):
+def test_a_kill_in_the_middle(cluster, tiny_checkpoint, local, tmp_path, what):
     made, nodes = cluster
     ray.init(address=made.address, log_to_driver=False)
-    process = start(checkpoint, local[0], tmp_path / "out")
+    process = start(tiny_checkpoint, local[0], tmp_path / "out")
     wait_for_shards(tmp_path / "out", 8, process)
     while not workers_on(nodes[0]):
         assert process.poll() is None, process.communicate()[0]
@@ -126,17 +115,17 @@ def test_a_kill_in_the_middle(cluster, checkpoint, local, tmp_path, what):
     assert_as_local(tmp_path / "out", local)
 
 
-def test_the_driver_is_killed_in_the_middle(cluster, checkpoint, local, model, tmp_path):
+def test_the_driver_is_killed_in_the_middle(cluster, tiny_checkpoint, local, model, tmp_path):
     out, counts = tmp_path / "out", []
     for count in (5, 15):
-        process = start(checkpoint, local[0], out)
+        process = start(tiny_checkpoint, local[0], out)
         wait_for_shards(out, count, process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kept = {name: data for name, data in job_cases.contents(out).items() if not name.startswith(".minembed-")}
         assert all(local[1][name] == data for name, data in kept.items())
         counts.append(len(kept))
-    told = finished(start(checkpoint, local[0], out))
+    told = finished(start(tiny_checkpoint, local[0], out))
     assert "shards are there; going on" in told and counts[0] < counts[1]
     assert_as_local(out, local)
 
@@ -195,10 +184,10 @@ DYING = """
 """
 
 
-def test_a_shard_that_kills_its_workers(cluster, checkpoint, model, tmp_path):
+def test_a_shard_that_kills_its_workers(cluster, tiny_checkpoint, model, tmp_path):
     """There is an end to it, with its name; the others are kept, and the same call goes on."""
     corpus, out = job_cases.write_corpus(tmp_path, (65,)), tmp_path / "out"
-    command = [sys.executable, "-c", textwrap.dedent(DYING), str(checkpoint), str(corpus[0]), str(out)]
+    command = [sys.executable, "-c", textwrap.dedent(DYING), str(tiny_checkpoint), str(corpus[0]), str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     told = finished(process)
     assert f"\nSourceError shard 3 of {out} was lost 4 times" in f"\n{told}", told
@@ -259,18 +248,18 @@ def test_search_while_nodes_are_lost(cluster, model, tmp_path):
             index.search("rye")
 
 
-def test_what_is_refused(cluster, checkpoint, tmp_path):
+def test_what_is_refused(cluster, tiny_checkpoint, tmp_path):
     corpus = job_cases.write_corpus(tmp_path)
     options = {"shard_rows": 20, "engine": "ray"}
-    some = Embedder.load(checkpoint, backend="numpy", threads=1, max_seq_length=8)
+    some = Embedder.load(tiny_checkpoint, backend="numpy", threads=1, max_seq_length=8)
     with pytest.warns(TruncationWarning, match=r"^\d\d texts longer than 8 tokens were cut"):
         jobs.embed(corpus, tmp_path / "out", some, **options)
     with pytest.raises(InputError, match=r"another setting \(truncate_dim: null then, 4 now\)"):
         jobs.embed(corpus, tmp_path / "out", some, truncate_dim=4, **options)
-    wide = Embedder.load(checkpoint, backend="numpy", threads=2)
+    wide = Embedder.load(tiny_checkpoint, backend="numpy", threads=2)
     with pytest.raises(InputError, match="each of the model's 2 threads, and the largest node of the cluster has 1"):
         jobs.embed(corpus, tmp_path / "wide", wide, **options)
-    short = Embedder.load(checkpoint, backend="numpy", threads=1, max_seq_length=4)
+    short = Embedder.load(tiny_checkpoint, backend="numpy", threads=1, max_seq_length=4)
     with pytest.raises(InputError, match=r"has more than 4 tokens.*on node"):
         jobs.embed(corpus, tmp_path / "error", short, truncation="error", **options)
     corpus[0].write_text(corpus[0].read_text().replace("bread", "toast"))

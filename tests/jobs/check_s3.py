@@ -19,9 +19,8 @@ import job_cases
 import pytest
 import store_server
 from command import MODULE, heeds_signals
-from tiny import write_tiny_checkpoint
 
-from minembed import Embedder, Index, jobs
+from minembed import Index, jobs
 from minembed.errors import InputError, SourceError
 from minembed.jobs import claims
 from minembed.runtime import store_access
@@ -64,16 +63,6 @@ def proxy(endpoint, monkeypatch):
         store_access._opened.cache_clear()
         yield made
     store_access._opened.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint):
-    return Embedder.load(checkpoint, backend="numpy", threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +132,12 @@ def test_tables_of_arrow_and_packed_ones(local, model, out, tmp_path):
         assert shards_of(out / f"{name}-out") == shards_of(tmp_path / f"{name}-out")
 
 
-def test_kills(local, model, checkpoint, out):
+def test_kills(local, model, tiny_checkpoint, out):
     """SIGKILL at random moments; what is there is whole, and the same call goes on at once."""
     dice, stopped = random.Random(5), set()
 
     def start():
-        return faults.start(textwrap.dedent(SCRIPT), checkpoint, f"{local[0][0].parent}/*.csv", out)
+        return faults.start(textwrap.dedent(SCRIPT), tiny_checkpoint, f"{local[0][0].parent}/*.csv", out)
 
     process = start()
     began = time.perf_counter()
@@ -267,10 +256,10 @@ def test_what_changed_is_refused(local, model, out, tmp_path):
         embed(local[0], out / "mine", model)
 
 
-def test_two_processes(proxy, local, model, checkpoint, out):
+def test_two_processes(proxy, local, model, tiny_checkpoint, out):
     proxy.seconds = 4.0
     proxy.fault = lambda method, path, query, number: "slow" if "part-000001" in path and method == "PUT" else None
-    process = faults.start(textwrap.dedent(SCRIPT), checkpoint, f"{local[0][0].parent}/*.csv", out)
+    process = faults.start(textwrap.dedent(SCRIPT), tiny_checkpoint, f"{local[0][0].parent}/*.csv", out)
     faults.go(process)
     while not (out / "part-000000.parquet").exists():
         assert process.poll() is None, process.communicate()
@@ -282,14 +271,15 @@ def test_two_processes(proxy, local, model, checkpoint, out):
     assert_whole(out, local)
 
 
-def test_many_that_begin_together(proxy, local, model, checkpoint, out):
+def test_many_that_begin_together(proxy, local, model, tiny_checkpoint, out):
     """At most one works; whoever is told to wait may say the same again."""
     proxy.seconds = 0.3
     proxy.fault = lambda method, path, query, number: "slow" if "part-" in path and method == "PUT" else None
     for number in range(4):
         folder = out / str(number)
         started = [
-            faults.start(textwrap.dedent(SCRIPT), checkpoint, f"{local[0][0].parent}/*.csv", folder) for _ in range(4)
+            faults.start(textwrap.dedent(SCRIPT), tiny_checkpoint, f"{local[0][0].parent}/*.csv", folder)
+            for _ in range(4)
         ]
         for process in started:
             faults.go(process)
@@ -326,7 +316,7 @@ def test_wrong_credentials_and_places(proxy, local, model, out, monkeypatch, tmp
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("part-*"))
 
 
-def test_a_full_disk_for_temporary_files(local, model, checkpoint, out):
+def test_a_full_disk_for_temporary_files(local, model, tiny_checkpoint, out):
     """A limit of the size of files stands for the full disk."""
     body = """
         import resource, signal, sys
@@ -337,7 +327,7 @@ def test_a_full_disk_for_temporary_files(local, model, checkpoint, out):
         try: jobs.embed(sys.argv[2], sys.argv[3], model, shard_rows=20, truncation="silent")
         except OSError as e: print(type(e).__name__, e.errno, e)
     """
-    command = [sys.executable, "-c", textwrap.dedent(body), checkpoint, f"{local[0][0].parent}/*.csv", out]
+    command = [sys.executable, "-c", textwrap.dedent(body), tiny_checkpoint, f"{local[0][0].parent}/*.csv", out]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=True)
     told = f"SourceError {errno.EFBIG} cannot prepare {out / 'part-000000.parquet'}: "
     assert done.stdout.startswith(told) and "TMPDIR" in done.stdout, done
@@ -345,11 +335,11 @@ def test_a_full_disk_for_temporary_files(local, model, checkpoint, out):
     assert_whole(out, local)
 
 
-def test_ctrl_c_and_the_command(proxy, local, model, checkpoint, out, tmp_path):
+def test_ctrl_c_and_the_command(proxy, local, model, tiny_checkpoint, out, tmp_path):
     proxy.seconds = 30
     proxy.fault = lambda method, path, query, number: "slow" if "part-000002" in path and method == "POST" else None
     command = [*MODULE, "embed", *map(str, local[0]), "-o", f"{out}/", "--shard-rows", "20"]
-    command += ["-m", str(checkpoint), "--backend", "numpy", "--truncation", "silent", "--threads", "1"]
+    command += ["-m", str(tiny_checkpoint), "--backend", "numpy", "--truncation", "silent", "--threads", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_signals)
     while not (out / "part-000001.parquet").exists():
         assert process.poll() is None

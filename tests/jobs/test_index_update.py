@@ -20,11 +20,6 @@ from minembed.search import index_saving
 WORDS = "bread tea river stone crumb oven salt green bitter slow quick warm".split()
 
 
-@pytest.fixture(scope="module")
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy")
-
-
 def corpus_of(rows):
     """A corpus as the files have it: id -> (text, price)."""
     dice = random.Random(rows)

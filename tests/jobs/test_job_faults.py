@@ -17,7 +17,7 @@ import pytest
 from command import MODULE, heeds_signals
 from examples import heavy
 
-from minembed import Embedder, jobs
+from minembed import jobs
 from minembed.errors import ConfigError, InputError, MinembedError, SourceError
 from minembed.runtime.checksums import crc32_of_json
 from minembed.runtime.holding import held
@@ -30,11 +30,6 @@ SCRIPT = """
     sys.stdin.readline()
     jobs.embed(sys.argv[2] + "/*.csv", sys.argv[3], model, shard_rows=int(sys.argv[4]), truncation="silent")
 """
-
-
-@pytest.fixture(scope="module")
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy", threads=1)
 
 
 def embed(corpus, folder, model):

@@ -16,11 +16,6 @@ from minembed.search.index_files import Facts
 
 
 @pytest.fixture(scope="module")
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy")
-
-
-@pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     """A corpus of which one row in each file has no text, and a finished job."""
     folder = tmp_path_factory.mktemp("corpus")

@@ -7,11 +7,6 @@ from minembed import Embedder, jobs
 from minembed.errors import InputError
 
 
-@pytest.fixture
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy")
-
-
 def embed(inputs, folder, model, **options):
     return jobs.embed(inputs, folder, model, shard_rows=20, missing="skip", truncation="silent", **options)
 

@@ -8,7 +8,7 @@ import job_cases
 import pytest
 from command import run
 
-from minembed import Embedder, Index, jobs
+from minembed import Index, jobs
 from minembed.errors import InputError, SourceError
 from minembed.jobs import claims, on_ray
 from minembed.jobs.local import Job
@@ -43,11 +43,6 @@ def memory(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "store_of", lambda scheme, bucket: made)
     monkeypatch.setattr(claims, "BEAT", 0.02)
     return made
-
-
-@pytest.fixture(scope="module")
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy", threads=1)
 
 
 def embed(inputs, output, model, **options):

@@ -21,11 +21,6 @@ from minembed.jobs.inputs import find_files
 from minembed.jobs.shards import is_whole
 
 
-@pytest.fixture(scope="module")
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy")
-
-
 def embed(inputs, folder, model, **options):
     """As jobs.embed; the tiny model reads few tokens."""
     return jobs.embed(inputs, folder, model, **{"truncation": "silent", **options})

@@ -8,18 +8,13 @@ import job_cases
 import pytest
 from command import run
 
-from minembed import Embedder, jobs
+from minembed import jobs
 from minembed.errors import InputError, MissingExtraError, SourceError
 from minembed.jobs import on_ray
 from minembed.jobs.local import Job, Reader
 from minembed.jobs.planning import Request, plan_job
 
 WITHOUT_RAY = pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
-
-
-@pytest.fixture(scope="module")
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy", threads=1)
 
 
 @pytest.fixture

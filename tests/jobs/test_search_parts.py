@@ -4,16 +4,11 @@ import job_cases
 import numpy as np
 import pytest
 
-from minembed import Embedder, Index, jobs
+from minembed import Index, jobs
 from minembed.errors import IndexFileError, InputError
 from minembed.jobs.search_parts import Part, corpus_of, merged
 
 QUERIES = ["rye bread", "sweet cake and tea", "stone", "k"]
-
-
-@pytest.fixture(scope="module")
-def model(tiny_checkpoint):
-    return Embedder.load(tiny_checkpoint, backend="numpy", threads=1)
 
 
 @pytest.fixture(scope="module")
