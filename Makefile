@@ -113,10 +113,11 @@ measure-extras:    ## what each extra brings, its size and its first vector, int
 ROWS ?= 100000
 MADE ?= 0
 FOLDER ?= $(VENV)/scale
+DTYPE ?= float32
 
 measure-scale: $(VENV)/dev ## the tables of docs/scale.md: make measure-scale ROWS=100000 MADE=10000000 FOLDER=(with room) (hours)
 	$(BIN)/minembed pull
-	PYTHONSAFEPATH= $(BIN)/python docs/measure_scale.py $(FOLDER) --rows $(ROWS) --made $(MADE)
+	PYTHONSAFEPATH= $(BIN)/python docs/measure_scale.py $(FOLDER) --rows $(ROWS) --made $(MADE) --dtype $(DTYPE)
 
 test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mpnet PYTHON=(with sentence-transformers) STSB=(folder)
 	$(BIN)/minembed pull all-mpnet-base-v2 | tee $(VENV)/mpnet.txt

@@ -2,7 +2,7 @@
 
     make measure-scale ROWS=1000000 MADE=10000000 FOLDER=/somewhere/with/room
 
-`real` passages (docs/many_passages.py) go through all-MiniLM-L6-v2; `made` texts (docs/made_texts.py) through a model
+`real` texts (docs/real_texts.py) go through all-MiniLM-L6-v2; `made` texts (docs/made_texts.py) through a model
 without layers: they show what reading, writing and searching take, not what computing does.  For every step the page
 has the seconds of CPU and of the clock, and the peak of its own memory (RssAnon, read every 20 ms: without pages of
 mapped files, which the system takes back when it needs them).  Finished steps in FOLDER are not repeated.  The script
@@ -42,7 +42,7 @@ def run(folder: Path, step: str, *more: str) -> Facts:
     return facts
 
 
-def measure(folder: Path, rows: int, kind: str) -> Facts:
+def measure(folder: Path, rows: int, kind: str, dtype: str) -> Facts:
     """All steps of one corpus; those that are noted in FOLDER/facts.json are not done again."""
     folder.mkdir(parents=True, exist_ok=True)
     noted = folder / "facts.json"
@@ -55,12 +55,14 @@ def measure(folder: Path, rows: int, kind: str) -> Facts:
 
     if not any(folder.glob("texts-*.parquet")):
         make_texts(folder, rows, kind)
-    once("embed", "embed")
-    once("encode", "encode")
+    once("embed", "embed", dtype)
+    once("encode", "encode", dtype)
     for precision in ("int8", "binary"):
         once(f"index {precision}", "index", precision)
         with forgotten(folder / precision):
             once(f"search {precision}, not cached", "search", precision)
+        with forgotten(folder / precision):
+            once(f"search {precision}, not cached, memory used before", "search", precision, "used")
         once(f"search {precision}", "search", precision)
         if precision == "int8":
             once("exact", "exact")
@@ -77,7 +79,7 @@ def make_texts(folder: Path, rows: int, kind: str) -> None:
     if kind == "made":
         from made_texts import main
     else:
-        from many_passages import main as real
+        from real_texts import main as real
 
         real(folder / "texts-000.parquet", rows)
         return
@@ -111,10 +113,13 @@ def table(facts: Facts) -> str:
         more = []
         if name == "embed":
             found = found | {"peak": found["above"]}
-            rate = found["rows"] / found["cpu"] / (facts["encode"]["rows"] / facts["encode"]["cpu"])
-            more.append(f"memory above the model; {rate:.2f} times the rate of `encode` by CPU")
+            more.append("memory above the model")
             if "estimate" in found:
-                more.append(f"what a minute's estimate was off: {100 * found['estimate']:+.0f} %")
+                off = f"{100 * found['estimate']:+.0f} % ({100 * found['estimate_cpu']:+.0f} % in seconds of CPU)"
+                more.append(f"what a minute's estimate was off: {off}")
+        if "job_cpu" in found:
+            by_clock, by_cpu = found["seconds"] / found["job_seconds"], found["cpu"] / found["job_cpu"]
+            more.append(f"a job of the same texts, in turn: {by_clock:.2f} times this rate ({by_cpu:.2f} by CPU)")
         if "first" in found:
             more.append(f"{100 * max(found['cached'], 0):.0f} % of the file cached")
             more.append(f"first answer {found['first_cpu']:.2f} s of CPU ({found['first']:.2f} s)")
@@ -171,8 +176,9 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rows", type=int, default=0, metavar="N", help="real passages; 0: none")
+    parser.add_argument("--rows", type=int, default=0, metavar="N", help="real texts; 0: none")
     parser.add_argument("--made", type=int, default=0, metavar="N", help="made texts; 0: none")
+    parser.add_argument("--dtype", default="float32", help="of the model for real texts")
     said = parser.parse_args()
     facts: dict[str, Facts] = {}
     for kind, rows in (("real", said.rows), ("made", said.made)):
@@ -183,7 +189,7 @@ def main() -> None:
             needed = rows * (4 * 384 * 2.3 + 600)
             if shutil.disk_usage(said.folder if said.folder.exists() else said.folder.parent).free < needed:
                 sys.exit(f"{rows:,} {kind} rows need {needed / 1e9:.0f} GB in {said.folder}")
-            facts[kind] = measure(said.folder / kind, rows, kind)
+            facts[kind] = measure(said.folder / kind, rows, kind, said.dtype if kind == "real" else "float32")
             write_page(f"<!-- measured {kind} -->", f"<!-- /measured {kind} -->", table(facts[kind]))
     if len(facts) == 2:
         write_page("<!-- computed -->", "<!-- /computed -->", computed(facts["real"], facts["made"]))

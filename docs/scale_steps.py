@@ -1,6 +1,6 @@
 """The steps that docs/measure_scale.py measures: each is given a folder, and prints what it found as JSON.
 
-python docs/scale_steps.py FOLDER STEP [PRECISION]
+python docs/scale_steps.py FOLDER STEP [DTYPE or PRECISION]
 """
 
 import json
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-SAMPLED = 20_000  # texts that `encode` embeds in memory, to compare
+SAMPLED = 60_000  # texts that `encode` embeds in memory, to compare
+ROUNDS = 2  # of both
 FIRST = 60  # seconds, after which a job's estimate is noted
 QUERIES = 20
 Facts = dict[str, Any]
@@ -53,42 +54,87 @@ def own_memory() -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def embed(folder: Path) -> Facts:
+def embed(folder: Path, dtype: str = "float32") -> Facts:
     """The job, and the error of its estimate after a minute."""
     from minembed import jobs
 
-    model, texts = model_of(folder), sorted(folder.glob("texts-*.parquet"))
+    model, texts = model_of(folder, dtype), sorted(folder.glob("texts-*.parquet"))
     model.encode(["warm", "a longer text " * 50] * 40)
-    told: list[float] = []
-
-    def ask() -> None:
-        time.sleep(FIRST)
-        left = jobs.status(folder / "vectors").seconds_left
-        told.extend([] if left is None else [left])
-
-    watch, before = Watch(), time.perf_counter()
-    threading.Thread(target=ask, daemon=True).start()
+    estimate = Estimate(folder / "vectors")
+    watch = Watch()
+    estimate.start()
     report = jobs.embed(
         texts, folder / "vectors", model, field="text", identity="id", show_progress_bar=False, truncation="silent"
     )
-    seconds = time.perf_counter() - before
-    facts = watch.facts() | {"rows": report.rows}
-    if told:
-        facts["estimate"] = (FIRST + told[0] - seconds) / seconds
-    return facts
+    return watch.facts() | {"rows": report.rows} | estimate.errors()
 
 
-def encode(folder: Path) -> Facts:
-    """The same texts in memory: every n-th of them."""
+class Estimate(threading.Thread):
+    """What a job says after a minute, or as soon as it says something: by the clock, and in seconds of CPU.
+
+    Where other programs use the machine, only the second says how good it is: the rule of `jobs.status`, with the
+    process's own seconds of CPU in place of the clock's.
+    """
+
+    def __init__(self, job: Path) -> None:
+        super().__init__(daemon=True)
+        self.job, self.told = job, 0.0
+        self.made: list[float] = []  # seconds of CPU at the end of each shard
+        self.began, self.cpu = time.perf_counter(), time.process_time()
+
+    def run(self) -> None:
+        """Ask."""
+        from minembed import jobs
+
+        while not self.told:
+            time.sleep(0.1)
+            there = len(list(self.job.glob("part-*")))
+            self.made += [time.process_time() - self.cpu] * (there - len(self.made))
+            now = time.perf_counter() - self.began
+            if now > FIRST and there > 1:
+                self.told = now + (jobs.status(self.job).seconds_left or 0.0)
+
+    def errors(self) -> Facts:
+        """By how much it was off."""
+        from minembed.jobs.folder import begun_plan
+
+        seconds, cpu, plan = time.perf_counter() - self.began, time.process_time() - self.cpu, begun_plan(self.job)
+        if not self.told or plan is None:
+            return {}
+        work = [shard.work for shard in plan.shards]
+        pace = (self.made[-1] - self.made[0]) / sum(work[1 : len(self.made)])
+        expected = self.made[-1] + pace * sum(work[len(self.made) :])
+        return {"estimate": (self.told - seconds) / seconds, "estimate_cpu": (expected - cpu) / cpu}
+
+
+def encode(folder: Path, dtype: str = "float32") -> Facts:
+    """Every n-th of the texts in memory, and as a job, in turn: the median of both."""
     import pyarrow.parquet
 
-    model = model_of(folder)
-    texts = [row for path in sorted(folder.glob("texts-*.parquet")) for row in pyarrow.parquet.read_table(path)["text"]]
-    some = [text.as_py() for text in texts[:: max(1, len(texts) // SAMPLED)]]
+    from minembed import jobs
+
+    model, sample = model_of(folder, dtype), folder / "sample.parquet"
+    table = pyarrow.concat_tables(pyarrow.parquet.read_table(path) for path in sorted(folder.glob("texts-*.parquet")))
+    table = table.take(np.arange(0, len(table), max(1, len(table) // SAMPLED)))
+    pyarrow.parquet.write_table(table, sample)
+    some = table["text"].to_pylist()
+    del table
     model.encode(some[:200], truncation="silent")
-    watch = Watch()
-    model.encode(some, truncation="silent")
-    return watch.facts() | {"rows": len(some)}
+    runs: dict[str, list[Facts]] = {"encode": [], "job": []}
+    for _ in range(ROUNDS):
+        watch = Watch()
+        model.encode(some, truncation="silent")
+        runs["encode"].append(watch.facts())
+        shutil.rmtree(folder / "sample", ignore_errors=True)
+        watch = Watch()
+        jobs.embed(sample, folder / "sample", model, field="text", show_progress_bar=False, truncation="silent")
+        runs["job"].append(watch.facts())
+    shutil.rmtree(folder / "sample")
+    sample.unlink()
+    middle = {
+        how: {name: float(np.median([one[name] for one in found])) for name in found[0]} for how, found in runs.items()
+    }
+    return middle["encode"] | {"rows": len(some)} | {f"job_{name}": value for name, value in middle["job"].items()}
 
 
 def index(folder: Path, precision: str = "int8") -> Facts:
@@ -100,8 +146,12 @@ def index(folder: Path, precision: str = "int8") -> Facts:
     return watch.facts() | {"rows": rows, "bytes": size_of(folder / precision)}
 
 
-def search(folder: Path, precision: str = "int8") -> Facts:
-    """The first answer after opening, and later ones; before that, the share of the files in the page cache."""
+def search(folder: Path, precision: str = "int8", memory: str = "") -> Facts:
+    """The first answer after opening, and later ones; before that, the share of the files in the page cache.
+
+    With `memory`, as much memory as the search reads was in use just before: a virtual machine gets its memory from
+    the host at the first use, which costs CPU time of the process that uses it.
+    """
     from minembed import Index
     from minembed.errors import InputError
 
@@ -110,9 +160,12 @@ def search(folder: Path, precision: str = "int8") -> Facts:
     with suppress(InputError):  # no kernels here: NumPy computes
         small.search(np.ones(384), backend="numba")  # compiled, or read from the cache
     cached = share_cached(folder / precision)
-    watch = Watch()
     opened = Index.load(folder / precision)
     rows, width = len(opened), opened.dimension
+    read = rows * {"int8": width + 12, "binary": width / 8, "float32": 4 * width}[precision]
+    if memory:
+        np.ones(int(read), np.uint8)
+    watch = Watch()
     near = np.array(opened._rows.blocks[0].vectors[dice.integers(0, rows, QUERIES)])  # unchecked: made into queries
     queries = near + dice.standard_normal(near.shape, np.float32) * np.float32(0.5 / width**0.5)
     start, cpu = time.perf_counter(), time.process_time()
@@ -124,7 +177,6 @@ def search(folder: Path, precision: str = "int8") -> Facts:
         opened.search(query, k=10)
         laps.append(time.perf_counter() - start)
         cpus.append(time.process_time() - cpu)
-    read = rows * {"int8": width + 12, "binary": width / 8, "float32": 4 * width}[precision]
     facts = watch.facts() | first | {"rows": rows, "later": min(laps), "later_cpu": min(cpus), "cached": cached}
     pace, of_core = memory_pace()
     facts |= {"pace": read / min(laps) / 1e9, "memory": pace, "median": float(np.median(laps))}
@@ -182,12 +234,12 @@ STEPS: dict[str, Callable[..., Facts]] = {
 }
 
 
-def model_of(folder: Path) -> Any:
+def model_of(folder: Path, dtype: str) -> Any:
     """The model of a corpus."""
     from minembed import Embedder
 
     made = folder / "model"
-    return Embedder.load(made if made.exists() else "all-MiniLM-L6-v2")
+    return Embedder.load(made if made.exists() else "all-MiniLM-L6-v2", dtype=dtype)
 
 
 def size_of(folder: Path) -> int:
