@@ -31,6 +31,9 @@ BODIES = 32  # of the largest size that may be read at once
 MOST_ANSWERS = 256 << 20  # bytes of answers that are not sent yet; above this, nothing new is computed
 AT_ONCE = 64 << 10  # bytes
 FIXED = [(b"x-content-type-options", b"nosniff")]
+LATE = Refusal(
+    503, "the server stopped before the answer was done: send it elsewhere", "stopping", headers={"retry-after": "5"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,10 @@ class App:
             answer = await self._answer(request)
         except GoneError:
             answer = Answer(status=GONE)
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+            answer = self._refused(request, LATE)  # the grace ran out
         except Exception as error:
             answer = self._refused(request, error)
         if request.origin is not None:

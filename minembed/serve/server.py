@@ -1,6 +1,7 @@
 """The whole server: its parts are assembled, and run until a signal stops it gracefully."""
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -133,6 +134,6 @@ def config_of(parts: Parts) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=int(parts.settings.grace),
+        timeout_graceful_shutdown=math.ceil(parts.settings.grace),
         backlog=1024,
     )

@@ -39,10 +39,11 @@ class Workers:
         return Workers(queue, threads)
 
     def stop(self, timeout: float | None = None) -> None:
-        """Accept no more jobs, compute those that wait, and end the threads."""
+        """Accept no more jobs, compute those that wait, and end the threads; `timeout` is for all of them together."""
         self.queue.close()
+        end = None if timeout is None else time.monotonic() + timeout
         for thread in self.threads:
-            thread.join(timeout)
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
 
 def _serve(queue: Queue, deliver: Callable[[list[Job]], None], watcher: Watcher | None) -> None:

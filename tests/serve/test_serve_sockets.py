@@ -91,6 +91,26 @@ def test_a_signal_ends_it_in_good_order(tiny_folder, tmp_path):
     bind("127.0.0.1", server.port).close()
 
 
+HALF_A_BODY = HEAD + b'Content-Length: 100\r\n\r\n{"input": "a'
+LONG = post(b'{"input": [' + b",".join([b'"' + b"the cat " * 40 + b'"'] * 2000) + b"]}")  # seconds of work
+
+
+@pytest.mark.parametrize(("raw", "grace"), [(HALF_A_BODY, 1), (LONG, 0)])
+def test_a_grace_that_runs_out(raw, grace, tiny_folder, tmp_path):
+    """A request that is not done by then is told so, and the server does not wait for it."""
+    options = (f"tiny={tiny_folder}", "--backend", "numpy", "--threads", "1", "--grace", grace)
+    with running(tmp_path, *options) as server, socket.create_connection(("127.0.0.1", server.port), 20) as busy:
+        busy.sendall(raw)
+        time.sleep(0.1)
+        begin = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        answer = read_answer(busy)
+        assert status_of(answer) == 503 and b"retry-after: 5" in answer and b"connection: close" in answer
+        assert json_of(answer)["error"]["type"] == "server_error"
+        assert server.process.wait(10) == 0 and grace <= time.monotonic() - begin < grace + 5
+        assert "Traceback" not in server.log()
+
+
 def test_a_port_that_is_taken(server):
     with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1"):
         bind("127.0.0.1", server.port)
