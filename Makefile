@@ -295,6 +295,16 @@ bench-stream:      ## peak memory while 100,000 texts stream by (about 4 minutes
 	$(PYTHON) bench stream $(BENCH_OPTIONS)
 	$(PYTHON) bench report
 
+bench-serve:       ## servers under load beside ours (half an hour), then the report again
+	$(PYTHON) bench setup-serve
+	$(PYTHON) bench serve --starts $(BENCH_OPTIONS)
+	$(PYTHON) bench report
+
+soak-serve:        ## a server at full load for 20 minutes: memory and latencies, then the report again
+	$(PYTHON) bench setup-serve
+	$(PYTHON) bench soak $(BENCH_OPTIONS)
+	$(PYTHON) bench report
+
 check-speed: $(VENV)/dev ## is REVISION (HEAD) more than 5 % slower than its parent, in seconds of a core? (ten minutes)
 	$(BIN)/minembed pull
 	PYTHONSAFEPATH= $(BIN)/python bench/history.py check $(REVISION)
@@ -310,4 +320,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 measure-ray test-sentence-transformers measure-extras measure-scale test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream check-speed test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 measure-ray test-sentence-transformers measure-extras measure-scale test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream bench-serve soak-serve check-speed test-stores

@@ -11,6 +11,7 @@
     python bench stream      peak memory while 100,000 texts stream by
     python bench setup-serve what the servers beside ours need, in addition to setup
     python bench serve       servers under load on 127.0.0.1, beside FastAPI by hand and infinity-emb
+    python bench soak        a server at full load for 20 minutes: memory and latencies, minute by minute
     python bench report      REPORT.md and its plots, from results/*/*.json, a folder for each generation of CPUs
     python bench all         encode, wide, kernels, growth, coldstart, topk, report
     python bench targets     encode and wide with those alone who may decide the table of targets, report
@@ -31,7 +32,7 @@ from peers import WORKLOADS
 WIDTHS, LENGTHS, TARGET_LENGTHS = [768, 1024], [32, 128, 512], [128]
 SHAPES = ["short", "batch"]
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set in the process that runs in the right interpreter
-MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train", "serve")
+MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train", "serve", "soak")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
 COMMANDS["all"] = [
@@ -81,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--count", type=int, default=100_000, help="stream: number of texts (default: %(default)s)")
     top.add_argument("--clients", nargs="+", type=int, default=[1, 8, 64], help="serve: how many (default: 1 8 64)")
     top.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES, help="serve: only these requests")
+    top.add_argument("--starts", action="store_true", help="serve: also how soon ours answers")
     top.add_argument("--seconds", type=float, default=10, help="serve: of each measurement (default: %(default)s)")
+    top.add_argument("--minutes", type=int, default=20, help="soak: how long (default: %(default)s)")
     top.add_argument("--out", type=Path, default=environment.BENCH, help="folder for results/ and REPORT.md")
     return top
 

@@ -21,13 +21,19 @@ import numpy as np
 import machine
 import workloads
 from environment import BENCH, process_environment
-from harness import Unavailable, Worker, WrongAnswer, compare, record
+from harness import Unavailable, Worker, WrongAnswer, compare, digits, earlier, record
 from peers import FLOAT32, ROUNDED
 from peers.folder import describe, resolve
-from servers import INFINITY, SERVERS, Running, Server, running
+from servers import INFINITY, SERVERS, Running, Server, ours, running
 
 BATCH = 64  # texts of a large request
 MOST = 20_000  # requests per cell
+STARTED = 5  # times
+STARTS = (
+    ("minembed, float32", ours("float32")),
+    ("minembed, int8", ours("int8")),
+    ("minembed, NumPy tier", ours("float32", "numpy")),
+)
 PACKAGES = ("minembed", "uvicorn", "sentence-transformers", "torch", "fastapi", "onnxruntime")
 
 
@@ -35,8 +41,12 @@ def run(options: Namespace) -> int:
     """Measure and write results/serve.json; a missing server, or one with wrong answers, is recorded as such."""
     folder = resolve(options.model)
     bodies, texts = bodies_of(options.fraction)
+    texts = {shape: texts[shape] for shape in options.shapes}
     chosen = [server for server in SERVERS if not options.contestants or server.name in options.contestants]
-    offline, found = {}, []
+    before = earlier_of_this_revision(options)
+    offline, found, starts = {}, [], before.get("starts", [])
+    if options.starts:
+        starts = [started(*one, folder, options) for one in STARTS]
     for precision in dict.fromkeys(server.precision for server in chosen):
         offline[precision] = measured_offline(str(folder), precision, options.threads, texts)
         print(f"offline encode {precision}: {offline[precision]}", flush=True)
@@ -47,10 +57,47 @@ def run(options: Namespace) -> int:
             print(f"{server.name} {server.precision}: {error}", flush=True)
             cells = str(error)
         found.append({"server": server.name, "precision": server.precision, "cells": cells})
-    about = {"model": describe(folder), "versions": versions(), "offline": offline, "found": found}
-    record("serve", {"threads": options.threads, "seconds": options.seconds, "batch": BATCH}, about, options.out)
     print_table(offline, found)
+    base = before.get("offline", {})
+    about = {
+        "model": describe(folder),
+        "versions": versions(),
+        "offline": base | {precision: base.get(precision, {}) | own for precision, own in offline.items()},
+        "found": together(before.get("found", []), found),
+        "starts": starts,
+    }
+    record("serve", {"threads": options.threads, "seconds": options.seconds, "batch": BATCH}, about, options.out)
     return 0
+
+
+def earlier_of_this_revision(options: Namespace) -> dict:
+    """What was measured before on this machine, at this revision: shapes can be measured one after the other."""
+    before = earlier("serve", options.out, options.threads)
+    return before if before.get("commit") == machine.commit() else {}
+
+
+def together(before: list[dict], found: list[dict]) -> list[dict]:
+    """Rows of servers, with the cells of an earlier run that this one did not measure again."""
+    rows = {(row["server"], row["precision"]): row for row in before}
+    for row in found:
+        key = row["server"], row["precision"]
+        if isinstance(row["cells"], list) and key in rows and isinstance(rows[key]["cells"], list):
+            new = {(cell["shape"], cell["clients"]) for cell in row["cells"]}
+            kept = [cell for cell in rows[key]["cells"] if (cell["shape"], cell["clients"]) not in new]
+            row = {**row, "cells": kept + row["cells"]}
+        rows[key] = row
+    order = {(server.name, server.precision): i for i, server in enumerate(SERVERS)}
+    return sorted(rows.values(), key=lambda row: order[row["server"], row["precision"]])
+
+
+def started(what: str, server: Server, folder: Path, options: Namespace) -> dict:
+    """Seconds from the start of a process to its first vectors, several times."""
+    laps = []
+    for _ in range(STARTED):
+        with running(server, folder, options.threads, lambda port: answers(port, server.path)) as process:
+            laps.append(process.started)
+    print(f"{what}: first vectors after {', '.join(f'{lap:.2f}' for lap in laps)} s", flush=True)
+    return {"what": what, "median_s": digits(float(np.median(laps))), "worst_s": digits(max(laps)), "runs": len(laps)}
 
 
 def bodies_of(fraction: float) -> tuple[dict[str, list[dict]], dict[str, list[str]]]:
@@ -86,6 +133,8 @@ def measure(folder: str, precision: str, threads: int, texts: dict[str, list[str
             laps.append((time.process_time() - cpu, time.perf_counter() - wall))
         best = [min(lap) for lap in zip(*laps, strict=True)]
         found[shape] = {"texts_per_s": round(len(some) / best[1], 1), "cpu_us": round(1e6 * best[0] / len(some), 1)}
+    if "short" not in texts:
+        return found
     cpu, singles = time.process_time(), []
     for text in texts["short"][:200]:
         wall = time.perf_counter()
@@ -99,7 +148,7 @@ def measured(server: Server, folder: Path, bodies: dict, texts: dict[str, list[s
     """All cells of a server, after a check of its vectors."""
     cells = []
     with running(server, folder, options.threads, lambda port: answers(port, server.path)) as process:
-        check(server, process, folder, texts["short"][:64])
+        check(server, process, folder, texts[options.shapes[0]][:BATCH])
         for shape in options.shapes:
             per_request = 1 if shape == "short" else BATCH
             drive(process, server, bodies[shape], 2, min(1.0, options.seconds))  # warm

@@ -3,10 +3,12 @@
 Linux's VmHWM is preferred to `ru_maxrss`: the latter starts from what the *parent* had resident when it forked.
 """
 
+import os
 import sys
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
+PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def _status(field: str) -> float | None:
@@ -33,6 +35,14 @@ def peak_mb() -> float | None:
 def resident_mb() -> float | None:
     """The current resident memory (Linux), otherwise None."""
     return _status("VmRSS")
+
+
+def resident_of(pid: int) -> float | None:
+    """What another process has resident now (Linux), else None."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE / 2**20
+    except OSError:
+        return None
 
 
 def reset_peak() -> bool:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import report_serve
 from generations import tiled
 from peers import ARRIVAL, NATIVE, NUMPY, OURS, PRECISIONS
 from report_common import (
@@ -165,6 +166,7 @@ def figures(results: dict[str, dict]) -> list[Figure]:
         *kernels(results.get("kernels", {}).get("linear", {})),
         *memory(encode, results.get("coldstart", {})),
         *numpy_tier(encode, results),
+        *(Figure(what, "serve", *rest) for what, *rest in report_serve.figures(results.get("serve", {}))),
     ]
 
 

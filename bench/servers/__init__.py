@@ -40,11 +40,12 @@ class Server:
     path: str = "/v1/embeddings"
 
 
-def ours(precision: str) -> Server:
+def ours(precision: str, backend: str = "auto") -> Server:
     """`minembed serve`."""
 
     def command(place: Place) -> list[str]:
         options = ["--port", str(place.port), "--threads", str(place.threads), "--dtype", precision]
+        options += ["--backend", backend]
         return [sys.executable, "-m", "minembed", "serve", f"m={place.folder}", *options, "--access-log", "none"]
 
     return Server("minembed", precision, command)
@@ -123,6 +124,7 @@ class Running:
 
     pid: int
     port: int
+    started: float  # seconds until it answered
 
     def seconds(self) -> float:
         """Processor time of it and of the processes that it started."""
@@ -145,6 +147,7 @@ def running(server: Server, folder: Path, threads: int, answers: Callable[[int],
     log = WORK / "logs" / f"serve-{server.name}-{server.precision}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
+        begin = time.monotonic()
         process = subprocess.Popen(
             server.command(place),
             stdout=output,
@@ -154,12 +157,12 @@ def running(server: Server, folder: Path, threads: int, answers: Callable[[int],
             start_new_session=True,
         )
     try:
-        end = time.monotonic() + PATIENCE
         while not answers(place.port):
-            if process.poll() is not None or time.monotonic() > end:
+            waited = time.monotonic() - begin
+            if process.poll() is not None or waited > PATIENCE:
                 raise Failed(f"it does not answer, see bench/.work/logs/{log.name}")
-            time.sleep(0.2)
-        yield Running(process.pid, place.port)
+            time.sleep(0.02 if waited < 2 else 0.2)
+        yield Running(process.pid, place.port, time.monotonic() - begin)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)  # its own session: it, and what it started

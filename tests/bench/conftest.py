@@ -10,8 +10,9 @@ from places import ROOT
 
 BENCH = ROOT / "bench"
 MODULES = (
-    "bench_encode", "bench_wide", "calibration", "environment", "generations", "harness", "heats", "machine", "memory",
-    "plots", "probe_tiles", "report", "report_common", "report_encode", "report_targets", "wide_models",
+    "bench_encode", "bench_serve", "bench_soak", "bench_wide",
+    "calibration", "environment", "generations", "harness", "heats", "machine", "memory",
+    "plots", "probe_tiles", "report", "report_common", "report_encode", "report_serve", "report_targets", "wide_models",
     "worker", "workloads", "peers", "peers.folder", "peers.onnx_graph", "peers.openvino_graph", "peers.openvino_shapes",
     "peers.pipeline", "peers.prepared",
 )  # fmt: skip
