@@ -17,8 +17,8 @@ from minembed.serve.access import AccessLog, Entry
 from minembed.serve.errors import OPENAI, RERANK, TEI, Refusal, refusal_of
 from minembed.serve.guard import CLOSE, Guard, Head, check_body
 from minembed.serve.metrics import Meter
+from minembed.serve.presence import GoneError
 from minembed.serve.request import Answer, Request
-from minembed.serve.service import GoneError
 from minembed.serve.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -79,7 +79,8 @@ class App:
             await _lifespan(scope, receive, send)
             return
         begin = time.perf_counter()
-        request = Request(scope["method"], scope["path"], scope["query_string"], scope["headers"], receive)
+        head = scope["method"], scope["path"], scope["query_string"], scope["headers"]
+        request = Request(*head, receive, scope["state"]["presence"])
         try:
             answer = await self._answer(request)
         except GoneError:

@@ -10,6 +10,7 @@ from minembed.serve.queue import Job
 from minembed.serve.served import ServedEmbedder
 
 Named = TypeVar("Named")
+PLAIN = Options(truncation="silent")  # of most requests
 
 
 def find(served: Mapping[str, Named], name: str | None, param: str = "model") -> Named:
@@ -39,6 +40,8 @@ def vector_options(
         raise Refusal(
             400, f"dimensions must be from 1 to {width}, the width of this model's vectors", param="dimensions"
         )
+    if dimensions is normalize is prompt_name is prompt is None:
+        return PLAIN
     return Options(
         normalize_embeddings=normalize,
         truncate_dim=dimensions,

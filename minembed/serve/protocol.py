@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from minembed.serve.presence import Presence
+
 LARGEST_HEAD = 16 << 10  # bytes
 HEAD_SECONDS, BODY_SECONDS, STALL_SECONDS = 10.0, 30.0, 30.0
 IDLE_SECONDS = 60  # between two requests
@@ -49,6 +51,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._clock: asyncio.TimerHandle | None = None  # runs while a request is being read
         self._stall: asyncio.TimerHandle | None = None  # runs while the client does not read an answer
+        self._presence = Presence()
         self._head_bytes = 0
         self._in_head, self._in_body, self._ended = True, False, False
         if len(self.connections) > self.max_connections:
@@ -57,7 +60,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._wind(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers."""
+        """Stop the timers, and the work for a request that waits."""
+        self._presence.leave()
         self._stop_clock()
         if self._stall is not None:
             self._stall.cancel()
@@ -87,6 +91,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head, self._in_body = True, False
         self._head_size = 0
         super().on_message_begin()
+        self.scope["state"]["presence"] = self._presence
 
     def on_url(self, url: bytes) -> None:
         """Count the size of the path."""
@@ -109,6 +114,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """The request is complete."""
         self._in_body = False
         super().on_message_complete()
+        if not self.pipeline:  # uvicorn pauses for large bodies; a client that leaves is noticed only by reading
+            self.flow.resume_reading()
 
     # methods that uvicorn calls
 

@@ -11,6 +11,7 @@ import orjson
 
 from minembed.runtime.json_files import no_duplicates
 from minembed.serve.errors import Refusal
+from minembed.serve.presence import Presence
 from minembed.text.tokenizer import clean
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -41,6 +42,7 @@ class Request:
     query: bytes
     headers: Sequence[tuple[bytes, bytes]]
     receive: Receive
+    presence: Presence
     body: bytes = b""
     origin: bytes | None = None  # the site of an allowed page of another server
 
@@ -64,6 +66,9 @@ def _float_or_whole(digits: str) -> float | int:
     return int(number) if number.is_integer() else number
 
 
+DECODER = json.JSONDecoder(object_pairs_hook=no_duplicates, parse_constant=_no_constant, parse_float=_float_or_whole)
+
+
 def parsed(body: bytes) -> Any:
     """Read JSON strictly: UTF-8, no duplicate keys, no NaN, no deep nesting.  Raises Refusal with 400.
 
@@ -71,10 +76,7 @@ def parsed(body: bytes) -> Any:
     {'a': [1]}
     """
     try:
-        text = body.decode("utf-8")
-        value = json.loads(
-            text, object_pairs_hook=no_duplicates, parse_constant=_no_constant, parse_float=_float_or_whole
-        )
+        value = DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Refusal(400, brief(f"the body is no sound JSON: {error}"), "syntax") from error
     if body.count(b"[") + body.count(b"{") > DEEPEST and depth(value) > DEEPEST:

@@ -10,12 +10,6 @@ from minembed.serve.queue import Job, Queue
 from minembed.serve.request import Request
 from minembed.types import Array
 
-WATCH_AFTER = 0.05  # seconds after which a waiting client may have disconnected, which is then checked
-
-
-class GoneError(Exception):
-    """The client has disconnected."""
-
 
 class Service:
     """Runs jobs for the requests of one event loop."""
@@ -40,34 +34,19 @@ class Service:
         """Compute a job.  Raises its error, FullError or ClosedError of the queue, or GoneError."""
         loop = self._loop = asyncio.get_running_loop()
         future = self._futures[job] = loop.create_future()
-        watch: list[asyncio.Task[None]] = []
         try:
+            request.presence.expect(future)
             self.queue.put(job)
-            timer = loop.call_later(
-                WATCH_AFTER, lambda: watch.append(loop.create_task(_watch(request.receive, future)))
-            )
-            try:
-                await future
-            finally:
-                timer.cancel()
-                for task in watch:
-                    task.cancel()
+            await future
         except BaseException:
             self.queue.cancel(job)
             raise
         finally:
+            request.presence.expect(None)
             del self._futures[job]
         if job.error is not None:
             raise job.error
         return job.results()
-
-
-async def _watch(receive: Any, future: "asyncio.Future[None]") -> None:
-    """End the wait of a request whose client has disconnected."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if not future.done():
-        future.set_exception(GoneError())
 
 
 def joined(parts: list[Rows]) -> Array:  # -> (N, width)

@@ -7,6 +7,7 @@ import pytest
 from asgi import ask, ask_one
 
 from minembed.errors import InputError
+from minembed.serve.presence import Presence
 from minembed.serve.settings import Settings
 
 GOOD = {"input": "the cat"}
@@ -81,6 +82,7 @@ def test_keys(keyed):
 def test_headers_that_come_twice(keyed):
     async def twice(name, value):
         scope = {"type": "http", "method": "POST", "path": "/v1/embeddings", "query_string": b"", "client": None}
+        scope["state"] = {"presence": Presence()}
         headers = [(b"host", b"localhost"), (b"authorization", b"Bearer other"), (name, value), (name, value)]
         sent = []
 
@@ -264,7 +266,7 @@ def test_bodies_that_are_being_read_are_bounded_and_small_ones_are_read(serving)
 def test_a_client_that_leaves_takes_its_work_along(serving):
     with serving() as parts:
         started = asyncio.run(ask(parts.app, "POST", "/v1/embeddings", {"input": ["the cat " * 9] * 2048}, gone=True))
-        assert started is None or started.status == 200  # it may have been faster
+        assert started is None
         assert parts.queue.jobs == parts.queue.tokens == 0 and not parts.service._futures
 
 

@@ -95,6 +95,19 @@ HALF_A_BODY = HEAD + b'Content-Length: 100\r\n\r\n{"input": "a'
 LONG = post(b'{"input": [' + b",".join([b'"' + b"the cat " * 40 + b'"'] * 2000) + b"]}")  # seconds of work
 
 
+def test_a_client_that_leaves_is_not_computed_for(tiny_folder, tmp_path):
+    with running(tmp_path, f"tiny={tiny_folder}", "--backend", "numpy", "--threads", "1") as server:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", server.port), 20) as sock:
+                sock.sendall(LONG)
+                time.sleep(0.05)
+        end, asked = time.monotonic() + 20, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        while b'status="499"} 3.0' not in (seen := ask_raw(server.port, asked)):
+            assert time.monotonic() < end, seen
+        assert b"minembed_queue_tokens 0.0" in seen and b"minembed_queue_requests 0.0" in seen
+        assert "Traceback" not in server.log()
+
+
 @pytest.mark.parametrize(("raw", "grace"), [(HALF_A_BODY, 1), (LONG, 0)])
 def test_a_grace_that_runs_out(raw, grace, tiny_folder, tmp_path):
     """A request that is not done by then is told so, and the server does not wait for it."""

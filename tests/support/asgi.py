@@ -4,6 +4,8 @@ import asyncio
 import json
 from dataclasses import dataclass
 
+from minembed.serve.presence import Presence
+
 
 @dataclass
 class Reply:
@@ -24,20 +26,19 @@ async def ask(app, method, path, value=None, *, headers=None, body=None, gone=Fa
     if body is not None:
         own |= {"content-type": "application/json", "content-length": str(len(body))}
     pairs = [(k.encode(), v.encode("latin-1")) for k, v in (own | (headers or {})).items() if v is not None]
+    presence = Presence()
     scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": pairs}
     messages, sent = [{"type": "http.request", "body": body or b"", "more_body": False}], []
 
     async def receive():
-        if messages:
-            return messages.pop()
-        if not gone:
-            await asyncio.Event().wait()
-        return {"type": "http.disconnect"}
+        if gone:
+            asyncio.get_running_loop().call_soon(presence.leave)
+        return messages.pop()
 
     async def send(message):
         sent.append(message)
 
-    await app(scope | {"client": ("127.0.0.1", 1)}, receive, send)
+    await app(scope | {"client": ("127.0.0.1", 1), "state": {"presence": presence}}, receive, send)
     if not sent:
         return None
     names = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
