@@ -34,8 +34,11 @@ def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build a JSON object, or raise ValueError for a duplicate key (Python's json would keep the last)."""
     built = dict(pairs)
     if len(built) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is given twice")
+        seen: set[str] = set()  # counting each name among all of them would take hours for a hostile file
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"{name!r} is given twice")
+            seen.add(name)
     return built
 
 

@@ -97,13 +97,13 @@ class Guard:
 def host_name(host: bytes) -> bytes:
     """A Host without its port.
 
-    >>> host_name(b"LocalHost:80"), host_name(b"[::1]:80"), host_name(b"::1")
-    (b'localhost', b'[::1]', b'::1')
+    >>> host_name(b"LocalHost:80"), host_name(b"[::1]:80"), host_name(b"::1"), host_name(b"[::1].evil.example")
+    (b'localhost', b'[::1]', b'::1', b'[::1].evil.example')
     """
     host = host.strip().lower()
-    if host.startswith(b"["):
-        return host[: host.find(b"]") + 1]
     name, colon, port = host.rpartition(b":")
+    if host.startswith(b"["):
+        return name if colon and port.isdigit() and name.endswith(b"]") else host
     return name if colon and port.isdigit() and b":" not in name else host
 
 

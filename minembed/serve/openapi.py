@@ -5,7 +5,7 @@ from typing import Any
 from minembed.serve import schemas as s
 from minembed.serve.rerank import MOST_WANTED
 from minembed.serve.search_route import MOST
-from minembed.serve.served import Models
+from minembed.serve.served import LONGEST_PROMPT, Models
 from minembed.serve.settings import Settings
 from minembed.version import __version__
 
@@ -62,7 +62,8 @@ class _Fields:
 
 def _of_embedders(settings: Settings, models: Models) -> Schema:
     f = _Fields(settings, models)
-    of_ours = {"prompt_name": f.prompt_name, "prompt": s.optional(s.STRING), "normalize": f.normalize}
+    prompt = s.optional({**s.STRING, "maxLength": LONGEST_PROMPT})
+    of_ours = {"prompt_name": f.prompt_name, "prompt": prompt, "normalize": f.normalize}
     openai = s.body(
         {
             "input": f.texts,

@@ -16,7 +16,17 @@ from minembed.serve.queue import Job, Lane
 
 PER_TOKEN = 4  # ASCII characters per token, about; every other character counts as one token
 SPECIAL = 3  # tokens per text
+LONGEST_PROMPT = 10_000  # characters: it is copied for every text of a request
 CHEAPER = 100  # characters tokenized in the time of encoding one token, about
+
+
+def prompted(prompt: str, texts: Sequence[str]) -> Sequence[str]:
+    """The texts with a prompt in front of each.
+
+    >>> prompted("query: ", ["a"]), prompted("", ["a"])
+    (['query: a'], ['a'])
+    """
+    return [prompt + text for text in texts] if prompt else texts
 
 
 def estimate(text: str, limit: int) -> int:
@@ -46,16 +56,23 @@ class ServedEmbedder:
         """How many tokens of a text are read."""
         return self.model.max_seq_length
 
+    def prompt(self, options: Options) -> str:
+        """The text in front of every text; raises InputError if there is no such prompt, or if it is too long."""
+        prompt = find_prompt(self.model.checkpoint, options)
+        if len(prompt) > LONGEST_PROMPT:
+            raise InputError(f"the prompt has {len(prompt)} characters: give up to {LONGEST_PROMPT}")
+        return prompt
+
     def vectors(self, texts: Sequence[str], options: Options, truncate: bool | None = None) -> Job:
         """The job of encoding texts; raises InputError for options that the model does not have."""
         engine = self.model.engine
         engine.width(options.truncate_dim)
-        prompt = find_prompt(engine.checkpoint, options)
+        prompt = self.prompt(options)
         skipped = engine.skipped(prompt)
         lane = self.lanes.get(skipped)
         if lane is None:
             lane = self.lanes[skipped] = VectorLane(engine, skipped)
-        return self._job(lane, [prompt + text for text in texts] if prompt else texts, options, truncate)
+        return self._job(lane, prompted(prompt, texts), options, truncate)
 
     def vectors_of_ids(self, lists: Sequence[Sequence[int]], options: Options) -> Job:
         """The job of encoding lists of token ids, including special ones; raises InputError for invalid ids."""
@@ -71,9 +88,9 @@ class ServedEmbedder:
 
     def states(self, texts: Sequence[str], options: Options, truncate: bool | None = None) -> Job:
         """The job of computing the hidden states of each text's tokens."""
-        prompt = find_prompt(self.model.checkpoint, options)
+        prompt = self.prompt(options)
         lane = self.lanes.setdefault("states", StateLane(self.model.engine))
-        return self._job(lane, [prompt + text for text in texts], options, truncate)
+        return self._job(lane, prompted(prompt, texts), options, truncate)
 
     def errand(self, items: Sequence[Any], work: Callable[[Any, Any], Any]) -> Job:
         """A job for the tokenizer: `work(tokenizer, item)` for each item."""

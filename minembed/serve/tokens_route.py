@@ -1,18 +1,22 @@
 """/tokenize and /decode of text-embeddings-inference: from texts to tokens, and back."""
 
+from itertools import islice
 from typing import Any
 
 import msgspec
+import orjson
 
-from minembed.models.engine import find_prompt
 from minembed.serve.asking import find, vector_options
 from minembed.serve.errors import Refusal
 from minembed.serve.inputs import check_count
 from minembed.serve.request import Answer, Request, answer_json
-from minembed.serve.served import Models
+from minembed.serve.served import Models, prompted
 from minembed.serve.service import Service, chained
 from minembed.serve.settings import Settings
 from minembed.text.tokenizer import clean
+
+SLICE = 10_000  # tokens
+MOST_CHARACTERS = 500_000  # per request: each can be a token, and each token some 65 bytes of JSON
 
 
 class TokenizeRequest(msgspec.Struct):
@@ -45,9 +49,14 @@ class TokenRoutes:
         texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
         check_count(texts, "inputs", self.settings.max_items)
         options = vector_options(served, None, None, asked.prompt_name)
-        prompt, special = find_prompt(served.model.checkpoint, options), asked.add_special_tokens
-        job = served.errand([clean(prompt + text, i) for i, text in enumerate(texts)], _Tokenize(special))
-        return answer_json(chained(await self.service.run(job, request)), model=served.name)
+        work = _Tokenize(asked.add_special_tokens)
+        texts = prompted(served.prompt(options), texts)
+        if sum(map(len, texts)) > MOST_CHARACTERS:
+            message = f"`inputs` has more than {MOST_CHARACTERS} characters: send several requests"
+            raise Refusal(413, message, param="inputs")
+        job = served.errand([clean(text, i) for i, text in enumerate(texts)], work)
+        written = chained(await self.service.run(job, request))
+        return Answer(b"[" + b",".join(written) + b"]", model=served.name)
 
     async def decode(self, request: Request) -> Answer:
         """Texts from token ids."""
@@ -78,15 +87,20 @@ class _Tokenize:
     def __init__(self, special: bool) -> None:
         self.special = special
 
-    def __call__(self, tokenizer: Any, text: str) -> list[dict[str, Any]]:
+    def __call__(self, tokenizer: Any, text: str) -> bytes:
+        """A JSON array, written slice by slice: objects of a million tokens would take a gigabyte."""
         found = tokenizer.encode(text, add_special_tokens=self.special)
-        columns = zip(found.ids, found.tokens, found.special_tokens_mask, found.offsets, strict=True)
-        return [
-            {"id": i, "text": token, "special": True, "start": None, "stop": None}
-            if is_special
-            else {"id": i, "text": text[start:stop], "special": False, "start": start, "stop": stop}
-            for i, token, is_special, (start, stop) in columns
-        ]
+        columns = zip(found.ids, found.special_tokens_mask, found.offsets, strict=True)
+        written = []
+        while some := list(islice(columns, SLICE)):
+            tokens = [
+                {"id": i, "text": tokenizer.id_to_token(i), "special": True, "start": None, "stop": None}
+                if is_special
+                else {"id": i, "text": text[start:stop], "special": False, "start": start, "stop": stop}
+                for i, is_special, (start, stop) in some
+            ]
+            written.append(orjson.dumps(tokens)[1:-1])
+        return b"[" + b",".join(written) + b"]"
 
 
 class _Decode:

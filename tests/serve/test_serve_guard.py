@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 
 import pytest
 from asgi import ask, ask_one
@@ -30,7 +31,19 @@ def test_hosts_of_this_machine(served, host):
 
 @pytest.mark.parametrize(
     "host",
-    [None, "", "evil.example", "127.0.0.1.evil.example", "localhost.", "0.0.0.0", "localhost:80:80", "[::1", "::1"],
+    [
+        None,
+        "",
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.",
+        "0.0.0.0",
+        "localhost:80:80",
+        "[::1",
+        "::1",
+        "[::1].evil.example",
+        "[::1]evil:80",
+    ],
 )
 def test_other_hosts(served, host):
     assert status(served.app, {"host": host}) == 421
@@ -261,6 +274,21 @@ def test_bodies_that_are_being_read_are_bounded_and_small_ones_are_read(serving)
         assert ask_one(parts.app, "POST", "/v1/embeddings", {"input": ["x" * 70_000]}).status == 429
         assert ask_one(parts.app, "POST", "/v1/embeddings", GOOD).status == 200
         assert parts.app.body_bytes == held
+
+
+def test_a_duplicate_at_the_end_of_many_keys_is_found_soon(served):
+    body = b"{" + b",".join(b'"%x": 0' % i for i in range(100_000)) + b', "1": 1}'
+    begin = time.process_time()
+    reply = ask_one(served.app, "POST", "/v1/embeddings", body=body)
+    assert reply.status == 400 and "'1' is given twice" in reply.json["error"]["message"]
+    assert time.process_time() - begin < 5  # to count each among all would take minutes
+
+
+@pytest.mark.parametrize("size", [10_000, 10_001])
+def test_a_prompt_is_copied_for_every_text_so_it_is_bounded(size, served):
+    reply = ask_one(served.app, "POST", "/v1/embeddings", {"input": ["a", "b"], "prompt": "x" * size})
+    assert reply.status == (200 if size == 10_000 else 400)
+    assert size == 10_000 or "the prompt has 10001 characters" in reply.json["error"]["message"]
 
 
 def test_a_client_that_leaves_takes_its_work_along(serving):

@@ -6,6 +6,7 @@ from asgi import ask_one
 from golden_heads import write_checkpoint
 
 from minembed import Embedder, Index, Reranker, cosine_similarity
+from minembed.serve.tokens_route import SLICE
 
 TEXTS = ["the cat", "a dog in the rain", "bread and sun", "", "x", "中文 house"]
 
@@ -90,6 +91,14 @@ def test_tokens_there_and_back(app, model):
     assert [token["text"] for token in found[1] if not token["special"]] == ["中", "文", "house"]
     assert post(app, "/decode", ids=ids[0]) == ["the cat"]
     assert post(app, "/decode", ids=ids, skip_special_tokens=False)[0] == "[CLS] the cat [SEP]"
+
+
+def test_many_tokens_are_written_slice_by_slice(app):
+    assert SLICE == 10_000
+    (tokens,) = post(app, "/tokenize", inputs="the cat " * 10_000, add_special_tokens=False)
+    assert len(tokens) == 20_000 and [token["text"] for token in tokens[9_998:10_002]] == ["the", "cat"] * 2
+    assert tokens[-1] == {**tokens[1], "start": 79_996, "stop": 79_999}
+    assert ask_one(app, "POST", "/tokenize", {"inputs": ["x" * 250_000, "x" * 250_001]}).status == 413
 
 
 def test_search(app, model):
