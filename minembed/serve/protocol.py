@@ -5,9 +5,13 @@ one byte per minute, and must not store heads of any size.
 """
 
 import asyncio
+import re
+from collections import deque
+from collections.abc import Sized
 from typing import Any
 
 import orjson
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from minembed.serve.presence import Presence
@@ -15,6 +19,7 @@ from minembed.serve.presence import Presence
 LARGEST_HEAD = 16 << 10  # bytes
 HEAD_SECONDS, BODY_SECONDS, STALL_SECONDS = 10.0, 30.0, 30.0
 IDLE_SECONDS = 60  # between two requests
+OFFER = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 REFUSALS = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -41,6 +46,33 @@ def refusal(status: int, message: str) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
+def without_upgrade(data: bytes) -> bytes:
+    r"""The beginning of a request without its offer of another protocol, whose body the parser would leave out.
+
+    Java's HttpClient and `curl --http2` offer h2c; a server may go on with HTTP/1.1 (RFC 9110, 7.8).
+
+    >>> without_upgrade(b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n")
+    b'GET / HTTP/1.1\r\nX-Offer: h2c\r\n\r\n'
+    """
+    if b"pgrade" not in data and b"PGRADE" not in data:
+        return data
+    head, end, body = data.partition(b"\r\n\r\n")
+    return OFFER.sub(b"\r\nX-Offer:", head) + end + body
+
+
+class Flow(FlowControl):
+    """Reads no further while pipelined requests wait: uvicorn would read on at each of them, without bound."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read on, unless requests wait."""
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -51,7 +83,9 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._clock: asyncio.TimerHandle | None = None  # runs while a request is being read
         self._stall: asyncio.TimerHandle | None = None  # runs while the client does not read an answer
+        self.flow = Flow(transport, self.pipeline)
         self._presence = Presence()
+        self._unanswered: deque[Any] = deque()  # uvicorn's cycles, of pipelined requests too
         self._head_bytes = 0
         self._in_head, self._in_body, self._ended = True, False, False
         if len(self.connections) > self.max_connections:
@@ -62,6 +96,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers, and the work for a request that waits."""
         self._presence.leave()
+        for cycle in self._unanswered:  # uvicorn tells only the last one, and the others would write to a closed socket
+            cycle.disconnected = True
         self._stop_clock()
         if self._stall is not None:
             self._stall.cancel()
@@ -74,6 +110,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+            data = without_upgrade(data)
         super().data_received(data)
         if self._ended or self.transport.is_closing():
             return
@@ -109,15 +146,20 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_clock()
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
         self._in_body = False
         super().on_message_complete()
-        if not self.pipeline:  # uvicorn pauses for large bodies; a client that leaves is noticed only by reading
-            self.flow.resume_reading()
+        self.flow.resume_reading()  # it pauses for large bodies, but only by reading is it noticed that a client leaves
 
     # methods that uvicorn calls
+
+    def on_response_complete(self) -> None:
+        """The next pipelined request begins, if there is one."""
+        self._unanswered.popleft()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that is not HTTP, or that `_count` refused."""

@@ -66,6 +66,29 @@ def test_several_requests_on_one_connection(server):
         assert both.startswith(b"HTTP/1.1 200") and both.count(b"HTTP/1.1 400") == 1
 
 
+def test_pipelined_requests_are_not_read_ahead_without_bound(tiny_folder, tmp_path):
+    """Nobody reads the answers, and all that is left ends with the connection."""
+    with running(tmp_path, f"tiny={tiny_folder}", "--backend", "numpy") as server:
+        assert status_of(ask_raw(server.port, post(GOOD))) == 200
+        before, left, end = server.memory(), memoryview(post(GOOD) * 200_000), time.monotonic() + 3
+        with socket.create_connection(("127.0.0.1", server.port), 0.2) as sock:
+            while left and time.monotonic() < end:
+                try:
+                    left = left[sock.send(left) :]
+                except TimeoutError:
+                    continue
+            assert left and server.memory() < before + 20e6  # the system keeps some MB of it
+        assert status_of(ask_raw(server.port, post(GOOD))) == 200
+        assert "Traceback" not in server.log()
+
+
+def test_what_is_no_request_after_pipelined_ones(tiny_folder, tmp_path):
+    with running(tmp_path, f"tiny={tiny_folder}", "--backend", "numpy") as server:
+        assert ask_raw(server.port, post(GOOD) * 20 + b"what?\r\n\r\n").count(b"HTTP/1.1 400") == 1
+        assert status_of(ask_raw(server.port, post(GOOD))) == 200
+        assert "Traceback" not in server.log()
+
+
 def test_a_connection_too_many_is_refused(server):
     with ExitStack() as held:
         first, *_ = [held.enter_context(socket.create_connection(("127.0.0.1", server.port), 10)) for _ in range(8)]

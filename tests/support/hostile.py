@@ -56,6 +56,7 @@ FIXED = {
         b"GET /info HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
         {200, 400},
     ),
+    "an offer of HTTP/2": (post(GOOD, b"Connection: Upgrade, HTTP2-Settings", b"UPGRADE: h2c"), {200}),
     "another site": (post(GOOD, b"Origin: https://evil.example"), {403}),
     "another Host": (post(GOOD, head=HEAD.replace(b"localhost", b"evil.example")), {421}),
     "a form": (post(b"input=a", head=HEAD.replace(b"application/json", b"application/x-www-form-urlencoded")), {415}),
