@@ -136,9 +136,10 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the size of a header."""
+        """Count the size of a header, and pass over those behind a body, which uvicorn would take for the head's."""
         self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        if not self._in_body:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is complete; the body has a separate timer."""

@@ -29,6 +29,8 @@ FIXED = {
     "a large length": (post(GOOD, b"Content-Length: 2000000000", length=False), {413}),
     "no length": (post(GOOD, length=False), {400, 411}),  # the body is no request either
     "chunks of another kind": (post(GOOD, b"Transfer-Encoding: gzip, chunked", length=False), {400}),
+    "trailers": (WITH_CHUNKS + chunked(GOOD)[:-2] + b"Host: evil.example\r\nContent-Length: 5\r\n\r\n", {200, 400}),
+    "a trailer": (WITH_CHUNKS + chunked(GOOD)[:-2] + b"Host: evil.example\r\n\r\n", {200}),
     "identity": (post(GOOD, b"Transfer-Encoding: identity", length=False), {400, 411}),
     "a chunk of no size": (WITH_CHUNKS + b"zz\r\n", {400}),
     "a head that is too large": (post(GOOD, b"X: " + b"x" * 20_000), {431}),
