@@ -214,6 +214,8 @@ def test_what_is_refused_is_named(kind, message, texts, options, remote, local):
 def test_what_a_server_does_not_have(remote):
     with pytest.raises(InputAttributeError, match=r"no 'forward': Embedder\.load"):
         remote.forward(None)
+    with pytest.raises(InputAttributeError, match=r"no 'tokenize': Embedder\.load"):
+        remote.tokenize(["the cat"])
     assert not hasattr(remote, "save") and not hasattr(remote, "__array__")
     with pytest.raises(InputTypeError, match="use encode"):
         remote.stream("one text")
