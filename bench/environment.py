@@ -69,7 +69,8 @@ def make_serve() -> int:
     program = WORK / "infinity" / "bin" / "python"
     if not program.exists():
         venv.create(program.parents[1], with_pip=True)
-    command = [str(program), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *INFINITY]
+    torch = [line for line in requirements() if line.startswith("torch==")]  # the one for CPUs, as for the other peers
+    command = [str(program), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *torch, *INFINITY]
     if subprocess.run(command, cwd=WORK, check=False).returncode:
         print("absent, could not be installed: infinity-emb", flush=True)
     return 0
