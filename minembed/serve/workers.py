@@ -54,11 +54,11 @@ def _serve(queue: Queue, deliver: Callable[[list[Job]], None], watcher: Watcher 
             begin = time.perf_counter()
             results = computed(chunk.lane, chunk.parts, chunk.together)
             seconds = time.perf_counter() - begin
-            if watcher is not None:
-                watcher.chunk(chunk, seconds)
             done = queue.finish(chunk, results, seconds)
             if done:
                 deliver(done)
+            if watcher is not None:  # nobody waits for what it notes
+                watcher.chunk(chunk, seconds)
             del chunk, results, done  # not kept while the thread waits
 
 
