@@ -60,8 +60,8 @@ WIDE = """Encoders with the shape of BERT-base (12 layers, width 768, 12 heads) 
 them). All texts have exactly the given number of tokens, so nobody pads. Ratios are over the best peer of the same
 precision; for int8, over the best in bfloat16, since quantising these models for the peers takes too long. Cosines
 are to a peer's float32 vectors. The share of the peak counts only linear layers."""
-SERVE = """Servers on 127.0.0.1 with {threads} threads; 1, 8 and 64 clients ask again as soon as they are answered,
-for {seconds:g} seconds. The load generator shares these cores: it is one thread that sends requests written beforehand
-and does not decode the answers; *generator* is its share of the processor time of both. *Of `encode`* is the rate over
-that of one call of `encode` with all the texts in the same run; the last columns compare the processor time at 64
-clients. Vectors travel as base64. Before a server is timed, its vectors are compared with those of the NumPy tier."""
+SERVE = """Servers on 127.0.0.1 with {threads} threads; 1, 8 and 64 clients ask again as soon as they are answered. The
+load generator shares these cores: it is one thread that sends requests written beforehand and does not decode the
+answers; *generator* is its share of the processor time of both. *Of `encode`* is the rate over that of one call of
+`encode` with all the texts in the same run; the last columns compare the processor time at 64 clients. Vectors travel
+as base64. Before a server is timed, its vectors are compared with those of the NumPy tier."""

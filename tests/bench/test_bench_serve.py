@@ -46,7 +46,7 @@ def result():
     starts = [{"what": "minembed, int8", "median_s": 0.8, "worst_s": 0.9, "runs": 5}]
     return {
         **HEAD,
-        "settings": {"threads": 2, "seconds": 10, "batch": 64},
+        "settings": {"threads": 2, "batch": 64},
         "offline": {"float32": {**base, "single": {"p50_ms": 5.0, "cpu_us": 9000.0}}},
         "found": found,
         "starts": starts,
