@@ -40,7 +40,7 @@ def vector_options(
         raise Refusal(
             400, f"dimensions must be from 1 to {width}, the width of this model's vectors", param="dimensions"
         )
-    if dimensions is normalize is prompt_name is prompt is None:
+    if dimensions is None and normalize is None and prompt_name is None and prompt is None:
         return PLAIN
     return Options(
         normalize_embeddings=normalize,

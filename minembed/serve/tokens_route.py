@@ -50,11 +50,11 @@ class TokenRoutes:
         check_count(texts, "inputs", self.settings.max_items)
         options = vector_options(served, None, None, asked.prompt_name)
         work = _Tokenize(asked.add_special_tokens)
-        texts = prompted(served.prompt(options), texts)
-        if sum(map(len, texts)) > MOST_CHARACTERS:
+        whole = prompted(served.prompt(options), texts)
+        if sum(map(len, whole)) > MOST_CHARACTERS:
             message = f"`inputs` has more than {MOST_CHARACTERS} characters: send several requests"
             raise Refusal(413, message, param="inputs")
-        job = served.errand([clean(text, i) for i, text in enumerate(texts)], work)
+        job = served.errand([clean(text, i) for i, text in enumerate(whole)], work)
         written = chained(await self.service.run(job, request))
         return Answer(b"[" + b",".join(written) + b"]", model=served.name)
 
