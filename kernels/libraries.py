@@ -16,7 +16,7 @@ from typing import Any
 from minembed.errors import BackendError
 from minembed.version import __version__
 
-SCHEMA = 1
+SCHEMA = 2
 NATIVE = Path(__file__).with_name("native")
 MANIFEST = "manifest.json"
 DETECTOR = "cpu"  # the library that queries the features of an x86 CPU
@@ -47,6 +47,7 @@ class EntryShape:
 
     words: int
     returns: bool
+    shared: str = ""  # the name of the library that has it, if it is another variant's with the same code
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ def read_libraries(folder: Path = NATIVE) -> Libraries:
     try:
         libraries = {name: _library(folder, about) for name, about in told["libraries"].items()}
         sources = {_text(name): _text(value) for name, value in told["sources"].items()}
+        shared = {entry.shared for library in libraries.values() for entry in library.entries.values()}
+        if absent := shared - {"", *libraries}:
+            raise ValueError(f"entries are in {', '.join(sorted(absent))}, which it does not name")
         return Libraries(manifest, sources, libraries)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BackendError(f"{manifest} is damaged ({type(error).__name__}: {error}): {ADVICE}") from None
@@ -128,7 +132,8 @@ def _library(folder: Path, about: dict[str, Any]) -> Library:
 
 
 def _entry(about: dict[str, Any]) -> EntryShape:
-    return EntryShape(_number(about["words"]), {"none": False, "int64": True}[_text(about["returns"])])
+    returns = {"none": False, "int64": True}[_text(about["returns"])]
+    return EntryShape(_number(about["words"]), returns, _text(about.get("in", "")))
 
 
 def _text(value: object) -> str:

@@ -44,7 +44,7 @@ def build(platform: Platform, variants: Sequence[str], folder: Path) -> Path:
             raise BackendError(f"{platform.name} has no variant {name!r}, only {', '.join(variants_of(platform))}")
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".building-") as made:
-        libraries = {name: _library(platform, name, Path(made)) for name in variants}
+        libraries = _libraries(platform, {name: _emitted(platform, name, Path(made)) for name in variants}, Path(made))
         if platform.machine == "x86_64":
             libraries[DETECTOR] = _detector(platform, Path(made))
         told = {
@@ -75,23 +75,40 @@ def still_fit(platform: Platform, folder: Path) -> bool:
         digests = {x["file"]: hashlib.sha256((folder / x["file"]).read_bytes()).hexdigest() == x["sha256"]
                    for x in told["libraries"].values()}  # fmt: skip
         fit = {*variants_of(platform)} <= {*told["libraries"]} and told["toolchain"] == _toolchain(platform)
-        fit = fit and (told["version"], told["platform"]) == (__version__, platform.name)
+        made_for = told["schema"], told["version"], told["platform"]
+        fit = fit and made_for == (SCHEMA, __version__, platform.name)
         return fit and all(digests.values()) and told["sources"] == hashes_of(told["sources"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _library(platform: Platform, name: str, made: Path) -> dict[str, Any]:
-    """Emit the objects in a separate process, and link them."""
+def _emitted(platform: Platform, name: str, made: Path) -> dict[str, Any]:
+    """Emit the objects of a variant in a separate process; returns their record for the manifest."""
     objects = made / name
     objects.mkdir()
     command = [sys.executable, "-m", "minembed.kernels.ahead.emission", name, platform.name, str(objects)]
     if code := subprocess.run(command, env=_environment()).returncode:
         raise BackendError(f"the kernels of {name} could not be compiled (exit status {code}); see above")
     about: dict[str, Any] = json.loads((objects / "about.json").read_bytes())
-    emit_missing(platform, objects / "~missing.o")
-    library = made / f"kernels-{name}{platform.suffix}"
-    return _linked(platform, list(objects.glob("*.o")), library) | about
+    return about
+
+
+def _libraries(platform: Platform, emitted: dict[str, dict[str, Any]], made: Path) -> dict[str, dict[str, Any]]:
+    """Link the objects of all variants; an object that several have is only in the library of the last of them."""
+    holders: dict[tuple[str, bytes], str] = {}
+    libraries = {}
+    for name, about in reversed(emitted.items()):
+        own = []
+        for file in sorted((made / name).glob("*.o")):
+            holder = holders.setdefault((file.stem, file.read_bytes()), name)
+            if holder == name:
+                own.append(file)
+            else:
+                about["entries"][file.stem]["in"] = holder
+        emit_missing(platform, made / name / "~missing.o")
+        library = made / f"kernels-{name}{platform.suffix}"
+        libraries[name] = _linked(platform, [*own, made / name / "~missing.o"], library) | about
+    return libraries
 
 
 def _environment() -> dict[str, str]:

@@ -119,6 +119,7 @@ def _alone(module: Any, kept: str, wrapper: str, machine: Any) -> Any:
     for part in (*module.functions, *module.global_variables):
         if not part.is_declaration:
             part.linkage = "external" if part.name == kept else "internal"
+    _rename(module)
     if "windows" in module.triple:  # otherwise the linker would export every constant
         module.get_function(kept).storage_class = "dllexport"
     manager = passes.create_new_module_pass_manager()
@@ -134,6 +135,13 @@ def _alone(module: Any, kept: str, wrapper: str, machine: Any) -> Any:
     if outside := outside - ALLOWED:
         raise ValueError(f"{kept} calls what no library of ours has: {', '.join(sorted(outside))}")
     return module
+
+
+def _rename(module: Any) -> None:
+    """Number what is internal: Numba's names count what it compiled before, and equal code would differ in them."""
+    for i, part in enumerate((*module.functions, *module.global_variables)):
+        if part.linkage.name == "internal":
+            part.name = f"part.{i}"
 
 
 def _is_instruction(name: str) -> bool:

@@ -23,11 +23,11 @@ from minembed.kernels.vectors.target import TARGET
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """The entries of an open library; those that Python has asked for are cached."""
+    """The entries of a variant in open libraries; those that Python has asked for are cached."""
 
     variant: str
     about: Library
-    library: ctypes.CDLL = field(repr=False)
+    libraries: Mapping[str, ctypes.CDLL] = field(repr=False)  # by variant: its own, and those that share code with it
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -68,7 +68,8 @@ class Native:
 
     def _entry(self, name: str) -> Compiled:
         try:
-            kinds, shape, function = ENTRIES[name].kinds, self.about.entries[name], self.library[f"minembed_{name}"]
+            kinds, shape = ENTRIES[name].kinds, self.about.entries[name]
+            function = self.libraries[shape.shared or self.variant][f"minembed_{name}"]
         except (KeyError, AttributeError):
             raise BackendError(f"{self.about.file} has no compiled {name}: {ADVICE}") from None
         if shape.words != words_in(kinds):
@@ -107,10 +108,12 @@ def open_variant(name: str, folder: Path = NATIVE) -> Native:
     now = hashes_of(libraries.sources) if in_checkout() else libraries.sources
     if changed := [source for source in now if now[source] != libraries.sources[source]]:
         raise BackendError(f"{libraries.manifest} is older than {', '.join(changed[:3])}: run `make native` again")
-    library, own = open_library(libraries, name), VARIANTS[name].target
+    opened, own = {name: open_library(libraries, name)}, VARIANTS[name].target
     about, wanted = libraries.by_name[name], constants_of(own)
     if about.constants != wanted:
         raise BackendError(f"{about.file} has the constants {about.constants}, not {wanted}: {ADVICE}")
     if own.tile != TARGET.tile:
         raise BackendError(f"{about.file} packs by tiles of {own.tile}, but {TARGET.describe()} by {TARGET.tile}")
-    return Native(name, about, library)
+    for other in sorted({entry.shared for entry in about.entries.values()} - {"", name}):
+        opened[other] = open_library(libraries, other)
+    return Native(name, about, opened)
