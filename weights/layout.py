@@ -22,6 +22,8 @@ from minembed.types import Array
 
 Names = Mapping[str, tuple[str, ...]]
 
+Read = Callable[..., Array]  # of a tensor by its name, or of a name and an array: into that, which it returns
+
 
 def layout(config: Config, names: Names) -> Params:
     """The parameter tree of an architecture; its arrays have a shape but take no memory.
@@ -157,22 +159,56 @@ def shapes(config: Config, names: Names) -> dict[str, tuple[int, ...]]:
     return wanted
 
 
-def build(config: Config, names: Names, read: Callable[[str], Array]) -> Params:
-    """Read the tensors, largest first, so that the peak memory is the size of the model."""
+def build(config: Config, names: Names, read: Read, as_stored: bool = False) -> Params:
+    """Read the tensors, largest first, so that the peak memory is the size of the model.
+
+    With `as_stored`, linear weights of layers stay (out, in) in memory: they are transposed views, not C-contiguous.
+    """
     shared: dict[str, Array] = {}  # layers with the same name share one array
+    tree = layout(config, names)
+    room = _room(tree, names, config) if as_stored else None
 
     def array(path: str, empty: Array) -> Array:
         parts = pieces(path, empty, names, config)
         key = parts[0].name
         if key not in shared:
-            shared[key] = _join(parts, empty.shape, read)
+            own = next(room) if room and _in_a_layer(path, parts) else None
+            shared[key] = _join(parts, empty.shape, read, own)
         return shared[key]
 
-    params: Params = map_named(array, layout(config, names))
+    params: Params = map_named(array, tree)
     return params
 
 
-def _join(parts: list[Piece], shape: tuple[int, ...], read: Callable[[str], Array]) -> Array:
+def _in_a_layer(path: str, parts: list[Piece]) -> bool:
+    return parts[0].turned and path.startswith("layers.")
+
+
+def _room(tree: Params, names: Names, config: Config) -> Iterator[Array]:
+    """Memory for each linear weight of a layer, (out, in), in the order in which they are read.
+
+    It is one block: the system gives it in large pages, and the first writing to each small one would take longer than
+    reading the file.
+    """
+    linears = {}
+    for path, array in named(tree):
+        parts = pieces(path, array, names, config)
+        if _in_a_layer(path, parts):
+            linears.setdefault(parts[0].name, array.shape[::-1])
+    whole, at = np.empty(sum(n_out * n_in for n_out, n_in in linears.values()), np.float32), 0
+    for n_out, n_in in linears.values():
+        yield whole[at : at + n_out * n_in].reshape(n_out, n_in)
+        at += n_out * n_in
+
+
+def _join(parts: list[Piece], shape: tuple[int, ...], read: Read, own: Array | None) -> Array:
+    if own is not None:
+        for piece in parts:
+            if piece.stored == slice(0, piece.width):
+                read(piece.name, own[piece.columns])
+            else:
+                own[piece.columns] = read(piece.name)[piece.stored]
+        return own.T
     if len(parts) == 1 and not parts[0].turned:
         return read(parts[0].name)
     out = np.empty(shape, np.float32)

@@ -52,6 +52,16 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
     >>> panels(np.arange(8).reshape(4, 2), columns=2, together=2, rows=4).tolist()
     [0, 2, 1, 3, 4, 6, 5, 7]
     """
+    by_panel = panels_of(weight, columns, together, rows)
+    return np.ascontiguousarray(by_panel).view(weight.dtype).reshape(-1)
+
+
+def panels_of(weight: Array, columns: int, together: int, rows: int) -> Array:  # (K, N) -> (panels, K', columns)
+    """As `panels`, but a view if nothing is padded; an item holds the `together` neighbours.
+
+    >>> panels_of(np.arange(8).reshape(4, 2), columns=1, together=1, rows=4)[1].tolist()
+    [[1], [3], [5], [7]]
+    """
     (K, N), padded = weight.shape, pad_to(weight.shape[1], columns)
     words = weight
     if together > 1 or (rows, padded) != (K, N):
@@ -60,69 +70,85 @@ def panels(weight: Array, columns: int, together: int, rows: int) -> Array:  # (
             part = weight[i::together]
             mixed[: len(part), :N, i] = part
         words = mixed.view(f"V{together * weight.itemsize}")[..., 0]  # neighbours move as one: three times as fast
-    by_panel = words.reshape(rows // together, -1, columns).transpose(1, 0, 2)
-    return np.ascontiguousarray(by_panel).view(weight.dtype).reshape(-1)
+    return words.reshape(rows // together, -1, columns).transpose(1, 0, 2)
 
 
 def by_heads(p: Any, config: Config, columns: int, normalised: bool = False) -> Any:
     """qkv with the columns of each head side by side: query / sqrt(K), key, value, zeros to whole panels.
 
     Keys and values that heads share are repeated for each of them.  If queries are normalised, the norm's weight
-    has the factor 1 / sqrt(K).
+    has the factor 1 / sqrt(K).  A transposed view gives another.
     """
     H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
+    width, factor = pad_to(3 * K, columns), np.float32(1 if normalised else 1 / math.sqrt(K))
 
-    def turn(x: Array) -> Array:  # (..., (H + 2G) K) -> (..., H * padded)
-        parts = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
-        shared = [parts[0], *(part.repeat(H // G, axis=-2) for part in parts[1:])]
-        heads = np.stack(shared, axis=-2)  # three times (..., H, K) -> (..., H, 3, K)
-        flat = heads.reshape(*x.shape[:-1], H, 3 * K)
-        padded = np.zeros((*x.shape[:-1], H, pad_to(3 * K, columns)), x.dtype)
-        padded[..., : 3 * K] = flat
-        return padded.reshape(*x.shape[:-1], -1)
+    def turn(x: Array, factor: Any = None) -> Array:  # (..., (H + 2G) K) -> (..., H * width)
+        if not x.flags.c_contiguous:
+            out = np.zeros((H, width, len(x)), x.dtype).transpose(2, 0, 1)
+        else:
+            out = np.zeros((*x.shape[:-1], H, width), x.dtype)
+        query, key, value = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
+        out[..., :K] = query if factor is None else query * factor
+        out[..., K : 2 * K] = key if G == H else key.repeat(H // G, axis=-2)
+        out[..., 2 * K : 3 * K] = value if G == H else value.repeat(H // G, axis=-2)
+        return out.reshape(*x.shape[:-1], H * width)
 
-    factors = np.ones((H + 2 * G) * K, np.float32)
-    factors[: H * K] = 1 if normalised else 1 / math.sqrt(K)
-    bias = None if p.bias is None else turn(p.bias * factors)
+    bias = None if p.bias is None else turn(p.bias, factor)
     if isinstance(p, QuantizedLinear):
-        return QuantizedLinear(turn(p.levels), turn(p.scales * factors), bias)
-    return Linear(turn(p.weight * factors), bias)
+        return QuantizedLinear(turn(p.levels), turn(p.scales, factor), bias)
+    return Linear(turn(p.weight, factor), bias)
 
 
 def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[Array, ...]:
     """The panels of one linear layer; for int8 also those of the scales, and of the sums of levels over each group.
 
-    >>> [len(part) for part in pack_weight(Linear(np.ones((3, 5), np.float32), np.ones(5)), "float32", 16)]
-    [48, 0, 0]
+    >>> [part.shape for part in pack_weight(Linear(np.ones((3, 5), np.float32), np.ones(5)), "float32", 16)]
+    [(1, 3, 16), (0,), (0,)]
     """
     if isinstance(p, QuantizedLinear):
         G = len(p.scales)
         sums = p.levels.reshape(G, -1, p.levels.shape[1]).sum(axis=1, dtype=np.int32)
-        return panels(p.levels, columns, 4, len(p.levels)), panels(p.scales, columns, 1, G), panels(sums, columns, 1, G)
+        levels = panels_of(p.levels, columns, 4, len(p.levels))
+        return levels, panels_of(p.scales, columns, 1, G), panels_of(sums, columns, 1, G)
     none = np.zeros(0, np.float32), np.zeros(0, np.int32)
     if dtype == "bfloat16":
-        return panels(to_bfloat16(p.weight), columns, 2, pad_to(len(p.weight), 2)), *none
-    return panels(p.weight, columns, 1, len(p.weight)), *none
+        return panels_of(to_bfloat16(p.weight), columns, 2, pad_to(len(p.weight), 2)), *none
+    return panels_of(p.weight, columns, 1, len(p.weight)), *none
 
 
 def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     """Pack parameters that were converted to a compute type, in panels of this many columns."""
+    kinds = WEIGHTS[dtype], np.float32, np.int32
     wholes: list[Array] = []
     vectors: list[Array] = []
     for i, layer in enumerate(params.layers):
         qkv = by_heads(layer.qkv, config, columns, layer.query_norm is not None)
         linears = qkv, layer.attention_output, layer.intermediate, layer.output
         for at, parts in enumerate(zip(*(pack_weight(p, dtype, columns) for p in linears), strict=True)):
-            size = sum(map(len, parts))
+            size = sum(part.nbytes for part in parts) // np.dtype(kinds[at]).itemsize
             if i == 0:
-                wholes.append(aligned(len(params.layers) * size, parts[0].dtype))
-            own = slice(i * size, (i + 1) * size)  # layer by layer: joining them at the end would need twice the memory
-            np.concatenate(parts, out=wholes[at][own])
+                wholes.append(aligned(len(params.layers) * size, kinds[at]))
+            put(parts, wholes[at][i * size : (i + 1) * size])  # not joined at the end, which takes twice the memory
         release(layer)
         vectors += layer_vectors(layer, linears, config, columns)
     weights, scales, sums = wholes
     tables = pack_embeddings(params.embeddings, config, dtype)
     return Packed(dtype, weights, scales, sums, joined(vectors, np.float32), *tables, columns)
+
+
+def put(parts: Sequence[Array], out: Array) -> None:
+    """Write arrays one after the other, the items of each in C order; an item may be several of `out`.
+
+    >>> out = np.zeros(6, np.int8)
+    >>> put([np.int8([[0, 1], [2, 3]]).T, np.int8([4, 5]).view("V2")], out)
+    >>> out.tolist()
+    [0, 2, 1, 3, 4, 5]
+    """
+    at = 0
+    for part in parts:
+        end = at + part.nbytes // out.itemsize
+        out[at:end].view(part.dtype).reshape(part.shape)[...] = part
+        at = end
 
 
 def layer_vectors(layer: Layer, linears: Sequence[Any], config: Config, columns: int) -> list[Array]:

@@ -123,11 +123,12 @@ def prepare_encoder(
     checkpoint: Checkpoint, backend: str, dtype: DtypeChoice | None, keep_params: bool = False
 ) -> Prepared:
     """Read the parameters and prepare the encoder, in the requested compute type or in that of the folder."""
-    params, config = read_params(checkpoint), checkpoint.config
     if dtype == "auto":
         chosen, reason = fastest(checkpoint, backend)
     else:
         chosen, reason = dtype or checkpoint.stored_dtype, None
+    as_stored = chosen == "float32" and choose(backend) != "numpy"
+    params, config = read_params(checkpoint, as_stored), checkpoint.config
     tier: Tier
     if checkpoint.is_static:
         served, tier = "numpy", static.prepare(params, config, chosen)

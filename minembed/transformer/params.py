@@ -83,3 +83,21 @@ def tree_map(f: Callable[[Array], Array], tree: Tree) -> Tree:
     if isinstance(tree, tuple):
         return tuple(tree_map(f, branch) for branch in tree)  # type: ignore[return-value]
     return type(tree)(*(tree_map(f, getattr(tree, field.name)) for field in fields(tree)))  # type: ignore[arg-type]
+
+
+def contiguous(tree: Tree) -> Tree:
+    """The same tree with all arrays in C order; parts that share an array still do.
+
+    >>> contiguous(Norm(np.ones((2, 3)).T)).weight.flags.c_contiguous
+    True
+    """
+    copies: dict[int, Array] = {}
+
+    def ordered(array: Array) -> Array:
+        if array.flags.c_contiguous:
+            return array
+        if id(array) not in copies:
+            copies[id(array)] = np.ascontiguousarray(array)
+        return copies[id(array)]
+
+    return tree_map(ordered, tree)

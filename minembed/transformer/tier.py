@@ -11,7 +11,7 @@ from minembed.errors import InputError
 from minembed.transformer.config import Config
 from minembed.transformer.encoder import encode
 from minembed.transformer.operations import NUMPY, Observer, Operations
-from minembed.transformer.params import Params
+from minembed.transformer.params import Params, contiguous
 from minembed.transformer.pooling import pool
 from minembed.transformer.positions import AttentionPattern, attention_patterns
 from minembed.transformer.quantization import linear_bfloat16, linear_int8, lower
@@ -128,4 +128,5 @@ def checked(observe: Observer) -> Observer:
 
 def prepare(params: Params, config: Config, dtype: str) -> NumPyTier:
     """Prepare the NumPy tier.  Raises InputError for an unknown compute type."""
+    params = contiguous(params)  # BLAS is slower with transposed weights, and rounds differently
     return NumPyTier(lower(params, dtype), config, dtype, attention_patterns(params, config))

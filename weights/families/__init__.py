@@ -79,9 +79,11 @@ def read_config(path: Path) -> tuple[str, Config, Dtype]:
     return family, FAMILIES[family].read_config(raw, path), quantized.stored_dtype(raw, path)
 
 
-def read_params(checkpoint: Checkpoint) -> Params:
+def read_params(checkpoint: Checkpoint, as_stored: bool = False) -> Params:
     """Read all tensors of a checkpoint, one by one, and convert them to the layout for computing.
 
+    With `as_stored`, the linear weights of layers are transposed views of (out, in), as the files store them: kernels
+    pack these faster, and NumPy computes slower with them.
     Raises WeightsError, which lists every tensor that is missing, unknown or of another shape.
     """
     if checkpoint.family in (static.STATIC, static.MODEL2VEC):
@@ -91,7 +93,7 @@ def read_params(checkpoint: Checkpoint) -> Params:
         return quantized.read(checkpoint.folder, layout(config, family.names))
     files = open_tensors(checkpoint)
     names = match(checkpoint, files, family)
-    params = build(config, family.names, lambda plain: files.read(names[plain]))
+    params = build(config, family.names, lambda plain, out=None: files.read(names[plain], out), as_stored)
     return params if family.fold is None else family.fold(params, config)
 
 
