@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from minembed.errors import ConfigError, MinembedError, SourceError, UnsupportedModelError, WeightsError
 from minembed.types import Array
+from minembed.weights.bases import FindBase, Located
 from minembed.weights.folders import ADAPTER_FILES, missing
 from minembed.weights.lora import MERGE, SETTINGS, Lora, read_lora
 from minembed.weights.tensors import Change, Stored, TensorFiles, read_header
@@ -22,31 +22,6 @@ WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # that peft puts in front of every name
 PARTS = ("lora_A.weight", "lora_B.weight", "lora_B.bias", "lora_embedding_A", "lora_embedding_B")
 BLOCK = 1 << 20  # numbers of a product in memory at once, in float64
-
-
-class Located(Protocol):
-    """The location of a base."""
-
-    @property
-    def folder(self) -> Path:
-        """Its folder."""
-
-    @property
-    def source(self) -> str:
-        """Where it was found."""
-
-
-FindBase = Callable[[str], Located]
-
-
-def find_here(name: str) -> Located:
-    """Find the base of an adapter on this machine: a folder, or a name in one of the caches.
-
-    Raises SourceError if it is not there.
-    """
-    from minembed.weights.sources.locate import locate
-
-    return locate(name, local_files_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +40,7 @@ def find_adapter(folder: Path, find_base: FindBase) -> Adapter | None:
     Raises ConfigError and UnsupportedModelError for settings that are malformed or not supported, WeightsError
     for missing tensors, and the errors of `find_base`.
 
-    >>> find_adapter(Path("none"), find_here)
+    >>> find_adapter(Path("none"), lambda name: Located())
     """
     there = [name for name in ADAPTER_FILES if (folder / name).exists()]
     if not there:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minembed.transformer.config import Config
 from minembed.transformer.modules import Module, Normalize, width_after
 from minembed.types import Dtype, Metric
-from minembed.weights.adapters import Adapter
+
+if TYPE_CHECKING:
+    from minembed.weights.adapters import Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Checkpoint:
     similarity_fn_name: Metric = "cosine"
     truncate_dim: int | None = None
     stored_dtype: Dtype = "float32"  # or "int8", if `minembed quantize` made the folder
-    adapter: Adapter | None = None  # merged into the tensors when they are read
+    adapter: "Adapter | None" = None  # merged into the tensors when they are read
 
     @property
     def weights(self) -> Path:

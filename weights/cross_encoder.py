@@ -8,7 +8,7 @@ from typing import Any
 from minembed.errors import ConfigError, MissingHeadError, UnsupportedModelError
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.transformer.heads import SCORE_ACTIVATIONS
-from minembed.weights.adapters import FindBase, find_here
+from minembed.weights.bases import FindBase, find_here
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.directory import LENGTH_FILES, check_folder, read_limit, read_place, safe_path
 from minembed.weights.families import read_config

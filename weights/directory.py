@@ -3,19 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError, warn
 from minembed.runtime.json_files import optional_json, read_json, read_json_value, typed
 from minembed.runtime.paths import can_be_named, is_too_long
 from minembed.transformer.config import Config
 from minembed.transformer.pooling import POOLING
-from minembed.weights.adapters import Adapter, FindBase, find_adapter, find_here
+from minembed.weights.bases import FindBase, find_here
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families import read_config
-from minembed.weights.folders import missing
+from minembed.weights.folders import ADAPTER_FILES, missing
 from minembed.weights.modules import AFTER_POOLING, class_name, read_modules, refuse_unknown
 from minembed.weights.static import MODULE, model2vec_entries, read_static
+
+if TYPE_CHECKING:
+    from minembed.weights.adapters import Adapter
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 LENGTH_FILES = tuple(
@@ -241,7 +244,7 @@ def read_checkpoint(folder: Path, find_base: FindBase = find_here) -> Checkpoint
     return checkpoint
 
 
-def read_place(transformer: Path, find_base: FindBase) -> tuple[Path, Path, Adapter | None]:
+def read_place(transformer: Path, find_base: FindBase) -> "tuple[Path, Path, Adapter | None]":
     """The folder of the tokenizer of a Transformer, the path of its config.json, and its adapter, if there is one.
 
     Raises ConfigError if there is no config.json, and the errors of `find_adapter`.
@@ -250,7 +253,11 @@ def read_place(transformer: Path, find_base: FindBase) -> tuple[Path, Path, Adap
     Traceback (most recent call last):
     minembed.errors.ConfigError: none has no config.json: not a checkpoint folder, or not fully downloaded
     """
-    adapter = find_adapter(transformer, find_base)
+    adapter = None
+    if any((transformer / name).exists() for name in ADAPTER_FILES):
+        from minembed.weights.adapters import find_adapter  # late: few folders have one
+
+        adapter = find_adapter(transformer, find_base)
     if adapter is not None:
         own = any((transformer / name).exists() for name in TOKENIZERS)
         return transformer if own else adapter.base, adapter.base / "config.json", adapter

@@ -7,7 +7,6 @@ The folder is a normal checkpoint except for two files: config.json has a quanti
 
 import json
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,7 @@ import numpy as np
 
 from minembed.errors import UnsupportedModelError, WeightsError
 from minembed.runtime.json_files import read_json
-from minembed.runtime.new_folder import new_folder
 from minembed.runtime.paths import check_regular
-from minembed.runtime.safetensors_files import CODES, header_of, layout_of, write_safetensors
 from minembed.transformer.params import Linear, Params
 from minembed.transformer.quantization import QuantizedLinear, QuantizedRows, group_size, pad_to, replace_weights
 from minembed.types import Array, Dtype
@@ -54,6 +51,9 @@ def save(params: Params, checkpoint: Checkpoint, target: Path) -> None:
     InputError if `target` exists, and SourceError, an OSError with its errno, if the disk fails, or if the folder
     contains something that is not a regular file.
     """
+    from minembed.runtime.new_folder import new_folder
+    from minembed.runtime.safetensors_files import header_of, layout_of, write_safetensors
+
     transformer = checkpoint.folder if checkpoint.adapter is None else checkpoint.adapter.folder
     inside = transformer.relative_to(checkpoint.root)
     with new_folder(target) as staged:
@@ -61,7 +61,7 @@ def save(params: Params, checkpoint: Checkpoint, target: Path) -> None:
         if checkpoint.folder != transformer:  # the tokenizer is that of the adapter's base
             for path in (checkpoint.folder / name for name in TOKENIZER_FILES):
                 if path.is_file():
-                    shutil.copyfile(path, staged / inside / path.name)
+                    _copy_file(path, staged / inside / path.name)
         changed = read_json(checkpoint.weights / "config.json") | {"quantization_config": SETTINGS}
         text = json.dumps(changed, ensure_ascii=False, indent=2)
         (staged / inside / "config.json").write_text(text, encoding="utf-8")
@@ -82,7 +82,13 @@ def _copy(source: Path, target: Path, transformer: Path) -> None:
             _copy(path, target / path.name, transformer)
         else:
             check_regular(path)  # a pipe would block, and a device fill the disk
-            shutil.copyfile(path, target / path.name)
+            _copy_file(path, target / path.name)
+
+
+def _copy_file(path: Path, target: Path) -> None:
+    import shutil  # late: it takes 2 ms, and only writing needs it
+
+    shutil.copyfile(path, target)
 
 
 def _weights(transformer: Path, folder: Path, names: Sequence[str]) -> set[str]:
@@ -97,6 +103,8 @@ def read(folder: Path, wanted: Params) -> Params:
 
     Raises WeightsError, which lists every tensor that is missing, unknown, or of another type or shape.
     """
+    from minembed.runtime.safetensors_files import CODES
+
     stored, tree = TensorFiles.open(folder).stored, quantized_layout(wanted)
     expected = {name: (CODES[array.dtype], array.shape) for name, array in named(tree)}
     faults = [f"{name} is unknown" for name in stored if name not in expected]

@@ -8,7 +8,6 @@ neither.  A folder with modules.json is read as sentence-transformers does, one 
 """
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -179,6 +178,8 @@ def _folded(tensors: Mapping[str, Array], files: TensorFiles) -> Array:
 
 def write_settings(checkpoint: Checkpoint, staged: Path) -> None:
     """Write the tokenizer and config.json of a static checkpoint, with its maximum length."""
+    import shutil  # late: it takes 2 ms, and only writing needs it
+
     limit = None if checkpoint.max_seq_length == UNLIMITED else checkpoint.max_seq_length
     path = checkpoint.folder / "tokenizer.json"
     if checkpoint.family == MODEL2VEC:

@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from minembed.errors import SourceError
 
@@ -55,6 +54,8 @@ def why_not_writable(folder: Path) -> str:
     >>> why_not_writable(Path(gettempdir()) / "not" / "there")
     ''
     """
+    from tempfile import TemporaryFile  # late: it imports much, and few programs need it
+
     try:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         with TemporaryFile(dir=existing):

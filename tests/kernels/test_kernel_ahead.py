@@ -70,8 +70,18 @@ def test_every_entry_is_there(libraries):
             assert set(library.entries) == wanted and library.constants == constants_of(VARIANTS[name].target)
             for entry, shape in library.entries.items():
                 assert shape.words == words_in(ENTRIES[entry].kinds)
+                assert shape.shared in ("", *libraries.by_name) and shape.shared != name
     native = open_native()
     native.compile(native.about.entries)
+
+
+def test_equal_code_is_there_once(libraries):
+    """Code of float32 is the same with and without AVX-512 VNNI, and with AVX-VNNI as with AVX2."""
+    for first, second in (("avx512vnni", "avx512"), ("avx2vnni", "avx2")):
+        if {first, second} <= set(libraries.by_name):
+            entries = libraries.by_name[first].entries
+            assert entries["run_float32"].shared == second and entries["run_int8"].shared == ""
+            assert libraries.by_name[second].entries["run_float32"].shared == ""
 
 
 def test_nothing_is_needed_but_memory(libraries):

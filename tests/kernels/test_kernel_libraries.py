@@ -1,5 +1,6 @@
 """Finding and opening libraries: what is damaged, old, of another system or another build is refused by name."""
 
+import ctypes
 import hashlib
 import json
 import random
@@ -73,7 +74,7 @@ def test_there_is_none(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000, b"{" * 1000, b'{"schema": 1}' + b" " * LARGEST + b"x"],
+    [b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000, b"{" * 1000, b'{"schema": 2}' + b" " * LARGEST + b"x"],
     ids=range(8),
 )
 def test_a_manifest_that_is_none(folder, content):
@@ -84,7 +85,7 @@ def test_a_manifest_that_is_none(folder, content):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("schema", 2, "has the schema 2, not 1"),
+        ("schema", 1, "has the schema 1, not 2"),
         ("schema", None, "has the schema None"),
         ("version", "0.0.1", "for the version '0.0.1', not "),
         ("platform", "plan9-vax", f"for the platform 'plan9-vax', not '{platform_here()}'"),
@@ -151,6 +152,40 @@ def test_entries_that_are_missing_or_others(folder, made, monkeypatch):
     for name in ("join", "no_such_thing", "nobody_knows"):
         with pytest.raises(BackendError, match=f"kernels-.* has no compiled {name}"):
             native[name]
+
+
+def share(folder, variant, **entries):
+    """Let entries of a variant be in other libraries."""
+    told = json.loads((folder / MANIFEST).read_bytes())["libraries"][variant]["entries"]
+    for name, other in entries.items():
+        told[name]["in"] = other
+    change_library(folder, variant, entries=told)
+
+
+def test_code_that_another_library_has(folder, made):
+    """It is called there; what differs is called in the variant's own."""
+    variant, libraries = made[1], json.loads((folder / MANIFEST).read_bytes())["libraries"]
+    about = dict(libraries[variant], file=f"other-{libraries[variant]['file']}")
+    shutil.copy(folder / libraries[variant]["file"], folder / about["file"])
+    change(folder, libraries=libraries | {"other": about})
+    share(folder, variant, gelu_rows="other")
+    native = open_native.__wrapped__(folder)
+    assert set(native.libraries) == {variant, "other"}
+    x, room = np.zeros(3, np.float32), np.zeros(5, np.float32)
+    assert native["gelu_rows"](x, 7, room) == x.ctypes.data + room.ctypes.data + 3 + 7 + 5
+    places = {name: native._entry(name).function for name in ("gelu_rows", "transpose")}
+    for name, holder in (("gelu_rows", "other"), ("transpose", variant)):
+        own = native.libraries[holder][f"minembed_{name}"]
+        assert ctypes.cast(places[name], ctypes.c_void_p).value == ctypes.cast(own, ctypes.c_void_p).value
+    (folder / about["file"]).write_bytes(b"")
+    assert about["file"] in refused(folder, "is damaged")
+
+
+def test_code_in_a_library_that_nobody_knows(folder, made):
+    share(folder, made[1], gelu_rows="elsewhere")
+    refused(folder, r"is damaged \(ValueError: entries are in elsewhere, which it does not name\)")
+    share(folder, made[1], gelu_rows=3)
+    refused(folder, "is damaged")
 
 
 def test_weights_are_packed_as_the_library_wants_them(made, monkeypatch):

@@ -80,7 +80,7 @@ def test_weights_are_packed_layer_by_layer(folder):
     for layer in params.layers:
         linears = packing.by_heads(layer.qkv, config, 32), layer.attention_output, layer.intermediate, layer.output
         for p in linears:
-            levels, *_ = packing.pack_weight(p, "int8", 32)
+            levels = packing.panels(p.levels, 32, 4, len(p.levels))
             np.testing.assert_array_equal(made.weights[at : at + len(levels)], levels)
             at += len(levels)
     assert at == len(made.weights)

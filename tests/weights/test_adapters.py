@@ -19,7 +19,8 @@ from minembed.cli.quantize import command
 from minembed.errors import ConfigError, ModelWarning, SourceError, UnsupportedModelError, WeightsError
 from minembed.train.model import Trainee
 from minembed.weights import adapters
-from minembed.weights.adapters import find_adapter, find_here
+from minembed.weights.adapters import find_adapter
+from minembed.weights.bases import find_here
 from minembed.weights.lora import read_lora
 
 TEXTS = ["the cat in the rain", "a dog", "bread oven test"]

@@ -13,7 +13,6 @@ from minembed.transformer.config import Config
 from minembed.transformer.params import Params
 from minembed.types import Dtype
 from minembed.weights import quantized, static
-from minembed.weights.adapters import Base, merged
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families.family import Family, Raw
 from minembed.weights.layout import build, layout, shapes
@@ -110,6 +109,8 @@ def open_tensors(checkpoint: Checkpoint) -> TensorFiles:
     files, family = TensorFiles.open(checkpoint.weights), FAMILIES[checkpoint.family]
     if checkpoint.adapter is None:
         return files
+    from minembed.weights.adapters import Base, merged  # late: few folders have one
+
     tables = {name for names in family.names.values() for name in names if name.endswith(".weight")}
     wanted = shapes(checkpoint.config, family.names)
     base = Base(files, family.place, family.places, family.plain_name, wanted, tables, family.ignored)

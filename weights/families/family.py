@@ -5,13 +5,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minembed.errors import ConfigError, MinembedError, UnsupportedModelError
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
-from minembed.weights.adapters import Place
 from minembed.weights.layout import Names
+
+if TYPE_CHECKING:
+    from minembed.weights.adapters import Place
 
 Raw = Mapping[str, Any]
 SPELLINGS = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
@@ -35,12 +37,14 @@ class Family:
     fold: Callable[[Params, Config], Params] | None = None  # puts constants of the reference's code into the weights
     modules: Names = dataclasses.field(default_factory=dict)  # stored name -> the reference's, if they differ
 
-    def place(self, module: str) -> Place:
+    def place(self, module: str) -> "Place":
         """Where the weight of a module is stored, by its name in the reference's model.
 
         >>> Family(None, {}, ("bert.",)).place("bert.encoder.layer.0.output.dense").module
         'encoder.layer.0.output.dense'
         """
+        from minembed.weights.adapters import Place
+
         plain = self.plain_name(f"{module}.weight").removesuffix(".weight")
         number, key = re.search(r"\.(\d+)\.", plain), re.sub(r"\.\d+\.", ".{}.", plain, count=1)
         for stored, pieces in self.modules.items():
@@ -49,12 +53,14 @@ class Family:
                 return Place(plain, found, pieces.index(key), len(pieces))
         return Place(plain, plain)
 
-    def places(self, stored: str) -> list[Place]:
+    def places(self, stored: str) -> "list[Place]":
         """The modules of the reference whose weights are stored under a plain name.
 
         >>> Family(None, {}).places("encoder.layer.0.output.dense")[0].name
         'encoder.layer.0.output.dense'
         """
+        from minembed.weights.adapters import Place
+
         number, key = re.search(r"\.(\d+)\.", stored), re.sub(r"\.\d+\.", ".{}.", stored, count=1)
         names = [name.format(number[1] if number else "") for name in self.modules.get(key, (key,))]
         return [Place(name, stored, i, len(names)) for i, name in enumerate(names)]
