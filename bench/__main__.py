@@ -7,6 +7,7 @@
     python bench growth      throughput by length of text and by threads
     python bench coldstart   from the start of the process to the first vector; import time; peak memory
     python bench topk        exact top-k beside FAISS, usearch, NumKong and NumPy
+    python bench native      kernels compiled ahead of time beside Numba's, in every cell of encode and topk
     python bench train       training beside sentence-transformers (needs --stsb)
     python bench stream      peak memory while 100,000 texts stream by
     python bench setup-serve what the servers beside ours need, in addition to setup
@@ -32,7 +33,7 @@ from peers import WORKLOADS
 WIDTHS, LENGTHS, TARGET_LENGTHS = [768, 1024], [32, 128, 512], [128]
 SHAPES = ["short", "batch"]
 INSIDE = "MINEMBED_BENCH_INSIDE"  # set in the process that runs in the right interpreter
-MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "train", "serve", "soak")
+MEASURED = ("encode", "wide", "kernels", "growth", "coldstart", "stream", "topk", "native", "train", "serve", "soak")
 COMMANDS = {name: [f"bench_{name}"] for name in MEASURED}
 COMMANDS["report"] = ["report"]
 COMMANDS["all"] = [
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--contestants", nargs="+", help="encode, wide, serve: only these")
     top.add_argument("--closest", action="store_true", help="encode: only those who may be the best of their precision")
     top.add_argument("--workloads", nargs="+", choices=WORKLOADS, help="encode: only these")
-    top.add_argument("--fraction", type=float, default=1.0, help="encode, wide, serve: only this part of each workload")
+    top.add_argument("--fraction", type=float, default=1.0, help="encode, wide, native, serve: only this part")
     top.add_argument("--same-settings", action="store_true", help="encode, wide: race in the settings chosen before")
     top.add_argument("--widths", nargs="+", type=int, choices=WIDTHS, default=WIDTHS, help="wide: only these")
     top.add_argument(

@@ -17,6 +17,7 @@ from report_generations import side_by_side
 from report_kernels import growth, kernels
 from report_memory import coldstart, stream
 from report_missed import missed
+from report_native import native
 from report_serve import serve, soak
 from report_targets import targets
 from report_topk import topk
@@ -32,6 +33,7 @@ SECTIONS = {
     "coldstart": ("Cold start", coldstart),
     "stream": ("Memory while streaming", stream),
     "topk": ("Exact top-k", topk),
+    "native": ("Native kernels", native),
     "train": ("Training", train),
     "serve": ("Servers", serve),
     "soak": ("A server for a long time", soak),
