@@ -5,6 +5,7 @@ from functools import cache
 from importlib.util import find_spec
 
 import examples
+import native_alone
 import pytest
 from amounts import Amount
 from cores import cores_at_hand
@@ -17,11 +18,13 @@ from tiny import write_tiny_checkpoint
 from minembed import Embedder
 from minembed.runtime.folders import cache_folder
 
-# without numba there are no kernels to test; what happens then is in test_kernel_tier.py, which needs none
+# without numba, native kernels are tested, if there are any; what happens without both is in test_kernel_tier.py
 collect_ignore = []
 if not find_spec("numba"):
-    kernels = (TESTS / "kernels").glob("test_*.py")
-    collect_ignore += [str(p) for p in kernels if p.name != "test_kernel_tier.py"]
+    kernels, able = (TESTS / "kernels").glob("test_*.py"), native_alone.RUN if native_alone.ALONE else ()
+    collect_ignore += [str(p) for p in kernels if p.name not in ("test_kernel_tier.py", *able)]
+if native_alone.ALONE:
+    native_alone.use_native()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -102,7 +102,26 @@ def by_heads(p: Any, config: Config, columns: int, normalised: bool = False) -> 
 def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[Array, ...]:
     """The panels of one linear layer; for int8 also those of the scales, and of the sums of levels over each group.
 
-    >>> [part.shape for part in pack_weight(Linear(np.ones((3, 5), np.float32), np.ones(5)), "float32", 16)]
+    >>> [len(part) for part in pack_weight(Linear(np.ones((3, 5), np.float32), np.ones(5)), "float32", 16)]
+    [48, 0, 0]
+    """
+    parts = zip(panels_of_weight(p, dtype, columns), kinds_of(dtype), strict=True)
+    return tuple(np.ascontiguousarray(part).view(kind).reshape(-1) for part, kind in parts)
+
+
+def kinds_of(dtype: str) -> tuple[Any, Any, Any]:
+    """The types of panels, of their scales and of their sums.
+
+    >>> kinds_of("int8") == (np.int8, np.float32, np.int32)
+    True
+    """
+    return WEIGHTS[dtype], np.float32, np.int32
+
+
+def panels_of_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[Array, ...]:
+    """As `pack_weight`, but by `panels_of`, so that what is not padded is not copied.
+
+    >>> [part.shape for part in panels_of_weight(Linear(np.ones((3, 5), np.float32), np.ones(5)), "float32", 16)]
     [(1, 3, 16), (0,), (0,)]
     """
     if isinstance(p, QuantizedLinear):
@@ -118,13 +137,13 @@ def pack_weight(p: Linear | QuantizedLinear, dtype: str, columns: int) -> tuple[
 
 def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     """Pack parameters that were converted to a compute type, in panels of this many columns."""
-    kinds = WEIGHTS[dtype], np.float32, np.int32
+    kinds = kinds_of(dtype)
     wholes: list[Array] = []
     vectors: list[Array] = []
     for i, layer in enumerate(params.layers):
         qkv = by_heads(layer.qkv, config, columns, layer.query_norm is not None)
         linears = qkv, layer.attention_output, layer.intermediate, layer.output
-        for at, parts in enumerate(zip(*(pack_weight(p, dtype, columns) for p in linears), strict=True)):
+        for at, parts in enumerate(zip(*(panels_of_weight(p, dtype, columns) for p in linears), strict=True)):
             size = sum(part.nbytes for part in parts) // np.dtype(kinds[at]).itemsize
             if i == 0:
                 wholes.append(aligned(len(params.layers) * size, kinds[at]))

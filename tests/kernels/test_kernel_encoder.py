@@ -9,7 +9,7 @@ from batchings import rebatched, texts_of, with_threads
 from examples import heavy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_drivers import DTYPES, encoder_of
+from kernel_encoders import DTYPES, encoder_of
 from kernel_inputs import config_of, packed
 from tiers import by_layer
 from tiny import write_tiny_checkpoint

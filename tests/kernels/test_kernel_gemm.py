@@ -4,7 +4,8 @@ import numpy as np
 import oracle
 import pytest
 from examples import thinned
-from kernel_drivers import DTYPES, encode, lowered, multiply, multiply_activate_encode
+from kernel_drivers import encode, lowered, multiply, multiply_activate_encode
+from kernel_encoders import DTYPES
 
 from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
 from minembed.transformer.quantization import group_size, linear_int8, quantize_weight, round_bfloat16, to_bfloat16

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from examples import heavy
 from interrupts import interrupt, is_calm, needs_timer
-from kernel_drivers import DTYPES
+from kernel_encoders import DTYPES
 from kernel_inputs import config_of, packed
 
 from minembed.kernels.encoder import tier

@@ -111,7 +111,7 @@ def test_wrong_arguments_are_errors_of_the_caller(tiny_checkpoint, dtype):
 @pytest.mark.parametrize("tokens", [1, 2, 3, 35])
 @pytest.mark.parametrize("fault", ["nan", "off", "swapped"])
 def test_the_self_test_finds_one_wrong_tile(fault, tokens, dtype):
-    from kernel_drivers import encoder_of
+    from kernel_encoders import encoder_of
 
     from minembed.kernels.encoder import selftest
 
@@ -134,7 +134,7 @@ def test_the_self_test_finds_one_wrong_tile(fault, tokens, dtype):
 @needs_numba
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_self_test_is_quick_and_reaches_every_tile(dtype):
-    from kernel_drivers import encoder_of
+    from kernel_encoders import encoder_of
 
     from minembed.kernels.encoder import selftest
     from minembed.kernels.tiles.shapes import TILE_ROWS

@@ -1,11 +1,9 @@
 """Small compiled functions that hand NumPy arrays to the vector kernels, which take pointers."""
 
-from unittest.mock import patch
-
 import numpy as np
 from numba import njit
 
-from minembed.kernels.encoder import gemm, selftest, tier
+from minembed.kernels.encoder import gemm
 from minembed.kernels.encoder.architecture import GELU
 from minembed.kernels.encoder.packing import pack_weight
 from minembed.kernels.tiles.shapes import PANEL, TILE_ROWS
@@ -16,7 +14,6 @@ from minembed.transformer.quantization import QuantizedLinear, group_size, quant
 
 GUARD = np.float32(-12345.5)  # what lies around a result, and must still be there afterwards
 OPERANDS = {"float32": np.uint8, "bfloat16": np.uint16, "int8": np.uint8}  # in float32 nothing is written
-DTYPES = list(OPERANDS)
 
 
 def mapped(function):
@@ -147,9 +144,3 @@ def multiply_activate_encode(x, p, dtype):
         room_for(rows, width, dtype), made,
     )  # fmt: skip
     return split_operand(made, rows, out_width, dtype)
-
-
-def encoder_of(params, config, dtype):
-    """The numba tier of some parameters, without its self-test."""
-    with patch.object(selftest, "check", lambda *_: None):
-        return tier.prepare(params, config, dtype)
