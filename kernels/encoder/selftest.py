@@ -17,6 +17,7 @@ from minembed.kernels.vectors.target import TARGET
 from minembed.runtime.threads import single_threaded_blas
 from minembed.transformer.config import Config
 from minembed.transformer.encoder import encode
+from minembed.transformer.matmul import scattered
 from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
 from minembed.transformer.quantization import lower
 from minembed.transformer.tier import OPERATIONS
@@ -52,17 +53,13 @@ def _compare(encoder: Callable[[Tokens], Array], params: Params, dtype: str) -> 
 
 
 def random_params(config: Config) -> Params:
-    """Pseudorandom weights for a config, scaled so that activations stay near 1.
-
-    Importing NumPy's generators would take longer than the rest of the self-test.
-    """
+    """Pseudorandom weights for a config, scaled so that activations stay near 1."""
     D, F = config.hidden_size, config.intermediate_size
     made = count()
 
     def array(*shape: int, size: float = 1.0) -> Array:
-        steps = np.arange(math.prod(shape), dtype=np.float64) * 12.9898 + next(made)
-        spread = (np.sin(steps) * 43758.5453) % 1 - 0.5  # uniform from -1/2 to 1/2
-        return (spread * (size * math.sqrt(12))).astype(np.float32).reshape(shape)
+        spread = scattered(math.prod(shape), next(made)) * (size * math.sqrt(12))  # uniform, with this deviation
+        return spread.astype(np.float32).reshape(shape)
 
     def linear(n_in: int, n_out: int) -> Linear:
         return Linear(array(n_in, n_out, size=n_in**-0.5), array(n_out, size=0.1))
