@@ -55,7 +55,7 @@ def scattered(size: int, start: int = 0) -> Array:
     """Numbers without a pattern between -1/2 and 1/2; importing NumPy's generators for some would take 6 ms.
 
     >>> scattered(3).round(2).tolist()
-    [-0.5, -0.27, 0.03]
+    [-0.5, 0.42, -0.44]
     """
     return (np.sin(np.arange(size) * 12.9898 + start) * 43758.5453) % 1 - 0.5
 
