@@ -11,11 +11,13 @@ one array, side by side; NAME[1] is the second piece of one stored tensor.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from types import UnionType
 from typing import Any
 
 import numpy as np
 
+from minembed.runtime.threads import run
 from minembed.transformer.config import Config
 from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
 from minembed.types import Array
@@ -159,25 +161,55 @@ def shapes(config: Config, names: Names) -> dict[str, tuple[int, ...]]:
     return wanted
 
 
-def build(config: Config, names: Names, read: Read, as_stored: bool = False) -> Params:
+def build(config: Config, names: Names, read: Read, as_stored: bool = False, threads: int = 1) -> Params:
     """Read the tensors, largest first, so that the peak memory is the size of the model.
 
     With `as_stored`, linear weights of layers stay (out, in) in memory: they are transposed views, not C-contiguous.
+    These and the tables are then read by several threads.
     """
     shared: dict[str, Array] = {}  # layers with the same name share one array
     tree = layout(config, names)
     room = _room(tree, names, config) if as_stored else None
+    later: list[Callable[[], object]] = []
 
     def array(path: str, empty: Array) -> Array:
         parts = pieces(path, empty, names, config)
         key = parts[0].name
         if key not in shared:
-            own = next(room) if room and _in_a_layer(path, parts) else None
-            shared[key] = _join(parts, empty.shape, read, own)
+            if room and _in_a_layer(path, parts):
+                own = next(room)
+                later.append(partial(_fill, own, parts, read))
+                shared[key] = own.T
+            elif room and path == "embeddings.word" and not parts[0].turned:
+                shared[key] = np.empty(empty.shape, np.float32)
+                later.append(partial(read, key, shared[key]))
+            else:
+                shared[key] = _join(parts, empty.shape, read)
         return shared[key]
 
     params: Params = map_named(array, tree)
+    for _ in run(lambda fill: fill(), later, threads):
+        pass
     return params
+
+
+def _fill(own: Array, parts: list[Piece], read: Read) -> None:
+    """Read the pieces of a weight as (out, in)."""
+    for piece in parts:
+        if piece.stored == slice(0, piece.width):
+            read(piece.name, own[piece.columns])
+        else:
+            own[piece.columns] = read(piece.name)[piece.stored]
+
+
+def _join(parts: list[Piece], shape: tuple[int, ...], read: Read) -> Array:
+    if len(parts) == 1 and not parts[0].turned:
+        return read(parts[0].name)
+    out = np.empty(shape, np.float32)
+    for piece in parts:
+        part = read(piece.name)
+        out[..., piece.columns] = (part.T if piece.turned else part)[..., piece.stored]
+    return out
 
 
 def _in_a_layer(path: str, parts: list[Piece]) -> bool:
@@ -199,23 +231,6 @@ def _room(tree: Params, names: Names, config: Config) -> Iterator[Array]:
     for n_out, n_in in linears.values():
         yield whole[at : at + n_out * n_in].reshape(n_out, n_in)
         at += n_out * n_in
-
-
-def _join(parts: list[Piece], shape: tuple[int, ...], read: Read, own: Array | None) -> Array:
-    if own is not None:
-        for piece in parts:
-            if piece.stored == slice(0, piece.width):
-                read(piece.name, own[piece.columns])
-            else:
-                own[piece.columns] = read(piece.name)[piece.stored]
-        return own.T
-    if len(parts) == 1 and not parts[0].turned:
-        return read(parts[0].name)
-    out = np.empty(shape, np.float32)
-    for piece in parts:
-        part = read(piece.name)
-        out[..., piece.columns] = (part.T if piece.turned else part)[..., piece.stored]
-    return out
 
 
 def tensors(params: Params, config: Config, names: Names) -> dict[str, Array]:

@@ -32,7 +32,7 @@ def assembled(
     tokenizer = (
         loading.load_static_tokenizer(checkpoint) if checkpoint.is_static else loading.load_tokenizer(checkpoint)
     )
-    ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params)
+    ready = loading.prepare_encoder(checkpoint, backend, dtype, keep_params, threads)
     modules = read_module_params(checkpoint.root, checkpoint.modules)
     engine = Engine(checkpoint, tokenizer, ready.compute, threads, modules)
     return kind(engine, ready.backend, ready.dtype, found.source, found.revision, ready.dtype_reason)

@@ -120,7 +120,7 @@ class Prepared:
 
 
 def prepare_encoder(
-    checkpoint: Checkpoint, backend: str, dtype: DtypeChoice | None, keep_params: bool = False
+    checkpoint: Checkpoint, backend: str, dtype: DtypeChoice | None, keep_params: bool = False, threads: int = 1
 ) -> Prepared:
     """Read the parameters and prepare the encoder, in the requested compute type or in that of the folder."""
     if dtype == "auto":
@@ -128,7 +128,7 @@ def prepare_encoder(
     else:
         chosen, reason = dtype or checkpoint.stored_dtype, None
     as_stored = chosen == "float32" and choose(backend) != "numpy"
-    params, config = read_params(checkpoint, as_stored), checkpoint.config
+    params, config = read_params(checkpoint, as_stored, threads), checkpoint.config
     tier: Tier
     if checkpoint.is_static:
         served, tier = "numpy", static.prepare(params, config, chosen)

@@ -122,7 +122,7 @@ class Reranker:
         model = replace(model, checkpoint=loading.with_limit(model.checkpoint, max_seq_length))
         tokenizer = loading.load_tokenizer(model.checkpoint)
         tokenizer.pairs(["a"], ["b"])  # refuses a tokenizer that has no place for two texts
-        ready = loading.prepare_encoder(model.checkpoint, backend, dtype)
+        ready = loading.prepare_encoder(model.checkpoint, backend, dtype, threads=threads)
         how = ready.compute, head, threads, ready.backend, ready.dtype
         return cls(model, tokenizer, *how, found.source, found.revision, ready.dtype_reason)
 

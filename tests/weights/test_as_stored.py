@@ -1,11 +1,13 @@
 """Weights left as files store them, (out, in): kernels pack the same from them, and NumPy still gets (in, out)."""
 
+import re
 from dataclasses import fields
 
 import numpy as np
 import pytest
 from golden_families import NAMES, read, write_checkpoint
 
+from minembed.errors import WeightsError
 from minembed.kernels.encoder.packing import pack
 from minembed.runtime import backend
 from minembed.transformer.params import contiguous
@@ -71,6 +73,22 @@ def test_a_backend_that_fails_leaves_its_work_to_numpy(checkpoint, monkeypatch):
     with pytest.warns(UserWarning, match="ZeroDivisionError"):
         _, tier = backend.prepare("numba", read_params(checkpoint, as_stored=True), checkpoint.config, "float32")
     assert all(array.flags.c_contiguous for _, array in named(tier.params))
+
+
+def test_threads_read_the_same(checkpoint):
+    one, other = (dict(named(read_params(checkpoint, as_stored=True, threads=n))) for n in (1, 3))
+    assert one.keys() == other.keys() and all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_damaged_is_named_whoever_reads_it(checkpoint, threads):
+    files = open_tensors(checkpoint)
+    name, entry = max(files.stored.items(), key=lambda item: np.prod(item[1].shape))
+    with entry.file.open("r+b") as file:
+        file.seek(entry.offset)
+        file.write(np.float32(np.nan).tobytes())
+    with pytest.raises(WeightsError, match=f"{re.escape(name)}.* holds 1 NaN"):
+        read_params(checkpoint, as_stored=True, threads=threads)
 
 
 def test_reading_into_an_array(checkpoint):

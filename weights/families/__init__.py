@@ -11,7 +11,7 @@ from minembed.errors import UnsupportedModelError, WeightsError
 from minembed.runtime.json_files import read_json, typed
 from minembed.transformer.config import Config
 from minembed.transformer.params import Params
-from minembed.types import Dtype
+from minembed.types import Array, Dtype
 from minembed.weights import quantized, static
 from minembed.weights.checkpoint import Checkpoint
 from minembed.weights.families.family import Family, Raw
@@ -78,11 +78,11 @@ def read_config(path: Path) -> tuple[str, Config, Dtype]:
     return family, FAMILIES[family].read_config(raw, path), quantized.stored_dtype(raw, path)
 
 
-def read_params(checkpoint: Checkpoint, as_stored: bool = False) -> Params:
+def read_params(checkpoint: Checkpoint, as_stored: bool = False, threads: int = 1) -> Params:
     """Read all tensors of a checkpoint, one by one, and convert them to the layout for computing.
 
     With `as_stored`, the linear weights of layers are transposed views of (out, in), as the files store them: kernels
-    pack these faster, and NumPy computes slower with them.
+    pack these faster, and NumPy computes slower with them.  Then several threads can read.
     Raises WeightsError, which lists every tensor that is missing, unknown or of another shape.
     """
     if checkpoint.family in (static.STATIC, static.MODEL2VEC):
@@ -92,7 +92,11 @@ def read_params(checkpoint: Checkpoint, as_stored: bool = False) -> Params:
         return quantized.read(checkpoint.folder, layout(config, family.names))
     files = open_tensors(checkpoint)
     names = match(checkpoint, files, family)
-    params = build(config, family.names, lambda plain, out=None: files.read(names[plain], out), as_stored)
+
+    def read(plain: str, out: Array | None = None) -> Array:
+        return files.read(names[plain], out)
+
+    params = build(config, family.names, read, as_stored, threads)
     return params if family.fold is None else family.fold(params, config)
 
 
