@@ -66,14 +66,14 @@ def test_a_failed_write_leaves_nothing(tiny_checkpoint, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("minembed.weights.quantized.write_safetensors", full)
+    monkeypatch.setattr("minembed.runtime.safetensors_files.write_safetensors", full)
     with pytest.raises(OSError, match="No space"):
         write_int8(tiny_checkpoint, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [("shutil", "copyfile"), ("minembed.weights.quantized", "write_safetensors")]
+    ("owner", "name"), [("shutil", "copyfile"), ("minembed.runtime.safetensors_files", "write_safetensors")]
 )
 def test_a_full_disk_is_named(tiny_checkpoint, tmp_path, monkeypatch, owner, name):
     def full(*args, **kwargs):
