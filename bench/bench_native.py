@@ -20,8 +20,8 @@ from peers.folder import describe, resolve
 from peers.minembed_numba import prepare, stored
 
 BACKENDS = ("native", "numba")
-LAPS = 7
-BUDGET = 4.0  # seconds of a backend in a cell, after which the fewest laps will do
+LAPS = 5
+BUDGET = 2.5  # seconds of a backend in a cell, after which the fewest laps will do
 FEWEST = 3
 SETTLE = 0.1  # seconds before each lap, in which the thread pool of the one before falls asleep
 _state: dict = {}
