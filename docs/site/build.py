@@ -1,7 +1,7 @@
 """Build the site of the docs: python docs/site/build.py STAGE OUT, which `make docs` runs in an environment of its own.
 
 Pages are plain Markdown that also reads well in a checkout, where they link to source files and to pages outside of
-docs/.  So they are copied to STAGE first, where each link is turned to what stands for its target on the site
+docs/.  So they are copied to STAGE first, where each link is changed to its target on the site
 (links.py), beside pages that are generated (sources.py, reference.py).  zensical builds STAGE, strictly, and
 check.py reads what came of it with other eyes.
 """

@@ -1,4 +1,4 @@
-"""Read a built site with other eyes: links, anchors, pages without a way to them, and whatever comes from elsewhere."""
+"""Check a built site: links, anchors, pages that nothing links to, and anything that is loaded from other sites."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,12 @@ from urllib.parse import unquote, urlsplit
 
 import tomli as tomllib
 
-LOADED = {"src", "srcset", "poster", "data"}  # attributes whose address a browser asks for at once
+LOADED = {"src", "srcset", "poster", "data"}  # attributes whose address a browser loads at once
 LINKED_FILES = {"stylesheet", "icon", "preload", "modulepreload", "manifest"}  # and of <link rel=...>
 
 
 class Page(HTMLParser):
-    """The ids of a page, what it links to, and what a browser loads for it."""
+    """The ids of a page, its links, and the files that a browser loads for it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
 
 def problems(site: Path, config: Path, places: Iterable[str]) -> list[str]:
-    """Everything that is wrong with a built site, a line each."""
+    """All faults of a built site, one line each."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     found = [line for path, page in pages.items() for line in wrong_links(path, page, pages, site)]
     found += [f"{path.relative_to(site)} loads {address}" for path, address in foreign(site, pages)]
@@ -45,7 +45,7 @@ def problems(site: Path, config: Path, places: Iterable[str]) -> list[str]:
 
 
 def wrong_links(path: Path, page: Page, pages: dict[Path, Page], site: Path) -> Iterator[str]:
-    """Links to files that are not there, and to anchors that are not in them."""
+    """Links to files or anchors that do not exist."""
     for link in sorted(page.links | page.loaded):
         parts = urlsplit(link)
         if parts.scheme or parts.netloc or not (parts.path or parts.fragment) or path.name == "404.html":
@@ -58,7 +58,7 @@ def wrong_links(path: Path, page: Page, pages: dict[Path, Page], site: Path) -> 
 
 
 def foreign(site: Path, pages: dict[Path, Page]) -> Iterator[tuple[Path, str]]:
-    """What a page or a style sheet would load from elsewhere."""
+    """Files that a page or a style sheet would load from other sites."""
     for path, page in pages.items():
         yield from ((path, address) for address in page.loaded if urlsplit(address).netloc)
     for path in site.rglob("*.css"):

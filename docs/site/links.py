@@ -1,4 +1,4 @@
-"""Where each page and file of the repository is on the site, and the links between them."""
+"""The place of each page and file of the repository on the site, and the links between them."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def is_asset(path: Path) -> bool:
 
 
 def place(path: Path, root: Path) -> str:
-    """Where a path of the repository is on the site: a page, a picture, a listing, or a list of a folder's files."""
+    """The place of a path of the repository on the site: a page, a picture, a listing, or a folder's list of files."""
     known = pages(root)
     if path in known:
         return known[path]
@@ -39,7 +39,7 @@ def place(path: Path, root: Path) -> str:
 
 
 def rewrite(text: str, page: Path, root: Path, linked: set[Path]) -> str:
-    """Turn the links of a page to the site; targets that are no pages are added to `linked`."""
+    """Change the links of a page to places on the site; targets that are not pages are added to `linked`."""
     here = Path(pages(root)[page]).parent
 
     def turned(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The pages of the reference: what mkdocstrings is to show, and the help of every command."""
+"""The pages of the reference: names for mkdocstrings, and the help of every command."""
 
 import click
 
@@ -10,7 +10,7 @@ FRAMEWORKS = ("langchain", "llama_index", "haystack", "chroma", "sklearn", "bert
 CHAPTERS = ("encoder", "ops", "attention", "positions", "pooling", "modules", "vectors", "tokens", "params")
 CHAPTERS += ("config", "operations", "heads", "matmul", "quantization", "tier")
 
-PAGES = {  # file: title, first sentence, and what is shown
+PAGES = {  # file: title, first sentence, names
     "models": (
         "Models",
         "Load a checkpoint and turn texts into vectors, scores or words.",
@@ -80,7 +80,7 @@ PAGES = {  # file: title, first sentence, and what is shown
     ),
 }
 WITH_SOURCE = ("book",)
-WITH_INHERITED = ("search",)  # what Index can say is in the class that it is built on
+WITH_INHERITED = ("search",)  # some methods of Index are in its base class
 
 
 def pages() -> dict[str, str]:

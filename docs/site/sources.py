@@ -1,4 +1,4 @@
-"""Pages that show the source files which the docs link to, and what is in the folders that they link to."""
+"""Pages that show the source files and the folders that the docs link to."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ HEAD = "---\nsearch:\n  exclude: true\nhide:\n  - navigation\n---\n\n"
 
 
 def pages(linked: set[Path], root: Path) -> dict[str, str]:
-    """A page for each linked file and folder, and for what is in such a folder."""
+    """A page for each linked file and folder, and for the files of such a folder."""
     found: dict[str, str] = {}
     waiting = [path for path in sorted(linked) if not is_asset(path)]
     while waiting:
