@@ -18,15 +18,15 @@ class KnownModel:
     family: str  # the model_type of its config.json, as in minembed.weights.families; or "static"
     width: int | None  # numbers per vector; None: it scores pairs of texts
     max_tokens: int | None  # None: no limit
-    megabytes: int  # of the weights, rounded, that a pull downloads
+    megabytes: int  # size of the download of the weights, rounded
     licence: str  # "not stated" if the publisher gives none
     pooling: str
     use: str
-    query_prefix: str = ""  # that the model was trained with in front of queries
+    query_prefix: str = ""  # the text in front of queries in its training
     passage_prefix: str = ""
-    note: str = ""  # what has to be done before it loads
+    note: str = ""  # what to do before it can be loaded
     refused: str = ""  # why this version does not support it
-    tested: bool = False  # with its real weights in this repository; else only its family, with generated weights
+    tested: bool = False  # here with its real weights; otherwise only its family, with generated weights
 
     @property
     def computed(self) -> bool:
@@ -40,7 +40,7 @@ SEARCH = "search, English"
 LONG = "search in long texts, English"
 LANGUAGES = "sentences, 50 languages and more"
 WORLD = "search, 50 languages and more"
-STATIC = "speed before all: the mean of word vectors, English"
+STATIC = "highest speed: the mean of word vectors, English"
 PAIRS = "reranking: a score for a query and a document (Reranker)"
 
 APACHE, MIT, UNSTATED = "Apache-2.0", "MIT", "not stated"
