@@ -112,5 +112,11 @@ def test_a_failure_is_told_with_what_repeats_it(tmp_path, capsys):
     assert "make proof ROWS=it SEED=3 COUNT=60" in told and "AssertionError: 30001" in told
 
 
+def test_a_row_without_its_tool_is_told_and_no_failure(capsys):
+    row = replace(ROWS["weights"], tool="no-such-program")
+    assert proof_run.run_row(row, 1.0)
+    assert capsys.readouterr().out == "weights: there is no no-such-program here\n"
+
+
 def test_make_knows_it():
     assert "proof_run.py" in (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ class Row:
     total: int = 0
     piece: int = 0  # at once
     needs: frozenset[str] = frozenset()  # features of the CPU
+    tool: str = ""  # a program beside Python
     settings: dict[str, str] = field(default_factory=dict)  # environment; {count} and {seed} are filled in
     flags: tuple[str, ...] = ()  # of Python
     python: str = ""  # "3.12": in an environment of its own
@@ -158,6 +159,34 @@ MEMORY = [
         "then begins, at a page that nobody may touch; compiled for this processor and lesser ones",
         "encodings, searches and steps",
         ("kernels/test_kernel_fenced.py",),
+    ),
+    Row(
+        "parts",
+        "each part of the encoder's workspaces ends, and then begins, at a page that nobody may touch, in each type: "
+        "every number of rows up to 600 in 20 architectures, as one text and as several, on one core and two, and on "
+        "emulated tiles; filled with garbage of two kinds: the same bits",
+        "encodings",
+        (
+            "kernels/test_kernel_apart.py::test_no_part_is_left",
+            "kernels/test_kernel_apart.py::test_no_part_is_left_on_tiles",
+        ),
+    ),
+    Row(
+        "valgrind",
+        "compiled libraries (AVX2, SSE 4.1) under valgrind's memcheck: encoders of random architectures and of a real "
+        "shape, on one core and two, searches, training steps: no error with a function of ours in its stack, and "
+        "every bit of a result defined",
+        "encoders, searches and steps",
+        ("kernels/test_kernel_memcheck.py::test_memcheck_finds_nothing",),
+        tool="valgrind",
+    ),
+    Row(
+        "helper-delayed",
+        "single queries on two cores, with random delays around each atomic step of both: the same bits",
+        "queries",
+        ("kernels/test_kernel_delays.py::test_delays_change_no_bit",),
+        10_000,
+        10_000,
     ),
 ]
 MEMORY += [

@@ -8,6 +8,7 @@ import argparse
 import datetime
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -134,6 +135,9 @@ def run_row(row: Row, share):
     """Run the rest of a row, until a piece fails; returns whether all passed."""
     if not row.needs <= proof_results.cpu()[1]:
         print(f"{row.name}: this CPU lacks {', '.join(sorted(row.needs - proof_results.cpu()[1]))}", flush=True)
+        return True
+    if row.tool and not shutil.which(row.tool):
+        print(f"{row.name}: there is no {row.tool} here", flush=True)
         return True
     python = python_of(row)
     if python is None:
