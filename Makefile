@@ -264,15 +264,17 @@ release: $(VENV)/dev ## everything that is published, checked, in dist/release: 
 	$(RELEASE)/make_release.py $(if $(filter 0,$(TESTS)),--no-tests) $(if $(filter 1,$(TWICE)),--twice) \
 		$(if $(filter 1,$(HEAVY)),--heavy) $(RELEASE_PLATFORMS:%=--platform %)
 
-check-release: $(VENV)/dev ## a folder of artefacts: hashes, and each in an environment of its own: make check-release [RELEASED=dist/release]
+check-release: $(VENV)/dev ## artefacts, each in an environment of its own: make check-release [RELEASED=dist/release] [EXTRAS="arrow s3"] [RECORD=1]
 	$(BIN)/minembed pull
-	$(RELEASE)/smoke.py $(RELEASED) $(VENV)/release/smoke $(if $(filter 1,$(HEAVY)),--heavy) $(EXTRAS:%=--only %)
+	$(RELEASE)/smoke.py $(RELEASED) $(VENV)/release/smoke $(if $(filter 1,$(HEAVY)),--heavy) $(EXTRAS:%=--only %) \
+		$(if $(filter 1,$(RECORD)),--record)
 
 RELEASED ?= dist/release
 RELEASE_PLATFORMS ?=
 TESTS ?= 1
 TWICE ?=
 HEAVY ?=
+RECORD ?=
 BENCH_OPTIONS ?=
 LESSONS ?=
 REVISION ?= HEAD

@@ -21,7 +21,7 @@ def snippets(path):
     return "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.S))
 
 
-PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+PAGES = [ROOT / name for name in ("README.md", "PACKAGE.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 PAGES += sorted((ROOT / "docs" / "stores").glob("*.md"))
 ELSEWHERE = ("integrations.md", "serve.md")  # make test-integrations, and tests/serve, where a server is

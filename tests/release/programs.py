@@ -75,6 +75,22 @@ jobs.embed("many.txt", "vectors", model, engine="ray", form="safetensors")
 assert list(Path("vectors").rglob("*.safetensors"))
 ray.shutdown()
 """
+S3 = """
+import os, urllib.request
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+url = "http://{}:{}".format(*server.get_host_and_port())
+own = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "made-up", "AWS_SECRET_ACCESS_KEY": "made-up"}
+os.environ.update(own, AWS_EC2_METADATA_DISABLED="true")
+urllib.request.urlopen(urllib.request.Request(url + "/shop", method="PUT")).close()
+from minembed import Embedder, jobs
+model = Embedder.load(local_files_only=True, backend="numpy")
+jobs.embed("notes.txt", "s3://shop/vectors", model)
+found = urllib.request.urlopen(url + "/shop?list-type=2").read().decode()
+assert found.count(".parquet</Key>") == 1 and "manifest.json</Key>" in found, found
+server.stop()
+"""
 
 EXTRAS = {
     "": "",
@@ -103,6 +119,7 @@ EXTRAS = {
     "store = Embeddings(method='minembed.integrations.txtai.MinembedVectors', path='all-MiniLM-L6-v2')\n"
     "assert store.transform('a').shape == (384,)",
     "ray": JOBS,
+    "s3": S3,
     "browser": "import selenium",
     "types": "import subprocess, sys\nfrom pathlib import Path\n"
     "Path('user.py').write_text('from minembed import Embedder\\n'\n"
@@ -112,4 +129,5 @@ EXTRAS = {
     "assert 'int9' in done.stdout, done.stdout + done.stderr",
     "dev": "import hypothesis, importlinter, mypy, numba, pytest",
 }
+BESIDE = {"s3": ("arrow", "moto[server]==5.2.5")}  # not an extra: one, and what plays the object store
 ALONE = {"bertopic": "bertopic", "keybert": "keybert"}  # installed without what their metadata ask for, as the docs say

@@ -1,10 +1,13 @@
 """Artefacts in environments of their own: `make check-release`, and a part of `make release`.
 
-    python tests/release/smoke.py FOLDER WORK [--python PATH ...] [--heavy] [--only NAME ...]
+    python tests/release/smoke.py FOLDER WORK [--python PATH ...] [--heavy] [--only NAME ...] [--record]
 
 FOLDER holds what `make release` made; its hashes are compared first.  On every Python that is found: the pure wheel,
 which computes with NumPy alone, this platform's wheel, with its native kernels, and the sdist.  On one Python: every
 extra of the pure wheel.  Nothing is fetched but by pip, and the model has to be in minembed's cache: minembed pull.
+
+What passed is noted in WORK/passed.json, and not tried again with the same artefact and program.  --record writes what
+is known of extras into the table of docs/support.md.
 """
 
 import argparse
@@ -22,7 +25,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from archives import SUMS, wrong_sums
-from programs import ALONE, BASE, COMMANDS, COSINE, EXTRAS, HEAVY, WITHIN
+from known import Known, write_table
+from programs import ALONE, BASE, BESIDE, COMMANDS, COSINE, EXTRAS, HEAVY, WITHIN
 from release_tools import QUIET, plain_environment
 
 OLDEST = (3, 10)
@@ -79,7 +83,8 @@ def try_to(*words: str | Path, **options: object) -> str:
 def install(python: Path, artefact: Path, extra: str) -> None:
     """Install an artefact with an extra, and what the docs say besides."""
     pip = [python, "-m", "pip", "install", *QUIET]
-    try_to(*pip, f"{artefact}[{extra}]" if extra else artefact)
+    extra, *others = BESIDE.get(extra, (extra,))
+    try_to(*pip, f"{artefact}[{extra}]" if extra else artefact, *others)
     if extra in ALONE:
         try_to(*pip, "--no-deps", ALONE[extra])
 
@@ -189,14 +194,19 @@ def plan(found: dict[str, Path], known: dict[str, Path], heavy: bool) -> Iterato
             yield found["pure"], extra, python
 
 
-def smoke(folder: Path, work: Path, known: dict[str, Path], heavy: bool, only: list[str]) -> list[Row]:
-    """Every environment, a line each."""
-    version = next(folder.glob("*.tar.gz")).name.removeprefix("minembed-").removesuffix(".tar.gz")
-    rows = []
-    for artefact, extra, python in plan(artefacts(folder), known, heavy):
+def smoke(folder: Path, work: Path, pythons: dict[str, Path], heavy: bool, only: list[str]) -> list[Row]:
+    """Every environment that did not pass before, a line each."""
+    rows, known = [], Known(work / "passed.json")
+    for artefact, extra, python in plan(artefacts(folder), pythons, heavy or bool(only)):
         if not only or (extra or "base") in only:
-            rows.append(check(artefact, extra, python, work, version))
-            print(line(rows[-1]), flush=True)
+            key = known.key(artefact, python.name, BASE, COMMANDS, EXTRAS[extra], extra)
+            row = Row(**known.rows[key]) if key in known.rows else None
+            if row is None:
+                row = check(artefact, extra, python, work, artefact.name.removesuffix(".tar.gz").split("-")[1])
+                if not row.failed:
+                    known.add(key, asdict(row))
+            rows.append(row)
+            print(line(row), flush=True)
     return rows
 
 
@@ -218,6 +228,7 @@ def main() -> None:
     parser.add_argument("--python", type=Path, action="append", help="default: every one that is found")
     parser.add_argument("--heavy", action="store_true", help=f"also {', '.join(HEAVY)}")
     parser.add_argument("--only", action="append", default=[], help='an extra, or "base"')
+    parser.add_argument("--record", action="store_true", help="write the table of docs/support.md")
     parser.add_argument("--json", type=Path, help="write the rows here as well")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -227,6 +238,8 @@ def main() -> None:
     wrong = [f"{name}: not as {SUMS} says" for name in (wrong_sums(folder) if (folder / SUMS).is_file() else [])]
     wrong += check_choice(folder)
     rows = smoke(folder, options.work.absolute(), known, options.heavy, options.only)
+    if options.record:
+        write_table([asdict(row) for row in rows if row.extra])
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     wrong += [f"{row.artefact} {row.extra} on {row.python}: {row.failed}" for row in rows if row.failed]

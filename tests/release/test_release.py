@@ -4,15 +4,18 @@ import json
 import os
 import re
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 
 import archives
+import known
 import make_release
 import oldest
 import programs
 import provenance
 import pytest
 import smoke
+from known import Known
 from places import ROOT
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -66,8 +69,10 @@ def test_two_builds_are_compared(tmp_path):
 
 def test_every_extra_has_a_program_that_compiles():
     (section,) = re.findall(r"\[project.optional-dependencies\]\n(.*?)\n\n", PYPROJECT, re.S)
-    assert {"", *re.findall(r"^([\w-]+) = \[", section, re.M)} == {*programs.EXTRAS}
+    extras = {"", *re.findall(r"^([\w-]+) = \[", section, re.M)}
+    assert extras | {*programs.BESIDE} == {*programs.EXTRAS} and not extras & {*programs.BESIDE}
     assert {*programs.HEAVY} | {*programs.ALONE} | {*smoke.NOISY} <= {*programs.EXTRAS}
+    assert all(extra in extras for extra, *_ in programs.BESIDE.values())
     for program in (programs.BASE, *programs.EXTRAS.values()):
         compile(program, "program", "exec")
 
@@ -127,6 +132,42 @@ def test_a_row_of_the_smoke_test():
     assert smoke.line(rows[0]) == "| any | arrow | 3.12 | numpy | 22 | 130.1 | 7.2 | passed |"
     rows[0].failed = "one\ntwo"
     assert smoke.line(rows[0]).endswith("| **failed**: one / two |")
+
+
+def test_what_passed_is_known_until_it_changes(tmp_path):
+    wheel = tmp_path / "minembed-1.0-py3-none-any.whl"
+    wheel.write_text("one")
+    noted = Known(tmp_path / "passed.json")
+    key = noted.key(wheel, "python3.11", "a program")
+    noted.add(key, {"extra": "arrow"})
+    again = Known(tmp_path / "passed.json")
+    assert again.rows == {key: {"extra": "arrow"}} and again.key(wheel, "python3.11", "a program") == key
+    assert key not in {again.key(wheel, "python3.12", "a program"), again.key(wheel, "python3.11", "another")}
+    wheel.write_text("two")
+    assert again.key(wheel, "python3.11", "a program") not in again.rows
+    (tmp_path / "passed.json").write_text("damaged")
+    assert Known(tmp_path / "passed.json").rows == {}
+
+
+def test_the_table_of_extras_keeps_what_was_not_tried_again(tmp_path):
+    page = tmp_path / "support.md"
+    page.write_text(f"before\n{known.BEGIN}\n{known.END}\nafter\n")
+    row = asdict(smoke.Row("minembed-1.0-py3-none-any.whl", "arrow", "3.12", "numpy", 130.1, 7.2, 22, 9))
+    known.write_table([row, row | {"extra": "ray", "failed": "one\ntwo"}], page, "a day")
+    known.write_table([row | {"extra": "ray", "packages": 40}], page, "another day")
+    lines = page.read_text().splitlines()
+    assert lines[0] == "before" and lines[-1] == "after"
+    assert "| `arrow` | 3.12 | numpy | 22 | 130.1 | passed | 1.0, a day |" in lines
+    assert "| `ray` | 3.12 | numpy | 40 | 130.1 | passed | 1.0, another day |" in lines
+    assert sum(line.startswith("| `") for line in lines) == len(programs.EXTRAS) - 1
+    assert "| `viz` | | | | | not tried | |" in lines
+
+
+def test_the_page_of_the_package_leads_nowhere_but_to_the_web():
+    """An index shows pyproject's readme on a page of its own, where a path in the repository leads to nothing."""
+    page = (ROOT / re.search(r'^readme = "(.+?)"', PYPROJECT, re.M)[1]).read_text(encoding="utf-8")
+    assert [link for link in re.findall(r"\]\(([^)]+)\)", page) if not link.startswith("https://")] == []
+    assert "<img" not in page and "pip install minembed" in page
 
 
 def test_a_list_of_components_names_the_version(tmp_path):
