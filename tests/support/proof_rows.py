@@ -163,7 +163,7 @@ MEMORY = [
     Row(
         "parts",
         "each part of the encoder's workspaces ends, and then begins, at a page that nobody may touch, in each type: "
-        "every number of rows up to 600 in 20 architectures, as one text and as several, on one core and two, and on "
+        "every number of rows up to 600 in 12 architectures, as one text and as several, on one core and two, and on "
         "emulated tiles; filled with garbage of two kinds: the same bits",
         "encodings",
         (
