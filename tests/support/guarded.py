@@ -140,14 +140,17 @@ def search(entries, seed, number):
         assert found[0] == found[1], (seed, i)
 
 
-def train(entries, seed, number, look=lambda *arrays: None):
-    """All kernels of a training step, forward and backward, and the optimiser; `look` sees what they computed."""
+def train(entries, seed, number, most=(300, 200, 16), look=lambda *arrays: None):
+    """All kernels of a training step, forward and backward, and the optimiser; `look` sees what they computed.
+
+    most: of tokens, inputs and sixteens of outputs.
+    """
     from minembed.kernels.training.operations import StepOperations
     from minembed.transformer.params import Linear, Norm
 
     dice = np.random.default_rng(seed)
     for i in range(number):
-        T, K, N = int(dice.integers(1, 300)), int(dice.integers(1, 200)), 16 * int(dice.integers(1, 16))
+        T, K, N = (int(dice.integers(1, size)) * each for size, each in zip(most, (1, 1, 16), strict=True))
         x, dy, y = (dice.standard_normal(shape, dtype=np.float32) for shape in ((T, K), (T, N), (T, K)))
         weight, scale = dice.standard_normal((K, N), dtype=np.float32), dice.standard_normal(K, dtype=np.float32)
         linear, norm = Linear(weight, weight[0].copy()), Norm(scale, scale.copy())
