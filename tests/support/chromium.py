@@ -29,9 +29,10 @@ def until(driver, condition, seconds=30):
 
 
 def requests_of(driver):
-    """The addresses that a page requested."""
+    """The addresses that a page requested; without those of the browser's own first page, which may come late."""
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [url for url in asked if not url.startswith(("chrome://", "chrome-untrusted://"))]
 
 
 def shot(driver, name):
