@@ -5,7 +5,7 @@ from statistics import median
 from matplotlib.figure import Figure as Plot
 
 from report_common import BUSY, machine, table
-from words import SERVE
+from words import SERVE, SERVE_MISSED
 
 OURS = "minembed"
 TITLES = {
@@ -13,7 +13,8 @@ TITLES = {
     "infinity-optimum": "infinity-emb, ONNX",
     "infinity-torch": "infinity-emb, torch",
     "fastapi-sentence_transformers": "FastAPI, sentence-transformers",
-    "fastapi-onnxruntime": "FastAPI, ONNX Runtime",
+    "fastapi-onnxruntime": "FastAPI, ONNX Runtime, a text at a time",
+    "fastapi-onnxruntime_padded": "FastAPI, ONNX Runtime, 64 padded texts at a time",
     "tei": "text-embeddings-inference",
 }
 SHAPES = {"short": "A short query a request", "batch": "64 texts of mixed lengths a request"}
@@ -35,6 +36,7 @@ def serve(result: dict, plots: dict[str, Plot]) -> str:
         parts.append(f"One call of `encode` with a short query, the median: {', '.join(single)}.")
     if result.get("starts"):
         parts.append(starts(result["starts"]))
+    parts.append(" ".join(SERVE_MISSED.split()))
     if any(cell["others"] > DISTURBED for row in measured(result) for cell in row["cells"]):
         parts.append(BUSY)
     absent = [f"- {name_of(row)}: {row['cells']}" for row in result["found"] if isinstance(row["cells"], str)]

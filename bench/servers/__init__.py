@@ -68,9 +68,12 @@ def infinity(engine: str) -> Server:
         program = INFINITY / "bin" / "infinity_emb"
         if not program.exists():
             raise Absent("infinity-emb is not installed: python bench setup-serve")
-        folder = with_graph(place) if engine == "optimum" else place.folder
-        options = ["--model-id", str(folder), "--served-model-name", "m", "--engine", engine, "--device", "cpu"]
-        return [str(program), "v2", *options, "--port", str(place.port), "--host", "127.0.0.1", "--log-level", "error"]
+        folder, command = place.folder, [str(program)]
+        if engine == "optimum":
+            folder, script = with_graph(place), Path(__file__).with_name("infinity_onnx.py")
+            command = [str(program.with_name("python")), str(script)]
+        command += ["v2", "--model-id", str(folder), "--served-model-name", "m", "--engine", engine, "--device", "cpu"]
+        return [*command, "--port", str(place.port), "--host", "127.0.0.1", "--log-level", "error"]
 
     return Server(f"infinity-{engine}", "float32", command, "/embeddings")
 
@@ -108,6 +111,8 @@ SERVERS = (
     by_hand("sentence_transformers", "bfloat16"),
     by_hand("onnxruntime", "float32"),
     by_hand("onnxruntime", "int8"),
+    by_hand("onnxruntime_padded", "float32"),
+    by_hand("onnxruntime_padded", "int8"),
     tei(),
 )
 

@@ -1,6 +1,6 @@
 """A server as people write it by hand: FastAPI around sentence-transformers or ONNX Runtime, one request at a time.
 
-python app.py sentence_transformers|onnxruntime FOLDER WORK THREADS PRECISION PORT
+python app.py sentence_transformers|onnxruntime|onnxruntime_padded FOLDER WORK THREADS PRECISION PORT
 """
 
 import sys
@@ -32,13 +32,25 @@ def sentence_transformers(folder: str, work: str, threads: int, precision: str):
     return lambda texts: model.encode(texts, show_progress_bar=False).astype("float32")
 
 
-def onnxruntime(folder: str, work: str, threads: int, precision: str):
-    """The fused graph, or int8 of it, as `python bench encode` runs them."""
+def onnxruntime(folder: str, work: str, threads: int, precision: str, batch: int = 1):
+    """The fused graph, or int8 of it, as `python bench encode` runs them: a text at a time, which pads nothing."""
     from peers import onnxruntime_graph
 
     onnxruntime_graph.prepare(Path(folder), Path(work))
     graph = {"float32": "fused", "int8": "int8-fused"}[precision]
-    return onnxruntime_graph.load(Path(folder), threads, Path(work), {"graph": graph, "batch_size": 64}).encode
+    return onnxruntime_graph.load(Path(folder), threads, Path(work), {"graph": graph, "batch": batch}).encode
+
+
+def onnxruntime_padded(folder: str, work: str, threads: int, precision: str):
+    """The same with up to 64 texts in one padded batch."""
+    return onnxruntime(folder, work, threads, precision, batch=64)
+
+
+KINDS = {
+    "sentence_transformers": sentence_transformers,
+    "onnxruntime": onnxruntime,
+    "onnxruntime_padded": onnxruntime_padded,
+}
 
 
 def application(encode) -> FastAPI:
@@ -58,8 +70,7 @@ def application(encode) -> FastAPI:
 def main() -> None:
     """Load, and serve."""
     kind, folder, work, threads, precision, port = sys.argv[1:]
-    encode = {"sentence_transformers": sentence_transformers, "onnxruntime": onnxruntime}[kind]
-    app = application(encode(folder, work, int(threads), precision))
+    app = application(KINDS[kind](folder, work, int(threads), precision))
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
 
 
