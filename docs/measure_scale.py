@@ -138,7 +138,7 @@ def table(facts: Facts) -> str:
 def computed(real: Facts, made: Facts) -> str:
     """What larger corpora would take, by what was measured."""
     cpu = real["encode"]["cpu"] / real["encode"]["rows"]  # seconds a passage
-    pace = 2 * made["search int8"]["pace_cpu"]  # of two cores
+    pace = made["search int8"]["pace"]  # by the clock
     disk = made["index int8"]["bytes"] / made["index int8"]["rows"]
     cores = (2, 16, 64, 512)
     head = "".join(f" {n} cores |" for n in cores)
