@@ -1,11 +1,12 @@
 """A folder of libraries and their manifest: a process for each variant, then linking, checking and counting."""
 
+import ast
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from minembed.errors import BackendError
 from minembed.kernels.ahead.platforms import Platform, link
 from minembed.kernels.ahead.small_objects import emit_detector, emit_missing
-from minembed.kernels.compiled.sources import hashes_of
+from minembed.kernels.compiled.sources import hashes_of, sources
 from minembed.kernels.compiled.variants import VARIANTS
 from minembed.kernels.libraries import DETECTOR, MANIFEST, SCHEMA
 from minembed.version import __version__
@@ -47,24 +48,62 @@ def build(platform: Platform, variants: Sequence[str], folder: Path) -> Path:
         libraries = _libraries(platform, {name: _emitted(platform, name, Path(made)) for name in variants}, Path(made))
         if platform.machine == "x86_64":
             libraries[DETECTOR] = _detector(platform, Path(made))
+        named = {n: h for about in libraries.values() for n, h in about.pop("sources").items()}
         told = {
             "schema": SCHEMA,
             "version": __version__,
-            "sources": {n: h for about in libraries.values() for n, h in about.pop("sources").items()},
+            "sources": named,
+            "code": code_of(named),
             "platform": platform.name,
             "toolchain": _toolchain(platform),
             "libraries": libraries,
         }
         manifest = Path(made) / MANIFEST
-        manifest.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        _write(told, manifest)
         _replace(folder, [Path(made) / about["file"] for about in libraries.values()], manifest)
     return folder / MANIFEST
 
 
-def still_fit(platform: Platform, folder: Path) -> bool:
-    """Whether existing libraries are the same as building would make now.
+def code_of(names: Iterable[str]) -> dict[str, str]:
+    """A hash of each of these sources, by their names in `sources`, without comments, docstrings and layout.
 
-    They are if they are complete, and this version, the tools and the sources have not changed since.
+    >>> code_of(["kernels/no_such_file.py"])
+    {'kernels/no_such_file.py': ''}
+    """
+    found = sources()
+    return {name: _code(found[name]) if name in found and found[name].is_file() else "" for name in sorted(names)}
+
+
+def _code(path: Path) -> str:
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def renewed(platform: Platform, folder: Path) -> bool:
+    """Whether existing libraries are the same as building would make now; their manifest then names today's sources.
+
+    They are if they are complete, and this version, the tools and the code have not changed since; comments may have.
+
+    >>> from minembed.kernels.ahead.platforms import PLATFORMS
+    >>> renewed(PLATFORMS["linux-x86_64"], Path("no-such-folder"))
+    False
+    """
+    if not still_fit(platform, folder):
+        return False
+    told = json.loads((folder / MANIFEST).read_bytes())
+    _write(told | {"sources": hashes_of(told["sources"])}, folder / MANIFEST)
+    return True
+
+
+def _write(told: dict[str, Any], manifest: Path) -> None:
+    manifest.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def still_fit(platform: Platform, folder: Path) -> bool:
+    """Whether existing libraries are complete, and this version, the tools and the code have not changed since.
 
     >>> from minembed.kernels.ahead.platforms import PLATFORMS
     >>> still_fit(PLATFORMS["linux-x86_64"], Path("no-such-folder"))
@@ -77,7 +116,7 @@ def still_fit(platform: Platform, folder: Path) -> bool:
         fit = {*variants_of(platform)} <= {*told["libraries"]} and told["toolchain"] == _toolchain(platform)
         made_for = told["schema"], told["version"], told["platform"]
         fit = fit and made_for == (SCHEMA, __version__, platform.name)
-        return fit and all(digests.values()) and told["sources"] == hashes_of(told["sources"])
+        return fit and all(digests.values()) and told["code"] == code_of(told["sources"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from minembed.errors import BackendError
-from minembed.kernels.ahead.building import build, still_fit, variants_of
+from minembed.kernels.ahead.building import build, renewed, variants_of
 from minembed.kernels.ahead.platforms import PLATFORMS
 from minembed.kernels.compiled.sources import KERNELS
 from minembed.kernels.libraries import MANIFEST
@@ -75,7 +75,7 @@ def make_wheel(platform: str, out: Path, root: Path, isolated: bool = True, kept
 def _libraries(platform: str, native: Path, kept: Path | None) -> None:
     """Put the libraries of a platform into a folder: stored ones, or new ones, which are then stored."""
     earlier = kept / platform if kept else None
-    if earlier and still_fit(PLATFORMS[platform], earlier):
+    if earlier and renewed(PLATFORMS[platform], earlier):
         shutil.copytree(earlier, native)
         return
     build(PLATFORMS[platform], variants_of(PLATFORMS[platform]), native)

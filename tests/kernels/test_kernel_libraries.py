@@ -14,8 +14,11 @@ from fake_libraries import write_fake_libraries
 from processes import python
 
 from minembed.errors import BackendError
+from minembed.kernels.ahead import building
+from minembed.kernels.ahead.platforms import PLATFORMS
 from minembed.kernels.compiled import ahead_of_time
 from minembed.kernels.compiled.ahead_of_time import Native, open_native, open_variant
+from minembed.kernels.compiled.sources import hashes_of
 from minembed.kernels.compiled.variants import variant_of
 from minembed.kernels.entries import ENTRIES
 from minembed.kernels.libraries import LARGEST, MANIFEST, open_library, platform_here, read_libraries
@@ -252,3 +255,31 @@ def test_whatever_is_damaged_is_refused(folder, made, count, amount):
             file.hardlink_to(kept / file.name)
     assert 0 < opened < count  # a letter more in what the manifest tells of the toolchain says nothing
     open_library(read_libraries(folder), made[1])
+
+
+def test_a_comment_makes_no_library_old(tmp_path, monkeypatch):
+    """Libraries that are kept are used again, and name the sources of today; other code makes them old."""
+    platform, name = PLATFORMS["linux-x86_64"], "kernels/entries.py"
+    monkeypatch.setattr(building, "variants_of", lambda platform: [])
+    folder = building.build(platform, [], tmp_path / "kept").parent
+    change(folder, sources={name: "of yesterday"}, code=building.code_of([name]))
+    assert building.renewed(platform, folder)
+    assert json.loads((folder / MANIFEST).read_bytes())["sources"] == hashes_of([name])
+    change(folder, code={name: "other"})
+    assert not building.renewed(platform, folder)
+
+
+@pytest.mark.parametrize(
+    ("change_to", "same"),
+    [
+        ('"""Else."""\n# and\nx = 1\n\n\ndef f():\n    return  x\n', True),
+        ('"""A."""\nx = 2\ndef f():\n    return x\n', False),
+    ],
+)
+def test_what_counts_as_code(tmp_path, monkeypatch, change_to, same):
+    file = tmp_path / "a.py"
+    monkeypatch.setattr(building, "sources", lambda: {"a.py": file})
+    file.write_text('"""A."""\nx = 1\ndef f():\n    """F."""\n    return x\n')
+    before = building.code_of(["a.py", "gone.py"])
+    file.write_text(change_to)
+    assert (building.code_of(["a.py", "gone.py"]) == before) == same and before["gone.py"] == ""
