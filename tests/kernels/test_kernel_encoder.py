@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_encoders import DTYPES, encoder_of
 from kernel_inputs import config_of, packed
-from tiers import by_layer
+from tiers import COMPILED, by_layer
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder
@@ -25,6 +25,7 @@ from minembed.transformer.quantization import lower
 from minembed.transformer.tier import OPERATIONS
 from minembed.transformer.tokens import Tokens
 
+KERNELS = COMPILED[0]  # Numba's, or, if only they are there, the native ones
 # of hidden states, the largest difference from the NumPy tier, relative to the largest |h|
 TIERS = {
     "float32": 1e-5,  # the contract of a layer; three layers of roundings of 6e-8 are near 2e-6
@@ -162,18 +163,18 @@ def test_the_tiny_checkpoint_in_every_type(tiny_checkpoint, dtype):
     texts = texts_of(80, 30, seed=2)
     vectors = {
         backend: Embedder.load(tiny_checkpoint, backend=backend, dtype=dtype).encode(texts, truncation="silent")
-        for backend in ("numpy", "numba")
+        for backend in ("numpy", KERNELS)
     }
-    cosines = (vectors["numpy"].astype(np.float64) * vectors["numba"]).sum(axis=1)
+    cosines = (vectors["numpy"].astype(np.float64) * vectors[KERNELS]).sum(axis=1)
     assert cosines.mean() >= LOWERED_TIERS[dtype]
     if dtype == "float32":
-        assert np.abs(vectors["numpy"] - vectors["numba"]).max() <= FLOAT32_TIERS
+        assert np.abs(vectors["numpy"] - vectors[KERNELS]).max() <= FLOAT32_TIERS
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("seed", [*range(3), *heavy(range(3, 6))])
 def test_any_batch_gives_the_same_bits(tiny_checkpoint, dtype, seed):
-    model, texts = Embedder.load(tiny_checkpoint, backend="numba", dtype=dtype), texts_of(200, 40, seed=0)
+    model, texts = Embedder.load(tiny_checkpoint, backend=KERNELS, dtype=dtype), texts_of(200, 40, seed=0)
     expected = with_threads(model, 1).encode(texts, truncation="silent")
     assert len(np.unique(expected, axis=0)) > 100
     assert rebatched(model, texts, seed).tobytes() == expected.tobytes()
@@ -184,7 +185,7 @@ def test_any_batch_gives_the_same_bits(tiny_checkpoint, dtype, seed):
 def test_any_width_gives_the_same_bits(tmp_path, heads, size, F, dtype):
     sizes = {"hidden_size": heads * size, "num_attention_heads": heads, "intermediate_size": F}
     folder = write_tiny_checkpoint(tmp_path, num_hidden_layers=1, **sizes)
-    model, texts = Embedder.load(folder, backend="numba", dtype=dtype), texts_of(60, 30, seed=7)
+    model, texts = Embedder.load(folder, backend=KERNELS, dtype=dtype), texts_of(60, 30, seed=7)
     expected = with_threads(model, 1).encode(texts, truncation="silent")
     for seed in range(4):
         assert rebatched(model, texts, seed).tobytes() == expected.tobytes()
@@ -208,7 +209,7 @@ def sentences(count):
 def test_float32_of_the_real_model_is_as_in_numpy(minilm_as, step):
     """Of ordinary and odd texts, up to the longest; against the goldens both are held by test_parity.py."""
     texts = corpus.texts()[5::step]
-    vectors = [minilm_as(backend).encode(texts, truncation="silent") for backend in ("numpy", "numba")]
+    vectors = [minilm_as(backend).encode(texts, truncation="silent") for backend in ("numpy", KERNELS)]
     assert np.abs(vectors[0] - vectors[1]).max() <= FLOAT32_TIERS
 
 
@@ -222,7 +223,7 @@ def mean_and_least(a, b):
 @pytest.mark.parametrize("number", [151, *heavy([337, 1009])])
 def test_fidelity_of_the_real_model(minilm_as, dtype, number):
     texts = sentences(number)
-    exact, vectors = minilm_as("numba").encode(texts), minilm_as("numba", dtype).encode(texts)
+    exact, vectors = minilm_as(KERNELS).encode(texts), minilm_as(KERNELS, dtype).encode(texts)
     mean, least = mean_and_least(exact, vectors)
     assert mean >= MEAN_COSINE[dtype] and least >= LEAST_COSINE[dtype], (mean, least)
     numpy_tier = minilm_as("numpy", dtype).encode(texts[:113])
@@ -236,7 +237,7 @@ def test_fidelity_of_the_real_model(minilm_as, dtype, number):
 @pytest.mark.parametrize(("short", "long", "seeds"), [(140, 5, 1), *heavy([(280, 20, 4)])])
 def test_any_batch_of_the_real_model_gives_the_same_bits(minilm_as, dtype, short, long, seeds):
     texts = texts_of(short, 12, seed=1) + texts_of(long, 300, seed=2)
-    model = minilm_as("numba", dtype)
+    model = minilm_as(KERNELS, dtype)
     expected = with_threads(model, 1).encode(texts, truncation="silent")
     for seed in range(seeds):
         found = rebatched(model, texts, seed)

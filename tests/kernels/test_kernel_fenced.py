@@ -39,12 +39,15 @@ def test_nothing_beyond_is_touched(part, side, backend, number, amount):
 def test_nor_by_kernels_for_lesser_processors(part, side, cpu, amount):
     if not features_of(cpu) & {"avx2", "avx512f"} <= TARGET.features:
         pytest.skip("this CPU is less than that")
+    if "numba" not in COMPILED:
+        pytest.skip("Numba compiles these")
     settings = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     done = run(part, side, "numba", amount.seed(1), amount.rounds(200), **settings)
     assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr[-3000:]
 
 
-def test_a_fence_is_felt():
+@pytest.mark.parametrize("backend", COMPILED)
+def test_a_fence_is_felt(backend):
     """One number beyond the end ends the process; the last one does not."""
-    assert run("beyond", "end", "numba", 0, 0).returncode == 0
-    assert run("beyond", "end", "numba", 0, 1).returncode == -signal.SIGSEGV
+    assert run("beyond", "end", backend, 0, 0).returncode == 0
+    assert run("beyond", "end", backend, 0, 1).returncode == -signal.SIGSEGV
