@@ -222,7 +222,7 @@ def _room(tree: Params, names: Names, config: Config) -> Iterator[Array]:
     It is one block: the system gives it in large pages, and the first writing to each small one would take longer than
     reading the file.
     """
-    linears = {}
+    linears: dict[str, tuple[int, ...]] = {}
     for path, array in named(tree):
         parts = pieces(path, array, names, config)
         if _in_a_layer(path, parts):
