@@ -152,6 +152,7 @@ def _is_instruction(name: str) -> bool:
 
 LIBM = {"exp", "exp2", "exp10", "log", "log2", "log10", "pow", "powi", "sin", "cos", "tan", "sincos", "ldexp", "frexp"}
 NOT_COMPILED = ("kernels/ahead/", "kernels/compiled/", "kernels/libraries.py", "kernels/vectors/detect.py")
+NOT_COMPILED += ("kernels/encoder/packing.py",)  # Python alone, imported for an array that begins at a cache line
 ALLOWED = {"memset", "memcpy", "memmove"}  # of the C library, which every Python process has
 
 

@@ -73,22 +73,25 @@ def panels_of(weight: Array, columns: int, together: int, rows: int) -> Array:  
     return words.reshape(rows // together, -1, columns).transpose(1, 0, 2)
 
 
-def by_heads(p: Any, config: Config, columns: int, normalised: bool = False) -> Any:
+def by_heads(p: Any, config: Config, columns: int, normalised: bool = False, room: list[Array] | None = None) -> Any:
     """qkv with the columns of each head side by side: query / sqrt(K), key, value, zeros to whole panels.
 
     Keys and values that heads share are repeated for each of them.  If queries are normalised, the norm's weight
-    has the factor 1 / sqrt(K).  A transposed view gives another.
+    has the factor 1 / sqrt(K).  A transposed view gives another, in an array that is kept in `room` and used again for
+    the next layer: for the system, memory that was not touched before is most of the work.
     """
     H, G, K = config.num_attention_heads, config.key_value_heads, config.head_size
     width, factor = pad_to(3 * K, columns), np.float32(1 if normalised else 1 / math.sqrt(K))
 
     def turn(x: Array, factor: Any = None) -> Array:  # (..., (H + 2G) K) -> (..., H * width)
-        if not x.flags.c_contiguous:
-            out = np.zeros((H, width, len(x)), x.dtype).transpose(2, 0, 1)
-        else:
+        if x.flags.c_contiguous:
             out = np.zeros((*x.shape[:-1], H, width), x.dtype)
+        else:
+            kept = [] if room is None else room
+            kept += [] if kept else [np.zeros((H, width, len(x)), x.dtype)]
+            out = kept[0].transpose(2, 0, 1)  # zeros stay where no layer has numbers
         query, key, value = np.split(x.reshape(*x.shape[:-1], H + 2 * G, K), [H, H + G], axis=-2)
-        out[..., :K] = query if factor is None else query * factor
+        np.copyto(out[..., :K], query) if factor is None else np.multiply(query, factor, out=out[..., :K])
         out[..., K : 2 * K] = key if G == H else key.repeat(H // G, axis=-2)
         out[..., 2 * K : 3 * K] = value if G == H else value.repeat(H // G, axis=-2)
         return out.reshape(*x.shape[:-1], H * width)
@@ -139,9 +142,10 @@ def pack(params: Params, config: Config, dtype: str, columns: int) -> Packed:
     """Pack parameters that were converted to a compute type, in panels of this many columns."""
     kinds = kinds_of(dtype)
     wholes: list[Array] = []
+    room: list[Array] = []
     vectors: list[Array] = []
     for i, layer in enumerate(params.layers):
-        qkv = by_heads(layer.qkv, config, columns, layer.query_norm is not None)
+        qkv = by_heads(layer.qkv, config, columns, layer.query_norm is not None, room)
         linears = qkv, layer.attention_output, layer.intermediate, layer.output
         for at, parts in enumerate(zip(*(panels_of_weight(p, dtype, columns) for p in linears), strict=True)):
             size = sum(part.nbytes for part in parts) // np.dtype(kinds[at]).itemsize
