@@ -54,7 +54,7 @@ def find_files(inputs: Sequence[str | Place]) -> list[Place]:
 def _files_of(name: str | Place) -> Sequence[Place]:
     path = as_place(name)
     if path == STDIN:
-        raise InputError("a job that continues reads its inputs again, and standard input allows it once: name a file")
+        raise InputError("standard input cannot be read again, which a job needs to continue: name a file")
     if path.is_dir():
         return _in_folder(path)
     if path.exists():

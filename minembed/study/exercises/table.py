@@ -35,7 +35,7 @@ EXERCISES = (
     Exercise(
         3,
         "pool",
-        "Whom to ask",
+        "Which tokens count",
         in_place_of("pooled", call=each(calls.pool)),
         "    chosen = hidden[~special]\n",
         "    chosen = hidden\n",
@@ -101,7 +101,7 @@ EXERCISES = (
     Exercise(
         9,
         "embed",
-        "What everyone has is easily forgotten",
+        "Easily forgotten",
         in_place_of("embeddings.sum", call=each(calls.embed)),
         "    return word + position\n",
         "    return word + position + token_type\n",
@@ -122,7 +122,7 @@ EXERCISES = (
     Exercise(
         11,
         "quantize",
-        "Which way is the ruler",
+        "Rows or columns",
         in_place_of("layer.*.attention", call=each(calls.quantize)),
         "    largest = np.abs(weight).max(axis=1)  # of each row\n    scale = largest / 127\n"
         "    numbers = np.rint(weight / scale[:, None])\n",
