@@ -78,7 +78,7 @@ def timed(corpus, out, *options):
     return time.perf_counter() - began, busy() - cpu
 
 
-def compare(folder, rows, small, rounds):
+def compare(folder, rows, small, rounds, dtype):
     """Seconds of each kind of run, by its name and its rows."""
     corpora = {count: folder / f"{count}.txt" for count in (rows, small)}
     for count, path in corpora.items():
@@ -88,12 +88,12 @@ def compare(folder, rows, small, rounds):
         "Ray, two nodes of a core": ([{}, {}], ["--threads", "1", "--engine", "ray"]),
         "Ray, one node of a core": ([{}], ["--threads", "1", "--engine", "ray"]),
     }
-    timed(corpora[small], folder / "warm", "--threads", "2")  # kernels are compiled
+    timed(corpora[small], folder / "warm", "--threads", "2", "--dtype", dtype)  # kernels are compiled
     found = {}
     for number in range(rounds):
         for kind, (nodes, options) in kinds.items():
             for count, path in corpora.items():
-                said = [*options, "--shard-rows", str(max(200, count // 40))]
+                said = [*options, "--dtype", dtype, "--shard-rows", str(max(200, count // 40))]
                 if nodes is None:
                     result = timed(path, folder / "out", *said)
                 else:
@@ -153,12 +153,12 @@ def installed():
     return sum(path.lstat().st_size for path in Path(sys.prefix).rglob("*") if path.is_file()) / 1e6
 
 
-def page(found, used, size, rows, small, rounds):
+def page(found, used, size, rows, small, rounds, dtype):
     base = median(wall for wall, _ in found["local, two threads", rows])
     one = median(wall for wall, _ in found["Ray, one node of a core", rows])
     lines = [
-        f"Measured on {date.today()} with Ray {ray.__version__} and all-MiniLM-L6-v2, {os.cpu_count()} cores, {rounds} "
-        "rounds in turn: medians of seconds on the clock, and of CPU of the whole machine.",
+        f"Measured on {date.today()} with Ray {ray.__version__} and all-MiniLM-L6-v2 in {dtype}, {os.cpu_count()} "
+        f"cores, runs in turn ({rounds} each): medians of seconds on the clock, and of CPU of the whole machine.",
         "",
         f"| | {rows:,} short texts | CPU | texts a second | of local | {small:,} texts |",
         "|---|--:|--:|--:|--:|--:|",
@@ -183,15 +183,16 @@ def main():
     asked.add_argument("--rows", type=int, default=200_000)
     asked.add_argument("--small", type=int, default=1_000)
     asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--dtype", default="float32")
     asked.add_argument("--memory-rows", type=int, default=40_000)
     asked.add_argument("--write", action="store_true", help="write the table into docs/jobs.md")
     said = asked.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as name:
         used = memory(Path(name), said.memory_rows) if said.memory_rows else {}
-        found = compare(Path(name), said.rows, said.small, said.rounds)
+        found = compare(Path(name), said.rows, said.small, said.rounds, said.dtype)
     print(json.dumps({f"{kind}, {rows}": runs for (kind, rows), runs in found.items()}))
-    told = "\n".join(page(found, used, installed(), said.rows, said.small, said.rounds))
+    told = "\n".join(page(found, used, installed(), said.rows, said.small, said.rounds, said.dtype))
     print(told)
     if said.write:
         text = PAGE.read_text()
