@@ -156,9 +156,12 @@ def installed():
 def page(found, used, size, rows, small, rounds, dtype):
     base = median(wall for wall, _ in found["local, two threads", rows])
     one = median(wall for wall, _ in found["Ray, one node of a core", rows])
+    said = (
+        f"Measured on {date.today()} with Ray {ray.__version__} and all-MiniLM-L6-v2 in {dtype}, {os.cpu_count()} cores, "
+        f"runs in turn ({rounds} each): medians of seconds on the clock, and of CPU of the whole machine."
+    )
     lines = [
-        f"Measured on {date.today()} with Ray {ray.__version__} and all-MiniLM-L6-v2 in {dtype}, {os.cpu_count()} "
-        f"cores, runs in turn ({rounds} each): medians of seconds on the clock, and of CPU of the whole machine.",
+        *textwrap.wrap(said, 130),
         "",
         f"| | {rows:,} short texts | CPU | texts a second | of local | {small:,} texts |",
         "|---|--:|--:|--:|--:|--:|",
