@@ -157,8 +157,8 @@ def page(found, used, size, rows, small, rounds, dtype):
     base = median(wall for wall, _ in found["local, two threads", rows])
     one = median(wall for wall, _ in found["Ray, one node of a core", rows])
     said = (
-        f"Measured on {date.today()} with Ray {ray.__version__} and all-MiniLM-L6-v2 in {dtype}, {os.cpu_count()} cores, "
-        f"runs in turn ({rounds} each): medians of seconds on the clock, and of CPU of the whole machine."
+        f"Measured on {date.today()} with Ray {ray.__version__} and all-MiniLM-L6-v2 in {dtype}, {os.cpu_count()} "
+        f"cores, runs in turn ({rounds} each): medians of seconds on the clock, and of CPU of the whole machine."
     )
     lines = [
         *textwrap.wrap(said, 130),
