@@ -120,22 +120,30 @@ def encode(entries, seed, number):
         assert fenced.one_row(tokens, "cls").tobytes() == plain.one_row(tokens, "cls").tobytes(), (seed, i)
 
 
-def search(entries, seed, number):
-    """Searches of any size, on rows and on bytes, in each metric: what is kept, and its scores, as without fences."""
-    from minembed.kernels.topk import tier
+def searches(seed, number, rows, width, queries):
+    """Searches of sizes below these, in each metric in turn; two of three have a copy of their rows in bytes."""
     from minembed.search.metrics import METRICS
     from minembed.search.quantized import quantize_corpus
     from minembed.search.topk import Search
 
     dice = np.random.default_rng(seed)
     for i in range(number):
-        rows, width, queries = int(dice.integers(1, 400)), int(dice.integers(1, 200)), int(dice.integers(1, 20))
-        corpus = dice.standard_normal((rows, width), dtype=np.float32)
-        asked, k = dice.standard_normal((queries, width)), min(rows, int(dice.integers(1, 12)))
-        wanted = Search.of(asked, k, METRICS[("dot", "cosine", "euclidean", "manhattan")[i % 4]])
+        shape = int(dice.integers(1, rows)), int(dice.integers(1, width))
+        asked = int(dice.integers(1, queries))
+        corpus = dice.standard_normal(shape, dtype=np.float32)
+        vectors, k = dice.standard_normal((asked, shape[1])), min(shape[0], int(dice.integers(1, 12)))
+        wanted = Search.of(vectors, k, METRICS[("dot", "cosine", "euclidean", "manhattan")[i % 4]])
+        yield wanted, corpus, quantize_corpus(corpus) if i % 3 else None
+
+
+def search(entries, seed, number):
+    """Searches of any size, on rows and on bytes, in each metric: what is kept, and its scores, as without fences."""
+    from minembed.kernels.topk import tier
+
+    for i, (wanted, corpus, copy) in enumerate(searches(seed, number, rows=400, width=200, queries=20)):
         found = []
         for each in (entries, entries.entries):
-            which, row = tier.scan(wanted, corpus, 1, quantize_corpus(corpus) if i % 3 else None, each)
+            which, row = tier.scan(wanted, corpus, 1, copy, each)
             found.append([x.tobytes() for x in (which, row, tier.rescore(wanted, corpus, which, row, 1, each))])
         assert found[0] == found[1], (seed, i)
 

@@ -120,18 +120,12 @@ def search(entries, seed, number):
     from minembed.kernels.encoder import packing
 
     packing.aligned = exact
-    from minembed.kernels.topk import tier
-    from minembed.search.metrics import METRICS
-    from minembed.search.quantized import quantize_corpus
-    from minembed.search.topk import Search
+    import guarded
 
-    dice = np.random.default_rng(seed)
-    for i in range(number):
-        rows, width, queries = int(dice.integers(1, 300)), int(dice.integers(1, 150)), int(dice.integers(1, 12))
-        corpus = dice.standard_normal((rows, width), dtype=np.float32)
-        asked, k = dice.standard_normal((queries, width)), min(rows, int(dice.integers(1, 12)))
-        wanted = Search.of(asked, k, METRICS[("dot", "cosine", "euclidean", "manhattan")[i % 4]])
-        which, row = tier.scan(wanted, corpus, 1, quantize_corpus(corpus) if i % 3 else None, entries)
+    from minembed.kernels.topk import tier
+
+    for wanted, corpus, copy in guarded.searches(seed, number, rows=300, width=150, queries=12):
+        which, row = tier.scan(wanted, corpus, 1, copy, entries)
         check_defined(which, row, tier.rescore(wanted, corpus, which, row, 1, entries))
 
 
