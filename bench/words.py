@@ -65,8 +65,6 @@ load generator shares these cores: it is one thread that sends requests written 
 answers; *generator* is its share of the processor time of both. *Of `encode`* is the rate over that of one call of
 `encode` with all the texts in the same run; the last columns compare the processor time at 64 clients. Vectors travel
 as base64. Before a server is timed, its vectors are compared with those of the NumPy tier."""
-SERVE_MISSED = """*On the missed targets.* Where others used the machine (see below), ratios to `encode`, which ran
-undisturbed, are too low, and processor time a text is too high, since caches are shared. With 64 mixed texts a request,
-the best peer gives ONNX Runtime one text at a time: it pads nothing, and so loses nothing that packing could win. What
-is left is the difference of the encoders themselves. A single client waits for four changes of thread a request
-(client, event loop, computing thread, event loop) and for Python's work in between, some 0.4 ms together."""
+SERVE_MISSED = """*On the missed targets.* With 64 mixed texts a request, the best peer gives ONNX Runtime one text at a
+time: it pads nothing, and so loses nothing that packing could win. What is left is the difference of the encoders
+themselves."""
