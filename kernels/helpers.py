@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,13 +52,24 @@ def _allow(cores: set[int]) -> None:
             os.sched_setaffinity(0, cores)
 
 
+class Waits(Protocol):
+    """Work that, when it is done, may wait for more of the same kind."""
+
+    def dismiss(self) -> bool:
+        """Let the helper go if it only waits; returns whether it does."""
+
+    def forget(self) -> None:
+        """The helper is gone, in a forked child."""
+
+
 class _Job:
-    """Whether a piece of work is done; only the helper sets it."""
+    """Whether a piece of work is done, which only the helper sets; and who can end its waiting for more."""
 
-    __slots__ = ("done",)
+    __slots__ = ("done", "waits")
 
-    def __init__(self, done: bool = False) -> None:
+    def __init__(self, done: bool = False, waits: Waits | None = None) -> None:
         self.done = done
+        self.waits = waits
 
 
 class Helper:
@@ -78,12 +89,14 @@ class Helper:
         self._last = _Job(done=True)  # or the one before, if an interrupt came after the handover
         self._thread: dict[str, int] = {}  # its native id, which it sets itself
 
-    def ask(self, work: Callable[[], None]) -> bool:
-        """Give it work, if it is idle; returns whether it accepts.  Never waits.
+    def ask(self, work: Callable[[], None], waits: Waits | None = None) -> bool:
+        """Give it work, if it is idle, or only waits for more of its last work; returns whether it accepts.
 
-        The work must end, and must not raise.
+        Never waits itself.  The work must end, and must not raise.
         """
-        if not self._last.done:
+        last = self._last
+        waits_for_more = last.waits
+        if not last.done and (waits_for_more is None or not waits_for_more.dismiss()):
             return False
         if not self._thread:
             try:
@@ -91,7 +104,7 @@ class Helper:
                 _thread.start_new_thread(self._serve, ())
             except RuntimeError:  # no more threads, or the interpreter is shutting down
                 return False
-        job = _Job()
+        job = _Job(waits=waits)
         self._given.put((job, work, _keep_off(self._thread.get("id"))))
         self._last = job
         return True
@@ -108,6 +121,7 @@ class Helper:
                     work()
                 finally:
                     job.done = True
+                    job.waits = None
                     del work  # also releases its arrays
         finally:
             self._thread.clear()  # the next caller starts another
@@ -160,6 +174,8 @@ def share(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -
 def _renew() -> None:
     """Start again in a forked child, which has only the forking thread."""
     for each in _helpers:
+        if each._last.waits is not None:
+            each._last.waits.forget()
         each.__init__()  # type: ignore[misc]
 
 

@@ -109,10 +109,11 @@ class PackedEncoder(Tier):
 
     def _look_up(self, tokens: Tokens) -> tuple[Array, Array, Array]:
         """The row numbers in the three tables; 0, a row of zeros, for a table that the architecture does not have."""
-        config, none = self.config, np.zeros(len(tokens.ids), np.int64)
-        kinds = tokens.types.astype(np.int64) if config.type_vocab_size else none
+        config, n = self.config, len(tokens.ids)
+        kinds = tokens.types.astype(np.int64) if config.type_vocab_size else np.zeros(n, np.int64)
         absolute = config.position_embedding_type == "absolute" and self.embeddings is None
-        return tokens.ids.astype(np.int64), kinds, positions(tokens, config.padding_idx) if absolute else none
+        places = positions(tokens, config.padding_idx) if absolute else np.zeros(n, np.int64)
+        return tokens.ids.astype(np.int64), kinds, places
 
 
 def worth_sharing(tokens: int, weight_bytes: int) -> bool:

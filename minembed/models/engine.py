@@ -18,6 +18,7 @@ from minembed.errors import (
     of_text,
     warn,
 )
+from minembed.models.alone import encode_alone
 from minembed.models.batching import SMALLEST_CHUNK, plan, windows
 from minembed.models.options import Options
 from minembed.models.precision import check_ranges, quantized
@@ -85,6 +86,10 @@ class Engine:
 
         Raises Stopped at the end of the current chunk once `stop` is set.
         """
+        if type(texts) is str and stop is None:
+            vector = encode_alone(self, texts, find_prompt(self.checkpoint, options), options)
+            if vector is not None:
+                return vector
         width, alone = self.width(options.truncate_dim), isinstance(texts, str)
         several: Iterable[str] = [texts] if isinstance(texts, str) else column(texts, "texts")
         check_ranges(options, alone=alone)
@@ -185,10 +190,16 @@ class Engine:
         self._run(work, receive, tokens, options.batch_size)
         return vectors
 
+    @property
+    def shares(self) -> bool:
+        """Whether another core may help with one chunk of texts."""
+        return self.threads > 1 and self.compute.shares_work
+
     def _is_single(self, tokens: Tokens, batch_size: int | None) -> bool:
         """Whether this is one chunk, so that another core is idle and the tier may use it."""
-        able = self.compute.shares_work and self.threads > 1 and len(tokens) <= SMALLEST_CHUNK
-        return able and len(plan(tokens.lengths(), self.threads, batch_size)) == 1
+        return (
+            self.shares and len(tokens) <= SMALLEST_CHUNK and len(plan(tokens.lengths(), self.threads, batch_size)) == 1
+        )
 
     def _embed(self, tokens: Tokens, options: Options, skipped: int, together: bool) -> Array:  # (T,) -> (B, width)
         return self.shaped(self.embed(tokens, skipped, together), options)

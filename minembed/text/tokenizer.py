@@ -103,6 +103,17 @@ class Tokenizer:
             types.append(self._cut(encoding.type_ids))
         return self._pack(ids, types, counts, bounds, "texts", first_index)
 
+    def alone(self, text: str) -> Tokens | None:
+        """Tokenize one text in few steps; None if it has to be repaired, cut or refused, which `__call__` does."""
+        if len(text) >= TRUNCATE_FROM or not (text.isascii() or SURROGATE.search(text) is None):
+            return None
+        encoding = ask(self.reference.encode_batch_fast, [text])[0]
+        ids = encoding.ids
+        if not 0 < len(ids) <= self.max_seq_length or max(ids) >= self._vocab_size:
+            return None
+        types = encoding.type_ids if self._n_types > 1 else [0] * len(ids)
+        return Tokens(np.array(ids, np.int32), np.array(types, np.int32), np.array([0, len(ids)]))
+
     def pairs(self, queries: Sequence[str], documents: Sequence[str], errors: str = "replace") -> Tokens:
         """Tokenize pairs for a cross-encoder, each truncated to max_seq_length tokens, the longer text first.
 

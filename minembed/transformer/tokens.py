@@ -31,6 +31,8 @@ class Tokens:
 
     def __post_init__(self) -> None:
         cu = self.cu_seqlens
+        if len(cu) == 2 and cu[0] == 0 and cu[1] == len(self.ids) == len(self.types) >= self.fewest:
+            return  # one text, in few steps
         if len(cu) < 1 or cu[0] or cu[-1] != len(self.ids) or (np.diff(cu) < self.fewest).any():
             raise InputError(f"cu_seqlens must rise from 0 to {len(self.ids)} with no empty text, got {cu.tolist()}")
         if len(self.types) != len(self.ids):
@@ -49,6 +51,8 @@ class Tokens:
         >>> Tokens(np.array([5, 6, 7, 8, 9]), np.zeros(5, int), np.array([0, 3, 5])).positions().tolist()
         [0, 1, 2, 0, 1]
         """
+        if len(self) == 1:
+            return np.arange(len(self.ids))
         return np.arange(len(self.ids)) - np.repeat(self.cu_seqlens[:-1], self.lengths())
 
     def select(self, texts: Sequence[int] | Array) -> "Tokens":

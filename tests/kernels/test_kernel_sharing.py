@@ -54,7 +54,7 @@ def test_a_helper_that_never_comes_is_not_waited_for(always, monkeypatch, dtype)
     model, config = model_of(dtype)
     tokens = packed([31], config)
     alone, asked = model(tokens), []
-    monkeypatch.setattr(tier.helper, "ask", lambda work: asked.append(work) or True)
+    monkeypatch.setattr(tier.helper, "ask", lambda work, *waits: asked.append(work) or True)
     np.testing.assert_array_equal(model(tokens, together=True), alone)
     assert len(asked) == 1
     asked[0]()  # comes when all is over, and leaves at once
@@ -66,7 +66,7 @@ def test_a_helper_that_is_late_leaves_when_the_work_is_done(always, monkeypatch,
     tokens, late = packed([31], config), []
     alone = model(tokens)
 
-    def ask(work):
+    def ask(work, *waits):
         late.append(threading.Timer(0.0001 * len(late), work))
         late[-1].start()
         return True
@@ -91,7 +91,7 @@ def test_a_helper_that_comes_at_any_moment(always, monkeypatch, dtype, runs, amo
     cores = before
     monkeypatch.setattr("minembed.kernels.helpers._keep_off", lambda thread: cores)
 
-    def late(work):
+    def late(work, *waits):
         wait = dice.choice([0, dice.uniform(0, 3e-4), dice.uniform(0, 3e-3)])
         jobs.append(next(cell.cell_contents for cell in work.__closure__ if np.size(cell.cell_contents) == JOB_WORDS))
 

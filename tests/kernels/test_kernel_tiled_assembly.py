@@ -37,7 +37,7 @@ def test_tiles_are_multiplied_in_loops_that_spill_nothing(pieces, names):
 MULTIPLY = """
     import numpy as np
     from numba import njit
-    from minembed.kernels.tiles import shapes
+    from minembed.kernels.tiles import amx, shapes
     from minembed.kernels.tiles.amx import begin, dot_bfloat16, end, load_tile, registers, store_tile, stream_tile, zero
     from minembed.kernels.vectors.simd import address
 

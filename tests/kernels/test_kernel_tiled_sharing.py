@@ -67,7 +67,7 @@ def test_any_encoder(dtype, choices, lengths):
 def test_who_is_asked(monkeypatch):
     """A helper that never comes is not waited for; for more rows nobody is asked; who comes too late leaves at once."""
     model, asked = pack(ODD), []
-    monkeypatch.setattr(tiled_encoder.helper, "ask", lambda work: asked.append(work) or True)
+    monkeypatch.setattr(tiled_encoder.helper, "ask", lambda work, *waits: asked.append(work) or True)
     for rows in (1, 31, SHARED_ROWS):
         tokens = tokens_of([rows], ODD.config)
         np.testing.assert_array_equal(model(tokens, together=True), model(tokens))
@@ -82,7 +82,7 @@ def test_a_helper_that_comes_at_any_moment(monkeypatch):
     model, tokens, late = pack(MINILM), tokens_of([61], MINILM.config), []
     alone = model(tokens)
 
-    def ask(work):
+    def ask(work, *waits):
         late.append(threading.Timer(0.00005 * (len(late) % 40), work))
         late[-1].start()
         return True

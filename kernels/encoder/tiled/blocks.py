@@ -64,5 +64,7 @@ def multiply_block(tmm, rows, a, next_a, b, steps, first, c, before):
             x, w = at(a, k * STEP_A), at(b, k * STEP_B)
             stream_tile(tmm, 4, x, 64), load_tile(tmm, 6, w, 128), load_tile(tmm, 7, at(w, 32), 128)
             dot_bfloat16(tmm, 0, 4, 6), dot_bfloat16(tmm, 1, 4, 7)
-        finish(before, 0, waiting)
+            until = min(waiting, done + pace)  # all at once, it would keep the next loads from beginning
+            finish(before, done, until)
+            done = until
     end_block(tmm, rows, c)

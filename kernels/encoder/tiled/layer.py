@@ -11,8 +11,9 @@ from minembed.kernels.encoder.job import SHARED
 from minembed.kernels.encoder.layer import copy_rows
 from minembed.kernels.encoder.tiled.buffers import slice_of, stride_of
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
+from minembed.kernels.encoder.tiled.order import HEAD_PHASE, NARROW_PHASE, OUTPUT_PHASE, WIDEN_PHASE
 from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, SIDE, WIDE, D, F
-from minembed.kernels.encoder.tiled.sharing import HEAD_PHASE, NARROW_PHASE, OUTPUT_PHASE, WIDEN_PHASE, do_phase
+from minembed.kernels.encoder.tiled.sharing import do_phase
 from minembed.kernels.encoder.tiled.tasks import head, narrow, output, widen
 from minembed.kernels.encoder.tiled.workspace import BAND
 from minembed.kernels.vectors.simd import at

@@ -30,7 +30,8 @@ def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, ro
     next; with 0, which is for K in one part, they alternate between two places.
     """
     kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
-    parts, turn, done = (depth + DEPTH - 1) // DEPTH, 0, 0
+    once = rows <= SIDE and panel[2] == 2  # nothing is used again, so nothing has to stay in the cache
+    parts, turn, done = 1 if once else (depth + DEPTH - 1) // DEPTH, 0, 0
     for left in range(parts, 0, -1):
         part = depth - done if left == 1 else ((depth - done) // left + SIDE - 1) // SIDE * SIDE
         soon = ahead if left == 1 else rows_of(panel, k + done + part)

@@ -9,9 +9,9 @@ from minembed.kernels.encoder.architecture import ALL_ROWS, BARE
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.layer import copy_rows
 from minembed.kernels.encoder.run import chunk_end
-from minembed.kernels.encoder.sharing import begin_job, close_job
 from minembed.kernels.encoder.tiled.buffers import lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.encoder.tiled.layer import transformer_layer
+from minembed.kernels.encoder.tiled.lingering import begin_round, close_round
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
 from minembed.kernels.encoder.tiled.panels import at_layer
 from minembed.kernels.encoder.tiled.plan import LAYERS, SIZE, WIDE, D
@@ -62,7 +62,7 @@ def run_tiled(
     patterns_ = address(patterns, 0), address(bias, 0), address(rotary, 0), plan[SIZE] // 2
     cu, to = address(cu_seqlens, 0), address(out, 0)
     first, number = 0, len(cu_seqlens) - 1
-    begin_job(job_)
+    begin_round(job_)
     while first < number:
         last = chunk_end(cu, first, number, rows)
         count, start = cu[last] - cu[first], cu[first]
@@ -77,5 +77,5 @@ def run_tiled(
             count, start = last - first, first
         copy_rows(x, stride, at(to, start * width), width, count, width)
         first = last
-    close_job(job_)
+    close_round(job_)
     end(tmm)

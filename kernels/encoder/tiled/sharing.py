@@ -1,59 +1,86 @@
 """A second core for a single query: the tasks of a phase are shared between the caller and a helper.
 
-kernels/encoder/sharing.py describes how tasks are offered, taken and counted.  Here a job contains the phase, the layer
-and the number of rows; everything else is known to both, and each has separate buffers.
+kernels/encoder/sharing.py describes how tasks are offered, taken and counted.  Here a job contains the phase, the
+layer, and the numbers of rows and texts; everything else is known to both, and each has separate buffers.  A job lasts
+for many calls, one after the other; lingering.py says how a helper stays between them.
 """
 
 from numba import njit
 
 from minembed.kernels.encoder.heads import pattern_of
-from minembed.kernels.encoder.job import CLOSED, DONE, FIELDS, TICKET
-from minembed.kernels.encoder.sharing import caller_begins, open_tasks, relax, take_task, wait_for_helper, word
+from minembed.kernels.encoder.job import DONE, FIELDS, TICKET
+from minembed.kernels.encoder.sharing import relax, wait_for_helper, word
 from minembed.kernels.encoder.tiled.buffers import lay_out_own, lay_out_shared, sum_of
+from minembed.kernels.encoder.tiled.lingering import arrive, is_open, leave, stays
+from minembed.kernels.encoder.tiled.order import (
+    HEAD_PHASE,
+    HELPER,
+    OUTPUT_PHASE,
+    WIDEN_PHASE,
+    is_empty,
+    next_task,
+    open_halves,
+    take_task,
+    tasks_of,
+)
 from minembed.kernels.encoder.tiled.panels import at_layer
-from minembed.kernels.encoder.tiled.plan import HEADS, SIDE, SIZE, WIDE, F
-from minembed.kernels.encoder.tiled.tasks import head, narrow, output, widen
+from minembed.kernels.encoder.tiled.plan import SIZE, F
+from minembed.kernels.encoder.tiled.products import finish_last, nothing
+from minembed.kernels.encoder.tiled.tasks import head, narrow_panels, output_panels, widen_panels
 from minembed.kernels.tiles.amx import begin, end, on_tiles, registers
 from minembed.kernels.vectors.atomics import add, read, swap
 from minembed.kernels.vectors.simd import address
 
-HEAD_PHASE, OUTPUT_PHASE, WIDEN_PHASE, NARROW_PHASE = 0, 1, 2, 3
-
 
 @njit
-def tasks_of(phase, plan):
-    """The number of tasks of a phase."""
-    if phase == HEAD_PHASE:
-        return plan[HEADS]
-    return (plan[F] if phase == WIDEN_PHASE else plan[WIDE]) // SIDE
-
-
-@njit
-def do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own):
-    """One task of a phase, over all rows."""
+def do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own, before):
+    """One task of a phase, over all rows; returns its last block, which waits to be finished."""
     part = 0, 0, model[0][F]
     if phase == HEAD_PHASE:
         head(tmm, task, rows, texts, p, model, pattern, work, own)
-    elif phase == OUTPUT_PHASE:
-        output(tmm, task, task + 1, rows, p, model, work, own)
-    elif phase == WIDEN_PHASE:
-        widen(tmm, task, task + 1, rows, part, p, model, work, own)
-    else:
-        narrow(tmm, task, task + 1, rows, part, p, model, work, own)
+        return before
+    if phase == OUTPUT_PHASE:
+        return output_panels(tmm, task, task + 1, rows, p, model, work, own, before)
+    if phase == WIDEN_PHASE:
+        return widen_panels(tmm, task, task + 1, rows, part, p, model, work, own, before)
+    return narrow_panels(tmm, task, task + 1, rows, part, p, model, work, own, before)
 
 
 @njit
 def do_phase(tmm, job, phase, layer, rows, texts, p, model, pattern, work, own):
     """All tasks of a phase, shared with the helper if there is one."""
     tasks = tasks_of(phase, model[0])
-    job[FIELDS], job[FIELDS + 1], job[FIELDS + 2] = phase, layer, rows
-    done_before, mine = open_tasks(job, tasks), 0
+    job[FIELDS], job[FIELDS + 1], job[FIELDS + 2], job[FIELDS + 3] = phase, layer, rows, texts[2]
+    done_before, mine, before = open_halves(job, tasks), 0, nothing(own[3], p[2], work[1], work[0])
     task = take_task(job, tasks)
-    while task < tasks:
-        do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own)
+    while task >= 0:
+        before = do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own, before)
         mine += 1
         task = take_task(job, tasks)
+    finish_last(before)
     wait_for_helper(job, done_before, tasks - mine)
+
+
+@njit
+def help_with_phase(tmm, job, ticket, texts, parameters, patterns, model, work, own):
+    """Do tasks of the phase to which a ticket belongs, as the helper, until none is left.
+
+    A task is done when the next one has finished its last block.
+    """
+    phase, layer, rows, plan = job[FIELDS], job[FIELDS + 1], job[FIELDS + 2], model[0]
+    texts = texts[0], 0, job[FIELDS + 3]
+    p, pattern = at_layer(*parameters, plan, layer), pattern_of(patterns, layer)
+    number, tasks, mine, before = ticket >> 32, tasks_of(phase, plan), 0, nothing(own[3], p[2], work[1], work[0])
+    while ticket >> 32 == number:
+        task, left = next_task(ticket, tasks, HELPER)
+        if task < 0:
+            break
+        if swap(word(job, TICKET), ticket, left):
+            before = do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own, before)
+            mine += 1
+        ticket = read(word(job, TICKET))
+    finish_last(before)
+    add(word(job, DONE), mine)
 
 
 @on_tiles
@@ -76,26 +103,22 @@ def assist_tiled(
     rows,
     own_rows,
 ):
-    """The helper: take tasks until the job is closed."""
+    """The helper: take tasks of this call, and of those that follow soon.  Any number of texts fits in cu_seqlens."""
     tmm, job_, model = registers(), address(job, 0), (plan, architecture, eps)
-    if not caller_begins(job_):
+    if not arrive(job_):
         return
     begin(tmm, address(config, 0))
     x, ax, context, h, y, z = lay_out_shared(floats, rows, plan)
     room = lay_out_own(own, own_rows, plan)
-    texts = address(cu_seqlens, 0), 0, len(cu_seqlens) - 1
     work = x, ax, context, h, y, sum_of(x, z, architecture)
     patterns_ = address(patterns, 0), address(bias, 0), address(rotary, 0), plan[SIZE] // 2
-    while read(word(job_, CLOSED)) == 0:
-        ticket = read(word(job_, TICKET))
-        task, tasks = ticket & 0xFFFF, ticket >> 16 & 0xFFFF
-        if task >= tasks:
-            relax()
-            continue
-        phase, layer, count = job_[FIELDS], job_[FIELDS + 1], job_[FIELDS + 2]
-        p = at_layer(weights, scales, vectors, plan, layer)
-        pattern = pattern_of(patterns_, layer)
-        if swap(word(job_, TICKET), ticket, ticket + 1):
-            do_task(tmm, phase, task, count, texts, p, model, pattern, work, room)
-            add(word(job_, DONE), 1)
+    texts, parameters = (address(cu_seqlens, 0), 0, 0), (weights, scales, vectors)
+    while stays(job_):
+        while is_open(job_):
+            ticket = read(word(job_, TICKET))
+            if is_empty(ticket):
+                relax()
+                continue
+            help_with_phase(tmm, job_, ticket, texts, parameters, patterns_, model, work, room)
     end(tmm)
+    leave(job_)

@@ -109,12 +109,12 @@ def round_columns(rows, texts, p, model, pattern, own):
 
 
 @njit
-def output(tmm, first, last, rows, p, model, work, own):
-    """to += bias + context W, for the panels first...last-1."""
+def output_panels(tmm, first, last, rows, p, model, work, own, before):
+    """to += bias + context W, for the panels first...last-1, the last block of which waits to be finished."""
     plan = model[0]
-    x, ax, context, _, _, to = work
+    _, ax, context, _, _, to = work
     c, room, across, stride = own[3], own[4], plan[HEADS] * plan[HEAD], stride_of(plan)
-    before, space = nothing(c, p[2], ax, x), apart(across)
+    space = apart(across)
     for panel in range(first, last):
         w = panel_of(p, plan, plan[W_OUT], plan[S_OUT], across, plan[GROUP_C], panel)
         goal = (ADD, at(p[2], plan[B_OUT] + panel * SIDE), ax, at(to, panel * SIDE), stride, 0, 0, SIDE * stride)
@@ -122,11 +122,17 @@ def output(tmm, first, last, rows, p, model, work, own):
         before = multiply_panel(
             tmm, rows, context, across, w, 0, across, soon, True, True, room, c, space, goal, before
         )  # fmt: skip
-    finish_last(before)
+    return before
 
 
 @njit
-def widen(tmm, first, last, rows, part, p, model, work, own):
+def output(tmm, first, last, rows, p, model, work, own):
+    """The same for one call, finished."""
+    finish_last(output_panels(tmm, first, last, rows, p, model, work, own, nothing(own[3], p[2], work[1], work[0])))
+
+
+@njit
+def widen_panels(tmm, first, last, rows, part, p, model, work, own, before):
     """h = activation(bias + ax W) for the panels first...last-1 of a part; if gated, times their other half.
 
     part = (i, column, width): h contains `width` columns of the hidden layer from `column` on, for rows from i on.
@@ -136,7 +142,6 @@ def widen(tmm, first, last, rows, part, p, model, work, own):
     i, column, width = part
     c, room, wide, gated = own[3], own[4], plan[WIDE], architecture[GATED] != 0
     kind, a, space = architecture[ACTIVATION] * KINDS, at(ax, i * wide), apart(wide)
-    before = nothing(c, p[2], ax, x)
     for panel in range(first, last):
         here, group = column + panel * SIDE, plan[GROUP_D]
         w, bias = panel_of(p, plan, plan[W_UP], plan[S_UP], wide, group, here // SIDE), at(p[2], plan[B_UP] + here)
@@ -154,22 +159,30 @@ def widen(tmm, first, last, rows, part, p, model, work, own):
         else:
             goal = (kind + ACTIVATE, bias, to, x, 16 * width, 0, SIDE * width, 0)
             before = multiply_panel(tmm, rows, a, wide, w, 0, wide, soon, True, True, room, c, space, goal, before)
-    finish_last(before)
+    return before
 
 
 @njit
-def narrow(tmm, first, last, rows, part, p, model, work, own):
+def widen(tmm, first, last, rows, part, p, model, work, own):
+    """The same for one call, finished."""
+    finish_last(
+        widen_panels(tmm, first, last, rows, part, p, model, work, own, nothing(own[3], p[2], work[1], work[0]))
+    )
+
+
+@njit
+def narrow_panels(tmm, first, last, rows, part, p, model, work, own, before):
     """to += bias + h W, for the panels first...last-1 and the part of K that is in h.
 
     Sums of earlier parts are kept in y; the last part adds to the hidden states.
     """
     plan = model[0]
-    x, ax, _, h, y, to = work
+    _, ax, _, h, y, to = work
     i, column, width = part
     stride, hidden, blocks = stride_of(plan), plan[F], BAND // SIDE + 1
     begins, ends = column == 0, column + width == hidden
     whole = begins and ends
-    before, space = nothing(y, p[2], ax, x), apart(width) if whole else SLOT
+    space = apart(width) if whole else SLOT
     for panel in range(first, last):
         w = panel_of(p, plan, plan[W_DOWN], plan[S_DOWN], hidden, plan[GROUP_F], panel)
         place = at(to, i * stride + panel * SIDE)
@@ -178,4 +191,12 @@ def narrow(tmm, first, last, rows, part, p, model, work, own):
         before = multiply_panel(
             tmm, rows, h, width, w, column, width, soon, begins, ends, own[4], sums, space, goal, before
         )
-    finish_last(before)
+    return before
+
+
+@njit
+def narrow(tmm, first, last, rows, part, p, model, work, own):
+    """The same for one call, finished."""
+    finish_last(
+        narrow_panels(tmm, first, last, rows, part, p, model, work, own, nothing(own[3], p[2], work[1], work[0]))
+    )

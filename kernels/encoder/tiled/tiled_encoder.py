@@ -12,7 +12,7 @@ import numpy as np
 from minembed.errors import BackendWarning, warn
 from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.encoder.architecture import architecture_of
-from minembed.kernels.encoder.job import CLOSED, JOB_WORDS, SHARED
+from minembed.kernels.encoder.job import BEGUN, CLOSED, DISMISSED, JOB_WORDS, LINGERS, PRESENT, SHARED, WANTED
 from minembed.kernels.encoder.packing import aligned, numpy_embeddings
 from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
 from minembed.kernels.encoder.tiled.packing import pack, scaled_patterns
@@ -33,18 +33,33 @@ MARGIN = 1024  # floats at the end of each buffer, for blocks that extend beyond
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Buffers for the activations of a number of rows, shared by cores or one per core; used by one call at a time."""
+    """Buffers for the activations of a number of rows, shared by cores or one per core; used by one call at a time.
+
+    A helper may wait at a job for the next call, so the job is one of them, and so are the bounds of the texts.
+    """
 
     rows: int
     floats: Array
     own: tuple[Array, ...]
+    job: Array
+    bounds: Array
 
     @classmethod
     def make(cls, rows: int, plan: Plan) -> "Scratch":
         """Allocate the buffers; those of a second core only up to SHARED_ROWS."""
         both = (rows, min(rows, SHARED_ROWS))
         own = tuple(aligned(sum(own_sizes(count, plan)) + MARGIN, np.float32) for count in both)
-        return cls(rows, aligned(sum(shared_sizes(rows, plan)) + MARGIN, np.float32), own)
+        job, bounds = aligned(JOB_WORDS, np.int64), np.zeros(SHARED_ROWS + 1, np.int64)
+        return cls(rows, aligned(sum(shared_sizes(rows, plan)) + MARGIN, np.float32), own, job, bounds)
+
+    def dismiss(self) -> bool:
+        """Let a helper go that only waits for the next call; returns whether there is one."""
+        self.job[DISMISSED] = self.job[PRESENT] == LINGERS
+        return bool(self.job[DISMISSED])
+
+    def forget(self) -> None:
+        """There is no helper here any more: it did not survive a fork."""
+        self.job[PRESENT] = 0
 
 
 @dataclass(frozen=True)
@@ -60,25 +75,36 @@ class TiledEncoder(PackedEncoder):
 
     def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
         p, cu_seqlens, eps = self.packed, tokens.cu_seqlens.astype(np.int64), np.float32(self.config.layer_norm_eps)
-        total = int(cu_seqlens[-1])
+        total = len(tokens.ids)
         states = out.reshape(-1)
         if self.embeddings is None:
             tables = p.word, p.word_scales, p.position, p.token_type, p.norm
             embed_texts = self.entries[f"embed_texts_{p.dtype}"]
             embed_texts(*self._look_up(tokens), *tables, self.config.hidden_size, eps, states)
-        scratch = take(self.idle, min(total, CHUNK + int(np.diff(cu_seqlens).max())), self._make)
-        job = np.zeros(JOB_WORDS, np.int64)
+        rows = total if total <= CHUNK else min(total, CHUNK + int(np.diff(cu_seqlens).max()))
+        scratch = take(self.idle, rows, self._make)
+        job = scratch.job
         model = p.weights, p.scales, p.vectors, *self.patterns, self.plan, self.architecture, eps
         try:
-            if together and total <= SHARED_ROWS and worth_sharing(total, self._work):
-                room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
-                job[SHARED] = helper.ask(lambda: self.entries["assist_tiled"](job, CONFIG, cu_seqlens, *model, *room))
+            job[SHARED] = 0
+            if together and total <= SHARED_ROWS and worth_sharing((total + 15) // 16 * 16, self._work):
+                cu_seqlens = scratch.bounds[: len(cu_seqlens)]
+                cu_seqlens[:] = tokens.cu_seqlens
+                job[SHARED] = job[PRESENT] or self._ask(scratch, model)
             self.entries["run_tiled"](
                 CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states
             )
         finally:
-            job[CLOSED] = 1  # also if the compiled code failed: a helper takes tasks until then
+            job[CLOSED] = job[BEGUN]  # also if the compiled code failed: a helper takes tasks until then
         self.idle.append(scratch)
+
+    def _ask(self, scratch: Scratch, model: tuple[Any, ...]) -> bool:
+        """Ask for help with the next call; returns whether it was promised."""
+        job = scratch.job
+        job[WANTED], job[DISMISSED] = job[BEGUN] + 1, 0
+        room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
+        assist = self.entries["assist_tiled"]
+        return helper.ask(lambda: assist(job, CONFIG, scratch.bounds, *model, *room), scratch)
 
     @property
     def _work(self) -> int:
