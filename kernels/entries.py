@@ -70,13 +70,13 @@ def _embeddings(dtype: str) -> dict[str, Entry]:
     return {f"embed_texts_{dtype}": Entry("encoder.embeddings", "embed_texts", kinds)}
 
 
-def _tiled() -> dict[str, Entry]:
-    model = ("int8[]", FLOATS, FLOATS, FLOATS, FLOATS, INTS, PLAN, ARCHITECTURE, "float32")
+def _tiled(kind: str, planes: int) -> dict[str, Entry]:
+    model = ("int8[]", FLOATS, FLOATS, FLOATS, FLOATS, INTS, PLAN, ARCHITECTURE, "float32", WORDS * planes)
     run = (BYTES, INTS, *model, "int64", INTS, FLOATS, FLOATS, "int64", FLOATS)
     assist = (INTS, BYTES, INTS, *model, FLOATS, FLOATS, "int64", "int64")
     return {
-        "run_tiled": Entry("encoder.tiled.run", "run_tiled", run),
-        "assist_tiled": Entry("encoder.tiled.sharing", "assist_tiled", assist),
+        f"run_tiled{kind}": Entry("encoder.tiled.run", "run_tiled", run),
+        f"assist_tiled{kind}": Entry("encoder.tiled.sharing", "assist_tiled", assist),
     }
 
 
@@ -131,9 +131,10 @@ def _training() -> dict[str, Entry]:
 
 ENTRIES: dict[str, Entry] = {
     **{name: entry for dtype in WEIGHTS for name, entry in _encoder(dtype).items()},
-    **{name: entry for dtype in ("bfloat16", "int8") for name, entry in _embeddings(dtype).items()},
-    **_tiled(),
+    **{name: entry for dtype in WEIGHTS for name, entry in _embeddings(dtype).items()},
+    **_tiled("", planes=1),
+    **_tiled("_float32", planes=3),
     **_topk(),
     **_training(),
 }
-ON_TILES = ("run_tiled", "assist_tiled", "embed_texts_bfloat16", "embed_texts_int8")  # only where the CPU has AMX
+ON_TILES = tuple(name for name in ENTRIES if "_tiled" in name or name.startswith("embed_texts_"))  # where there is AMX

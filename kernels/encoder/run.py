@@ -21,10 +21,10 @@ from minembed.kernels.vectors.simd import address, at
 
 
 @njit
-def chunk_end(cu, first, texts, rows):
-    """The text that begins the next chunk: chunks have similar sizes, near CHUNK rows and not beyond `rows`."""
+def chunk_end(cu, first, texts, rows, chunk):
+    """The text that begins the next chunk: chunks have similar sizes, near `chunk` rows and not beyond `rows`."""
     left = cu[texts] - cu[first]
-    parts = (left + CHUNK - 1) // CHUNK
+    parts = (left + chunk - 1) // chunk
     fair = (left + parts - 1) // parts
     last = first + 1
     while last < texts:
@@ -62,7 +62,7 @@ def run(
     first, number = 0, len(cu_seqlens) - 1
     begin_job(job_)
     while first < number:
-        last = chunk_end(cu, first, number, rows)
+        last = chunk_end(cu, first, number, rows, CHUNK)
         count, start = cu[last] - cu[first], cu[first]
         if embedded:
             copy_rows(at(to, start * D), D, x, stride, count, D)

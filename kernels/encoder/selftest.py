@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minembed.errors import BackendError
+from minembed.kernels.tiles.permission import tiles_usable
 from minembed.kernels.tiles.shapes import TILE_ROWS
 from minembed.kernels.vectors.target import TARGET
 from minembed.runtime.threads import single_threaded_blas
@@ -25,24 +26,29 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 SMALL = Config(11, 40, 1, 2, 200, 40, 1, "gelu", 1e-12)
+WHOLE = Config(11, 64, 1, 2, 192, 40, 1, "gelu", 1e-12)  # without padding: on tiles in float32 too
 # for numbers of size 1 after two LayerNorms; in int8 a number halfway may round either way, by 1/255 of its group
 TOLERANCE = {"float32": 2e-5, "bfloat16": 5e-2, "int8": 1e-1}
 
 
 def check(prepare: Callable[[Params, Config], Callable[[Tokens], Array]], dtype: str) -> None:
     """Compare the kernels of a compute type with NumPy; raises BackendError if they differ."""
-    params = lower(random_params(SMALL), dtype)
-    encoder = prepare(params, SMALL)
+    cases = [(SMALL, (*range(1, TILE_ROWS + 2), 35))]
+    if dtype == "float32" and tiles_usable():
+        cases.append((WHOLE, (17, 35)))
     with single_threaded_blas():  # once: its threads would spin for longer than the whole test takes
-        _compare(encoder, params, dtype)
+        for config, lengths in cases:
+            params = lower(random_params(config), dtype)
+            _compare(prepare(params, config), params, config, lengths, dtype)
 
 
-def _compare(encoder: Callable[[Tokens], Array], params: Params, dtype: str) -> None:
-    lengths = (*range(1, TILE_ROWS + 2), 35)
-    texts = [np.arange(n, 8 * n, 7) % SMALL.vocab_size for n in lengths]
+def _compare(
+    encoder: Callable[[Tokens], Array], params: Params, config: Config, lengths: tuple[int, ...], dtype: str
+) -> None:
+    texts = [np.arange(n, 8 * n, 7) % config.vocab_size for n in lengths]
     ends = np.cumsum([0, *lengths])
     together = Tokens(np.concatenate(texts), np.zeros(ends[-1], np.int64), ends)
-    expected = encode(together, params, SMALL, ops=OPERATIONS[dtype])  # at once, for NumPy is slow on few rows
+    expected = encode(together, params, config, ops=OPERATIONS[dtype])  # at once, for NumPy is slow on few rows
     for n, ids, end in zip(lengths, texts, ends[1:], strict=True):
         tokens = Tokens(ids, np.zeros(n, np.int64), np.array([0, n]))
         difference = np.abs(encoder(tokens) - expected[end - n : end]).max()

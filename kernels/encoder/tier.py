@@ -16,9 +16,11 @@ from minembed.kernels.compiled.just_in_time import JIT
 from minembed.kernels.compiled.once import tell
 from minembed.kernels.encoder import selftest
 from minembed.kernels.encoder.architecture import GATED, Shape, architecture_of, patterns_of, shape_of
+from minembed.kernels.encoder.by_length import by_length
 from minembed.kernels.encoder.job import CLOSED, JOB_WORDS, SHARED
 from minembed.kernels.encoder.packing import aligned, numpy_embeddings, pack
 from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
+from minembed.kernels.encoder.tiled.packing import is_whole
 from minembed.kernels.encoder.workspace import CHUNK, SHARED_ROWS, operand_elements, sizes
 from minembed.kernels.entries import ENTRIES, Entries
 from minembed.kernels.helpers import helper
@@ -107,9 +109,9 @@ class Encoder(PackedEncoder):
         return Scratch.make(rows, self.shape, self.architecture[GATED], self.packed.dtype)
 
 
-def on_tiles(dtype: str) -> Any:
-    """The module that computes this type on tiles, if this process does so; otherwise None."""
-    if dtype == "float32" or not tiles_usable():
+def on_tiles() -> Any:
+    """The module that computes on tiles, if this process does so; otherwise None."""
+    if not tiles_usable():
         return None
     from minembed.kernels.encoder.tiled import tiled_encoder
 
@@ -124,16 +126,27 @@ def prepare(
     `keep_params` keeps the unpacked parameters too, as a NumPy tier in `reference`.
     Raises InputError for an unknown compute type, BackendError if a kernel computes wrong numbers.
     """
-    lowered, tiled = lower(params, dtype), on_tiles(dtype)
-    make = tiled.pack_encoder if tiled else pack_encoder
+    lowered = lower(params, dtype)
     compile_kernels(dtype, entries)
-    selftest.check(lambda p, c: make(p, c, dtype, entries), dtype)
+    selftest.check(lambda p, c: pack_encoder(p, c, dtype, entries), dtype)
     kept = numpy_tier(lowered, config, dtype) if keep_params else None
-    return replace(make(lowered, config, dtype, entries), reference=kept)
+    return replace(pack_encoder(lowered, config, dtype, entries), reference=kept)
 
 
-def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> Encoder:
-    """The encoder on vectors, from parameters that were converted to its compute type."""
+def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> PackedEncoder:
+    """The encoder on vectors, on tiles, or both, from parameters that were converted to its compute type."""
+    tiled = on_tiles()
+    if tiled and dtype != "float32":
+        encoder: PackedEncoder = tiled.pack_encoder(lowered, config, dtype, entries)
+        return encoder
+    on_vectors = pack_on_vectors(lowered, config, dtype, entries)
+    if tiled and is_whole(config):
+        return by_length(on_vectors, tiled.of_floats(lowered, on_vectors.packed, config, entries))
+    return on_vectors
+
+
+def pack_on_vectors(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> Encoder:
+    """The encoder on vectors."""
     return Encoder(
         pack(lowered, config, dtype, PANEL),
         config,
@@ -149,12 +162,14 @@ def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries =
 def entries_of(dtype: str) -> tuple[str, ...]:
     """The compiled functions that encode in a compute type.
 
-    >>> entries_of("float32")
+    >>> entries_of("float32")[:2]
     ('run_float32', 'assist_float32')
     """
-    if on_tiles(dtype):
-        return "run_tiled", "assist_tiled", f"embed_texts_{dtype}"
-    return f"run_{dtype}", f"assist_{dtype}"
+    on_vectors, tiled = (f"run_{dtype}", f"assist_{dtype}"), on_tiles()
+    if not tiled:
+        return on_vectors
+    names = *tiled.entries_of(dtype), f"embed_texts_{dtype}"
+    return (*on_vectors, *names) if dtype == "float32" else names
 
 
 def compile_kernels(part: str, entries: Entries = JIT) -> float:

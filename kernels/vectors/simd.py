@@ -257,6 +257,12 @@ def as_words(builder: Any, pointer: Any) -> Any:
     return builder.bitcast(pointer, ir.IntType(16).as_pointer())
 
 
+@emitted(_pointer, types.CPointer(types.int8))
+def as_numbers(builder: Any, pointer: Any) -> Any:
+    """The same address as a pointer to floats."""
+    return builder.bitcast(pointer, F32.as_pointer())
+
+
 @emitted(types.void, None)
 def prefetch(builder: Any, pointer: Any) -> None:
     """Prefetch the cache line at an address to the second-level cache."""

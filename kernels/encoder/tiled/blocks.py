@@ -16,12 +16,10 @@ number of rows.  Up to 16 rows take one row of tiles.
 from numba import njit
 
 from minembed.kernels.encoder.tiled.finish import finish
-from minembed.kernels.encoder.tiled.plan import SIDE
+from minembed.kernels.encoder.tiled.plan import LINE, SIDE
+from minembed.kernels.encoder.tiled.planes import STEP_A, STEP_B, step_a, step_b
 from minembed.kernels.tiles.amx import dot_bfloat16, load_tile, store_tile, stream_tile, zero
-from minembed.kernels.vectors.simd import at
-
-BLOCK = SIDE * SIDE
-STEP_A, STEP_B = 16 * 32, 32 * 32  # elements from a step of 16 rows of A to the next, and from one of a panel
+from minembed.kernels.vectors.simd import at, prefetch
 
 
 @njit
@@ -44,27 +42,66 @@ def end_block(tmm, rows, c):
 
 
 @njit
-def multiply_block(tmm, rows, a, next_a, b, steps, first, c, before):
-    """c = (c, unless it is the first part of K) + A B, and finish the block before."""
-    begin_block(tmm, first, rows, c)
-    waiting, done = before[1], 0
-    pace = (waiting + steps - 1) // steps
+def left(tmm, two, x, y):
+    """Load a plane of a step of A: 16 rows, or two times 16."""
+    stream_tile(tmm, 4, x, 64)
+    if two:
+        stream_tile(tmm, 5, y, 64)
+
+
+@njit
+def right(tmm, w):
+    """Load a plane of a step of B."""
+    load_tile(tmm, 6, w, 128), load_tile(tmm, 7, at(w, 32), 128)
+
+
+@njit
+def cross(tmm, two):
+    """Multiply what is loaded."""
+    dot_bfloat16(tmm, 0, 4, 6), dot_bfloat16(tmm, 1, 4, 7)
+    if two:
+        dot_bfloat16(tmm, 2, 5, 6), dot_bfloat16(tmm, 3, 5, 7)
+
+
+@njit
+def multiply_step(tmm, two, x, y, w, t, work, planes):
+    """One step, the t-th of a block.  Three planes are six products, each of which shares an operand with the last."""
+    if len(planes) == 1:
+        left(tmm, two, x, y), right(tmm, w), cross(tmm, two)
+        meanwhile(work, t, planes)
+        return
+    second, third = STEP_A, 2 * STEP_A
+    left(tmm, two, at(x, third), at(y, third)), right(tmm, w), cross(tmm, two)
+    left(tmm, two, at(x, second), at(y, second)), cross(tmm, two)
+    meanwhile(work, 3 * t, planes)
+    right(tmm, at(w, STEP_B)), cross(tmm, two)
+    left(tmm, two, x, y), cross(tmm, two)
+    meanwhile(work, 3 * t + 1, planes)
+    right(tmm, at(w, 2 * STEP_B)), cross(tmm, two)
+    right(tmm, w), cross(tmm, two)
+    meanwhile(work, 3 * t + 2, planes)
+
+
+@njit
+def meanwhile(work, t, planes):
+    """What else is done while tiles are multiplied: rows of the block before are finished, and lines prefetched."""
+    before, pace, soon, lines = work
+    waiting = before[1]
+    finish(before, min(waiting, t * pace), min(waiting, (t + 1) * pace), planes)
+    for line in range(t * lines, (t + 1) * lines):
+        prefetch(at(soon, LINE * line))
+
+
+@njit
+def multiply_steps(tmm, rows, a, next_a, b, steps, before, soon, length, planes):
+    """Add A B to the sums in tiles, finish the block before, and prefetch `length` bytes that are needed soon."""
+    times = steps * len(planes)
+    work = before, (before[1] + times - 1) // times, soon, (length // LINE + times - 1) // times
     if rows > 16:
         for k in range(steps):
-            x, w = at(a, k * STEP_A), at(b, k * STEP_B)
-            stream_tile(tmm, 4, x, 64), load_tile(tmm, 6, w, 128), load_tile(tmm, 7, at(w, 32), 128)
-            dot_bfloat16(tmm, 0, 4, 6), dot_bfloat16(tmm, 1, 4, 7)
-            stream_tile(tmm, 5, at(x, next_a), 64)
-            dot_bfloat16(tmm, 2, 5, 6), dot_bfloat16(tmm, 3, 5, 7)
-            until = min(waiting, done + pace)
-            finish(before, done, until)
-            done = until
+            x, w = at(a, k * step_a(planes)), at(b, k * step_b(planes))
+            multiply_step(tmm, True, x, at(x, next_a), w, k, work, planes)
     else:
         for k in range(steps):
-            x, w = at(a, k * STEP_A), at(b, k * STEP_B)
-            stream_tile(tmm, 4, x, 64), load_tile(tmm, 6, w, 128), load_tile(tmm, 7, at(w, 32), 128)
-            dot_bfloat16(tmm, 0, 4, 6), dot_bfloat16(tmm, 1, 4, 7)
-            until = min(waiting, done + pace)  # all at once, it would keep the next loads from beginning
-            finish(before, done, until)
-            done = until
-    end_block(tmm, rows, c)
+            x, w = at(a, k * step_a(planes)), at(b, k * step_b(planes))
+            multiply_step(tmm, False, x, x, w, k, work, planes)

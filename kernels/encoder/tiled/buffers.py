@@ -7,6 +7,7 @@ from minembed.kernels.encoder.architecture import POST_NORMS
 from minembed.kernels.encoder.tiled import workspace
 from minembed.kernels.vectors.simd import address, as_shorts, at
 
+number_of_planes, chunk_of = register_jitable(workspace.number_of_planes), register_jitable(workspace.chunk_of)
 stride_of, slice_of = register_jitable(workspace.stride_of), register_jitable(workspace.slice_of)
 shared_sizes, own_sizes = register_jitable(workspace.shared_sizes), register_jitable(workspace.own_sizes)
 

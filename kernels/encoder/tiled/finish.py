@@ -4,7 +4,7 @@ A block that waits is a tuple:
 
     (kind, rows, sums, bias, words, floats, stride, next)
 
-    kind     one of those below; results are written to `words` (bfloat16) or `floats`
+    kind     one of those below; results are written to `words` (an operand, or rows of bfloat16) or `floats`
     rows     their number; 0 if nothing waits
     stride   from a row to the next, in elements
     next     from the 16th row to the 17th: operands are stored in blocks of 16 rows
@@ -13,9 +13,9 @@ A block that waits is a tuple:
 from numba import njit
 
 from minembed.kernels.encoder.architecture import GELU
-from minembed.kernels.encoder.elementwise import gelu_short
 from minembed.kernels.encoder.tiled.plan import SIDE, SLOT
-from minembed.kernels.encoder.tiled.vectors import activate_short
+from minembed.kernels.encoder.tiled.planes import STEP_A, store_planes
+from minembed.kernels.encoder.tiled.vectors import activate, gelu_of
 from minembed.kernels.vectors.simd import at, load, store, store_bfloat16
 
 ROUND, ACTIVATE, GATE, ADD, KEEP = 0, 1, 2, 3, 4
@@ -23,7 +23,7 @@ KINDS = 8  # more than there are: a kind is one of them, plus KINDS times the ac
 
 
 @njit
-def finish(before, start, stop):
+def finish(before, start, stop, planes):
     """Finish rows start...stop-1 of a block."""
     kind, _, sums, bias, words, floats, stride, following = before
     if start >= stop:
@@ -48,18 +48,15 @@ def finish(before, start, stop):
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(words, (r >> 4) * stride + (r & 15) * SIDE)
             gate = at(c, -SLOT)  # the block before, which was kept
-            store_bfloat16(to, activate_short(load(gate) + low, activation) * (load(c) + low_))
-            gate, c = at(gate, 16), at(c, 16)
-            store_bfloat16(at(to, 16), activate_short(load(gate) + high, activation) * (load(c) + high_))
+            first = activate(load(gate) + low, activation, planes) * (load(c) + low_)
+            second = activate(load(at(gate, 16)) + high, activation, planes) * (load(at(c, 16)) + high_)
+            store_planes(to, STEP_A, first, second, planes)
     elif activation == GELU:
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(words, (r >> 4) * stride + (r & 15) * SIDE)
-            (
-                store_bfloat16(to, gelu_short(load(c) + low)),
-                store_bfloat16(at(to, 16), gelu_short(load(at(c, 16)) + high)),
-            )
+            store_planes(to, STEP_A, gelu_of(load(c) + low, planes), gelu_of(load(at(c, 16)) + high, planes), planes)
     else:
         for r in range(start, stop):
             c, to = at(sums, r * SIDE), at(words, (r >> 4) * stride + (r & 15) * SIDE)
-            store_bfloat16(to, activate_short(load(c) + low, activation))
-            store_bfloat16(at(to, 16), activate_short(load(at(c, 16)) + high, activation))
+            first = activate(load(c) + low, activation, planes)
+            store_planes(to, STEP_A, first, activate(load(at(c, 16)) + high, activation, planes), planes)

@@ -13,6 +13,7 @@ from minembed.kernels.encoder.tiled.buffers import slice_of, stride_of
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
 from minembed.kernels.encoder.tiled.order import HEAD_PHASE, NARROW_PHASE, OUTPUT_PHASE, WIDEN_PHASE
 from minembed.kernels.encoder.tiled.plan import HEAD, HEADS, NORM_A, NORM_B, POST_A, POST_B, SIDE, WIDE, D, F
+from minembed.kernels.encoder.tiled.planes import STEP_A
 from minembed.kernels.encoder.tiled.sharing import do_phase
 from minembed.kernels.encoder.tiled.tasks import head, narrow, output, widen
 from minembed.kernels.encoder.tiled.workspace import BAND
@@ -22,7 +23,7 @@ from minembed.kernels.vectors.simd import at
 @njit
 def transformer_layer(tmm, job, layer, texts, keep, p, model, pattern, work, own, bare):
     """The whole layer; a `bare` one has no norm before attention, the last one computes only the rows of `keep`."""
-    plan, architecture, _ = model
+    plan, architecture, _, _ = model
     cu_seqlens, first, last = texts
     rows, kind = cu_seqlens[last] - cu_seqlens[first], architecture[PRE_NORM]
     if kind == 0:
@@ -42,14 +43,14 @@ def transformer_layer(tmm, job, layer, texts, keep, p, model, pattern, work, own
 @njit
 def self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, own):
     """x += output(attention(ax)); returns the number of rows that `keep` leaves."""
-    plan, architecture, _ = model
+    plan, architecture, _, planes = model
     if job[SHARED]:
         do_phase(tmm, job, HEAD_PHASE, layer, rows, texts, p, model, pattern, work, own)
     else:
         for h in range(plan[HEADS]):
             head(tmm, h, rows, texts, p, model, pattern, work, own)
     if keep != ALL_ROWS:
-        rows = keep_rows(texts, keep, plan, work)
+        rows = keep_rows(texts, keep, plan, work, planes)
     begin_sum(rows, plan, architecture, work)
     if job[SHARED]:
         do_phase(tmm, job, OUTPUT_PHASE, layer, rows, texts, p, model, pattern, work, own)
@@ -61,7 +62,7 @@ def self_attention(tmm, job, layer, texts, keep, rows, p, model, pattern, work, 
 @njit
 def feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own):
     """x += output(activation(intermediate(ax))), in bands of rows that stay in the second-level cache."""
-    plan, architecture, _ = model
+    plan, architecture, _, _ = model
     begin_sum(rows, plan, architecture, work)
     if job[SHARED]:
         do_phase(tmm, job, WIDEN_PHASE, layer, rows, texts, p, model, pattern, work, own)
@@ -80,11 +81,12 @@ def feed_forward(tmm, job, layer, rows, texts, p, model, pattern, work, own):
 
 @njit
 def norm_rows(rows, norm, kind, keep, model, work):
-    """ax = norm(x) in bfloat16, and also x = norm(x) if `keep`."""
-    plan, _, eps = model
+    """ax = norm(x), as an operand, and also x = norm(x) if `keep`."""
+    plan, _, eps, planes = model
     x, ax, stride = work[0], work[1], stride_of(plan)
     for r in range(rows):
-        norm_row(at(x, r * stride), plan[D], plan[WIDE], norm, kind, eps, keep, place_in(ax, r, plan[WIDE]))
+        to = place_in(ax, r, plan[WIDE], planes)
+        norm_row(at(x, r * stride), plan[D], plan[WIDE], norm, kind, eps, keep, to, planes)
 
 
 @njit
@@ -98,17 +100,17 @@ def begin_sum(rows, plan, architecture, work):
 @njit
 def add_sum(rows, norm, model, work):
     """x += norm(sum), if blocks have post-norms; ax is free then."""
-    plan, architecture, eps = model
+    plan, architecture, eps, planes = model
     x, ax, to, stride = work[0], work[1], work[5], stride_of(plan)
     if architecture[POST_NORMS]:
         for r in range(rows):
             row = at(to, r * stride)
-            norm_row(row, plan[D], plan[WIDE], norm, architecture[PRE_NORM], eps, True, ax)
+            norm_row(row, plan[D], plan[WIDE], norm, architecture[PRE_NORM], eps, True, ax, planes)
             add_row(at(x, r * stride), row, plan[WIDE])
 
 
 @njit
-def keep_rows(texts, keep, plan, work):
+def keep_rows(texts, keep, plan, work, planes):
     """Move the first, or last, row of each text to the front; returns the number of these rows."""
     cu_seqlens, first, last = texts
     x, context, stride, across = work[0], work[2], stride_of(plan), plan[HEADS] * plan[HEAD]
@@ -118,5 +120,6 @@ def keep_rows(texts, keep, plan, work):
             text - first,
         )
         copy_rows(at(x, row * stride), stride, at(x, to * stride), stride, 1, plan[D])
-        copy_rows(place_in(context, row, across), 512, place_in(context, to, across), 512, across // SIDE, SIDE)
+        source, target = place_in(context, row, across, planes), place_in(context, to, across, planes)
+        copy_rows(source, STEP_A, target, STEP_A, across // SIDE * len(planes), SIDE)
     return last - first

@@ -22,6 +22,7 @@ from minembed.kernels.encoder.tiled.plan import (
     Plan,
     fill,
 )
+from minembed.kernels.tiles.shapes import DEEP
 from minembed.transformer.config import Config
 from minembed.transformer.params import Layer, Linear, Norm, Params
 from minembed.transformer.quantization import QuantizedLinear, to_bfloat16
@@ -112,7 +113,7 @@ def layer_weights(layer: Layer, config: Config, plan: Plan) -> Iterator[tuple[Ar
 def layer_vectors(layer: Layer, config: Config, plan: Plan) -> Array:
     """The biases and norms of a layer, at the places of the plan; zeros for missing ones."""
     wide, hidden, head = plan[WIDE], plan[F], plan[HEAD]
-    scale = LOG2_E / math.sqrt(config.head_size)
+    scale = (1 if plan[EACH] == 4 else LOG2_E) / math.sqrt(config.head_size)
 
     def bias(p: Linear | QuantizedLinear) -> Array:
         columns = (p.weight if isinstance(p, Linear) else p.levels).shape[1]
@@ -151,6 +152,23 @@ def pack(params: Params, config: Config, dtype: str, plan: Plan) -> Packed:
         vectors[i * plan[V_LAYER] : (i + 1) * plan[V_LAYER]] = layer_vectors(layer, config, plan)
     tables = pack_embeddings(params.embeddings, config, dtype)
     return Packed(dtype, weights, scales, np.zeros(0, np.int32), vectors, *tables, 32)
+
+
+def pack_vectors(params: Params, config: Config, plan: Plan) -> Array:
+    """The vectors of all layers, for weights that are packed already (packing.pack of encoders on vectors)."""
+    vectors = aligned(len(params.layers) * plan[V_LAYER], np.float32)
+    for i, layer in enumerate(params.layers):
+        vectors[i * plan[V_LAYER] : (i + 1) * plan[V_LAYER]] = layer_vectors(layer, config, plan)
+    return vectors
+
+
+def is_whole(config: Config) -> bool:
+    """Whether nothing has to be padded, so that float32 panels of an encoder on vectors are those of one on tiles.
+
+    >>> is_whole(Config(9, 384, 6, 12, 1536, 16, 2, "gelu", 1e-5))
+    True
+    """
+    return not any(n % DEEP for n in (config.hidden_size, config.intermediate_size, config.head_size))
 
 
 def scaled_patterns(params: Params, config: Config) -> tuple[Array, Array, Array]:

@@ -1,16 +1,28 @@
-"""Panels of a weight in both stored types: 32 columns of bfloat16, or of bytes that become bfloat16.
+"""Panels of a weight in each stored type: 32 columns of bfloat16, or of numbers that become bfloat16.
 
     bfloat16    [panel][K / 2][32][2]
     int8        the same with bytes, and scales [panel][group][32][2], each column's twice, in the order of the bytes
+    float32     [panel][K][32]
 
-Bytes are widened when they are needed, a part of K at a time, into the first-level cache.  Products of a few hundred
-rows take no longer; those of a few rows do, though half as much is read (docs/kernels.md has the times).
+Bytes are widened, and float32 split into planes (planes.py), when they are needed, a part of K at a time, into the
+first-level cache.  Products of a few hundred rows take no longer; those of a few rows do (docs/kernels.md has the
+times).
 """
 
 from numba import njit
 
-from minembed.kernels.encoder.tiled.plan import EACH, S_LAYER, SIDE, V_LAYER, W_LAYER
-from minembed.kernels.vectors.simd import address, as_words, at, load, load_signed_bytes, prefetch, store_bfloat16
+from minembed.kernels.encoder.tiled.plan import EACH, LINE, S_LAYER, SIDE, V_LAYER, W_LAYER
+from minembed.kernels.encoder.tiled.planes import STEP_B, store_pairs_planes
+from minembed.kernels.vectors.simd import (
+    address,
+    as_numbers,
+    as_words,
+    at,
+    load,
+    load_signed_bytes,
+    prefetch,
+    store_bfloat16,
+)
 
 
 @njit
@@ -35,14 +47,34 @@ def rows_of(panel, k):
 
 
 @njit
-def as_bfloat16(panel, k, depth, room, soon):
-    """`depth` rows of K from k on, as bfloat16: in place, or, if they were bytes, in the buffer `room`.
+def as_operand(panel, k, depth, room, soon, planes):
+    """`depth` rows of K from k on, as an operand: in place, or, unless they are bfloat16, in the buffer `room`.
 
-    Bytes that are needed `soon` are prefetched meanwhile, a line for each line that is read.
+    Rows that are needed `soon` are prefetched meanwhile, a line for each line that is read.
     """
     start, scales, each, group = panel
+    if len(planes) > 1:
+        split_rows(as_numbers(rows_of(panel, k)), depth, room, soon)
+        return room
     if each == 2:
         return as_words(rows_of(panel, k))
+    widen_rows(start, scales, group, k, depth, room, soon)
+    return room
+
+
+@njit
+def split_rows(w, depth, room, soon):
+    """Float32 rows in three planes; half of what is needed soon is prefetched meanwhile."""
+    for pair in range(0, depth, 2):
+        prefetch(at(soon, pair * LINE)), prefetch(at(soon, pair * LINE + LINE))
+        row, to = at(w, pair * SIDE), at(room, pair // SIDE * 3 * STEP_B + pair % SIDE * SIDE)
+        store_pairs_planes(to, load(row), load(at(row, SIDE)))
+        store_pairs_planes(at(to, SIDE), load(at(row, 16)), load(at(row, SIDE + 16)))
+
+
+@njit
+def widen_rows(start, scales, group, k, depth, room, soon):
+    """Rows of bytes as bfloat16."""
     row, until = k, k + depth
     while row < until:
         stop = min(until, (row // group + 1) * group)
@@ -56,4 +88,3 @@ def as_bfloat16(panel, k, depth, room, soon):
             store_bfloat16(at(to, 32), load_signed_bytes(at(source, 32)) * c)
             store_bfloat16(at(to, 48), load_signed_bytes(at(source, 48)) * d)
         row = stop
-    return room

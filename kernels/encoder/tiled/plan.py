@@ -11,7 +11,8 @@ from minembed.transformer.quantization import QuantizedLinear, group_size
 
 SIDE = 32  # rows and columns of a block
 SLOT = SIDE * SIDE + SIDE  # from one block's sums to the next: with 4096 bytes, loads would wait for stores
-DEPTH = 384  # rows of K that a product takes at a time
+LINE = 64  # bytes of a cache line
+DEPTH = 384  # rows of K in bfloat16 that a product takes at a time
 
 Plan = tuple[int, ...]
 NAMES = (
@@ -37,7 +38,7 @@ def fill(width: int) -> int:
     return -(-width // DEEP) * DEEP
 
 
-def plan_of(params: Params, config: Config) -> Plan:
+def plan_of(params: Params, config: Config, dtype: str = "bfloat16") -> Plan:
     """The plan of an encoder.
 
     Weights of int8 stay bytes if their groups are in the order in which kernels read them: unless heads are padded.
@@ -45,6 +46,8 @@ def plan_of(params: Params, config: Config) -> Plan:
 
     >>> plan_of(Params(None, ()), Config(9, 384, 6, 12, 1536, 16, 2, "gelu", 1e-5))[:8]
     (384, 384, 1536, 12, 32, 32, 6, 2)
+    >>> len(planes_of(plan_of(Params(None, ()), Config(9, 384, 6, 12, 1536, 16, 2, "gelu", 1e-5), "float32")))
+    3
     """
     width, wide, hidden = config.hidden_size, fill(config.hidden_size), fill(config.intermediate_size)
     heads, head = config.num_attention_heads, fill(config.head_size)
@@ -58,8 +61,18 @@ def plan_of(params: Params, config: Config) -> Plan:
     of_weights = (groups[0], groups[1], groups[0], groups[2])
     scales = [-(-K // g) * 2 * N * stored for (K, N), g in zip(weights, of_weights, strict=True)]
     vectors = [3 * head * heads, own, wide, post, 2 * wide, up, wide, post, 2 * wide]
-    sizes = width, wide, hidden, heads, config.head_size, head, config.num_hidden_layers, 1 if stored else 2
-    return (*sizes, *groups, *_ends([K * N for K, N in weights]), *_ends(scales), 0, *_ends(vectors))
+    sizes = width, wide, hidden, heads, config.head_size, head, config.num_hidden_layers
+    each = 4 if dtype == "float32" else 1 if stored else 2
+    return (*sizes, each, *groups, *_ends([K * N for K, N in weights]), *_ends(scales), 0, *_ends(vectors))
+
+
+def planes_of(plan: Plan) -> tuple[int, ...]:
+    """The planes of operands: three for weights in float32, otherwise one.
+
+    >>> planes_of((384, 384, 1536, 12, 32, 32, 6, 4))
+    (0, 1, 2)
+    """
+    return (0, 1, 2) if plan[EACH] == 4 else (0,)
 
 
 def _ends(lengths: list[int]) -> list[int]:

@@ -1,8 +1,10 @@
 """All rows of an operand times one panel of 32 columns: block by block, and in parts of K.
 
-    for each part of K, of at most DEPTH:            24 KB of the panel, which stay in the first-level cache
-        for each 32 rows:                            which are streamed
+    for each part of K, of at most depth_of(planes):    24 KB of the panel, which stay in the first-level cache
+        for each 32 rows:                               which are streamed
             a block's sums continue those of the part before
+
+Up to 32 rows are one block, whose sums stay in tiles until K ends.
 
 The goal says how a panel's blocks are finished (finish.py), and the distances from these 32 rows to the next:
 
@@ -13,35 +15,44 @@ The result is the last block, which waits to be finished by the next product, or
 
 from numba import njit
 
-from minembed.kernels.encoder.tiled.blocks import multiply_block
+from minembed.kernels.encoder.tiled.blocks import begin_block, end_block, multiply_steps
 from minembed.kernels.encoder.tiled.finish import finish
-from minembed.kernels.encoder.tiled.panels import as_bfloat16, rows_of
-from minembed.kernels.encoder.tiled.plan import DEPTH, SIDE, SLOT
+from minembed.kernels.encoder.tiled.panels import as_operand, rows_of
+from minembed.kernels.encoder.tiled.plan import LINE, SIDE, SLOT
+from minembed.kernels.encoder.tiled.planes import depth_of
 from minembed.kernels.vectors.simd import at, prefetch
-
-LINE = 64  # bytes of a cache line
 
 
 @njit
-def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, room, c, apart, goal, before):
+def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, room, c, apart, goal, before, planes):
     """c = (c, unless it `begins`) + A B for `depth` rows of B from k on; if it `ends`, blocks are finished by the goal.
 
     `ahead` points to the next panel, which is prefetched meanwhile.  Sums of 32 rows are `apart` from those of the
     next; with 0, which is for K in one part, they alternate between two places.
     """
     kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
-    once = rows <= SIDE and panel[2] == 2  # nothing is used again, so nothing has to stay in the cache
-    parts, turn, done = 1 if once else (depth + DEPTH - 1) // DEPTH, 0, 0
+    deepest, few = depth_of(planes), rows <= SIDE
+    once = few and panel[2] == 2  # nothing is used again, so nothing has to stay in the cache
+    parts, turn, done = 1 if once else (depth + deepest - 1) // deepest, 0, 0
+    next_a = 16 * width * len(planes)
     for left in range(parts, 0, -1):
         part = depth - done if left == 1 else ((depth - done) // left + SIDE - 1) // SIDE * SIDE
         soon = ahead if left == 1 else rows_of(panel, k + done + part)
-        b = as_bfloat16(panel, k + done, part, room, soon)
+        length = part * SIDE * panel[2]
+        b = as_operand(panel, k + done, part, room, soon, planes)
+        half = length // 2 if len(planes) > 1 else 0  # which as_operand has prefetched
+        later, rest = at(soon, half), length - half if panel[2] != 1 else 0
         for m in range(0, rows, SIDE):
             count, block = min(SIDE, rows - m), m // SIDE
-            sums, x = at(c, block * apart + turn * SLOT), at(a, m * width + done * 16)
-            if rows > SIDE and panel[2] == 2:  # few rows wait only for weights, which the CPU prefetches itself
-                fetch(soon, part * SIDE * panel[2], m, rows)
-            multiply_block(tmm, count, x, 16 * width, b, part // SIDE, begins and done == 0, sums, before)
+            sums, x = at(c, block * apart + turn * SLOT), at(a, (m * width + done * 16) * len(planes))
+            if not few:
+                fetch(later, rest, m, rows)
+            if not few or done == 0:
+                begin_block(tmm, begins and done == 0, count, sums)
+            meanwhile = rest if few and len(planes) > 1 else 0  # few rows of bfloat16: the CPU prefetches by itself
+            multiply_steps(tmm, count, x, next_a, b, part // SIDE, before, later, meanwhile, planes)
+            if not few or left == 1:
+                end_block(tmm, count, sums)
             waits = count if ends and left == 1 else 0
             before = (
                 kind, waits, sums, bias, at(words, block * words_apart), at(floats, block * floats_apart), stride,
@@ -64,9 +75,9 @@ def fetch(panel, length, m, rows):
 
 
 @njit
-def apart(depth):
+def apart(depth, planes):
     """The distance between the sums of 32 rows and the next: 0 if K is one part."""
-    return 0 if depth <= DEPTH else SLOT
+    return 0 if depth <= depth_of(planes) else SLOT
 
 
 @njit
@@ -76,6 +87,6 @@ def nothing(c, vectors, words, floats):
 
 
 @njit
-def finish_last(before):
+def finish_last(before, planes):
     """Finish the block that waits."""
-    finish(before, 0, before[1])
+    finish(before, 0, before[1], planes)

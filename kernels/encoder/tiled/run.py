@@ -9,7 +9,7 @@ from minembed.kernels.encoder.architecture import ALL_ROWS, BARE
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.layer import copy_rows
 from minembed.kernels.encoder.run import chunk_end
-from minembed.kernels.encoder.tiled.buffers import lay_out_own, lay_out_shared, stride_of, sum_of
+from minembed.kernels.encoder.tiled.buffers import chunk_of, lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.encoder.tiled.layer import transformer_layer
 from minembed.kernels.encoder.tiled.lingering import begin_round, close_round
 from minembed.kernels.encoder.tiled.norms import norm_row, place_in
@@ -20,13 +20,13 @@ from minembed.kernels.vectors.simd import address, at
 
 
 @njit
-def enter(x, rows, plan, eps, ax):
+def enter(x, rows, plan, eps, ax, planes):
     """Write the first operand; the padding of rows is set to 0."""
     for r in range(rows):
         row = at(x, r * stride_of(plan))
         for j in range(plan[D], plan[WIDE]):
             row[j] = 0
-        norm_row(row, plan[D], plan[WIDE], row, 0, eps, False, place_in(ax, r, plan[WIDE]))
+        norm_row(row, plan[D], plan[WIDE], row, 0, eps, False, place_in(ax, r, plan[WIDE], planes), planes)
 
 
 @on_tiles
@@ -43,6 +43,7 @@ def run_tiled(
     plan,
     architecture,
     eps,
+    planes,
     keep,
     job,
     floats,
@@ -54,7 +55,7 @@ def run_tiled(
 
     With keep, the last layer computes only each text's first or last token: pooling needs no others.
     """
-    tmm, width, layers, model = registers(), plan[D], plan[LAYERS], (plan, architecture, eps)
+    tmm, width, layers, model = registers(), plan[D], plan[LAYERS], (plan, architecture, eps, planes)
     begin(tmm, address(config, 0))
     x, ax, context, h, y, z = lay_out_shared(floats, rows, plan)
     work, stride = (x, ax, context, h, y, sum_of(x, z, architecture)), stride_of(plan)
@@ -64,10 +65,10 @@ def run_tiled(
     first, number = 0, len(cu_seqlens) - 1
     begin_round(job_)
     while first < number:
-        last = chunk_end(cu, first, number, rows)
+        last = chunk_end(cu, first, number, rows, chunk_of(plan))
         count, start = cu[last] - cu[first], cu[first]
         copy_rows(at(to, start * width), width, x, stride, count, width)
-        enter(x, count, plan, eps, ax)
+        enter(x, count, plan, eps, ax, planes)
         for layer in range(layers):
             kept = keep if layer == layers - 1 else ALL_ROWS
             p = at_layer(weights, scales, vectors, plan, layer)

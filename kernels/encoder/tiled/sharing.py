@@ -57,7 +57,7 @@ def do_phase(tmm, job, phase, layer, rows, texts, p, model, pattern, work, own):
         before = do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own, before)
         mine += 1
         task = take_task(job, tasks)
-    finish_last(before)
+    finish_last(before, model[3])
     wait_for_helper(job, done_before, tasks - mine)
 
 
@@ -79,7 +79,7 @@ def help_with_phase(tmm, job, ticket, texts, parameters, patterns, model, work, 
             before = do_task(tmm, phase, task, rows, texts, p, model, pattern, work, own, before)
             mine += 1
         ticket = read(word(job, TICKET))
-    finish_last(before)
+    finish_last(before, model[3])
     add(word(job, DONE), mine)
 
 
@@ -98,13 +98,14 @@ def assist_tiled(
     plan,
     architecture,
     eps,
+    planes,
     floats,
     own,
     rows,
     own_rows,
 ):
     """The helper: take tasks of this call, and of those that follow soon.  Any number of texts fits in cu_seqlens."""
-    tmm, job_, model = registers(), address(job, 0), (plan, architecture, eps)
+    tmm, job_, model = registers(), address(job, 0), (plan, architecture, eps, planes)
     if not arrive(job_):
         return
     begin(tmm, address(config, 0))

@@ -1,24 +1,24 @@
-"""An encoder on the CPU's tile units: for weights in bfloat16, and in int8, which are widened as they are used.
+"""An encoder on the CPU's tile units: for weights in bfloat16, and in int8 and float32, which are converted when used.
 
-int8 is then more exact than on vectors, since activations are not rounded to bytes.
+int8 is then more exact than on vectors, since activations are not rounded to bytes.  float32 is computed in three
+planes (planes.py), as exactly as on vectors.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from minembed.errors import BackendWarning, warn
 from minembed.kernels.compiled.just_in_time import JIT
-from minembed.kernels.encoder.architecture import architecture_of
+from minembed.kernels.encoder.architecture import architecture_of, patterns_of
 from minembed.kernels.encoder.job import BEGUN, CLOSED, DISMISSED, JOB_WORDS, LINGERS, PRESENT, SHARED, WANTED
-from minembed.kernels.encoder.packing import aligned, numpy_embeddings
+from minembed.kernels.encoder.packing import Packed, aligned, numpy_embeddings
 from minembed.kernels.encoder.prepared import PackedEncoder, take, worth_sharing
-from minembed.kernels.encoder.tiled.packing import pack, scaled_patterns
-from minembed.kernels.encoder.tiled.plan import EACH, NAMES, Plan, plan_of
-from minembed.kernels.encoder.tiled.workspace import SHARED_ROWS, own_sizes, shared_sizes
-from minembed.kernels.encoder.workspace import CHUNK
+from minembed.kernels.encoder.tiled.packing import pack, pack_vectors, scaled_patterns
+from minembed.kernels.encoder.tiled.plan import EACH, NAMES, Plan, plan_of, planes_of
+from minembed.kernels.encoder.tiled.workspace import SHARED_ROWS, chunk_of, own_sizes, shared_sizes
 from minembed.kernels.entries import Entries
 from minembed.kernels.helpers import helper
 from minembed.kernels.tiles.permission import tiles_usable
@@ -81,17 +81,19 @@ class TiledEncoder(PackedEncoder):
             tables = p.word, p.word_scales, p.position, p.token_type, p.norm
             embed_texts = self.entries[f"embed_texts_{p.dtype}"]
             embed_texts(*self._look_up(tokens), *tables, self.config.hidden_size, eps, states)
-        rows = total if total <= CHUNK else min(total, CHUNK + int(np.diff(cu_seqlens).max()))
+        chunk = chunk_of(self.plan)
+        rows = total if total <= chunk else min(total, chunk + int(np.diff(cu_seqlens).max()))
         scratch = take(self.idle, rows, self._make)
         job = scratch.job
-        model = p.weights, p.scales, p.vectors, *self.patterns, self.plan, self.architecture, eps
+        weights = p.weights.view(np.int8), p.scales, p.vectors
+        model = *weights, *self.patterns, self.plan, self.architecture, eps, planes_of(self.plan)
         try:
             job[SHARED] = 0
             if together and total <= SHARED_ROWS and worth_sharing((total + 15) // 16 * 16, self._work):
                 cu_seqlens = scratch.bounds[: len(cu_seqlens)]
                 cu_seqlens[:] = tokens.cu_seqlens
                 job[SHARED] = job[PRESENT] or self._ask(scratch, model)
-            self.entries["run_tiled"](
+            self.entries[entries_of(p.dtype)[0]](
                 CONFIG, cu_seqlens, *model, keep, job, scratch.floats, scratch.own[0], scratch.rows, states
             )
         finally:
@@ -103,16 +105,26 @@ class TiledEncoder(PackedEncoder):
         job = scratch.job
         job[WANTED], job[DISMISSED] = job[BEGUN] + 1, 0
         room = scratch.floats, scratch.own[1], scratch.rows, min(scratch.rows, SHARED_ROWS)
-        assist = self.entries["assist_tiled"]
+        assist = self.entries[entries_of(self.packed.dtype)[1]]
         return helper.ask(lambda: assist(job, CONFIG, scratch.bounds, *model, *room), scratch)
 
     @property
     def _work(self) -> int:
-        """Bytes of weights as bfloat16: those of int8 are widened first, which takes as long as reading bfloat16."""
-        return 2 * len(self.packed.weights) // self.plan[EACH]
+        """Bytes of weights, at least as bfloat16: int8 is widened first, which takes as long as reading bfloat16."""
+        return max(2, self.plan[EACH]) * self.packed.weights.nbytes // self.plan[EACH]
 
     def _make(self, rows: int) -> Scratch:
         return Scratch.make(rows, self.plan)
+
+
+def entries_of(dtype: str) -> tuple[str, str]:
+    """The compiled functions for a compute type.
+
+    >>> entries_of("int8")
+    ('run_tiled', 'assist_tiled')
+    """
+    kind = "_float32" if dtype == "float32" else ""
+    return f"run_tiled{kind}", f"assist_tiled{kind}"
 
 
 def restore(*fields: Any) -> TiledEncoder:
@@ -123,6 +135,21 @@ def restore(*fields: Any) -> TiledEncoder:
         )
         warn(f"{message}, very slowly; load it again here", BackendWarning)
     return TiledEncoder(*fields)
+
+
+def of_floats(lowered: Params, packed: Packed, config: Config, entries: Entries = JIT) -> TiledEncoder:
+    """The encoder in float32, with the panels of an encoder on vectors; the config must be `is_whole`."""
+    plan = plan_of(lowered, config, "float32")
+    return TiledEncoder(
+        replace(packed, vectors=pack_vectors(lowered, config, plan)),
+        config,
+        architecture_of(lowered, config),
+        patterns_of(lowered, config),
+        numpy_embeddings(lowered),
+        lowered.final_norm,
+        entries=entries,
+        plan=plan,
+    )
 
 
 def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> TiledEncoder:

@@ -1,4 +1,4 @@
-"""Activations with results that are rounded to bfloat16, and rows of bfloat16 arranged in pairs."""
+"""Activations as exact as their results are stored, and rows of bfloat16 arranged in pairs."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import njit, types
 
 from minembed.kernels.encoder.architecture import GELU, GELU_TANH, SILU
-from minembed.kernels.encoder.elementwise import ZERO, gelu_short, gelu_tanh, sigmoid
+from minembed.kernels.encoder.elementwise import ZERO, gelu, gelu_short, gelu_tanh, sigmoid
 from minembed.kernels.vectors.emit import I32, load_vector, move, store_vector
 from minembed.kernels.vectors.simd import maximum, splat
 from minembed.kernels.vectors.vector import emitted
@@ -15,10 +15,16 @@ _shorts, ROW = types.CPointer(types.uint16), ir.VectorType(ir.IntType(16), 32)
 
 
 @njit
-def activate_short(v, activation):
+def gelu_of(v, planes):
+    """GELU, for results in these planes."""
+    return gelu_short(v) if len(planes) == 1 else gelu(v)
+
+
+@njit
+def activate(v, activation, planes):
     """Apply the activation with this number to a vector."""
     if activation == GELU:
-        return gelu_short(v)
+        return gelu_of(v, planes)
     if activation == SILU:
         return v * sigmoid(v)
     if activation == GELU_TANH:
