@@ -35,6 +35,7 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 SECONDS = {"float32": 20, "bfloat16": 30, "int8": 30, "search": 10, "training": 10}  # of compiling
+SECONDS |= {f"tiled {dtype}": seconds for dtype, seconds in (("float32", 80), ("bfloat16", 50), ("int8", 50))}
 OTHERS = {  # parts that do not encode: the entries whose source is in the folder of a part
     part: tuple(name for name, entry in ENTRIES.items() if entry.module.startswith(f"{folder}."))
     for part, folder in (("search", "topk"), ("training", "training"))
@@ -177,7 +178,8 @@ def compile_kernels(part: str, entries: Entries = JIT) -> float:
     begin = time.perf_counter()
     names = OTHERS[part] if part in OTHERS else entries_of(part)
     if not entries.is_compiled(names):
-        estimate = f"some {SECONDS[part]} seconds of a core, once on this machine"
+        kind = f"tiled {part}" if part not in OTHERS and on_tiles() else part
+        estimate = f"some {SECONDS[kind]} seconds of a core, once on this machine"
         tell(f"compiling {part} kernels for {TARGET.describe()}: {estimate}")
     entries.compile(names)
     return time.perf_counter() - begin

@@ -136,15 +136,23 @@ NEED_A_MODEL = {
         *("by_heads", "pack", "layer_vectors", "pack_embeddings", "numpy_embeddings", "release")
     },
     "minembed.kernels.encoder.tiled.packing": {
-        *("by_heads", "pack", "layer_weights", "layer_vectors", "scaled_patterns")
+        *("by_heads", "pack", "layer_weights", "layer_vectors", "pack_vectors", "scaled_patterns")
     },
-    "minembed.kernels.encoder.tiled.tiled_encoder": {"restore", "pack_encoder"},
+    "minembed.kernels.encoder.tiled.tiled_encoder": {"restore", "of_floats", "pack_encoder"},
+    "minembed.kernels.encoder.by_length": {"by_length"},
     "minembed.search.topk": {"rank"},
     "minembed.search.index_cache": {"index_of", "vectors_of", "kept_vectors"},
     "minembed.kernels.topk.tier": {"scan", "rescore"},
     "minembed.kernels.native_tier": {"prepare", "scan", "rescore", "update", "replay", "step_operations"},
     "minembed.kernels.ahead.wheels": {"clean_copy", "make_wheel", "check_wheel", "main"},
-    "minembed.kernels.encoder.tier": {"prepare", "pack_encoder", "on_tiles", "compile_kernels", "is_compiled"},
+    "minembed.kernels.encoder.tier": {
+        "prepare",
+        "pack_encoder",
+        "pack_on_vectors",
+        "on_tiles",
+        "compile_kernels",
+        "is_compiled",
+    },
     "minembed.kernels.tiles.amx": {"operation", "on_tiles"},
     "minembed.kernels.libraries": {"read_libraries", "open_library"},
     "minembed.kernels.vectors.detect": {"x86_features", "detect_target"},

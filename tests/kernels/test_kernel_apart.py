@@ -34,7 +34,7 @@ def test_no_part_is_left(side, kind, amount, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8", "float32"])
 def test_no_part_is_left_on_tiles(dtype, amount, tmp_path):
     """The same for some numbers of rows: where the CPU has no tiles they are emulated, slowly."""
     families, step = (FAMILIES, 1) if tiles_usable() else (6, 37)

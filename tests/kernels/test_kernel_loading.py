@@ -27,7 +27,7 @@ import numba
 import numpy as np
 from minembed import Embedder
 from minembed.kernels.encoder import tier
-if tier.on_tiles("int8"):
+if tier.on_tiles():
     from minembed.kernels.encoder.tiled.run import run_tiled as run
 else:
     from minembed.kernels.encoder.run import run

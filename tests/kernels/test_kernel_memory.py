@@ -64,7 +64,7 @@ for dtype in sys.argv[1:]:
         config = Config(29, heads * size, 2, heads, F, 64, 2, "gelu", 1e-12)
         tier.Scratch.make = make
         lowered = lower(random_params(config), dtype)
-        model, edged = (tier.pack_encoder(lowered, config, dtype, entries) for entries in (JIT, Guarded()))
+        model, edged = (tier.pack_on_vectors(lowered, config, dtype, entries) for entries in (JIT, Guarded()))
         for lengths in ([1], [2, 5], [64, 1, 33, 16, 17, 64, 31, 15, 14, 13]):
             T = sum(lengths)
             ids = np.append(rng.integers(0, 29, T - 1), 28)

@@ -7,9 +7,10 @@ import pytest
 from examples import heavy
 from places import SUPPORT
 from processes import python
-from tiled_assembly import ENVIRONMENT
+from tiled_assembly import ENVIRONMENT, WHOLE
 from withheld import needs_amx, python_withheld
 
+PIECES = "block attention block of three planes attention of three planes"
 needs_x86 = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64") or sys.maxsize < 2**32, reason="this is no x86-64"
 )
@@ -26,9 +27,7 @@ print(*found)
 
 
 @needs_x86
-@pytest.mark.parametrize(
-    ("pieces", "names"), heavy([("pieces", "block attention"), ("whole", "run_tiled assist_tiled")])
-)
+@pytest.mark.parametrize(("pieces", "names"), heavy([("pieces", PIECES), ("whole", " ".join(WHOLE))]))
 def test_tiles_are_multiplied_in_loops_that_spill_nothing(pieces, names):
     found = python(READ.format(pieces=pieces), **ENVIRONMENT, PYTHONPATH=str(SUPPORT))
     assert found == [names]

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from any_encoder import Architecture, any_architecture, architecture_of, params_of, tokens_of
+from any_encoder import Architecture, any_architecture, architecture_of, pack_on_tiles, tokens_of, whole
 from emulated import slow_without_tiles
 from examples import examples, heavy
 from hypothesis import given
@@ -17,7 +17,6 @@ from minembed.kernels.encoder.tiled.workspace import SHARED_ROWS
 from minembed.kernels.helpers import Helper
 from minembed.kernels.tiles.amx import HARDWARE
 from minembed.transformer.config import Config
-from minembed.transformer.quantization import lower
 
 pytestmark = slow_without_tiles
 STAYS_AWAY = 30  # seconds: far more than a call takes
@@ -33,7 +32,7 @@ def always(monkeypatch):
 
 
 def pack(architecture, dtype="bfloat16"):
-    return tiled_encoder.pack_encoder(lower(params_of(architecture), dtype), architecture.config, dtype)
+    return pack_on_tiles(architecture, dtype)
 
 
 def assert_shared(model, tokens, times=3):
@@ -51,16 +50,18 @@ def test_any_number_of_rows(architecture):
         assert_shared(model, tokens_of([rows], architecture.config), times=1)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("lengths", [[7], [33], [64, 1, 17], [SHARED_ROWS]])
-def test_the_shape_of_a_real_model(lengths):
-    assert_shared(pack(MINILM), tokens_of(lengths, MINILM.config), times=10)
+def test_the_shape_of_a_real_model(lengths, dtype):
+    assert_shared(pack(MINILM, dtype), tokens_of(lengths, MINILM.config), times=10)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8", "float32"])
 @examples(300, usual=25)
 @given(choices=st.data(), lengths=st.lists(st.integers(1, 50), min_size=1, max_size=5))
 def test_any_encoder(dtype, choices, lengths):
     architecture = any_architecture(lambda options: choices.draw(st.sampled_from(list(options))))
+    architecture = whole(architecture) if dtype == "float32" else architecture
     assert_shared(pack(architecture, dtype), tokens_of(lengths, architecture.config))
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minembed.kernels.encoder import tier
+from minembed.kernels.encoder.packing import pack
+from minembed.kernels.encoder.tiled import tiled_encoder
 from minembed.kernels.encoder.tiled.packing import widened
 from minembed.transformer.config import ACTIVATIONS, Config
 from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
@@ -105,6 +108,28 @@ def tokens_of(lengths, config, seed=3):
     rng, T = np.random.default_rng(seed), sum(lengths)
     types = rng.integers(0, config.type_vocab_size, T) if config.type_vocab_size else np.zeros(T, np.int64)
     return Tokens(rng.integers(0, config.vocab_size, T), types, np.cumsum([0, *lengths]))
+
+
+def whole(architecture):
+    """The same with every width a multiple of 32, so that float32 is computed on tiles."""
+    config = architecture.config
+    head, hidden, inner = (-(-n // 32) * 32 for n in (config.head_size, config.hidden_size, config.intermediate_size))
+    widths = {"hidden_size": hidden, "intermediate_size": inner, "head_dim": head}
+    return dataclasses.replace(architecture, config=dataclasses.replace(config, **widths))
+
+
+def pack_on_tiles(architecture, dtype, seed=4):
+    """The encoder on tiles, also where `prepare` would not choose it; in float32 its widths must be `whole`."""
+    config, lowered = architecture.config, lower(params_of(architecture, seed), dtype)
+    if dtype == "float32":
+        return tiled_encoder.of_floats(lowered, pack(lowered, config, dtype, 32), config)
+    return tiled_encoder.pack_encoder(lowered, config, dtype)
+
+
+def pack_on_vectors(architecture, dtype, seed=4):
+    """The encoder on vectors, also where `prepare` would choose tiles."""
+    config = architecture.config
+    return tier.pack_on_vectors(lower(params_of(architecture, seed), dtype), config, dtype)
 
 
 def on_tiles_exactly(params, dtype):

@@ -10,7 +10,7 @@ folder of its own for what Numba compiles:
     NUMBA_CACHE_DIR=new python apart.py short SIDE KIND PART                  of which only the first page may be used
     python apart.py beyond SIDE PART NUMBER                                   reads NUMBER elements beyond a part's last
 
-SIDE: end, or begin.  KIND: float32, bfloat16, int8, or tiled-bfloat16, tiled-int8.
+SIDE: end, or begin.  KIND: float32, bfloat16, int8, or tiled-bfloat16, tiled-int8, tiled-float32.
 """
 
 import ctypes
@@ -95,7 +95,9 @@ def set_apart(fences):
         return tier.Scratch(rows, floats, fences.array((n, n), np.int32), operand)
 
     tier.Encoder._make = lambda own, rows: make(rows, own.shape, own.architecture[tier.GATED], own.packed.dtype)
-    return tier.pack_encoder
+    from any_encoder import pack_on_vectors
+
+    return pack_on_vectors
 
 
 def set_apart_tiled(fences):
@@ -112,23 +114,25 @@ def set_apart_tiled(fences):
         floats = fences.array(shared(rows, encoder.plan), np.float32, fences.short)
         both = (rows, min(rows, workspace.SHARED_ROWS))
         own_floats = tuple(fences.array(own(some, encoder.plan), np.float32) for some in both)
-        return tiled_encoder.Scratch(rows, floats, own_floats)
+        own_job = tiled_encoder.Scratch.make(1, encoder.plan)
+        return tiled_encoder.Scratch(rows, floats, own_floats, own_job.job, own_job.bounds)
 
     tiled_encoder.TiledEncoder._make = make
-    return tiled_encoder.pack_encoder
+    from any_encoder import pack_on_tiles
+
+    return pack_on_tiles
 
 
 def maker_of(kind, fences):
     """A function from an architecture to an encoder whose buffers are set apart."""
-    from any_encoder import params_of
-
     from minembed.kernels.encoder import prepared
-    from minembed.transformer.quantization import lower
 
     prepared.SHARED_WORK = 0  # a second core always helps
     tiled, dtype = kind.startswith("tiled-"), kind.removeprefix("tiled-")
     make = (set_apart_tiled if tiled else set_apart)(fences)
-    return lambda each: make(lower(params_of(each), dtype), each.config, dtype)
+    from any_encoder import whole
+
+    return lambda each: make(whole(each) if kind == "tiled-float32" else each, dtype)
 
 
 def calls(encoder, lengths, fences, seed):

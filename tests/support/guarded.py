@@ -111,8 +111,8 @@ def encode(entries, seed, number):
             architecture = architecture_of(seed * 1000 + i, positions=600)
             params, dtype = params_of(architecture), ("float32", "bfloat16", "int8")[i // 10 % 3]
             lowered = lower(params, dtype)
-            plain = tier.pack_encoder(lowered, architecture.config, dtype, entries.entries)
-            fenced = tier.pack_encoder(lowered, architecture.config, dtype, entries)
+            plain = tier.pack_on_vectors(lowered, architecture.config, dtype, entries.entries)
+            fenced = tier.pack_on_vectors(lowered, architecture.config, dtype, entries)
         longest = int(dice.choice([3, 20, 100, 600]))
         lengths = dice.integers(1, longest + 1, int(dice.integers(1, 5))).tolist()
         tokens = tokens_of(lengths, architecture.config, seed=i)

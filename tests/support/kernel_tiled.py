@@ -21,7 +21,7 @@ from minembed.kernels.tiles.shapes import CONFIG
 from minembed.kernels.vectors.simd import address, at, load, store_bfloat16
 
 WIDEN, NARROW, OUTPUT, PROJECT, ATTEND = range(5)
-SIDE = 32
+SIDE, ONE = 32, (0,)  # one plane: bfloat16
 HASH = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
 
@@ -33,7 +33,7 @@ def kept(function):
 def put(x, rows, first, width, stride, operand):
     """Some columns of a matrix as an operand, rounded."""
     for r in range(rows):
-        to = place_in(operand, r, width)
+        to = place_in(operand, r, width, ONE)
         for c in range(0, width, SIDE):
             for half in range(0, SIDE, 16):
                 store_bfloat16(at(to, c * 16 + half), load(at(x, r * stride + first + c + half)))
@@ -43,7 +43,7 @@ def put(x, rows, first, width, stride, operand):
 def take(operand, rows, width, out):
     """An operand as a matrix of words."""
     for r in range(rows):
-        row = place_in(operand, r, width)
+        row = place_in(operand, r, width, ONE)
         for c in range(width):
             out[r * width + c] = row[c // SIDE * 512 + c % SIDE]
 
@@ -54,7 +54,7 @@ def run_task(
     which, config, x, cu_seqlens, part, weights, scales, vectors, bias, rotary, patterns, plan, architecture, eps,
     floats, own, rows, out, shorts,
 ):  # fmt: skip
-    tmm, model = registers(), (plan, architecture, eps)
+    tmm, model = registers(), (plan, architecture, eps, ONE)
     begin(tmm, address(config, 0))
     states, ax, context, h, y, _ = lay_out_shared(floats, rows, plan)
     work, buffers = (states, ax, context, h, y, states), lay_out_own(own, rows, plan)
@@ -131,7 +131,7 @@ def task(which, model, x, part=(0, 0), lengths=None, states=None):
 @njit(nogil=True, boundscheck=False, error_model="numpy")
 def run_softmax(scores, stride, rows, n, padded, weights, sums):
     softmax.softmax_rows(
-        address(scores, 0), stride, rows, n, padded, address(weights, 0), stride, address(sums, 0)
+        address(scores, 0), stride, rows, n, padded, address(weights, 0), stride, address(sums, 0), ONE
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def encode(entries, seed, number):
         if i % 5 == 0:
             dtype = ("float32", "bfloat16", "int8")[i // 5 % 3]
             architecture = real if i // 5 % 7 == 6 else architecture_of(seed * 1000 + i, positions=80)
-            encoder = tier.pack_encoder(lower(params_of(architecture), dtype), architecture.config, dtype, own)
+            encoder = tier.pack_on_vectors(lower(params_of(architecture), dtype), architecture.config, dtype, own)
         longest = 12 if architecture is real else int(dice.choice([3, 20, 70]))
         lengths = dice.integers(1, longest + 1, int(dice.integers(1, 4))).tolist()
         tokens = tokens_of(lengths, architecture.config, seed=i)

@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "NUMBA_CPU_FEATURES": f"{AVX512},+amx-tile,+amx-bf16,+amx-int8",
     "MINEMBED_DISABLE": "",
 }
+WHOLE = ("run_tiled", "assist_tiled", "run_tiled_float32", "assist_tiled_float32")
 OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 
 
@@ -39,29 +40,36 @@ def assembly(function: Callable[..., Any], signature: Any) -> str:
 def pieces() -> dict[str, str]:
     """A block of a product with all that may become of it, and the two products of attention."""
     from minembed.kernels.encoder.tiled.attention import mix, score
-    from minembed.kernels.encoder.tiled.blocks import multiply_block
+    from minembed.kernels.encoder.tiled.blocks import begin_block, end_block, multiply_steps
     from minembed.kernels.tiles.amx import begin, end, registers
 
-    def block(config, a, b, c, rows, steps, first, kind, waits, words, stride):
+    def block(config, a, b, c, rows, steps, first, kind, waits, words, stride, soon, planes):
         tmm = registers()
         begin(tmm, address(config, 0))
         before = (kind, waits, address(c, 0), address(c, 9), address(words, 0), address(c, 99), stride, stride)
-        multiply_block(tmm, rows, address(a, 0), stride, address(b, 0), steps, first, address(c, 0), before)
+        begin_block(tmm, first, rows, address(c, 0))
+        multiply_steps(tmm, rows, address(a, 0), stride, address(b, 0), steps, before, address(soon, 0), stride, planes)
+        end_block(tmm, rows, address(c, 0))
         end(tmm)
 
-    def attention(config, q, head, two, keys, last, scores, stride, weights, c):
+    def attention(config, q, head, two, keys, last, scores, stride, weights, c, planes):
         tmm = registers()
         begin(tmm, address(config, 0))
-        score(tmm, address(q, 0), head, two, address(keys, 0), 0, last, address(scores, 0), stride)
-        mix(tmm, address(weights, 0), stride, two, address(keys, 0), last, address(c, 0))
+        score(tmm, address(q, 0), head, two, address(keys, 0), 0, last, address(scores, 0), stride, planes)
+        mix(tmm, address(weights, 0), stride, two, address(keys, 0), last, address(c, 0), planes)
         end(tmm)
 
     bytes_, shorts, floats = (numba.types.Array(t, 1, "C") for t in (types.uint8, types.uint16, types.float32))
     i, yes = types.int64, types.boolean
-    return {
-        "block": assembly(block, (bytes_, shorts, shorts, floats, i, i, yes, i, i, shorts, i)),
-        "attention": assembly(attention, (bytes_, shorts, i, yes, shorts, i, floats, i, shorts, floats)),
-    }
+    found = {}
+    for name, number in (("", 1), (" of three planes", 3)):
+        planes = numba.types.UniTuple(i, number)
+        sizes = i, i, yes, i, i, shorts, i, bytes_, planes
+        found[f"block{name}"] = assembly(block, (bytes_, shorts, shorts, floats, *sizes))
+        found[f"attention{name}"] = assembly(
+            attention, (bytes_, shorts, i, yes, shorts, i, floats, i, shorts, floats, planes)
+        )
+    return found
 
 
 def whole() -> dict[str, str]:
@@ -69,7 +77,7 @@ def whole() -> dict[str, str]:
     from minembed.kernels.compiled.just_in_time import JIT
     from minembed.kernels.compiled.numba_types import signature
 
-    return {name: assembly(JIT[name], signature(name)) for name in ("run_tiled", "assist_tiled")}
+    return {name: assembly(JIT[name], signature(name)) for name in WHOLE}
 
 
 def counted(text: str, instruction: str) -> int:

@@ -3,11 +3,9 @@
 import hashlib
 
 import numpy as np
-from any_encoder import Architecture, architecture_of, params_of, tokens_of
+from any_encoder import Architecture, architecture_of, pack_on_tiles, tokens_of, whole
 
-from minembed.kernels.encoder.tiled.tiled_encoder import pack_encoder
 from minembed.transformer.config import Config
-from minembed.transformer.quantization import lower
 
 MINILM = Config(29, 384, 2, 12, 1536, 320, 2, "gelu", 1e-12)
 LENGTHS = [17, 1, 64, 5, 300, 2, 33, 128]
@@ -22,9 +20,9 @@ def digests(seeds):
     """A line for each encoder and compute type."""
     found = []
     for name, architecture in architectures(seeds).items():
-        params, tokens = params_of(architecture), tokens_of(LENGTHS, architecture.config)
-        for dtype in ("bfloat16", "int8"):
-            model = pack_encoder(lower(params, dtype), architecture.config, dtype)
+        tokens = tokens_of(LENGTHS, architecture.config)
+        for dtype in ("bfloat16", "int8", "float32"):
+            model = pack_on_tiles(whole(architecture) if dtype == "float32" else architecture, dtype)
             states, first = model(tokens), model.one_row(tokens, "cls")
             assert np.isfinite(states).all()
             assert first.tobytes() == states[tokens.cu_seqlens[:-1]].tobytes()
