@@ -26,8 +26,8 @@ pytestmark = slow_without_tiles
 # distance from float64 of the same weights, root of the mean square, over that of the NumPy tier in bfloat16: which
 # keeps attention in float32, and rounds otherwise in the same places.  The largest of 1,200 random encoders was 2.2.
 AS_EXACT = 3.0
-# the same of float32 against NumPy in float32; the largest of 1,000 random encoders was 1.4
-FLOATS_AS_EXACT, LAST_PLACE = 2.0, 2.0**-24
+# the same of float32 against NumPy in float32; the largest of 1,000 random encoders was 0.9, the median 0.65
+FLOATS_AS_EXACT, LAST_PLACE = 1.5, 2.0**-24
 ROUNDING = 2.0**-8  # of bfloat16: where a few numbers decide it all, so much of them may be lost once more
 DTYPES = ["bfloat16", "int8"]
 LENGTHS = st.lists(st.integers(1, 70), min_size=1, max_size=6)

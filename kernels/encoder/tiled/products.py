@@ -27,7 +27,7 @@ from minembed.kernels.vectors.simd import at, prefetch
 def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, room, c, apart, goal, before, planes):
     """c = (c, unless it `begins`) + A B for `depth` rows of B from k on; if it `ends`, blocks are finished by the goal.
 
-    `ahead` points to the next panel, which is prefetched meanwhile.  Sums of 32 rows are `apart` from those of the
+    `ahead` points to the next panel, which is prefetched meanwhile, a share with each block.  Sums of 32 rows are `apart` from those of the
     next; with 0, which is for K in one part, they alternate between two places.
     """
     kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
@@ -45,12 +45,13 @@ def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, ro
         for m in range(0, rows, SIDE):
             count, block = min(SIDE, rows - m), m // SIDE
             sums, x = at(c, block * apart + turn * SLOT), at(a, (m * width + done * 16) * len(planes))
-            if not few:
-                fetch(later, rest, m, rows)
+            start, share = share_of(rest, m, rows)
+            if len(planes) == 1 and not few:  # for few rows, the CPU prefetches by itself
+                fetch(at(later, start), share)
             if not few or done == 0:
                 begin_block(tmm, begins and done == 0, count, sums)
-            meanwhile = rest if few and len(planes) > 1 else 0  # few rows of bfloat16: the CPU prefetches by itself
-            multiply_steps(tmm, count, x, next_a, b, part // SIDE, before, later, meanwhile, planes)
+            meanwhile = share if len(planes) > 1 else 0
+            multiply_steps(tmm, count, x, next_a, b, part // SIDE, before, at(later, start), meanwhile, planes)
             if not few or left == 1:
                 end_block(tmm, count, sums)
             waits = count if ends and left == 1 else 0
@@ -65,13 +66,19 @@ def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, ro
 
 
 @njit
-def fetch(panel, length, m, rows):
-    """Prefetch the share of the next `length` bytes that belongs to the 32 rows from m on."""
+def share_of(length, m, rows):
+    """The share of `length` bytes that is prefetched with the 32 rows from m on: where it begins, and its length."""
     blocks = (rows + SIDE - 1) // SIDE
-    part = (length // LINE + blocks - 1) // blocks * LINE
-    begin = m // SIDE * part
-    for place in range(begin, min(length, begin + part), LINE):
-        prefetch(at(panel, place))
+    share = (length // LINE + blocks - 1) // blocks * LINE
+    start = m // SIDE * share
+    return start, max(0, min(length - start, share))
+
+
+@njit
+def fetch(pointer, length):
+    """Prefetch this many bytes."""
+    for place in range(0, length, LINE):
+        prefetch(at(pointer, place))
 
 
 @njit
