@@ -27,8 +27,8 @@ from minembed.kernels.vectors.simd import at, prefetch
 def multiply_panel(tmm, rows, a, width, panel, k, depth, ahead, begins, ends, room, c, apart, goal, before, planes):
     """c = (c, unless it `begins`) + A B for `depth` rows of B from k on; if it `ends`, blocks are finished by the goal.
 
-    `ahead` points to the next panel, which is prefetched meanwhile, a share with each block.  Sums of 32 rows are `apart` from those of the
-    next; with 0, which is for K in one part, they alternate between two places.
+    `ahead` points to the next panel, which is prefetched meanwhile, a share with each block.  Sums of 32 rows are
+    `apart` from those of the next; with 0, which is for K in one part, they alternate between two places.
     """
     kind, bias, words, floats, stride, following, words_apart, floats_apart = goal
     deepest, few = depth_of(planes), rows <= SIDE
