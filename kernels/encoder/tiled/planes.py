@@ -2,8 +2,8 @@
 
     x = a + b + c      a is x rounded to 8 bits, b is x - a rounded to 8 bits, c is the rest, which has at most 8
 
-A product of two such sums takes six products of planes.  The other three (b c, c b, c c) are left out: each is below
-2^-24 of the product, half a unit in the last place of a float32.  A tile sums 32 products before it adds them to the
+A product of two such sums takes six products of planes.  The other three (b c, c b, c c) are left out: together they are
+2^-26 of the product on average, 2^-21 at most, and have either sign.  A tile sums 32 products before it adds them to the
 sums of float32, so a row's sum is rounded less often than by multiply-adds of float32, and is closer to the exact one.
 
 `planes` is (0,) for bfloat16 and int8, and (0, 1, 2) for float32.  Its length is part of its type, so the compiler
@@ -57,7 +57,7 @@ def cut(builder: Any, a: Any) -> Any:
 
 @emitted(floats, floats)
 def top(builder: Any, a: Any) -> Any:
-    """A float32 rounded to the nearest that is also a bfloat16; halfway cases away from 0."""
+    """A float32 rounded to the nearest that is also a bfloat16, halfway cases away from 0; beyond 3.39e38, infinity."""
     bits = builder.add(builder.bitcast(a, VI), broadcast(builder, ir.Constant(I32, 0x8000)))
     return builder.bitcast(builder.and_(bits, broadcast(builder, ir.Constant(I32, -0x10000))), VF)
 
