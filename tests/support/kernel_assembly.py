@@ -33,6 +33,12 @@ def assert_no_spills(loop):
     assert not spilled, spilled
 
 
+def assert_no_stores(loop):
+    """No vector is written to the stack; constants that registers have no room for may be read there, as anywhere."""
+    written = [line for line in loop.split("\n") if re.search(r"[xyz]mm\d+, *-?\d*\(%rsp", line)]
+    assert not written, written
+
+
 def assert_tiles(assembly, instruction, rows, of_a_row, least=1):
     """A loop for each number of rows, with a fixed number of instructions per row, and nothing on the stack."""
     counts = []

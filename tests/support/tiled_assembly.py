@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from kernel_assembly import assert_no_spills, loops
+from kernel_assembly import assert_no_spills, assert_no_stores, loops
 from numba import njit, types
 
 from minembed.kernels.tiles import permission
@@ -88,7 +88,8 @@ def counted(text: str, instruction: str) -> int:
 def assert_on_tiles(name: str, text: str) -> None:
     """Tiles are set up and given back once, and multiplied in loops with a load a product; no vector is on the stack.
 
-    Except in loops that call functions, which may use every vector register.
+    Except in loops that call functions, which may use every vector register; and float32's GELU has more constants than
+    there are registers.
     """
     for once in ("ldtilecfg", "tilerelease"):
         assert counted(text, once) == 1, (name, once)
@@ -98,5 +99,7 @@ def assert_on_tiles(name: str, text: str) -> None:
     products = [loop for loop in found if "tdpbf16ps" in loop]
     loads = [counted(loop, "tileloadd") + counted(loop, "tileloaddt1") for loop in products]
     assert any(n == counted(loop, "tdpbf16ps") for n, loop in zip(loads, products, strict=True)), (name, loads)
-    for loop in [*products, *(loop for loop in found if "call" not in loop)]:
+    for loop in products:
         assert_no_spills(loop)
+    for loop in (loop for loop in found if "call" not in loop):
+        assert_no_stores(loop) if "float32" in name else assert_no_spills(loop)

@@ -2,9 +2,10 @@
 
     x = a + b + c      a is x rounded to 8 bits, b is x - a rounded to 8 bits, c is the rest, which has at most 8
 
-A product of two such sums takes six products of planes.  The other three (b c, c b, c c) are left out: together they are
-2^-26 of the product on average, 2^-21 at most, and have either sign.  A tile sums 32 products before it adds them to the
-sums of float32, so a row's sum is rounded less often than by multiply-adds of float32, and is closer to the exact one.
+A product of two such sums takes six products of planes.  The other three (b c, c b, c c) are left out: together they
+are 2^-26 of the product on average, 2^-21 at most, and have either sign.  A tile sums 32 products before it adds them
+to the sums of float32, so a row's sum is rounded less often than by multiply-adds of float32, and is closer to the
+exact one.
 
 `planes` is (0,) for bfloat16 and int8, and (0, 1, 2) for float32.  Its length is part of its type, so the compiler
 makes separate code for both.  In an operand, the planes of a step of 32 columns follow each other:
