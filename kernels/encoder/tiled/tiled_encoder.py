@@ -140,28 +140,21 @@ def restore(*fields: Any) -> TiledEncoder:
 def of_floats(lowered: Params, packed: Packed, config: Config, entries: Entries = JIT) -> TiledEncoder:
     """The encoder in float32, with the panels of an encoder on vectors; the config must be `is_whole`."""
     plan = plan_of(lowered, config, "float32")
-    return TiledEncoder(
-        replace(packed, vectors=pack_vectors(lowered, config, plan)),
-        config,
-        architecture_of(lowered, config),
-        patterns_of(lowered, config),
-        numpy_embeddings(lowered),
-        lowered.final_norm,
-        entries=entries,
-        plan=plan,
-    )
+    own = replace(packed, vectors=pack_vectors(lowered, config, plan))
+    return _encoder(own, patterns_of(lowered, config), lowered, config, entries, plan)
 
 
 def pack_encoder(lowered: Params, config: Config, dtype: str, entries: Entries = JIT) -> TiledEncoder:
     """The encoder, from parameters that were converted to its compute type."""
     plan = plan_of(lowered, config)
+    packed = pack(lowered, config, dtype, plan)
+    return _encoder(packed, scaled_patterns(lowered, config), lowered, config, entries, plan)
+
+
+def _encoder(
+    packed: Packed, patterns: Any, lowered: Params, config: Config, entries: Entries, plan: Plan
+) -> TiledEncoder:
+    computed = numpy_embeddings(lowered), lowered.final_norm
     return TiledEncoder(
-        pack(lowered, config, dtype, plan),
-        config,
-        architecture_of(lowered, config),
-        scaled_patterns(lowered, config),
-        numpy_embeddings(lowered),
-        lowered.final_norm,
-        entries=entries,
-        plan=plan,
+        packed, config, architecture_of(lowered, config), patterns, *computed, entries=entries, plan=plan
     )
