@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from places import SUPPORT
+from tiny import write_tiny_checkpoint
 
 from minembed.errors import BackendError
 from minembed.kernels.ahead.building import build
@@ -16,18 +17,22 @@ from minembed.kernels.compiled.calling import words_in
 from minembed.kernels.compiled.variants import VARIANTS
 from minembed.kernels.entries import ENTRIES, ON_TILES
 from minembed.kernels.libraries import MANIFEST, NATIVE, platform_here, read_libraries
+from minembed.kernels.tiles.permission import tiles_usable
 from minembed.kernels.vectors.target import target_of_numba
 
 pytestmark = pytest.mark.slow
-LIKE = {  # a CPU for which Numba compiles what a variant holds
+LIKE = {  # a CPU for which Numba compiles what a variant holds, without and with tiles
     "znver4": "znver4",
     "avx512bf16": "cooperlake",
+    "avx512bf16 with tiles": "sapphirerapids",
     "avx512vnni": "cascadelake",
     "avx512": "skylake-avx512",
     "avx2vnni": "alderlake",
     "avx2": "haswell",
     "sse41": "nehalem",
 }
+WITH_TILES = " with tiles"
+HASHES = 2 * 6 + 16 + 3  # of vectors, searches, training
 
 
 @pytest.fixture(scope="module")
@@ -37,30 +42,43 @@ def libraries():
     return read_libraries()
 
 
-def bits(backend, variant, folder, **environment):
+@pytest.fixture(scope="module")
+def checkpoints(tiny_checkpoint, tmp_path_factory):
+    """Two: one whose layers are padded, and one whose longer texts are on tiles in float32 too."""
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 96, "max_seq_length": 64}
+    return tiny_checkpoint, write_tiny_checkpoint(tmp_path_factory.mktemp("whole"), **sizes)
+
+
+def bits(backend, variant, folders, **environment):
     """What compiled_bits.py finds."""
-    command = [sys.executable, "-W", "error", str(SUPPORT / "compiled_bits.py"), backend, variant, str(folder)]
+    command = [sys.executable, "-W", "error", str(SUPPORT / "compiled_bits.py"), backend, variant, *map(str, folders)]
     environment = os.environ | {"PYTHONPATH": str(SUPPORT)} | environment
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_what_suits_this_cpu_has_the_bits_of_numba(libraries, tiny_checkpoint):
-    found, wanted = bits("native", "", tiny_checkpoint), bits("numba", "", tiny_checkpoint)
-    assert found.pop("variant") == open_native().variant
-    assert found == wanted and len(found) == 6 + 16 + 3
+def test_what_suits_this_cpu_has_the_bits_of_numba(libraries, checkpoints):
+    found, wanted = bits("native", "", checkpoints), bits("numba", "", checkpoints)
+    assert found.pop("variant") == open_native().variant + WITH_TILES * tiles_usable()
+    assert found == wanted and len(found) == HASHES
 
 
-@pytest.mark.parametrize("variant", LIKE)
-def test_every_variant_has_the_bits_of_numba(libraries, tiny_checkpoint, variant):
+@pytest.mark.parametrize("name", LIKE)
+def test_every_variant_has_the_bits_of_numba(libraries, checkpoints, name):
     """Each that this CPU can run, in a process that takes it for its own."""
+    variant, tiles = name.removesuffix(WITH_TILES), name.endswith(WITH_TILES)
     if variant not in libraries.by_name or not VARIANTS[variant].needs <= target_of_numba().features:
         pytest.skip("it is not built (make native-all), or this CPU lacks something of it")
-    found = bits("native", variant, tiny_checkpoint)
-    assert found.pop("variant") == variant
-    cpu = {"NUMBA_CPU_NAME": LIKE[variant], "NUMBA_CPU_FEATURES": ""}
-    assert found == bits("numba", "", tiny_checkpoint, **cpu)
+    if tiles and not tiles_usable():
+        pytest.skip("this process may not use tiles, or the CPU has none")
+    setting = {} if tiles else {"MINEMBED_DISABLE": "amx"}
+    found = bits("native", variant, checkpoints, **setting)
+    assert found.pop("variant") == name
+    cpu = {"NUMBA_CPU_NAME": LIKE[name], "NUMBA_CPU_FEATURES": ""}
+    wanted = bits("numba", "", checkpoints, **setting, **cpu)
+    assert found == wanted and len(found) == HASHES
+    print(f"{name}: the same {HASHES} hashes")
 
 
 def test_every_entry_is_there(libraries):

@@ -1,14 +1,15 @@
 """Hashes of all that compiled kernels compute, in a process of its own.
 
-    python compiled_bits.py BACKEND VARIANT CHECKPOINT      VARIANT: the library to take, whatever suits this CPU
+    python compiled_bits.py BACKEND VARIANT CHECKPOINT ...      VARIANT: the library to take, whatever suits this CPU
 
-Backend "numba" takes what NUMBA_CPU_NAME says; VARIANT is then "".
+Backend "numba" takes what NUMBA_CPU_NAME says; VARIANT is then "".  The first checkpoint is trained too.
 """
 
 import hashlib
 import json
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +37,16 @@ def digest(*arrays):
     return total.hexdigest()[:16]
 
 
-def encoding(backend, folder):
+def encoding(backend, folders):
     """Vectors of a batch, and of single texts, which two cores may share."""
     from minembed import Embedder
 
-    for dtype in ("float32", "bfloat16", "int8"):
-        for threads in (1, 2):
-            model = Embedder.load(folder, backend=backend, dtype=dtype, threads=threads)
-            assert model.backend == backend
-            singles = [model.encode(text, truncation="silent") for text in TEXTS[:50]]
-            yield f"{dtype} {threads}", digest(model.encode(TEXTS, truncation="silent"), *singles)
+    for folder, dtype, threads in product(folders, ("float32", "bfloat16", "int8"), (1, 2)):
+        model = Embedder.load(folder, backend=backend, dtype=dtype, threads=threads)
+        assert model.backend == backend
+        singles = [model.encode(text, truncation="silent") for text in TEXTS[:50]]
+        name = f"{Path(folder).name} {dtype} {threads}"
+        yield name, digest(model.encode(TEXTS, truncation="silent"), *singles)
 
 
 def searching(backend):
@@ -90,18 +91,20 @@ def training(backend, folder):
         yield f"optimiser {np.dtype(dtype)}", digest(p, m, v)
 
 
-def main(backend, variant, folder):
+def main(backend, variant, *folders):
     """Print the hashes as JSON."""
     if variant:
         choose(variant)
-    found = {f"encode {name}": value for name, value in encoding(backend, folder)}
+    found = {f"encode {name}": value for name, value in encoding(backend, folders)}
     found |= {f"search {name}": value for name, value in searching(backend)}
-    found |= {f"train {name}": value for name, value in training(backend, folder)}
+    found |= {f"train {name}": value for name, value in training(backend, folders[0])}
     if backend == "native":
         from minembed.kernels.compiled.ahead_of_time import open_native
 
         assert not {"numba", "llvmlite"} & set(sys.modules) or variant
-        found["variant"] = open_native().variant
+        from minembed.kernels.tiles.permission import tiles_usable
+
+        found["variant"] = open_native().variant + " with tiles" * tiles_usable()
     print(json.dumps(found))
 
 
