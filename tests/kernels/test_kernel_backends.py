@@ -82,6 +82,20 @@ def test_little_work_stays_with_numpy():
     assert serving("numpy", 10**12) == "numpy"
 
 
+@pytest.mark.parametrize(("asked", "loaded"), [("auto", "native"), ("native", "native"), ("numba", "numba")])
+def test_searches_look_for_nothing_where_kernels_are_loaded(monkeypatch, asked, loaded):
+    """Whether a package is installed takes 0.1 ms to find out: 5 % of a search in 100,000 rows of bytes."""
+
+    def look(name):
+        raise AssertionError(f"looked for {name}")
+
+    for name in NUMBA_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(backend, "find_spec", look)
+    monkeypatch.setattr(backend, "_is_loaded", lambda name: name == loaded)
+    assert serving(asked, 10**12) == loaded
+
+
 def test_numpy_says_how_to_be_faster(tiny_checkpoint, monkeypatch, caplog):
     monkeypatch.setattr(backend, "find_spec", lambda name: None)
     caplog.set_level(logging.INFO, "minembed")
