@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from minembed.kernels.compiled.just_in_time import JIT
-from minembed.kernels.encoder.architecture import ALL_ROWS, FIRST_ROWS, LAST_ROWS
+from minembed.kernels.encoder.architecture import ALL_ROWS, FIRST_ROWS, LAST_ROWS, MEAN_ROWS
 from minembed.kernels.encoder.packing import Packed
 from minembed.kernels.entries import Entries
 from minembed.kernels.vectors.instruction_sets import LANES
@@ -24,7 +24,7 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 SHARED_WORK = 100_000_000  # bytes of weights times tokens, below which waking a second core costs more than it saves
-ONE_ROW = {"cls": FIRST_ROWS, "lasttoken": LAST_ROWS}
+ONE_ROW = {"cls": FIRST_ROWS, "lasttoken": LAST_ROWS}  # the last layer computes no others
 
 
 class HasRows(Protocol):
@@ -79,9 +79,12 @@ class PackedEncoder(Tier):
     def pooled(
         self, tokens: Tokens, modes: Sequence[str], skipped: int = 0, together: bool = False
     ) -> Array:  # (T,) -> (B, len(modes) * D)
-        """Compute the hidden states and pool them; the last layer computes only one row per text, if that suffices."""
-        if len(modes) == 1 and modes[0] in ONE_ROW and not skipped:
-            return self.one_row(tokens, modes[0], together)
+        """Compute the hidden states and pool them, at once if the kernels can do both."""
+        if len(modes) == 1 and not skipped:
+            if modes[0] in ONE_ROW:
+                return self.one_row(tokens, modes[0], together)
+            if modes[0] == "mean" and self.final_norm is None:
+                return self._compute(tokens, MEAN_ROWS, together)[: len(tokens)]
         return super().pooled(tokens, modes, skipped, together)
 
     def one_row(self, tokens: Tokens, mode: str, together: bool = False) -> Array:  # (T,) -> (B, D)

@@ -10,11 +10,12 @@ time for the same reason.  Everything else, in layer.py, is as in encoder.py, wh
 from numba import njit
 
 from minembed.kernels.compiled.cache import on_disk
-from minembed.kernels.encoder.architecture import ALL_ROWS, BARE, GATED
+from minembed.kernels.encoder.architecture import ALL_ROWS, BARE, GATED, MEAN_ROWS
 from minembed.kernels.encoder.buffers import lay_out, operand_elements, operand_scales, padded
 from minembed.kernels.encoder.embeddings import embed
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.layer import copy_rows, transformer_layer
+from minembed.kernels.encoder.pooling import write_means
 from minembed.kernels.encoder.sharing import begin_job, close_job
 from minembed.kernels.encoder.workspace import CHUNK
 from minembed.kernels.vectors.simd import address, at
@@ -44,7 +45,8 @@ def run(
 ):  # fmt: skip
     """Hidden states of packed texts after the last layer, from the tokens or, if `embedded`, from `out`.
 
-    With keep, the last layer computes only each text's first or last token: pooling needs no others.
+    `keep` says what is kept of each text: its first or last token, so that the last layer computes no others, or the
+    mean of its tokens.
     """
     D, layers, model = shape[0], shape[3], (shape, architecture, eps)
     stride = padded(D)
@@ -60,6 +62,7 @@ def run(
     patterns_ = address(patterns, 0), address(bias, 0), address(rotary, 0), shape[6] // 2
     cu, to, job_ = address(cu_seqlens, 0), address(out, 0), address(job, 0)
     first, number = 0, len(cu_seqlens) - 1
+    rows_kept = ALL_ROWS if keep == MEAN_ROWS else keep
     begin_job(job_)
     while first < number:
         last = chunk_end(cu, first, number, rows, CHUNK)
@@ -70,11 +73,14 @@ def run(
             embed(tokens, start, count, tables, D, eps, x, stride)
         p = (address(weights, 0), address(scales, 0), address(sums, 0), address(vectors, 0))
         for layer in range(layers):
-            texts = cu, first, last, keep if layer == layers - 1 else ALL_ROWS
+            texts = cu, first, last, rows_kept if layer == layers - 1 else ALL_ROWS
             pattern, bare = pattern_of(patterns_, layer), layer == 0 and architecture[BARE] != 0
             p = transformer_layer(job_, texts, p, model, pattern, address(zeros, 0), work, buffers, bare)
-        if keep != ALL_ROWS:
-            count, start = last - first, first
-        copy_rows(x, stride, at(to, start * D), D, count, D)
+        if keep == MEAN_ROWS:
+            write_means(x, stride, cu, first, last, D, to)
+        elif keep == ALL_ROWS:
+            copy_rows(x, stride, at(to, start * D), D, count, D)
+        else:
+            copy_rows(x, stride, at(to, first * D), D, last - first, D)
         first = last
     close_job(job_)

@@ -8,8 +8,16 @@ from minembed.errors import InputError, UnsupportedModelError
 from minembed.types import Array
 
 
+BLOCK = 32  # rows whose sum is added at once: sums of sums are more exact
+
+
 def _sums(x: Array, cu_seqlens: Array) -> Array:
-    return np.add.reduceat(x, cu_seqlens[:-1], axis=0)  # a text without tokens is refused where Tokens is built
+    out = np.zeros((len(cu_seqlens) - 1, x.shape[1]), x.dtype)
+    bounds = cu_seqlens.tolist()  # Tokens refuses a text without tokens
+    for total, begin, end in zip(out, bounds, bounds[1:], strict=False):  # np.add.reduceat takes ten times as long
+        for start in range(begin, end, BLOCK):
+            total += np.add.reduce(x[start : min(start + BLOCK, end)], axis=0)
+    return out
 
 
 def _counts(x: Array, cu_seqlens: Array) -> Array:

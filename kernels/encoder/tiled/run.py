@@ -5,9 +5,10 @@ Tiles are configured once per call, and released before it returns.
 
 from numba import njit
 
-from minembed.kernels.encoder.architecture import ALL_ROWS, BARE
+from minembed.kernels.encoder.architecture import ALL_ROWS, BARE, MEAN_ROWS
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.layer import copy_rows
+from minembed.kernels.encoder.pooling import write_means
 from minembed.kernels.encoder.run import chunk_end
 from minembed.kernels.encoder.tiled.buffers import chunk_of, lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.encoder.tiled.layer import transformer_layer
@@ -53,7 +54,7 @@ def run_tiled(
 ):
     """Replace the embeddings of packed texts in `out` by their hidden states after the last layer.
 
-    With keep, the last layer computes only each text's first or last token: pooling needs no others.
+    `keep` is as in kernels/encoder/run.py.
     """
     tmm, width, layers, model = registers(), plan[D], plan[LAYERS], (plan, architecture, eps, planes)
     begin(tmm, address(config, 0))
@@ -63,6 +64,7 @@ def run_tiled(
     patterns_ = address(patterns, 0), address(bias, 0), address(rotary, 0), plan[SIZE] // 2
     cu, to = address(cu_seqlens, 0), address(out, 0)
     first, number = 0, len(cu_seqlens) - 1
+    rows_kept = ALL_ROWS if keep == MEAN_ROWS else keep
     begin_round(job_)
     while first < number:
         last = chunk_end(cu, first, number, rows, chunk_of(plan))
@@ -70,13 +72,16 @@ def run_tiled(
         copy_rows(at(to, start * width), width, x, stride, count, width)
         enter(x, count, plan, eps, ax, planes)
         for layer in range(layers):
-            kept = keep if layer == layers - 1 else ALL_ROWS
+            kept = rows_kept if layer == layers - 1 else ALL_ROWS
             p = at_layer(weights, scales, vectors, plan, layer)
             pattern, bare = pattern_of(patterns_, layer), layer == 0 and architecture[BARE] != 0
             transformer_layer(tmm, job_, layer, (cu, first, last), kept, p, model, pattern, work, buffers, bare)
-        if keep != ALL_ROWS:
-            count, start = last - first, first
-        copy_rows(x, stride, at(to, start * width), width, count, width)
+        if keep == MEAN_ROWS:
+            write_means(x, stride, cu, first, last, width, to)
+        elif keep == ALL_ROWS:
+            copy_rows(x, stride, at(to, start * width), width, count, width)
+        else:
+            copy_rows(x, stride, at(to, first * width), width, last - first, width)
         first = last
     close_round(job_)
     end(tmm)
