@@ -56,6 +56,12 @@ def right(tmm, w):
 
 
 @njit
+def right_once(tmm, w):
+    """Load a step of B that is not needed again."""
+    stream_tile(tmm, 6, w, 128), stream_tile(tmm, 7, at(w, 32), 128)
+
+
+@njit
 def cross(tmm, two):
     """Multiply what is loaded."""
     dot_bfloat16(tmm, 0, 4, 6), dot_bfloat16(tmm, 1, 4, 7)
@@ -67,7 +73,12 @@ def cross(tmm, two):
 def multiply_step(tmm, two, x, y, w, t, work, planes):
     """One step, the t-th of a block.  Three planes are six products, each of which shares an operand with the last."""
     if len(planes) == 1:
-        left(tmm, two, x, y), right(tmm, w), cross(tmm, two)
+        left(tmm, two, x, y)
+        if two:
+            right(tmm, w)
+        else:
+            right_once(tmm, w)
+        cross(tmm, two)
         meanwhile(work, t, planes)
         return
     second, third = STEP_A, 2 * STEP_A
