@@ -76,7 +76,7 @@ class Options:
                 check_whole(name, size, also=", or None")
         for name in ("prompt", "prompt_name"):
             text = getattr(self, name)
-            if not isinstance(text, str | None):
+            if text is not None and not isinstance(text, str):
                 raise InputTypeError(f"{name} must be a str, not {type(text).__name__}")
         if self.output_value == "token_embeddings":
             for name in OF_VECTORS:

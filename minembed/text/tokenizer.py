@@ -111,8 +111,8 @@ class Tokenizer:
         ids = encoding.ids
         if not 0 < len(ids) <= self.max_seq_length or max(ids) >= self._vocab_size:
             return None
-        types = encoding.type_ids if self._n_types > 1 else [0] * len(ids)
-        return Tokens(np.array(ids, np.int32), np.array(types, np.int32), np.array([0, len(ids)]))
+        types = np.array(encoding.type_ids, np.int32) if self._n_types > 1 else np.zeros(len(ids), np.int32)
+        return Tokens(np.array(ids, np.int32), types, np.array([0, len(ids)]))
 
     def pairs(self, queries: Sequence[str], documents: Sequence[str], errors: str = "replace") -> Tokens:
         """Tokenize pairs for a cross-encoder, each truncated to max_seq_length tokens, the longer text first.

@@ -6,6 +6,7 @@ planes (planes.py), as exactly as on vectors.
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,19 +75,16 @@ class TiledEncoder(PackedEncoder):
         return restore, (self.packed, self.config, self.architecture, self.patterns, *own, self.plan)
 
     def _run(self, tokens: Tokens, out: Array, keep: int, together: bool) -> None:
-        p, cu_seqlens, eps = self.packed, tokens.cu_seqlens.astype(np.int64), np.float32(self.config.layer_norm_eps)
-        total = len(tokens.ids)
+        p, cu_seqlens, model, total = self.packed, tokens.cu_seqlens.astype(np.int64), self._model, len(tokens.ids)
         states = out.reshape(-1)
         if self.embeddings is None:
             tables = p.word, p.word_scales, p.position, p.token_type, p.norm
             embed_texts = self.entries[f"embed_texts_{p.dtype}"]
-            embed_texts(*self._look_up(tokens), *tables, self.config.hidden_size, eps, states)
+            embed_texts(*self._look_up(tokens), *tables, self.config.hidden_size, self._eps, states)
         chunk = chunk_of(self.plan)
         rows = total if total <= chunk else min(total, chunk + int(np.diff(cu_seqlens).max()))
         scratch = take(self.idle, rows, self._make)
         job = scratch.job
-        weights = p.weights.view(np.int8), p.scales, p.vectors
-        model = *weights, *self.patterns, self.plan, self.architecture, eps, planes_of(self.plan)
         try:
             job[SHARED] = 0
             if together and total <= SHARED_ROWS and worth_sharing((total + 15) // 16 * 16, self._work):
@@ -108,7 +106,17 @@ class TiledEncoder(PackedEncoder):
         assist = self.entries[entries_of(self.packed.dtype)[1]]
         return helper.ask(lambda: assist(job, CONFIG, scratch.bounds, *model, *room), scratch)
 
-    @property
+    @cached_property
+    def _model(self) -> tuple[Any, ...]:
+        """The parameters, as compiled functions take them."""
+        weights = self.packed.weights.view(np.int8), self.packed.scales, self.packed.vectors
+        return *weights, *self.patterns, self.plan, self.architecture, self._eps, planes_of(self.plan)
+
+    @cached_property
+    def _eps(self) -> Any:
+        return np.float32(self.config.layer_norm_eps)
+
+    @cached_property
     def _work(self) -> int:
         """Bytes of weights, at least as bfloat16: int8 is widened first, which takes as long as reading bfloat16."""
         return max(2, self.plan[EACH]) * self.packed.weights.nbytes // self.plan[EACH]
