@@ -7,8 +7,6 @@ A call is a round: the caller counts those that it has begun, and those that it 
 helper waits.  It waits for LINGER, which is longer than Python takes between two queries of a loop.  Where queries come
 seldom this would be in vain, so after each time it was, it leaves more rounds at once: 1, 3, 7, ... 63.  Whether it is
 there changes nothing but who does the tasks, so its coming and going need no agreement.
-
-While it waits, its second-level cache can already take what it will read first: its half of the first layer's weights.
 """
 
 from numba import njit
@@ -26,14 +24,10 @@ from minembed.kernels.encoder.job import (
     WORKS,
 )
 from minembed.kernels.encoder.sharing import PATIENCE, relax, word
-from minembed.kernels.encoder.tiled.order import NARROW_PHASE, tasks_of
-from minembed.kernels.encoder.tiled.plan import EACH, LINE, W_DOWN, W_LAYER, W_OUT, W_UP
 from minembed.kernels.vectors.atomics import read, swap, write
-from minembed.kernels.vectors.simd import at, prefetch
 
 LINGER = 40_000  # checks, of 10 ns each on a Granite Rapids: some 0.4 ms
 MOST_SKIPPED = 63
-KEPT = 1_572_864  # bytes of weights that fit into the 2 MB of a second-level cache, beside activations
 
 
 @njit
@@ -75,22 +69,7 @@ def leave(job):
 
 
 @njit
-def read_ahead(job, weights, plan):
-    """Bring the second half of each weight of the first layer into the cache, until the next call begins."""
-    place, left = 0, KEPT
-    for phase in range(NARROW_PHASE + 1):
-        end = plan[W_OUT] if phase == 0 else plan[W_UP] if phase == 1 else plan[W_DOWN] if phase == 2 else plan[W_LAYER]
-        tasks = tasks_of(phase, plan)
-        own = min(left, (end - place) * plan[EACH] // tasks * (tasks // 2))
-        for line in range(end * plan[EACH] - own, end * plan[EACH], LINE):
-            if line // LINE % 64 == 0 and is_open(job):
-                return
-            prefetch(at(weights, line))
-        place, left = end, left - own
-
-
-@njit
-def stays(job, weights, plan):
+def stays(job):
     """Wait for the next call, unless that was often in vain; returns whether one has begun."""
     if is_open(job):
         return True
@@ -98,7 +77,6 @@ def stays(job, weights, plan):
         job[SKIPPED] -= 1
         return False
     write(word(job, PRESENT), LINGERS)
-    read_ahead(job, weights, plan)
     for _ in range(LINGER):
         if is_open(job):
             job[MISSED] = 0

@@ -114,7 +114,7 @@ def assist_tiled(
     work = x, ax, context, h, y, sum_of(x, z, architecture)
     patterns_ = address(patterns, 0), address(bias, 0), address(rotary, 0), plan[SIZE] // 2
     texts, parameters = (address(cu_seqlens, 0), 0, 0), (weights, scales, vectors)
-    while stays(job_, address(weights, 0), plan):
+    while stays(job_):
         while is_open(job_):
             ticket = read(word(job_, TICKET))
             if is_empty(ticket):
