@@ -7,7 +7,6 @@ import numpy as np
 from minembed.errors import InputError, UnsupportedModelError
 from minembed.types import Array
 
-
 BLOCK = 32  # rows whose sum is added at once: sums of sums are more exact
 
 

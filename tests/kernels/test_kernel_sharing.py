@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from any_encoder import assert_pooled
 from examples import heavy
 from interrupts import interrupt, is_calm, needs_timer
 from kernel_encoders import DTYPES
@@ -203,12 +204,9 @@ def test_a_helper_lets_go_of_what_it_did():
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("heads", "size", "F"), [(4, 24, 200), (2, 100, 300), (3, 21, 65), (1, 5, 7)])
-def test_pooling_of_one_row_has_the_bits_of_the_whole(always, heads, size, F, dtype, together):
+def test_pooling_in_the_kernels_has_the_bits_of_the_whole(always, heads, size, F, dtype, together):
     model, config = model_of(dtype, heads, size, F)
     for lengths in ([1], [31], [1, 2, 7, 64, 1, 33], [*range(1, 40)]):
         tokens = packed(lengths, config)
-        whole = model(tokens)
-        first, last = tokens.cu_seqlens[:-1], tokens.cu_seqlens[1:] - 1
-        np.testing.assert_array_equal(model.one_row(tokens, "cls", together=together), whole[first])
-        np.testing.assert_array_equal(model.one_row(tokens, "lasttoken", together=together), whole[last])
-    assert model.one_row(packed([], config), "cls").shape == (0, heads * size)
+        assert_pooled(model, tokens, model(tokens), together)
+    assert all(model.pooled(packed([], config), [mode]).shape == (0, heads * size) for mode in ("cls", "mean"))

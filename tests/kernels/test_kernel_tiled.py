@@ -5,7 +5,16 @@ import pickle
 
 import numpy as np
 import pytest
-from any_encoder import any_architecture, architecture_of, on_tiles_exactly, pack_on_tiles, params_of, tokens_of, whole
+from any_encoder import (
+    any_architecture,
+    architecture_of,
+    assert_pooled,
+    on_tiles_exactly,
+    pack_on_tiles,
+    params_of,
+    tokens_of,
+    whole,
+)
 from batchings import texts_of
 from emulated import needs_tiles, python_emulated, slow_without_tiles
 from examples import examples, heavy
@@ -77,8 +86,7 @@ def test_any_encoder_gives_a_text_the_same_bits_alone(dtype, architecture, lengt
     together, first, last = model(tokens), tokens.cu_seqlens[:-1], tokens.cu_seqlens[1:]
     for i, (start, stop) in enumerate(zip(first, last, strict=True)):
         np.testing.assert_array_equal(model(tokens.select([i])), together[start:stop])
-    np.testing.assert_array_equal(model.one_row(tokens, "cls"), together[first])
-    np.testing.assert_array_equal(model.one_row(tokens, "lasttoken"), together[last - 1])
+    assert_pooled(model, tokens, together)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])

@@ -3,7 +3,16 @@
 import pickle
 
 import numpy as np
-from any_encoder import Architecture, any_architecture, pack_on_tiles, pack_on_vectors, params_of, tokens_of, whole
+from any_encoder import (
+    Architecture,
+    any_architecture,
+    assert_pooled,
+    pack_on_tiles,
+    pack_on_vectors,
+    params_of,
+    tokens_of,
+    whole,
+)
 from emulated import needs_tiles, slow_without_tiles
 from examples import examples
 from hypothesis import given
@@ -72,8 +81,7 @@ def test_a_text_has_the_same_bits_whatever_it_is_with(choices, lengths):
         alone = model.encoders[int(stop - start > SHORT)](tokens.select([i]))
         np.testing.assert_array_equal(model(tokens.select([i])), alone)
         np.testing.assert_array_equal(together[start:stop], alone)
-    np.testing.assert_array_equal(model.one_row(tokens, "cls"), together[first])
-    np.testing.assert_array_equal(model.one_row(tokens, "lasttoken"), together[last - 1])
+    assert_pooled(model, tokens, together)
 
 
 def test_both_ways_differ_by_roundings_of_float32():

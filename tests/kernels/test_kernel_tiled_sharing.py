@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from any_encoder import Architecture, any_architecture, architecture_of, pack_on_tiles, tokens_of, whole
+from any_encoder import Architecture, any_architecture, architecture_of, assert_pooled, pack_on_tiles, tokens_of, whole
 from emulated import slow_without_tiles
 from examples import examples, heavy
 from hypothesis import given
@@ -39,8 +39,7 @@ def assert_shared(model, tokens, times=3):
     alone = model(tokens)
     for _ in range(times):
         np.testing.assert_array_equal(model(tokens, together=True), alone)
-    for mode, rows in (("cls", tokens.cu_seqlens[:-1]), ("lasttoken", tokens.cu_seqlens[1:] - 1)):
-        np.testing.assert_array_equal(model.one_row(tokens, mode, together=True), alone[rows])
+    assert_pooled(model, tokens, alone, together=True)
 
 
 @pytest.mark.parametrize("architecture", [ODD, *heavy([MINILM])], ids=["odd", "minilm"])

@@ -12,6 +12,7 @@ from minembed.kernels.encoder.tiled import tiled_encoder
 from minembed.kernels.encoder.tiled.packing import widened
 from minembed.transformer.config import ACTIVATIONS, Config
 from minembed.transformer.params import Embeddings, Layer, Linear, Norm, Params
+from minembed.transformer.pooling import pool
 from minembed.transformer.quantization import (
     QuantizedLinear,
     lower,
@@ -143,3 +144,10 @@ def on_tiles_exactly(params, dtype):
 
     rows = lower(params, dtype).embeddings.word
     return replace_weights(params, linear, rows[np.arange(len(rows.scales))])
+
+
+def assert_pooled(model, tokens, hidden, together=False):
+    """What kernels pool has the bits of the hidden states, pooled by NumPy."""
+    for mode in ("cls", "lasttoken", "mean"):
+        expected = pool(hidden, tokens.cu_seqlens, [mode])
+        np.testing.assert_array_equal(model.pooled(tokens, [mode], together=together), expected, err_msg=mode)

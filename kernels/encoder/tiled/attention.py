@@ -65,7 +65,7 @@ def multiply(tmm, two, x, stride, apart, w, planes):
         if two:
             load_tile(tmm, 5, at(x, 16 * stride + plane * apart), 2 * stride)
         for other in range(len(planes) - plane):
-            right(tmm, at(w, other * STEP_B)), cross(tmm, two)
+            right(tmm, at(w, other * STEP_B), True), cross(tmm, two)
 
 
 @njit

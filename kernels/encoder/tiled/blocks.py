@@ -50,15 +50,12 @@ def left(tmm, two, x, y):
 
 
 @njit
-def right(tmm, w):
-    """Load a plane of a step of B."""
-    load_tile(tmm, 6, w, 128), load_tile(tmm, 7, at(w, 32), 128)
-
-
-@njit
-def right_once(tmm, w):
-    """Load a step of B that is not needed again."""
-    stream_tile(tmm, 6, w, 128), stream_tile(tmm, 7, at(w, 32), 128)
+def right(tmm, w, again):
+    """Load a plane of a step of B, which may be needed `again`."""
+    if again:
+        load_tile(tmm, 6, w, 128), load_tile(tmm, 7, at(w, 32), 128)
+    else:
+        stream_tile(tmm, 6, w, 128), stream_tile(tmm, 7, at(w, 32), 128)
 
 
 @njit
@@ -73,23 +70,18 @@ def cross(tmm, two):
 def multiply_step(tmm, two, x, y, w, t, work, planes):
     """One step, the t-th of a block.  Three planes are six products, each of which shares an operand with the last."""
     if len(planes) == 1:
-        left(tmm, two, x, y)
-        if two:
-            right(tmm, w)
-        else:
-            right_once(tmm, w)
-        cross(tmm, two)
+        left(tmm, two, x, y), right(tmm, w, two), cross(tmm, two)
         meanwhile(work, t, planes)
         return
     second, third = STEP_A, 2 * STEP_A
-    left(tmm, two, at(x, third), at(y, third)), right(tmm, w), cross(tmm, two)
+    left(tmm, two, at(x, third), at(y, third)), right(tmm, w, True), cross(tmm, two)
     left(tmm, two, at(x, second), at(y, second)), cross(tmm, two)
     meanwhile(work, 3 * t, planes)
-    right(tmm, at(w, STEP_B)), cross(tmm, two)
+    right(tmm, at(w, STEP_B), True), cross(tmm, two)
     left(tmm, two, x, y), cross(tmm, two)
     meanwhile(work, 3 * t + 1, planes)
-    right(tmm, at(w, 2 * STEP_B)), cross(tmm, two)
-    right(tmm, w), cross(tmm, two)
+    right(tmm, at(w, 2 * STEP_B), True), cross(tmm, two)
+    right(tmm, w, True), cross(tmm, two)
     meanwhile(work, 3 * t + 2, planes)
 
 
