@@ -119,6 +119,14 @@ measure-scale: $(VENV)/dev ## the tables of docs/scale.md: make measure-scale RO
 	$(BIN)/minembed pull
 	PYTHONSAFEPATH= $(BIN)/python docs/measure_scale.py $(FOLDER) --rows $(ROWS) --made $(MADE) --dtype $(DTYPE)
 
+PRECISION ?= int8
+
+measure-parts:     ## one index, and the same in parts on Ray, into docs/jobs.md: make measure-parts MADE=10000000 FOLDER=(with room) (half an hour)
+	$(PYTHON) -m venv $(VENV)/ray
+	$(VENV)/ray/bin/pip install -q -e '.[numba,ray]' '$(RAY)'
+	$(VENV)/ray/bin/minembed pull
+	PYTHONSAFEPATH= PYTHONPATH=tests/jobs $(VENV)/ray/bin/python docs/measure_parts.py $(FOLDER) --made $(MADE) --precision $(PRECISION)
+
 test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mpnet PYTHON=(with sentence-transformers) STSB=(folder)
 	$(BIN)/minembed pull all-mpnet-base-v2 | tee $(VENV)/mpnet.txt
 	PYTHONSAFEPATH= PYTHONPATH=tests/support $(PYTHON) tests/goldens/make/make_mpnet_goldens.py \
@@ -322,4 +330,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 measure-ray test-sentence-transformers measure-extras measure-scale test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream bench-serve soak-serve check-speed test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 measure-ray test-sentence-transformers measure-extras measure-scale measure-parts test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream bench-serve soak-serve check-speed test-stores

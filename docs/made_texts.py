@@ -9,7 +9,8 @@ rows with vectors in minutes, which a transformer would compute for a day.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -51,26 +52,25 @@ def made_texts(words: list[str], rows: int, seed: int = 2) -> Iterator[list[str]
         yield [" ".join(text) for text in known[(some**2 * len(words)).astype(np.int64)]]
 
 
-def write_texts(folder: Path, words: list[str], rows: int) -> list[Path]:
+def write_texts(folder: Path, blocks: Iterable[list[str]]) -> list[Path]:
     """Write the files."""
-    files, blocks, number = list[Path](), made_texts(words, rows), 0
-    while number < rows:
-        path = folder / f"texts-{len(files):03}.parquet"
-        schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
-        with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-            end = min(number + ROWS_A_FILE, rows)
-            while number < end:
-                texts = next(blocks)
-                ids = np.arange(number, number + len(texts))
-                writer.write_table(pa.table({"id": ids, "text": texts}, schema))
-                number += len(texts)
-        files.append(path)
+    files, number = list[Path](), 0
+    schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
+    with ExitStack() as opened:
+        for texts in blocks:
+            if number >= len(files) * ROWS_A_FILE:
+                opened.close()
+                files.append(folder / f"texts-{len(files):03}.parquet")
+                writer = opened.enter_context(pyarrow.parquet.ParquetWriter(files[-1], schema))
+            ids = np.arange(number, number + len(texts))
+            writer.write_table(pa.table({"id": ids, "text": texts}, schema))
+            number += len(texts)
     return files
 
 
 def main(folder: Path, rows: int) -> None:
     """Write the model and the files."""
-    files = write_texts(folder, write_model(folder / "model"), rows)
+    files = write_texts(folder, made_texts(write_model(folder / "model"), rows))
     print(f"{rows:,} texts in {len(files)} files, and a model, in {folder}")
 
 

@@ -33,10 +33,10 @@ def forget(folder: Path) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def run(folder: Path, step: str, *more: str) -> Facts:
+def run(folder: Path, step: str, *more: str, script: Path = STEPS) -> Facts:
     """A step in a process of its own."""
     print(f"{folder.name}: {step} {' '.join(more)}".rstrip(), flush=True)
-    done = subprocess.run([sys.executable, STEPS, folder, step, *more], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run([sys.executable, script, folder, step, *more], stdout=subprocess.PIPE, check=True)
     facts: Facts = json.loads(done.stdout.splitlines()[-1])
     print(f"    {json.dumps({name: round(value, 4) for name, value in facts.items()})}", flush=True)
     return facts
@@ -165,11 +165,18 @@ def size_told(size: float) -> str:
     )
 
 
-def write_page(begin: str, end: str, table: str) -> None:
+def check_room(folder: Path, rows: int) -> None:
+    """Exit if the disk has no room for the texts, vectors and an index."""
+    needed = rows * (4 * 384 * 2.3 + 600)
+    if shutil.disk_usage(folder).free < needed:
+        sys.exit(f"{rows:,} rows need {needed / 1e9:.0f} GB in {folder}")
+
+
+def write_page(begin: str, end: str, table: str, path: Path = PAGE) -> None:
     """Put a table in its place."""
-    page = PAGE.read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
     before, after = page[: page.index(begin)], page[page.index(end) :]
-    PAGE.write_text(f"{before}{begin}\n\n{table}\n\n{after}", encoding="utf-8")
+    path.write_text(f"{before}{begin}\n\n{table}\n\n{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -186,9 +193,7 @@ def main() -> None:
         if noted.exists():
             facts[kind] = json.loads(noted.read_text())
         if rows:
-            needed = rows * (4 * 384 * 2.3 + 600)
-            if shutil.disk_usage(said.folder if said.folder.exists() else said.folder.parent).free < needed:
-                sys.exit(f"{rows:,} {kind} rows need {needed / 1e9:.0f} GB in {said.folder}")
+            check_room(said.folder if said.folder.exists() else said.folder.parent, rows)
             facts[kind] = measure(said.folder / kind, rows, kind, said.dtype if kind == "real" else "float32")
             write_page(f"<!-- measured {kind} -->", f"<!-- /measured {kind} -->", table(facts[kind]))
     if len(facts) == 2:

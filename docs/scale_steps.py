@@ -26,10 +26,11 @@ Facts = dict[str, Any]
 
 
 class Watch:
-    """The time and memory of a step."""
+    """The time of a step, and the memory of its process, or of another."""
 
-    def __init__(self) -> None:
-        self.most, self.least, self.on = 0, own_memory(), True
+    def __init__(self, process: str = "self") -> None:
+        self.process = process
+        self.most, self.least, self.on = 0, own_memory(process), True
         self.began, self.cpu = time.perf_counter(), time.process_time()
         self.thread = threading.Thread(target=self.look, daemon=True)
         self.thread.start()
@@ -37,20 +38,20 @@ class Watch:
     def look(self) -> None:
         """Record the memory, again and again."""
         while self.on:
-            self.most = max(self.most, own_memory())
+            self.most = max(self.most, own_memory(self.process))
             time.sleep(0.02)
 
     def facts(self) -> Facts:
         """The time and memory so far."""
         self.on = False
-        self.most = max(self.most, own_memory())
+        self.most = max(self.most, own_memory(self.process))
         seconds, cpu = time.perf_counter() - self.began, time.process_time() - self.cpu
         return {"cpu": cpu, "seconds": seconds, "peak": self.most / 1e6, "above": (self.most - self.least) / 1e6}
 
 
-def own_memory() -> int:
-    """Bytes of this process that are not pages of files."""
-    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+def own_memory(process: str) -> int:
+    """Bytes of a process that are not pages of files."""
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     return int(found[1]) * 1024 if found else 0
 
 
