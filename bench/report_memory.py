@@ -3,9 +3,9 @@
 from matplotlib.figure import Figure
 
 import plots as draw
-from peers import NUMPY
+from peers import NATIVE, NUMPY
 from report_common import BUSY, TITLES, colour, machine, missing, noisy, table
-from words import COLD
+from words import COLD, START
 
 
 def coldstart(result: dict, plots: dict[str, Figure]) -> str:
@@ -25,7 +25,7 @@ def coldstart(result: dict, plots: dict[str, Figure]) -> str:
     ]
     draw_bars(rows, plots)
     parts = ["## Cold start", machine(result), "![Seconds](results/coldstart.svg)"]
-    parts += ["![Megabytes](results/memory.svg)", table(header, lines), COLD]
+    parts += ["![Megabytes](results/memory.svg)", table(header, lines), COLD, beside_onnxruntime(rows)]
     if result.get("imports"):
         seconds, ratio = result["imports"]["median_s"], result["imports"]["ratio"]
         ours, numpy = seconds["minembed"], seconds["numpy"]
@@ -35,6 +35,21 @@ def coldstart(result: dict, plots: dict[str, Figure]) -> str:
     if noisy(rows):
         parts.append(f"{BUSY} (During: {', '.join(noisy(rows))}.)")
     return "\n\n".join(part for part in [*parts, missing(result["contestants"])] if part)
+
+
+def beside_onnxruntime(rows: dict[str, dict]) -> str:
+    """Where native kernels lose time to ONNX Runtime, and where they gain it; empty without both."""
+    lines = []
+    for precision, name in NATIVE.items():
+        ours, theirs = rows.get(name), rows.get(f"onnxruntime-{precision}")
+        if ours and theirs:
+            apart = {part: seconds - theirs["parts_s"][part] for part, seconds in ours["parts_s"].items()}
+            apart["in all"] = ours["median_s"] - theirs["median_s"]
+            lines.append([precision, *(f"{1000 * seconds:+.0f}" for seconds in apart.values())])
+    if not lines:
+        return ""
+    header = ["", *next(iter(rows.values()))["parts_s"], "in all"]
+    return f"Milliseconds that native kernels take longer than ONNX Runtime:\n\n{table(header, lines)}\n\n{START}"
 
 
 def draw_bars(rows: dict[str, dict], plots: dict[str, Figure]) -> None:

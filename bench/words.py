@@ -55,6 +55,7 @@ turns, each time in a new process. A first round, which is not timed, fills the 
 vectors; it also leaves minembed's compiled kernels and OpenVINO's compiled model on disk. Every peer gets its
 converted model, `tokenizers` and NumPy, and nothing else. Each part is a separate median, so the parts need not add
 up to the total."""
+START = """x"""
 WIDE = """Encoders with the shape of BERT-base (12 layers, width 768, 12 heads) and BERT-large (24 layers, width
 1,024, 16 heads). The weights are random and keep activations near 1 (zeros would not do: matrix units are faster on
 them). All texts have exactly the given number of tokens, so nobody pads. Ratios are over the best peer of the same

@@ -475,6 +475,17 @@ def test_the_report_tells_what_tile_units_could_do(bench, results):
     assert "nothing loaded in the loop: 6,000 Gop/s in int8 (6.0 times the register tile's)." in text
 
 
+def test_the_report_tells_where_a_start_takes_longer(bench, results):
+    """Beside ONNX Runtime's, part by part; nothing is said without both."""
+    cold = results["coldstart"]
+    assert "longer than ONNX Runtime" not in bench.report.coldstart(cold, {})
+    theirs = cold["contestants"]["onnxruntime-float32"]
+    slower = {part: seconds + 0.01 for part, seconds in theirs["parts_s"].items()}
+    cold["contestants"]["minembed-float32-native"] = {**theirs, "parts_s": slower, "median_s": theirs["median_s"] - 0.2}
+    lines = bench.report.coldstart(cold, {}).partition("longer than ONNX Runtime")[2].splitlines()
+    assert "| float32 |" + " +10 |" * len(slower) + " -200 |" in lines
+
+
 def test_plots_are_well_formed_and_nothing_overlaps(bench, results):
     _, plots = bench.report.render({"here": results})
     assert sorted(plots) == ["coldstart.svg", "encode.svg", "fidelity.svg", "growth.svg", "memory.svg", "stream.svg"]
