@@ -14,7 +14,9 @@ from pathlib import Path
 from minembed.errors import BackendError
 
 MEMORY = frozenset({"memset", "memcpy", "memmove"})  # of the C library, which every Python process has
-APPLE = frozenset({"_memset", "_memcpy", "_memmove", "_bzero", "dyld_stub_binder"})  # of libSystem, in every process
+APPLE = frozenset(  # of libSystem, in every process
+    {"_memset", "_memcpy", "_memmove", "_bzero", "_memset_pattern16", "dyld_stub_binder"}
+)
 ELF = ("-nostdlib", "-Wl,--gc-sections", "-Wl,-s", "-Wl,-z,noexecstack", "-Wl,--build-id=none")
 SYMBOL_TABLES = (2, 11)  # sections of an ELF file: of what is linked, of what is loaded
 MACH_O_SYMBOLS = 2  # the load command of a Mach-O file's symbol table

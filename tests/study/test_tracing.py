@@ -11,6 +11,7 @@ import pytest
 import static_cases
 from places import ROOT
 from safetensors import safe_open
+from tiers import COMPILED
 
 from minembed import Embedder, Reranker
 from minembed.errors import BackendWarning, InputError, InputKeyError, InputTypeError, NumericalError, TruncationWarning
@@ -110,7 +111,7 @@ def test_a_wrong_number_is_found(tiny_checkpoint):
         t.verify()
 
 
-@pytest.mark.parametrize("backend", ["numba"])
+@pytest.mark.parametrize("backend", COMPILED)
 def test_the_distance_of_the_own_tier_is_told(tiny_checkpoint, backend):
     model = load(tiny_checkpoint, backend=backend)
     t = trace(model, TEXTS[0])
