@@ -55,7 +55,14 @@ turns, each time in a new process. A first round, which is not timed, fills the 
 vectors; it also leaves minembed's compiled kernels and OpenVINO's compiled model on disk. Every peer gets its
 converted model, `tokenizers` and NumPy, and nothing else. Each part is a separate median, so the parts need not add
 up to the total."""
-START = """x"""
+START = """Parts by themselves, on an idle Emerald Rapids (ms, medians of nine, NumPy's import left out). int8:
+minembed's 105 modules 97, the tokenizer 33, checking and opening libraries 6, weights 72, the self-test 10, the first
+text 2; ONNX Runtime: its module 34, the tokenizer 43, the session 53, the first text 3. float32: modules 88, the
+tokenizer 31, libraries 6, weights 106, the self-test 14, the first text 3; ONNX Runtime: 35, 44, 178 and 5. So ONNX
+Runtime saves 53 to 63 ms with its import. With weights it saves 35 in int8, which are laid out here for the CPU's
+vectors or tiles at every start, and loses 53 in float32. Tried before: modules that few need are imported when they are
+needed, weights are read by two threads into large pages and copied once, the self-test runs with one thread of BLAS.
+Not tried: storing int8 weights as they are laid out for one kind of CPU; such a folder would fit no other."""
 WIDE = """Encoders with the shape of BERT-base (12 layers, width 768, 12 heads) and BERT-large (24 layers, width
 1,024, 16 heads). The weights are random and keep activations near 1 (zeros would not do: matrix units are faster on
 them). All texts have exactly the given number of tokens, so nobody pads. Ratios are over the best peer of the same
