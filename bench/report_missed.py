@@ -43,9 +43,9 @@ list):
 - a tile for every number of rows, prefetched weights, chunks of similar size. All of these are in use.
 
 Not tried yet: quantising rows when LayerNorm and attention write them, instead of reading the rows again."""
-ADDED = """On a machine without tiles the same program peaked 54 MB above NumPy and Numba: packed weights, tables and the
-temporary memory of packing one layer 22, the tokenizer 12, LLVM's loader and its model of the CPU 13, modules and the
-self-test 7. Numba's compiler and bitcode for linking (42 MB) are no longer loaded."""
+ADDED = """On a machine without tiles the same program peaked 54 MB above NumPy and Numba: packed weights, tables and
+the temporary memory of packing one layer 22, the tokenizer 12, LLVM's loader and its model of the CPU 13, modules and
+the self-test 7. Numba's compiler and bitcode for linking (42 MB) are no longer loaded."""
 
 
 def missed(generations: Generations) -> str:
