@@ -53,7 +53,8 @@ def missed(generations: Generations) -> str:
     encodes = by_date(generations, "encode")
     tiles = [found for found in encodes if tiled(found["encode"]["machine"])]
     others = [found for found in encodes if not tiled(found["encode"]["machine"])]
-    parts = [part for found in tiles[:1] for part in of_tiles(found)]
+    parts = [part for found in tiles for part in of_tiles(found)]
+    parts += [TILED_PROFILE] if parts else []
     parts += [part for found in others[:1] for part in speed(found)]
     parts += memory(generations)
     return "\n\n".join(["## Missed targets", *parts]) if parts else ""
@@ -72,7 +73,7 @@ def of_tiles(results: dict[str, dict]) -> list[str]:
     if not lines:
         return []
     header = ["", "", "ratio", "target", "of the target", "core-µs per token", "share of the tiles' peak"]
-    return [f"**{generation(encode)}**:", table(header, lines, left=2), TILED_PROFILE]
+    return [f"**{generation(encode)}**:", table(header, lines, left=2)]
 
 
 def missed_of_tiles(workload: str, rows: dict, limits: tuple[float, float, float], result: dict) -> list[list[str]]:
