@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -67,8 +68,7 @@ def test_settings_of_numba_ask_for_numba(monkeypatch, tmp_path, setting):
     folder = tmp_path / "native"
     folder.mkdir()
     (folder / "manifest.json").write_text("{}")
-    spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
-    monkeypatch.setattr(backend, "find_spec", lambda name: spec)
+    monkeypatch.setattr(backend, "_places_of", lambda package: [str(tmp_path)])
     for name in NUMBA_SETTINGS:
         monkeypatch.delenv(name, raising=False)
     assert has_native() and choose("auto") == "native"
@@ -83,12 +83,15 @@ def test_little_work_stays_with_numpy():
 
 
 @pytest.mark.parametrize(("asked", "loaded"), [("auto", "native"), ("native", "native"), ("numba", "numba")])
-def test_searches_look_for_nothing_where_kernels_are_loaded(monkeypatch, asked, loaded):
+def test_searches_look_for_nothing_where_kernels_are_loaded(monkeypatch, tmp_path, asked, loaded):
     """Whether a package is installed takes 0.1 ms to find out: 5 % of a search in 100,000 rows of bytes."""
 
     def look(name):
         raise AssertionError(f"looked for {name}")
 
+    (tmp_path / "native").mkdir()
+    (tmp_path / "native" / "manifest.json").write_text("{}")
+    monkeypatch.setattr(sys.modules["minembed.kernels"], "__path__", [str(tmp_path)])
     for name in NUMBA_SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(backend, "find_spec", look)
@@ -98,6 +101,7 @@ def test_searches_look_for_nothing_where_kernels_are_loaded(monkeypatch, asked, 
 
 def test_numpy_says_how_to_be_faster(tiny_checkpoint, monkeypatch, caplog):
     monkeypatch.setattr(backend, "find_spec", lambda name: None)
+    monkeypatch.setattr(backend, "has_native", lambda: False)
     caplog.set_level(logging.INFO, "minembed")
     assert Embedder.load(tiny_checkpoint).backend == "numpy"
     assert "`make native`" in caplog.text and "minembed[numba]" in caplog.text

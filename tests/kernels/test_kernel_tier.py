@@ -46,6 +46,7 @@ def load_with_warning(folder, reason):
 
 def test_without_numba_auto_is_numpy_in_silence(tiny_checkpoint, monkeypatch, by_numpy):
     monkeypatch.setattr(backend, "find_spec", lambda name: None)
+    monkeypatch.setattr(backend, "has_native", lambda: False)
     model = Embedder.load(tiny_checkpoint)  # a warning would be an error here
     assert model.backend == "numpy" and model.encode(TEXTS).tobytes() == by_numpy
 
