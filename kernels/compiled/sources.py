@@ -8,7 +8,7 @@ from minembed import version
 
 KERNELS = Path(__file__).parents[1]
 PACKAGE = Path(version.__file__).parent
-FROZEN = ("search/metrics.py", "transformer/pooling.py")  # outside the kernels, with constants that are compiled in; a test finds others
+FROZEN = ("search/metrics.py", "transformer/pooling.py")  # whose constants are compiled in; a test finds others
 
 
 def sources() -> dict[str, Path]:
