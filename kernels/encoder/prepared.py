@@ -83,7 +83,8 @@ class PackedEncoder(Tier):
         if len(modes) == 1 and not skipped:
             if modes[0] in ONE_ROW:
                 return self.one_row(tokens, modes[0], together)
-            if modes[0] == "mean" and self.final_norm is None and self.config.hidden_size > 1:  # NumPy adds 1 otherwise
+            several = self.config.hidden_size > 1  # NumPy adds the numbers of a single column in another order
+            if modes[0] == "mean" and self.final_norm is None and several:
                 return self._compute(tokens, MEAN_ROWS, together)[: len(tokens)]
         return super().pooled(tokens, modes, skipped, together)
 
