@@ -1,10 +1,24 @@
-"""The mean of each text's tokens, with the bits of minembed/transformer/pooling.py."""
+"""What is kept of each text at the end; means have the bits of minembed/transformer/pooling.py."""
 
 import numpy as np
 from numba import njit
 
+from minembed.kernels.encoder.architecture import ALL_ROWS, MEAN_ROWS
+from minembed.kernels.encoder.layer import copy_rows
 from minembed.kernels.vectors.simd import at, load_part, splat, store_part
 from minembed.transformer.pooling import BLOCK
+
+
+@njit
+def write_kept(x, stride, cu_seqlens, first, last, keep, width, out):
+    """Write what is kept of the texts first...last-1, which begin at x: all rows, one a text, or their means."""
+    if keep == MEAN_ROWS:
+        write_means(x, stride, cu_seqlens, first, last, width, out)
+    elif keep == ALL_ROWS:
+        start = cu_seqlens[first]
+        copy_rows(x, stride, at(out, start * width), width, cu_seqlens[last] - start, width)
+    else:
+        copy_rows(x, stride, at(out, first * width), width, last - first, width)
 
 
 @njit

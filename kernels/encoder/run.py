@@ -15,7 +15,7 @@ from minembed.kernels.encoder.buffers import lay_out, operand_elements, operand_
 from minembed.kernels.encoder.embeddings import embed
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.layer import copy_rows, transformer_layer
-from minembed.kernels.encoder.pooling import write_means
+from minembed.kernels.encoder.pooling import write_kept
 from minembed.kernels.encoder.sharing import begin_job, close_job
 from minembed.kernels.encoder.workspace import CHUNK
 from minembed.kernels.vectors.simd import address, at
@@ -76,11 +76,6 @@ def run(
             texts = cu, first, last, rows_kept if layer == layers - 1 else ALL_ROWS
             pattern, bare = pattern_of(patterns_, layer), layer == 0 and architecture[BARE] != 0
             p = transformer_layer(job_, texts, p, model, pattern, address(zeros, 0), work, buffers, bare)
-        if keep == MEAN_ROWS:
-            write_means(x, stride, cu, first, last, D, to)
-        elif keep == ALL_ROWS:
-            copy_rows(x, stride, at(to, start * D), D, count, D)
-        else:
-            copy_rows(x, stride, at(to, first * D), D, last - first, D)
+        write_kept(x, stride, cu, first, last, keep, D, to)
         first = last
     close_job(job_)

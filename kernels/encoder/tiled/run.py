@@ -8,7 +8,7 @@ from numba import njit
 from minembed.kernels.encoder.architecture import ALL_ROWS, BARE, MEAN_ROWS
 from minembed.kernels.encoder.heads import pattern_of
 from minembed.kernels.encoder.layer import copy_rows
-from minembed.kernels.encoder.pooling import write_means
+from minembed.kernels.encoder.pooling import write_kept
 from minembed.kernels.encoder.run import chunk_end
 from minembed.kernels.encoder.tiled.buffers import chunk_of, lay_out_own, lay_out_shared, stride_of, sum_of
 from minembed.kernels.encoder.tiled.layer import transformer_layer
@@ -76,12 +76,7 @@ def run_tiled(
             p = at_layer(weights, scales, vectors, plan, layer)
             pattern, bare = pattern_of(patterns_, layer), layer == 0 and architecture[BARE] != 0
             transformer_layer(tmm, job_, layer, (cu, first, last), kept, p, model, pattern, work, buffers, bare)
-        if keep == MEAN_ROWS:
-            write_means(x, stride, cu, first, last, width, to)
-        elif keep == ALL_ROWS:
-            copy_rows(x, stride, at(to, start * width), width, count, width)
-        else:
-            copy_rows(x, stride, at(to, first * width), width, last - first, width)
+        write_kept(x, stride, cu, first, last, keep, width, to)
         first = last
     close_round(job_)
     end(tmm)
