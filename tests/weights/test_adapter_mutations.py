@@ -66,7 +66,9 @@ def test_mutated_adapters(base, tmp_path, amount):
     print(
         f"{len(seeds)} adapters: {computed} computed, {compared} of them compared, {alone} that the reference refuses"
     )
-    assert compared > 0.15 * len(set(seeds) & set(range(len(expected))))
+    known = len(set(seeds) & set(range(len(expected))))  # 0 in the later pieces of `make proof`
+    assert compared > 0.15 * known or not known
+    assert computed > 0.15 * len(seeds)
 
 
 def same_as_before(change, found, base, tmp_path, tokens):
