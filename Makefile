@@ -61,6 +61,15 @@ test-oldest:       ## the oldest versions that pyproject.toml allows, on the old
 	$(VENV)/oldest/bin/minembed pull && $(VENV)/oldest/bin/minembed doctor
 	$(VENV)/oldest/bin/pytest -n auto --dist worksteal -m "not slow and not fuzz" $(OLDEST_TESTS)
 
+WHEEL_TESTS = $(addprefix tests/,kernels models transformer text weights search runtime data train evaluation)
+test-wheel: $(VENV)/dev ## the tests that concern kernels, by this platform's wheel alone, without Numba (half an hour, mostly to build it)
+	$(BIN)/python -m minembed.kernels.ahead.wheels --keep $(VENV)/kept -o $(VENV)/alone-wheel \
+		--platform $$($(BIN)/python -c "from minembed.kernels.libraries import platform_here; print(platform_here())")
+	$(PYTHON) -m venv --clear $(VENV)/alone
+	$(VENV)/alone/bin/pip install -q $(VENV)/alone-wheel/*.whl pytest hypothesis pytest-xdist
+	$(VENV)/alone/bin/minembed pull
+	$(VENV)/alone/bin/pytest -n auto --dist worksteal $(WHEEL_TESTS)
+
 LIGHT = langchain llama_index haystack chroma sklearn keybert bertopic docs
 WITH_TORCH = mteb txtai docs
 TORCH ?= torch==2.13.0+cpu --extra-index-url https://download.pytorch.org/whl/cpu
@@ -330,4 +339,4 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check fuzz proof test-oldest test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 measure-ray test-sentence-transformers measure-extras measure-scale measure-parts test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream bench-serve soak-serve check-speed test-stores
+.PHONY: help demo test check fuzz proof test-oldest test-wheel test-types test-maps test-columns test-mpnet test-integrations test-serve test-ray test-s3 measure-ray test-sentence-transformers measure-extras measure-scale measure-parts test-browser goldens verify-models call-table model-table compare-table docs test-site check-workflows pictures map-pictures lessons test-study study-peers from-nothing wheel native native-all test-native test-arm wheels release check-release bench bench-targets bench-stream bench-serve soak-serve check-speed test-stores

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 REPORT = "MINEMBED_PROOF_REPORT"
@@ -30,16 +31,23 @@ def versions():
 
 
 def instructions():
-    """The CPU that kernels are compiled for."""
-    try:
+    """The CPU that kernels are compiled for, by Numba or, without it, ahead of time."""
+    from minembed.runtime.backend import has_native
+
+    if find_spec("numba"):
         from minembed.kernels.vectors.target import TARGET
 
         return TARGET.describe()
-    except Exception as error:  # there is no Numba
-        return type(error).__name__
+    if has_native():
+        from minembed.kernels.compiled.ahead_of_time import open_native
+
+        return open_native().variant
+    return "NumPy"
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """Write the report."""
+    """Write the report; of several processes (pytest -n), the one that heard of all tests."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
     told = {"tests": _found, "exit": int(exitstatus), "versions": versions(), "instructions": instructions()}
     Path(os.environ[REPORT]).write_text(json.dumps(told), encoding="utf-8")

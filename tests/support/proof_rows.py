@@ -22,6 +22,8 @@ class Row:
     settings: dict[str, str] = field(default_factory=dict)  # environment; {count} and {seed} are filled in
     flags: tuple[str, ...] = ()  # of Python
     python: str = ""  # "3.12": in an environment of its own
+    native: bool = False  # needs compiled libraries in the checkout: make native
+    make: str = ""  # a target of the Makefile that runs the tests, in an environment that it makes
     usual: bool = False  # without the heavy tests
 
 
@@ -33,8 +35,9 @@ NUMBERS = [
         (f"models/test_concurrency.py::test_2000_texts_in_20_batchings_give_the_same_bits[{tier}-{dtype}]",),
         100_000,
         10_000,
+        native=tier == "native",
     )
-    for tier in ("numpy", "numba")
+    for tier in ("numpy", "numba", "native")
     for dtype in ("float32", "bfloat16", "int8")
 ] + [
     Row(
@@ -332,6 +335,18 @@ MACHINES += [
 MACHINES += [
     Row(f"python-{version}", f"CPython {version}", "tests", ROOMS, python=version, usual=True)
     for version in ("3.10", "3.11", "3.12", "3.13", "3.14")
+]
+MACHINES += [
+    Row("wheel", "this platform's wheel alone: its native kernels, no Numba", "tests", (), make="test-wheel"),
+    Row("oldest", "the oldest versions that pyproject.toml allows", "tests", (), make="test-oldest", tool="python3.10"),
+    Row(
+        "arm",
+        "aarch64 under QEMU, by its wheel: Cortex-A53 (NEON) and Neoverse N1 (dot products)",
+        "tests",
+        (),
+        make="test-arm",
+        tool="qemu-aarch64-static",
+    ),
 ]
 GROUPS = {
     "Numbers and texts": NUMBERS,

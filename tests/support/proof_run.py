@@ -22,6 +22,8 @@ from places import ROOT, TESTS
 from proof_plugin import REPORT
 from proof_rows import ROWS, Row
 
+from minembed.runtime.backend import has_native
+
 CLIENTS = 200  # of serve/check_many.py
 
 
@@ -59,6 +61,9 @@ def found_python(version):
 
 def command_of(row: Row, python, count, seed):
     """The command of a piece, and its environment."""
+    environment = os.environ | {"PYTHONPATH": str(TESTS / "support"), "PYTHONSAFEPATH": "1"}
+    if row.make:
+        return ["make", row.make, f"VENV={sys.prefix}"], environment | {"PYTEST_ADDOPTS": "-p proof_plugin"}
     marks = "not slow" if row.usual else "slow or not slow"
     options = [
         "-q",
@@ -73,7 +78,6 @@ def command_of(row: Row, python, count, seed):
     ]
     options += [f"--confcutdir={ROOT}", "-o", "console_output_style=classic"]
     tests = [str(TESTS / test) for test in row.tests]
-    environment = os.environ | {"PYTHONPATH": str(TESTS / "support"), "PYTHONSAFEPATH": "1"}
     if row.total:
         environment |= {COUNT: str(count), SEED: str(seed)}
     each = -(-count // CLIENTS)
@@ -138,6 +142,9 @@ def run_row(row: Row, share):
         return True
     if row.tool and not shutil.which(row.tool):
         print(f"{row.name}: there is no {row.tool} here", flush=True)
+        return True
+    if row.native and not has_native():
+        print(f"{row.name}: there are no compiled kernels here: make native", flush=True)
         return True
     python = python_of(row)
     if python is None:
