@@ -1,8 +1,9 @@
 """Kernels compiled ahead of time beside those that Numba compiled here: the same bits, and how fast, in every cell.
 
-Each backend has two processes; all take turns.  Seconds are those of the wall clock and of the CPU: with other users on
-the machine, the second are what can be relied on.  How far the two of a backend are apart is what this cannot tell:
-where the system puts their arrays makes up to some percent.
+Both backends are in one process and take turns, on the same rows where they search, so that a lap of one is compared
+with the lap of the other that follows it.  Where the system puts code and weights still makes up to some percent: a
+second process shows how much.  Seconds are those of the wall clock and of the CPU: with other users on the machine,
+the second are what can be relied on.
 """
 
 import hashlib
@@ -24,10 +25,10 @@ from peers.folder import describe, resolve
 from peers.minembed_numba import prepare, stored
 
 BACKENDS = ("native", "numba")
-PROCESSES = [f"{backend} {number}" for number in (1, 2) for backend in BACKENDS]
-LAPS = 5
-BUDGET = 2.5  # seconds of a backend in a cell, after which the fewest laps will do
-FEWEST = 3
+PROCESSES = 2
+PAIRS = 12  # of laps, in each process; an even number, since the first of a pair takes turns
+BUDGET = 4.0  # seconds of a process in a cell, after which the fewest pairs will do
+FEWEST = 4
 SETTLE = 0.1  # seconds before each lap, in which the thread pool of the one before falls asleep
 SHORTEST = 0.1  # seconds of a lap: shorter searches are repeated ...
 MOST_TIMES = 50  # ... up to so often
@@ -49,7 +50,7 @@ def run(options: Namespace) -> int:
         print(f"both backends are needed: {error}")
         return 1
     texts = {work.name: len(work.texts) for work in works}
-    settings = {"threads": options.threads, "laps": LAPS, "settle_s": SETTLE, "texts": texts}
+    settings = {"threads": options.threads, "pairs": PAIRS, "fewest": FEWEST, "settle_s": SETTLE, "texts": texts}
     record("native", settings, found, options.out)
     cells = [cell for part in ("encode", "topk") for row in found[part].values() for cell in row.values()]
     return 0 if all(cell["same_bits"] for cell in cells) else 1
@@ -59,9 +60,8 @@ def encoding(precision: str, works: list, model: Model, threads: int) -> dict:
     """Every workload in one precision."""
     cells = {}
     with processes(threads) as workers:
-        for name, worker in workers.items():
-            folder = str(stored(model.folder, model.work, precision))
-            ask(worker, "load", folder, threads, backend_of(name), precision)
+        for worker in workers:
+            ask(worker, "load", str(stored(model.folder, model.work, precision)), threads, precision)
         for work in works:
             calls = [[text] for text in work.texts] if work.one_by_one else [list(work.texts)]
             cells[work.name] = compare(workers, "encode", calls)
@@ -76,10 +76,10 @@ def searching(size: int, threads: int) -> dict:
         np.save(path, bench_topk.vectors(size, seed=size))
     cells = {}
     with processes(threads) as workers:
-        for name, worker in workers.items():
-            ask(worker, "corpus", str(path), threads, backend_of(name))
+        for worker in workers:
+            ask(worker, "corpus", str(path), threads)
         for kind, (queries, k) in product(("float32", "int8"), bench_topk.CELLS):
-            seconds = ask(workers[PROCESSES[0]], "search", (kind, queries, k, 1))[1]
+            seconds = ask(workers[0], "search", "native", (kind, queries, k, 1))[1]
             times = max(1, int(SHORTEST / max(seconds, SHORTEST / MOST_TIMES)))
             cells[f"{kind}, {queries} x {k}"] = cell = compare(workers, "search", (kind, queries, k, times))
             show(f"{size} rows, {kind}, {queries} x {k}", cell)
@@ -87,112 +87,108 @@ def searching(size: int, threads: int) -> dict:
 
 
 @contextmanager
-def processes(threads: int) -> Iterator[dict[str, Worker]]:
-    """The processes of a part, by the names in PROCESSES."""
-    workers = {name: Worker(f"native-{name.replace(' ', '-')}", threads) for name in PROCESSES}
+def processes(threads: int) -> Iterator[list[Worker]]:
+    """The processes of a part."""
+    workers = [Worker(f"native-{number + 1}", threads) for number in range(PROCESSES)]
     try:
         yield workers
     finally:
-        for worker in workers.values():
+        for worker in workers:
             worker.close()
 
 
-def backend_of(process: str) -> str:
-    """The backend of a process."""
-    return process.partition(" ")[0]
+def compare(workers: list[Worker], task: str, what: object) -> dict:
+    """One cell: whether the bits are the same, then pairs of laps in each process."""
+    digests, laps = set(), []
+    for worker in workers:
+        digests |= {ask(worker, task, backend, what)[0] for backend in BACKENDS}  # the warm-up
+        laps.append(pairs_of(worker, task, what))
+    both = [pair for one in laps for pair in one]
+    found: dict = {"same_bits": len(digests) == 1, "pairs": len(both)}
+    for clock, name in ((0, ""), (1, "cpu_")):
+        for side, backend in enumerate(BACKENDS):
+            found[f"{backend}_{name}s"] = digits(statistics.median(pair[side][clock] for pair in both))
+        # Of throughputs: above 1, native is faster.
+        found[f"{name}ratio"] = round(ratio(both, clock), 3)
+        found[f"{name}ratios"] = [round(ratio(one, clock), 3) for one in laps]
+    return found
 
 
-def compare(workers: dict[str, Worker], task: str, what: object) -> dict:
-    """One cell: whether the bits are the same, then laps in turn."""
-    answers = {name: ask(worker, task, what) for name, worker in workers.items()}  # the warm-up
-    laps: dict[str, list[tuple[float, float]]] = {name: [] for name in workers}
-    for lap in range(LAPS):
-        for name in PROCESSES[:: 1 if lap % 2 else -1]:
-            done = laps[name]
-            if len(done) < FEWEST or sum(wall for wall, _ in done) < BUDGET:
-                time.sleep(SETTLE)
-                done.append(ask(workers[name], task, what)[1:])
-    medians = {name: [statistics.median(column) for column in zip(*done, strict=True)] for name, done in laps.items()}
-    wall, cpu = (by_backend({name: both[clock] for name, both in medians.items()}) for clock in (0, 1))
-    return {
-        "same_bits": len({digest for digest, *_ in answers.values()}) == 1,
-        **{f"{name}_s": digits(statistics.mean(seconds)) for name, seconds in wall.items()},
-        **{f"{name}_cpu_s": digits(statistics.mean(seconds)) for name, seconds in cpu.items()},
-        "ratio": ratio(wall),  # of throughputs: above 1, native is faster
-        "cpu_ratio": ratio(cpu),
-        "apart": apart(wall),
-        "cpu_apart": apart(cpu),
-        "laps": len(laps[PROCESSES[0]]),
-    }
+def pairs_of(worker: Worker, task: str, what: object) -> list[tuple]:
+    """Pairs of seconds, wall and CPU each: of native kernels, and of Numba's."""
+    pairs, begin = [], time.monotonic()
+    while len(pairs) < PAIRS and (len(pairs) < FEWEST or time.monotonic() - begin < BUDGET):
+        seconds = {}
+        for backend in BACKENDS[:: -1 if len(pairs) % 2 else 1]:
+            time.sleep(SETTLE)
+            seconds[backend] = ask(worker, task, backend, what)[1:]
+        pairs.append(tuple(seconds[backend] for backend in BACKENDS))
+    return pairs
 
 
-def by_backend(medians: dict[str, float]) -> dict[str, list[float]]:
-    """The seconds of each backend's processes."""
-    return {backend: [x for name, x in medians.items() if backend_of(name) == backend] for backend in BACKENDS}
-
-
-def ratio(seconds: dict[str, list[float]]) -> float:
-    """Numba's seconds over those of native kernels."""
-    return round(statistics.mean(seconds["numba"]) / statistics.mean(seconds["native"]), 3)
-
-
-def apart(seconds: dict[str, list[float]]) -> float:
-    """How far two processes of the same backend are apart, as a ratio: the further of both backends."""
-    return round(max(max(x) / min(x) for x in seconds.values()), 3)
+def ratio(pairs: list[tuple], clock: int) -> float:
+    """The median of Numba's seconds over those of native kernels beside it."""
+    return statistics.median(numba[clock] / native[clock] for native, numba in pairs)
 
 
 def show(title: str, cell: dict) -> None:
     """A line on the terminal."""
     bits = "the same bits" if cell["same_bits"] else "OTHER BITS"
+    each = " and ".join(f"{one:.3f}" for one in cell["cpu_ratios"])
     print(
-        f"{title}: {bits}, native/numba {cell['ratio']:.3f}, by CPU time {cell['cpu_ratio']:.3f}"
-        f", processes of one backend {cell['apart']:.3f} and {cell['cpu_apart']:.3f}",
-        flush=True,
+        f"{title}: {bits}, native/numba {cell['ratio']:.3f}, by CPU time {cell['cpu_ratio']:.3f} ({each})", flush=True
     )
 
 
 def ask(worker: Worker, task: str, *arguments) -> tuple[str, float, float]:
-    """What a backend's process answers: a digest, seconds, seconds of CPU."""
+    """What a process answers: a digest, seconds, seconds of CPU."""
     return worker.ask("measure", "bench_native", task, *arguments)
 
 
-# ---- in a backend's process
+# ---- in a process with both backends
 
 
 def measure(task: str, *arguments) -> tuple[str, float, float]:
     """Load, or do the work of a cell once."""
     if task == "load":
-        from minembed import Embedder
-
-        folder, threads, backend, dtype = arguments
-        _state["model"] = Embedder.load(folder, backend=backend, dtype=dtype, threads=threads)
-        if _state["model"].backend != backend:
-            raise ImportError(f"{backend} is not here: {_state['model'].backend} computed")
+        load_models(*arguments)
         return "", 0.0, 0.0
     if task == "corpus":
         load_corpus(*arguments)
         return "", 0.0, 0.0
+    backend, what = arguments
     if task == "encode":
-        return timed([lambda texts=texts: encoded(texts) for texts in arguments[0]])
-    kind, queries, k, times = arguments[0]
-    return timed([lambda: _state[kind](_state["queries"][:queries], k)] * times)
+        return timed([lambda texts=texts: encoded(backend, texts) for texts in what])
+    kind, queries, k, times = what
+    return timed([lambda: _state[kind, backend](_state["queries"][:queries], k)] * times)
 
 
-def load_corpus(path: str, threads: int, backend: str) -> None:
+def load_models(folder: str, threads: int, dtype: str) -> None:
+    """The same model twice."""
+    from minembed import Embedder
+
+    for backend in BACKENDS:
+        _state[backend] = Embedder.load(folder, backend=backend, dtype=dtype, threads=threads)
+        if _state[backend].backend != backend:
+            raise ImportError(f"{backend} is not here: {_state[backend].backend} computed")
+
+
+def load_corpus(path: str, threads: int) -> None:
     """The rows, their int8 copy, and the queries."""
     from minembed.runtime.backend import check
     from search_peers import minembed
 
-    check(backend)
     corpus = np.load(path, mmap_mode="r")
-    _state["float32"] = minembed(corpus, threads, backend)
-    _state["int8"] = minembed(corpus, threads, backend, quantized=True)
+    for backend in BACKENDS:
+        check(backend)
+        _state["float32", backend] = minembed(corpus, threads, backend)
+        _state["int8", backend] = minembed(corpus, threads, backend, quantized=True)
     _state["queries"] = bench_topk.mixed(corpus)
 
 
-def encoded(texts: list[str]) -> tuple[np.ndarray]:
+def encoded(backend: str, texts: list[str]) -> tuple[np.ndarray]:
     """The vectors of one call."""
-    return (_state["model"].encode(texts, truncation="silent", show_progress_bar=False),)
+    return (_state[backend].encode(texts, truncation="silent", show_progress_bar=False),)
 
 
 def timed(calls: list) -> tuple[str, float, float]:
