@@ -66,7 +66,7 @@ test-wheel: $(VENV)/dev ## the tests that concern kernels, by this platform's wh
 	$(BIN)/python -m minembed.kernels.ahead.wheels --keep $(VENV)/kept -o $(VENV)/alone-wheel \
 		--platform $$($(BIN)/python -c "from minembed.kernels.libraries import platform_here; print(platform_here())")
 	$(PYTHON) -m venv --clear $(VENV)/alone
-	$(VENV)/alone/bin/pip install -q $(VENV)/alone-wheel/*.whl pytest hypothesis pytest-xdist
+	$(VENV)/alone/bin/pip install -q $(VENV)/alone-wheel/*.whl pytest hypothesis pytest-xdist pyarrow scikit-learn
 	$(VENV)/alone/bin/minembed pull
 	$(VENV)/alone/bin/pytest -n auto --dist worksteal $(WHEEL_TESTS)
 
