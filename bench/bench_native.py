@@ -12,6 +12,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -176,19 +177,25 @@ def load_models(folder: str, threads: int, dtype: str) -> None:
 def load_corpus(path: str, threads: int) -> None:
     """The rows, their int8 copy, and the queries."""
     from minembed.runtime.backend import check
-    from search_peers import minembed
+    from minembed.search.quantized import quantize_corpus
+    from minembed.search.topk import top_k
 
     corpus = np.load(path, mmap_mode="r")
-    for backend in BACKENDS:
+    small = quantize_corpus(corpus)
+    for backend, (kind, copy) in product(BACKENDS, (("float32", None), ("int8", small))):
         check(backend)
-        _state["float32", backend] = minembed(corpus, threads, backend)
-        _state["int8", backend] = minembed(corpus, threads, backend, quantized=True)
+        _state[kind, backend] = partial(searched, top_k, corpus, backend, threads, copy)
     _state["queries"] = bench_topk.mixed(corpus)
 
 
 def encoded(backend: str, texts: list[str]) -> tuple[np.ndarray]:
     """The vectors of one call."""
     return (_state[backend].encode(texts, truncation="silent", show_progress_bar=False),)
+
+
+def searched(top_k, corpus, backend: str, threads: int, copy, queries: np.ndarray, k: int) -> tuple:
+    """The best rows of one call."""
+    return top_k(queries, corpus, k, backend=backend, threads=threads, quantized=copy)
 
 
 def timed(calls: list) -> tuple[str, float, float]:
