@@ -75,10 +75,11 @@ answers; *generator* is its share of the processor time of both. *Of `encode`* i
 as base64. Before a server is timed, its vectors are compared with those of the NumPy tier."""
 SERVE_MISSED = """*On the missed targets.* With 64 mixed texts a request, a server that pads them, as most are written
 by hand, is 3 to 9 times slower. The best peer gives ONNX Runtime one text at a time: it pads nothing, and so loses
-nothing that packing could win, and what is left is the difference of the encoders themselves. 2.5 times its rate
-cannot be had here: such a text has 79 tokens and takes 0.88 billion multiply-adds, so 2.5 times 85 texts/s in float32
-would be 186 billion a second, and both cores' multipliers do 117 at most. In int8, 2.5 times 165 texts/s would be 361 of 464
+nothing that packing could win, and what is left is the difference of the encoders themselves. 2.5 times its rate cannot
+be had here: such a text has 79 tokens and takes 0.88 billion multiply-adds, so 2.5 times 85 texts/s in float32 would be
+186 billion a second, and both cores' multipliers do 117 at most. In int8, 2.5 times 165 texts/s would be 361 of 464
 billion; `encode` itself does 309. One client waits longer here than on the Zen 4 of 2026-11-30, where a query took 0.1
 to 0.3 ms more than `encode` and its own CPU was 151 to 174 µs: on this virtual machine to wake another thread takes 75
 µs (a byte to a waiting process and back, measured), a request wakes four, and the peers' single clients wait 1 ms
-longer, too."""
+longer, too. `encode` alone takes 0.3 ms more after a pause of half a millisecond. Tried: to compute a request that is
+alone on the event loop's own thread: no sooner with one client, and half as fast with 8 and 64."""
