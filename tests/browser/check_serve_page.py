@@ -113,7 +113,7 @@ def test_it_opens_and_compares(chromium, url, model):
     assert text_of(chromium, "cosine") == f"{expected[0, 0]:.4f}".replace("-", "\u2212")
     n_tokens = int(model.tokenize([*rows, *columns]).lengths().sum())
     assert text_of(chromium, "timing").startswith(f"{len(rows) + len(columns)} texts, {n_tokens} tokens, ")
-    assert "32 numbers a vector" in text_of(chromium, "facts")
+    assert "32 numbers per vector" in text_of(chromium, "facts")
     shot(chromium, "serve-open")
     check_quiet(chromium, url)
 
