@@ -63,6 +63,7 @@ test-oldest:       ## the oldest versions that pyproject.toml allows, on the old
 
 WHEEL_TESTS = $(addprefix tests/,kernels models transformer text weights search runtime data train evaluation)
 test-wheel: $(VENV)/dev ## the tests that concern kernels, by this platform's wheel alone, without Numba (half an hour, mostly to build it)
+	rm -rf $(VENV)/alone-wheel
 	$(BIN)/python -m minembed.kernels.ahead.wheels --keep $(VENV)/kept -o $(VENV)/alone-wheel \
 		--platform $$($(BIN)/python -c "from minembed.kernels.libraries import platform_here; print(platform_here())")
 	$(PYTHON) -m venv --clear $(VENV)/alone
