@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from minembed.models.engine import find_prompt
 from minembed.models.options import Options
 from minembed.serve.errors import Refusal
 from minembed.serve.inputs import Inputs
@@ -34,7 +35,10 @@ def vector_options(
     prompt_name: str | None = None,
     prompt: str | None = None,
 ) -> Options:
-    """The options of `encode` in a request; raises Refusal for a width that the model does not have."""
+    """The options of `encode` in a request; raises Refusal for a width that the model does not have.
+
+    A prompt_name beside a prompt is ignored, as in `encode`, but raises InputError all the same if there is none such.
+    """
     width = served.model.dimension
     if dimensions is not None and not 1 <= dimensions <= width:
         raise Refusal(
@@ -42,6 +46,8 @@ def vector_options(
         )
     if dimensions is None and normalize is None and prompt_name is None and prompt is None:
         return PLAIN
+    if prompt is not None and prompt_name is not None:
+        find_prompt(served.model.checkpoint, Options(prompt_name=prompt_name))
     return Options(
         normalize_embeddings=normalize,
         truncate_dim=dimensions,

@@ -188,6 +188,7 @@ BAD = {
     "dimensions true": b'{"input": "a", "dimensions": true}',
     "format": b'{"input": "a", "encoding_format": "hex"}',
     "prompt": b'{"input": "a", "prompt_name": "nothing"}',
+    "prompt beside another": b'{"input": "a", "prompt": "", "prompt_name": "nothing"}',
     "model": b'{"input": "a", "model": 7}',
 }
 
