@@ -47,7 +47,7 @@ def instructions():
 
 def pytest_sessionfinish(session, exitstatus):
     """Write the report; of several processes (pytest -n), the one that heard of all tests."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if hasattr(session.config, "workerinput"):
         return
     told = {"tests": _found, "exit": int(exitstatus), "versions": versions(), "instructions": instructions()}
     Path(os.environ[REPORT]).write_text(json.dumps(told), encoding="utf-8")
