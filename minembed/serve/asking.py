@@ -37,7 +37,7 @@ def vector_options(
 ) -> Options:
     """The options of `encode` in a request; raises Refusal for a width that the model does not have.
 
-    A prompt_name beside a prompt is ignored, as in `encode`, but raises InputError all the same if there is none such.
+    A prompt_name that the model does not have raises InputError, even where a prompt or token ids make it of no effect.
     """
     width = served.model.dimension
     if dimensions is not None and not 1 <= dimensions <= width:
@@ -46,7 +46,7 @@ def vector_options(
         )
     if dimensions is None and normalize is None and prompt_name is None and prompt is None:
         return PLAIN
-    if prompt is not None and prompt_name is not None:
+    if prompt_name is not None:
         find_prompt(served.model.checkpoint, Options(prompt_name=prompt_name))
     return Options(
         normalize_embeddings=normalize,

@@ -189,6 +189,7 @@ BAD = {
     "format": b'{"input": "a", "encoding_format": "hex"}',
     "prompt": b'{"input": "a", "prompt_name": "nothing"}',
     "prompt beside another": b'{"input": "a", "prompt": "", "prompt_name": "nothing"}',
+    "prompt beside ids": b'{"input": [5, 6], "prompt_name": "nothing"}',
     "model": b'{"input": "a", "model": 7}',
 }
 
