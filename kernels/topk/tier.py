@@ -21,7 +21,7 @@ from minembed.types import Array
 
 PIECE = 1 << 12  # rows that a thread takes at a time
 WIDEST_ROW = 1 << 16  # bytes of a row: 255 * 127 times as many fit into int32
-PAIRS = 1 << 8, 1 << 15  # pairs of a query and a row that a thread scores at a time: at least, at most
+FEWEST_PAIRS, MOST_PAIRS = 1 << 8, 1 << 15  # of a query and a row, that a thread scores at a time
 TURNS = 4  # that a thread has, if there are so many pairs: one that is slowed down leaves more to the others
 THREAD_WORK = 20_000_000  # multiplications per thread: with fewer, another thread costs more than it saves
 
@@ -174,8 +174,8 @@ def rescore(search: Search, corpus: Array, which: Array, found: Array, threads: 
             flat, width, queries.reshape(-1), queries.shape[1], search.metric.number, which, found, *part, scores
         )
 
-    fewest, most = PAIRS
-    share(work, list(pieces(len(which), min(max(fewest, -(-len(which) // (TURNS * threads))), most))), threads)
+    turn = -(-len(which) // (TURNS * threads))
+    share(work, list(pieces(len(which), min(max(turn, FEWEST_PAIRS), MOST_PAIRS))), threads)
     if search.metric.number == EUCLIDEAN:  # the kernel does not scale
         short = np.flatnonzero(scores >= -SHORTEST_DISTANCE)
         scores[short] = tier.rescore_numpy(search, corpus, which[short], found[short], threads)
