@@ -37,7 +37,7 @@ def vector_options(
 ) -> Options:
     """The options of `encode` in a request; raises Refusal for a width that the model does not have.
 
-    A prompt_name that the model does not have raises InputError, even where a prompt or token ids make it of no effect.
+    A prompt_name that the model does not have raises InputError, even where a prompt makes it of no effect.
     """
     width = served.model.dimension
     if dimensions is not None and not 1 <= dimensions <= width:
@@ -58,8 +58,11 @@ def vector_options(
 
 
 def job_of(served: ServedEmbedder, inputs: Inputs, options: Options, truncate: bool | None) -> Job:
-    """The job of a request for vectors."""
+    """The job of a request for vectors; raises Refusal for a prompt beside token ids, which would have no effect."""
     if inputs.of_ids:
+        for name in ("prompt", "prompt_name"):
+            if getattr(options, name) is not None:
+                raise Refusal(400, f"`{name}` is for texts: send these, or ids that include the prompt's", param=name)
         return served.vectors_of_ids(inputs.items, options)
     return served.vectors(inputs.items, options, truncate)
 

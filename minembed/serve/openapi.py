@@ -11,7 +11,7 @@ from minembed.version import __version__
 
 Schema = dict[str, Any]
 TRUNCATE = "Whether a text of too many tokens is cut (true) or an error (false); the server's own setting where absent."
-IDS_NOTE = "Lists of token ids are this model's, special ones included, as /tokenize gives them."
+IDS_NOTE = "Lists of token ids are this model's, special ones included, as /tokenize gives them, and without a prompt."
 
 
 def document(settings: Settings, models: Models) -> Schema:
@@ -64,20 +64,19 @@ def _of_embedders(settings: Settings, models: Models) -> Schema:
     f = _Fields(settings, models)
     prompt = s.optional({**s.STRING, "maxLength": LONGEST_PROMPT})
     of_ours = {"prompt_name": f.prompt_name, "prompt": prompt, "normalize": f.normalize}
-    openai = s.body(
-        {
-            "input": f.texts,
-            "model": f.model,
-            "encoding_format": s.optional({"enum": ["float", "base64"]}),
-            "dimensions": f.dimensions,
-            "user": s.optional(s.STRING),
-            "truncate": f.truncate,
-            **of_ours,
-        },
-        "input",
-    )
+    wanted = {
+        "input": f.texts,
+        "model": f.model,
+        "encoding_format": s.optional({"enum": ["float", "base64"]}),
+        "dimensions": f.dimensions,
+        "user": s.optional(s.STRING),
+        "truncate": f.truncate,
+        **of_ours,
+    }
+    openai = s.body(wanted, "input", condition=s.without_prompts(wanted, "input", settings))
     both = {**f.how, "model": f.model}
-    embed = s.body({"inputs": f.texts, "normalize": f.normalize, "dimensions": f.dimensions, **both}, "inputs")
+    wanted = {"inputs": f.texts, "normalize": f.normalize, "dimensions": f.dimensions, **both}
+    embed = s.body(wanted, "inputs", condition=s.without_prompts(wanted, "inputs", settings))
     embed_all = s.body({"inputs": f.only_texts, **both}, "inputs")
     fields = {"source_sentence": s.TEXT, "sentences": s.list_of(s.TEXT, settings)}
     compared, parameters = s.object_of(fields, *fields), s.optional(s.object_of(f.how))

@@ -102,13 +102,27 @@ def texts(settings: Settings, ids: tuple[Schema, int] | None = None) -> Schema:
     return any_of(*kinds)
 
 
-def body(fields: Schema, *required: str) -> Schema:
-    """The body of a request.
+def without_prompts(fields: Schema, inputs: str, settings: Settings) -> Schema:
+    """A condition on a body: token ids, in the field `inputs`, come without a prompt; none if no ids are accepted.
+
+    >>> without_prompts({}, "input", Settings(models=("m",)))
+    {}
+    """
+    if not settings.accept_token_ids:
+        return {}
+    prompts = {name: {"type": "null"} for name in ("prompt", "prompt_name") if name in fields}
+    kinds = {inputs: texts(settings)}, {inputs: fields[inputs], **prompts}
+    return any_of(*({"properties": kind} for kind in kinds))
+
+
+def body(fields: Schema, *required: str, condition: Schema | None = None) -> Schema:
+    """The body of a request; `condition` is what its fields fulfil together.
 
     >>> list(body({"a": STRING}, "a")["content"])
     ['application/json']
     """
-    return {"required": True, "content": {"application/json": {"schema": object_of(fields, *required)}}}
+    schema = object_of(fields, *required) | (condition or {})
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def answers(result: Schema | None, error: str, statuses: Iterable[str], media: str = "application/json") -> Schema:

@@ -190,6 +190,7 @@ BAD = {
     "prompt": b'{"input": "a", "prompt_name": "nothing"}',
     "prompt beside another": b'{"input": "a", "prompt": "", "prompt_name": "nothing"}',
     "prompt beside ids": b'{"input": [5, 6], "prompt_name": "nothing"}',
+    "query beside ids": b'{"input": [5, 6], "prompt_name": "query"}',
     "model": b'{"input": "a", "model": 7}',
 }
 
@@ -291,6 +292,15 @@ def test_a_prompt_is_copied_for_every_text_so_it_is_bounded(size, served):
     reply = ask_one(served.app, "POST", "/v1/embeddings", {"input": ["a", "b"], "prompt": "x" * size})
     assert reply.status == (200 if size == 10_000 else 400)
     assert size == 10_000 or "the prompt has 10001 characters" in reply.json["error"]["message"]
+
+
+@pytest.mark.parametrize("ids", [[5, 6], [[5, 6], [7]]])
+@pytest.mark.parametrize("prompt", ["", "x", "x" * 10_001])
+def test_a_prompt_beside_token_ids_is_refused_since_it_would_have_no_effect(served, ids, prompt):
+    reply = ask_one(served.app, "POST", "/v1/embeddings", {"input": ids, "prompt": prompt})
+    assert reply.status == 400 and reply.json["error"]["param"] == "prompt"
+    assert "send these, or ids that include the prompt's" in reply.json["error"]["message"]
+    assert ask_one(served.app, "POST", "/v1/embeddings", {"input": ids, "prompt": None}).status == 200
 
 
 def test_a_client_that_leaves_takes_its_work_along(serving):
