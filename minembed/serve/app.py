@@ -5,9 +5,10 @@ It is plain ASGI, without a framework, which would only replace a table of paths
 
 import asyncio
 import logging
+import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +31,10 @@ GONE = 499  # status in the log and the metrics if the client disconnected, as i
 BODIES = 32  # of the largest size that may be read at once
 MOST_ANSWERS = 256 << 20  # bytes of answers that are not sent yet; above this, nothing new is computed
 AT_ONCE = 64 << 10  # bytes
+MODELS = "/v1/models/"
+ONE_MODEL = MODELS + "{model}"  # names have slashes, also
+NAMES = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[-!#$%&'*+.^_`|~0-9A-Za-z]+)*")  # of headers
+EXPOSED = {"access-control-expose-headers": "x-minembed-truncated, retry-after"}  # that a page may read
 FIXED = [(b"x-content-type-options", b"nosniff")]
 LATE = Refusal(
     503, "the server stopped before the answer was done: send it elsewhere", "stopping", headers={"retry-after": "5"}
@@ -46,6 +51,15 @@ class Route:
 
 
 Table = Mapping[str, Mapping[str, Route]]  # path -> method -> route
+
+
+def pattern_of(path: str) -> str:
+    """The path of a route as the table has it.
+
+    >>> pattern_of("/v1/models/org/name"), pattern_of("/v1/models")
+    ('/v1/models/{model}', '/v1/models')
+    """
+    return ONE_MODEL if path.startswith(MODELS) and path != MODELS else path
 
 
 def shape_of(path: str) -> str:
@@ -92,8 +106,8 @@ class App:
         except Exception as error:
             answer = self._refused(request, error)
         if request.origin is not None:
-            allow = {"access-control-allow-origin": request.origin.decode("latin-1"), "vary": "origin"}
-            answer = with_headers(answer, allow)
+            origin = {"access-control-allow-origin": request.origin.decode("latin-1"), "vary": "origin"}
+            answer = with_headers(answer, origin | EXPOSED)
         if self.stopping:
             answer = with_headers(answer, {"connection": "close"})
         if answer.status != GONE:
@@ -105,7 +119,8 @@ class App:
         self._count(scope, answer, time.perf_counter() - begin)
 
     def _count(self, scope: Scope, answer: Answer, seconds: float) -> None:
-        route = scope["path"] if scope["path"] in self.table else "other"
+        path = pattern_of(scope["path"])
+        route = path if path in self.table else "other"
         self.meter.request(route, answer.model, answer.status, seconds, answer.tokens)
         client = scope["client"][0] if scope.get("client") else "-"
         entry = Entry(client, scope["method"], route, answer.status, 1000 * seconds, answer.tokens, answer.model)
@@ -113,13 +128,14 @@ class App:
 
     async def _answer(self, request: Request) -> Answer:
         head = Head.of(request.headers)
-        route = self.table.get(request.path, {}).get(request.method)
+        method = "GET" if request.method == "HEAD" else request.method  # uvicorn sends the head alone
+        route = self.table.get(pattern_of(request.path), {}).get(method)
         if route is not None and route.is_open:
             return await route.handler(request)
         self.guard.check_host(head)
         request.origin = self.guard.check_origin(head)
         if request.origin is not None and request.method == "OPTIONS":
-            return PREFLIGHT
+            return preflight(request.headers)
         if route is None or route.needs_key:
             self.guard.check_key(head)
         if route is None:
@@ -132,10 +148,10 @@ class App:
         return await route.handler(request)
 
     def _no_route(self, request: Request) -> Refusal:
-        methods = self.table.get(request.path)
+        methods = self.table.get(pattern_of(request.path))
         if methods is None:
             return Refusal(404, "there is nothing at this path; /openapi.json says what there is", "unsupported")
-        allow = {"allow": ", ".join(methods)}
+        allow = {"allow": ", ".join([*methods, *["HEAD"] * ("GET" in methods)])}
         return Refusal(405, f"this path answers {allow['allow']}", "unsupported", headers=allow)
 
     async def _read_body(self, request: Request) -> None:
@@ -184,14 +200,18 @@ def with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
     return replace(answer, headers={**answer.headers, **headers})
 
 
-PREFLIGHT = Answer(  # to a browser's CORS preflight request, for an allowed page of another server
-    status=204,
-    headers={
-        "access-control-allow-methods": "GET, POST",
-        "access-control-allow-headers": "authorization, content-type",
-        "access-control-max-age": "600",
-    },
-)
+def preflight(headers: Sequence[tuple[bytes, bytes]]) -> Answer:
+    """The answer to a browser's CORS preflight request, for an allowed page of another server.
+
+    Any header may be sent, as clients in browsers add their own (OpenAI's has x-stainless-lang and others).
+
+    >>> preflight([(b"access-control-request-headers", b"x-own")]).headers["access-control-allow-headers"]
+    'x-own'
+    """
+    asked = next((value for name, value in headers if name == b"access-control-request-headers"), b"")
+    names = asked.decode("latin-1") if NAMES.fullmatch(asked) else "authorization, content-type"
+    allowed = {"access-control-allow-methods": "GET, POST", "access-control-allow-headers": names}
+    return Answer(status=204, headers=allowed | {"access-control-max-age": "600"})
 
 
 async def respond(answer: Answer, send: Send) -> None:

@@ -1,31 +1,56 @@
 """Shared by the interfaces: finding the model, making a job for it, and headers about truncation."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from minembed.models.engine import find_prompt
 from minembed.models.options import Options
 from minembed.serve.errors import Refusal
 from minembed.serve.inputs import Inputs
 from minembed.serve.queue import Job
-from minembed.serve.served import ServedEmbedder
+from minembed.serve.served import Models, ServedEmbedder
 
-Named = TypeVar("Named")
 PLAIN = Options(truncation="silent")  # of most requests
+MOST_NAMES = 10  # in a message
 
 
-def find(served: Mapping[str, Named], name: str | None, param: str = "model") -> Named:
+class Named(Protocol):
+    """A served model or index."""
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        ...
+
+
+One = TypeVar("One", bound=Named)
+
+
+def find(served: Mapping[str, One], name: str | None, kind: str, param: str = "model") -> One:
     """The model or index with a name, or the first if a request names none; raises Refusal with 404.
 
-    >>> find({"a": 1, "b": 2}, "b"), find({"a": 1}, None)
-    (2, 1)
+    >>> from types import SimpleNamespace as Served
+    >>> find({"a": Served(name="a")}, "b", "reranker")
+    Traceback (most recent call last):
+    minembed.serve.errors.Refusal: no reranker of that name is served here; there is a
     """
     if name is None and served:
         return next(iter(served.values()))
     if name is None or name not in served:
-        which = "of this kind" if name is None else "of that name"
-        raise Refusal(404, f"no {param} {which} is served here; /v1/models names what is", "model", param)
+        known = list(dict.fromkeys(one.name for one in served.values()))
+        there = ", ".join(known[:MOST_NAMES]) + (", ..." if len(known) > MOST_NAMES else "")
+        raise Refusal(404, f"no {kind} of that name is served here; there is {there or 'none'}", "model", param)
     return served[name]
+
+
+def find_embedder(models: Models, name: str | None) -> ServedEmbedder:
+    """The embedding model with a name, or the first; raises Refusal with 404.
+
+    >>> find_embedder(Models({}), "a")
+    Traceback (most recent call last):
+    minembed.serve.errors.Refusal: no embedding model of that name is served here; there is none
+    """
+    return find(models.embedders, name, "embedding model")
 
 
 def vector_options(

@@ -22,6 +22,15 @@ from minembed.transformer.tokens import Tokens
 from minembed.types import Array
 
 
+def numbered(i: int) -> str:
+    """The name of an item in an error, where a request calls it nothing else.
+
+    >>> numbered(3)
+    'item 3 of the request'
+    """
+    return f"item {i} of the request"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The request of a job to a lane."""
@@ -29,6 +38,7 @@ class Asked:
     items: Sequence[Any]  # texts, pairs of texts, or lists of token ids
     options: Options = field(default_factory=Options)
     strict: bool = False  # whether an item with too many tokens is an error, not truncated
+    name: Callable[[int], str] = numbered  # of an item, in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,8 @@ def dealt_out(parts: Sequence[Part], tokens: Tokens, rows: Any, limit: int) -> l
         truncated = 0 if cut is None else int(np.count_nonzero(cut[begin:end]))
         if truncated and part.job.asked.strict:
             first = part.start + int(np.argmax(cut[begin:end]))
-            raise InputError(f"item {first} of the request has more than {limit} tokens: shorten it, or let it be cut")
+            name = part.job.asked.name(first)
+            raise InputError(f"{name} has more than {limit} tokens: shorten it, or let it be cut")
         out.append(Rows(rows[begin:end], int(bounds[end] - bounds[begin]), truncated))
     return out
 
@@ -79,14 +90,16 @@ def dealt_out(parts: Sequence[Part], tokens: Tokens, rows: Any, limit: int) -> l
 def check_rows(rows: Array, parts: Sequence[Part]) -> None:  # (n, D)
     """Raise NumericalError if a row contains NaN or infinity.
 
-    >>> check_rows(np.float32([[1.0], [np.inf]]), [Part(None, 0, 2)])
+    >>> from minembed.serve.queue import Job
+    >>> check_rows(np.float32([[1.0], [np.inf]]), [Part(Job(None, Asked("ab"), [1, 1]), 0, 2)])
     Traceback (most recent call last):
     minembed.errors.NumericalError: item 1 of the request gives NaN or infinity: the weights overflow float32
     """
     if not np.isfinite(rows).all():
         bad = int(np.argmin(np.isfinite(rows).reshape(len(rows), -1).all(axis=1)))
-        where = next(part.start + bad - begin for part, begin, end in spans(parts) if begin <= bad < end)
-        raise NumericalError(f"item {where} of the request gives NaN or infinity: the weights overflow float32")
+        part, begin = next((part, begin) for part, begin, end in spans(parts) if begin <= bad < end)
+        name = part.job.asked.name(part.start + bad - begin)
+        raise NumericalError(f"{name} gives NaN or infinity: the weights overflow float32")
 
 
 def packed_ids(lists: Sequence[Sequence[int]]) -> Tokens:
@@ -134,6 +147,18 @@ class StateLane:
         check_rows(np.array([[text.sum()] for text in states]), parts)
         written = [orjson.dumps(np.ascontiguousarray(text), option=orjson.OPT_SERIALIZE_NUMPY) for text in states]
         return dealt_out(parts, tokens, written, self.engine.checkpoint.max_seq_length)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountLane:
+    """Texts to their numbers of tokens, as they would be read."""
+
+    engine: Engine
+
+    def compute(self, parts: Sequence[Part], together: bool) -> list[Rows]:
+        """Numbers, one for each text."""
+        tokens = self.engine.tokenizer(items_of(parts), "replace", parts[0].start)
+        return dealt_out(parts, tokens, np.diff(tokens.cu_seqlens).tolist(), self.engine.checkpoint.max_seq_length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

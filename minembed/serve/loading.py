@@ -1,6 +1,7 @@
 """Load the models and indexes of a server, each under its name."""
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ def load_models(settings: Settings) -> Models:
     for argument in settings.models:
         name, model = named(argument)
         embedder = ServedEmbedder(name, Embedder.load(model, **how), int(time.time()), settings.strict)
-        embedders[_new(embedders, name)] = embedder
+        embedders[_new(name, embedders)] = embedder
     for argument in settings.rerankers:
         name, model = named(argument)
         loaded = Reranker.load(model, **how)
-        rerankers[_new(rerankers, name)] = ServedReranker(
+        rerankers[_new(name, rerankers, embedders)] = ServedReranker(
             name, loaded, int(time.time()), settings.strict, ScoreLane(loaded), ScoreLane(loaded, of_pairs=False)
         )
     for argument in settings.indexes:
@@ -40,18 +41,21 @@ def load_models(settings: Settings) -> Models:
         name = short_name(name) if name == folder else name
         embedder = _of_index(Path(folder), embedders, settings, how)
         index = Index.load(folder, embedder.model, verify=True)
-        indexes[_new(indexes, name)] = ServedIndex(name, index, embedder, SearchLane(index))
+        indexes[_new(name, indexes)] = ServedIndex(name, index, embedder, SearchLane(index))
     return Models(_with_short_names(embedders), _with_short_names(rerankers), indexes)
 
 
-def _new(served: dict[str, Any], name: str) -> str:
-    if name in served:
-        raise InputError(f"two models are called {name}: give one another name, as in NAME=FOLDER")
+def _new(name: str, *served: dict[str, Any]) -> str:
+    if any(name in some for some in served):
+        raise InputError(f"{name} is the name of two: give one another name, as in NAME=FOLDER")
     return name
 
 
 def _with_short_names(served: dict[str, Any]) -> dict[str, Any]:
-    return {**served, **{short: one for name, one in served.items() if (short := short_name(name)) not in served}}
+    """The same under short names, too; one that several share belongs to none of them."""
+    count = Counter(map(short_name, served))
+    short = {short_name(name): one for name, one in served.items() if count[short_name(name)] == 1}
+    return {**served, **{name: one for name, one in short.items() if name not in served}}
 
 
 def _of_index(folder: Path, embedders: dict[str, Any], settings: Settings, how: dict[str, Any]) -> ServedEmbedder:

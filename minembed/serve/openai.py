@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from minembed.serve.asking import find, job_of, told, vector_options
+from minembed.serve.app import MODELS
+from minembed.serve.asking import find, find_embedder, job_of, told, vector_options
 from minembed.serve.inputs import as_inputs
 from minembed.serve.request import Answer, Request, answer_json
 from minembed.serve.served import Models, ServedEmbedder, ServedReranker
@@ -38,7 +39,7 @@ class OpenAI:
     async def embeddings(self, request: Request) -> Answer:
         """Vectors of texts, as lists of numbers or as base64 of their float32 bytes."""
         asked = request.read(EmbeddingsRequest)
-        served = find(self.models.embedders, asked.model)
+        served = find_embedder(self.models, asked.model)
         inputs = as_inputs(asked.input, "input", self.settings)
         options = vector_options(served, asked.dimensions, asked.normalize, asked.prompt_name, asked.prompt)
         parts = await self.service.run(job_of(served, inputs, options, asked.truncate), request)
@@ -55,12 +56,19 @@ class OpenAI:
         """The models that are served."""
         served: list[ServedEmbedder | ServedReranker] = [*self.models.embedders.values()]
         served = list(dict.fromkeys([*served, *self.models.rerankers.values()]))  # some have two names
-        data = [
-            {"id": one.name, "object": "model", "created": one.created, "owned_by": "minembed"}
-            | ({"minembed": facts_of(one)} if isinstance(one, ServedEmbedder) else {})
-            for one in served
-        ]
-        return answer_json({"object": "list", "data": data})
+        return answer_json({"object": "list", "data": [_described(one) for one in served]})
+
+    async def one_model(self, request: Request) -> Answer:
+        """One of them, by the end of the path."""
+        name = request.path.removeprefix(MODELS)
+        known: dict[str, ServedEmbedder | ServedReranker] = {**self.models.rerankers, **self.models.embedders}
+        return answer_json(_described(find(known, name, "model")))
+
+
+def _described(one: ServedEmbedder | ServedReranker) -> dict[str, Any]:
+    """OpenAI's object of a model, and in our own field what `Embedder.connect` needs."""
+    told = {"id": one.name, "object": "model", "created": one.created, "owned_by": "minembed"}
+    return told | ({"minembed": facts_of(one)} if isinstance(one, ServedEmbedder) else {})
 
 
 def facts_of(served: ServedEmbedder) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def document(settings: Settings, models: Models) -> Schema:
         paths |= _of_rerankers(settings, models)
     if models.indexes:
         paths |= _of_indexes(settings, models)
-    paths |= _always()
+    paths |= _always(models)
     if models.embedders or models.indexes:
         page = s.get("A page to try it", None, s.TEI, media="text/html", is_open=True)
         paths["/"] = paths.get("/", {}) | page
@@ -116,6 +116,7 @@ def _of_rerankers(settings: Settings, models: Models) -> Schema:
         "model": names,
         "top_n": s.optional({"type": "integer", "minimum": 1, "maximum": MOST_WANTED}),
         "return_documents": s.optional(s.BOOLEAN),
+        "rank_fields": s.optional({"const": ["text"]}),
         "truncate": truncate,
     }
     rerank = {"query": s.TEXT, "texts": texts, **raw, "return_text": s.BOOLEAN, **tei}
@@ -140,9 +141,17 @@ def _of_indexes(settings: Settings, models: Models) -> Schema:
     return {"/v1/search": s.post("Rows that are most alike", s.body(fields, "query"), s.FOUND, s.OPENAI)}
 
 
-def _always() -> Schema:
+def _of_one_model(models: Models) -> Schema:
+    path = s.get("One of the models", s.ANY_OBJECT, s.OPENAI, more=("404",))
+    known = {"enum": [*models.embedders, *models.rerankers]} if models.embedders or models.rerankers else s.STRING
+    path["get"]["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": known}]
+    return path
+
+
+def _always(models: Models) -> Schema:
     return {
         "/v1/models": s.get("The models", s.MODELS, s.OPENAI),
+        "/v1/models/{model}": _of_one_model(models),
         "/info": s.get("The first model, in TEI's words", s.ANY_OBJECT, s.TEI),
         "/health": s.get("Whether the process answers", s.ANY_OBJECT, s.TEI, is_open=True),
         "/ping": s.get("The same", s.ANY_OBJECT, s.TEI),

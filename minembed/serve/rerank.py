@@ -10,6 +10,7 @@ import numpy as np
 from minembed.serve.asking import find, told
 from minembed.serve.errors import Refusal
 from minembed.serve.inputs import check_count
+from minembed.serve.lanes import numbered
 from minembed.serve.request import Answer, Request, answer_json
 from minembed.serve.served import Models, ServedReranker
 from minembed.serve.service import Service, counted, joined
@@ -44,20 +45,15 @@ class PredictRequest(msgspec.Struct):
     model: str | None = None
 
 
-class Document(msgspec.Struct):
-    """A document that is an object, as Cohere and Jina allow."""
-
-    text: str
-
-
 class RankRequest(msgspec.Struct):
     """The body of /v1/rerank."""
 
     query: Some
-    documents: list[str | Document]
+    documents: list[str | dict[str, Any]]
     model: str | None = None
     top_n: Annotated[int, msgspec.Meta(ge=1, le=MOST_WANTED)] | None = None
     return_documents: bool | None = False
+    rank_fields: list[str] | None = None
     truncate: bool | None = None
 
 
@@ -71,7 +67,7 @@ class Rerank:
         """Texts ranked by their relevance to a query, best first."""
         asked = request.read(RerankRequest)
         check_count(asked.texts, "texts", self.settings.max_items)
-        served = _of_one_label(find(self.models.rerankers, asked.model))
+        served = _of_one_label(find(self.models.rerankers, asked.model, "reranker or classifier"))
         scores, told_beside = await self._scores(served, asked.query, asked.texts, asked.truncate, request)
         scores = scores if asked.raw_scores else SCORE_ACTIVATIONS["Sigmoid"](scores)
         ranks = [
@@ -84,13 +80,17 @@ class Rerank:
         """The same, with the field names of Cohere and Jina."""
         asked = request.read(RankRequest)
         check_count(asked.documents, "documents", self.settings.max_items)
-        texts = [one if isinstance(one, str) else one.text for one in asked.documents]
-        served = _of_one_label(find(self.models.rerankers, asked.model))
+        if asked.rank_fields not in (None, ["text"]):
+            raise Refusal(
+                400, '`rank_fields` can be ["text"] alone: join several fields to one text', param="rank_fields"
+            )
+        texts = as_documents(asked.documents)
+        served = _of_one_label(find(self.models.rerankers, asked.model, "reranker or classifier"))
         scores, beside = await self._scores(served, asked.query, texts, asked.truncate, request)
         scores = SCORE_ACTIVATIONS["Sigmoid"](scores)
         results = [
             {"index": i, "relevance_score": float(scores[i])}
-            | ({"document": {"text": texts[i]}} if asked.return_documents else {})
+            | ({"document": as_object(asked.documents[i])} if asked.return_documents else {})
             for i in best_first(scores)[: asked.top_n]
         ]
         usage = {"prompt_tokens": beside["tokens"], "total_tokens": beside["tokens"]}
@@ -103,7 +103,7 @@ class Rerank:
         asked = request.read(PredictRequest)
         items, is_single = as_predicted(asked.inputs)
         check_count(items, "inputs", self.settings.max_items)
-        served: ServedReranker = find(self.models.rerankers, asked.model)
+        served: ServedReranker = find(self.models.rerankers, asked.model, "reranker or classifier")
         logits, beside = await self._logits(served, items, asked.truncate, request)
         activation = "Sigmoid" if len(served.model.labels) == 1 else "Softmax"
         scores = logits if asked.raw_scores else SCORE_ACTIVATIONS[activation](logits)
@@ -124,9 +124,11 @@ class Rerank:
         both = [i for i, item in enumerate(items) if len(item) == 2]
         jobs = []
         if alone:
-            jobs.append((alone, served.scores_of_texts([items[i][0] for i in alone], truncate)))
+            texts = [items[i][0] for i in alone]
+            jobs.append((alone, served.scores_of_texts(texts, truncate, lambda i: numbered(alone[i]))))
         if both:
-            jobs.append((both, served.scores([(items[i][0], items[i][1]) for i in both], truncate)))
+            pairs = [(items[i][0], items[i][1]) for i in both]
+            jobs.append((both, served.scores(pairs, truncate, lambda i: numbered(both[i]))))
         logits, tokens, truncated = np.empty((len(items), len(served.model.labels)), np.float32), 0, 0
         found = await asyncio.gather(*(self.service.run(job, request) for _, job in jobs))
         for (places, _), parts in zip(jobs, found, strict=True):
@@ -147,6 +149,27 @@ def _of_one_label(served: ServedReranker) -> ServedReranker:
             424, f"this model scores {len(labels)} labels, which are classes and no order: /predict", "backend"
         )
     return served
+
+
+def as_documents(documents: list[Any]) -> list[str]:
+    """The texts of documents, which are strings, or objects with a field `text`, as Cohere and Jina allow.
+
+    >>> as_documents(["a", {"text": "b", "page": 7}])
+    ['a', 'b']
+    """
+    for i, one in enumerate(documents):
+        if not isinstance(one, str) and not isinstance(one.get("text"), str):
+            raise Refusal(400, f"`documents[{i}]` has no string `text`", param="documents")
+    return [one if isinstance(one, str) else one["text"] for one in documents]
+
+
+def as_object(document: Any) -> Any:
+    """A document as it is returned: with all fields that it had.
+
+    >>> as_object("a"), as_object({"text": "b", "page": 7})
+    ({'text': 'a'}, {'text': 'b', 'page': 7})
+    """
+    return {"text": document} if isinstance(document, str) else document
 
 
 def best_first(scores: Array) -> list[int]:  # (N,)

@@ -110,9 +110,8 @@ def without_prompts(fields: Schema, inputs: str, settings: Settings) -> Schema:
     """
     if not settings.accept_token_ids:
         return {}
-    prompts = {name: {"type": "null"} for name in ("prompt", "prompt_name") if name in fields}
-    kinds = {inputs: texts(settings)}, {inputs: fields[inputs], **prompts}
-    return any_of(*({"properties": kind} for kind in kinds))
+    no_prompt: Schema = {name: {"type": "null"} for name in ("prompt", "prompt_name") if name in fields}
+    return any_of({"properties": {inputs: texts(settings)}}, {"properties": {inputs: fields[inputs], **no_prompt}})
 
 
 def body(fields: Schema, *required: str, condition: Schema | None = None) -> Schema:
@@ -149,14 +148,19 @@ def post(summary: str, request: Schema, result: Schema, error: str, description:
 
 
 def get(
-    summary: str, result: Schema | None, error: str, media: str = "application/json", is_open: bool = False
+    summary: str,
+    result: Schema | None,
+    error: str,
+    media: str = "application/json",
+    is_open: bool = False,
+    more: Iterable[str] = (),
 ) -> Schema:
-    """The GET of a path; `is_open` if it needs no key.
+    """The GET of a path; `is_open` if it needs no key; `more` statuses that it may answer.
 
     >>> get("", None, TEI, is_open=True)["get"]["security"]
     []
     """
-    own = {"summary": summary, "responses": answers(result, error, OF_ALL, media)}
+    own = {"summary": summary, "responses": answers(result, error, [*OF_ALL, *more], media)}
     return {"get": own | ({"security": []} if is_open else {})}
 
 

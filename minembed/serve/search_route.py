@@ -33,7 +33,7 @@ class Search:
     async def search(self, request: Request) -> Answer:
         """Hits, best first: a list for one query, a list of lists for several."""
         asked = request.read(SearchRequest)
-        served = find(self.models.indexes, asked.index, "index")
+        served = find(self.models.indexes, asked.index, "index", "index")
         queries = [asked.query] if isinstance(asked.query, str) else asked.query
         check_count(queries, "query", min(self.settings.max_items, MOST))
         check_texts(queries, "query")

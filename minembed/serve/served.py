@@ -11,7 +11,17 @@ from minembed.models.engine import find_prompt
 from minembed.models.options import Options
 from minembed.models.reranker import Reranker
 from minembed.search.index import Index
-from minembed.serve.lanes import Asked, Errand, ScoreLane, SearchLane, StateLane, TokenLane, VectorLane
+from minembed.serve.lanes import (
+    Asked,
+    CountLane,
+    Errand,
+    ScoreLane,
+    SearchLane,
+    StateLane,
+    TokenLane,
+    VectorLane,
+    numbered,
+)
 from minembed.serve.queue import Job, Lane
 
 PER_TOKEN = 4  # ASCII characters per token, about; every other character counts as one token
@@ -63,7 +73,13 @@ class ServedEmbedder:
             raise InputError(f"the prompt has {len(prompt)} characters: give up to {LONGEST_PROMPT}")
         return prompt
 
-    def vectors(self, texts: Sequence[str], options: Options, truncate: bool | None = None) -> Job:
+    def vectors(
+        self,
+        texts: Sequence[str],
+        options: Options,
+        truncate: bool | None = None,
+        name: Callable[[int], str] = numbered,
+    ) -> Job:
         """The job of encoding texts; raises InputError for options that the model does not have."""
         engine = self.model.engine
         engine.width(options.truncate_dim)
@@ -72,7 +88,7 @@ class ServedEmbedder:
         lane = self.lanes.get(skipped)
         if lane is None:
             lane = self.lanes[skipped] = VectorLane(engine, skipped)
-        return self._job(lane, prompted(prompt, texts), options, truncate)
+        return self._job(lane, prompted(prompt, texts), options, truncate, name)
 
     def vectors_of_ids(self, lists: Sequence[Sequence[int]], options: Options) -> Job:
         """The job of encoding lists of token ids, including special ones; raises InputError for invalid ids."""
@@ -92,15 +108,27 @@ class ServedEmbedder:
         lane = self.lanes.setdefault("states", StateLane(self.model.engine))
         return self._job(lane, prompted(prompt, texts), options, truncate)
 
+    def counts(self, texts: Sequence[str], options: Options, truncate: bool | None = None) -> Job:
+        """The job of counting each text's tokens."""
+        lane = self.lanes.setdefault("counts", CountLane(self.model.engine))
+        return self._job(lane, prompted(self.prompt(options), texts), options, truncate)
+
     def errand(self, items: Sequence[Any], work: Callable[[Any, Any], Any]) -> Job:
         """A job for the tokenizer: `work(tokenizer, item)` for each item."""
         lane = self.lanes.setdefault("tokens", TokenLane(self.model.engine.tokenizer.reference))
         return Job(lane, Errand(items, work), [1 + len(item) // CHEAPER for item in items])
 
-    def _job(self, lane: Lane, texts: Sequence[str], options: Options, truncate: bool | None) -> Job:
+    def _job(
+        self,
+        lane: Lane,
+        texts: Sequence[str],
+        options: Options,
+        truncate: bool | None,
+        name: Callable[[int], str] = numbered,
+    ) -> Job:
         strict = self.strict if truncate is None else not truncate
         limit = self.limit
-        return Job(lane, Asked(texts, options, strict), [estimate(text, limit) for text in texts])
+        return Job(lane, Asked(texts, options, strict, name), [estimate(text, limit) for text in texts])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,15 +147,19 @@ class ServedReranker:
         """How many tokens of a pair are read."""
         return self.model.max_seq_length
 
-    def scores(self, pairs: Sequence[tuple[str, str]], truncate: bool | None = None) -> Job:
+    def scores(
+        self, pairs: Sequence[tuple[str, str]], truncate: bool | None = None, name: Callable[[int], str] = numbered
+    ) -> Job:
         """The job of computing the logits of pairs."""
         limit = self.limit
         sizes = [min(limit, estimate(query, limit) + estimate(text, limit)) for query, text in pairs]
-        return Job(self.of_pairs, Asked(pairs, strict=self._strict(truncate)), sizes)
+        return Job(self.of_pairs, Asked(pairs, strict=self._strict(truncate), name=name), sizes)
 
-    def scores_of_texts(self, texts: Sequence[str], truncate: bool | None = None) -> Job:
+    def scores_of_texts(
+        self, texts: Sequence[str], truncate: bool | None = None, name: Callable[[int], str] = numbered
+    ) -> Job:
         """The job of computing the logits of texts, for a model that reads one at a time."""
-        asked = Asked(texts, strict=self._strict(truncate))
+        asked = Asked(texts, strict=self._strict(truncate), name=name)
         return Job(self.of_texts, asked, [estimate(text, self.limit) for text in texts])
 
     def _strict(self, truncate: bool | None) -> bool:
@@ -155,6 +187,11 @@ class Models:
     embedders: Mapping[str, ServedEmbedder]
     rerankers: Mapping[str, ServedReranker] = field(default_factory=dict)
     indexes: Mapping[str, ServedIndex] = field(default_factory=dict)
+
+    def first(self) -> "ServedEmbedder | ServedReranker":
+        """The model that a server with several is described by: also that of an index, if there is nothing else."""
+        own: list[ServedEmbedder | ServedReranker] = [*self.embedders.values(), *self.rerankers.values()]
+        return own[0] if own else next(iter(self.indexes.values())).embedder
 
 
 def short_name(name: str) -> str:

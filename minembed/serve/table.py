@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from minembed.serve.app import Handler, Route, Table
+from minembed.serve.app import ONE_MODEL, Handler, Route, Table
 from minembed.serve.docs_page import Docs
 from minembed.serve.metrics import Meter
 from minembed.serve.openai import OpenAI
@@ -40,7 +40,8 @@ def table_of(
     if models.indexes:
         posts["/v1/search"] = search.search
     docs = Docs(settings, models)
-    gets: dict[str, Handler] = {"/v1/models": openai.list_models, "/info": tei.info, "/metrics": status.metrics}
+    gets: dict[str, Handler] = {"/v1/models": openai.list_models, ONE_MODEL: openai.one_model}
+    gets |= {"/info": tei.info, "/metrics": status.metrics}
     gets |= {"/openapi.json": docs.openapi, "/docs": docs.page}
     table = {path: {"POST": Route(handler)} for path, handler in posts.items()}
     table |= {path: {"GET": Route(handler)} for path, handler in gets.items()}

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from minembed.search.similarity import cosine_similarity
-from minembed.serve.asking import find, job_of, told, vector_options
+from minembed.serve.asking import find_embedder, job_of, told, vector_options
 from minembed.serve.errors import Refusal
 from minembed.serve.inputs import as_inputs
 from minembed.serve.request import Answer, Request, answer_json
@@ -72,7 +72,7 @@ class TEI:
     async def embed(self, request: Request) -> Answer:
         """Vectors of texts, each a list of numbers."""
         asked = request.read(EmbedRequest)
-        served = find(self.models.embedders, asked.model)
+        served = find_embedder(self.models, asked.model)
         inputs = as_inputs(asked.inputs, "inputs", self.settings)
         options = vector_options(served, asked.dimensions, unit(served, asked.normalize), asked.prompt_name)
         parts = await self.service.run(job_of(served, inputs, options, asked.truncate), request)
@@ -82,13 +82,13 @@ class TEI:
     async def embed_all(self, request: Request) -> Answer:
         """The hidden states of every token of every text."""
         asked = request.read(EmbedAllRequest)
-        served = find(self.models.embedders, asked.model)
+        served = find_embedder(self.models, asked.model)
         inputs = as_inputs(asked.inputs, "inputs", self.settings)
         options = vector_options(served, None, None, asked.prompt_name)
-        job = served.states(inputs.items, options, asked.truncate)
-        if job.tokens > MOST_STATES:
-            raise Refusal(413, f"`inputs` has more than {MOST_STATES} tokens: send several requests", param="inputs")
-        parts = await self.service.run(job, request)
+        count = sum(chained(await self.service.run(served.counts(inputs.items, options, asked.truncate), request)))
+        if count > MOST_STATES:
+            raise Refusal(413, f"`inputs` has {count} tokens: send up to {MOST_STATES} a request", param="inputs")
+        parts = await self.service.run(served.states(inputs.items, options, asked.truncate), request)
         tokens, truncated = counted(parts)
         body = b"[" + b",".join(chained(parts)) + b"]"
         return Answer(body, headers=told(truncated), tokens=tokens, model=served.name)
@@ -96,19 +96,27 @@ class TEI:
     async def similarity(self, request: Request) -> Answer:
         """The cosines of one text with each of several others."""
         asked = request.read(SimilarityRequest)
-        served, how = find(self.models.embedders, asked.model), asked.parameters or SimilarityParameters()
+        served, how = find_embedder(self.models, asked.model), asked.parameters or SimilarityParameters()
         others = as_inputs(asked.inputs.sentences, "inputs.sentences", self.settings).items
         options = vector_options(served, None, unit(served, True), how.prompt_name)
-        job = served.vectors([asked.inputs.source_sentence, *others], options, how.truncate)
-        parts = await self.service.run(job, request)
+        texts = [asked.inputs.source_sentence, *others]
+        parts = await self.service.run(served.vectors(texts, options, how.truncate, compared), request)
         rows, (tokens, truncated) = joined(parts), counted(parts)
         scores = cosine_similarity(rows[:1], rows[1:])[0]
         return answer_json(scores, headers=told(truncated), tokens=tokens, model=served.name)
 
     async def info(self, request: Request) -> Answer:
         """The served model, with TEI's field names; with several models, the first."""
-        served: Any = next(iter(self.models.embedders.values()), None) or next(iter(self.models.rerankers.values()))
-        return answer_json(facts_of(served, self.settings, self.service.queue.threads))
+        return answer_json(facts_of(self.models.first(), self.settings, self.service.queue.threads))
+
+
+def compared(i: int) -> str:
+    """The name of a text of /similarity in an error.
+
+    >>> compared(0), compared(2)
+    ('`source_sentence`', '`sentences[1]`')
+    """
+    return f"`sentences[{i - 1}]`" if i else "`source_sentence`"
 
 
 def unit(served: ServedEmbedder, normalize: bool | None) -> bool | None:

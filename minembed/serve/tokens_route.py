@@ -1,12 +1,14 @@
 """/tokenize and /decode of text-embeddings-inference: from texts to tokens, and back."""
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 import msgspec
+import numpy as np
 import orjson
 
-from minembed.serve.asking import find, vector_options
+from minembed.serve.asking import find_embedder, vector_options
 from minembed.serve.errors import Refusal
 from minembed.serve.inputs import check_count
 from minembed.serve.request import Answer, Request, answer_json
@@ -45,7 +47,7 @@ class TokenRoutes:
     async def tokenize(self, request: Request) -> Answer:
         """The tokens of texts without truncation; /info has the limit of the model."""
         asked = request.read(TokenizeRequest)
-        served = find(self.models.embedders, asked.model)
+        served = find_embedder(self.models, asked.model)
         texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
         check_count(texts, "inputs", self.settings.max_items)
         options = vector_options(served, None, None, asked.prompt_name)
@@ -61,7 +63,7 @@ class TokenRoutes:
     async def decode(self, request: Request) -> Answer:
         """Texts from token ids."""
         asked = request.read(DecodeRequest)
-        served = find(self.models.embedders, asked.model)
+        served = find_embedder(self.models, asked.model)
         lists = as_lists(asked.ids)
         check_count(lists, "ids", self.settings.max_items)
         top = served.model.config.vocab_size
@@ -83,6 +85,19 @@ def as_lists(ids: list[Any]) -> list[list[int]]:
     return [ids] if kinds == {int} else ids
 
 
+def byte_offsets(text: str) -> Sequence[int]:
+    """Where each character begins in UTF-8, and the end: TEI counts bytes.
+
+    >>> list(byte_offsets("aé中b"))
+    [0, 1, 3, 6, 7]
+    """
+    if text.isascii():
+        return range(len(text) + 1)
+    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    widths = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
+    return [0, *np.cumsum(widths).tolist()]
+
+
 class _Tokenize:
     def __init__(self, special: bool) -> None:
         self.special = special
@@ -91,12 +106,13 @@ class _Tokenize:
         """A JSON array, written slice by slice: objects of a million tokens would take a gigabyte."""
         found = tokenizer.encode(text, add_special_tokens=self.special)
         columns = zip(found.ids, found.special_tokens_mask, found.offsets, strict=True)
+        at = byte_offsets(text)
         written = []
         while some := list(islice(columns, SLICE)):
             tokens = [
                 {"id": i, "text": tokenizer.id_to_token(i), "special": True, "start": None, "stop": None}
                 if is_special
-                else {"id": i, "text": text[start:stop], "special": False, "start": start, "stop": stop}
+                else {"id": i, "text": text[start:stop], "special": False, "start": at[start], "stop": at[stop]}
                 for i, is_special, (start, stop) in some
             ]
             written.append(orjson.dumps(tokens)[1:-1])

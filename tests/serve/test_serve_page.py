@@ -41,4 +41,4 @@ def test_the_page_is_one_file_that_asks_nobody_else(served):
 
 def test_post_stays_that_of_tei(served):
     assert len(ask_one(served.app, "POST", "/", {"inputs": "the cat"}).json[0]) == 32
-    assert ask_one(served.app, "PUT", "/").headers["allow"] == "POST, GET"
+    assert ask_one(served.app, "PUT", "/").headers["allow"] == "POST, GET, HEAD"
