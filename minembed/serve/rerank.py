@@ -1,11 +1,14 @@
 """Cross-encoders: /rerank and /predict of text-embeddings-inference, and /v1/rerank of Cohere and Jina."""
 
 import asyncio
+import json
+import sys
 from typing import Annotated, Any
 from uuid import uuid4
 
 import msgspec
 import numpy as np
+import orjson
 
 from minembed.serve.asking import find, told
 from minembed.serve.errors import Refusal
@@ -20,6 +23,7 @@ from minembed.transformer.heads import SCORE_ACTIVATIONS
 from minembed.types import Array
 
 MOST_WANTED = 2**31 - 1  # documents
+MOST_FLOAT = int(sys.float_info.max)
 Some = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -85,12 +89,12 @@ class Rerank:
                 400, '`rank_fields` can be ["text"] alone: join several fields to one text', param="rank_fields"
             )
         texts = as_documents(asked.documents)
+        objects = as_objects(asked.documents) if asked.return_documents else None
         served = _of_one_label(find(self.models.rerankers, asked.model, "reranker or classifier"))
         scores, beside = await self._scores(served, asked.query, texts, asked.truncate, request)
         scores = SCORE_ACTIVATIONS["Sigmoid"](scores)
         results = [
-            {"index": i, "relevance_score": float(scores[i])}
-            | ({"document": as_object(asked.documents[i])} if asked.return_documents else {})
+            {"index": i, "relevance_score": float(scores[i])} | ({"document": objects[i]} if objects else {})
             for i in best_first(scores)[: asked.top_n]
         ]
         usage = {"prompt_tokens": beside["tokens"], "total_tokens": beside["tokens"]}
@@ -163,13 +167,31 @@ def as_documents(documents: list[Any]) -> list[str]:
     return [one if isinstance(one, str) else one["text"] for one in documents]
 
 
-def as_object(document: Any) -> Any:
-    """A document as it is returned: with all fields that it had.
+def as_objects(documents: list[Any]) -> list[orjson.Fragment]:
+    """Documents as they are returned, in JSON: with all fields that they had.
 
-    >>> as_object("a"), as_object({"text": "b", "page": 7})
-    ({'text': 'a'}, {'text': 'b', 'page': 7})
+    >>> orjson.dumps(as_objects(["a", {"text": "b", "page": 2**100}]))
+    b'[{"text": "a"},{"text": "b", "page": 1.2676506002282294e+30}]'
     """
-    return {"text": document} if isinstance(document, str) else document
+    found = []
+    for i, one in enumerate(documents):
+        try:
+            text = json.dumps({"text": one} if isinstance(one, str) else _short(one), allow_nan=False)
+        except ValueError as error:
+            message = f"`documents[{i}]` has a number that cannot be returned: it is beyond float64"
+            raise Refusal(400, message, param="documents") from error
+        found.append(orjson.Fragment(text))
+    return found
+
+
+def _short(value: Any) -> Any:
+    """The same, without integers that orjson could not write, or whose digits would be many more than were sent."""
+    if isinstance(value, dict):
+        return {key: _short(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_short(one) for one in value]
+    whole = isinstance(value, int) and 2**63 < abs(value) <= MOST_FLOAT and int(float(value)) == value
+    return float(value) if whole else value
 
 
 def best_first(scores: Array) -> list[int]:  # (N,)

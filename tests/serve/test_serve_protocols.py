@@ -1,5 +1,6 @@
 """What clients of the other interfaces and browsers expect, and errors that name the right thing."""
 
+import json
 import shutil
 import socket
 
@@ -65,6 +66,17 @@ def test_documents_come_back_with_all_their_fields(app):
     documents = ["bread", {"text": "the cat", "page": 7, "rows": [1, None]}]
     found = ok(app, "/v1/rerank", query="the cat", documents=documents, return_documents=True, rank_fields=["text"])
     assert {one["index"]: one["document"] for one in found["results"]} == {0: {"text": "bread"}, 1: documents[1]}
+
+
+NUMBERS = "[1e300, -1.5, 123456789012345678901, 36893488147419103232, 18446744073709551616.0, 7, true, null]"
+
+
+def test_documents_come_back_with_numbers_of_any_size(app):
+    body = '{"query": "a", "return_documents": true, "documents": [{"text": "b", "rows": ' + NUMBERS + "}]}"
+    reply = ask_one(app, "POST", "/v1/rerank", body=body.encode())
+    assert reply.json["results"][0]["document"]["rows"] == json.loads(NUMBERS) and len(reply.body) < 700
+    reply = ask_one(app, "POST", "/v1/rerank", body=body.replace("1e300", "1e999").encode())
+    assert reply.status == 400 and "`documents[0]` has a number that cannot be returned" in reply.json["message"]
 
 
 @pytest.mark.parametrize(
