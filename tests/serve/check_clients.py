@@ -37,6 +37,7 @@ def test_openai(server, expected):
     short = client.embeddings.create(input=TEXTS[0], model="tiny", dimensions=8).data[0].embedding
     assert len(short) == 8
     assert [one.id for one in client.models.list()] == ["tiny", "cross"]
+    assert client.models.retrieve("tiny").id == "tiny"
     with pytest.raises(openai.NotFoundError) as missing:
         client.embeddings.create(input="a", model="other")
     assert missing.value.code == "model_not_found" and missing.value.param == "model"

@@ -38,7 +38,10 @@ def add(result, path=RESULTS):
 
 
 def next_piece(row: Row, results, share=1.0):
-    """The seed and the size of the next piece of a row; None if it is done.  Failed pieces come first."""
+    """The seed and the size of the next piece of a row; None if it is done.  Failed pieces come first.
+
+    The last one is at least half a piece: tests that ask for some of each outcome would not find it among a few.
+    """
     own = [one for one in results if one["row"] == row.name]
     failed = [one for one in own if one["result"] != "passed"]
     if failed:
@@ -48,7 +51,8 @@ def next_piece(row: Row, results, share=1.0):
     left = max(1, round(row.total * share)) - sum(one["count"] for one in own)
     if left <= 0:
         return None
-    return 1 + max((one["seed"] for one in own), default=0), min(row.piece, left)
+    size = max(left, row.piece // 2) if own else left
+    return 1 + max((one["seed"] for one in own), default=0), min(row.piece, size)
 
 
 def revision():
