@@ -1,5 +1,6 @@
 """The whole server: its parts are assembled, and run until a signal stops it gracefully."""
 
+import errno
 import logging
 import math
 import os
@@ -27,6 +28,7 @@ from minembed.serve.table import table_of
 from minembed.serve.workers import Workers
 
 LOG = logging.getLogger("minembed")
+BACKLOG = 1024  # connections that the system holds until they are accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +102,57 @@ def bind(host: str, port: int) -> socket.socket:
         if os.name == "posix":  # so that the port of a killed server can be used again at once
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host.strip("[]"), port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: of a name that DNS cannot hold, as "a..b"
         sock.close()
-        raise InputError(f"cannot listen on {host}:{port}: {error.strerror or error}; --port takes another") from error
+        raise cannot_listen(host, port, error) from error
     return sock
 
 
-def run(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Load, and serve until a signal comes; `ready` is called with the URL once requests are answered."""
-    sock = bind(settings.host, settings.port)
-    parts = assemble(settings, load_models(settings))
-    host, port = sock.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    server = Server(config_of(parts), lambda: ready(url), parts.app.stop)
-    workers = parts.start()
+def listen(sock: socket.socket) -> None:
+    """Accept connections on a bound socket; raises InputError if another process took the port since it was bound.
+
+    Two processes may bind one port as long as none listens, and uvloop does not say that listening failed.
+
+    >>> with bind("127.0.0.1", 0) as sock:
+    ...     listen(sock)
+    """
     try:
-        server.run([sock])
-    finally:
-        workers.stop(timeout=settings.grace)
-        parts.log.flush()
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise cannot_listen(*sock.getsockname()[:2], error) from error
+
+
+def cannot_listen(host: str, port: int, error: Exception) -> InputError:
+    """The error of an address at which the server cannot listen, with the option that helps.
+
+    >>> str(cannot_listen("127.0.0.1", 80, PermissionError(errno.EACCES, "Permission denied")))
+    'cannot listen on 127.0.0.1:80: Permission denied; --port takes another'
+    >>> str(cannot_listen("8.8.8.8", 80, OSError(errno.EADDRNOTAVAIL, "no such address")))
+    'cannot listen on 8.8.8.8:80: no such address; --host takes an address of this machine'
+    """
+    is_system = isinstance(error, OSError) and not isinstance(error, socket.gaierror)  # whose numbers mean other things
+    of_port = is_system and getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
+    remedy = "--port takes another" if of_port else "--host takes an address of this machine"
+    return InputError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; {remedy}")
+
+
+def run(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Load, and serve until a signal comes; `ready` is called with the URL once requests are answered.
+
+    Until then connections are refused, so that a proxy asks another server instead of waiting for this one.
+    """
+    with bind(settings.host, settings.port) as sock:
+        parts = assemble(settings, load_models(settings))
+        host, port = sock.getsockname()[:2]
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        server = Server(config_of(parts), lambda: ready(url), parts.app.stop)
+        listen(sock)
+        workers = parts.start()
+        try:
+            server.run([sock])
+        finally:
+            workers.stop(timeout=settings.grace)
+            parts.log.flush()
 
 
 def config_of(parts: Parts) -> uvicorn.Config:
@@ -135,5 +169,5 @@ def config_of(parts: Parts) -> uvicorn.Config:
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=math.ceil(parts.settings.grace),
-        backlog=1024,
+        backlog=BACKLOG,
     )

@@ -14,7 +14,9 @@ from serving import running
 
 from minembed import Embedder
 from minembed.errors import InputError
+from minembed.serve import server as server_module
 from minembed.serve.server import bind
+from minembed.serve.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +152,36 @@ def test_a_grace_that_runs_out(raw, grace, tiny_folder, tmp_path):
 def test_a_port_that_is_taken(server):
     with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1"):
         bind("127.0.0.1", server.port)
+
+
+def test_a_port_that_another_takes_while_models_load(tiny_folder, monkeypatch):
+    """Both may bind it, since none listens yet; who listens later is told, and does not say that it is ready."""
+    load = server_module.load_models
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+
+        def load_slowly(settings):
+            with pytest.raises(ConnectionRefusedError):  # not left waiting
+                socket.create_connection(("127.0.0.1", settings.port), 5)
+            other.listen()
+            return load(settings)
+
+        def ready(url):
+            raise AssertionError(f"it says that it is ready on {url}")
+
+        monkeypatch.setattr(server_module, "load_models", load_slowly)
+        settings = Settings(models=(str(tiny_folder),), backend="numpy", threads=1, port=other.getsockname()[1])
+        with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1:\d+: .*; --port takes another"):
+            server_module.run(settings, ready)
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "192.0.2.1", "a..b", "x" * 70 + ".example", "2001:db8::1"])
+def test_a_host_that_is_not_of_this_machine(host):
+    """Another port would not help."""
+    with pytest.raises(InputError, match="; --host takes an address of this machine") as caught:
+        bind(host, 0)
+    assert "--port" not in str(caught.value)
 
 
 def test_a_head_that_stops_in_the_middle_is_not_waited_for(server):
