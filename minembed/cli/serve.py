@@ -1,31 +1,64 @@
 """`minembed serve`: serve models over HTTP."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
+from click.core import ParameterSource
 
 from minembed.types import Backend, DtypeChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+LINK = re.compile(r"(tcp|udp|sctp)://")  # begins the variable NAME_PORT of a Service, in Kubernetes
 
 
-def read_keys(path: Path | None) -> tuple[str, ...]:
+def read_keys(ctx: click.Context, param: click.Parameter, path: Path | None) -> tuple[str, ...]:
     """The keys of a file, one per line; lines that are empty or begin with # are ignored."""
     if path is None:
         return ()
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows put a byte-order mark before the first key
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{path} is not UTF-8: save it as UTF-8, one key per line") from error
+    lines = [line.strip() for line in text.split("\n")]
+    for i, line in enumerate(lines, 1):
+        if not line.isprintable() and not line.startswith("#"):
+            raise click.BadParameter(
+                f"{path}, line {i}: the key holds a control character or an invisible one, which clients cannot send: "
+                "write it anew"
+            )
     keys = tuple(line for line in lines if line and not line.startswith("#"))
     if not keys:
-        raise click.UsageError(f"{path} holds no key: write one per line")
+        raise click.BadParameter(f"{path} holds no key: write one per line")
     return keys
+
+
+class Setting(click.Option):
+    """An option that an environment variable can set, too; an error of its value names where the value came from."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The variable's value; the one that Kubernetes writes for a Service named minembed is none of ours."""
+        value = super().resolve_envvar_value(ctx)
+        if value is None or self.envvar != "MINEMBED_PORT" or not LINK.match(value):
+            return value
+        if not ctx.resilient_parsing:
+            told = f"minembed: {self.envvar}={value} is ignored: Kubernetes writes it for a Service named minembed"
+            click.echo(told, err=True)
+        return None
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The name of the option, or of the variable that set it."""
+        hint = super().get_error_hint(ctx)
+        is_variable = ctx is not None and ctx.get_parameter_source(self.name or "") is ParameterSource.ENVIRONMENT
+        return f"{self.envvar} (environment variable for {hint})" if is_variable else hint
 
 
 def setting(name: str, **facts: Any) -> Callable[[Command], Command]:
     """An option that an environment variable can set, too: --max-body as MINEMBED_MAX_BODY."""
     variable = "MINEMBED_" + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(name, envvar=variable, **facts)
+    return click.option(name, cls=Setting, envvar=variable, **facts)
 
 
 def number(name: str, default: int, help_text: str, metavar: str = "N") -> Callable[[Command], Command]:
@@ -43,6 +76,7 @@ def number(name: str, default: int, help_text: str, metavar: str = "N") -> Calla
 @setting(
     "--api-key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=read_keys,
     metavar="FILE",
     help="Keys, one per line; requests then need one of them.",
 )
@@ -108,7 +142,7 @@ def command(**given: Any) -> None:
         models=given.pop("models"),
         rerankers=given.pop("rerank"),
         indexes=given.pop("index"),
-        api_keys=read_keys(given.pop("api_key_file")),
+        api_keys=given.pop("api_key_file"),
         allowed_hosts=given.pop("allowed_host"),
         allowed_origins=given.pop("allowed_origin"),
         strict=given.pop("too_long") == "error",

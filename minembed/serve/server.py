@@ -119,7 +119,8 @@ def listen(sock: socket.socket) -> None:
     try:
         sock.listen(BACKLOG)
     except OSError as error:
-        raise cannot_listen(*sock.getsockname()[:2], error) from error
+        host, port = sock.getsockname()[:2]
+        raise cannot_listen(host, port, error) from error
 
 
 def cannot_listen(host: str, port: int, error: Exception) -> InputError:
