@@ -1,5 +1,6 @@
 """`minembed serve`: serve models over HTTP."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,33 @@ def read_keys(ctx: click.Context, param: click.Parameter, path: Path | None) -> 
     if not keys:
         raise click.BadParameter(f"{path} holds no key: write one per line")
     return keys
+
+
+def check_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse host names and origins that no request could have."""
+    from minembed.errors import InputError
+    from minembed.serve.settings import host_form, origin_form
+
+    try:
+        for value in values:
+            (host_form if param.name == "allowed_host" else origin_form)(value)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from error
+    return values
+
+
+class Seconds(click.FloatRange):
+    """A time from 0 to a day: Python's float also reads "nan", which is in every range."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=86_400)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 class Setting(click.Option):
@@ -82,10 +110,20 @@ def number(name: str, default: int, help_text: str, metavar: str = "N") -> Calla
 )
 @setting("--insecure-no-auth", is_flag=True, help="Allow requests from other machines without a key.")
 @setting(
-    "--allowed-host", multiple=True, metavar="NAME", help="A host name by which clients may call this server; *: any."
+    "--allowed-host",
+    multiple=True,
+    callback=check_values,
+    metavar="NAME",
+    help="A host name by which clients may call this server; *: any.",
 )
-@setting("--allowed-origin", multiple=True, metavar="URL", help="A site whose pages may send requests (CORS).")
-@setting("--threads", type=click.IntRange(min=1), metavar="N", help="Threads; default: all available cores.")
+@setting(
+    "--allowed-origin",
+    multiple=True,
+    callback=check_values,
+    metavar="URL",
+    help="A site whose pages may send requests (CORS); *: any.",
+)
+@setting("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads; default: all available cores.")
 @setting(
     "--dtype", type=click.Choice(get_args(DtypeChoice)), help="Type of the numbers; default: float32, or as stored."
 )
@@ -114,7 +152,7 @@ def number(name: str, default: int, help_text: str, metavar: str = "N") -> Calla
 )
 @setting(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minembed.serve.errors import Refusal
-from minembed.serve.settings import LOOPBACK_NAMES, Settings
+from minembed.serve.settings import LOOPBACK_NAMES, Settings, host_form, origin_form
 
 ONCE = {  # headers that may occur once, and the field for each
     b"host": "host",
@@ -61,10 +61,10 @@ class Guard:
 
     def __init__(self, settings: Settings) -> None:
         host = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
-        names = (*LOOPBACK_NAMES, host, *settings.allowed_hosts)
-        self._any_host = "*" in settings.allowed_hosts
-        self._hosts = frozenset(name.lower().encode() for name in names)
-        self._origins = frozenset(origin.rstrip("/").encode() for origin in settings.allowed_origins)
+        names = (*LOOPBACK_NAMES, host.lower(), *map(host_form, settings.allowed_hosts))
+        self._any_host, self._any_origin = "*" in settings.allowed_hosts, "*" in settings.allowed_origins
+        self._hosts = frozenset(name.encode() for name in names)
+        self._origins = frozenset(origin_form(origin).encode() for origin in settings.allowed_origins)
         self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.api_keys]
 
     def check_host(self, head: Head) -> None:
@@ -77,7 +77,7 @@ class Guard:
         origin = head.origin
         if origin is None:
             return None
-        if origin in self._origins:
+        if self._any_origin or origin in self._origins:
             return origin
         scheme, _, rest = origin.partition(b"://")
         if scheme in (b"http", b"https") and rest.lower() == (head.host or b"").lower():

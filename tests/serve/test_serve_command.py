@@ -3,14 +3,22 @@
 import pytest
 from command import run
 
+from minembed.errors import InputError
 from minembed.serve import server
+from minembed.serve.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch):
+    """The settings with which a server would have run; none runs."""
+    settings_of_servers = []
+    monkeypatch.setattr(server, "run", lambda settings, ready: settings_of_servers.append(settings))
+    return settings_of_servers
 
 
 @pytest.fixture
-def settings_of(monkeypatch):
+def settings_of(kept):
     """A function of options to the settings that the command would run with, and what it says."""
-    kept = []
-    monkeypatch.setattr(server, "run", lambda settings, ready: kept.append(settings))
 
     def start(*options):
         _, said = run("serve", "tiny", *options)
@@ -81,7 +89,6 @@ def test_keys(content, keys, settings_of, tmp_path):
         ("secret".encode("utf-16-le"), "line 1"),
         (b"first\nsec\x00ret\n", "line 2"),
         (b"first\n\nsec\x0bret\n", "line 3"),
-        (b"sec\rret\n", "line 1"),
         ("first\n\ufeffsecret\n".encode(), "line 2"),  # two files in one
         (b"", "holds no key"),
         (b"\xef\xbb\xbf# none\n\n", "holds no key"),
@@ -93,3 +100,67 @@ def test_keys_that_no_client_can_send(content, said, tmp_path, monkeypatch):
     assert said in told and "Invalid value for '--api-key-file'" in told and "sec" not in told
     monkeypatch.setenv("MINEMBED_API_KEY_FILE", str(tmp_path / "keys"))
     assert said in (told := refused()) and "Invalid value for MINEMBED_API_KEY_FILE" in told
+
+
+HOSTS = [
+    "vectors.example.org:8310",
+    "https://v2.example.org",
+    "a/b",
+    "*.example.org",
+    "a,b",
+    "",
+    "a b",
+    "bücher.example",
+]
+HOSTS += ["[::1]:80", "[a", "user@a", "[12:99]", "fe80::1%eth0", "[name]"]
+ORIGINS = ["v2.example.org", "https://v2.example.org/path", "https://", "https://*.example.org", "https://a:b"]
+ORIGINS += [
+    "https://user@a",
+    "https://a:0",
+    "https://a:65536",
+    "https://a,https://b",
+    "file:///x",
+    "",
+    "NULL",
+    "https://a?b",
+]
+ORIGINS += ["https://bücher.example", "https://a//", "http://[12:99]", "http://::1"]
+NEVER = [("--allowed-host", value) for value in HOSTS] + [("--allowed-origin", value) for value in ORIGINS]
+
+
+@pytest.mark.parametrize(("option", "value"), NEVER)
+def test_a_host_or_an_origin_that_no_request_has_is_refused(option, value, monkeypatch):
+    told = refused(option, value)
+    assert f"Invalid value for '{option}': {option} takes" in told and f"not {value!r}" in told
+    assert ("xn--" in told) is not value.isascii()
+    with pytest.raises(InputError, match=f"{option} takes"):
+        Settings(models=("m",), **{option[2:].replace("-", "_") + "s": (value,)})
+    if value and " " not in value:
+        variable = "MINEMBED_" + option[2:].replace("-", "_").upper()
+        monkeypatch.setenv(variable, f"{value} {value}")
+        assert f"Invalid value for {variable}" in refused()
+
+
+@pytest.mark.parametrize("origin", ["*", "null"])
+def test_any_origin_needs_a_key_or_an_explicit_word(origin, settings_of, tmp_path):
+    _, told = run("serve", "tiny", "--allowed-origin", origin, code=1)
+    assert f"--allowed-origin {origin} lets any page" in told and "--api-key-file" in told
+    (tmp_path / "keys").write_text("key")
+    for option in (["--api-key-file", tmp_path / "keys"], ["--insecure-no-auth"]):
+        settings, _ = settings_of("--allowed-origin", origin, *option)
+        assert settings.allowed_origins == (origin,)
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf", "NaN", "-1", "1e300", "86401", "soon"])
+def test_a_grace_without_an_end(value):
+    assert "Invalid value for '--grace'" in refused("--grace", value)
+    if value != "soon":
+        with pytest.raises(InputError, match="grace must be from 0 to 86400 seconds"):
+            Settings(models=("m",), grace=float(value))
+
+
+@pytest.mark.parametrize("threads", [0, 1025, 100_000])
+def test_more_threads_than_any_machine_needs(threads):
+    assert "Invalid value for '--threads'" in refused("--threads", threads)
+    with pytest.raises(InputError, match="threads must be a whole number from 1 to 1024"):
+        Settings(models=("m",), threads=threads)

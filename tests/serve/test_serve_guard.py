@@ -60,6 +60,26 @@ def test_allowed_hosts(serving):
         assert status(parts.app, {"host": "anything"}) == 200
 
 
+def test_hosts_and_origins_are_compared_as_they_are_sent(serving):
+    pages = {
+        "allowed_origins": ("https://A.example:443/", "http://b.example:3000", "app://.", "http://[2001:DB8:0::1]")
+    }
+    with serving(allowed_hosts=("2001:DB8:0::1", "[2001:db8::2]", "my_service"), **pages) as parts:
+        for host in ("[2001:db8::1]:8080", "[2001:db8::2]", "my_service:80"):
+            assert status(parts.app, {"host": host}) == 200
+        for origin in ("https://a.example", "http://b.example:3000", "app://.", "http://[2001:db8::1]"):
+            assert status(parts.app, {"origin": origin}) == 200
+        for origin in ("http://a.example", "http://b.example", "https://a.example:80", "null", "*"):
+            assert status(parts.app, {"origin": origin}) == 403
+
+
+def test_any_page(serving):
+    with serving(allowed_origins=("*",), insecure_no_auth=True) as parts:
+        for origin in ("https://anything.example", "null"):
+            reply = ask_one(parts.app, "POST", "/v1/embeddings", GOOD, headers={"origin": origin})
+            assert reply.status == 200 and reply.headers["access-control-allow-origin"] == origin
+
+
 def test_pages_of_other_servers(served, keyed):
     same = {"origin": "http://localhost:8080"}
     assert status(served.app, same) == 200
