@@ -1,5 +1,6 @@
 """The access log: one line per request, for people or as JSON.  It never contains texts of requests, or keys."""
 
+import asyncio
 import sys
 import time
 from dataclasses import dataclass
@@ -39,26 +40,35 @@ def line_of(entry: Entry, kind: str, moment: float) -> str:
 
 
 class AccessLog:
-    """Buffers lines, and writes several at a time."""
+    """Buffers lines, and writes several at a time.
+
+    The first line that is buffered sets a timer, so that no line waits for the next request.
+    """
 
     def __init__(self, kind: str, stream: TextIO | None = None) -> None:
         self.kind, self._stream = kind, stream or sys.stderr
         self._lines: list[str] = []
-        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None  # only while lines are buffered
+        self._loop: asyncio.AbstractEventLoop | None = None  # whose timer it is
 
     def add(self, entry: Entry) -> None:
-        """Buffer a line, and write the buffer if its first line has waited long enough."""
+        """Buffer a line, and write it soon; at once where no event loop runs."""
         if self.kind == "none":
             return
-        now = time.time()
-        if not self._lines:
-            self._since = now
-        self._lines.append(line_of(entry, self.kind, now))
-        if now - self._since >= PATIENCE:
+        self._lines.append(line_of(entry, self.kind, time.time()))
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
             self.flush()
+            return
+        if self._timer is None or self._loop is not loop:  # that of a loop which ended never fires
+            self._loop, self._timer = loop, loop.call_later(PATIENCE, self.flush)
 
     def flush(self) -> None:
         """Write the buffer; a closed stream ends the log, not the server."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._loop = self._timer = None
         lines, self._lines = self._lines, []
         if lines:
             try:

@@ -116,6 +116,20 @@ def test_a_signal_ends_it_in_good_order(tiny_folder, tmp_path):
     bind("127.0.0.1", server.port).close()
 
 
+def test_the_line_of_the_last_request_is_in_the_log_soon(tiny_folder, tmp_path):
+    """Also if the server is killed then."""
+    with running(tmp_path, f"tiny={tiny_folder}", "--backend", "numpy") as server:
+        assert status_of(ask_raw(server.port, post(GOOD))) == 200
+        end = time.monotonic() + 10
+        while "POST /v1/embeddings 200" not in server.log():
+            assert time.monotonic() < end, server.log()
+            time.sleep(0.05)
+        assert status_of(ask_raw(server.port, post(b"{}"))) == 400
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert "POST /v1/embeddings 400" in server.log() and "Traceback" not in server.log()
+
+
 HALF_A_BODY = HEAD + b'Content-Length: 100\r\n\r\n{"input": "a'
 LONG = post(b'{"input": [' + b",".join([b'"' + b"the cat " * 40 + b'"'] * 2000) + b"]}")  # seconds of work
 
