@@ -5,6 +5,9 @@ import hmac
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+from functools import lru_cache
 
 from minembed.serve.errors import Refusal
 from minembed.serve.settings import LOOPBACK_NAMES, Settings, host_form, origin_form
@@ -151,14 +154,29 @@ def check_content(head: Head) -> None:
     Traceback (most recent call last):
     minembed.serve.errors.Refusal: send JSON in UTF-8, as Content-Type: application/json
     """
-    kind, _, charset = (head.content_type or b"").partition(b";")
-    name, equals, value = charset.strip().lower().partition(b"=")
-    if kind.strip().lower() != b"application/json" or (
-        name == b"charset" and equals and value.strip(b'" ') not in (b"utf-8", b"utf8")
-    ):
+    if not is_json(head.content_type or b""):
         raise Refusal(415, "send JSON in UTF-8, as Content-Type: application/json", "unsupported", headers=CLOSE)
     if head.content_encoding is not None and head.content_encoding.strip().lower() not in (b"identity", b""):
         raise Refusal(415, "send the body as it is, without Content-Encoding", "unsupported", headers=CLOSE)
+
+
+@lru_cache(64)
+def is_json(content_type: bytes) -> bool:
+    """Whether a Content-Type is that of JSON in UTF-8; parameters that JSON does not have are ignored.
+
+    >>> is_json(b'Application/JSON; x="a;b"; Charset="UTF-8"'), is_json(b"application/json; x=y; charset=latin-1")
+    (True, False)
+    """
+    if len(content_type) > 256:  # none that means JSON; parsing takes the square of the length
+        return False
+    message = Message()
+    message["content-type"] = content_type.decode("latin-1")
+    try:
+        named = [(name.lower(), collapse_rfc2231_value(value)) for name, value in message.get_params([])[1:]]
+    except ValueError:  # a value in a codec that cannot decode it (RFC 2231)
+        return False
+    charsets = {value.strip().lower() for name, value in named if name == "charset"}
+    return message.get_content_type() == "application/json" and charsets <= {"utf-8", "utf8"}
 
 
 CLOSE = {"connection": "close"}  # the rest of the body is not read

@@ -147,6 +147,12 @@ def test_a_server_that_others_reach_wants_a_key():
         ({"content-type": "text/plain"}, 415),
         ({"content-type": None}, 415),
         ({"content-type": "application/json; charset=latin-1"}, 415),
+        ({"content-type": "application/json; x=y; charset=latin-1"}, 415),
+        ({"content-type": "application/json; charset=utf-8; charset=latin-1"}, 415),
+        ({"content-type": "application/json; charset*=undefined''%ff"}, 415),
+        ({"content-type": "application/json; charset*" + "9" * 5000 + "=a"}, 415),
+        ({"content-type": 'application/json; a="' + ";" * 16_000}, 415),
+        ({"content-type": "text/plain; application/json"}, 415),
         ({"content-encoding": "gzip"}, 415),
         ({"content-length": None}, 411),
         ({"content-length": "x"}, 400),
@@ -161,6 +167,21 @@ def test_a_server_that_others_reach_wants_a_key():
 def test_bodies_that_are_not_read(served, headers, expected):
     reply = ask_one(served.app, "POST", "/v1/embeddings", GOOD, headers=headers)
     assert reply.status == expected and reply.headers["connection"] == "close" and reply.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8; x=y",
+        "application/json; x=y;charset=utf-8",
+        'Application/JSON;CHARSET="UTF-8"',
+        'application/json; x="a; charset=latin-1"',
+        "application/json ;",
+        "application/json; utf-8",
+    ],
+)
+def test_parameters_of_a_content_type(served, content_type):
+    assert status(served.app, {"content-type": content_type}) == 200
 
 
 def test_a_body_in_pieces_is_counted(served):
