@@ -11,7 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -191,15 +191,20 @@ class Client:
             headers["Authorization"] = b"Bearer " + self.api_key.encode()
         connection.request(method, self.address.prefix + path, body, headers)
         with connection.getresponse() as response:
+            is_open_ended = response.length is None and not response.chunked
             whole = response.read(LARGEST + 1)
         if len(whole) > LARGEST:
             raise self._failed(f"an answer of more than {LARGEST} bytes")
+        value = parsed(whole)
+        if response.length or (is_open_ended and response.status == 200 and value is None and whole[:1] in b"{"):
+            # http.client tells of neither: fewer bytes than announced, and a header that ends before it announces any
+            raise IncompleteRead(whole, response.length)
         named = {name.lower(): text for name, text in response.getheaders()}
         if response.will_close:
             connection.close()
         else:
             self.connections.give(connection)
-        return Reply(response.status, named, parsed(whole))
+        return Reply(response.status, named, value)
 
     def _failed(self, what: str) -> ServerError:
         return ServerError(f"{self.address.url}: {what}")

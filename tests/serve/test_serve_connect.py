@@ -270,6 +270,10 @@ FOUND = http(200, {"data": [{"index": 0, "embedding": "AACAPw=="}]})
 CLOSED = b""  # the connection is closed instead of an answer
 
 
+class BrokenOff(bytes):
+    """The beginning of an answer, after which the connection is closed."""
+
+
 @contextmanager
 def scripted(*answers):
     """A server that gives these answers, one a request, and then the last one again."""
@@ -290,6 +294,8 @@ def scripted(*answers):
                 if answer == CLOSED:
                     return
                 self.wfile.write(answer)
+                if isinstance(answer, BrokenOff):
+                    return
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads, allow_reuse_address = True, True
@@ -339,6 +345,30 @@ def test_broken_connections_are_made_anew(waits):
     with scripted(LISTED, FOUND[:-5], FOUND) as (url, _):  # half an answer is never taken for one
         with pytest.raises(ServerError, match=r"no answer within 0\.2 s"):
             Embedder.connect(url, timeout=0.2).encode("a")
+
+
+BODY = FOUND.index(b"{")
+OPEN_ENDED = b"HTTP/1.1 200 x\r\nconnection: close\r\n\r\n" + FOUND[BODY:]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [FOUND[:20], FOUND[: BODY - 6], FOUND[:BODY], FOUND[: BODY + 9], FOUND[:-1], OPEN_ENDED[:-9]],
+    ids=["header", "length", "no body", "body", "last byte", "no length"],
+)
+def test_an_answer_that_breaks_off_is_asked_for_again(part, waits):
+    with scripted(LISTED, FOUND, BrokenOff(part), BrokenOff(part), FOUND, FOUND) as (url, seen):
+        model = Embedder.connect(url, retries=1)
+        for _ in range(3):  # the second meets it, first on a kept connection, then on a new one
+            assert model.encode("a").tolist() == [1.0]
+        assert waits == [0.25] and len(seen) == 6
+    with scripted(LISTED, BrokenOff(part)) as (url, _):
+        model = Embedder.connect(url, retries=0)
+        with pytest.raises(ServerError, match="no server answers"):
+            model.encode("a")
+        assert not model.client.connections._idle
+    with scripted(LISTED, BrokenOff(OPEN_ENDED)) as (url, _):  # the end of the connection can be that of the answer
+        assert Embedder.connect(url, retries=0).encode("a").tolist() == [1.0]
 
 
 def test_silence_ends(waits):
