@@ -20,6 +20,7 @@ from minembed.errors import (
 )
 from minembed.models.options import AllOptions, EncodeOptions, Options
 from minembed.models.precision import check_ranges, quantized
+from minembed.models.remote_calls import Call
 from minembed.models.remote_http import Client
 from minembed.models.remote_pieces import TEXTS, Piece, in_order, pieces
 from minembed.runtime.checks import check_whole
@@ -30,8 +31,6 @@ from minembed.text.tokenizer import clean
 from minembed.types import Array, Metric
 
 if TYPE_CHECKING:
-    from threading import Event
-
     from typing_extensions import Unpack
 
 Texts = str | Iterable[str]
@@ -124,13 +123,12 @@ class RemoteEmbedder:
     async def aencode(self, texts: Texts, **options: "Unpack[EncodeOptions]") -> Array:
         """As `encode`, to be awaited; a task that is cancelled sends no more requests."""
         import asyncio
-        from threading import Event
 
-        stop = Event()
+        call = Call()
         try:
-            return await asyncio.to_thread(self._encode, texts, Options(**options), stop)
+            return await asyncio.to_thread(self._encode, texts, Options(**options), call)
         finally:
-            stop.set()
+            call.stop()
 
     @takes_options_of(Options, EncodeOptions)
     def stream(self, texts: Iterable[str], **options: "Unpack[EncodeOptions]") -> Iterator[Array]:
@@ -177,14 +175,15 @@ class RemoteEmbedder:
             raise InputError(f"truncate_dim {dim} is more than the model's {self.dimension} numbers")
         return options
 
-    def _encode(self, texts: Texts, options: Options, stop: "Event | None" = None) -> Array:
+    def _encode(self, texts: Texts, options: Options, call: Call | None = None) -> Array:
         self._checked(options)
         alone = isinstance(texts, str)
         several: Iterable[str] = [texts] if isinstance(texts, str) else column(texts, "texts")
         check_ranges(options, alone=alone)
         blocks, cut = [np.zeros((0, options.truncate_dim or self.dimension), np.float32)], 0
+        stop = None if call is None else call.stopped
         with Progress(several, "text", options.show_progress_bar, stop=stop) as progress:
-            for rows, truncated in self._blocks(several, options):
+            for rows, truncated in self._blocks(several, options, call):
                 blocks.append(rows)
                 cut += truncated
                 progress.advance(len(rows))
@@ -199,7 +198,7 @@ class RemoteEmbedder:
                 progress.advance(len(rows))
                 yield quantized(rows, options)
 
-    def _blocks(self, texts: Iterable[str], options: Options) -> Iterator[tuple[Array, int]]:
+    def _blocks(self, texts: Iterable[str], options: Options, call: Call | None = None) -> Iterator[tuple[Array, int]]:
         """The vectors of each request, in order, and how many of its texts were truncated."""
         told = {
             "model": self.model,
@@ -213,12 +212,12 @@ class RemoteEmbedder:
         told = {name: value for name, value in told.items() if value is not None}
         width = options.truncate_dim or self.dimension
         some = pieces(texts, options.errors, options.batch_size or TEXTS)
-        return in_order(lambda piece: self._ask(piece, told, width), some, self.concurrency)
+        return in_order(lambda piece, own: self._ask(piece, told, width, own), some, self.concurrency, call)
 
-    def _ask(self, piece: Piece, told: dict[str, Any], width: int) -> tuple[Array, int]:
+    def _ask(self, piece: Piece, told: dict[str, Any], width: int, call: Call) -> tuple[Array, int]:
         """One request: (n, width) float32, and how many texts were truncated."""
         try:
-            reply = self.client.ask("POST", "/v1/embeddings", {"input": piece.texts, **told})
+            reply = self.client.ask("POST", "/v1/embeddings", {"input": piece.texts, **told}, call)
         except InputError as error:
             raise type(error)(f"{piece.place}: {error}") from error
         rows = rows_of(reply.value, len(piece.texts), width)

@@ -6,7 +6,6 @@ Proxies and .netrc of the environment are ignored: requests go where the URL say
 import json
 import os
 import re
-import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from minembed.errors import InputError, InputTypeError, NumericalError, ServerError, SourceError
+from minembed.models.remote_calls import Alone, Call
 from minembed.runtime.checks import check_whole
 from minembed.version import __version__
 
@@ -141,21 +141,25 @@ class Client:
         address = Address.of(url)
         return Client(address, Connections(address, float(timeout)), retries, api_key)
 
-    def ask(self, method: str, path: str, value: Any = None) -> Reply:
-        """Send a request, and retry if that may help; raises a MinembedError for any answer that is not a result."""
+    def ask(self, method: str, path: str, value: Any = None, call: Call | None = None) -> Reply:
+        """Send a request, and retry if that may help; raises a MinembedError for any answer that is not a result.
+
+        Once `call` is stopped, nothing more is sent, and this raises Stopped or an error of the connection.
+        """
+        call = call or Alone()
         text = None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         body = None if text is None else text.encode(errors="replace")
         for attempt in range(self.retries + 1):
             is_last = attempt == self.retries
             try:
-                reply = self._exchange(method, path, body)
+                reply = self._exchange(method, path, body, call)
             except TimeoutError as error:
                 seconds = self.connections.timeout
                 raise self._failed(f"no answer within {seconds:g} s: give a larger timeout=") from error
             except (ConnectionError, HTTPException) as error:
                 if is_last or isinstance(error, ConnectionRefusedError):
                     raise self._unreached(error) from error
-                time.sleep(waiting_time(attempt, None))
+                call.pause(waiting_time(attempt, None))
                 continue
             except (OSError, ValueError) as error:  # no such host, no route, a certificate
                 raise self._unreached(error) from error
@@ -163,15 +167,19 @@ class Client:
                 return reply
             if is_last or reply.status not in BUSY:
                 self._refuse(reply, path)
-            time.sleep(waiting_time(attempt, reply.headers.get("retry-after")))
+            call.pause(waiting_time(attempt, reply.headers.get("retry-after")))
         raise AssertionError("the last attempt returns or raises")
 
-    def _exchange(self, method: str, path: str, body: bytes | None) -> Reply:
+    def _exchange(self, method: str, path: str, body: bytes | None, call: Call) -> Reply:
         """Send one request; if a kept connection turns out to be closed, use the next."""
         while True:
+            call.check()
             connection, was_kept = self.connections.take()
             try:
-                return self._exchange_on(connection, method, path, body)
+                if connection.sock is None:
+                    connection.connect()
+                with call.using(connection.sock):
+                    reply = self._exchange_on(connection, method, path, body)
             except TimeoutError:
                 connection.close()
                 raise
@@ -182,6 +190,10 @@ class Client:
             except BaseException:  # the rest of a half-read answer must not be read as the next one
                 connection.close()
                 raise
+            else:
+                if connection.sock is not None:  # only after the call has let go of it
+                    self.connections.give(connection)
+                return reply
 
     def _exchange_on(self, connection: HTTPConnection, method: str, path: str, body: bytes | None) -> Reply:
         headers: dict[str, Any] = {"User-Agent": f"minembed/{__version__}", "Accept": "application/json"}
@@ -202,8 +214,6 @@ class Client:
         named = {name.lower(): text for name, text in response.getheaders()}
         if response.will_close:
             connection.close()
-        else:
-            self.connections.give(connection)
         return Reply(response.status, named, value)
 
     def _failed(self, what: str) -> ServerError:

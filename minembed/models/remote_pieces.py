@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from minembed.errors import InputError
+from minembed.models.remote_calls import Alone, Call
 from minembed.text.tokenizer import clean
 
 Result = TypeVar("Result")
@@ -53,26 +54,33 @@ def pieces(texts: Iterable[object], errors: str, most: int) -> Iterator[Piece]:
         yield Piece(start, kept)
 
 
-def in_order(work: Callable[[Piece], Result], some: Iterator[Piece], concurrency: int) -> Iterator[Result]:
-    """Yield work(piece) for each piece, in order; up to `concurrency` run at a time, and as many results may wait.
+def in_order(
+    work: Callable[[Piece, Call], Result], some: Iterator[Piece], concurrency: int, call: Call | None = None
+) -> Iterator[Result]:
+    """Yield work(piece, call) for each piece, in order.
 
-    >>> list(in_order(lambda piece: piece.start, iter([Piece(0, ["a"]), Piece(1, ["b"])]), 2))
+    Up to `concurrency` pieces are worked on at a time, and as many results may wait.  At the end, also after an error
+    or an interrupt, the call is stopped: no thread goes on sending.
+
+    >>> list(in_order(lambda piece, call: piece.start, iter([Piece(0, ["a"]), Piece(1, ["b"])]), 2))
     [0, 1]
     """
     first, second = next(some, None), next(some, None)
     if first is not None and second is None:  # one request needs no threads
-        yield work(first)
+        yield work(first, call or Alone())
     if first is None or second is None:
         return
     waiting: deque[Future[Result]] = deque()
+    call = call or Call()
     pool = ThreadPoolExecutor(concurrency, "minembed-connect")
     try:
-        waiting += [pool.submit(work, first), pool.submit(work, second)]
+        waiting += [pool.submit(work, first, call), pool.submit(work, second, call)]
         for piece in some:
-            waiting.append(pool.submit(work, piece))
+            waiting.append(pool.submit(work, piece, call))
             while len(waiting) > concurrency:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
+        call.stop()
         pool.shutdown(wait=False, cancel_futures=True)

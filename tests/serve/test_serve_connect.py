@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import socketserver
 import subprocess
 import threading
@@ -30,7 +31,8 @@ from minembed.errors import (
     SourceError,
     TruncationWarning,
 )
-from minembed.models import remote_http
+from minembed.models import remote_calls, remote_http
+from minembed.runtime.progress import Stopped
 
 PROMPTS = {"passage": "the house: ", "query": "index: ", "long": "of the dog "}
 KEY = "a-kéy-of-this-test"
@@ -267,6 +269,7 @@ def http(status, value, *headers):
 FACTS = {"dimension": 1, "max_seq_length": 9, "prompts": [], "similarity_fn_name": "cosine"}
 LISTED = http(200, {"data": [{"id": "m", "owned_by": "minembed", "minembed": FACTS}]})
 FOUND = http(200, {"data": [{"index": 0, "embedding": "AACAPw=="}]})
+NAMES = ["/a/m", "/b/m/", "x/other"]
 CLOSED = b""  # the connection is closed instead of an answer
 
 
@@ -286,11 +289,11 @@ def scripted(*answers):
                 while (line := self.rfile.readline().strip()) != b"":
                     name, _, value = line.partition(b":")
                     length = int(value) if name.lower() == b"content-length" else length
-                self.rfile.read(length)
+                body = self.rfile.read(length)
                 seen.append((time.monotonic(), head.decode().split()[1]))
                 answer = left.pop(0) if len(left) > 1 else left[0]
                 if callable(answer):
-                    answer = answer()
+                    answer = answer(body)
                 if answer == CLOSED:
                     return
                 self.wfile.write(answer)
@@ -314,7 +317,7 @@ def scripted(*answers):
 def waits(monkeypatch):
     """How long was waited before each request that was sent again; nobody waits in these tests."""
     found = []
-    monkeypatch.setattr(remote_http.time, "sleep", found.append)
+    monkeypatch.setattr(remote_calls.time, "sleep", found.append)
     return found
 
 
@@ -372,10 +375,95 @@ def test_an_answer_that_breaks_off_is_asked_for_again(part, waits):
 
 
 def test_silence_ends(waits):
-    with scripted(LISTED, lambda: threading.Event().wait(1) or CLOSED) as (url, _):
+    with scripted(LISTED, lambda body: threading.Event().wait(1) or CLOSED) as (url, _):
         with pytest.raises(ServerError, match=r"no answer within 0\.1 s"):
             Embedder.connect(url, timeout=0.1).encode("a")
     assert waits == []
+
+
+# --- calls that end early -------------------------------------------------------------------------------------------
+
+
+def busy(body):
+    return http(429, {"error": {"message": "full"}}, "retry-after: 1")
+
+
+def silent(body):
+    threading.Event().wait(15)
+    return CLOSED
+
+
+def refused(model):
+    with pytest.raises(InputError, match=r"texts\[0\]: bad"):
+        model.encode(["bad", *"abcdef"], batch_size=1)
+
+
+def interrupted(model, texts=tuple("abcdefg")):
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.encode(texts, batch_size=1)
+    timer.join()
+
+
+def interrupted_alone(model):
+    interrupted(model, "a")
+
+
+def cancelled(model, texts=tuple("abcdefg")):
+    async def main():
+        task = asyncio.create_task(model.aencode(texts, batch_size=1))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())  # waits for the loop's threads
+
+
+def cancelled_alone(model):
+    cancelled(model, "a")
+
+
+def closed_early(model):
+    blocks = model.stream(["good", *"abcdef"], batch_size=1)
+    next(blocks)
+    blocks.close()
+
+
+@pytest.mark.parametrize("end", [refused, interrupted, interrupted_alone, cancelled, cancelled_alone, closed_early])
+@pytest.mark.parametrize("rest", [busy, silent])
+def test_a_call_that_ends_early_sends_and_waits_no_more(end, rest):
+    if end in (interrupted, interrupted_alone) and not hasattr(signal, "pthread_kill"):
+        pytest.skip("there is no signal to a thread here")
+
+    def answer(body):
+        if b"good" in body:
+            return FOUND
+        return http(400, {"error": {"message": "bad"}}) if b"bad" in body else rest(body)
+
+    with scripted(LISTED, answer) as (url, seen):
+        model = Embedder.connect(url, retries=20)
+        begin = time.monotonic()
+        end(model)
+        for thread in threading.enumerate():  # those for which Python waits at its end
+            if thread.name.startswith("minembed-connect"):
+                thread.join(10)
+        assert time.monotonic() - begin < 8
+        time.sleep(1.3)  # longer than the server asks for
+        assert len(seen) <= 1 + 1 + 4 + 1  # the models, the first answer, and `concurrency` at a time
+        model.close()
+
+
+def test_a_call_that_is_stopped_sends_nothing():
+    call = remote_calls.Call()
+    call.stop()
+    with scripted(LISTED, FOUND) as (url, seen):
+        model = Embedder.connect(url)
+        with pytest.raises(Stopped):
+            model.client.ask("GET", "/v1/models", None, call)
+        assert len(seen) == 1
+        model.close()
 
 
 @pytest.mark.parametrize(
@@ -400,6 +488,17 @@ def test_answers_that_are_none(answer, kind, message, waits):
         with pytest.raises(kind, match=message) as caught:
             model.encode("a")
     assert isinstance(caught.value, MinembedError) and len(str(caught.value)) < 500
+
+
+def test_a_short_name_that_two_models_share_is_none():
+    data = [{"id": name, "minembed": FACTS | {"max_seq_length": 9 + i}} for i, name in enumerate(NAMES)]
+    with scripted(http(200, {"data": data})) as (url, _):
+        with pytest.raises(SourceError, match="serves 2 models called 'm': give a full name, one of /a/m, /b/m/"):
+            Embedder.connect(url, model="m")
+        for i, name in enumerate(NAMES):
+            assert Embedder.connect(url, model=name).max_seq_length == 9 + i
+        assert Embedder.connect(url, model="other").model == "x/other"
+        assert Embedder.connect(url).model == "/a/m"
 
 
 @pytest.mark.parametrize("listed", [b"<html>", {"data": [{"id": "m", "owned_by": "x"}]}, {"data": 3}, [], {}])
