@@ -64,11 +64,7 @@ class RemoteEmbedder:
         listed = listed_models(client.ask("GET", "/v1/models").value, client.address.url)
         if not listed:
             raise SourceError(f"{client.address.url} serves no embedding model")
-        name = next(iter(listed)) if model is None else model
-        short = {full.rpartition("/")[2]: full for full in reversed(listed)}
-        name = name if name in listed else short.get(name, name)
-        if name not in listed:
-            raise SourceError(f"{client.address.url} serves no model {name!r}; it has {', '.join(listed)}")
+        name = next(iter(listed)) if model is None else full_name(model, listed, client.address.url)
         return RemoteEmbedder(client, name, listed[name], concurrency)
 
     def __repr__(self) -> str:
@@ -231,6 +227,28 @@ class RemoteEmbedder:
         if cut and options.truncation == "warn":
             message = f"{cut} text(s) longer than {self.max_seq_length} tokens were cut"
             warn(f"{message}: split them, or say truncation='silent'", TruncationWarning)
+
+
+def full_name(name: str, listed: Iterable[str], url: str) -> str:
+    """The listed name that a name means: itself, or the one of which it is the last part, if no other ends like it.
+
+    >>> full_name("m", ["a/m", "b/n"], "http://...")
+    'a/m'
+    >>> full_name("m", ["a/m", "b/m"], "http://...")
+    Traceback (most recent call last):
+    minembed.errors.SourceError: http://... serves 2 models called 'm': give a full name, one of a/m, b/m
+    """
+    known = list(listed)
+    if name in known:
+        return name
+    found = [full for full in known if full.rstrip("/").rpartition("/")[2] == name]
+    if not found:
+        raise SourceError(f"{url} serves no model {name!r}; it has {', '.join(known)}")
+    if len(found) > 1:
+        raise SourceError(
+            f"{url} serves {len(found)} models called {name!r}: give a full name, one of {', '.join(found)}"
+        )
+    return found[0]
 
 
 def listed_models(value: Any, url: str) -> dict[str, Facts]:
