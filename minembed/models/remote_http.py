@@ -53,10 +53,12 @@ class Address:
             raise InputError(f"url must look like http://127.0.0.1:8080, not {url!r}")
         if parts.username is not None or parts.password is not None:
             raise InputError("url holds a name or a password: give the key as api_key=")
+        if port == 0:
+            raise InputError(f"url {url!r} has port 0, where nothing listens: give the port that the server printed")
         if parts.query or parts.fragment:
             raise InputError(f"url {url!r} has a query or a fragment: give only the server's address")
         prefix = parts.path.rstrip("/").removesuffix("/v1")
-        return Address(secure, parts.hostname, port or (443 if secure else 80), prefix)
+        return Address(secure, parts.hostname, (443 if secure else 80) if port is None else port, prefix)
 
     @property
     def url(self) -> str:

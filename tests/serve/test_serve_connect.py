@@ -250,7 +250,19 @@ def test_a_wrong_path(end, url):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["localhost:8080", "ftp://a", "http://", "http://a:b@c", "http://a?b", "http://a:x", "http://a b", "", 3]
+    "wrong",
+    [
+        "localhost:8080",
+        "ftp://a",
+        "http://",
+        "http://a:b@c",
+        "http://a?b",
+        "http://a:x",
+        "http://a b",
+        "http://a:0",
+        "",
+        3,
+    ],
 )
 def test_urls_that_are_none(wrong):
     with pytest.raises(InputError):
