@@ -13,6 +13,7 @@ from minembed.errors import (
     InputAttributeError,
     InputError,
     InputTypeError,
+    NumericalError,
     ServerError,
     SourceError,
     TruncationWarning,
@@ -22,7 +23,7 @@ from minembed.models.options import AllOptions, EncodeOptions, Options
 from minembed.models.precision import check_ranges, quantized
 from minembed.models.remote_calls import Call
 from minembed.models.remote_http import Client
-from minembed.models.remote_pieces import TEXTS, Piece, in_order, pieces
+from minembed.models.remote_pieces import TEXTS, Piece, in_order, pieces, placed
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import column
 from minembed.runtime.keywords import takes_options_of
@@ -214,8 +215,8 @@ class RemoteEmbedder:
         """One request: (n, width) float32, and how many texts were truncated."""
         try:
             reply = self.client.ask("POST", "/v1/embeddings", {"input": piece.texts, **told}, call)
-        except InputError as error:
-            raise type(error)(f"{piece.place}: {error}") from error
+        except (InputError, NumericalError) as error:
+            raise placed(error, piece) from error
         rows = rows_of(reply.value, len(piece.texts), width)
         if rows is None:
             what = f"did not answer {len(piece.texts)} texts with vectors of {width} numbers"

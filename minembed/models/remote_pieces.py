@@ -1,18 +1,22 @@
 """Texts for a server: split into requests, several of which run at a time, with the results in order."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from minembed.errors import InputError
+from minembed.errors import InputError, MinembedError, of_text
 from minembed.models.remote_calls import Alone, Call
 from minembed.text.tokenizer import clean
 
 Result = TypeVar("Result")
+Known = TypeVar("Known", bound=MinembedError)
 TEXTS = 64  # per request
 CHARACTERS = 200_000  # per request, unless one text has more: below a server's limit in any language
+
+ITEM = re.compile(r"item (\d{1,9}) of the request (.*)", re.DOTALL)  # as the server says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,20 @@ class Piece:
         """
         many = len(self.texts)
         return f"texts[{self.start}]" if many == 1 else f"texts[{self.start}:{self.start + many}]"
+
+
+def placed(error: Known, piece: Piece) -> Known:
+    """A server's error about a request, with the caller's index of the text, or of all its texts.
+
+    >>> str(placed(InputError("item 1 of the request is too long"), Piece(4, ["a", "b"])))
+    'texts[5] is too long'
+    >>> str(placed(InputError("the prompt is too long"), Piece(4, ["a", "b"])))
+    'texts[4:6]: the prompt is too long'
+    """
+    found = ITEM.match(str(error))
+    if found is None or int(found[1]) >= len(piece.texts):
+        return type(error)(f"{piece.place}: {error}")
+    return of_text(type(error), piece.start + int(found[1]), found[2])
 
 
 def pieces(texts: Iterable[object], errors: str, most: int) -> Iterator[Piece]:

@@ -184,8 +184,10 @@ def test_the_snippet_of_the_docs(url):
 def test_cuts_are_told(remote):
     with pytest.warns(TruncationWarning, match=r"1 text\(s\) longer than 32 tokens"):
         remote.encode(TEXTS)
-    with pytest.raises(InputError, match=r"texts\[2:4\]: item 1 of the request has more than 32 tokens"):
-        remote.encode(TEXTS, truncation="error", batch_size=2)
+    for size in (1, 2, 64):
+        with pytest.raises(InputError, match=r"^texts\[3\] has more than 32 tokens: ") as caught:
+            remote.encode(TEXTS, truncation="error", batch_size=size)
+        assert caught.value.text == 3
     with pytest.warns(MinembedWarning, match="takes its ranges"):
         remote.encode(TEXTS, truncation="silent", precision="int8")
 
@@ -281,6 +283,13 @@ def http(status, value, *headers):
 FACTS = {"dimension": 1, "max_seq_length": 9, "prompts": [], "similarity_fn_name": "cosine"}
 LISTED = http(200, {"data": [{"id": "m", "owned_by": "minembed", "minembed": FACTS}]})
 FOUND = http(200, {"data": [{"index": 0, "embedding": "AACAPw=="}]})
+
+
+def vectors(body):
+    data = [{"index": i, "embedding": "AACAPw=="} for i in range(len(json.loads(body)["input"]))]
+    return http(200, {"data": data})
+
+
 NAMES = ["/a/m", "/b/m/", "x/other"]
 CLOSED = b""  # the connection is closed instead of an answer
 
@@ -384,6 +393,14 @@ def test_an_answer_that_breaks_off_is_asked_for_again(part, waits):
         assert not model.client.connections._idle
     with scripted(LISTED, BrokenOff(OPEN_ENDED)) as (url, _):  # the end of the connection can be that of the answer
         assert Embedder.connect(url, retries=0).encode("a").tolist() == [1.0]
+
+
+def test_a_vector_that_is_none_has_the_index_of_its_text():
+    bad = http(424, {"error": {"message": "item 1 of the request gives NaN or infinity"}})
+    with scripted(LISTED, lambda body: bad if b"bad" in body else vectors(body)) as (url, _):
+        with pytest.raises(NumericalError, match=r"^texts\[3\] gives NaN") as caught:
+            Embedder.connect(url).encode(["a", "b", "c", "bad", "e"], batch_size=2)
+    assert caught.value.text == 3
 
 
 def test_silence_ends(waits):
