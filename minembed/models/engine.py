@@ -20,7 +20,7 @@ from minembed.errors import (
 )
 from minembed.models.alone import encode_alone
 from minembed.models.batching import SMALLEST_CHUNK, plan, windows
-from minembed.models.options import Options
+from minembed.models.options import Options, check_prompt_name
 from minembed.models.precision import check_ranges, quantized
 from minembed.models.static import StaticTokenizer
 from minembed.runtime.columns import column
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from minembed.weights.checkpoint import Checkpoint
 
 LOG = logging.getLogger("minembed")
-TASKS = ("query", "document")  # prompts that every checkpoint has; empty if its files do not give them
 Block = Array | list[Array]  # vectors (n, D), or hidden states (T_i, D) of n texts
 
 
@@ -51,10 +50,8 @@ def find_prompt(checkpoint: "Checkpoint", options: Options) -> str:
     name = options.prompt_name if options.prompt_name is not None else checkpoint.default_prompt_name
     if name is None:
         return ""
-    prompts = dict.fromkeys(TASKS, "") | dict(checkpoint.prompts)
-    if name not in prompts:
-        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {', '.join(sorted(prompts))}")
-    return prompts[name]
+    check_prompt_name(name, checkpoint.prompts)
+    return checkpoint.prompts.get(name, "")
 
 
 def report_truncation(cut: list[int], limit: int, options: Options) -> None:

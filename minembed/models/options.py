@@ -1,5 +1,6 @@
 """The options of `Embedder.encode`, checked once; names and meanings as in sentence-transformers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
@@ -14,6 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "errors": get_args(Errors),
 }
 
+TASKS = ("query", "document")  # prompts that every checkpoint has; empty if its files do not give them
 OF_VECTORS = ("normalize_embeddings", "truncate_dim", "precision")  # without effect on hidden states
 
 
@@ -93,3 +95,16 @@ class Options:
     def needs_own_ranges(self) -> bool:
         """Whether the ranges of int8 have to be taken from the vectors themselves."""
         return self.precision in ("int8", "uint8") and self.ranges is None and self.calibration_embeddings is None
+
+
+def check_prompt_name(name: str, prompts: Iterable[str]) -> None:
+    """Refuse the name of a prompt that a checkpoint with these prompts does not have.
+
+    >>> check_prompt_name("query", [])
+    >>> check_prompt_name("passage", ["title"])
+    Traceback (most recent call last):
+    minembed.errors.InputError: prompt_name 'passage' is not among the checkpoint's prompts: document, query, title
+    """
+    known = {*TASKS, *prompts}
+    if name not in known:
+        raise InputError(f"prompt_name {name!r} is not among the checkpoint's prompts: {', '.join(sorted(known))}")

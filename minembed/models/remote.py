@@ -19,7 +19,7 @@ from minembed.errors import (
     TruncationWarning,
     warn,
 )
-from minembed.models.options import AllOptions, EncodeOptions, Options
+from minembed.models.options import AllOptions, EncodeOptions, Options, check_prompt_name
 from minembed.models.precision import check_ranges, quantized
 from minembed.models.remote_calls import Call
 from minembed.models.remote_http import Client
@@ -162,7 +162,7 @@ class RemoteEmbedder:
         return {**options, "prompt_name": next((n for n in names if n in self.facts.prompts), names[0])}
 
     def _checked(self, options: Options) -> Options:
-        """Refuse options that the server does not support."""
+        """Refuse options that the server does not support, and a prompt that it does not have."""
         if options.output_value != "sentence_embedding":
             raise InputError(
                 f"output_value={options.output_value!r}: a server gives vectors of texts; Embedder.load gives more"
@@ -170,6 +170,8 @@ class RemoteEmbedder:
         dim = options.truncate_dim
         if dim is not None and dim > self.dimension:
             raise InputError(f"truncate_dim {dim} is more than the model's {self.dimension} numbers")
+        if options.prompt_name is not None and options.prompt is None:
+            check_prompt_name(options.prompt_name, self.facts.prompts)
         return options
 
     def _encode(self, texts: Texts, options: Options, call: Call | None = None) -> Array:
@@ -201,7 +203,7 @@ class RemoteEmbedder:
             "model": self.model,
             "encoding_format": "base64",
             "dimensions": options.truncate_dim,
-            "prompt_name": options.prompt_name,
+            "prompt_name": options.prompt_name if options.prompt is None else None,  # a prompt makes it of no effect
             "prompt": None if options.prompt is None else clean(options.prompt, 0, options.errors, "prompt"),
             "normalize": options.normalize_embeddings,
             "truncate": options.truncation != "error",

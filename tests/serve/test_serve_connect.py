@@ -215,6 +215,17 @@ def test_what_is_refused_is_named(kind, message, texts, options, remote, local):
     assert same(remote.encode("a"), local.encode("a"))
 
 
+def test_names_of_prompts_are_checked_as_in_memory(remote, local):
+    for model in (remote, local):
+        with pytest.raises(InputError, match="'nope' is not among the checkpoint's prompts: document, long"):
+            model.encode([], prompt_name="nope")
+        with pytest.raises(InputError, match="prompt_name 'nope' is not among"):
+            list(model.stream([], prompt_name="nope"))
+        assert model.encode([], prompt_name="document").shape == (0, 32)  # every model has this one
+    both = {"prompt": "x ", "prompt_name": "nope"}  # the first makes the second of no effect
+    assert same(remote.encode(["cat"], **both), local.encode(["cat"], **both))
+
+
 def test_what_a_server_does_not_have(remote):
     with pytest.raises(InputAttributeError, match=r"no 'forward': Embedder\.load"):
         remote.forward(None)
