@@ -22,7 +22,7 @@ from minembed.errors import (
 from minembed.models.options import AllOptions, EncodeOptions, Options, check_prompt_name
 from minembed.models.precision import check_ranges, quantized
 from minembed.models.remote_calls import Call
-from minembed.models.remote_http import Client
+from minembed.models.remote_http import Client, encoded
 from minembed.models.remote_pieces import TEXTS, Piece, in_order, pieces, placed
 from minembed.runtime.checks import check_whole
 from minembed.runtime.columns import column
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Texts = str | Iterable[str]
 KEY = "minembed"  # of the server's description of a model
+MOST_TEXTS = 2048  # of a request, to servers that do not tell their limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Facts:
     max_seq_length: int
     prompts: tuple[str, ...]
     similarity_fn_name: Metric
+    max_items: int  # texts of a request
+    max_body: int | None  # bytes of a request; None from servers that do not tell it
     others: Mapping[str, Any]
 
 
@@ -100,9 +103,9 @@ class RemoteEmbedder:
     def encode(self, texts: Texts, **options: "Unpack[AllOptions]") -> Array:
         """Turn texts into vectors, as `Embedder.encode` does, with the same bits: (D,) for a str, (N, D) for a column.
 
-        The options are the same, except that `batch_size` is the number of texts per request.  Servers do not support
-        output_value="token_embeddings" and empty texts: both are refused.  Raises InputError, which names the index of
-        the texts, for bad input, ServerError if the server fails.
+        The options are the same, except that `batch_size` is the number of texts per request, or fewer if the server
+        allows fewer.  Servers do not support output_value="token_embeddings" and empty texts: both are refused.  Raises
+        InputError, which names the index of the texts, for bad input, ServerError if the server fails.
         """
         return self._encode(texts, Options(**options))
 
@@ -210,7 +213,10 @@ class RemoteEmbedder:
         }
         told = {name: value for name, value in told.items() if value is not None}
         width = options.truncate_dim or self.dimension
-        some = pieces(texts, options.errors, options.batch_size or TEXTS)
+        most, limit = min(options.batch_size or TEXTS, self.facts.max_items), self.facts.max_body
+        some = pieces(
+            texts, options.errors, most, None if limit is None else limit - len(encoded({"input": [], **told}))
+        )
         return in_order(lambda piece, own: self._ask(piece, told, width, own), some, self.concurrency, call)
 
     def _ask(self, piece: Piece, told: dict[str, Any], width: int, call: Call) -> tuple[Array, int]:
@@ -271,6 +277,8 @@ def listed_models(value: Any, url: str) -> dict[str, Facts]:
                 int(told["max_seq_length"]),
                 tuple(map(str, told.get("prompts", ()))),
                 _metric(told["similarity_fn_name"]),
+                int(told.get("max_items", MOST_TEXTS)),
+                int(told["max_body"]) if "max_body" in told else None,
                 dict(told),
             )
             for name, told in found.items()

@@ -149,8 +149,7 @@ class Client:
         Once `call` is stopped, nothing more is sent, and this raises Stopped or an error of the connection.
         """
         call = call or Alone()
-        text = None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        body = None if text is None else text.encode(errors="replace")
+        body = None if value is None else encoded(value)
         for attempt in range(self.retries + 1):
             is_last = attempt == self.retries
             try:
@@ -253,6 +252,15 @@ def waiting_time(attempt: int, retry_after: str | None) -> float:
     """
     asked = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else 0.0
     return min(LONGEST_WAIT, max(asked, 0.25 * 2**attempt))
+
+
+def encoded(value: Any) -> bytes:
+    """The JSON text of a value, as it is sent.
+
+    >>> encoded({"input": ["é"]}).decode()
+    '{"input":["é"]}'
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def parsed(body: bytes) -> Any:

@@ -9,14 +9,18 @@ from typing import TypeVar
 
 from minembed.errors import InputError, MinembedError, of_text
 from minembed.models.remote_calls import Alone, Call
+from minembed.models.remote_http import encoded
 from minembed.text.tokenizer import clean
 
 Result = TypeVar("Result")
 Known = TypeVar("Known", bound=MinembedError)
 TEXTS = 64  # per request
-CHARACTERS = 200_000  # per request, unless one text has more: below a server's limit in any language
+BYTES = 200_000  # per request, unless one text has more
 
 ITEM = re.compile(r"item (\d{1,9}) of the request (.*)", re.DOTALL)  # as the server says it
+
+MOST, BATCH = re.compile(r"send up to (\d{1,9}) a request"), r"give batch_size=\1"  # the server's remedy, and ours
+SHORTEN = "shorten the text, or start the server with a larger --max-body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +48,44 @@ def placed(error: Known, piece: Piece) -> Known:
     'texts[5] is too long'
     >>> str(placed(InputError("the prompt is too long"), Piece(4, ["a", "b"])))
     'texts[4:6]: the prompt is too long'
+    >>> str(placed(InputError("`input` has 2 items: send up to 1 a request"), Piece(4, ["a", "b"])))
+    'texts[4:6]: `input` has 2 items: give batch_size=1'
     """
-    found = ITEM.match(str(error))
+    message = str(error)
+    found = ITEM.match(message)
     if found is None or int(found[1]) >= len(piece.texts):
-        return type(error)(f"{piece.place}: {error}")
+        several = SHORTEN if len(piece.texts) == 1 else "give a smaller batch_size="
+        message = message.replace("send several requests", several)
+        return type(error)(f"{piece.place}: {MOST.sub(BATCH, message)}")
     return of_text(type(error), piece.start + int(found[1]), found[2])
 
 
-def pieces(texts: Iterable[object], errors: str, most: int) -> Iterator[Piece]:
-    """Split texts into requests of at most `most`; raises InputError for an empty text, which servers refuse.
+def pieces(texts: Iterable[object], errors: str, most: int, room: int | None = None) -> Iterator[Piece]:
+    """Split texts into requests of at most `most`, which take at most `room` bytes of JSON (None: unknown).
+
+    Raises InputError for an empty text, which servers refuse, and for one that has no room even alone.
 
     >>> [piece.texts for piece in pieces(iter(["a", "b", "c"]), "replace", 2)]
     [['a', 'b'], ['c']]
+    >>> [piece.texts for piece in pieces(iter(["one", "two", "six"]), "replace", 3, room=13)]
+    [['one', 'two'], ['six']]
     """
     kept: list[str] = []
     start = size = 0
+    fitting = BYTES if room is None else min(BYTES, room)
     for i, text in enumerate(texts):
         ready = clean(text, i, errors)
         if not ready:
             raise InputError(f"texts[{i}] is empty, which servers of OpenAI's interface refuse: leave it out")
-        if kept and (len(kept) == most or size + len(ready) > CHARACTERS):
+        added = len(encoded(ready)) + 1  # a comma
+        if room is not None and added > room:
+            what = f"texts[{i}] has {added} bytes in JSON, and the server takes {max(0, room)} of texts in a request"
+            raise InputError(f"{what}: {SHORTEN}")
+        if kept and (len(kept) >= most or size + added > fitting):
             yield Piece(start, kept)
             start, kept, size = i, [], 0
         kept.append(ready)
-        size += len(ready)
+        size += added
     if kept:
         yield Piece(start, kept)
 

@@ -56,23 +56,23 @@ class OpenAI:
         """The models that are served."""
         served: list[ServedEmbedder | ServedReranker] = [*self.models.embedders.values()]
         served = list(dict.fromkeys([*served, *self.models.rerankers.values()]))  # some have two names
-        return answer_json({"object": "list", "data": [_described(one) for one in served]})
+        return answer_json({"object": "list", "data": [_described(one, self.settings) for one in served]})
 
     async def one_model(self, request: Request) -> Answer:
         """One of them, by the end of the path."""
         name = request.path.removeprefix(MODELS)
         known: dict[str, ServedEmbedder | ServedReranker] = {**self.models.rerankers, **self.models.embedders}
-        return answer_json(_described(find(known, name, "model")))
+        return answer_json(_described(find(known, name, "model"), self.settings))
 
 
-def _described(one: ServedEmbedder | ServedReranker) -> dict[str, Any]:
+def _described(one: ServedEmbedder | ServedReranker, settings: Settings) -> dict[str, Any]:
     """OpenAI's object of a model, and in our own field what `Embedder.connect` needs."""
     told = {"id": one.name, "object": "model", "created": one.created, "owned_by": "minembed"}
-    return told | ({"minembed": facts_of(one)} if isinstance(one, ServedEmbedder) else {})
+    return told | ({"minembed": facts_of(one, settings)} if isinstance(one, ServedEmbedder) else {})
 
 
-def facts_of(served: ServedEmbedder) -> dict[str, Any]:
-    """The facts about a model that `Embedder.connect` needs beside those of OpenAI's object."""
+def facts_of(served: ServedEmbedder, settings: Settings) -> dict[str, Any]:
+    """The facts about a model and the limits that `Embedder.connect` needs beside those of OpenAI's object."""
     model, checkpoint = served.model, served.model.checkpoint
     return {
         "dimension": model.dimension,
@@ -82,6 +82,8 @@ def facts_of(served: ServedEmbedder) -> dict[str, Any]:
         "dtype": model.dtype,
         "backend": model.backend,
         "revision": model.revision,
+        "max_items": settings.max_items,
+        "max_body": settings.max_body,
     }
 
 

@@ -204,7 +204,7 @@ REFUSED = [
     (InputError, "'secret' is not among", ["a"], {"prompt_name": "secret"}),
     (InputError, "is not among", ["a"], {"prompt_name": "\ud83d"}),
     (InputError, "one vector gives int8 no ranges", "a", {"precision": "int8"}),
-    (InputError, "texts\\[0\\]: the body has more than", ["a" * 3_000_000], {}),
+    (InputError, "texts\\[1\\] has 3000003 bytes in JSON.*larger --max-body", ["b", "a" * 3_000_000], {}),
 ]
 
 
@@ -419,6 +419,57 @@ def test_silence_ends(waits):
         with pytest.raises(ServerError, match=r"no answer within 0\.1 s"):
             Embedder.connect(url, timeout=0.1).encode("a")
     assert waits == []
+
+
+# --- limits of servers ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def limited(max_items, max_body, tells=True):
+    """A server with limits, and the number of texts of each request that it answered."""
+    facts, sizes = FACTS | ({"max_items": max_items, "max_body": max_body} if tells else {}), []
+
+    def answer(body):
+        many = len(json.loads(body)["input"])
+        if len(body) > max_body:
+            return http(413, {"error": {"message": f"the body has more than {max_body} bytes: send several requests"}})
+        if many > max_items:
+            message = f"`input` has {many} items: send up to {max_items} a request"
+            return http(400, {"error": {"message": message}})
+        sizes.append(many)
+        return vectors(body)
+
+    with scripted(http(200, {"data": [{"id": "m", "minembed": facts}]}), answer) as (url, _):
+        with Embedder.connect(url, concurrency=1) as model:
+            yield model, sizes
+
+
+def test_requests_keep_the_limits_that_a_server_tells():
+    with limited(max_items=32, max_body=600) as (model, sizes):
+        assert len(model.encode(["a"] * 40)) == 40 and sizes == [32, 8]
+        sizes.clear()
+        assert len(model.encode(["a"] * 40, batch_size=64)) == 40 and sizes == [32, 8]
+        sizes.clear()
+        for text in ("a" * 100, "é" * 50, '"' * 50, "\x00" * 17, "\U0001f600" * 25):  # about 100 bytes each
+            assert len(model.encode([text] * 7, prompt="b" * 50)) == 7
+        assert max(sizes) == sizes[0] == 4 and sum(sizes) == 35
+        with pytest.raises(InputError, match=r"texts\[1\] has 603 bytes in JSON, and the server takes \d+ of .*--max"):
+            model.encode(["a", "a" * 600])
+        with pytest.raises(InputError, match=r"texts\[0\] has 4 bytes in JSON, and the server takes 0 of texts"):
+            model.encode(["a"], prompt="a" * 600)
+
+
+def test_limits_that_a_server_does_not_tell():
+    with limited(max_items=32, max_body=600, tells=False) as (model, sizes):
+        with pytest.raises(InputError, match=r"texts\[0:40\]: `input` has 40 items: give batch_size=32"):
+            model.encode(["a"] * 40)
+        with pytest.raises(InputError, match=r"texts\[0:2\]: the body has more than 600 bytes: give a smaller batch"):
+            model.encode(["a" * 400] * 2)
+        with pytest.raises(InputError, match=r"texts\[0\]: the body has more than 600 bytes: shorten the text"):
+            model.encode("a" * 600)
+        assert sizes == []
+    with limited(max_items=2048, max_body=2_000_000, tells=False) as (model, sizes):
+        assert len(model.encode(["a"] * 2100, batch_size=4096)) == 2100 and sizes == [2048, 52]
 
 
 # --- calls that end early -------------------------------------------------------------------------------------------

@@ -114,6 +114,8 @@ def test_search(app, model):
 def test_what_is_served(app, model):
     listed = ask_one(app, "GET", "/v1/models").json
     assert [one["id"] for one in listed["data"]] == ["tiny", "cross", "labels"]
+    told = listed["data"][0]["minembed"]
+    assert (told["max_items"], told["max_body"]) == (app.settings.max_items, app.settings.max_body)
     info = ask_one(app, "GET", "/info").json
     assert info["model_id"] == "tiny" and info["max_input_length"] == model.max_seq_length
     assert info["model_type"] == {"embedding": {"pooling": "mean"}} and info["model_dtype"] == "float32"
