@@ -490,11 +490,15 @@ def refused(model):
 
 
 def interrupted(model, texts=tuple("abcdefg")):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what runs behind ignore it
     timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        model.encode(texts, batch_size=1)
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.encode(texts, batch_size=1)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def interrupted_alone(model):
