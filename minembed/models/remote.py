@@ -2,9 +2,9 @@
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,7 @@ from minembed.errors import (
 from minembed.models.options import AllOptions, EncodeOptions, Options, check_prompt_name
 from minembed.models.precision import check_ranges, quantized
 from minembed.models.remote_calls import Call
+from minembed.models.remote_facts import Facts, full_name, listed_models
 from minembed.models.remote_http import Client, encoded
 from minembed.models.remote_pieces import TEXTS, Piece, in_order, pieces, placed
 from minembed.runtime.checks import check_whole
@@ -29,27 +30,12 @@ from minembed.runtime.columns import column
 from minembed.runtime.keywords import takes_options_of
 from minembed.runtime.progress import Progress
 from minembed.text.tokenizer import clean
-from minembed.types import Array, Metric
+from minembed.types import Array
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Texts = str | Iterable[str]
-KEY = "minembed"  # of the server's description of a model
-MOST_TEXTS = 2048  # of a request, to servers that do not tell their limit
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """A server's description of a model."""
-
-    dimension: int
-    max_seq_length: int
-    prompts: tuple[str, ...]
-    similarity_fn_name: Metric
-    max_items: int  # texts of a request
-    max_body: int | None  # bytes of a request; None from servers that do not tell it
-    others: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,63 +222,6 @@ class RemoteEmbedder:
         if cut and options.truncation == "warn":
             message = f"{cut} text(s) longer than {self.max_seq_length} tokens were cut"
             warn(f"{message}: split them, or say truncation='silent'", TruncationWarning)
-
-
-def full_name(name: str, listed: Iterable[str], url: str) -> str:
-    """The listed name that a name means: itself, or the one of which it is the last part, if no other ends like it.
-
-    >>> full_name("m", ["a/m", "b/n"], "http://...")
-    'a/m'
-    >>> full_name("m", ["a/m", "b/m"], "http://...")
-    Traceback (most recent call last):
-    minembed.errors.SourceError: http://... serves 2 models called 'm': give a full name, one of a/m, b/m
-    """
-    known = list(listed)
-    if name in known:
-        return name
-    found = [full for full in known if full.rstrip("/").rpartition("/")[2] == name]
-    if not found:
-        raise SourceError(f"{url} serves no model {name!r}; it has {', '.join(known)}")
-    if len(found) > 1:
-        raise SourceError(
-            f"{url} serves {len(found)} models called {name!r}: give a full name, one of {', '.join(found)}"
-        )
-    return found[0]
-
-
-def listed_models(value: Any, url: str) -> dict[str, Facts]:
-    """The embedding models that a server lists; raises ServerError if it is not a server of minembed.
-
-    >>> told = {"dimension": 3, "max_seq_length": 9, "similarity_fn_name": "cosine"}
-    >>> list(listed_models({"data": [{"id": "m", "minembed": told}]}, "http://..."))
-    ['m']
-    """
-    try:
-        found = {one["id"]: one[KEY] for one in value["data"] if KEY in one}
-        if value["data"] and not found and not any(one.get("owned_by") == KEY for one in value["data"]):
-            raise KeyError(KEY)
-        return {
-            str(name): Facts(
-                int(told["dimension"]),
-                int(told["max_seq_length"]),
-                tuple(map(str, told.get("prompts", ()))),
-                _metric(told["similarity_fn_name"]),
-                int(told.get("max_items", MOST_TEXTS)),
-                int(told["max_body"]) if "max_body" in told else None,
-                dict(told),
-            )
-            for name, told in found.items()
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        remedy = "connect works only with minembed serve; for other servers use the openai client"
-        raise ServerError(f"{url} does not list its models as minembed does: {remedy}") from error
-
-
-def _metric(name: object) -> Metric:
-    for metric in get_args(Metric):
-        if metric == name:
-            return cast(Metric, metric)
-    raise ValueError(name)
 
 
 def rows_of(value: Any, count: int, width: int) -> Array | None:  # (count, width) float32

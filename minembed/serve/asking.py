@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
-from minembed.models.engine import find_prompt
-from minembed.models.options import Options
+from minembed.models.options import Options, check_prompt_name
 from minembed.serve.errors import Refusal
 from minembed.serve.inputs import Inputs
 from minembed.serve.queue import Job
@@ -72,7 +71,7 @@ def vector_options(
     if dimensions is None and normalize is None and prompt_name is None and prompt is None:
         return PLAIN
     if prompt_name is not None:
-        find_prompt(served.model.checkpoint, Options(prompt_name=prompt_name))
+        check_prompt_name(prompt_name, served.model.checkpoint.prompts)
     return Options(
         normalize_embeddings=normalize,
         truncate_dim=dimensions,
