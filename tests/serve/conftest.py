@@ -8,6 +8,7 @@ from serving import running
 from tiny import write_tiny_checkpoint
 
 from minembed import Embedder, Index
+from minembed.models import remote_http
 from minembed.serve.loading import load_models
 from minembed.serve.server import assemble
 from minembed.serve.settings import Settings
@@ -55,3 +56,18 @@ def server_of(tiny_folder, tiny_reranker, tmp_path):
 def served(serving):
     with serving(accept_token_ids=True) as parts:
         yield parts
+
+
+@pytest.fixture(autouse=True)
+def connections_end_with_the_test(monkeypatch):
+    """The traceback of an error keeps its model in a circle, and of a circle the collector may take sockets first."""
+    made, begin = [], remote_http.Connections.__init__
+
+    def remembered(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        made.append(self)
+
+    monkeypatch.setattr(remote_http.Connections, "__init__", remembered)
+    yield
+    for connections in made:
+        connections.close()
