@@ -48,10 +48,10 @@ OLDEST_TESTS += --ignore tests/maps/test_maps_files.py  # its runner of commands
 # pyarrow before 26 writes a null among lists of a fixed size to parquet, and cannot read it
 OLDEST_TESTS += --deselect "tests/data/test_outputs.py::test_cells_of_csv_stay_texts[parquet]"
 
-proof: $(VENV)/dev ## the promises at full size, where it stopped (hours): ROWS="weights jobs" SHARE=0.1 SEED=3 COUNT=1000
+proof: $(VENV)/dev ## the promises at full size, where it stopped (hours): ROWS="weights jobs" SHARE=0.1 SEED=3 COUNT=1000 AGE=1
 	$(BIN)/minembed pull
 	PYTHONPATH=tests/support $(BIN)/python tests/support/proof_run.py --rows $(ROWS) $(SHARE:%=--share %) \
-		$(SEED:%=--seed %) $(COUNT:%=--count %)
+		$(SEED:%=--seed %) $(COUNT:%=--count %) $(if $(filter 1,$(AGE)),--age)
 
 test-oldest:       ## the oldest versions that pyproject.toml allows, on the oldest Python: make test-oldest OLDEST=python3.10 (ten minutes)
 	$(OLDEST) -m venv --clear $(VENV)/oldest
@@ -59,7 +59,7 @@ test-oldest:       ## the oldest versions that pyproject.toml allows, on the old
 	$(VENV)/oldest/bin/pip install -q --only-binary :all: -r $(VENV)/oldest/oldest.txt "pyparsing<3.3" pytest hypothesis pytest-xdist
 	$(VENV)/oldest/bin/pip install -q --no-deps -e . && $(VENV)/oldest/bin/pip check
 	$(VENV)/oldest/bin/minembed pull && $(VENV)/oldest/bin/minembed doctor
-	$(VENV)/oldest/bin/pytest -n auto --dist worksteal -m "not slow and not fuzz" $(OLDEST_TESTS)
+	$(VENV)/oldest/bin/pytest -n auto --dist worksteal $(OLDEST_TESTS)
 
 WHEEL_TESTS = $(addprefix tests/,kernels models transformer text weights search runtime data train evaluation)
 test-wheel: $(VENV)/dev ## the tests that concern kernels, by this platform's wheel alone, without Numba (half an hour, mostly to build it)
@@ -120,14 +120,13 @@ test-s3:           ## jobs on S3, which moto's server plays on this machine, in 
 measure-extras:    ## what each extra brings, its size and its first vector, into docs/integrations.md (about 15 minutes)
 	$(PYTHON) docs/measure_extras.py $(VENV)/extra "$(TORCH)" $(EXTRAS)
 
-ROWS ?= 100000
 MADE ?= 0
 FOLDER ?= $(VENV)/scale
 DTYPE ?= float32
 
 measure-scale: $(VENV)/dev ## the tables of docs/scale.md: make measure-scale ROWS=100000 MADE=10000000 FOLDER=(with room) (hours)
 	$(BIN)/minembed pull
-	PYTHONSAFEPATH= $(BIN)/python docs/measure_scale.py $(FOLDER) --rows $(ROWS) --made $(MADE) --dtype $(DTYPE)
+	PYTHONSAFEPATH= $(BIN)/python docs/measure_scale.py $(FOLDER) --rows $(or $(ROWS),100000) --made $(MADE) --dtype $(DTYPE)
 
 PRECISION ?= int8
 
@@ -144,7 +143,6 @@ test-mpnet: $(VENV)/dev ## all-mpnet-base-v2 against the reference: make test-mp
 	MPNET_VECTORS=$(VENV)/mpnet.npz STSB=$(STSB) $(BIN)/pytest -rs -s tests/weights/check_mpnet.py
 
 PEERS = sentence-transformers==6.2.0 transformers==5.24.0 peft==0.21.0 datasets faiss-cpu usearch pillow scikit-learn
-TORCH ?= torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
 
 test-sentence-transformers: ## the drop-in beside sentence-transformers itself, in an environment of their own (ten minutes)
 	$(PYTHON) -m venv $(VENV)/sentence-transformers
@@ -300,6 +298,7 @@ ROWS ?=
 SHARE ?=
 SEED ?=
 COUNT ?=
+AGE ?=
 WHEELS ?=
 
 bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about an hour)

@@ -30,16 +30,17 @@ def all_at_once(port, seed, count):
         return Counter(pool.map(one, hostile(seed, count)))
 
 
-def test_hostile_requests(server_of):
+def test_hostile_requests(server_of, amount):
+    requests, seed = amount.rounds(REQUESTS), amount.seed(0)
     with server_of("--access-log", "none", "--accept-token-ids") as server:
-        found = all_at_once(server.port, 0, REQUESTS // 10)
+        found = all_at_once(server.port, seed, requests // 10)
         before = server.memory()
-        found += all_at_once(server.port, 1, REQUESTS - REQUESTS // 10)
+        found += all_at_once(server.port, seed + 1, requests - requests // 10)
         after = server.memory()
         print(sorted(found.items()), f"memory {before / 1e6:.1f} MB, then {after / 1e6:.1f} MB")
         assert server.process.poll() is None and "Traceback" not in server.log() and "failed" not in server.log()
         assert after < FLAT * before
-        assert found[200] > REQUESTS // 100 and found[400] > REQUESTS // 10  # both are there
+        assert found[200] > requests // 100 and found[400] > requests // 10  # both are there
         assert status_of(ask_raw(server.port, post(GOOD))) == 200
 
 

@@ -2,8 +2,8 @@
 
 import re
 
-import proof_results
 from places import ROOT
+from proof_results import every, last
 from proof_rows import GROUPS, MACHINES, NEVER, ROWS
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -39,19 +39,25 @@ def ranged(numbers):
     return str(low) if low == high else f"{low} to {high}"
 
 
+def in_order(values):
+    """Each of them once, in the order in which they came."""
+    return ", ".join(dict.fromkeys(values))
+
+
 def line_of(row, results, places):
-    """The tries of a row."""
-    own = [one for one in results if one["row"] == row.name]
+    """The tries of a row: those of pieces that passed, for a test that fails has tried less than it was to."""
+    own = [one for one in last(results) if one["row"] == row.name]
     of = f"of {row.total:,} " if row.total else ""
     if not own:
-        return [row.what, f"0 {of}{row.unit}", "not run yet", "", "", "", ""]
-    count, escapes = sum(one["count"] for one in own), sum(one["escapes"] for one in own)
+        return [row.what, f"0 {of}{row.unit}", "not run yet", *[""] * 5]
+    count = sum(one["count"] for one in own if one["result"] == "passed")
     whole = f"{count:,} {row.unit}" if count >= row.total else f"{count:,} {of}{row.unit}"
-    told = "0" if all(one["result"] == "passed" for one in own) else f"**{max(1, escapes)}**"
-    seconds, revisions = sum(one["seconds"] for one in own), sorted({one["revision"] for one in own})
-    where = ", ".join(sorted({places[place_of(one)] for one in own}))
+    escapes = sum(max(1, one["escapes"]) for one in own if one["result"] != "passed")
     seeds = ranged([one["seed"] for one in own]) if row.total else ""
-    return [row.what, whole, told, seeds, lasted(seconds), where, ", ".join(revisions)]
+    where = ", ".join(sorted({places[place_of(one)] for one in own}))
+    numbers = [f"**{escapes}**" if escapes else "0", str(max(one["skipped"] for one in own)), seeds]
+    seconds = lasted(sum(one["seconds"] for one in own))
+    return [row.what, whole, *numbers, seconds, where, in_order(one["revision"] for one in own)]
 
 
 def table(head, rows):
@@ -63,30 +69,49 @@ def tried(results):
     """The tables of tries, and the machines."""
     places, parts = letters(results), []
     for title, rows in GROUPS.items():
-        head = [title, "tried", "escapes", "seeds", "time", "machine", "revision"]
+        head = [title, "tried", "escapes", "skipped tests", "seeds", "time", "machine", "revision"]
         parts.append(table(head, [line_of(row, results, places) for row in rows]))
     return "\n\n".join(parts)
+
+
+def tests_of(row):
+    """What a row of the second table runs, in words."""
+    return f"`make {row.make}`" if row.make else ", ".join(f"`{test}`" for test in row.tests)
 
 
 def where(results):
     """The table of the machines that ran each row, and of rows that never ran."""
     places, rows = letters(results), []
     for row in MACHINES:
-        own = [one for one in results if one["row"] == row.name]
+        own = [one for one in last(results) if one["row"] == row.name]
         if not own:
-            rows.append([row.what, "not run yet", "", "", "", "", ""])
+            rows.append([row.what, tests_of(row), "not run yet", *[""] * 5])
             continue
         one = own[-1]
         numbers = [str(one[name]) for name in ("tests", "skipped", "escapes")]
-        rows.append([row.what, *numbers, lasted(one["seconds"]), places[place_of(one)], one["revision"]])
-    head = ["with", "passed", "skipped", "failed", "time", "machine", "revision"]
+        rows.append([row.what, tests_of(row), *numbers, lasted(one["seconds"]), places[place_of(one)], one["revision"]])
+    head = ["with", "tests", "passed", "skipped", "failed", "time", "machine", "revision"]
     machines = "\n".join(f"- **{letter}**: {place}" for place, letter in places.items())
     return f"{table(head, rows)}\n\nNever run on: {'; '.join(NEVER)}.\n\nThe machines:\n\n{machines or '- none yet'}"
 
 
+def failures(results):
+    """The pieces that failed, also those that passed afterwards."""
+    rows, final = [], {(one["row"], one["seed"]): one for one in last(results)}
+    for one in results:
+        if one["result"] != "passed":
+            now = final[one["row"], one["seed"]]
+            after = f"passed at {now['revision']}" if now["result"] == "passed" else "not run again yet"
+            names = ", ".join(f"`{name.removeprefix('tests/')}`" for name in one["failed"])
+            rows.append([one["row"], f"{one['seed']}", one["date"], one["revision"], names, after])
+    head = ["row", "seed", "date", "revision", "what failed", "afterwards"]
+    return table(head, rows) if rows else "None."
+
+
 def page(text, results):
     """The page with new tables."""
-    for name, content in (("tried", tried(results)), ("where", where(results))):
+    for name, make in (("tried", tried), ("where", where), ("failures", failures)):
+        content = make(results)
         assert re.search(MARKED.format(name), text, re.S), name
         text = re.sub(
             MARKED.format(name), lambda found, content=content: found[1] + content + found[2], text, flags=re.S
@@ -96,7 +121,7 @@ def page(text, results):
 
 def write():
     """Write the tables into the page."""
-    results = [one for one in proof_results.read() if one["row"] in ROWS]
+    results = [one for one in every() if one["row"] in ROWS]
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 

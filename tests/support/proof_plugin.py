@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 REPORT = "MINEMBED_PROOF_REPORT"
+BEGUN = ".begun"  # the suffix of a file beside the report
 _found: dict[str, dict] = {}
 
 
@@ -43,6 +44,11 @@ def instructions():
 
         return open_native().variant
     return "NumPy"
+
+
+def pytest_sessionstart(session):
+    """Say that tests began: whatever ends now without a report is a failure of the tests."""
+    Path(os.environ[REPORT]).with_suffix(BEGUN).touch()
 
 
 def pytest_sessionfinish(session, exitstatus):

@@ -19,19 +19,30 @@ def release():
     return __version__
 
 
-def read(path=RESULTS):
-    """All results of this release, the last of each piece."""
+def every(path=None):
+    """All results of this release, in the order in which they were found."""
+    path = path or RESULTS
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [one for one in map(json.loads, lines) if one["release"] == release()]
+
+
+def last(results):
+    """Of results, the last of each piece."""
     found = {}
-    for one in map(json.loads, lines):
-        if one["release"] == release():
-            found.pop((one["row"], one["seed"]), None)
-            found[one["row"], one["seed"]] = one
+    for one in results:
+        found.pop((one["row"], one["seed"]), None)
+        found[one["row"], one["seed"]] = one
     return list(found.values())
 
 
-def add(result, path=RESULTS):
+def read(path=None):
+    """The results of this release, the last of each piece."""
+    return last(every(path))
+
+
+def add(result, path=None):
     """Keep a result."""
+    path = path or RESULTS
     path.parent.mkdir(exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(result, sort_keys=True) + "\n")
@@ -64,6 +75,19 @@ def revision():
     others = ("HEAD", "--", ".", ":!tests/proof", ":!docs/reliability.md")
     name = git("rev-parse", "--short", "HEAD").stdout.strip() or "unknown"
     return name + "+" * (git("diff", "--quiet", *others).returncode != 0)
+
+
+def changed_since(revision):
+    """The commits since a revision, and the files of the package that they changed; None if it is not known here."""
+    package = ("minembed", "kernels", "weights")
+
+    def git(*words):
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout.split() if done.returncode == 0 else None
+
+    known = revision.removesuffix("+")
+    files = git("diff", "--name-only", known, "HEAD", "--", *package)
+    return None if files is None else (int(git("rev-list", "--count", f"{known}..HEAD")[0]), len(files))
 
 
 def cpu():

@@ -19,7 +19,7 @@ class Row:
     piece: int = 0  # at once
     needs: frozenset[str] = frozenset()  # features of the CPU
     tool: str = ""  # a program beside Python
-    settings: dict[str, str] = field(default_factory=dict)  # environment; {count} and {seed} are filled in
+    settings: dict[str, str] = field(default_factory=dict)  # environment
     flags: tuple[str, ...] = ()  # of Python
     python: str = ""  # "3.12": in an environment of its own
     native: bool = False  # needs compiled libraries in the checkout: make native
@@ -138,7 +138,8 @@ FILES = [
     ),
     Row(
         "libraries",
-        "damaged libraries of compiled kernels and their manifests: refused by name, never opened",
+        "damaged libraries of compiled kernels and their manifests: refused by name; what is opened has the bytes, and "
+        "what is used has the signature, that it was built with",
         "folders",
         ("kernels/test_kernel_libraries.py::test_whatever_is_damaged_is_refused[2000]",),
         100_000,
@@ -206,13 +207,13 @@ MEMORY += [
     ),
 ]
 SAVERS = {
-    "model": ("a model", "weights/test_saving.py::test_many_kills"),
-    "index": ("an index over another", "search/test_index_files.py::test_many_kills"),
-    "checkpoint": ("a training's checkpoint", "train/test_train_checkpoints.py::test_many_kills"),
-    "job": ("the shards of a job", "jobs/test_job_faults.py::test_many_kills"),
+    "model": ("a model is saved", "weights/test_saving.py::test_many_kills"),
+    "index": ("an index is saved over another", "search/test_index_files.py::test_many_kills"),
+    "checkpoint": ("a training's checkpoint is saved", "train/test_train_checkpoints.py::test_many_kills"),
+    "job": ("the shards of a job are saved", "jobs/test_job_faults.py::test_many_kills"),
 }
 FAULTS = [
-    Row(f"kills-{name}", f"SIGKILL at random moments while {what} is saved: whole, or as before", "kills", (test,))
+    Row(f"kills-{name}", f"SIGKILL at random moments while {what}: whole, or as before", "kills", (test,))
     for name, (what, test) in SAVERS.items()
 ]
 FAULTS = [Row(row.name, row.what, row.unit, row.tests, 1000, 250) for row in FAULTS]
@@ -272,7 +273,6 @@ SERVER = [
         ("serve/check_hostile.py::test_hostile_requests",),
         20_000,
         20_000,
-        settings={"REQUESTS": "{count}"},
     ),
     Row(
         "server-many",
@@ -281,7 +281,6 @@ SERVER = [
         ("serve/check_many.py::test_no_byte_is_wrong_for_200_clients",),
         20_000,
         20_000,
-        settings={"REQUESTS": "{each}"},
     ),
     Row(
         "server-others",

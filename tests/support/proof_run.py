@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,12 +20,17 @@ import proof_page
 import proof_results
 from amounts import COUNT, SEED
 from places import ROOT, TESTS
-from proof_plugin import REPORT
+from proof_plugin import BEGUN, REPORT, versions
 from proof_rows import ROWS, Row
 
 from minembed.runtime.backend import has_native
 
-CLIENTS = 200  # of serve/check_many.py
+LIMIT = 4 * 3600  # seconds of a piece: what is not done by then hangs
+SAID = 2000  # characters that are kept of what a failed piece printed
+
+
+class NothingRun(Exception):
+    """No test of a piece began: what it needs could not be installed, or pytest refused it."""
 
 
 def python_of(row: Row):
@@ -80,46 +86,71 @@ def command_of(row: Row, python, count, seed):
     tests = [str(TESTS / test) for test in row.tests]
     if row.total:
         environment |= {COUNT: str(count), SEED: str(seed)}
-    each = -(-count // CLIENTS)
-    environment |= {name: value.format(count=count, seed=seed, each=each) for name, value in row.settings.items()}
+    environment |= row.settings
     return [str(python), *row.flags, str(python.parent / "pytest"), *options, *tests], environment
 
 
+def run_limited(command, environment):
+    """Run a command for at most LIMIT seconds, with all that it starts; returns its status (None: stopped) and output."""
+    with tempfile.TemporaryFile() as file:
+        process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            status = process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        file.seek(0)
+        return status, file.read().decode(errors="replace")
+
+
+def how_it_ended(status):
+    """What became of a run without a report, in words."""
+    return f"stopped after {LIMIT} s" if status is None else f"ended with status {status} and no test that was tried"
+
+
 def run_piece(row: Row, python, count, seed):
-    """Run one piece; returns its result and the output of pytest."""
+    """Run one piece; returns its result and the output of pytest.  Raises NothingRun if no test began."""
     with tempfile.TemporaryDirectory() as folder:
         command, environment = command_of(row, python, count, seed)
         report, revision, begin = Path(folder) / "report.json", proof_results.revision(), time.monotonic()
-        done = subprocess.run(
-            command, env=environment | {REPORT: str(report)}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        status, said = run_limited(command, environment | {REPORT: str(report)})
         seconds = time.monotonic() - begin
+        begun = report.with_suffix(BEGUN).exists()
         told = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
-    said = done.stdout.decode(errors="replace")
-    if told is None or not told["tests"]:
-        raise SystemExit(f"{row.name}: no test was run\n{said[-3000:]}")
-    by_outcome = {
-        name: sum(one["outcome"] == name for one in told["tests"].values()) for name in ("passed", "failed", "skipped")
+    if not begun or (told and not told["tests"]):
+        raise NothingRun(f"{row.name}: no test was run\n{said[-3000:]}")
+    result = {"row": row.name, "asked": count, "seed": seed, "seconds": round(seconds, 1), "revision": revision}
+    result |= {"release": proof_results.release(), "date": f"{datetime.datetime.now(datetime.timezone.utc).date()}"}
+    result |= outcome(status, told)
+    return (result if result["result"] == "passed" else result | {"said": said[-SAID:]}), said
+
+
+def outcome(status, told):
+    """What a result says of its tests.  Without a report it is a failure; what was tried by then is not known."""
+    if told is None or status is None:
+        place = {"machine": proof_results.machine("unknown"), "versions": versions()}
+        failed = {"count": 0, "escapes": 1, "tests": 0, "skipped": 0, "failed": [how_it_ended(status)]}
+        return {"result": "failed"} | failed | place
+    tests = told["tests"]
+    named = {
+        word: [name for name in tests if tests[name]["outcome"] == word] for word in ("passed", "failed", "skipped")
     }
-    counts = [one["count"] for one in told["tests"].values() if one["outcome"] != "skipped"]
-    counted = sum(1 if number is None else number for number in counts)
+    counts = [one["count"] for one in tests.values() if one["outcome"] == "passed"]
     return {
-        "row": row.name,
-        "asked": count,
-        "count": count if row.settings and count else counted,
-        "seed": seed,
-        "seconds": round(seconds, 1),
-        "result": "passed" if done.returncode == 0 else "failed",
-        "escapes": by_outcome["failed"],
-        "tests": by_outcome["passed"],
-        "skipped": by_outcome["skipped"],
-        "failed": sorted(name for name, one in told["tests"].items() if one["outcome"] == "failed"),
+        "count": sum(1 if number is None else number for number in counts),
+        "result": "passed" if status == 0 and counts else "failed",
+        "escapes": len(named["failed"]),
+        "tests": len(named["passed"]),
+        "skipped": len(named["skipped"]),
+        "failed": sorted(named["failed"]) or [how_it_ended(status)] * (status != 0 or not counts),
         "machine": proof_results.machine(told["instructions"]),
         "versions": told["versions"],
-        "release": proof_results.release(),
-        "revision": revision,
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-    }, said
+    }
 
 
 def tell(row: Row, result, said):
@@ -135,49 +166,75 @@ def tell(row: Row, result, said):
         print(f"to repeat it: make proof ROWS={row.name} SEED={result['seed']} COUNT={result['asked']}", flush=True)
 
 
-def run_row(row: Row, share):
-    """Run the rest of a row, until a piece fails; returns whether all passed."""
-    if not row.needs <= proof_results.cpu()[1]:
-        print(f"{row.name}: this CPU lacks {', '.join(sorted(row.needs - proof_results.cpu()[1]))}", flush=True)
-        return True
+def absent(row: Row):
+    """What this machine lacks for a row, in words, or ""."""
+    if lacks := row.needs - proof_results.cpu()[1]:
+        return f"this CPU lacks {', '.join(sorted(lacks))}"
     if row.tool and not shutil.which(row.tool):
-        print(f"{row.name}: there is no {row.tool} here", flush=True)
-        return True
+        return f"there is no {row.tool} here"
     if row.native and not has_native():
-        print(f"{row.name}: there are no compiled kernels here: make native", flush=True)
-        return True
-    python = python_of(row)
-    if python is None:
-        print(f"{row.name}: there is no Python {row.python} here", flush=True)
-        return True
+        return "there are no compiled kernels here: make native"
+    return "" if python_of(row) else f"there is no Python {row.python} here"
+
+
+def run_row(row: Row, share):
+    """Run the rest of a row, until a piece fails; returns what became of it: "", "failed" or what the machine lacks."""
     while piece := proof_results.next_piece(row, proof_results.read(), share):
-        result, said = run_piece(row, python, piece[1], piece[0])
+        if lacking := absent(row):
+            return lacking
+        try:
+            result, said = run_piece(row, python_of(row), piece[1], piece[0])
+        except NothingRun as error:
+            print(error, flush=True)
+            return "failed"
         proof_results.add(result)
         proof_page.write()
         tell(row, result, said)
         if result["result"] != "passed":
-            return False
-    return True
+            return "failed"
+    return ""
 
 
-def main():
-    """Run rows."""
+def print_ages(rows):
+    """Print how much was changed since the results of rows."""
+    for row in rows:
+        for revision in sorted({one["revision"] for one in proof_results.read() if one["row"] == row.name}):
+            since = proof_results.changed_since(revision)
+            told = "not a revision of this repository" if since is None else "{} commits, {} files since".format(*since)
+            print(f"{row.name}: {revision}: {told}", flush=True)
+
+
+def arguments():
+    """The command line."""
     parser = argparse.ArgumentParser(description="Run the rows that are not done yet.")
     parser.add_argument("--rows", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(ROWS)}")
-    parser.add_argument("--share", type=float, default=1.0, help="of each row, for a short run")
+    parser.add_argument("--share", type=float, default=1.0, help="of each row that has a size, for a short run")
     parser.add_argument("--seed", type=int, help="repeat a piece, and keep no result")
     parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--age", action="store_true", help="say how much was changed since each result; run nothing")
     given = parser.parse_args()
     unknown = set(given.rows) - set(ROWS)
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    return given
+
+
+def main():
+    """Run rows; returns the status of the command."""
+    given = arguments()
     rows = [ROWS[name] for name in given.rows or ROWS]
+    if given.age:
+        return print_ages(rows)
     if given.seed is not None:
         results = [(row, *run_piece(row, python_of(row), given.count, given.seed)) for row in rows]
         for row, result, said in results:
             tell(row, result, said)
         return any(result["result"] != "passed" for _, result, _ in results)
-    return not all([run_row(row, given.share) for row in rows])
+    ended = {row.name: run_row(row, given.share) for row in rows}
+    for name, why in ended.items():
+        if why:
+            print(f"{name}: {why if why == 'failed' else f'not run, {why}'}", flush=True)
+    return "failed" in ended.values()
 
 
 if __name__ == "__main__":

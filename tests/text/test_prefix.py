@@ -185,7 +185,7 @@ def test_ten_million_characters(counted, reference, piece, least, tail):
     model, tokenizer = counted
     tokenizer.characters = 0
     tokens = model.tokenize([piece * (10_000_000 // len(piece)) + tail])
-    assert tokenizer.characters < 200_000
+    assert tokenizer.characters < 20_000
     # by the rules of WordPiece, 2,000 of these have the same first tokens, or are the same one token, as ten million
     whole = reference.encode(piece * 2000 + tail).ids
     expected = whole if len(whole) <= 32 else [*whole[:31], whole[-1]]
