@@ -91,7 +91,7 @@ def command_of(row: Row, python, count, seed):
 
 
 def run_limited(command, environment):
-    """Run a command for at most LIMIT seconds, with all that it starts; returns its status (None: stopped) and output."""
+    """Run a command for at most LIMIT seconds, with all that it starts; returns its status (None: stopped) and text."""
     with tempfile.TemporaryFile() as file:
         process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
