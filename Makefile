@@ -62,12 +62,12 @@ test-oldest:       ## the oldest versions that pyproject.toml allows, on the old
 	$(VENV)/oldest/bin/pytest -n auto --dist worksteal $(OLDEST_TESTS)
 
 WHEEL_TESTS = $(addprefix tests/,kernels models transformer text weights search runtime data train evaluation)
-test-wheel: $(VENV)/dev ## the tests that concern kernels, by this platform's wheel alone, without Numba (half an hour, mostly to build it)
+test-wheel: $(VENV)/dev ## the tests that concern kernels, by this platform's wheel alone, without Numba: built (half an hour), or WHEEL=file
 	rm -rf $(VENV)/alone-wheel
-	$(BIN)/python -m minembed.kernels.ahead.wheels --keep $(VENV)/kept -o $(VENV)/alone-wheel \
-		--platform $$($(BIN)/python -c "from minembed.kernels.libraries import platform_here; print(platform_here())")
+	$(if $(WHEEL),,$(BIN)/python -m minembed.kernels.ahead.wheels --keep $(VENV)/kept -o $(VENV)/alone-wheel \
+		--platform $$($(BIN)/python -c "from minembed.kernels.libraries import platform_here; print(platform_here())"))
 	$(PYTHON) -m venv --clear $(VENV)/alone
-	$(VENV)/alone/bin/pip install -q $(VENV)/alone-wheel/*.whl pytest hypothesis pytest-xdist pyarrow scikit-learn
+	$(VENV)/alone/bin/pip install -q $(or $(WHEEL),$(VENV)/alone-wheel/*.whl) pytest hypothesis pytest-xdist pyarrow scikit-learn
 	$(VENV)/alone/bin/minembed pull
 	$(VENV)/alone/bin/pytest -n auto --dist worksteal $(WHEEL_TESTS)
 
@@ -275,18 +275,20 @@ wheels: $(VENV)/dev ## build the wheels of all platforms into dist/, with their 
 
 RELEASE = VENV="$(VENV)" PYTHONSAFEPATH= $(PYTHON) tests/release
 
-release: $(VENV)/dev ## everything that is published, checked, in dist/release: make release [TESTS=0] [TWICE=1] [HEAVY=1] (an hour)
+release: $(VENV)/dev ## everything that is published, checked, in dist/release: make release [REHEARSAL=1] [TESTS=0] [TWICE=1] [HEAVY=1] (two hours)
 	$(BIN)/minembed pull
-	$(RELEASE)/make_release.py $(if $(filter 0,$(TESTS)),--no-tests) $(if $(filter 1,$(TWICE)),--twice) \
+	$(RELEASE)/make_release.py $(if $(filter 1,$(REHEARSAL)),--rehearsal) $(if $(filter 0,$(TESTS)),--no-tests) \
+		$(if $(filter 1,$(TWICE)),--twice) \
 		$(if $(filter 1,$(HEAVY)),--heavy) $(RELEASE_PLATFORMS:%=--platform %)
 
-check-release: $(VENV)/dev ## artefacts, each in an environment of its own: make check-release [RELEASED=dist/release] [EXTRAS="arrow s3"] [RECORD=1]
+check-release: $(VENV)/dev ## artefacts, each in an environment of its own: make check-release [RELEASED=dist/release] [EXTRAS="base arrow s3"] [RECORD=1]
 	$(BIN)/minembed pull
 	$(RELEASE)/smoke.py $(RELEASED) $(VENV)/release/smoke $(if $(filter 1,$(HEAVY)),--heavy) $(EXTRAS:%=--only %) \
-		$(if $(filter 1,$(RECORD)),--record)
+		$(if $(filter 1,$(RECORD)),--record) $(RELEASE_PLATFORMS:%=--platform %)
 
 RELEASED ?= dist/release
 RELEASE_PLATFORMS ?=
+REHEARSAL ?=
 TESTS ?= 1
 TWICE ?=
 HEAVY ?=
@@ -300,6 +302,7 @@ SEED ?=
 COUNT ?=
 AGE ?=
 WHEELS ?=
+WHEEL ?=
 
 bench:             ## measure beside the peers in their own environment, write bench/REPORT.md (about an hour)
 	$(PYTHON) bench setup

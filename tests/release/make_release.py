@@ -1,6 +1,7 @@
 """Everything that is published of a version, in one folder: `make release` (CONTRIBUTING.md).
 
-    python tests/release/make_release.py [--no-tests] [--twice] [--heavy] [--platform NAME ...] [-o FOLDER]
+    python tests/release/make_release.py [--rehearsal] [--no-tests] [--twice] [--heavy] [--platform NAME ...]
+        [-o FOLDER]
 
 From a clean tree and nothing else: a clone of its revision is what is built.  What takes long is kept in .venv/release
 and used again where it would come out the same, so that a run which was stopped goes on.  Needs Python's standard
@@ -8,7 +9,6 @@ library, git, and pip with an index.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -17,11 +17,14 @@ import sys
 from pathlib import Path
 
 from archives import differences, normalise_sdist, write_sums
-from provenance import Notes, write_notes
-from release_tools import QUIET, environment, frozen, plain_environment, run, stop
+from artefacts import MARKS, artefacts, here
+from components import list_components
+from provenance import NOT_RUN, Notes, now, write_notes
+from published import unready
+from release_tools import environment, frozen, plain_environment, run, stop
 
 ROOT = Path(__file__).resolve().parents[2]
-PLATFORMS = ("linux-x86_64", "linux-aarch64", "macos-arm64", "windows-x86_64")
+PLATFORMS = tuple(MARKS)
 
 
 def clean_revision() -> str:
@@ -49,18 +52,28 @@ def changes(root: Path) -> str:
     return re.split(r"^(?=## )", (root / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)[1]
 
 
-def build(python: Path, source: Path, out: Path, platforms: list[str], kept: Path | None) -> None:
-    """Wheels and sdist of a clone, into a folder."""
+def build(python: Path, source: Path, out: Path, platforms: list[str], kept: Path | None) -> list[str]:
+    """Wheels and sdist of a clone, into a folder; returns the platforms whose libraries `kept` already had."""
     epoch = run("git", "-C", source, "log", "-1", "--format=%ct").strip()
     settings = {"cwd": source, "env": plain_environment(SOURCE_DATE_EPOCH=epoch, PYTHONHASHSEED="0")}
     wheels = [python, "-m", "minembed.kernels.ahead.wheels", "--no-isolation", "-o", out]
     wheels += ["--keep", kept] if kept else []
+    earlier = []
     for platform in ["any", *platforms]:
         print(f"the wheel of {platform}", flush=True)
+        before = written(kept, platform)
         run(*wheels, "--platform", platform, **settings)
+        earlier += [platform] if before is not None and written(kept, platform) == before else []
     run(python, "-m", "build", "--sdist", "--no-isolation", "-o", out, **settings)
     (sdist,) = out.glob("*.tar.gz")
     normalise_sdist(sdist, int(epoch))
+    return earlier
+
+
+def written(kept: Path | None, platform: str) -> int | None:
+    """When the libraries of a platform were stored; None if they are not."""
+    manifest = kept / platform / "manifest.json" if kept else None
+    return manifest.stat().st_mtime_ns if manifest and manifest.is_file() else None
 
 
 def clone(revision: str, folder: Path) -> Path:
@@ -71,18 +84,20 @@ def clone(revision: str, folder: Path) -> Path:
     return folder
 
 
-def build_twice(python: Path, work: Path, revision: str, platforms: list[str], twice: bool) -> tuple[Path, str]:
-    """Build, and build again from another clone; returns the folder, and what was compared."""
+def build_twice(python: Path, work: Path, notes: Notes) -> Path:
+    """Build, and build again from another clone; returns the folder, and notes what was compared."""
     first, second = work / "first", work / "a-folder-of-another-name" / "second"
     for folder in (first, second):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    again = platforms if twice else []
-    build(python, clone(revision, work / "source"), first, platforms, work / "libraries")
-    build(python, clone(revision, second.parent / "source"), second, again, None)
+    again = notes.platforms if notes.twice else []
+    notes.kept = build(python, clone(notes.revision, work / "source"), first, notes.platforms, work / "libraries")
+    notes.built = now()
+    build(python, clone(notes.revision, second.parent / "source"), second, again, None)
     if differ := differences(first, second):
         stop(f"built twice, and not the same bytes: {', '.join(differ)}, in {first} and {second}")
-    return first, f"{', '.join(['any', *again])} and the sdist, from two clones: the same bytes"
+    notes.reproduced = f"{', '.join(['any', *again])} and the sdist, from two clones: the same bytes"
+    return first
 
 
 def inspect(work: Path, folder: Path, source: Path) -> list[str]:
@@ -99,45 +114,42 @@ def inspect(work: Path, folder: Path, source: Path) -> list[str]:
     return [line for text in said for line in text.splitlines() if line.strip()]
 
 
-def list_components(work: Path, folder: Path, source: Path, build_python: Path, version: str) -> None:
-    """Two SBOMs: what an installation of the pure wheel brings, and what built the compiled kernels."""
-    python = environment(work, "sbom")
-    installed = work / "installed"
-    run(sys.executable, "-m", "venv", "--clear", "--without-pip", installed)
-    (wheel,) = folder.glob("*-none-any.whl")
-    run(sys.executable, "-m", "pip", "--python", installed / "bin" / "python", "install", *QUIET, wheel)
-    epoch = run("git", "-C", source, "log", "-1", "--format=%ct").strip()
-    command = [python, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--mc-type", "library"]
-    command += ["--pyproject", source / "pyproject.toml", "--of", "JSON"]
-    settings = {"env": plain_environment(SOURCE_DATE_EPOCH=epoch)}
-    for name, described in (("", installed / "bin" / "python"), ("-build", build_python)):
-        path = folder / f"minembed-{version}{name}.cdx.json"
-        run(*command, "-o", path, described, **settings)
-        complete(path, version)
-
-
-def complete(path: Path, version: str) -> None:
-    """Put into a list of components the version of what it is of, which pyproject.toml leaves to version.py."""
-    bom = json.loads(path.read_text(encoding="utf-8"))
-    bom["metadata"]["component"] |= {"version": version, "purl": f"pkg:pypi/minembed@{version}"}
-    path.write_text(json.dumps(bom, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def run_tests(wanted: bool) -> str:
-    """The last line of the test suite, or that it was left out."""
+def run_tests(wanted: bool, *words: str | Path) -> str:
+    """The last line of tests, `make WORDS`, or that they were left out."""
     if not wanted:
-        return "not run (TESTS=0)"
-    print("the tests", flush=True)
-    done = subprocess.run(["make", "-C", ROOT, "test"], stdout=subprocess.PIPE, text=True, check=False)
+        return f"{NOT_RUN} (TESTS=0)"
+    print(f"make {words[0]}", flush=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-C", ROOT, *words], stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
-        stop(f"make test failed:\n{done.stdout[-3000:]}")
-    return done.stdout.strip().splitlines()[-1].strip("= ")
+        stop(f"make {words[0]} failed:\n{done.stdout[-3000:]}")
+    return summary(done.stdout)
 
 
-def try_out(folder: Path, work: Path, source: Path, heavy: bool) -> str:
-    """The smoke test; returns its table."""
-    command = [sys.executable, source / "tests" / "release" / "smoke.py", folder, work / "smoke"]
-    command += ["--heavy"] if heavy else []
+def summary(printed: str) -> str:
+    """The line in which pytest counts; ends where no test has passed, whatever the exit status was.
+
+    >>> summary("==== 5 passed, 1 skipped in 3.2s ====\\nmake: Leaving directory '/tmp'\\n")
+    '5 passed, 1 skipped in 3.2s'
+    """
+    counted = [line for line in printed.splitlines() if re.search(r"\b[1-9]\d* passed\b", line)]
+    return counted[-1].strip("= ") if counted else stop(f"no test has passed:\n{printed[-3000:]}")
+
+
+def tests_of_wheel(wanted: bool, folder: Path, platforms: list[str]) -> str:
+    """The tests by this platform's wheel alone, the very file that is published."""
+    if here() not in platforms:
+        return f"{NOT_RUN} (no wheel of {here()} was built)"
+    (wheel,) = artefacts(folder)[here()]
+    return run_tests(wanted, "test-wheel", f"WHEEL={wheel}")
+
+
+def try_out(folder: Path, work: Path, source: Path, notes: Notes) -> list[str]:
+    """The smoke test; returns the rows of its table."""
+    command = [sys.executable, source / "tests" / "release" / "smoke.py", folder, work / "smoke", "--without-sums"]
+    command += ["--heavy"] if notes.heavy else []
+    command += [word for name in notes.platforms or ["none"] for word in ("--platform", name)]
     print("the smoke test", flush=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=plain_environment())
     lines = []
@@ -146,30 +158,49 @@ def try_out(folder: Path, work: Path, source: Path, heavy: bool) -> str:
         lines.append(line.rstrip())
     if process.wait():
         stop("the smoke test failed, see above")
-    return "\n".join(lines)
+    return [line for line in lines if line.startswith("|")]
 
 
-def main() -> None:
-    """Make a release."""
+def begin(options: argparse.Namespace) -> Notes:
+    """What is known before anything is built; ends where files could not be published, unless they are not to be."""
+    revision, (version, dated) = clean_revision(), stated_version(ROOT)
+    platforms = [name for name in options.platform or PLATFORMS if name != "none"]
+    wrong = unready(ROOT, version, dated, revision)
+    if missing := sorted({*PLATFORMS} - {*platforms}):
+        wrong.append(f"no wheel for {', '.join(missing)} is built")
+    if wrong and not options.rehearsal:
+        stop("\n  ".join(["not ready to be published (make release REHEARSAL=1 goes on all the same):", *wrong]))
+    notes = Notes(revision, version, dated, "", platforms, all_platforms=not missing, rehearsal=options.rehearsal)
+    notes.unready, notes.twice, notes.heavy = wrong, options.twice, options.heavy
+    notes.tests = run_tests(options.tests, "test")
+    return notes
+
+
+def arguments() -> argparse.Namespace:
+    """What is asked for."""
     parser = argparse.ArgumentParser(description="Build, check and describe everything that is published.")
-    parser.add_argument("--no-tests", action="store_true", help="leave out the test suite; the notes say so")
+    parser.add_argument("--rehearsal", action="store_true", help="go on where files may not be published; notes say so")
+    parser.add_argument("--no-tests", action="store_false", dest="tests", help="leave out all tests; the notes say so")
     parser.add_argument("--twice", action="store_true", help="build the platforms' wheels twice, too, and compare")
     parser.add_argument("--heavy", action="store_true", help="try the extras with torch and Ray, too")
     parser.add_argument("--platform", action="append", choices=[*PLATFORMS, "none"], help="default: all")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "dist" / "release")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make a release."""
+    options = arguments()
     os.umask(0o022)
     work, out = Path(os.environ.get("VENV", ROOT / ".venv")).absolute() / "release", options.output.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    revision, (version, dated) = clean_revision(), stated_version(ROOT)
-    notes = Notes(revision, version, dated, sys.argv[1:], tests=run_tests(not options.no_tests))
-    platforms = [name for name in options.platform or PLATFORMS if name != "none"]
+    notes = begin(options)
     python = environment(work, "build")
-    made, notes.reproduced = build_twice(python, work, revision, platforms, options.twice)
-    source = work / "source"
+    made, source = build_twice(python, work, notes), work / "source"
     notes.checks = inspect(work, made, source)
-    list_components(work, made, source, python, version)
-    notes.smoke, notes.heavy = try_out(made, work, source, options.heavy), options.heavy
+    notes.wheel_tests = tests_of_wheel(options.tests, made, notes.platforms)
+    list_components(work, made, source, python, notes.version)
+    notes.smoke = try_out(made, work, source, notes)
     notes.tools = {name: frozen(environment(work, name)) for name in ("build", "check", "sbom", "citation")}
     (made / "CHANGES.md").write_text(changes(source), encoding="utf-8")
     write_notes(notes, made)

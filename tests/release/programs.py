@@ -1,6 +1,8 @@
-"""What is run in the environment of each artefact: a program for all, and one for what an extra adds.
+"""What is run in the environment of each artefact: programs for all, and one for what an extra adds.
 
-Every program runs from an empty folder with `-I -W error`, so that neither a checkout nor a warning can hide.
+Every program runs from an empty folder with `-I -W error`, and every command with PYTHONWARNINGS=error, those that the
+programs start as well, so that neither a checkout nor a warning can hide.  What packages of an extra warn of by
+themselves is in IGNORED, each warning by name.
 """
 
 HEAVY = {"mteb": "brings torch, 1.9 GB", "txtai": "brings torch, 1.2 GB", "ray": "600 MB"}  # with HEAVY=1 alone
@@ -29,9 +31,24 @@ COMMANDS = [  # words of `minembed`, and what is looked for in what it prints
     (["--version"], "{version}"),
     (["similarity", "a cat", "a kitten"], "0.7"),
     (["search", "notes.txt", "what to do with dough", "-k", "1", "--no-cache"], "Knead the dough"),
-    (["embed", "-i", "notes.txt", "-o", "vectors.npy"], ""),
+    (["embed", "-i", "notes.txt", "-o", "vectors.npy"], "vectors.npy: 3 vectors of 384 float32 numbers"),
     (["doctor"], "Yes: identical to the last bit"),
 ]
+
+VECTORS = f"""
+from pathlib import Path
+import numpy as np
+from minembed import Embedder
+vectors = np.load("vectors.npy", allow_pickle=False)
+assert vectors.shape == (3, 384) and vectors.dtype == np.float32, (vectors.shape, vectors.dtype)
+lines = Path("notes.txt").read_text(encoding="utf-8").splitlines()
+model = Embedder.load("all-MiniLM-L6-v2", local_files_only=True)
+assert (vectors == model.encode(lines)).all(), "the command and the library have different vectors"
+cosine = float(vectors[0] @ vectors[1])
+assert abs(cosine - {COSINE}) < {WITHIN}, cosine
+"""  # after the commands: what `minembed embed` wrote
+
+IGNORED: dict[str, list[str]] = {}  # extras, and what their packages warn of by themselves: "ignore:MESSAGE:CATEGORY"
 
 _INTEGRATION = "from minembed.integrations.{} import *\n"
 SERVE = """
@@ -65,6 +82,8 @@ for method, file in (("pca", "map.html"), ("tsne", "map.png"), ("umap", "map.svg
     assert Path(file).stat().st_size > 10_000, file
 """
 JOBS = """
+import os
+os.environ.pop("PYTHONWARNINGS")  # Ray's own processes, which it starts with this environment, are not ours to judge
 import ray
 from minembed import Embedder, jobs
 from pathlib import Path

@@ -14,6 +14,8 @@ from pathlib import Path
 from archives import digest
 from programs import HEAVY
 
+NOT_RUN = "not run"
+
 
 @dataclass
 class Notes:
@@ -22,14 +24,25 @@ class Notes:
     revision: str
     version: str
     dated: str  # beside the version in the changelog
-    arguments: list[str]
     tests: str
+    platforms: list[str]  # whose wheels were built
+    all_platforms: bool = True
+    rehearsal: bool = False
+    unready: list[str] = field(default_factory=list)  # why these files may not be published
+    twice: bool = False
     heavy: bool = False
+    wheel_tests: str = ""
+    built: str = ""
+    kept: list[str] = field(default_factory=list)  # platforms whose libraries an earlier run had compiled
     reproduced: str = ""
     checks: list[str] = field(default_factory=list)
-    smoke: str = ""
+    smoke: list[str] = field(default_factory=list)
     tools: dict[str, list[str]] = field(default_factory=dict)
-    finished: str = field(default_factory=lambda: f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
+
+
+def now() -> str:
+    """The time, as notes say it."""
+    return f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def first_line(*command: str) -> str:
@@ -69,8 +82,11 @@ def toolchains(folder: Path) -> dict[str, dict[str, str]]:
 
 def rebuild(notes: Notes) -> str:
     """The lines that make the same files again."""
-    options = [f"{name}=1" for name in ("TWICE", "HEAVY") if f"--{name.lower()}" in notes.arguments]
-    options += ["TESTS=0"] if "--no-tests" in notes.arguments else []
+    options = [f"{name.upper()}=1" for name in ("rehearsal", "twice", "heavy") if getattr(notes, name)]
+    options += ["TESTS=0"] if notes.tests.startswith(NOT_RUN) else []
+    if not notes.all_platforms:
+        chosen = " ".join(notes.platforms) or "none"
+        options.append(f'RELEASE_PLATFORMS="{chosen}"' if " " in chosen else f"RELEASE_PLATFORMS={chosen}")
     return "\n".join(
         [
             "git clone REPOSITORY minembed && cd minembed",
@@ -79,6 +95,16 @@ def rebuild(notes: Notes) -> str:
             "cd dist/release && sha256sum --ignore-missing -c PUBLISHED/SHA256SUMS  # .whl and .tar.gz have to be OK",
         ]
     )
+
+
+def origins(notes: Notes) -> str:
+    """Which libraries this run compiled, and which an earlier one."""
+    new = [name for name in notes.platforms if name not in notes.kept]
+    said = f"Compiled in this run: {', '.join(new) or 'none'}."
+    if notes.kept:
+        said += " From an earlier run's `.venv/release/libraries`, since no source, tool or version had changed: "
+        said += f"{', '.join(notes.kept)}."
+    return said
 
 
 def write_notes(notes: Notes, folder: Path) -> None:
@@ -93,13 +119,15 @@ def write_notes(notes: Notes, folder: Path) -> None:
 def page(notes: Notes, about: dict) -> list[str]:
     """The lines of PROVENANCE.md."""
     left_out = "" if notes.heavy else f" Left out: {', '.join(f'{k} ({v})' for k, v in HEAVY.items())} (HEAVY=1)."
-    dated = f"dated {notes.dated}" if notes.dated else "without a date"
-    if notes.dated == "unreleased":
-        dated = "still marked unreleased: date its heading before these files are published"
     lines = [f"# minembed {notes.version}: where these files come from", ""]
-    lines += [f"- Revision {notes.revision}, from a clean tree; built {notes.finished}; the changelog is {dated}."]
+    if notes.rehearsal:
+        lines += ["**A rehearsal: these files are not to be published.**", ""]
+        lines += [*(f"- {reason}" for reason in notes.unready), ""] if notes.unready else []
+    lines += [f"- Revision {notes.revision}, from a clean tree; built {notes.built}"]
+    lines += [f"- Changelog: {notes.dated or 'no day'}"]
     lines += [f"- {what}: {value}" for what, value in about["machine"].items()]
-    lines += [f"- Tests: {notes.tests}", f"- Built twice: {notes.reproduced}", "", "## The files", ""]
+    lines += [f"- Tests of the checkout: {notes.tests}", f"- Tests of this platform's wheel: {notes.wheel_tests}"]
+    lines += [f"- Built twice: {notes.reproduced}", "", "## The files", ""]
     lines += ["| file | bytes | SHA-256 |", "|---|---:|---|"]
     lines += [f"| {name} | {x['bytes']:,} | {x['sha256']} |" for name, x in about["files"].items()]
     lines += [
@@ -112,13 +140,13 @@ def page(notes: Notes, about: dict) -> list[str]:
         "Bytes are the same on Linux x86-64 with the Python and the C compiler above; the wheels' manifests name them.",
         "",
     ]
-    lines += ["## Compiled kernels", ""]
+    lines += ["## Compiled kernels", "", origins(notes), ""]
     for name, chain in about["toolchains"].items():
         lines.append(f"- {name}: {'; '.join(f'{tool} {version}' for tool, version in chain.items())}")
     lines += ["", "## Checked", "", *(f"- {line}" for line in notes.checks), ""]
     lines += [f"Each installed into an environment of its own and used, with `-W error`.{left_out}", ""]
-    lines += ["| artefact | extra | Python | computes with | packages | MB | MB of minembed | |"]
-    lines += ["|---|---|---|---|---:|---:|---:|---|", notes.smoke, "", "## Tools", ""]
+    lines += ["| artefact | extra | Python | computes with | packages | MB | MB of minembed | | tried |"]
+    lines += ["|---|---|---|---|---:|---:|---:|---|---|", *notes.smoke, "", "## Tools", ""]
     for name, packages in notes.tools.items():
         lines += [f"- {name}: {', '.join(packages)}"]
     return lines

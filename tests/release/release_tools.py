@@ -30,6 +30,14 @@ def run(*words: str | Path, keep: bool = False, **options: object) -> str:
     return done.stdout or ""
 
 
+def try_to(*words: str | Path, **options: object) -> str:
+    """Run a command; AssertionError with its last lines where it fails."""
+    command = [str(word) for word in words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800, **options)
+    assert done.returncode == 0, f"{' '.join(command[-3:])[-200:]}: {(done.stderr or done.stdout).strip()[-1500:]}"
+    return done.stdout + done.stderr
+
+
 def plain_environment(**more: str) -> dict[str, str]:
     """The variables of this process, without those that would change what is built or imported."""
     dropped = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHOME", "PYTHONWARNINGS", "MINEMBED_DISABLE")

@@ -1,21 +1,16 @@
-"""The parts that make a release: bytes that depend on files alone, hashes, notes, and that nothing is left out."""
+"""The parts that make a release: bytes that depend on files alone, hashes, versions, tools; what may be published."""
 
-import json
 import os
 import re
 import tarfile
-from dataclasses import asdict
 from pathlib import Path
 
 import archives
-import known
+import artefacts
+import components
 import make_release
 import oldest
-import programs
-import provenance
 import pytest
-import smoke
-from known import Known
 from places import ROOT
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -67,16 +62,6 @@ def test_two_builds_are_compared(tmp_path):
     assert archives.differences(tmp_path / "first", tmp_path / "second") == ["alone", "other"]
 
 
-def test_every_extra_has_a_program_that_compiles():
-    (section,) = re.findall(r"\[project.optional-dependencies\]\n(.*?)\n\n", PYPROJECT, re.S)
-    extras = {"", *re.findall(r"^([\w-]+) = \[", section, re.M)}
-    assert extras | {*programs.BESIDE} == {*programs.EXTRAS} and not extras & {*programs.BESIDE}
-    assert {*programs.HEAVY} | {*programs.ALONE} | {*smoke.NOISY} <= {*programs.EXTRAS}
-    assert all(extra in extras for extra, *_ in programs.BESIDE.values())
-    for program in (programs.BASE, *programs.EXTRAS.values()):
-        compile(program, "program", "exec")
-
-
 def test_the_version_is_the_same_everywhere():
     version, _ = make_release.stated_version(ROOT)
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
@@ -113,56 +98,6 @@ def test_what_builds_is_what_pyproject_allows():
         assert [int(n) for n in pinned[name].split(".")] >= [int(n) for n in bounds[name].split(".")]
 
 
-def test_notes_say_what_was_left_out_and_how_to_rebuild(tmp_path):
-    (tmp_path / "minembed-1.0.tar.gz").write_text("an sdist")
-    notes = provenance.Notes("abc123", "1.0", "unreleased", ["--no-tests", "--twice"], tests="not run (TESTS=0)")
-    notes.tools = {"build": ["numba==0.68.1"]}
-    provenance.write_notes(notes, tmp_path)
-    page = (tmp_path / "PROVENANCE.md").read_text(encoding="utf-8")
-    for said in ("Revision abc123", "not run (TESTS=0)", "still marked unreleased", "make release TWICE=1 TESTS=0"):
-        assert said in page
-    assert all(f"{name} ({size})" in page for name, size in programs.HEAVY.items())
-    about = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))
-    assert about["files"]["minembed-1.0.tar.gz"]["sha256"] == archives.digest(tmp_path / "minembed-1.0.tar.gz")
-    assert about["tools"] == notes.tools and about["machine"]["python"]
-
-
-def test_a_row_of_the_smoke_test():
-    rows = [smoke.Row("minembed-1.0-py3-none-any.whl", "arrow", "3.12", "numpy", 130.1, 7.2, 22, 9)]
-    assert smoke.line(rows[0]) == "| any | arrow | 3.12 | numpy | 22 | 130.1 | 7.2 | passed |"
-    rows[0].failed = "one\ntwo"
-    assert smoke.line(rows[0]).endswith("| **failed**: one / two |")
-
-
-def test_what_passed_is_known_until_it_changes(tmp_path):
-    wheel = tmp_path / "minembed-1.0-py3-none-any.whl"
-    wheel.write_text("one")
-    noted = Known(tmp_path / "passed.json")
-    key = noted.key(wheel, "python3.11", "a program")
-    noted.add(key, {"extra": "arrow"})
-    again = Known(tmp_path / "passed.json")
-    assert again.rows == {key: {"extra": "arrow"}} and again.key(wheel, "python3.11", "a program") == key
-    assert key not in {again.key(wheel, "python3.12", "a program"), again.key(wheel, "python3.11", "another")}
-    wheel.write_text("two")
-    assert again.key(wheel, "python3.11", "a program") not in again.rows
-    (tmp_path / "passed.json").write_text("damaged")
-    assert Known(tmp_path / "passed.json").rows == {}
-
-
-def test_the_table_of_extras_keeps_what_was_not_tried_again(tmp_path):
-    page = tmp_path / "support.md"
-    page.write_text(f"before\n{known.BEGIN}\n{known.END}\nafter\n")
-    row = asdict(smoke.Row("minembed-1.0-py3-none-any.whl", "arrow", "3.12", "numpy", 130.1, 7.2, 22, 9))
-    known.write_table([row, row | {"extra": "ray", "failed": "one\ntwo"}], page, "a day")
-    known.write_table([row | {"extra": "ray", "packages": 40}], page, "another day")
-    lines = page.read_text().splitlines()
-    assert lines[0] == "before" and lines[-1] == "after"
-    assert "| `arrow` | 3.12 | numpy | 22 | 130.1 | passed | 1.0, a day |" in lines
-    assert "| `ray` | 3.12 | numpy | 40 | 130.1 | passed | 1.0, another day |" in lines
-    assert sum(line.startswith("| `") for line in lines) == len(programs.EXTRAS) - 1
-    assert "| `viz` | | | | | not tried | |" in lines
-
-
 def test_the_page_of_the_package_leads_nowhere_but_to_the_web():
     """An index shows pyproject's readme on a page of its own, where a path in the repository leads to nothing."""
     page = (ROOT / re.search(r'^readme = "(.+?)"', PYPROJECT, re.M)[1]).read_text(encoding="utf-8")
@@ -170,10 +105,71 @@ def test_the_page_of_the_package_leads_nowhere_but_to_the_web():
     assert "<img" not in page and "pip install minembed" in page
 
 
-def test_a_list_of_components_names_the_version(tmp_path):
-    path = tmp_path / "minembed-1.0.cdx.json"
-    path.write_text(json.dumps({"metadata": {"component": {"name": "minembed", "type": "library"}}, "components": []}))
-    make_release.complete(path, "1.0")
-    bom = json.loads(path.read_text(encoding="utf-8"))
+def test_libraries_of_an_earlier_run_are_told_from_new_ones(tmp_path, monkeypatch):
+    """By whether their manifest was written again, whatever its contents."""
+
+    def run(*words, **settings):
+        if words[-1] == "new":
+            os.utime(tmp_path / "kept/new/manifest.json", (2, 2))
+        return "1200000000"
+
+    for name in ("old", "new"):
+        (tmp_path / "kept" / name).mkdir(parents=True)
+        (tmp_path / "kept" / name / "manifest.json").write_text("{}")
+        os.utime(tmp_path / "kept" / name / "manifest.json", (1, 1))
+    write_sdist(tmp_path / "one.tar.gz", tmp_path / "one", ["a.py"], 1_000_000_000)
+    monkeypatch.setattr(make_release, "run", run)
+    asked = ["old", "new", "first"]
+    assert make_release.build(Path("python"), tmp_path, tmp_path, asked, tmp_path / "kept") == ["old"]
+    assert make_release.build(Path("python"), tmp_path, tmp_path, asked, None) == []
+
+
+def test_only_passed_tests_count(capsys):
+    printed = "minembed ...\n==== 5 passed, 1 skipped in 3.2s ====\nmake: Leaving directory '/tmp'\n"
+    assert make_release.summary(printed) == "5 passed, 1 skipped in 3.2s"
+    for printed in ("==== no tests ran in 0.1s ====\n", "==== 3 deselected, 0 passed ====", ""):
+        with pytest.raises(SystemExit, match="no test has passed"):
+            make_release.summary(printed)
+
+
+def test_the_wheel_that_was_built_is_tested(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(make_release, "run_tests", lambda wanted, *words: asked.append((wanted, *words)) or "1 passed")
+    monkeypatch.setattr(make_release, "here", lambda: "linux-x86_64")
+    wheel = tmp_path / f"minembed-1.0-py3-none-{artefacts.MARKS['linux-x86_64']}.whl"
+    wheel.write_text("")
+    assert make_release.tests_of_wheel(True, tmp_path, ["linux-x86_64"]) == "1 passed"
+    assert asked == [(True, "test-wheel", f"WHEEL={wheel}")]
+    assert make_release.tests_of_wheel(True, tmp_path, ["macos-arm64"]).startswith("not run (no wheel of linux-x86_64")
+    assert len(asked) == 1
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ntest-wheel:")[2].partition("\n\n")[0]
+    assert "pip install -q $(or $(WHEEL)," in recipe
+
+
+TOOLS = {"build==1": [], "numba==1": ["llvmlite==1"], "llvmlite==1": [], "pip==1": []}
+
+
+def listed(name, tools=TOOLS):
+    """A list of components as cyclonedx_py writes it."""
+    entries = [{"ref": ref, "dependsOn": others} for ref, others in tools.items()]
+    own = {"bom-ref": "root-component", "name": name, "type": "library", "licenses": []}
+    return {
+        "metadata": {"component": own, "timestamp": "a day"},
+        "components": [{"bom-ref": ref} for ref in tools],
+        "dependencies": [{"ref": "root-component", "dependsOn": ["numba==1"]}, *entries],
+    }
+
+
+def test_a_list_of_components_names_the_version():
+    bom = components.of_installation(listed("minembed"), "1.0")
     assert bom["metadata"]["component"]["version"] == "1.0" and bom["metadata"]["component"]["name"] == "minembed"
-    assert bom["metadata"]["component"]["purl"] == "pkg:pypi/minembed@1.0" and bom["components"] == []
+    assert bom["metadata"]["component"]["purl"] == "pkg:pypi/minembed@1.0" and len(bom["components"]) == 4
+
+
+def test_tools_of_the_build_are_not_said_to_be_needed_by_the_package():
+    bom = components.of_build(listed("minembed"), "1.0")
+    own = bom["metadata"]["component"]
+    assert own["name"] == "minembed-build" and own["version"] == "1.0" and "purl" not in own
+    assert bom["metadata"]["lifecycles"] == [{"phase": "build"}] and bom["metadata"]["timestamp"] == "a day"
+    (needs,) = [entry["dependsOn"] for entry in bom["dependencies"] if entry["ref"] == own["bom-ref"]]
+    assert needs == sorted(TOOLS) and len(bom["dependencies"]) == 5
