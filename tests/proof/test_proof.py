@@ -169,6 +169,15 @@ def test_a_row_without_its_tool_is_told_and_no_failure(monkeypatch, capsys):
     assert capsys.readouterr().out == "weights: not run, there is no no-such-program here\n"
 
 
+def test_the_oldest_python_is_found_as_others_are(monkeypatch):
+    row = ROWS["oldest"]
+    monkeypatch.setattr(proof_run, "found_python", lambda version: f"/the/python{version}")
+    assert proof_run.absent(row) == ""
+    assert proof_run.command_of(row, None, 0, 1)[0][-1] == "OLDEST=/the/python3.10"
+    monkeypatch.setattr(proof_run, "found_python", lambda version: None)
+    assert proof_run.absent(row) == "there is no Python 3.10 here"
+
+
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
 def test_make_runs_all_rows_or_those_that_are_named():
     def command(*given):

@@ -24,6 +24,7 @@ class Row:
     python: str = ""  # "3.12": in an environment of its own
     native: bool = False  # needs compiled libraries in the checkout: make native
     make: str = ""  # a target of the Makefile that runs the tests, in an environment that it makes
+    oldest: str = ""  # "3.10": the Python that the target makes its environment of
     usual: bool = False  # without the heavy tests
 
 
@@ -337,7 +338,7 @@ MACHINES += [
 ]
 MACHINES += [
     Row("wheel", "this platform's wheel alone: its native kernels, no Numba", "tests", (), make="test-wheel"),
-    Row("oldest", "the oldest versions that pyproject.toml allows", "tests", (), make="test-oldest", tool="python3.10"),
+    Row("oldest", "the oldest versions that pyproject.toml allows", "tests", (), make="test-oldest", oldest="3.10"),
     Row(
         "arm",
         "aarch64 under QEMU, by its wheel: Cortex-A53 (NEON) and Neoverse N1 (dot products)",

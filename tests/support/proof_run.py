@@ -69,7 +69,8 @@ def command_of(row: Row, python, count, seed):
     """The command of a piece, and its environment."""
     environment = os.environ | {"PYTHONPATH": str(TESTS / "support"), "PYTHONSAFEPATH": "1"}
     if row.make:
-        return ["make", row.make, f"VENV={sys.prefix}"], environment | {"PYTEST_ADDOPTS": "-p proof_plugin"}
+        oldest = [f"OLDEST={found_python(row.oldest)}"] if row.oldest else []
+        return ["make", row.make, f"VENV={sys.prefix}", *oldest], environment | {"PYTEST_ADDOPTS": "-p proof_plugin"}
     marks = "not slow" if row.usual else "slow or not slow"
     options = [
         "-q",
@@ -174,7 +175,8 @@ def absent(row: Row):
         return f"there is no {row.tool} here"
     if row.native and not has_native():
         return "there are no compiled kernels here: make native"
-    return "" if python_of(row) else f"there is no Python {row.python} here"
+    there = found_python(row.oldest) if row.oldest else python_of(row)
+    return "" if there else f"there is no Python {row.oldest or row.python} here"
 
 
 def run_row(row: Row, share):
