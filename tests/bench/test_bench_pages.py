@@ -130,3 +130,22 @@ def test_what_is_slower_than_a_peer_is_a_known_limit(ratio):
         for work in (*TABLES, "single"):
             slow = {precision for precision in PRECISIONS if float(ratio(machine, work, precision)) < 1}
             assert {(work, precision) for precision in slow} <= known, machine
+
+
+def test_training_on_its_page():
+    rows = result(ZEN5, "train")["results"]
+    quick, small = [], []
+    for name in ("minembed", "minembed-numpy"):
+        for work in ("pairs", "equal"):
+            ours, theirs = rows[work][name], rows[work]["sentence_transformers"]
+            quick.append(ours["tokens_per_s"] / theirs["tokens_per_s"])
+            small.append(ours["peak_mb"] / theirs["peak_mb"])
+    text = page("docs/training.md")
+    assert f"training is {quick[0]:.1f} times as fast on sentences of mixed lengths" in text
+    assert f"and {quick[1]:.1f} times on texts of equal length. It needs {small[0]:.2f} and {small[1]:.2f} of" in text
+    assert f"Without Numba it is {quick[2]:.1f} and {quick[3]:.2f} times as fast." in text
+
+
+def test_the_promise_of_the_first_page(ratio):
+    ratios = sorted(ratio(ZEN5, work, "float32") for work in TABLES if work != "arrival")
+    assert f"{ratios[0]} to {ratios[-1]} times as fast as the best of four other" in page("docs/index.md")
