@@ -1,7 +1,7 @@
 """Write the tables of docs/compare.md from docs/compare.json: `make compare-table`.
 
-A cell on minembed names the test that proves it, which has to exist; a cell on a peer names a source, with its version,
-date and address, or is "?", which means that nobody has looked it up.
+A cell on minembed names the tests that prove it, which have to exist, or a source; a cell on a peer names sources, with
+their version, date and address, or is "?", which means that nobody has looked it up.
 """
 
 import ast
@@ -32,17 +32,20 @@ def read(path: Path = DATA) -> dict[str, Any]:
 
 
 def check_row(row: dict[str, Any], peers: set[str], sources: dict[str, Any]) -> None:
-    """Every peer has a cell, every cell a source, and ours a test.
+    """Every peer has a cell, every cell sources, and ours tests or a source.
 
     Raises ValueError.
     """
     if {*row["theirs"]} != peers:
         raise ValueError(f"{row['question']!r} has cells of {sorted(row['theirs'])}, and should of {sorted(peers)}")
     for peer, cell in row["theirs"].items():
-        if cell != UNKNOWN and (len(cell) != 2 or cell[1] not in sources):
-            raise ValueError(f"{row['question']!r}, {peer}: a cell is [text, source], or {UNKNOWN!r}")
-    if not test_exists(row["test"]):
-        raise ValueError(f"{row['question']!r}: there is no test {row['test']}")
+        if cell != UNKNOWN and (len(cell) < 2 or not sources.keys() >= {*cell[1:]}):
+            raise ValueError(f"{row['question']!r}, {peer}: a cell is [text, source, ...], or {UNKNOWN!r}")
+    if not row.get("tests") and row.get("source") not in sources:
+        raise ValueError(f"{row['question']!r}: ours has neither tests nor a source")
+    for test in row.get("tests", []):
+        if not test_exists(test):
+            raise ValueError(f"{row['question']!r}: there is no test {test}")
 
 
 def test_exists(test: str) -> bool:
@@ -54,9 +57,16 @@ def test_exists(test: str) -> bool:
 
 
 def tables(data: dict[str, Any]) -> str:
-    """All tables of the page, and the list of sources."""
-    numbers = {name: number for number, name in enumerate(data["sources"], 1)}
+    """All tables of the page, and the lists of tests and sources."""
+    numbers = {name: str(number) for number, name in enumerate(data["sources"], 1)}
+    tests = dict.fromkeys(test for row in data["rows"] for test in row.get("tests", []))
+    numbers |= {test: f"T{number}" for number, test in enumerate(tests, 1)}
     parts = [table(data, about, numbers) for about in data["tables"]]
+    lines = ["## Tests", "", "| | test | in |", "|---:|---|---|"]
+    for test in tests:
+        file, _, function = test.partition("::")
+        lines.append(f"| {numbers[test]} | `{function}` | [{file}](../{file}) |")
+    parts.append("\n".join(lines))
     lines = ["## Sources", "", "| | of | version | date | what |", "|---:|---|---|---|---|"]
     for name, source in data["sources"].items():
         what = f"[{source['what']}]({source['url']})" if source["url"].startswith("https://") else source["what"]
@@ -66,15 +76,16 @@ def tables(data: dict[str, Any]) -> str:
     return "\n\n".join([*parts, "\n".join(lines)])
 
 
-def table(data: dict[str, Any], about: dict[str, Any], numbers: dict[str, int]) -> str:
+def table(data: dict[str, Any], about: dict[str, Any], numbers: dict[str, str]) -> str:
     """One table: a row per question, minembed first."""
     peers = about["peers"]
     lines = [f"## {about['title']}", "", f"| | minembed | {' | '.join(peers)} |", "|---|" + "---|" * (1 + len(peers))]
     for row in data["rows"]:
-        cells = [f"{row['ours']} ([test](../{row['test'].partition('::')[0]}))"]
-        for peer in peers:
-            cell = row["theirs"][peer]
-            cells.append(UNKNOWN if cell == UNKNOWN else f"{cell[0]} ({numbers[cell[1]]})")
+        ours = [row["ours"], *row.get("tests", [row.get("source")])]
+        cells = [
+            UNKNOWN if cell == UNKNOWN else f"{cell[0]} ({', '.join(numbers[name] for name in cell[1:])})"
+            for cell in (ours, *(row["theirs"][peer] for peer in peers))
+        ]
         lines.append(f"| **{row['question']}** | {' | '.join(cells)} |")
     return "\n".join(lines)
 

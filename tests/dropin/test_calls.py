@@ -85,6 +85,13 @@ def test_nearly_all_calls_about_texts_are_computed():
     assert len(texts) >= 120 and len(equal) >= 0.95 * len(texts)
 
 
+def test_what_minembed_does_not_do_is_refused():
+    """Each of these calls is run by the test of refusals, and none of them computes anything."""
+    for kind in ("gpu", "image", "sparse", "multi-vector"):
+        calls = [call for call in published_calls.CALLS if call.kind == kind]
+        assert len(calls) >= 4 and {call.name for call in calls} <= {call.name for call in REFUSED}, kind
+
+
 def test_a_model_with_an_adapter_says_what_its_base_is(runner):
     from minembed.sentence_transformers import SentenceTransformer
 

@@ -19,10 +19,10 @@ LINUX = "minembed-1.0-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.muslli
 FOLDER = "minembed/kernels/native/"
 
 
-def write(path, libraries, platform="linux-x86_64", files=None, others=()):
+def write(path, libraries, platform="linux-x86_64", files=None, others=(), suffix=".so"):
     """A wheel whose manifest names libraries, and that holds `files`."""
-    about = {"platform": platform, "libraries": {name: {"file": f"kernels-{name}.so"} for name in libraries}}
-    files = [f"kernels-{name}.so" for name in libraries] if files is None else files
+    about = {"platform": platform, "libraries": {name: {"file": f"kernels-{name}{suffix}"} for name in libraries}}
+    files = [f"kernels-{name}{suffix}" for name in libraries] if files is None else files
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(FOLDER + "manifest.json", json.dumps(about))
         for name in (
@@ -40,8 +40,20 @@ def libraries():
     return [*variants_of(PLATFORMS["linux-x86_64"]), "cpu"]
 
 
-def test_a_sound_wheel(tmp_path, libraries):
-    wheels.check_wheel(write(tmp_path / LINUX, libraries), "linux-x86_64")
+@pytest.mark.parametrize("platform", list(wheels.TAGS))
+def test_a_sound_wheel(tmp_path, platform):
+    """One for each platform, and no other platform's; what is inspected in libraries, make wheels does."""
+    name = LINUX.replace(LINUX.split("-none-")[1], f"{wheels.TAGS[platform]}.whl")
+    suffix = PLATFORMS[platform].suffix
+    libraries = variants_of(PLATFORMS[platform])
+    wheel = write(tmp_path / name, libraries, platform, suffix=suffix)
+    wheels.check_wheel(wheel, platform)
+    for other in {*wheels.TAGS, wheels.PURE} - {platform}:
+        with pytest.raises(BackendError, match="should be py3-none of"):
+            wheels.check_wheel(wheel, other)
+
+
+def test_a_sound_wheel_without_kernels(tmp_path):
     pure = tmp_path / "minembed-1.0-py3-none-any.whl"
     with zipfile.ZipFile(pure, "w") as archive:
         archive.writestr("minembed/__init__.py", "")

@@ -51,6 +51,25 @@ def test_any_width_gives_the_same_bits(tmp_path, tier, hidden_size, heads, inter
         assert found.tobytes() == expected.tobytes(), (seed, np.flatnonzero((found != expected).any(axis=1)))
 
 
+def test_no_padding_is_computed(tmp_path, tier):
+    """One long text and forty short ones in a batch have 3 % of the tokens of a rectangle, and need as little time."""
+    shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 512, "num_hidden_layers": 4}
+    folder = write_tiny_checkpoint(tmp_path, **shape, max_position_embeddings=260, max_seq_length=250)
+    model = with_threads(Embedder.load(folder, backend=tier), 1)
+    long = "cat " * 248
+    mixed, rectangle = [long, *["cat"] * 40], [long] * 41
+    tokens = model.tokenize(mixed)
+    assert model.forward(tokens).shape == (tokens.lengths().sum(), 128) and len(tokens.ids) == 250 + 40 * 3
+    model.encode(mixed)  # whatever is compiled or read once
+    times = {len(texts[-1]): [] for texts in (mixed, rectangle)}
+    for texts in (mixed, rectangle) * 3:
+        start = time.process_time()
+        model.encode(texts, batch_size=41)
+        times[len(texts[-1])].append(time.process_time() - start)
+    quick, slow = map(min, times.values())
+    assert quick < slow / 4, times
+
+
 @pytest.mark.weights
 @pytest.mark.parametrize(("number", "seeds"), [(120, 1), *heavy([(200, 2), (300, 3), (700, 6), (2000, 20)])])
 def test_any_batch_of_the_real_model_gives_the_same_bits(minilm, number, seeds):
