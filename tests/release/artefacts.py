@@ -17,10 +17,9 @@ MARKS = {  # platforms, and how the names of their wheels end
 }
 PURE = "none-any"
 TARGETS = {  # pip's names of machines that are not at hand, and whose wheel it has to choose there
-    "manylinux2014_x86_64": "linux-x86_64",
-    "manylinux_2_28_x86_64": "linux-x86_64",
+    "manylinux2014_x86_64": "linux-x86_64",  # every later glibc takes these; pip does not know that of --platform
     "musllinux_1_2_x86_64": "linux-x86_64",
-    "manylinux_2_28_aarch64": "linux-aarch64",
+    "manylinux2014_aarch64": "linux-aarch64",
     "musllinux_1_2_aarch64": "linux-aarch64",
     "macosx_14_0_arm64": "macos-arm64",
     "macosx_14_0_x86_64": "",

@@ -213,16 +213,15 @@ def main(words: list[str] | None = None) -> None:
     options = parser.parse_args(words)
     options.work.mkdir(parents=True, exist_ok=True)
     folder, platforms = options.folder.absolute(), [name for name in options.platform or MARKS if name != "none"]
-    if wrong := wrong_files(folder, platforms, not options.without_sums):
+    if wrong := wrong_files(folder, platforms, not options.without_sums) or wrong_choices(folder, platforms):
         sys.exit("\n".join(wrong))
     known = [found for path in options.python if (found := asked(path))] if options.python else pythons()
     if len(known) < len(options.python or [1]):
         sys.exit(f"a Python from 3.{OLDEST[1]} on, with venv and ensurepip, has to be there; found: {known}")
-    wrong = wrong_choices(folder, platforms)
     rows = smoke(folder, options.work.absolute(), known, options.heavy, options.only)
     if options.record:
         write_table([asdict(row) for row in rows if row.extra])
-    wrong += [f"{row.artefact} {row.extra} on {row.python}: {row.failed}" for row in rows if row.failed]
+    wrong = [f"{row.artefact} {row.extra} on {row.python}: {row.failed}" for row in rows if row.failed]
     sys.exit("\n".join(wrong) if wrong else 0)
 
 

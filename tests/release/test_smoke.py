@@ -2,6 +2,7 @@
 
 import re
 import sys
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from known import Known
 from places import ROOT
 
 from minembed import Embedder
+from minembed.kernels.ahead.wheels import TAGS
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 NAMES = {name: f"minembed-1.0-py3-none-{mark}.whl" for name, mark in artefacts.MARKS.items()}
@@ -138,6 +140,18 @@ def test_what_pip_chooses_elsewhere(monkeypatch, tmp_path):
     del chosen["win_amd64"]
     (wrong,) = artefacts.wrong_choices(tmp_path, [*artefacts.MARKS])
     assert wrong.startswith("for win_amd64 pip chooses nothing")
+
+
+def test_pip_chooses_by_the_tags_of_our_wheels(tmp_path, monkeypatch):
+    """With pip itself, which matches --platform to the letter, on wheels that hold nothing but their metadata."""
+    for name in ["py3-none-any", *(f"py3-none-{tags}" for tags in TAGS.values())]:
+        with zipfile.ZipFile(tmp_path / f"minembed-1.0-{name}.whl", "w") as wheel:
+            wheel.writestr("minembed-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: minembed\nVersion: 1.0\n")
+            wheel.writestr("minembed-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+    assert {*TAGS} == {*artefacts.MARKS} and all(artefacts.MARKS[name] in TAGS[name] for name in TAGS)
+    some = {target: name for target, name in artefacts.TARGETS.items() if target.startswith("manylinux")}
+    monkeypatch.setattr(artefacts, "TARGETS", some)
+    assert len(some) == 2 and artefacts.wrong_choices(tmp_path, [*artefacts.MARKS]) == []
 
 
 # --- how an environment is used -------------------------------------------------------------------------------------
