@@ -9,6 +9,7 @@ import pytest
 from adapter_cases import CASES
 from click.testing import CliRunner
 from examples import heavy
+from faults import write_raw
 from golden_adapters import read, settings_of, tensors_of, write_adapter
 from golden_families import VECTOR, about, tokens_of, write_checkpoint
 from golden_families import read as read_family
@@ -303,10 +304,28 @@ def test_what_peft_writes_alone_is_pooled_by_the_mean(bert):
     np.testing.assert_allclose(vectors(model, read_family("bert")), read("bert")["vectors"], rtol=0, atol=VECTOR)
 
 
-def test_float16_and_bfloat16_adapters_are_merged_in_float32(bert):
-    tensors = {name: array.astype(np.float16) for name, array in tensors_of(read("bert")).items()}
-    model = Embedder.load(adapter("bert", bert, {}, tensors), backend="numpy")
-    np.testing.assert_allclose(vectors(model, read_family("bert")), read("bert")["vectors"], rtol=0, atol=VECTOR)
+HALVES = {  # by the dtype of a file: its bytes, and what they mean in float32
+    "F16": lambda array: (array.astype("<f2").tobytes(), array.astype("<f2").astype(np.float32)),
+    "BF16": lambda array: ((bits := array.view("<u4") >> 16).astype("<u2").tobytes(), (bits << 16).view(np.float32)),
+}
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_float16_and_bfloat16_adapters_are_merged_in_float32(bert, dtype):
+    """The same bits as from a file that holds the same numbers in float32."""
+    whole = tensors_of(read("bert"))
+    halves = {name: HALVES[dtype](array) for name, array in whole.items()}
+    expected = vectors(
+        Embedder.load(adapter("bert", bert, {}, {name: half[1] for name, half in halves.items()}), backend="numpy"),
+        read_family("bert"),
+    )
+    stored = {name: (dtype, array.shape, halves[name][0]) for name, array in whole.items()}
+    write_raw(bert[1] / "adapter_model.safetensors", stored, metadata={"format": "pt"})
+    found = vectors(Embedder.load(bert[1], backend="numpy"), read_family("bert"))
+    assert found.tobytes() == expected.tobytes()
+    within = 2**-7 if dtype == "BF16" else 2**-10  # the last place of a half, of numbers up to 1
+    np.testing.assert_allclose(found, read("bert")["vectors"], rtol=0, atol=within)
+    assert abs(found - read("bert")["vectors"]).max() > 1e-7  # the files are not those of float32
 
 
 def test_large_tables_are_merged_a_block_at_a_time(bert, monkeypatch):
