@@ -48,7 +48,9 @@ cosine = float(vectors[0] @ vectors[1])
 assert abs(cosine - {COSINE}) < {WITHIN}, cosine
 """  # after the commands: what `minembed embed` wrote
 
-IGNORED: dict[str, list[str]] = {}  # extras, and what their packages warn of by themselves: "ignore:MESSAGE:CATEGORY"
+IGNORED = {  # extras, and what their packages warn of by themselves: "ignore:MESSAGE:CATEGORY"
+    "bertopic": ["ignore:Tensorflow not installed; ParametricUMAP will be unavailable:ImportWarning"],  # of umap
+}
 
 _INTEGRATION = "from minembed.integrations.{} import *\n"
 SERVE = """
