@@ -66,11 +66,13 @@ def next_piece(row: Row, results, share=1.0):
     return 1 + max((one["seed"] for one in own), default=0), min(row.piece, size)
 
 
+def git(*words):
+    """Run git here."""
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+
+
 def revision():
     """The commit, with a plus if files other than the results differ from it."""
-
-    def git(*words):
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
 
     others = ("HEAD", "--", ".", ":!tests/proof", ":!docs/reliability.md")
     name = git("rev-parse", "--short", "HEAD").stdout.strip() or "unknown"
@@ -80,14 +82,11 @@ def revision():
 def changed_since(revision):
     """The commits since a revision, and the files of the package that they changed; None if it is not known here."""
     package = ("minembed", "kernels", "weights")
-
-    def git(*words):
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout.split() if done.returncode == 0 else None
-
     known = revision.removesuffix("+")
     files = git("diff", "--name-only", known, "HEAD", "--", *package)
-    return None if files is None else (int(git("rev-list", "--count", f"{known}..HEAD")[0]), len(files))
+    if files.returncode:
+        return None
+    return int(git("rev-list", "--count", f"{known}..HEAD").stdout), len(files.stdout.split())
 
 
 def cpu():
